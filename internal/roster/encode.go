@@ -1,0 +1,198 @@
+package roster
+
+import (
+	"cmp"
+	"encoding/binary"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Encoding is the roster's canonical encoding at one cut: two rosters that
+// read the same messages with the same settings are the same bytes, whatever
+// either has already forgotten. All numbers are varints as in
+// [encoding/binary]; a string is its length and its bytes; a time is the
+// difference in whole seconds to the newest date of its machine (to 0 where
+// there is none), zigzag, and its nanoseconds; a stamp is its date and place.
+//
+//	head      place, the fates in their order, receipt, the losses in their order
+//	machine*  its length in bytes, and in order of name:
+//	          name, newest (from 0), heard, floor, reset,
+//	          number of sessions; each, in order of id, then user:
+//	              id ("" implicit), user ("" nobody), stamp, bits of what
+//	              follows: 1 since, 2 terminal, 4 remote, 8 service
+//	          number of clearings; each, in order of user: user, stamp
+//	end       0, and the numbers of machines, sessions and clearings
+type Encoding struct{ cut *Cut[[]byte] }
+
+// Encode begins the canonical encoding of the roster as it is now. Close it
+// when done.
+func (r *Roster) Encode() *Encoding {
+	lateness := r.settings.AllowedLateness
+	return &Encoding{NewCut(r, func(v View, reuse []byte) []byte {
+		return v.m.appendTo(reuse[:0], v.m.newest.Add(-lateness))
+	})}
+}
+
+// Status is the status at the cut.
+func (e *Encoding) Status() Status { return e.cut.Status }
+
+// Close ends the encoding. It may be called more than once.
+func (e *Encoding) Close() { e.cut.Close() }
+
+// WriteTo writes the encoding. It can be called once.
+func (e *Encoding) WriteTo(w io.Writer) (int64, error) {
+	out := counting{w: w}
+	out.write(appendHead(nil, e.cut.Status))
+	var total [3]uint64
+	var length []byte
+	for record := range e.cut.All() {
+		sessions, clearings := recordCounts(record)
+		total[0]++
+		total[1] += sessions
+		total[2] += clearings
+		body := record[countsSize:]
+		length = binary.AppendUvarint(length[:0], uint64(len(body)))
+		out.write(length)
+		out.write(body)
+		if out.err != nil {
+			break
+		}
+	}
+	end := []byte{0}
+	for _, n := range total {
+		end = binary.AppendUvarint(end, n)
+	}
+	out.write(end)
+	return out.n, out.err
+}
+
+type counting struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (c *counting) write(b []byte) {
+	if c.err != nil {
+		return
+	}
+	n, err := c.w.Write(b)
+	c.n, c.err = c.n+int64(n), err
+}
+
+func appendHead(b []byte, st Status) []byte {
+	b = binary.AppendUvarint(b, st.Position.Place)
+	for _, n := range st.Fates {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = appendTime(b, st.Receipt, 0)
+	for _, place := range st.Losses {
+		b = binary.AppendUvarint(b, place)
+	}
+	return b
+}
+
+// countsSize is what stands before a record on its way to WriteTo: how many
+// sessions and clearings it has.
+const countsSize = 8
+
+func recordCounts(record []byte) (sessions, clearings uint64) {
+	return uint64(binary.LittleEndian.Uint32(record)), uint64(binary.LittleEndian.Uint32(record[4:]))
+}
+
+// appendTo appends the machine's record, without what holds nothing open and
+// is dated before the date given.
+func (m *machine) appendTo(b []byte, before Time) []byte {
+	var sessions []*session
+	for i := range m.sessions.rows {
+		if s := &m.sessions.rows[i]; s.stamp.Date >= before || m.open(s) {
+			sessions = append(sessions, s)
+		}
+	}
+	slices.SortFunc(sessions, func(a, b *session) int {
+		return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(nameOf(a.user), nameOf(b.user)))
+	})
+	var cleared []clearing
+	for _, c := range m.cleared.rows {
+		if c.stamp.Date >= before {
+			cleared = append(cleared, c)
+		}
+	}
+	slices.SortFunc(cleared, func(a, b clearing) int { return strings.Compare(a.user.name, b.user.name) })
+
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(sessions)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(cleared)))
+	b = appendString(b, m.name)
+	b = appendTime(b, m.newest, 0)
+	b = appendTime(b, m.heard, m.newest)
+	b = appendTime(b, m.floor, m.newest)
+	b = appendStamp(b, m.reset, m.newest)
+	b = binary.AppendUvarint(b, uint64(len(sessions)))
+	for _, s := range sessions {
+		b = s.appendTo(b, m.newest)
+	}
+	b = binary.AppendUvarint(b, uint64(len(cleared)))
+	for _, c := range cleared {
+		b = appendStamp(appendString(b, c.user.name), c.stamp, m.newest)
+	}
+	return b
+}
+
+// The details that a session's record may have.
+const (
+	hasSince = 1 << iota
+	hasTerminal
+	hasRemote
+	hasService
+	allDetails = 1<<iota - 1
+)
+
+func (s *session) appendTo(b []byte, newest Time) []byte {
+	b = appendString(b, s.id)
+	b = appendString(b, nameOf(s.user))
+	b = appendStamp(b, s.stamp, newest)
+	d := s.details
+	if d == nil {
+		return append(b, 0)
+	}
+	at := len(b)
+	b = append(b, 0)
+	if d.since != 0 {
+		b[at] |= hasSince
+		b = appendTime(b, d.since, newest)
+	}
+	for i, text := range d.texts() {
+		if *text != "" {
+			b[at] |= hasTerminal << i
+			b = appendString(b, *text)
+		}
+	}
+	return b
+}
+
+func (d *details) texts() [3]*string { return [3]*string{&d.terminal, &d.remote, &d.service} }
+
+func nameOf(u *user) string {
+	if u == nil {
+		return ""
+	}
+	return u.name
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendStamp(b []byte, s Stamp, newest Time) []byte {
+	return binary.AppendUvarint(appendTime(b, s.Date, newest), s.Place)
+}
+
+const second = 1_000_000_000
+
+func appendTime(b []byte, t, from Time) []byte {
+	b = binary.AppendVarint(b, int64(from/second-t/second))
+	return binary.AppendUvarint(b, uint64(t%second))
+}
+
+var _ io.WriterTo = (*Encoding)(nil)

@@ -1,0 +1,135 @@
+package roster
+
+import (
+	"math"
+	"time"
+)
+
+// Time is a moment in nanoseconds since 1970-01-01T00:00:00Z.
+type Time int64
+
+// The dates that an event may have.
+const (
+	MinDate Time = 0
+	MaxDate Time = 9_214_646_399_999_999_999 // 2261-12-31T23:59:59.999999999Z
+)
+
+// TimeOf returns t as a Time. t must lie between 1678 and 2262, as for
+// [time.Time.UnixNano].
+func TimeOf(t time.Time) Time { return Time(t.UnixNano()) }
+
+// Time returns t in UTC.
+func (t Time) Time() time.Time { return time.Unix(0, int64(t)).UTC() }
+
+// String returns t as RFC 3339 in UTC, with as many decimals as it has.
+func (t Time) String() string { return t.Time().Format(time.RFC3339Nano) }
+
+// Add returns t + d, or the greatest or smallest Time where that overflows.
+func (t Time) Add(d time.Duration) Time {
+	sum := t + Time(d)
+	switch {
+	case d > 0 && sum < t:
+		return math.MaxInt64
+	case d < 0 && sum > t:
+		return math.MinInt64
+	}
+	return sum
+}
+
+// Stamp orders events: by date, and of equal dates by place.
+type Stamp struct {
+	Date  Time
+	Place uint64
+}
+
+// After reports whether s is greater than o.
+func (s Stamp) After(o Stamp) bool {
+	return s.Date > o.Date || s.Date == o.Date && s.Place > o.Place
+}
+
+// Type says what an event tells.
+type Type uint8
+
+// The types of events.
+const (
+	Login    Type = iota + 1 // a user's session began
+	Logout                   // a session, or all of a user's on a machine, ended
+	Boot                     // the machine started: nobody from before is on
+	Shutdown                 // the machine stopped: nobody is on
+	Present                  // the machine said who is on
+)
+
+var typeNames = [...]string{Login: "login", Logout: "logout", Boot: "boot", Shutdown: "shutdown", Present: "present"}
+
+// Types returns all types of events.
+func Types() []Type { return []Type{Login, Logout, Boot, Shutdown, Present} }
+
+// String returns the type's name in the contract: "login".
+func (t Type) String() string {
+	if int(t) < len(typeNames) && t != 0 {
+		return typeNames[t]
+	}
+	return "unknown"
+}
+
+// ParseType is the inverse of String.
+func ParseType(name string) (Type, bool) {
+	for _, t := range Types() {
+		if typeNames[t] == name {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// Event is one accepted reading of a message: valid names, a date in range,
+// and only the fields that belong to its type.
+type Event struct {
+	Date    Time
+	Type    Type
+	Machine string
+	// Session is whom a login or logout concerns. Without an ID it is the
+	// user's one implicit session (login), or all of the user's (logout).
+	// Since is not used.
+	Session Session
+	// Sessions is who is on, one entry for each session; for Present only.
+	Sessions []Session
+}
+
+// Session is one stay of one user on one machine.
+type Session struct {
+	User string
+	// ID names the stay on its machine; empty for the user's implicit session.
+	ID string
+	// Since is when it began; in a Present event 0 means the event's date.
+	Since                     Time
+	Terminal, Remote, Service string
+}
+
+// Stay is an open session and the machine that it is on.
+type Stay struct {
+	Machine string
+	Session Session
+}
+
+// Message is one message of the stream, as the fold takes it.
+type Message struct {
+	Place   uint64
+	Receipt Time
+	// Refusal is why the decoder refused the message, or nil; Event is what it
+	// read otherwise. Fold sets Refusal too when it is the one to refuse.
+	Refusal *Refusal
+	Event   Event
+	// Fate is set by Fold.
+	Fate Fate
+}
+
+// Batch is a run of messages in the order of their places.
+type Batch struct {
+	Messages []Message
+	// End is the position once all of them have their fates. Its place is at
+	// least that of the last message.
+	End Position
+	// Missing is why the places without a message have none.
+	Missing Loss
+}

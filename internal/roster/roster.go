@@ -1,0 +1,281 @@
+// Package roster is the domain: events, the fold that makes a roster of them,
+// the fates of messages and the position, and the views that others read.
+//
+// # The fold
+//
+// A roster is machine → sessions → users. Every fact in it is a register that
+// takes the event with the greater [Stamp] (date, then place) and never goes
+// back, so the roster is at every moment what one gets by sorting the accepted
+// events by stamp and folding them one by one, whatever the order, the batches
+// and the repetitions they came in. Per machine:
+//
+//	sessions[id]   the user who is on, or nobody    login, logout with session, present
+//	cleared[user]  the user is off this machine     logout without session
+//	reset          everybody before it is off       boot, shutdown, present
+//	newest         the newest date accepted         every accepted event
+//	heard          the newest receipt accepted      every accepted event
+//
+// A session is open when its register holds a user and its stamp is not below
+// reset and above cleared of that user. A register that holds nothing open and
+// is not above reset, or is dated before newest minus the allowed lateness, is
+// forgotten: no event that is still accepted could have been decided by it.
+// To keep that exact a stamp below reset raises nothing, whether or not the
+// register that it would have raised is still remembered.
+//
+// # Who owns what
+//
+// [Roster.Fold] is the only writer; calls to it take turns. Readers run beside
+// it: each machine has a lock (one of a fixed number of shards), held for one
+// event or one look, so nobody sees an event half-way. The position, the fates
+// and the totals change together at the end of a batch; [Roster.Status] returns
+// them together. A [Cut] shows all machines as they were at one position.
+//
+// The roster copies every string that it keeps: the strings of an Event may
+// point into a buffer that its reader uses again.
+package roster
+
+import (
+	"hash/maphash"
+	"iter"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Settings are what decides beside the events themselves. Two rosters with the
+// same settings that read the same messages are equal.
+type Settings struct {
+	// MaxSkew is how far an event may be dated after its receipt.
+	MaxSkew time.Duration `json:"max_skew"`
+	// AllowedLateness is how far an event may be dated before the newest date
+	// accepted from its machine.
+	AllowedLateness time.Duration `json:"allowed_lateness"`
+	// MaxMachines, MaxSessions (sessions and clearings remembered) and
+	// MaxSessionsPerMachine bound the roster; 0 is no bound.
+	MaxMachines           int `json:"max_machines"`
+	MaxSessions           int `json:"max_sessions"`
+	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
+}
+
+// DefaultSettings are the service's own defaults.
+func DefaultSettings() Settings {
+	return Settings{
+		MaxSkew:               10 * time.Minute,
+		AllowedLateness:       720 * time.Hour,
+		MaxMachines:           1_000_000,
+		MaxSessions:           20_000_000,
+		MaxSessionsPerMachine: 10_000,
+	}
+}
+
+// shards is how many locks the machines share.
+const shards = 256
+
+// Roster is the folded state of all machines. Make one with New or Restore.
+type Roster struct {
+	settings Settings
+
+	fold sync.Mutex // held for a batch; whoever holds it may write
+	cuts []preserver
+	// remembered counts the sessions and clearings of all machines; exact says
+	// that none of them may be forgotten (see limit.go).
+	remembered int
+	exact      bool
+
+	seed   maphash.Seed
+	locks  [shards]sync.Mutex // each guards the machines of its shard
+	fleet  directory
+	people index
+
+	statusMu sync.Mutex
+	status   Status
+}
+
+// Status is what a reader gets together: where the roster stands, what became
+// of every message up to there, and the totals.
+type Status struct {
+	Position Position
+	Fates    Fates
+	// Receipt is the newest receipt read.
+	Receipt Time
+	// Losses has, for each reason, the place of the last loss that may still
+	// show in the roster; empty when every event is accounted for.
+	Losses Losses
+	// Machines counts all machines ever accepted, those included that no
+	// report shows any more; Users, those who are on somewhere; Several, those
+	// who are on more than one machine; Sessions, the open ones.
+	Machines, Users, Several, Sessions int
+	// Unsettled counts the machines that a loss concerns.
+	Unsettled int
+}
+
+// New returns an empty roster.
+func New(s Settings) *Roster {
+	return &Roster{settings: s, seed: maphash.MakeSeed()}
+}
+
+// Settings returns what the roster decides by.
+func (r *Roster) Settings() Settings { return r.settings }
+
+// Status returns the position, fates and totals as the last batch left them.
+func (r *Roster) Status() Status {
+	r.statusMu.Lock()
+	defer r.statusMu.Unlock()
+	return r.status
+}
+
+// Fold judges and folds the messages of a batch in their order, gives each its
+// fate, and moves the position to the batch's end. Every place up to the end
+// that no message stands for is lost. A message whose place already has its
+// fate is folded again, which changes nothing, and not counted again.
+func (r *Roster) Fold(b *Batch) {
+	r.fold.Lock()
+	defer r.fold.Unlock()
+	// Only the holder of fold writes status, so reading it needs no lock.
+	st := r.status
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		again := m.Place <= st.Position.Place
+		if !again {
+			r.lose(&st, m.Place-1, b.Missing)
+		}
+		r.judge(&st, m)
+		if !again {
+			st.Fates.count(m.Fate, 1)
+			st.Position.Place = m.Place
+		}
+	}
+	r.lose(&st, b.End.Place, b.Missing)
+	if b.End.Place >= st.Position.Place {
+		st.Position = b.End
+	}
+	r.statusMu.Lock()
+	r.status = st
+	r.statusMu.Unlock()
+}
+
+// lose gives every place without a fate up to and including through the fate
+// lost.
+func (r *Roster) lose(st *Status, through uint64, why Loss) {
+	if through <= st.Position.Place {
+		return
+	}
+	st.Fates.count(Lost, through-st.Position.Place)
+	st.Position.Place = through
+	st.lost(why, through)
+}
+
+// judge gives a message its fate and folds it if it is accepted.
+func (r *Roster) judge(st *Status, m *Message) {
+	st.Receipt = max(st.Receipt, m.Receipt)
+	if m.Refusal == nil {
+		m.Refusal = r.refuse(&m.Event, m.Place, m.Receipt)
+	}
+	if m.Refusal != nil {
+		m.Fate = DeadLettered
+		if m.Refusal.Reason == Limit {
+			st.lost(LossLimit, m.Place)
+		}
+		return
+	}
+	m.Fate = Superseded
+	if r.accept(st, m) {
+		m.Fate = Applied
+	}
+}
+
+// accept folds an accepted message and tells whether it raised a register
+// other than newest and heard.
+func (r *Roster) accept(st *Status, msg *Message) bool {
+	e := &msg.Event
+	m := r.fleet.find(e.Machine)
+	if m == nil {
+		m = &machine{name: strings.Clone(e.Machine), lock: r.lock(e.Machine)}
+		st.Machines++
+		st.Unsettled += st.Losses.any()
+		r.fleet.add(m)
+	}
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for _, c := range r.cuts {
+		c.preserve(m)
+	}
+	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}}
+	before := m.remembered()
+	raised := f.apply(e)
+	m.newest = max(m.newest, e.Date)
+	m.heard = max(m.heard, msg.Receipt)
+	m.tidy(r, r.exact)
+	r.remembered += m.remembered() - before
+	return raised
+}
+
+// Machines returns the machines that a report shows, in byte order of their
+// names, beginning after the name given ("" for all). Each is seen between two
+// events of its own, not all at one position: for that see Cut. The view is
+// valid, and the machine held, only while the loop's body runs: be brief, and
+// do not call the roster from it.
+func (r *Roster) Machines(after string) iter.Seq[View] {
+	return func(yield func(View) bool) {
+		machines := r.fleet.ordered()
+		i := sort.Search(len(machines), func(i int) bool { return machines[i].name > after })
+		hidden := r.hiddenBefore(r.Status().Receipt)
+		for _, m := range machines[i:] {
+			if !r.show(m, hidden, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Roster) show(m *machine, hidden Time, yield func(View) bool) bool {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	v := View{m, hidden}
+	return !v.Shown() || yield(v)
+}
+
+// Machine shows one machine, if it was ever accepted, hidden or not. See
+// Machines for how long the view is valid.
+func (r *Roster) Machine(name string, show func(View)) bool {
+	m := r.fleet.lookup(name)
+	if m == nil {
+		return false
+	}
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	show(View{m, r.hiddenBefore(r.Status().Receipt)})
+	return true
+}
+
+// User returns the open sessions of one user on all machines, by machine, then
+// session. It costs what the user's own sessions cost, not the fleet.
+func (r *Roster) User(name string) []Stay {
+	var stays []Stay
+	var open []Session
+	for _, m := range r.people.machines(name) {
+		m.lock.Lock()
+		open = View{m: m}.AppendSessions(open[:0])
+		m.lock.Unlock()
+		for _, s := range open {
+			if s.User == name {
+				stays = append(stays, Stay{Machine: m.name, Session: s})
+			}
+		}
+	}
+	slices.SortStableFunc(stays, func(a, b Stay) int { return strings.Compare(a.Machine, b.Machine) })
+	return stays
+}
+
+// lock is the lock of a machine's shard.
+func (r *Roster) lock(machine string) *sync.Mutex {
+	return &r.locks[maphash.String(r.seed, machine)%shards]
+}
+
+// hiddenBefore is the receipt before which a machine with nobody on it is no
+// longer shown.
+func (r *Roster) hiddenBefore(receipt Time) Time {
+	return receipt.Add(-r.settings.AllowedLateness)
+}

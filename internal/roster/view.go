@@ -1,0 +1,64 @@
+package roster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// View is a look at one machine while its lock is held.
+type View struct {
+	m      *machine
+	hidden Time // see Shown
+}
+
+// Name returns the machine's name.
+func (v View) Name() string { return v.m.name }
+
+// Heard returns the receipt of the last event accepted from the machine.
+func (v View) Heard() Time { return v.m.heard }
+
+// UserCount returns how many users are on.
+func (v View) UserCount() int { return v.m.users }
+
+// Shown reports whether the machine belongs in reports and metrics: somebody
+// is on, or it was heard within the allowed lateness before the newest receipt.
+func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
+
+// AppendUsers appends the names of those who are on to dst, in byte order.
+func (v View) AppendUsers(dst []string) []string {
+	start := len(dst)
+	for i := range v.m.sessions.rows {
+		if s := &v.m.sessions.rows[i]; v.m.open(s) {
+			dst = append(dst, s.user.name)
+		}
+	}
+	slices.Sort(dst[start:])
+	users := slices.Compact(dst[start:])
+	return dst[:start+len(users)]
+}
+
+// AppendSessions appends the open sessions to dst, by user, then ID.
+func (v View) AppendSessions(dst []Session) []Session {
+	start := len(dst)
+	for i := range v.m.sessions.rows {
+		if s := &v.m.sessions.rows[i]; v.m.open(s) {
+			dst = append(dst, s.view())
+		}
+	}
+	slices.SortFunc(dst[start:], func(a, b Session) int {
+		return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.ID, b.ID))
+	})
+	return dst
+}
+
+func (s *session) view() Session {
+	v := Session{User: s.user.name, ID: s.id, Since: s.stamp.Date}
+	if d := s.details; d != nil {
+		v.Terminal, v.Remote, v.Service = d.terminal, d.remote, d.service
+		if d.since != 0 {
+			v.Since = d.since
+		}
+	}
+	return v
+}
