@@ -143,8 +143,7 @@ func (r *Roster) Fold(b *Batch) {
 		}
 		r.judge(&st, m)
 		if !again {
-			st.Fates.count(m.Fate, 1)
-			st.Position.Place = m.Place
+			st.judged(m)
 		}
 	}
 	r.lose(&st, b.End.Place, b.Missing)
@@ -175,14 +174,20 @@ func (r *Roster) judge(st *Status, m *Message) {
 	}
 	if m.Refusal != nil {
 		m.Fate = DeadLettered
-		if m.Refusal.Reason == Limit {
-			st.lost(LossLimit, m.Place)
-		}
 		return
 	}
 	m.Fate = Superseded
 	if r.accept(st, m) {
 		m.Fate = Applied
+	}
+}
+
+// judged counts the fate of a message and moves the position to it.
+func (st *Status) judged(m *Message) {
+	st.Fates.count(m.Fate, 1)
+	st.Position.Place = m.Place
+	if m.Refusal != nil && m.Refusal.Reason == Limit {
+		st.lost(LossLimit, m.Place)
 	}
 }
 

@@ -1,0 +1,23 @@
+package roster
+
+// TidyAll forgets all that may be forgotten.
+func (r *Roster) TidyAll() {
+	r.fold.Lock()
+	defer r.fold.Unlock()
+	for _, m := range r.fleet.byName {
+		r.tidy(m)
+	}
+}
+
+// Remembered counts what the limits count, and what is really there.
+func (r *Roster) Remembered() (counted, there int) {
+	r.fold.Lock()
+	defer r.fold.Unlock()
+	for _, m := range r.fleet.byName {
+		there += m.remembered()
+	}
+	return r.remembered, there
+}
+
+// Names returns how many users' names are kept.
+func (r *Roster) Names() int { return len(r.people.byName) }

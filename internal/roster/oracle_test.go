@@ -1,0 +1,114 @@
+package roster_test
+
+import (
+	"sort"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// oracle says what the roster must be, in the manner of the script that
+// rollcall grew from: sort the accepted events by date, fold them one by one
+// into machine → who is on. It knows nothing of registers or stamps.
+type oracle struct {
+	skew, lateness time.Duration
+	newest         map[string]roster.Time
+	accepted       []roster.Message
+}
+
+func newOracle(skew, lateness time.Duration) *oracle {
+	return &oracle{skew: skew, lateness: lateness, newest: map[string]roster.Time{}}
+}
+
+// read takes one message, in the order in which they are read, and returns the
+// reason to refuse it, or "".
+func (o *oracle) read(m roster.Message) roster.Reason {
+	e := m.Event
+	if e.Date > m.Receipt+roster.Time(o.skew) {
+		return roster.Future
+	}
+	newest, known := o.newest[e.Machine]
+	if known && e.Date < newest-roster.Time(o.lateness) {
+		return roster.Late
+	}
+	o.newest[e.Machine] = max(newest, e.Date)
+	o.accepted = append(o.accepted, m)
+	return ""
+}
+
+// on is one open session.
+type on struct {
+	user, terminal, remote, service string
+	since                           roster.Time
+}
+
+// name tells sessions of one machine apart: an id, or else a user.
+type name struct{ id, user string }
+
+// fold returns who is on: machine → session → user. Machines with nobody are
+// there too.
+func (o *oracle) fold() map[string]map[name]on {
+	events := append([]roster.Message(nil), o.accepted...)
+	sort.SliceStable(events, func(i, j int) bool { return events[i].Place < events[j].Place })
+	sort.SliceStable(events, func(i, j int) bool { return events[i].Event.Date < events[j].Event.Date })
+	machines := map[string]map[name]on{}
+	for _, m := range events {
+		e := m.Event
+		if machines[e.Machine] == nil {
+			machines[e.Machine] = map[name]on{}
+		}
+		sessions := machines[e.Machine]
+		switch e.Type {
+		case roster.Login:
+			sessions[nameOf(e.Session)] = onOf(e.Session, e.Date)
+		case roster.Logout:
+			for n, s := range sessions {
+				if e.Session.ID != "" && n.id == e.Session.ID || e.Session.ID == "" && s.user == e.Session.User {
+					delete(sessions, n)
+				}
+			}
+		case roster.Boot, roster.Shutdown:
+			clear(sessions)
+		case roster.Present:
+			clear(sessions)
+			for _, s := range e.Sessions {
+				o := onOf(s, e.Date)
+				if s.Since != 0 {
+					o.since = s.Since
+				}
+				sessions[nameOf(s)] = o
+			}
+		}
+	}
+	return machines
+}
+
+func nameOf(s roster.Session) name {
+	if s.ID != "" {
+		return name{id: s.ID}
+	}
+	return name{user: s.User}
+}
+
+func onOf(s roster.Session, date roster.Time) on {
+	return on{s.User, s.Terminal, s.Remote, s.Service, date}
+}
+
+// seen is what the roster's views show, in the oracle's shape.
+func seen(r *roster.Roster) map[string]map[name]on {
+	machines := map[string]map[name]on{}
+	cut := roster.NewCut(r, func(v roster.View, _ func()) func() {
+		n, sessions := v.Name(), v.AppendSessions(nil)
+		return func() {
+			machines[n] = map[name]on{}
+			for _, s := range sessions {
+				machines[n][nameOf(s)] = onOf(s, s.Since)
+			}
+		}
+	})
+	defer cut.Close()
+	for add := range cut.All() {
+		add()
+	}
+	return machines
+}
