@@ -1,0 +1,372 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const name = "EVENTS"
+
+// setup is a server with a stream and somebody who writes to it.
+type setup struct {
+	*testkit.Server
+	t      *testing.T
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+func newSetup(t *testing.T, change ...func(*jetstream.StreamConfig)) *setup {
+	s := &setup{Server: testkit.StartServer(t), t: t}
+	s.js = testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s.create(change...)
+	return s
+}
+
+func (s *setup) create(change ...func(*jetstream.StreamConfig)) {
+	s.t.Helper()
+	config := jetstream.StreamConfig{Name: name, Subjects: []string{"events"}, Storage: jetstream.FileStorage, AllowDirect: true}
+	for _, c := range change {
+		c(&config)
+	}
+	var err error
+	if s.stream, err = s.js.CreateStream(s.t.Context(), config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *setup) publish(from, to int) {
+	s.t.Helper()
+	for i := from; i <= to; i++ {
+		msg := &nats.Msg{Subject: "events", Data: fmt.Appendf(nil, "message %d", i)}
+		if i%3 == 2 { // the proof covers headers too
+			msg.Header = nats.Header{"B": {"2", "3"}, "A": {"1"}}
+		}
+		if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// run is one run of a reader and what it has handed on.
+type run struct {
+	*Reader
+	t    *testing.T
+	stop context.CancelFunc
+	done chan error
+	reg  *prometheus.Registry
+
+	mu      sync.Mutex
+	at      roster.Position
+	got     []string
+	places  []uint64
+	missing map[uint64]roster.Loss // by the place before it
+}
+
+func (s *setup) read(from roster.Position) *run {
+	s.t.Helper()
+	r := &run{t: s.t, at: from, done: make(chan error, 1), reg: prometheus.NewRegistry(), missing: map[uint64]roster.Loss{}}
+	reader, err := New(testkit.Conn(s.t, s.URL), name, testkit.Logger(s.t), r.reg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	reader.beat = 100 * time.Millisecond
+	r.Reader = reader
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	go func() { r.done <- reader.Run(ctx, from, r.fold) }()
+	s.t.Cleanup(func() { r.end() })
+	return r
+}
+
+func (r *run) fold(b *Batch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range b.Messages {
+		if m.Place != r.at.Place+1 {
+			r.missing[r.at.Place] = b.Missing
+		}
+		r.at.Place = m.Place
+		r.got = append(r.got, string(m.Data))
+		r.places = append(r.places, m.Place)
+	}
+	r.at = b.End
+}
+
+// end stops the run and returns where it stands and its error.
+func (r *run) end() (roster.Position, error) {
+	r.stop()
+	err, ok := <-r.done
+	if ok {
+		close(r.done)
+	}
+	return r.at, err
+}
+
+func (r *run) await(message string) {
+	r.t.Helper()
+	testkit.Eventually(r.t, func() bool {
+		select {
+		case err := <-r.done:
+			close(r.done)
+			r.t.Fatalf("the reader ended: %v", err)
+		default:
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Contains(r.got, message)
+	}, message+" is read")
+}
+
+// wants checks that exactly the messages given were read, once each, in order.
+func (r *run) wants(numbers ...int) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var want []string
+	for _, n := range numbers {
+		want = append(want, fmt.Sprintf("message %d", n))
+	}
+	if !slices.Equal(r.got, want) {
+		r.t.Errorf("read %d messages %.200q, want %d", len(r.got), r.got, len(want))
+	}
+}
+
+func upTo(n int) []int {
+	var all []int
+	for i := 1; i <= n; i++ {
+		all = append(all, i)
+	}
+	return all
+}
+
+// TestReadOn: reading ends anywhere and goes on after it; the position has the
+// proof of its last message.
+func TestReadOn(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 700)
+	first := s.read(roster.Position{})
+	first.await("message 700")
+	testkit.Eventually(t, first.CaughtUp, "caught up")
+	at, err := first.end()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.wants(upTo(700)...)
+	if at.Place != 700 || at.Sequence() != 700 || at.Proof.Sequence != 700 || at.Proof.Stream != name || at.Proof.Hash == (roster.Hash{}) {
+		t.Errorf("position is %+v", at)
+	}
+	s.publish(701, 703)
+	second := s.read(at)
+	second.await("message 703")
+	s.publish(704, 704)
+	second.await("message 704")
+	second.wants(701, 702, 703, 704)
+	if lag := second.Lag(); lag != 0 {
+		t.Errorf("lag is %d", lag)
+	}
+}
+
+// TestBase: places are sequences and the base.
+func TestBase(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 2)
+	r := s.read(roster.Position{})
+	r.await("message 2")
+	at, _ := r.end()
+	at.Base, at.Place = 1000, 1002
+	s.publish(3, 3)
+	r = s.read(at)
+	r.await("message 3")
+	if !slices.Equal(r.places, []uint64{1003}) {
+		t.Errorf("places are %v", r.places)
+	}
+}
+
+// TestServerRestarts: nothing is read twice, nothing is left out.
+func TestServerRestarts(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 50)
+	r := s.read(roster.Position{})
+	r.await("message 50")
+	for i := range 3 {
+		s.Restart()
+		s.publishAgain(51+i*10, 60+i*10)
+		r.await(fmt.Sprintf("message %d", 60+i*10))
+	}
+	r.wants(upTo(80)...)
+}
+
+// publishAgain publishes as soon as the connection is back.
+func (s *setup) publishAgain(from, to int) {
+	testkit.Eventually(s.t, func() bool {
+		_, err := s.js.AccountInfo(s.t.Context())
+		return err == nil
+	}, "JetStream is back")
+	s.publish(from, to)
+}
+
+// TestConsumerVanishes: a consumer that somebody deletes is made anew, when the
+// server tells and when it doesn't.
+func TestConsumerVanishes(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 10)
+	r := s.read(roster.Position{})
+	for i := range 3 {
+		r.await(fmt.Sprintf("message %d", 10+i))
+		for consumer := range s.stream.ListConsumers(t.Context()).Info() {
+			if err := s.stream.DeleteConsumer(t.Context(), consumer.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.publish(11+i, 11+i)
+	}
+	r.await("message 13")
+	r.wants(upTo(13)...)
+}
+
+// TestGaps: what the stream does not have is told with its reason, and only
+// after a fresh consumer has shown the gap again.
+func TestGaps(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 20)
+	for _, seq := range []uint64{7, 8, 15} {
+		if err := s.stream.DeleteMsg(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.stream.Purge(t.Context(), jetstream.WithPurgeSequence(4)); err != nil {
+		t.Fatal(err)
+	}
+	r := s.read(roster.Position{})
+	r.await("message 20")
+	r.wants(4, 5, 6, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20)
+	want := map[uint64]roster.Loss{0: roster.BaselineLost, 6: roster.Deleted, 14: roster.Deleted}
+	if fmt.Sprint(r.missing) != fmt.Sprint(want) {
+		t.Errorf("missing are %v, want %v", r.missing, want)
+	}
+	at, _ := r.end()
+	s.publish(21, 30)
+	if err := s.stream.Purge(t.Context(), jetstream.WithPurgeSequence(26)); err != nil {
+		t.Fatal(err)
+	}
+	r = s.read(at)
+	r.await("message 30")
+	r.wants(26, 27, 28, 29, 30)
+	if r.missing[20] != roster.Truncated {
+		t.Errorf("missing are %v", r.missing)
+	}
+}
+
+// TestAnotherStream: a position is not used with a stream that it doesn't
+// belong to.
+func TestAnotherStream(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	r := s.read(roster.Position{})
+	r.await("message 5")
+	at, _ := r.end()
+	forged := at
+	forged.Proof.Hash[0]++
+	if err := s.fails(forged); err == nil || !strings.Contains(err.Error(), "not the one") {
+		t.Errorf("another message under the sequence: error %v", err)
+	}
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.create()
+	s.publish(1, 10)
+	if err := s.fails(at); err == nil || !strings.Contains(err.Error(), "not the one") {
+		t.Errorf("recreated stream: error %v", err)
+	}
+}
+
+func (s *setup) fails(at roster.Position) error {
+	r := s.read(at)
+	select {
+	case err := <-r.done:
+		close(r.done)
+		return err
+	case <-time.After(10 * time.Second):
+		return nil
+	}
+}
+
+// TestSlowFold: a fold slower than the stream loses nothing: no more is asked
+// for than there is room.
+func TestSlowFold(t *testing.T) {
+	s := newSetup(t)
+	const n = 60_000
+	data := make([]byte, 200)
+	for range n {
+		if _, err := s.js.PublishAsync("events", data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-s.js.PublishAsyncComplete()
+	reg := prometheus.NewRegistry()
+	reader, err := New(testkit.Conn(t, s.URL), name, testkit.Logger(t), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	got := 0
+	err = reader.Run(ctx, roster.Position{}, func(b *Batch) {
+		if got += len(b.Messages); got == n {
+			stop()
+		}
+		hash(name, nil, make([]byte, 1<<20)) // some time
+	})
+	if err != nil || got != n {
+		t.Errorf("read %d of %d messages, error %v", got, n, err)
+	}
+	if dropped := testutil.ToFloat64(reader.metrics.rebuilds.WithLabelValues(causeDropped)); dropped != 0 {
+		t.Errorf("%v messages dropped", dropped)
+	}
+}
+
+func TestParseReply(t *testing.T) {
+	want := metadata{sequence: 22, delivery: 3, pending: 7, receipt: 1700000000000000001}
+	for _, reply := range []string{
+		"$JS.ACK.EVENTS.c.1.22.3.1700000000000000001.7",
+		"$JS.ACK.hub.ACCOUNT.EVENTS.c.1.22.3.1700000000000000001.7",
+		"$JS.ACK._.ACCOUNT.EVENTS.c.1.22.3.1700000000000000001.7.token",
+	} {
+		if got, ok := parseReply(reply); !ok || got != want {
+			t.Errorf("%s: %+v, %v", reply, got, ok)
+		}
+	}
+	for _, reply := range []string{
+		"", "x", "_INBOX.a.b", "$JS.ACK.EVENTS.c.1.22.3.1.x", "$JS.ACK.EVENTS.c.1.22.3.1", "$JS.ACK.EVENTS.c.1.22.3.1.-7",
+		"$JS.ACK.EVENTS.c.1.22.3.1..", "$JS.ACK.E.c.1.22.3.99999999999999999999.7", "$JS.ACK.a.b.c.d.e.f.g.h", strings.Repeat(".", 100),
+	} {
+		if got, ok := parseReply(reply); ok {
+			t.Errorf("%q: %+v", reply, got)
+		}
+	}
+}
+
+// TestPullRequest: the server reads durations as nanoseconds.
+func TestPullRequest(t *testing.T) {
+	got, err := json.Marshal(pull{Batch: 1, MaxBytes: 2, Expires: time.Second, Heartbeat: 3})
+	if err != nil || string(got) != `{"batch":1,"max_bytes":2,"expires":1000000000,"idle_heartbeat":3}` {
+		t.Errorf("%s, %v", got, err)
+	}
+}

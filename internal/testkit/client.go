@@ -1,0 +1,57 @@
+package testkit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Conn connects to a server and closes the connection when the test ends. It
+// reconnects for ever, and soon.
+func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	closed := make(chan struct{})
+	options = append([]nats.Option{
+		nats.Name(t.Name()),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(20 * time.Millisecond),
+		nats.ReconnectJitter(0, 0),
+	}, options...)
+	options = append(options, alsoWhenClosed(func() { close(closed) }))
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		t.Fatalf("connecting to NATS: %v", err)
+	}
+	t.Cleanup(func() {
+		nc.Close()
+		<-closed
+	})
+	return nc
+}
+
+// alsoWhenClosed keeps the closed handler that the test may have set: the last
+// callback of a connection tells that its goroutines are at their end.
+func alsoWhenClosed(then func()) nats.Option {
+	return func(o *nats.Options) error {
+		before := o.ClosedCB
+		o.ClosedCB = func(nc *nats.Conn) {
+			if before != nil {
+				before(nc)
+			}
+			then()
+		}
+		return nil
+	}
+}
+
+// JetStream is the connection's JetStream.
+func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatalf("opening JetStream: %v", err)
+	}
+	return js
+}
