@@ -9,15 +9,17 @@ import (
 )
 
 // Conn connects to a server and closes the connection when the test ends. It
-// reconnects for ever, and soon.
+// reconnects for ever, and soon; asynchronous errors go to the test's log.
 func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	closed := make(chan struct{})
+	log := Logger(t)
 	options = append([]nats.Option{
 		nats.Name(t.Name()),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(20 * time.Millisecond),
 		nats.ReconnectJitter(0, 0),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Info("nats", "err", err) }),
 	}, options...)
 	options = append(options, alsoWhenClosed(func() { close(closed) }))
 	nc, err := nats.Connect(url, options...)

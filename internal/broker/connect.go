@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Connect connects to NATS, under a name that the server shows. It tries once:
+// a server that is not there is an error. Once it is connected, the connection
+// comes back by itself for as long as it takes, and what happens to it is
+// logged. Options given as more may change what these settings are; handlers
+// among them are called after ours. A connection that a protocol error closes
+// for good (a subject beyond the server's limit) ends in the ClosedHandler.
+func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+	c := newComplaints(log)
+	n, err := o.natsOptions(name, more)
+	if err != nil {
+		return nil, err
+	}
+	c.watch(&n)
+	return o.dial(ctx, n)
+}
+
+// Await is Connect, but keeps trying while the server is not there, says so in
+// the log, and ends without a connection, with the context's error, when the
+// context does. What matches ErrConfiguration, a refused password among it,
+// ends it at once.
+func Await(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+	c := newComplaints(log)
+	n, err := o.natsOptions(name, more)
+	if err != nil {
+		return nil, err
+	}
+	c.watch(&n)
+	for {
+		nc, err := o.dial(ctx, n)
+		if err == nil || errors.Is(err, ErrConfiguration) {
+			return nc, err
+		}
+		c.say(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
+		if ended := pause(ctx, n.ReconnectWait+rand.N(n.ReconnectJitter+1)); ended != nil {
+			return nil, fmt.Errorf("%w: %w", err, ended)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// dial connects once. The library knows no contexts: one that ends meanwhile is
+// seen after dialTimeout at the latest.
+func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", o, err)
+	}
+	nc, err := n.Connect()
+	if err != nil {
+		return nil, o.explain(err)
+	}
+	return nc, nil
+}
+
+// explain makes of the library's error at the first connection one that says
+// what to do.
+func (o Options) explain(err error) error {
+	var certificate *tls.CertificateVerificationError
+	var remote *net.OpError
+	switch {
+	case isRefusal(err):
+		return misconfigured("NATS at %s refuses %w", o, o.refusal(err))
+	case errors.As(err, &certificate):
+		return misconfigured("NATS at %s: %w: set NATS_CA to the file of the authority that signed the server's certificate", o, err)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return misconfigured("NATS at %s refuses the TLS connection: %w: check NATS_CERT and NATS_KEY", o, err)
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return misconfigured("NATS at %s does not speak TLS: use nats:// in NATS_URL and no NATS_CA, NATS_CERT, NATS_KEY, or turn TLS on in the server", o)
+	case errors.Is(err, nats.ErrNkeysNotSupported):
+		return misconfigured("NATS at %s does not take %s: %w: want another of %s", o, o.login(), err, allLogins)
+	case errors.Is(err, nats.ErrNoServers):
+		return fmt.Errorf("connecting to NATS at %s: nobody listens there: start the server, or correct NATS_URL", o)
+	}
+	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and NATS_URL right?", o, err)
+}
+
+func isRefusal(err error) bool {
+	for _, refusal := range []error{
+		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
+	} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal says whom the server refuses.
+func (o Options) refusal(err error) error {
+	switch way := o.login(); way {
+	case byNobody:
+		return fmt.Errorf("a connection without a login (%w): set one of %s", err, allLogins)
+	case byUser:
+		return fmt.Errorf("NATS_USER with NATS_PASSWORD (%w): correct them", err)
+	case byCreds:
+		if at, expired := o.credsExpired(); expired {
+			return fmt.Errorf("NATS_CREDS %q, which expired at %s (%w): have it renewed", o.Creds, at.Format(time.RFC3339), err)
+		}
+		return fmt.Errorf("NATS_CREDS %q (%w): is it of this server's operator and account, and not revoked?", o.Creds, err)
+	default:
+		return fmt.Errorf("%s (%w): correct it", way, err)
+	}
+}
+
+func (o Options) credsExpired() (time.Time, bool) {
+	var n nats.Options
+	if o.applyCreds(&n) != nil {
+		return time.Time{}, false
+	}
+	token, err := n.UserJWT()
+	if err != nil {
+		return time.Time{}, false
+	}
+	c, err := decodeClaims(token)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return c.expired(time.Now())
+}

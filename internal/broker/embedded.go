@@ -1,0 +1,198 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// EmbeddedOptions say where the server inside the process listens and stores.
+type EmbeddedOptions struct {
+	// Addr is HOST:PORT. Port 0 is any free one.
+	Addr string
+	// Dir is the folder of the store, made if it is missing. One process at a
+	// time may use it.
+	Dir string
+	// Log gets the server's warnings and errors, and the rest as debug.
+	Log *slog.Logger
+}
+
+// Embedded is a NATS server with JetStream inside this process. A message that
+// it acknowledges is on the disk.
+type Embedded struct {
+	server *server.Server
+	url    string
+	limit  int64
+	lock   *os.File
+
+	shutdown sync.Once
+}
+
+// readyWithin bounds what comes after the server has recovered its streams,
+// which may take as long as it takes.
+const readyWithin = 10 * time.Second
+
+// StartEmbedded starts the server and returns when it takes connections. An
+// address in use is an error that names the ways out.
+func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
+	host, port, err := splitAddr(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryAddr(net.JoinHostPort(host, strconv.Itoa(max(port, 0)))); err != nil {
+		return nil, err
+	}
+	lock, err := lockStore(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{lock: lock}
+	if err := e.start(o, host, port); err != nil {
+		e.Shutdown()
+		return nil, err
+	}
+	return e, nil
+}
+
+// start starts the server with its folder locked. NewServer and Start return
+// no error when the port is taken or the store broken: these reach the log
+// only, as fatal.
+func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
+	ns, err := server.NewServer(&server.Options{
+		ServerName:             "rollcall",
+		Host:                   host,
+		Port:                   port,
+		JetStream:              true,
+		StoreDir:               o.Dir,
+		SyncAlways:             true,
+		NoSigs:                 true,
+		DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the embedded NATS server: %w", err)
+	}
+	e.server = ns
+	log := newServerLog(o.Log)
+	ns.SetLogger(log, false, false)
+	ns.Start()
+	if err := log.start(); err != nil {
+		return fmt.Errorf("starting the embedded NATS server on %s with its store in %s: %w", o.Addr, o.Dir, err)
+	}
+	if !ns.ReadyForConnections(readyWithin) {
+		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
+	}
+	e.limit = ns.JetStreamConfig().MaxStore
+	e.url = clientURL(host, ns.Addr().(*net.TCPAddr).Port)
+	if err := isOurs(e.url, ns.ID()); err != nil {
+		return err
+	}
+	if ip := ns.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+		o.Log.Warn("embedded nats server takes connections from other machines, without a password", "addr", o.Addr)
+	}
+	return nil
+}
+
+// URL is where clients on this machine connect.
+func (e *Embedded) URL() string { return e.url }
+
+// StoreLimit is how many bytes all streams together may store: three quarters
+// of what was free on the disk, and what is stored already.
+func (e *Embedded) StoreLimit() int64 { return e.limit }
+
+// Shutdown stops the server and returns when it has ended. It may be called
+// more than once.
+func (e *Embedded) Shutdown() {
+	e.shutdown.Do(func() {
+		if e.server != nil {
+			e.server.Shutdown()
+			e.server.WaitForShutdown()
+		}
+		e.lock.Close()
+	})
+}
+
+// splitAddr reads HOST:PORT. To the server port 0 means 4222, and -1 any.
+func splitAddr(addr string) (host string, port int, err error) {
+	host, digits, err := net.SplitHostPort(addr)
+	if err == nil {
+		port, err = strconv.Atoi(digits)
+	}
+	if err != nil || port < -1 || port > 65535 {
+		return "", 0, misconfigured("ROLLCALL_EMBEDDED_ADDR %q is not an address: want HOST:PORT, such as 127.0.0.1:4222", addr)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	if host == "" {
+		host = server.DEFAULT_HOST
+	}
+	return host, port, nil
+}
+
+// tryAddr listens on the address for a moment.
+func tryAddr(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return inUse(addr)
+	case err != nil:
+		return fmt.Errorf("listening for the embedded NATS server: %w: set ROLLCALL_EMBEDDED_ADDR to an address of this machine", err)
+	}
+	return l.Close()
+}
+
+func inUse(addr string) error {
+	return fmt.Errorf("address %s is in use: set NATS_URL=nats://%s to use the NATS server there, or ROLLCALL_EMBEDDED_ADDR to another address for the embedded one", addr, addr)
+}
+
+// clientURL is the address as a client on this machine dials it.
+func clientURL(host string, port int) string {
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "nats://" + net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// isOurs makes sure that whoever answers at the URL is the server with this
+// id, and no other that got there first or listens on another of the host's
+// addresses.
+func isOurs(url, id string) error {
+	nc, err := nats.Connect(url, nats.Timeout(dialTimeout), nats.NoReconnect())
+	if err != nil {
+		return fmt.Errorf("connecting to the embedded NATS server at %s: %w", url, err)
+	}
+	defer nc.Close()
+	if nc.ConnectedServerId() != id {
+		return inUse(Redact(url)[len("nats://"):])
+	}
+	return nil
+}
+
+// lockStore makes the folder and takes its lock, which ends with the process:
+// two servers would break each other's store without a word.
+func lockStore(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("making the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+	}
+	lock, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("locking %s: %w: another rollcall uses it: stop that, or set ROLLCALL_DATA_DIR to another folder", lock.Name(), err)
+	}
+	return lock, nil
+}

@@ -1,0 +1,130 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// refuse lists all that can't serve: settings of our streams, and subjects of
+// any stream of the account that would take our messages or answer in our place.
+func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
+	var refusals []error
+	for _, info := range all {
+		for _, r := range roles {
+			if r.config.Name == info.Config.Name {
+				refusals = append(refusals, r.refusals(info.Config)...)
+			}
+		}
+		refusals = append(refusals, trespasses(info.Config, roles, subjects)...)
+	}
+	if len(refusals) == 0 {
+		return nil
+	}
+	return configurationError{errors.Join(refusals...)}
+}
+
+// refusals returns what is wrong with a stream of ours that exists.
+func (r role) refusals(c jetstream.StreamConfig) []error {
+	var list []error
+	add := func(setting string, value any, why string) {
+		list = append(list, fmt.Errorf("stream %s: %s is %v: %s: change that (nats stream edit %s), or make the stream anew, or set %s to another",
+			c.Name, setting, value, why, c.Name, r.variable))
+	}
+	if c.Retention != jetstream.LimitsPolicy {
+		add("retention", strings.ToLower(c.Retention.String()), "it deletes messages that are still needed; want limits")
+	}
+	if c.NoAck {
+		add("no_ack", true, "nobody learns whether a message was stored; want false")
+	}
+	if r.events && c.MaxMsgsPerSubject > 0 {
+		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
+	}
+	if c.Sealed {
+		add("sealed", true, "it stores nothing any more")
+	}
+	if t := c.SubjectTransform; t != nil {
+		add("subject_transform", fmt.Sprintf("%q to %q", t.Source, t.Destination), "messages would lose the subjects they came with; want none")
+	}
+	if c.Mirror != nil {
+		add("mirror", c.Mirror.Name, "a mirror takes no messages; want none")
+	} else if lacking := missing(c.Subjects, r.config.Subjects); len(lacking) > 0 {
+		add("subjects", quote(c.Subjects), "it doesn't listen to "+strings.Join(lacking, " and "))
+	}
+	return list
+}
+
+// trespasses returns what is wrong with the subjects of any stream.
+func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
+	var list []error
+	for _, subject := range c.Subjects {
+		answers := overlapping(subject, []string{subjects.AllQueries(), subjects.AllChanges()})
+		if len(answers) > 0 {
+			list = append(list, fmt.Errorf("stream %s: subject %q takes %s, which rollcall answers: take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+				c.Name, subject, strings.Join(answers, " and "), c.Name))
+			continue
+		}
+		for _, r := range roles {
+			if taken := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(taken) > 0 {
+				list = append(list, r.trespass(c.Name, subject, taken))
+			}
+		}
+	}
+	return list
+}
+
+// trespass is the refusal of a stream that takes what belongs to the role's.
+func (r role) trespass(name, subject string, taken []string) error {
+	if r.events {
+		return fmt.Errorf("stream %s: subject %q takes %s: set %s=%s if its messages are the events to read, else take the subject out (nats stream edit %s)",
+			name, subject, strings.Join(taken, " and "), r.variable, name, name)
+	}
+	return fmt.Errorf("stream %s: subject %q takes %s, which belongs to stream %s (%s): take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+		name, subject, strings.Join(taken, " and "), r.config.Name, r.variable, name)
+}
+
+func quote(subjects []string) string {
+	quoted := slices.Clone(subjects)
+	for i, s := range quoted {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// warn says what of a stream of ours can serve, but may lose something.
+func (r role) warn(ctx context.Context, info *jetstream.StreamInfo, lateness time.Duration, log *slog.Logger) {
+	c := info.Config
+	log = log.With("stream", c.Name)
+	if c.Discard == jetstream.DiscardNew {
+		log.Warn("stream refuses what is new when it is full (discard new)")
+	}
+	if c.Storage == jetstream.MemoryStorage {
+		log.Warn("stream is in memory: it is lost when its server stops")
+	}
+	if !r.events {
+		return
+	}
+	if c.Replicas <= 1 {
+		log.Log(ctx, replicaLevel(info), "stream has one replica: it is lost with its server's disk")
+	}
+	if c.MaxAge > 0 && c.MaxAge < lateness {
+		log.Warn("stream forgets events that would still count (max age below the allowed lateness)",
+			"max_age", c.MaxAge, "allowed_lateness", lateness)
+	}
+}
+
+// replicaLevel is a warning in a cluster, where more replicas could be had.
+func replicaLevel(info *jetstream.StreamInfo) slog.Level {
+	if info.Cluster == nil || info.Cluster.Name == "" {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}

@@ -1,0 +1,127 @@
+package broker
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/internal/testkit"
+)
+
+// authority signs certificates for 127.0.0.1.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string
+}
+
+func newAuthority(t *testing.T) authority {
+	key := newKey(t)
+	der := sign(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true}, nil, key, key)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority{cert, key, write(t, "ca.pem", encode("CERTIFICATE", der))}
+}
+
+// issue returns the files of a certificate and its key.
+func (a authority) issue(t *testing.T) (cert, key string) {
+	t.Helper()
+	private := newKey(t)
+	der := sign(t, &x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.cert, private, a.key)
+	encoded, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "cert.pem", encode("CERTIFICATE", der)), write(t, "key.pem", encode("EC PRIVATE KEY", encoded))
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func sign(t *testing.T, c, by *x509.Certificate, key, with *ecdsa.PrivateKey) []byte {
+	c.SerialNumber, c.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: "rollcall test"}
+	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if by == nil {
+		by = c
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, by, key.Public(), with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func encode(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// withTLS makes a server speak TLS and ask for a client's certificate.
+func withTLS(t *testing.T, a authority) func(*server.Options) {
+	certFile, keyFile := a.issue(t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := x509.NewCertPool()
+	clients.AddCert(a.cert)
+	return func(o *server.Options) {
+		o.TLSVerify = true
+		o.TLSConfig = &tls.Config{
+			MinVersion:   tls.VersionTLS12,
+			Certificates: []tls.Certificate{cert},
+			ClientCAs:    clients,
+			ClientAuth:   tls.RequireAndVerifyClientCert,
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	s := testkit.StartServer(t, withTLS(t, ours))
+	cert, key := ours.issue(t)
+	foreignCert, foreignKey := theirs.issue(t)
+
+	connected(t, Options{URL: s.URL, CA: ours.file, Cert: cert, Key: key})
+
+	for name, c := range map[string]struct {
+		options Options
+		says    []string
+	}{
+		"wrong CA":       {Options{URL: s.URL, CA: theirs.file, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}},
+		"no CA":          {Options{URL: s.URL, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}},
+		"no certificate": {Options{URL: s.URL, CA: ours.file}, []string{"NATS_CERT", "certificate required"}},
+		"foreign":        {Options{URL: s.URL, CA: ours.file, Cert: foreignCert, Key: foreignKey}, []string{"NATS_CERT"}},
+		"key of another": {Options{URL: s.URL, CA: ours.file, Cert: cert, Key: foreignKey}, []string{"NATS_CERT and NATS_KEY", "does not match"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Await(t.Context(), c.options, "test", testkit.Logger(t))
+			wantError(t, err, true, c.says...)
+		})
+	}
+}
+
+func TestServerWithoutTLS(t *testing.T) {
+	s := testkit.StartServer(t)
+	_, err := Await(t.Context(), Options{URL: s.URL, CA: newAuthority(t).file}, "test", testkit.Logger(t))
+	wantError(t, err, true, s.URL, "does not speak TLS")
+}
