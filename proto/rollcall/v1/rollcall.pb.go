@@ -341,13 +341,18 @@ type Report struct {
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
 	// limit. Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	// This page, from 1. Published reports only.
+	// This page, from 1. Published reports only. The last page is stored first:
+	// when page 1 comes, the others have come. Pages of an earlier, longer report
+	// stay in the stream beyond pages: go by report.
 	Page uint32 `protobuf:"varint,8,opt,name=page,proto3" json:"page,omitempty"`
 	// How many pages the report has. Published reports only.
 	Pages uint32 `protobuf:"varint,9,opt,name=pages,proto3" json:"pages,omitempty"`
-	// The machines in byte order of their names, those with nobody included.
+	// The machines in byte order of their names, those with nobody included. A
+	// machine whose users do not fit on one page goes on at the beginning of the
+	// next, with the same name and heard: join the two.
 	Machines []*Machine `protobuf:"bytes,10,rep,name=machines,proto3" json:"machines,omitempty"`
-	// Answers only, absent on the last page: ask again with it for the next.
+	// Answers only, in place of page and pages, and absent on the last page: ask
+	// again with it for the next.
 	Cursor        string `protobuf:"bytes,11,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

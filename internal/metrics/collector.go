@@ -1,0 +1,141 @@
+// Package metrics shows the service to operators: a collector that reads the
+// roster when it is scraped, and the HTTP server with the metrics and the
+// health checks. No user's name is ever in it.
+//
+// Nothing here is kept in step with the roster, so nothing can go stale; and a
+// scrape of many machines costs a third of what it would with a gauge kept for
+// each.
+package metrics
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+)
+
+// Reading tells how far the roster's reader has come. Its methods must be safe
+// for use by several goroutines and quick: each scrape calls them.
+type Reading interface {
+	// Lag is how many messages the stream has that have no fate yet, as far as
+	// the reader knows.
+	Lag() uint64
+	// CaughtUp tells whether all that there was at the start has been read.
+	CaughtUp() bool
+}
+
+// Build is what the program says of itself.
+type Build struct {
+	Version, Revision string
+}
+
+// replaying is the reason for being incomplete that is no loss: not caught up.
+const replaying = "replaying"
+
+// Collector collects what the roster and its reader tell, anew for each scrape:
+//
+//	rollcall_logged_in_users{machine}        0 for a machine whose users have left
+//	rollcall_machines, rollcall_users, rollcall_sessions
+//	rollcall_users_on_several_machines
+//	rollcall_machines_omitted                beyond the most machines shown
+//	rollcall_position, rollcall_fates{fate}  the fates add up to the position
+//	rollcall_lag_messages, rollcall_caught_up
+//	rollcall_complete, rollcall_incomplete{reason}
+//	rollcall_build_info{version,goversion,revision}
+type Collector struct {
+	roster      *roster.Roster
+	reading     Reading
+	build       Build
+	maxMachines int
+}
+
+// NewCollector returns a collector that shows the users of at most maxMachines
+// machines, the first in byte order of their names.
+func NewCollector(r *roster.Roster, reading Reading, build Build, maxMachines int) *Collector {
+	return &Collector{r, reading, build, maxMachines}
+}
+
+var (
+	loggedIn   = desc("logged_in_users", "Users who are logged in on the machine.", "machine")
+	machines   = desc("machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.")
+	users      = desc("users", "Users who are logged in on some machine.")
+	sessions   = desc("sessions", "Open sessions.")
+	several    = desc("users_on_several_machines", "Users who are logged in on more than one machine.")
+	omitted    = desc("machines_omitted", "Machines without a rollcall_logged_in_users of their own, as there are too many; see ROLLCALL_METRICS_MAX_MACHINES.")
+	position   = desc("position", "Place up to which every message has its fate.")
+	fates      = desc("fates", "Messages since the first, by fate; they add up to rollcall_position.", "fate")
+	lag        = desc("lag_messages", "Messages of the stream that have no fate yet.")
+	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, else 0.")
+	complete   = desc("complete", "1 when every event since the first is accounted for, else 0.")
+	incomplete = desc("incomplete", "1 for each reason why events are missing from the roster, else 0.", "reason")
+	buildInfo  = desc("build_info", "Always 1; the labels tell the program.", "version", "goversion", "revision")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("rollcall_"+name, help, labels, nil)
+}
+
+// Describe implements [prometheus.Collector].
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		loggedIn, machines, users, sessions, several, omitted, position, fates,
+		lag, caughtUp, complete, incomplete, buildInfo,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	st := c.roster.Status()
+	c.collectMachines(ch, &st)
+	gauge(ch, users, float64(st.Users))
+	gauge(ch, sessions, float64(st.Sessions))
+	gauge(ch, several, float64(st.Several))
+	gauge(ch, position, float64(st.Position.Place))
+	for _, fate := range roster.AllFates() {
+		gauge(ch, fates, float64(st.Fates[fate]), fate.String())
+	}
+	gauge(ch, lag, float64(c.reading.Lag()))
+	c.collectComplete(ch, &st)
+	gauge(ch, buildInfo, 1, c.build.Version, runtime.Version(), c.build.Revision)
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// collectMachines looks at all machines first and sends then: a look holds its
+// machine, and whoever receives may be slow.
+func (c *Collector) collectMachines(ch chan<- prometheus.Metric, st *roster.Status) {
+	on := make([]onMachine, 0, min(st.Machines, c.maxMachines))
+	shown := 0
+	for v := range c.roster.Machines("") {
+		if shown++; shown <= c.maxMachines {
+			on = append(on, onMachine{v.Name(), v.UserCount()})
+		}
+	}
+	for i := range on {
+		ch <- &on[i]
+	}
+	gauge(ch, machines, float64(shown))
+	gauge(ch, omitted, float64(shown-len(on)))
+}
+
+func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Status) {
+	isCaughtUp := c.reading.CaughtUp()
+	gauge(ch, caughtUp, number(isCaughtUp))
+	gauge(ch, complete, number(isCaughtUp && st.Losses == roster.Losses{}))
+	gauge(ch, incomplete, number(!isCaughtUp), replaying)
+	for _, loss := range roster.AllLosses() {
+		gauge(ch, incomplete, number(st.Losses[loss] != 0), loss.String())
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

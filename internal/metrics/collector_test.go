@@ -1,0 +1,270 @@
+package metrics
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/roster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// reading is a reader that stands where it is told.
+type reading struct {
+	lag      uint64
+	caughtUp bool
+}
+
+func (r reading) Lag() uint64    { return r.lag }
+func (r reading) CaughtUp() bool { return r.caughtUp }
+
+var upToDate = reading{caughtUp: true}
+
+// feed folds events as the next messages, received a second apart.
+func feed(r *roster.Roster, events ...roster.Event) {
+	position := r.Status().Position
+	var b roster.Batch
+	for _, e := range events {
+		position.Place++
+		receipt := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(time.Duration(position.Place) * time.Second))
+		if e.Date == 0 {
+			e.Date = receipt
+		}
+		b.Messages = append(b.Messages, roster.Message{Place: position.Place, Receipt: receipt, Event: e})
+	}
+	b.End = position
+	r.Fold(&b)
+}
+
+func login(machine, user string) roster.Event {
+	return roster.Event{Type: roster.Login, Machine: machine, Session: roster.Session{User: user}}
+}
+
+func logout(machine, user string) roster.Event {
+	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user}}
+}
+
+func on(date string, e roster.Event) roster.Event {
+	t, err := time.Parse(time.DateTime, date)
+	if err != nil {
+		panic(err)
+	}
+	e.Date = roster.TimeOf(t)
+	return e
+}
+
+// seed is the roster of the six events of deploy/examples/seed.jsonl.
+func seed() *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	feed(
+		r,
+		on("2020-01-21 12:45:56", login("myworkstation.local", "jordan")),
+		on("2020-01-22 15:53:42", logout("webserver.local", "jordan")),
+		on("2020-01-21 18:53:21", login("webserver.local", "lane")),
+		on("2020-01-22 10:25:34", logout("myworkstation.local", "jordan")),
+		on("2020-01-21 08:20:01", login("webserver.local", "jordan")),
+		on("2020-01-23 11:24:35", logout("mailserver.local", "chris")),
+	)
+	return r
+}
+
+// fleet is a roster of n machines with one user each.
+func fleet(n int) *roster.Roster {
+	var events []roster.Event
+	for i := range n {
+		events = append(events, login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d", i%1000)))
+	}
+	r := roster.New(roster.DefaultSettings())
+	feed(r, events...)
+	return r
+}
+
+func registry(t testing.TB, r *roster.Roster, state Reading, maxMachines int) *prometheus.Registry {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(NewCollector(r, state, Build{"v1.2.3", "a1b2c3d"}, maxMachines))
+	return reg
+}
+
+func TestSeed(t *testing.T) {
+	reg := registry(t, seed(), upToDate, 50_000)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&out, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What Go built the test is no part of the contract.
+	text := bytes.ReplaceAll(out.Bytes(), []byte(runtime.Version()), []byte("go"))
+	path := filepath.Join("testdata", "seed.prom")
+	if *update {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", path, text, want)
+	}
+	for _, user := range []string{"lane", "jordan", "chris"} {
+		if bytes.Contains(text, []byte(user)) {
+			t.Errorf("the metrics tell the name of %s", user)
+		}
+	}
+}
+
+func TestLint(t *testing.T) {
+	problems, err := testutil.GatherAndLint(registry(t, seed(), upToDate, 50_000))
+	if err != nil || len(problems) > 0 {
+		t.Errorf("problems %v, %v", problems, err)
+	}
+}
+
+// value is that of one series, written as in the text format.
+func value(t testing.TB, g prometheus.Gatherer, series string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if name(f, m) == series {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no %s", series)
+	return 0
+}
+
+func name(f *dto.MetricFamily, m *dto.Metric) string {
+	var labels []string
+	for _, l := range m.Label {
+		labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+	}
+	if len(labels) == 0 {
+		return f.GetName()
+	}
+	return f.GetName() + "{" + strings.Join(labels, ",") + "}"
+}
+
+func TestValues(t *testing.T) {
+	r := seed()
+	feed(r, login("a", "lane"), login("a", "kim"))
+	end := r.Status().Position
+	end.Place += 2
+	gap := seed()
+	gap.Fold(&roster.Batch{End: end, Missing: roster.Gap})
+	for name, tt := range map[string]struct {
+		roster  *roster.Roster
+		reading reading
+		want    map[string]float64
+	}{
+		"up to date": {r, upToDate, map[string]float64{
+			`rollcall_logged_in_users{machine="a"}`: 2, "rollcall_machines": 4, "rollcall_users": 2, "rollcall_sessions": 3,
+			"rollcall_users_on_several_machines": 1, "rollcall_position": 8, `rollcall_fates{fate="applied"}`: 8,
+			"rollcall_complete": 1, "rollcall_caught_up": 1, "rollcall_lag_messages": 0,
+		}},
+		"replaying": {r, reading{lag: 5}, map[string]float64{
+			"rollcall_complete": 0, "rollcall_caught_up": 0, "rollcall_lag_messages": 5,
+			`rollcall_incomplete{reason="replaying"}`: 1, `rollcall_incomplete{reason="gap"}`: 0,
+		}},
+		"gap": {gap, upToDate, map[string]float64{
+			"rollcall_complete": 0, "rollcall_caught_up": 1, "rollcall_position": 10, `rollcall_fates{fate="lost"}`: 4,
+			`rollcall_incomplete{reason="replaying"}`: 0, `rollcall_incomplete{reason="gap"}`: 1,
+		}},
+		"empty": {roster.New(roster.DefaultSettings()), upToDate, map[string]float64{
+			"rollcall_complete": 1, "rollcall_machines": 0, "rollcall_machines_omitted": 0, "rollcall_position": 0,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := registry(t, tt.roster, tt.reading, 50_000)
+			for series, want := range tt.want {
+				if got := value(t, reg, series); got != want {
+					t.Errorf("%s is %v, want %v", series, got, want)
+				}
+			}
+		})
+	}
+}
+
+// shownMachines are the machines with a series, in their order.
+func shownMachines(t testing.TB, g prometheus.Gatherer) []string {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range families {
+		if f.GetName() == "rollcall_logged_in_users" {
+			for _, m := range f.Metric {
+				names = append(names, m.Label[0].GetValue())
+			}
+		}
+	}
+	return names
+}
+
+func TestTooManyMachines(t *testing.T) {
+	r := seed()
+	for _, tt := range []struct {
+		maxMachines, omitted int
+		want                 []string
+	}{
+		{4, 0, []string{"mailserver.local", "myworkstation.local", "webserver.local"}},
+		{3, 0, []string{"mailserver.local", "myworkstation.local", "webserver.local"}},
+		{2, 1, []string{"mailserver.local", "myworkstation.local"}},
+		{0, 3, nil},
+	} {
+		reg := registry(t, r, upToDate, tt.maxMachines)
+		if got := shownMachines(t, reg); !slices.Equal(got, tt.want) {
+			t.Errorf("at most %d: %v, want %v", tt.maxMachines, got, tt.want)
+		}
+		if got := value(t, reg, "rollcall_machines_omitted"); got != float64(tt.omitted) {
+			t.Errorf("at most %d: %v omitted, want %d", tt.maxMachines, got, tt.omitted)
+		}
+		if got := value(t, reg, "rollcall_machines"); got != 3 {
+			t.Errorf("at most %d: %v machines, want 3", tt.maxMachines, got)
+		}
+	}
+}
+
+func TestHiddenMachinesAreLeftOut(t *testing.T) {
+	r := seed()
+	e := login("new", "x")
+	later := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(2 * roster.DefaultSettings().AllowedLateness))
+	e.Date = later
+	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: roster.Position{Place: 7}})
+	reg := registry(t, r, upToDate, 50_000)
+	if got, want := shownMachines(t, reg), []string{"new", "webserver.local"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := value(t, reg, "rollcall_machines"); got != 2 {
+		t.Errorf("%v machines, want 2", got)
+	}
+}

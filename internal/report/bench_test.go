@@ -1,0 +1,57 @@
+package report
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+// A report of 100,000 machines with 5 users each: made of a roster (looked at
+// under its locks, encoded in pages and hashed), encoded from a struct that
+// stands ready, and the same by encoding/json.
+func BenchmarkReport(b *testing.B) {
+	r := fleet(100_000, 5)
+	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(r)}, now: time.Now}
+	ready := Report{ID: "id", When: at, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
+	b.Run("roster", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, pages, err := p.build(1 << 20)
+			if err != nil {
+				b.Fatal(err)
+			}
+			p.space = pages.body
+			b.SetBytes(int64(len(pages.body)))
+		}
+	})
+	b.Run("ready", func(b *testing.B) {
+		b.ReportAllocs()
+		var data []byte
+		for b.Loop() {
+			data = ready.AppendJSON(data[:0])
+		}
+		b.SetBytes(int64(len(data)))
+	})
+	b.Run("ready-encoding-json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			data, err := json.Marshal(ready)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(data)))
+		}
+	})
+}
+
+// One answer of 1 MiB out of 100,000 machines with 5 users each.
+func BenchmarkAnswer(b *testing.B) {
+	r := fleet(100_000, 5)
+	q := question{limit: noLimit, after: cursor{machine: "machine-050000.example.com"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		rows, more := gather(r, q, 1<<20)
+		data, _ := appendAnswer(nil, rows, more, 1<<20)
+		b.SetBytes(int64(len(data)))
+	}
+}

@@ -1,0 +1,109 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/roster"
+)
+
+// row is a machine on its way into a report. The roster's own strings are never
+// written to, so a row may outlive the look at the machine; its users' slice is
+// the owner's.
+type row struct {
+	name  string
+	heard roster.Time
+	users []string
+	shown bool
+}
+
+// look makes a row of a machine in the space of another.
+func look(v roster.View, reuse row) row {
+	users := reuse.users[:0]
+	if users == nil {
+		users = make([]string, 0, v.UserCount())
+	}
+	return row{name: v.Name(), heard: v.Heard(), users: v.AppendUsers(users), shown: v.Shown()}
+}
+
+// AppendJSON appends the report as one JSON object: the keys in the order of
+// the wire contract, times in UTC with as many decimals as they have. It is
+// what encoding/json makes of it too, byte for byte but for the escapes of
+// HTML, in a third of the time.
+func (r *Report) AppendJSON(b []byte) []byte {
+	b = r.appendHead(b)
+	for i := range r.Machines {
+		m := &r.Machines[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b, _ = appendMachine(b, m.Name, m.Heard, m.Users, noLimit)
+	}
+	return append(b, endOfReport...)
+}
+
+const (
+	endOfReport  = "]}"
+	endOfMachine = "]}"
+	noLimit      = int(^uint(0) >> 1)
+)
+
+// appendHead appends what stands before the first machine.
+func (r *Report) appendHead(b []byte) []byte {
+	b = appendQuoted(append(b, `{"report":`...), r.ID)
+	b = appendTime(append(b, `,"when":`...), r.When)
+	b = appendQuoted(append(b, `,"stream":`...), r.Stream)
+	b = strconv.AppendUint(append(b, `,"sequence":`...), r.Sequence, 10)
+	b = strconv.AppendUint(append(b, `,"place":`...), r.Place, 10)
+	b = strconv.AppendBool(append(b, `,"complete":`...), r.Complete)
+	b = append(b, `,"reasons":[`...)
+	for i, reason := range r.Reasons {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, reason)
+	}
+	b = append(b, ']')
+	if r.Pages > 0 {
+		b = strconv.AppendInt(append(b, `,"page":`...), int64(r.Page), 10)
+		b = strconv.AppendInt(append(b, `,"pages":`...), int64(r.Pages), 10)
+	}
+	if r.Cursor != "" {
+		b = appendQuoted(append(b, `,"cursor":`...), r.Cursor)
+	}
+	return append(b, `,"machines":[`...)
+}
+
+// appendMachine appends a machine with as many of its users as fit into room
+// bytes, and at least one, and returns how many these are.
+func appendMachine(b []byte, name string, heard time.Time, users []string, room int) ([]byte, int) {
+	start := len(b)
+	b = appendQuoted(append(b, `{"machine":`...), name)
+	b = appendTime(append(b, `,"heard":`...), heard)
+	b = append(b, `,"users":[`...)
+	for i, user := range users {
+		before := len(b)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, user)
+		if i > 0 && len(b)-start > room-len(endOfMachine) {
+			return append(b[:before], endOfMachine...), i
+		}
+	}
+	return append(b, endOfMachine...), len(users)
+}
+
+// appendQuoted appends a JSON string. Every string here is valid UTF-8: the
+// decoder lets no other name in.
+func appendQuoted(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(append(b, '"'), time.RFC3339Nano)
+	return append(b, '"')
+}

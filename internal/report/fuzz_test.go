@@ -1,0 +1,45 @@
+package report
+
+import (
+	"bytes"
+	"testing"
+)
+
+// What is read as a report is written as one that is read as the same.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"report":"r","when":"2026-11-22T21:00:00.5Z","stream":"S","sequence":6,"place":6,"complete":true,"reasons":["gap"],"page":1,"pages":2,"machines":[{"machine":"m","heard":"2026-11-22T21:00:00Z","users":["\"\\u"]}]}`))
+	f.Add([]byte(`{"report":"r","when":"2026-11-22T21:00:00+01:00","stream":"S","sequence":6,"place":6,"complete":true,"reasons":[],"cursor":"YQ","machines":[]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := Decode(data)
+		if err != nil {
+			return
+		}
+		once := r.AppendJSON(nil)
+		again, err := Decode(once)
+		if err != nil {
+			t.Fatalf("%v: %s", err, once)
+		}
+		if twice := again.AppendJSON(nil); !bytes.Equal(once, twice) {
+			t.Fatalf("written as\n%s\nthen as\n%s", once, twice)
+		}
+	})
+}
+
+// A request is good or its error can stand in a header.
+func FuzzRequest(f *testing.F) {
+	for _, request := range []string{``, `{}`, `{"limit":1,"cursor":"YQ"}`, `{"cursor":"YQBi"}`, `{"x":1}`, `[`, `{"limit":-1}`} {
+		f.Add([]byte(request))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := parseRequest(data)
+		if err != nil {
+			if bytes.ContainsAny([]byte(err.Error()), "\r\n") || len(err.Error()) > 1000 {
+				t.Fatalf("%q can't stand in a header", err)
+			}
+			return
+		}
+		if again, err := parseCursor(q.after.String()); err != nil || again != q.after || q.limit < 1 {
+			t.Fatalf("%+v, cursor %+v, %v", q, again, err)
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package report
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+)
+
+// paged makes pages of machines and reads them back.
+func paged(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, head Report, machines []Machine, room int,
+) []Report {
+	t.Helper()
+	p := newPages(&head, room, nil)
+	for _, m := range machines {
+		p.add(&row{name: m.Name, heard: roster.TimeOf(m.Heard), users: m.Users})
+	}
+	var read []Report
+	for n, message := range p.messages(head) {
+		if size := len(p.page(n)); size > room {
+			t.Fatalf("page %d has %d bytes of machines, room is %d", n, size, room)
+		}
+		r, err := Decode(message)
+		if err != nil {
+			t.Fatalf("page %d: %v", n, err)
+		}
+		if r.Page != n || r.Pages != p.count() {
+			t.Fatalf("page %d of %d says it's %d of %d", n, p.count(), r.Page, r.Pages)
+		}
+		read = append(read, r)
+	}
+	slices.Reverse(read)
+	return read
+}
+
+func TestPagesJoined(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := anyReport(t)
+		want.Page, want.Pages, want.Cursor = 0, 0, ""
+		// The room of one machine with one user, each of the longest names.
+		room := rapid.IntRange(1200, 4000).Draw(t, "room")
+		got, err := Join(all(paged(t, want, want.Machines, room)...))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, %v; want %+v", got, err, want)
+		}
+	})
+}
+
+func TestMachineLargerThanPages(t *testing.T) {
+	var users []string
+	for i := range 10_000 {
+		users = append(users, fmt.Sprintf("%05d-%s", i, strings.Repeat("x", i%200)))
+	}
+	want := Report{ID: "id", When: at, Stream: "S", Complete: true, Reasons: []string{}, Machines: []Machine{
+		{Name: "before", Heard: at, Users: []string{"a"}},
+		{Name: "big", Heard: at, Users: users},
+		{Name: "late", Heard: at, Users: []string{"z"}},
+	}}
+	reports := paged(t, want, want.Machines, 50_000)
+	if len(reports) < 20 {
+		t.Fatalf("%d pages", len(reports))
+	}
+	got, err := Join(all(reports...))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("joined pages differ (%v)", err)
+	}
+	last := reports[len(reports)-1]
+	if n := len(last.Machines); n != 2 || last.Machines[n-1].Name != "late" {
+		t.Errorf("the last page should go on after the big machine, has %d machines", n)
+	}
+}
+
+func TestNobody(t *testing.T) {
+	head := Report{ID: "id", When: at, Stream: "S", Complete: true, Reasons: []string{}}
+	reports := paged(t, head, nil, 2000)
+	if len(reports) != 1 || len(reports[0].Machines) != 0 {
+		t.Errorf("got %+v, want one page without machines", reports)
+	}
+}
+
+// content is the hash of a report.
+func content(r Report, room int) string {
+	p := newPages(&r, room, nil)
+	for _, m := range r.Machines {
+		p.add(&row{name: m.Name, heard: roster.TimeOf(m.Heard), users: m.Users})
+	}
+	return string(p.content.Sum(nil))
+}
+
+func TestContent(t *testing.T) {
+	one := func() Report {
+		return Report{
+			ID: "id", When: at, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
+			Machines: []Machine{{Name: "a", Heard: at, Users: []string{"x", "y"}}, {Name: "b", Heard: at}},
+		}
+	}
+	same := map[string]func(*Report){
+		"report":   func(r *Report) { r.ID = "other" },
+		"when":     func(r *Report) { r.When = at.Add(1) },
+		"sequence": func(r *Report) { r.Sequence++ },
+		"place":    func(r *Report) { r.Place++ },
+		"heard":    func(r *Report) { r.Machines[1].Heard = at.Add(1) },
+	}
+	other := map[string]func(*Report){
+		"stream":       func(r *Report) { r.Stream = "T" },
+		"reasons":      func(r *Report) { r.Reasons = nil },
+		"reason":       func(r *Report) { r.Reasons = []string{"limit"} },
+		"user":         func(r *Report) { r.Machines[0].Users[1] = "z" },
+		"users":        func(r *Report) { r.Machines[0].Users = []string{"xy"} },
+		"nobody":       func(r *Report) { r.Machines[0].Users = nil },
+		"machine":      func(r *Report) { r.Machines[1].Name = "c" },
+		"machine gone": func(r *Report) { r.Machines = r.Machines[:1] },
+	}
+	want := content(one(), 2000)
+	for name, change := range same {
+		r := one()
+		if change(&r); content(r, 2000) != want {
+			t.Errorf("%s changes the content", name)
+		}
+	}
+	for name, change := range other {
+		r := one()
+		if change(&r); content(r, 2000) == want {
+			t.Errorf("%s doesn't change the content", name)
+		}
+	}
+}
+
+func TestContentDoesNotDependOnPages(t *testing.T) {
+	var users []string
+	for i := range 1000 {
+		users = append(users, fmt.Sprint(i))
+	}
+	r := Report{Machines: []Machine{{Name: "a", Heard: at, Users: users}, {Name: "b", Heard: at}}}
+	if content(r, 1200) != content(r, 1<<20) {
+		t.Error("the content depends on the pages")
+	}
+}
+
+func TestRoom(t *testing.T) {
+	for _, tt := range []struct {
+		payload int64
+		head    int
+		ok      bool
+	}{
+		{1 << 20, 300, true},
+		{minPayload, 300, true},
+		{minPayload - 1, 300, false},
+		{0, 300, false}, // never connected
+		{minPayload, 3000, false},
+	} {
+		if room, err := roomFor(tt.payload, tt.head); (err == nil) != tt.ok {
+			t.Errorf("payload %d, head %d: room %d, error %v", tt.payload, tt.head, room, err)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package report
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Source is what reports are made of.
+type Source struct {
+	Roster *roster.Roster
+	// Stream is the name of the stream of events, as reports say it.
+	Stream string
+	// CaughtUp tells whether the roster has read all that there was when the
+	// service started. It must be safe for use by several goroutines.
+	CaughtUp func() bool
+}
+
+// PublisherConfig is what a Publisher needs.
+type PublisherConfig struct {
+	Source
+	JetStream jetstream.JetStream
+	Subjects  rollcallv1.Subjects
+	// Interval is how often a changed report is published.
+	Interval time.Duration
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Publisher publishes the reports of a roster.
+type Publisher struct {
+	PublisherConfig
+	metrics   *publisherMetrics
+	now       func() time.Time
+	published bool              // since the start
+	content   [sha256.Size]byte // of what was published last
+	space     []byte            // of the last pages
+}
+
+// ackTimeout is how long a page may take to be stored.
+const ackTimeout = 5 * time.Second
+
+// startPoll is how often a publisher that hasn't published yet looks whether it
+// may.
+const startPoll = 50 * time.Millisecond
+
+// NewPublisher returns a publisher and registers its metrics.
+func NewPublisher(c PublisherConfig) *Publisher {
+	return &Publisher{PublisherConfig: c, metrics: newPublisherMetrics(c.Registry), now: time.Now}
+}
+
+type publisherMetrics struct {
+	ok, failed, unchanged prometheus.Counter
+}
+
+func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
+	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rollcall_reports_total",
+		Help: "Reports since the process began, by what became of them: ok (published), failed (tried anew at the next interval), unchanged (not published).",
+	}, []string{"result"})
+	reg.MustRegister(reports)
+	return &publisherMetrics{
+		ok:        reports.WithLabelValues("ok"),
+		failed:    reports.WithLabelValues("failed"),
+		unchanged: reports.WithLabelValues("unchanged"),
+	}
+}
+
+// Run publishes until the context is done: once when the source has caught up,
+// then at each interval if anything changed but report, when, sequence, place
+// and heard. A report that could not be published is not kept: the next
+// interval makes a new one. Run returns nil.
+//
+// A report's pages are stored last page first. So when page 1 comes, the others
+// have come: who keeps the last message of each subject has the whole report,
+// until a page with another ID comes. Pages of an earlier, longer report stay
+// in the stream beyond the last: go by the ID and the number of pages.
+func (p *Publisher) Run(ctx context.Context) error {
+	if !p.awaitCaughtUp(ctx) {
+		return nil
+	}
+	p.tick(ctx)
+	ticker := time.NewTicker(p.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			p.tick(ctx)
+		}
+	}
+}
+
+// awaitCaughtUp returns false if the context is done first.
+func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
+	ticker := time.NewTicker(startPoll)
+	defer ticker.Stop()
+	for !p.CaughtUp() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// tick publishes a report if it may and there is something new.
+func (p *Publisher) tick(ctx context.Context) {
+	if !p.CaughtUp() {
+		return
+	}
+	changed, err := p.publish(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		p.metrics.failed.Inc()
+		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
+	case changed:
+		p.metrics.ok.Inc()
+	default:
+		p.metrics.unchanged.Inc()
+	}
+}
+
+// publish makes a report and publishes it if it changed.
+func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
+	// A connection that is away would keep the pages and send them, old, when
+	// it is back.
+	nc := p.JetStream.Conn()
+	if !nc.IsConnected() {
+		return false, fmt.Errorf("publishing: the connection to NATS is %s", strings.ToLower(nc.Status().String()))
+	}
+	head, pages, err := p.build(nc.MaxPayload())
+	if err != nil {
+		return false, err
+	}
+	p.space = pages.body
+	content := [sha256.Size]byte(pages.content.Sum(nil))
+	if p.published && content == p.content {
+		return false, nil
+	}
+	for page, message := range pages.messages(head) {
+		if err := p.send(ctx, p.Subjects.ReportPage(page), message); err != nil {
+			return true, fmt.Errorf("publishing page %d of %d: %w", page, pages.count(), err)
+		}
+	}
+	p.published, p.content = true, content
+	p.Log.Debug("report published", "report", head.ID, "place", head.Place, "pages", pages.count())
+	return true, nil
+}
+
+// send publishes one page and waits until it is stored.
+func (p *Publisher) send(ctx context.Context, subject string, message []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	_, err := p.JetStream.Publish(ctx, subject, message)
+	return err
+}
+
+// build makes the report of the roster as it is between two batches, in
+// messages of at most so many bytes.
+func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
+	cut := roster.NewCut(p.Roster, look)
+	defer cut.Close()
+	head := Report{ID: nuid.Next(), When: p.now(), Stream: p.Stream}
+	head.fill(&cut.Status)
+	room, err := roomFor(maxPayload, longestHead(head))
+	if err != nil {
+		return Report{}, nil, err
+	}
+	pages := newPages(&head, room, p.space)
+	for m := range cut.All() {
+		if m.shown {
+			pages.add(&m)
+		}
+	}
+	return head, pages, nil
+}
+
+// longestHead is the length of a report's head on any of its pages.
+func longestHead(r Report) int {
+	r.Page, r.Pages = math.MaxInt32, math.MaxInt32
+	return len(r.appendHead(nil))
+}

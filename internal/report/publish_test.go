@@ -1,0 +1,370 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// newPublisher returns a publisher of the roster, and what it publishes to.
+func newPublisher(t testing.TB, r *roster.Roster, options ...func(*server.Options)) (*Publisher, *nats.Conn) {
+	t.Helper()
+	nc := testkit.Conn(t, testkit.StartServer(t, options...).URL)
+	return NewPublisher(PublisherConfig{
+		Source:    source(r),
+		JetStream: testkit.JetStream(t, nc),
+		Subjects:  subjects,
+		Interval:  5 * time.Millisecond,
+		Log:       testkit.Logger(t),
+		Registry:  prometheus.NewPedanticRegistry(),
+	}), nc
+}
+
+// makeStream makes the stream of reports.
+func makeStream(t testing.TB, p *Publisher) jetstream.Stream {
+	t.Helper()
+	stream, err := p.JetStream.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: rollcallv1.DefaultReportsStream, Subjects: subjects.AllReports(), MaxMsgsPerSubject: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// run runs the publisher until the test ends.
+func run(t testing.TB, p *Publisher) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running the publisher: %v", err)
+		}
+	})
+}
+
+// subscribe returns all that is published from now on, in its order.
+func subscribe(t testing.TB, nc *nats.Conn) *nats.Subscription {
+	t.Helper()
+	s, err := nc.SubscribeSync(">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// next is the next message of a report.
+func next(t testing.TB, s *nats.Subscription) *nats.Msg {
+	t.Helper()
+	for {
+		m, err := s.NextMsg(30 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(m.Subject, subjects.Reports()) {
+			return m
+		}
+	}
+}
+
+func decode(t testing.TB, data []byte) Report {
+	t.Helper()
+	r, err := Decode(data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return r
+}
+
+// stored reads the whole report that the stream has.
+func stored(t testing.TB, stream jetstream.Stream) Report {
+	t.Helper()
+	var pages []Report
+	for n := 1; n == 1 || n <= pages[0].Pages; n++ {
+		m, err := stream.GetLastMsgForSubject(t.Context(), subjects.ReportPage(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, decode(t, m.Data))
+		if pages[n-1].ID != pages[0].ID || pages[n-1].Page != n {
+			t.Fatalf("page %d is page %d of %s, want %s", n, pages[n-1].Page, pages[n-1].ID, pages[0].ID)
+		}
+	}
+	whole, err := Join(all(pages...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return whole
+}
+
+func results(p *Publisher) (ok, failed, unchanged float64) {
+	return testutil.ToFloat64(p.metrics.ok), testutil.ToFloat64(p.metrics.failed), testutil.ToFloat64(p.metrics.unchanged)
+}
+
+func TestPublishSeed(t *testing.T) {
+	p, nc := newPublisher(t, seed())
+	p.now = func() time.Time { return at.Add(time.Minute) }
+	stream := makeStream(t, p)
+	messages := subscribe(t, nc)
+	run(t, p)
+	m := next(t, messages)
+	if m.Subject != "rollcall.reports" {
+		t.Errorf("published on %s", m.Subject)
+	}
+	r := decode(t, m.Data)
+	if r.ID == "" {
+		t.Error("no ID")
+	}
+	golden(t, "seed.json", append(bytes.Replace(m.Data, []byte(r.ID), []byte("<id>"), 1), '\n'))
+	testkit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is stored")
+	inStream, err := stream.GetLastMsgForSubject(t.Context(), "rollcall.reports")
+	if err != nil || !bytes.Equal(inStream.Data, m.Data) {
+		t.Errorf("the stream has %v, %v", inStream, err)
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil || text.String() != "webserver.local: lane\n" {
+		t.Errorf("as text: %q, %v", text.String(), err)
+	}
+}
+
+func TestPublishWhatChanged(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	feed(r, login("a", "x"))
+	p, _ := newPublisher(t, r)
+	stream := makeStream(t, p)
+	expect := func(ok, unchanged float64) {
+		t.Helper()
+		p.tick(t.Context())
+		if gotOK, failed, gotUnchanged := results(p); gotOK != ok || failed != 0 || gotUnchanged != unchanged {
+			t.Fatalf("%v ok, %v failed, %v unchanged; want %v, 0, %v", gotOK, failed, gotUnchanged, ok, unchanged)
+		}
+	}
+	expect(1, 0)
+	expect(1, 1)
+	before := stored(t, stream)
+	feed(r, login("a", "x")) // heard later, nothing else
+	expect(1, 2)
+	if after := stored(t, stream); after.ID != before.ID {
+		t.Error("another report is stored, but only heard changed")
+	}
+	feed(r, login("a", "y"))
+	expect(2, 2)
+	feed(r, logout("b", "nobody"))
+	expect(3, 2)
+	want := machines(r)
+	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, want) || got.Place != 4 || got.Sequence != 4 {
+		t.Errorf("stored %+v, want %+v at place 4", got, want)
+	}
+}
+
+func TestIncomplete(t *testing.T) {
+	r := seed()
+	end := r.Status().Position
+	end.Place += 5
+	end.Base = 3
+	r.Fold(&roster.Batch{End: end, Missing: roster.Gap})
+	p, _ := newPublisher(t, r)
+	stream := makeStream(t, p)
+	p.tick(t.Context())
+	got := stored(t, stream)
+	if got.Complete || !reflect.DeepEqual(got.Reasons, []string{"gap"}) || got.Place != 11 || got.Sequence != 8 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestHiddenMachinesAreLeftOut(t *testing.T) {
+	r := seed()
+	later := roster.TimeOf(at.Add(2 * roster.DefaultSettings().AllowedLateness))
+	end := roster.Position{Place: 7}
+	e := login("new", "x")
+	e.Date = later
+	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: end})
+	p, _ := newPublisher(t, r)
+	stream := makeStream(t, p)
+	p.tick(t.Context())
+	var text strings.Builder
+	got := stored(t, stream)
+	if err := got.WriteText(&text); err != nil || text.String() != "new: x\nwebserver.local: lane\n" || len(got.Machines) != 2 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestPublishInPages(t *testing.T) {
+	r := fleet(2000, 3)
+	for i := range 1000 {
+		feed(r, login("big", fmt.Sprintf("user-%04d", i)))
+	}
+	p, nc := newPublisher(t, r, func(o *server.Options) { o.MaxPayload = 8 << 10 })
+	stream := makeStream(t, p)
+	messages := subscribe(t, nc)
+	p.tick(t.Context())
+	if ok, _, _ := results(p); ok != 1 {
+		t.Fatal("not published")
+	}
+	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, machines(r)) {
+		t.Error("the pages joined aren't the roster")
+	}
+	// The last page comes first, page 1 at the end.
+	first := decode(t, next(t, messages).Data)
+	for n := first.Pages - 1; n > 0; n-- {
+		m := next(t, messages)
+		if page := decode(t, m.Data); page.Page != n || page.ID != first.ID || m.Subject != subjects.ReportPage(n) {
+			t.Fatalf("page %d of %s on %s, want %d of %s", page.Page, page.ID, m.Subject, n, first.ID)
+		}
+	}
+}
+
+func TestPublish100000Machines(t *testing.T) {
+	r := fleet(100_000, 1)
+	p, _ := newPublisher(t, r)
+	stream := makeStream(t, p)
+	p.tick(t.Context())
+	same := func(a, b Machine) bool {
+		return a.Name == b.Name && a.Heard.Equal(b.Heard) && slices.Equal(a.Users, b.Users)
+	}
+	if got := stored(t, stream); !slices.EqualFunc(got.Machines, machines(r), same) {
+		t.Error("the pages joined aren't the roster")
+	}
+}
+
+func TestNothingBeforeCaughtUp(t *testing.T) {
+	p, nc := newPublisher(t, seed())
+	var caughtUp atomic.Bool
+	var asked atomic.Int64
+	p.CaughtUp = func() bool { asked.Add(1); return caughtUp.Load() }
+	stream := makeStream(t, p)
+	messages := subscribe(t, nc)
+	run(t, p)
+	testkit.Eventually(t, func() bool { return asked.Load() > 3 }, "the publisher has looked whether it may")
+	if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != 0 {
+		t.Fatalf("%v messages, %v", info.State.Msgs, err)
+	}
+	caughtUp.Store(true)
+	next(t, messages)
+	caughtUp.Store(false) // it reads from the beginning again
+	before := asked.Load()
+	feed(p.Roster, login("a", "x"))
+	testkit.Eventually(t, func() bool { return asked.Load() > before+3 }, "the publisher has looked whether it may")
+	if info, err := stream.Info(t.Context()); err != nil || info.State.LastSeq != 1 {
+		t.Errorf("%v messages, %v; want 1", info.State.LastSeq, err)
+	}
+}
+
+func TestFailedIsTriedAgain(t *testing.T) {
+	p, nc := newPublisher(t, seed())
+	run(t, p) // there is no stream yet
+	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > 0 }, "publishing has failed")
+	stream := makeStream(t, p)
+	testkit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is published")
+	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, machines(p.Roster)) {
+		t.Errorf("got %+v", got)
+	}
+	nc.Close()
+	feed(p.Roster, login("a", "x"))
+	_, before, _ := results(p)
+	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > before }, "publishing has failed again")
+}
+
+func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
+	server := testkit.StartServer(t)
+	p := NewPublisher(PublisherConfig{
+		Source: source(seed()), JetStream: testkit.JetStream(t, testkit.Conn(t, server.URL)), Subjects: subjects,
+		Log: testkit.Logger(t), Registry: prometheus.NewPedanticRegistry(),
+	})
+	stream := makeStream(t, p)
+	p.tick(t.Context())
+	server.Stop()
+	nc := p.JetStream.Conn()
+	testkit.Eventually(t, func() bool { return !nc.IsConnected() }, "the connection is away")
+	feed(p.Roster, login("a", "x"))
+	p.tick(t.Context())
+	server.Start()
+	testkit.Eventually(t, nc.IsConnected, "the connection is back")
+	feed(p.Roster, login("a", "y"))
+	p.tick(t.Context())
+	if ok, failed, _ := results(p); ok != 2 || failed != 1 {
+		t.Errorf("%v ok, %v failed, want 2 and 1", ok, failed)
+	}
+	if info, err := stream.Info(t.Context()); err != nil || info.State.LastSeq != 2 {
+		t.Errorf("%d reports were stored, %v; want 2", info.State.LastSeq, err)
+	}
+}
+
+func TestSmallPayloadFails(t *testing.T) {
+	p, _ := newPublisher(t, seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	makeStream(t, p)
+	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "max_payload of at least 4096") {
+		t.Errorf("got %v, want an error that names max_payload", err)
+	}
+}
+
+// While the fold goes on each report is the roster of its place, not of a
+// moment later.
+func TestReportIsTheRosterOfItsPlace(t *testing.T) {
+	const batches = 300
+	live := roster.New(roster.DefaultSettings())
+	replay := roster.New(roster.DefaultSettings())
+	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(live)}, now: time.Now}
+	batch := func(i int) (events []roster.Event) {
+		for k := range 20 {
+			n := i*7 + k*13
+			machine, user := fmt.Sprintf("machine-%03d", n%400), fmt.Sprintf("user-%d", n%11)
+			if n%3 == 0 {
+				events = append(events, logout(machine, user))
+			} else {
+				events = append(events, login(machine, user))
+			}
+		}
+		return events
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range batches {
+			feed(live, batch(i)...)
+		}
+	}()
+	folded := 0
+	for last := false; !last; {
+		select {
+		case <-done:
+			last = true
+		default:
+		}
+		head, pages, err := p.build(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ; replay.Status().Position.Place < head.Place; folded++ {
+			feed(replay, batch(folded)...)
+		}
+		var read []Report
+		for _, message := range pages.messages(head) {
+			read = append(read, decode(t, message))
+		}
+		if len(read) != 1 || !reflect.DeepEqual(read[0].Machines, machines(replay)) {
+			t.Fatalf("the report of place %d isn't the roster of that place", head.Place)
+		}
+	}
+	if folded != batches {
+		t.Errorf("%d batches seen, want %d", folded, batches)
+	}
+}
