@@ -111,10 +111,14 @@ func (d *decoder) end() error {
 			return fmt.Errorf("end: %d %s, read %d", n, what, d.counts[i])
 		}
 	}
-	if _, err := d.in.ReadByte(); err != io.EOF {
+	switch _, err := d.in.ReadByte(); err {
+	case io.EOF:
+		return nil
+	case nil:
 		return errors.New("end: bytes after it")
+	default:
+		return fmt.Errorf("end: %w", err)
 	}
-	return nil
 }
 
 func noEOF(err error) error {

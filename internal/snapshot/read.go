@@ -1,0 +1,198 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"rollcall/internal/roster"
+)
+
+// Read reads a snapshot to its end, verifies all of it, and returns its roster,
+// to go on with the settings given. The bytes may be any: memory grows with
+// what was read only, and an error says where and what is wrong; errors.Is
+// [ErrNewer] when only a newer program can tell. An error of r is passed on.
+func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
+	b, err := open(r)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer b.close()
+	was := b.info.Status
+	restored, err := roster.Restore(b, now, b.info.Settings, was.Position)
+	// What is wrong with the file explains what is wrong with its roster.
+	if b.err != nil && b.err != io.EOF {
+		return nil, Info{}, b.err
+	}
+	if err != nil {
+		return nil, Info{}, fmt.Errorf("reading snapshot: %w", err)
+	}
+	if st := restored.Status(); st.Fates != was.Fates || st.Receipt != was.Receipt || st.Losses != was.Losses {
+		return nil, Info{}, errors.New("reading snapshot: header and body differ in fates, receipt or losses")
+	}
+	return restored, b.info, nil
+}
+
+// Inspect reads a snapshot to its end and verifies all of it but that its body
+// is a roster. It needs a few MiB of memory, whatever the file's size. Errors
+// are those of Read.
+func Inspect(r io.Reader) (Info, error) {
+	b, err := open(r)
+	if err != nil {
+		return Info{}, err
+	}
+	defer b.close()
+	if _, err := io.Copy(io.Discard, b); err != nil {
+		return Info{}, err
+	}
+	return b.info, nil
+}
+
+// ReadHeader reads and verifies a snapshot's header, and nothing after it.
+func ReadHeader(r io.Reader) (Header, error) {
+	in := newSectionReader(r)
+	h, err := header(in)
+	if err != nil {
+		return Header{}, fmt.Errorf("reading snapshot: %w", err)
+	}
+	return h, nil
+}
+
+func header(in *sectionReader) (Header, error) {
+	if err := in.preamble(); err != nil {
+		return Header{}, fmt.Errorf("preamble: %w", err)
+	}
+	k, payload, err := in.section()
+	if err == nil && k != kindHeader {
+		err = fmt.Errorf("section of kind %q: before the header", byte(k))
+	}
+	if err != nil {
+		return Header{}, fmt.Errorf("section 1, from byte %d: %w", preambleSize, err)
+	}
+	h, err := decodeHeader(payload)
+	if err != nil {
+		return Header{}, fmt.Errorf("header: %w", err)
+	}
+	return h, nil
+}
+
+// bodyReader reads the canonical encoding out of a snapshot. It ends with
+// io.EOF only after it has verified the trailer and that nothing follows; only
+// then is info complete.
+type bodyReader struct {
+	in              *sectionReader
+	zstd            *zstd.Decoder
+	info            Info
+	digest          hash.Hash
+	encoded, pieces uint64
+	piece           []byte
+	rest            []byte // of the piece, not read yet
+	err             error
+}
+
+// open reads up to the body.
+func open(r io.Reader) (*bodyReader, error) {
+	b := &bodyReader{in: newSectionReader(r), digest: sha256.New()}
+	h, err := header(b.in)
+	if err != nil {
+		return nil, fmt.Errorf("reading snapshot: %w", err)
+	}
+	b.info.Header = h
+	// DecodeAllCapLimit holds for all frames of a piece together; the other
+	// limits are for each.
+	b.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxMemory(maxPiece), zstd.WithDecoderMaxWindow(maxPiece))
+	if err != nil {
+		return nil, fmt.Errorf("reading snapshot: making decompressor: %w", err)
+	}
+	return b, nil
+}
+
+func (b *bodyReader) close() { b.zstd.Close() }
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	for len(b.rest) == 0 {
+		if b.err == nil {
+			b.err = b.next()
+		}
+		if b.err != nil {
+			return 0, b.err
+		}
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// next reads the next section: io.EOF after a good trailer.
+func (b *bodyReader) next() error {
+	from := b.in.n
+	k, payload, err := b.in.section()
+	if err == nil {
+		switch k {
+		case kindBody:
+			err = b.decompress(payload)
+		case kindTrailer:
+			err = b.end(payload)
+		default:
+			err = fmt.Errorf("section of kind %q: a second one", byte(k))
+		}
+	}
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("reading snapshot: section %d, from byte %d: %w", b.pieces+2, from, err)
+	}
+	if err == nil {
+		b.pieces++
+	}
+	return err
+}
+
+// decompress makes the payload of a body section the rest to be read.
+func (b *bodyReader) decompress(payload []byte) error {
+	if len(payload) < pieceHead {
+		return io.ErrUnexpectedEOF
+	}
+	length, compressed := int(binary.LittleEndian.Uint32(payload)), payload[pieceHead:]
+	if length == 0 || length > min(maxPiece, maxExpansion*len(compressed)) {
+		return fmt.Errorf("a piece of %d bytes, compressed to %d", length, len(compressed))
+	}
+	if cap(b.piece) < length {
+		b.piece = make([]byte, 0, length)
+	}
+	piece, err := b.zstd.DecodeAll(compressed, b.piece[:0:length])
+	if err != nil {
+		return fmt.Errorf("decompressing: %w", err)
+	}
+	if len(piece) != length {
+		return fmt.Errorf("decompressed %d bytes, want %d", len(piece), length)
+	}
+	b.digest.Write(piece)
+	b.encoded += uint64(length)
+	b.rest = piece
+	return nil
+}
+
+// end verifies the trailer and that nothing follows. It returns io.EOF then.
+func (b *bodyReader) end(payload []byte) error {
+	want := trailer{
+		digest:  roster.Hash(b.digest.Sum(nil)),
+		encoded: b.encoded,
+		pieces:  b.pieces,
+		size:    uint64(b.in.n),
+		sum:     roster.Hash(b.in.sum.Sum(nil)),
+	}
+	if !bytes.Equal(payload, want.append(nil)) {
+		return errors.New("trailer: digests or sizes differ")
+	}
+	if err := b.in.end(); err != nil {
+		return err
+	}
+	b.info.StateDigest, b.info.Encoded, b.info.Size = want.digest, int64(want.encoded), int64(want.size)
+	return io.EOF
+}

@@ -1,0 +1,189 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+)
+
+var update = flag.Bool("update", false, "make the golden files that are missing")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// began is when all histories of these tests begin.
+var began = roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC))
+
+func after(d time.Duration) roster.Time { return began.Add(d) }
+
+func position(place uint64) roster.Position {
+	return roster.Position{Place: place, Base: 3, Proof: roster.Proof{
+		Stream: "ROLLCALL_EVENTS", Created: began.Add(-time.Hour), Sequence: max(place, 3) - 3, Receipt: began.Add(time.Duration(place)),
+		Hash: sha256.Sum256([]byte{byte(place)}),
+	}}
+}
+
+// goldenSettings are not the default ones.
+var goldenSettings = roster.Settings{
+	MaxSkew: 5 * time.Minute, AllowedLateness: 48 * time.Hour,
+	MaxMachines: 1000, MaxSessions: 5000, MaxSessionsPerMachine: 100,
+}
+
+// goldenHeader is all that a header says by itself.
+var goldenHeader = Header{
+	Written: time.Date(2026, 11, 22, 22, 0, 0, 123456789, time.UTC), Version: "1.0.0", Settings: goldenSettings,
+}
+
+// golden returns a roster with every kind of register, of detail, of fate and
+// of loss, which has gone over to a greater allowed lateness.
+func golden() *roster.Roster {
+	before := goldenSettings
+	before.AllowedLateness = time.Hour
+	r := roster.New(before)
+	goldenFold(r, []roster.Message{
+		goldenEvent(0, roster.Boot, "db.example.com", roster.Session{}),
+		goldenEvent(1, roster.Login, "db.example.com", roster.Session{User: "root"}),
+		goldenEvent(2, roster.Login, "db.example.com", roster.Session{User: "ada", ID: "c1", Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}),
+		goldenEvent(3, roster.Login, "db.example.com", roster.Session{User: "bob", ID: "c2"}),
+		goldenEvent(4, roster.Logout, "db.example.com", roster.Session{ID: "c2"}),
+		{Receipt: after(4 * time.Minute), Refusal: &roster.Refusal{Reason: roster.Malformed}},
+	}, roster.AllLosses()[:3])
+	r, err := roster.Restore(bytes.NewReader(encoding(r)), goldenSettings, before, r.Status().Position)
+	if err != nil {
+		panic(err)
+	}
+	terminals := make([]roster.Session, 30)
+	for i := range terminals {
+		terminals[i] = roster.Session{User: fmt.Sprintf("guest%02d", i), ID: fmt.Sprintf("tty%02d", i), Since: after(-time.Hour)}
+	}
+	goldenFold(r, []roster.Message{
+		goldenEvent(5, roster.Login, "db.example.com", roster.Session{User: "eve", ID: "c3"}),
+		goldenEvent(6, roster.Logout, "db.example.com", roster.Session{User: "eve"}),
+		goldenEvent(7, roster.Login, "MORDORDC.theshire.local", roster.Session{User: `THESHIRE.LOCAL\\WEC$`, ID: "0x3e7"}),
+		goldenEvent(8, roster.Present, "terminals", roster.Session{}, terminals...),
+		goldenEvent(1, roster.Login, "terminals", roster.Session{User: "zoë"}),
+		goldenEvent(9, roster.Login, "terminals", roster.Session{User: "ada"}),
+		goldenEvent(9, roster.Login, "quiet", roster.Session{User: "ada"}),
+		goldenEvent(10, roster.Shutdown, "quiet", roster.Session{}),
+	}, roster.AllLosses()[3:])
+	return r
+}
+
+// goldenEvent is an event of the minute given.
+func goldenEvent(minute int, t roster.Type, machine string, s roster.Session, list ...roster.Session) roster.Message {
+	date := after(time.Duration(minute)*time.Minute + time.Duration(minute)*time.Millisecond)
+	return roster.Message{
+		Receipt: date.Add(time.Second),
+		Event:   roster.Event{Date: date, Type: t, Machine: machine, Session: s, Sessions: list},
+	}
+}
+
+// goldenFold folds the messages, and after them one loss of each kind.
+func goldenFold(r *roster.Roster, messages []roster.Message, lost []roster.Loss) {
+	place := r.Status().Position.Place
+	for i := range messages {
+		place++
+		messages[i].Place = place
+	}
+	r.Fold(&roster.Batch{Messages: messages, End: position(place)})
+	for _, loss := range lost {
+		place++
+		r.Fold(&roster.Batch{End: position(place), Missing: loss})
+	}
+}
+
+func encoding(r *roster.Roster) []byte {
+	var b bytes.Buffer
+	enc := r.Encode()
+	defer enc.Close()
+	enc.WriteTo(&b)
+	return b.Bytes()
+}
+
+func digest(r *roster.Roster) roster.Hash { return sha256.Sum256(encoding(r)) }
+
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// file returns a roster's snapshot.
+func file(t failer, r *roster.Roster) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	enc := r.Encode()
+	defer enc.Close()
+	h := goldenHeader
+	h.Settings = r.Settings()
+	info, err := Write(&b, enc, h)
+	if err != nil {
+		t.Fatalf("Write: %v", err)
+	}
+	if info.Size != int64(b.Len()) {
+		t.Fatalf("Write tells %d bytes, wrote %d", info.Size, b.Len())
+	}
+	return b.Bytes()
+}
+
+// quiet is a log that only the test's failure shows.
+func quiet(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
+// history draws the batches of a fold, with refusals, losses and late events.
+func history(t *rapid.T) []roster.Batch {
+	var batches []roster.Batch
+	place := uint64(0)
+	for range rapid.IntRange(0, 12).Draw(t, "batches") {
+		b := roster.Batch{Missing: roster.Loss(rapid.IntRange(0, len(roster.AllLosses())-1).Draw(t, "loss"))}
+		for range rapid.IntRange(0, 10).Draw(t, "messages") {
+			place += uint64(1 + rapid.IntRange(0, 20).Draw(t, "gap")/20)
+			b.Messages = append(b.Messages, message(t, place))
+		}
+		b.End = position(place)
+		batches = append(batches, b)
+	}
+	return batches
+}
+
+func message(t *rapid.T, place uint64) roster.Message {
+	m := roster.Message{Place: place, Receipt: after(time.Duration(place) * time.Minute)}
+	if rapid.IntRange(0, 19).Draw(t, "refused") == 0 {
+		m.Refusal = &roster.Refusal{Reason: roster.BadName}
+		return m
+	}
+	m.Event = roster.Event{
+		Date:    m.Receipt.Add(-time.Duration(rapid.IntRange(-1, 90).Draw(t, "age")) * time.Minute),
+		Type:    rapid.SampledFrom(roster.Types()).Draw(t, "type"),
+		Machine: rapid.SampledFrom([]string{"a", "b", "web-1.example.com", "ä"}).Draw(t, "machine"),
+		Session: session(t),
+	}
+	if m.Event.Type == roster.Present {
+		seen := make(map[string]bool)
+		for range rapid.IntRange(0, 4).Draw(t, "present") {
+			s := session(t)
+			if key := fmt.Sprint(s.ID, "/", strings.Repeat(s.User, 1-min(len(s.ID), 1))); !seen[key] {
+				seen[key] = true
+				m.Event.Sessions = append(m.Event.Sessions, s)
+			}
+		}
+	}
+	return m
+}
+
+func session(t *rapid.T) roster.Session {
+	texts := rapid.SampledFrom([]string{"", "", "x", "pts/0"})
+	return roster.Session{
+		User:     rapid.SampledFrom([]string{"ada", "bob", "eve"}).Draw(t, "user"),
+		ID:       rapid.SampledFrom([]string{"", "", "1", "2"}).Draw(t, "id"),
+		Since:    rapid.SampledFrom([]roster.Time{0, began}).Draw(t, "since"),
+		Terminal: texts.Draw(t, "terminal"), Remote: texts.Draw(t, "remote"), Service: texts.Draw(t, "service"),
+	}
+}

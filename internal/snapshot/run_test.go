@@ -1,0 +1,158 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/roster"
+)
+
+// running is a Run in a bubble of synctest, where sleeping takes no time.
+type running struct {
+	store *Store
+	dir   string
+	log   *bytes.Buffer
+	stop  context.CancelFunc
+	done  chan error
+}
+
+func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(context.Context, uint64) error) *running {
+	var log bytes.Buffer
+	dir := t.TempDir()
+	s, err := Open(dir, "test", slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewPedanticRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Settled = settled
+	ctx, cancel := context.WithCancel(t.Context())
+	u := &running{s, dir, &log, cancel, make(chan error, 1)}
+	go func() { u.done <- s.Run(ctx, r, every) }()
+	return u
+}
+
+func TestRunSavesWhatChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := roster.New(goldenSettings)
+		u := run(t, r, 30*time.Second, nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := names(t, u.dir); got != "" {
+			t.Errorf("nothing was read: %s", got)
+		}
+		advance(r)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		first, ok := u.store.Last()
+		if !ok || first.Status.Position != position(1) {
+			t.Errorf("last %+v", first)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if last, _ := u.store.Last(); last != first {
+			t.Errorf("saved again without a change: %+v", last)
+		}
+		advance(r)
+		u.stop()
+		if err := <-u.done; err != nil {
+			t.Error(err)
+		}
+		if got := names(t, u.dir); got != "1.rollcall 2.rollcall" {
+			t.Errorf("after shutdown: %s", got)
+		}
+	})
+}
+
+// TestRunGoesOnAfterFailures lets every snapshot fail for ten minutes.
+func TestRunGoesOnAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := roster.New(goldenSettings)
+		var broken atomic.Bool
+		broken.Store(true)
+		u := run(t, r, 5*time.Second, func(context.Context, uint64) error {
+			if broken.Load() {
+				return errors.New("dead letters not stored")
+			}
+			return nil
+		})
+		advance(r)
+		time.Sleep(10*time.Minute + time.Second/2)
+		synctest.Wait()
+		if got := testutil.ToFloat64(u.store.metrics.errors); got != 120 {
+			t.Errorf("%v errors", got)
+		}
+		if got := strings.Count(u.log.String(), "dead letters not stored"); got < 10 || got > 40 {
+			t.Errorf("told %d times in ten minutes", got)
+		}
+		broken.Store(false)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := names(t, u.dir); got != "1.rollcall" {
+			t.Errorf("after the failures: %s", got)
+		}
+		u.stop()
+		if err := <-u.done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRunEnds stops it while what goes elsewhere is never stored.
+func TestRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := roster.New(goldenSettings)
+		u := run(t, r, time.Second, func(ctx context.Context, _ uint64) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		advance(r)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := testutil.ToFloat64(u.store.metrics.errors); got != 0 {
+			t.Errorf("%v errors", got)
+		}
+		stopped := time.Now()
+		u.stop()
+		if err := <-u.done; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the last snapshot: %v", err)
+		}
+		if took := time.Since(stopped); took != lastSave {
+			t.Errorf("took %v", took)
+		}
+		if got := testutil.ToFloat64(u.store.metrics.errors); got != 1 {
+			t.Errorf("%v errors, want that of the last", got)
+		}
+		if got := names(t, u.dir); got != "" {
+			t.Errorf("left %s", got)
+		}
+	})
+}
+
+func TestSaveIsInterruptible(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	r := roster.New(goldenSettings)
+	advance(r)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Save(ctx, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("writing: %v", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	s.Settled = func(context.Context, uint64) error { cancel(); return nil }
+	if _, err := s.Save(ctx, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("verifying: %v", err)
+	}
+	if got := names(t, dir); got != "" {
+		t.Errorf("left %s", got)
+	}
+}

@@ -1,0 +1,103 @@
+// Package snapshot brings the roster to disk and back: the file format, and
+// the folder in which the newest three snapshots stand.
+//
+// # The format
+//
+// A snapshot is one file: a preamble, sections, the end. All numbers are
+// unsigned and little endian. Every CRC is CRC-32C (Castagnoli), every digest
+// SHA-256.
+//
+//	preamble   16 bytes, laid out so in every version of the format
+//	    0   8  "rollcall"
+//	    8   4  version of the format: 1
+//	   12   4  CRC of the 12 bytes before
+//	section*   the header, 1 or more of the body, the trailer
+//	    0   1  kind: 'H' header, 'B' body, 'T' trailer
+//	    1   4  n, the length of the payload
+//	    5   n  payload
+//	  5+n   4  CRC of the 5+n bytes before
+//
+// The payload of the header is one JSON object of at most 64 KiB. Times are
+// nanoseconds since 1970-01-01T00:00:00Z, but written, which is RFC 3339;
+// durations are nanoseconds. Keys that a reader doesn't know tell nothing that
+// it needs.
+//
+//	written      when, by the writer's clock
+//	version      the version of the program that wrote it
+//	compression  "zstd"
+//	settings     what the roster decided by: max_skew, allowed_lateness,
+//	             max_machines, max_sessions, max_sessions_per_machine
+//	position     place, base, and proof: stream, created, sequence, receipt,
+//	             hash (in hexadecimal)
+//	fates        by name, how many places have it; they add up to place
+//	receipt      the newest receipt read
+//	losses       by name, the place of the last loss of that kind, if any
+//	machines, users, users_on_several_machines, sessions, unsettled
+//	             totals
+//
+// The body is the canonical encoding of the roster (see [roster.Encoding]),
+// cut into pieces of 1 to 1,048,576 bytes. The payload of a body section is
+//
+//	0   4  the length of its piece
+//	4      the piece, compressed: a frame of Zstandard (RFC 8878) that needs
+//	       nothing from the other sections
+//
+// A piece is at most 256 times as long as what it is compressed to; the writer
+// appends a skippable frame to one that would be longer. So a small file cannot
+// fill the reader's memory.
+//
+// The payload of the trailer has 88 bytes, and nothing follows its section:
+//
+//	 0  32  state_digest: the digest of the canonical encoding
+//	32   8  the length of the canonical encoding
+//	40   8  the number of body sections
+//	48   8  the length of the file
+//	56  32  the digest of all bytes of the file before the trailer's section
+//
+// So every bit of the file is under a checksum: any change, cut or addition is
+// noticed, and mostly it is said where. Whatever a program must know to read a
+// file rightly is in the version; a change of the canonical encoding, or
+// another setting that decides, is another version. Version 1 stays readable.
+package snapshot
+
+import (
+	"errors"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// Format is the version of the file format that Write writes, and the newest
+// that Read reads.
+const Format = 1
+
+// ErrNewer says that a file has a newer format than Format: it is no damage,
+// but only a newer program can read it.
+var ErrNewer = errors.New("newer format")
+
+// Header is what a snapshot says before its body.
+type Header struct {
+	// Written is when it was written, by the writer's clock; nothing is
+	// decided by it.
+	Written time.Time
+	// Version is that of the program that wrote it.
+	Version string
+	// Settings are what the roster decided by.
+	Settings roster.Settings
+	// Status is the roster's at the cut.
+	Status roster.Status
+}
+
+// Info describes a snapshot that was written, or was read to its end and is
+// whole.
+type Info struct {
+	Header
+	// StateDigest is the SHA-256 of the canonical encoding. Two rosters that
+	// read the same messages with the same settings have the same.
+	StateDigest roster.Hash
+	// Encoded is the length of the canonical encoding, and Size that of the
+	// file, in bytes.
+	Encoded, Size int64
+	// Path is the file's, when a Store wrote or read it.
+	Path string
+}
