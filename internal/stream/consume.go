@@ -159,12 +159,12 @@ func (r *reading) ask(c *consumer) error {
 // take takes a message and those that wait behind it, and folds them.
 func (r *reading) take(c *consumer, msg *nats.Msg) (cause string, err error) {
 	b := &r.batch
-	b.Messages, b.End, b.Missing = b.Messages[:0], r.at, roster.Gap
+	b.Messages, b.bytes, b.End, b.Missing = b.Messages[:0], 0, r.at, roster.Gap
 	var left uint64
 	for msg != nil && cause == "" {
 		cause, err = r.add(c, msg, &left)
 		msg = nil
-		if len(b.Messages) < maxBatch && c.asked > pullMessages/2 {
+		if len(b.Messages) < maxBatch && b.bytes < maxBatchBytes && c.asked > pullMessages/2 {
 			select {
 			case msg = <-c.messages:
 			default:
@@ -215,6 +215,7 @@ func (r *reading) add(c *consumer, msg *nats.Msg, left *uint64) (cause string, e
 	}
 	end.Place = end.Base + meta.sequence
 	*left = meta.pending
+	r.batch.bytes += len(msg.Data)
 	r.batch.Messages = append(r.batch.Messages, Message{msg, meta.sequence, end.Place, meta.receipt})
 	return "", nil
 }

@@ -41,11 +41,16 @@ type Batch struct {
 	End roster.Position
 	// Missing is why sequences up to the end have no message in the batch.
 	Missing roster.Loss
+
+	bytes int // of all payloads
 }
 
-// maxBatch is how many messages are handed on at once: enough to make what is
-// paid for each batch small, few enough for a reader of the roster to wait for.
-const maxBatch = 512
+// A batch is ended by so many messages or bytes: enough to make what is paid
+// for each batch small, few enough to wait for and to hold in memory.
+const (
+	maxBatch      = 512
+	maxBatchBytes = 1 << 20
+)
 
 // Reader reads one stream.
 type Reader struct {

@@ -37,7 +37,7 @@ const (
 // (Rollcall-Size is the length before that), and the event's own Content-Type
 // is kept.
 const (
-	HeaderReason   = "Rollcall-Reason"   // a reason of design: "bad_date"
+	HeaderReason   = "Rollcall-Reason"   // why it was refused: "bad_date"
 	HeaderDetail   = "Rollcall-Detail"   // what is wrong, where, and what to do
 	HeaderStream   = "Rollcall-Stream"   // the stream that has the original
 	HeaderSubject  = "Rollcall-Subject"  // the original's subject

@@ -1,0 +1,211 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Bounds of what is under way to the stream of dead letters. Beyond them, or
+// after letterPatience without success, a letter is dropped: the original is
+// still in the stream of events, and the fold must not wait.
+const (
+	maxLetters     = 10_000
+	maxLetterBytes = 64 << 20
+	letterPatience = 60 * time.Second
+	letterWorkers  = 32
+)
+
+// DeadLetters stores what was refused, each message once however often it is
+// read: its subject has its place, and the stream takes one message a subject.
+type DeadLetters struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	subjects rollcallv1.Subjects
+	stream   string
+	log      *slog.Logger
+	dropped  prometheus.Counter
+	patience time.Duration
+
+	mu      sync.Mutex
+	bytes   int
+	letters []*letter // under way, in the order of their places
+	changed chan struct{}
+	queue   chan *letter
+	told    time.Time // when a dropped letter was last told of
+}
+
+// letter is one dead letter under way.
+type letter struct {
+	place uint64
+	msg   *nats.Msg
+	since time.Time
+	done  bool
+}
+
+// NewDeadLetters returns the dead letters of a service, whose stream of events
+// they name. nc should not be the connection that events are read over.
+func NewDeadLetters(nc *nats.Conn, s rollcallv1.Subjects, events string, log *slog.Logger, reg prometheus.Registerer) (*DeadLetters, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("opening JetStream: %w", err)
+	}
+	d := &DeadLetters{
+		nc: nc, js: js, subjects: s, stream: events, log: log, patience: letterPatience,
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_dead_letters_dropped_total",
+			Help: "Refused messages that could not be stored as dead letters; the originals are in the stream of events.",
+		}),
+		changed: make(chan struct{}),
+		queue:   make(chan *letter, maxLetters),
+	}
+	reg.MustRegister(d.dropped)
+	return d, nil
+}
+
+// Put takes a refused message. It never waits.
+func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
+	l := &letter{place: m.Place, msg: d.message(m, why), since: time.Now()}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.letters) >= maxLetters || d.bytes+l.msg.Size() > maxLetterBytes {
+		d.drop(l, errors.New("too many under way"))
+		return
+	}
+	select {
+	case d.queue <- l:
+		d.letters = append(d.letters, l)
+		d.bytes += l.msg.Size()
+	default:
+		d.drop(l, errors.New("too many under way"))
+	}
+}
+
+// message makes the letter of a message.
+func (d *DeadLetters) message(m *stream.Message, why *roster.Refusal) *nats.Msg {
+	letter := nats.NewMsg(d.subjects.DeadLetter(m.Place))
+	h := letter.Header
+	h.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	h.Set(rollcallv1.HeaderReason, string(why.Reason))
+	h.Set(rollcallv1.HeaderDetail, why.Problem+": "+why.Remedy)
+	h.Set(rollcallv1.HeaderStream, d.stream)
+	h.Set(rollcallv1.HeaderSubject, m.Subject)
+	h.Set(rollcallv1.HeaderSequence, strconv.FormatUint(m.Sequence, 10))
+	h.Set(rollcallv1.HeaderReceipt, m.Receipt.String())
+	h.Set(rollcallv1.HeaderSize, strconv.Itoa(len(m.Data)))
+	if contentType := m.Header.Get(rollcallv1.HeaderContentType); contentType != "" && len(contentType) < 256 {
+		h.Set(rollcallv1.HeaderContentType, contentType)
+	}
+	room := int(d.nc.MaxPayload()) - letter.Size()
+	letter.Data = m.Data[:max(0, min(len(m.Data), room))]
+	return letter
+}
+
+// Run stores letters until the context ends.
+func (d *DeadLetters) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range letterWorkers {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case l := <-d.queue:
+					d.store(ctx, l)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// store tries until the letter is stored or its time is over.
+func (d *DeadLetters) store(ctx context.Context, l *letter) {
+	ctx, cancel := context.WithDeadline(ctx, l.since.Add(d.patience))
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := d.publish(ctx, l.msg)
+		if err == nil {
+			d.finish(l, nil)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				d.finish(l, err)
+			}
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// wrongLastSequence is the server's answer to a letter that is stored already.
+const wrongLastSequence = 10071
+
+func (d *DeadLetters) publish(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := d.js.PublishMsg(ctx, msg)
+	var answer *jetstream.APIError
+	if errors.As(err, &answer) && answer.ErrorCode == wrongLastSequence {
+		return nil
+	}
+	return err
+}
+
+// finish takes a letter off those under way: stored, or dropped for a reason.
+func (d *DeadLetters) finish(l *letter, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.drop(l, err)
+	}
+	l.done = true
+	d.bytes -= l.msg.Size()
+	for len(d.letters) > 0 && d.letters[0].done {
+		d.letters[0] = nil
+		d.letters = d.letters[1:]
+	}
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// drop counts a letter that is not stored. The caller holds the lock.
+func (d *DeadLetters) drop(l *letter, err error) {
+	d.dropped.Inc()
+	if now := time.Now(); now.Sub(d.told) > 20*time.Second {
+		d.told = now
+		d.log.Error("dropping dead letters", "place", l.place, "err", err)
+	}
+}
+
+// Settled waits until every letter up to a place is stored or dropped.
+func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
+	for {
+		d.mu.Lock()
+		settled := len(d.letters) == 0 || d.letters[0].place > place
+		changed := d.changed
+		d.mu.Unlock()
+		if settled {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("storing the dead letters up to place %d: %w", place, ctx.Err())
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,86 @@
+// Package ingest takes events from the stream to the roster: each message of a
+// batch is decoded, judged and folded, gets exactly one fate, and is stored as
+// a dead letter if it was refused.
+package ingest
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Ingest folds batches of the stream into a roster. It is not safe for
+// concurrent use: the fold is one.
+type Ingest struct {
+	roster  *roster.Roster
+	decoder *wire.Decoder
+	letters *DeadLetters
+	metrics *metrics
+	// CaughtUp reports whether what is read is new: delays are measured only
+	// then, since those of a replay say nothing.
+	caughtUp func() bool
+
+	batch roster.Batch // its space is used again
+}
+
+// New returns an Ingest that puts what is refused into letters.
+func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp func() bool, reg prometheus.Registerer) *Ingest {
+	return &Ingest{
+		roster:   r,
+		decoder:  wire.NewDecoder(s),
+		letters:  letters,
+		metrics:  newMetrics(reg),
+		caughtUp: caughtUp,
+	}
+}
+
+// Fold gives every message of a batch its fate and moves the roster's position
+// to the batch's end. Nothing in it waits for anything outside the process.
+func (in *Ingest) Fold(from *stream.Batch) {
+	b := &in.batch
+	b.End, b.Missing = from.End, from.Missing
+	b.Messages = b.Messages[:0]
+	for i := range from.Messages {
+		in.decode(&from.Messages[i])
+	}
+	before := in.roster.Status().Fates
+	in.roster.Fold(b)
+	in.metrics.fates(before, in.roster.Status().Fates)
+	in.account(from.Messages)
+}
+
+// decode appends a message to the batch.
+func (in *Ingest) decode(m *stream.Message) {
+	b := &in.batch
+	if len(b.Messages) < cap(b.Messages) {
+		b.Messages = b.Messages[:len(b.Messages)+1]
+	} else {
+		b.Messages = append(b.Messages, roster.Message{})
+	}
+	to := &b.Messages[len(b.Messages)-1]
+	to.Place, to.Receipt = m.Place, m.Receipt
+	to.Refusal = in.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
+}
+
+// account counts what became of each message and passes on what was refused.
+func (in *Ingest) account(messages []stream.Message) {
+	caughtUp, now := in.caughtUp(), time.Now()
+	for i := range in.batch.Messages {
+		m := &in.batch.Messages[i]
+		if m.Refusal != nil {
+			in.metrics.refused[m.Refusal.Reason].Inc()
+			in.letters.Put(&messages[i], m.Refusal)
+			continue
+		}
+		in.metrics.events[m.Event.Type].Inc()
+		if caughtUp {
+			in.metrics.eventDelay.Observe(m.Receipt.Time().Sub(m.Event.Date.Time()).Seconds())
+			in.metrics.applyDelay.Observe(now.Sub(m.Receipt.Time()).Seconds())
+		}
+	}
+}

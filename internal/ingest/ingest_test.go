@@ -1,0 +1,218 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// setup is an ingest with a real stream of dead letters.
+type setup struct {
+	*Ingest
+	t       *testing.T
+	js      jetstream.JetStream
+	stored  jetstream.Stream
+	letters *DeadLetters
+	roster  *roster.Roster
+	place   uint64
+}
+
+func newSetup(t *testing.T) *setup {
+	server := testkit.StartServer(t)
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := testkit.Conn(t, server.URL)
+	s := &setup{t: t, js: testkit.JetStream(t, nc), roster: roster.New(roster.DefaultSettings())}
+	s.stored, err = s.js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: rollcallv1.DefaultDeadLettersStream, Subjects: subjects.AllDeadLetters(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	if s.letters, err = NewDeadLetters(testkit.Conn(t, server.URL), subjects, rollcallv1.DefaultEventsStream, testkit.Logger(t), reg); err != nil {
+		t.Fatal(err)
+	}
+	s.Ingest = New(s.roster, subjects, s.letters, func() bool { return true }, reg)
+	return s
+}
+
+// store runs the letters until the test ends.
+func (s *setup) store() {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); s.letters.Run(ctx) }()
+	s.t.Cleanup(func() { stop(); <-done })
+}
+
+var receipt = roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC))
+
+// send folds payloads as one batch.
+func (s *setup) send(messages ...*nats.Msg) {
+	b := stream.Batch{}
+	for _, m := range messages {
+		s.place++
+		b.Messages = append(b.Messages, stream.Message{Msg: m, Sequence: s.place, Place: s.place, Receipt: receipt})
+	}
+	b.End.Place = s.place
+	s.Fold(&b)
+}
+
+func event(payload string) *nats.Msg {
+	return &nats.Msg{Subject: "rollcall.events", Data: []byte(payload)}
+}
+
+const good = `{"date":"2026-11-22T20:59:00Z","type":"login","machine":"web","user":"lane"}`
+
+func (s *setup) settled() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.letters.Settled(ctx, s.place); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *setup) letter(place uint64) *jetstream.RawStreamMsg {
+	s.t.Helper()
+	msg, err := s.stored.GetLastMsgForSubject(s.t.Context(), fmt.Sprintf("rollcall.deadletters.%d", place))
+	if err != nil {
+		s.t.Fatalf("dead letter %d: %v", place, err)
+	}
+	return msg
+}
+
+// TestRefused: what is refused is stored once with all that is known of it, and
+// the events around it are not affected.
+func TestRefused(t *testing.T) {
+	s := newSetup(t)
+	s.store()
+	foreign := &nats.Msg{Subject: "rollcall.events.db", Data: []byte(good), Header: nats.Header{"Content-Type": {"application/json"}}}
+	s.send(event(good), event(`{"date":"yesterday","type":"login","machine":"web","user":"bob"}`), foreign,
+		event(strings.Replace(good, "2026", "2099", 1)), event(strings.Replace(good, "lane", "chris", 1)))
+	s.settled()
+	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 2, roster.DeadLettered: 3}) {
+		t.Errorf("fates are %v", st.Fates)
+	}
+	for place, reason := range map[uint64]string{2: "bad_date", 3: "identity", 4: "future"} {
+		if got := s.letter(place).Header.Get(rollcallv1.HeaderReason); got != reason {
+			t.Errorf("reason of %d is %q, want %q", place, got, reason)
+		}
+	}
+	l := s.letter(3)
+	want := map[string]string{
+		"Rollcall-Stream": "ROLLCALL_EVENTS", "Rollcall-Subject": "rollcall.events.db", "Rollcall-Sequence": "3", "Rollcall-Receipt": "2026-11-22T21:00:00Z",
+		"Rollcall-Size": fmt.Sprint(len(good)), "Content-Type": "application/json",
+	}
+	for key, value := range want {
+		if got := l.Header.Get(key); got != value {
+			t.Errorf("%s is %q, want %q", key, got, value)
+		}
+	}
+	if string(l.Data) != good || l.Header.Get(rollcallv1.HeaderDetail) == "" {
+		t.Errorf("letter is %q, %v", l.Data, l.Header)
+	}
+	if n := testutil.ToFloat64(s.metrics.refused[roster.Identity]); n != 1 {
+		t.Errorf("%v refused for identity", n)
+	}
+}
+
+// TestStoredOnce: reading a message again, as after a crash, stores nothing
+// again.
+func TestStoredOnce(t *testing.T) {
+	s := newSetup(t)
+	s.store()
+	for range 3 {
+		s.place = 0
+		s.send(event("{"), event("{"))
+		s.settled()
+	}
+	info, err := s.stored.Info(t.Context())
+	if err != nil || info.State.Msgs != 2 {
+		t.Errorf("%d letters stored, want 2 (%v)", info.State.Msgs, err)
+	}
+	if n := testutil.ToFloat64(s.letters.dropped); n != 0 {
+		t.Errorf("%v letters dropped", n)
+	}
+}
+
+// TestLargeLetter: the payload of a letter is cut to what fits.
+func TestLargeLetter(t *testing.T) {
+	s := newSetup(t)
+	s.store()
+	huge := event(strings.Repeat("x", 1<<20))
+	huge.Header = nats.Header{"Content-Type": {"application/json; x=" + strings.Repeat("y", 5000)}}
+	s.send(huge)
+	s.settled()
+	l := s.letter(1)
+	if len(l.Data) < 1<<19 || l.Header.Get(rollcallv1.HeaderSize) != "1048576" || l.Header.Get(rollcallv1.HeaderReason) != "oversize" {
+		t.Errorf("%d bytes, %v", len(l.Data), l.Header)
+	}
+}
+
+// TestFlood: bad messages beyond what can be under way are counted as dropped,
+// at once, and the good ones go on.
+func TestFlood(t *testing.T) {
+	s := newSetup(t) // nothing is stored yet
+	for range 3 * maxLetters / 500 {
+		messages := make([]*nats.Msg, 500)
+		for i := range messages {
+			messages[i] = event("not an event")
+		}
+		s.send(messages...)
+	}
+	s.send(event(good))
+	if got := len(s.roster.User("lane")); got != 1 {
+		t.Errorf("lane has %d sessions", got)
+	}
+	if n := testutil.ToFloat64(s.letters.dropped); n != 2*maxLetters {
+		t.Errorf("%v letters dropped, want %d", n, 2*maxLetters)
+	}
+	s.store()
+	s.settled()
+	info, err := s.stored.Info(t.Context())
+	if err != nil || info.State.Msgs != maxLetters {
+		t.Errorf("%d letters stored, want %d (%v)", info.State.Msgs, maxLetters, err)
+	}
+}
+
+// TestForbidden: letters that nobody takes are dropped after a while, and what
+// waits for them goes on.
+func TestForbidden(t *testing.T) {
+	s := newSetup(t)
+	s.letters.patience = 300 * time.Millisecond
+	if err := s.js.DeleteStream(t.Context(), rollcallv1.DefaultDeadLettersStream); err != nil {
+		t.Fatal(err)
+	}
+	s.store()
+	s.send(event("{"), event(good), event("{"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := s.letters.Settled(ctx, s.place); err == nil {
+		t.Error("settled at once")
+	}
+	s.settled()
+	if n := testutil.ToFloat64(s.letters.dropped); n != 2 {
+		t.Errorf("%v letters dropped", n)
+	}
+	if len(s.letters.letters) != 0 || s.letters.bytes != 0 {
+		t.Errorf("%d letters, %d bytes under way", len(s.letters.letters), s.letters.bytes)
+	}
+}

@@ -1,0 +1,163 @@
+// Package wire turns the payloads of messages into events and back, by the
+// contract in proto/rollcall/v1, strictly: a payload is an event to the last
+// byte, or it is refused with the reason, what is wrong and where, and what to
+// do. Nothing is guessed and no name is repaired: two different names never
+// become one.
+//
+// # What is judged
+//
+// A payload must be well-formed as a whole. JSON: one object in valid UTF-8,
+// no key twice, no key that differs from a known one only in letter case.
+// Protobuf: every known field in its wire type, every string in valid UTF-8.
+// Beyond that only the fields that belong to the event's type are judged: date,
+// type and machine always; user, session, terminal, remote and service for
+// login and logout; sessions for present. In a field that does not belong to
+// the type any JSON value and any text may stand, as in an unknown one. An
+// event whose type is missing or unknown has only the first three.
+//
+// Null and an empty string count as absent; sessions, being a list, may be null
+// but not a string.
+package wire
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Decoder reads payloads. It keeps its space from one to the next, and is not
+// safe for concurrent use.
+type Decoder struct {
+	subjects rollcallv1.Subjects
+	events   string // the subject of all machines: "rollcall.events"
+	machines string // what stands before a machine: "rollcall.events."
+
+	json   jsontext.Decoder
+	buffer bytes.Buffer // hands the payload to json without a copy
+	draft  draft
+}
+
+// NewDecoder returns a decoder of what arrives on the subjects given.
+func NewDecoder(subjects rollcallv1.Subjects) *Decoder {
+	return &Decoder{
+		subjects: subjects,
+		events:   subjects.Events(),
+		machines: subjects.Events() + ".",
+	}
+}
+
+// Decode reads a payload into e and returns nil, or leaves e empty and returns
+// the refusal: of the reasons oversize, malformed, missing_field, unknown_type,
+// bad_date, bad_name and identity the first that applies to the whole message.
+// The problem names the key, or the byte, counted from 0, where the syntax
+// breaks; it has at most 200 bytes, and quotes what came from outside so that it
+// prints on one line.
+//
+// The subject is the one that the message came on; "" is none, as for a line of
+// a file, and is not compared with the payload. The content type is the header
+// of that name; "" is none: then a payload that begins with "{" is JSON, and
+// any other protobuf.
+//
+// The event's strings point into the payload, which must not be changed while
+// the event is in use. The space of e.Sessions is used again.
+func (d *Decoder) Decode(subject, contentType string, payload []byte, e *roster.Event) *roster.Refusal {
+	empty(e)
+	refusal := d.decode(subject, contentType, payload, e)
+	if refusal != nil {
+		empty(e)
+	}
+	return refusal
+}
+
+func (d *Decoder) decode(subject, contentType string, payload []byte, e *roster.Event) *roster.Refusal {
+	if len(payload) > rollcallv1.MaxPayload {
+		return refuse(roster.Oversize, "send less: list fewer sessions, or leave out what is not needed",
+			"payload: %d bytes, at most %d", len(payload), rollcallv1.MaxPayload)
+	}
+	d.draft = draft{}
+	if refusal := d.read(contentType, payload, e); refusal != nil {
+		return refusal
+	}
+	if refusal := d.draft.judge(e); refusal != nil {
+		return refusal
+	}
+	return d.identify(subject, e.Machine)
+}
+
+// keptSessions bounds the space that an event keeps for its sessions.
+const keptSessions = 1024
+
+// empty makes e the zero event, but for the space of its sessions.
+func empty(e *roster.Event) {
+	*e = roster.Event{Sessions: emptied(e.Sessions)}
+}
+
+// emptied returns the space of sessions, unless it is large, for others to go
+// into. It is all zero, so that it holds no payload in memory.
+func emptied(sessions []roster.Session) []roster.Session {
+	if cap(sessions) > keptSessions {
+		return nil
+	}
+	clear(sessions)
+	return sessions[:0]
+}
+
+// read reads the payload as what the content type says it is.
+func (d *Decoder) read(contentType string, payload []byte, e *roster.Event) *roster.Refusal {
+	switch contentType {
+	case rollcallv1.ContentTypeJSON:
+		return d.readJSON(payload, e)
+	case rollcallv1.ContentTypeProtobuf, rollcallv1.ContentTypeXProtobuf:
+		return d.readProtobuf(payload, e)
+	case "":
+		return d.sniff(payload, e)
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && media == rollcallv1.ContentTypeJSON:
+		return d.readJSON(payload, e)
+	case err == nil && (media == rollcallv1.ContentTypeProtobuf || media == rollcallv1.ContentTypeXProtobuf):
+		return d.readProtobuf(payload, e)
+	}
+	return malformed("say "+rollcallv1.ContentTypeJSON+" or "+rollcallv1.ContentTypeProtobuf+", or leave the header out",
+		"%s: %s, which is neither JSON nor protobuf", rollcallv1.HeaderContentType, quote(contentType))
+}
+
+// sniff reads a payload that nothing is said about.
+func (d *Decoder) sniff(payload []byte, e *roster.Event) *roster.Refusal {
+	if len(payload) > 0 && payload[0] == '{' {
+		return d.readJSON(payload, e)
+	}
+	refusal := d.readProtobuf(payload, e)
+	if refusal != nil && isText(payload) {
+		// Somebody meant JSON, and an error of protobuf would not tell them.
+		return malformed("begin with {, without white space or byte-order mark before it",
+			"payload: %s is neither a JSON object nor protobuf", quote(string(payload[:min(len(payload), 2*quoted)])))
+	}
+	return refusal
+}
+
+// identify compares the subject with the machine of the payload.
+func (d *Decoder) identify(subject, machine string) *roster.Refusal {
+	if subject == "" || subject == d.events {
+		return nil
+	}
+	token, ok := strings.CutPrefix(subject, d.machines)
+	if ok && token == machine && rollcallv1.EncodeMachine(machine) == token {
+		return nil
+	}
+	named, err := d.subjects.MachineOf(subject)
+	if err == nil && named == machine {
+		return nil
+	}
+	remedy := "publish to " + d.events + ", or to the subject of the machine that the payload names"
+	if err != nil {
+		return refuse(roster.Identity, remedy, "%v", err)
+	}
+	return refuse(roster.Identity, remedy, "machine: %s in the payload, %s in the subject", quote(machine), quote(named))
+}

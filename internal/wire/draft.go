@@ -1,0 +1,175 @@
+package wire
+
+import (
+	"cmp"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/roster"
+)
+
+// draft is what a payload says beside the texts, which are read into the event
+// at once. It is judged when all of it has been read, because the type, which
+// says what else belongs to the event, may stand last.
+type draft struct {
+	date     date
+	typ      roster.Type // 0: missing or unknown
+	typeText string      // the type as given, for the refusal
+	// mistyped has the kind of JSON value where another was wanted.
+	mistyped [fieldCount]jsontext.Kind
+	// entryMalformed and entryDate are the first problems of that reason among
+	// the entries of sessions.
+	entryMalformed, entryDate string
+}
+
+// date is a date as given.
+type date struct {
+	given   bool
+	at      roster.Time
+	problem string // of a bad date, with its text
+}
+
+// judge takes away what does not belong to the type and looks for the first
+// reason to refuse the rest.
+func (d *draft) judge(e *roster.Event) *roster.Refusal {
+	e.Type, e.Date = d.typ, d.date.at
+	set := belonging(e.Type)
+	if !set.has(fieldUser) {
+		e.Session = roster.Session{}
+	}
+	if !set.has(fieldSessions) {
+		e.Sessions = emptied(e.Sessions)
+	}
+	return cmp.Or(d.misshapen(set, e), d.missing(e), d.unknown(), d.misdated(set), misnamed(e))
+}
+
+// misshapen looks for what is malformed beyond the syntax.
+func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
+	for f, kind := range d.mistyped {
+		if f := field(f); kind != 0 && set.has(f) {
+			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(kind), wanted(f))
+		}
+	}
+	if !set.has(fieldSessions) {
+		return nil
+	}
+	if d.entryMalformed != "" {
+		return malformed("list each session as an object with user, session, since, terminal, remote, service", "%s", d.entryMalformed)
+	}
+	if i, j, twice := findTwice(e.Sessions); twice {
+		return malformed("list each session once; give sessions of one user their ids",
+			"sessions[%d] and sessions[%d]: both %s", i, j, sessionName(&e.Sessions[i]))
+	}
+	return nil
+}
+
+func wanted(f field) string {
+	if f == fieldSessions {
+		return "a list"
+	}
+	return "a string"
+}
+
+func kindName(kind jsontext.Kind) string {
+	switch kind {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 'n':
+		return "null"
+	}
+	return "true or false"
+}
+
+func sessionName(s *roster.Session) string {
+	if s.ID != "" {
+		return "session " + quote(s.ID)
+	}
+	return "user " + quote(s.User) + " without a session"
+}
+
+// missing looks for a required field that is not there.
+func (d *draft) missing(e *roster.Event) *roster.Refusal {
+	switch {
+	case !d.date.given:
+		return missing("say when it happened: "+dateForm, "date")
+	case d.typeText == "":
+		return missing("say what happened: "+typeNames, "type")
+	case e.Machine == "":
+		return missing("name the machine", "machine")
+	case e.Type == roster.Login && e.Session.User == "":
+		return missing("name who logged in", "user")
+	case e.Type == roster.Logout && e.Session.User == "" && e.Session.ID == "":
+		return missing("name who logged out, or the session that ended", "user")
+	}
+	for i := range e.Sessions {
+		if e.Sessions[i].User == "" {
+			return missing("name who is on in each entry", inEntry(i, fieldUser))
+		}
+	}
+	return nil
+}
+
+func missing(remedy, what string) *roster.Refusal {
+	return refuse(roster.MissingField, remedy, "%s: missing", what)
+}
+
+// inEntry names a field of an entry of sessions: sessions[3].since.
+func inEntry(i int, f field) string {
+	return "sessions[" + strconv.Itoa(i) + "]." + f.String()
+}
+
+const typeNames = "login, logout, boot, shutdown or present"
+
+func (d *draft) unknown() *roster.Refusal {
+	if d.typ != 0 {
+		return nil
+	}
+	return refuse(roster.UnknownType, "use "+typeNames+", in lower case", "type: %s is none that is known", quote(d.typeText))
+}
+
+func (d *draft) misdated(set fields) *roster.Refusal {
+	switch {
+	case d.date.problem != "":
+		return refuse(roster.BadDate, "write it as "+dateForm, "date: %s", d.date.problem)
+	case set.has(fieldSessions) && d.entryDate != "":
+		return refuse(roster.BadDate, "write it as "+dateForm, "%s", d.entryDate)
+	}
+	return nil
+}
+
+// misnamed looks for a bad name among the texts of an event.
+func misnamed(e *roster.Event) *roster.Refusal {
+	if what := nameProblem(e.Machine); what != "" {
+		return badName(fieldMachine.String(), what)
+	}
+	if f, what := textProblem(&e.Session); what != "" {
+		return badName(f.String(), what)
+	}
+	for i := range e.Sessions {
+		if f, what := textProblem(&e.Sessions[i]); what != "" {
+			return badName(inEntry(i, f), what)
+		}
+	}
+	return nil
+}
+
+func badName(where, what string) *roster.Refusal {
+	return refuse(roster.BadName, "send at most 255 bytes of visible text", "%s: %s", where, what)
+}
+
+// textProblem finds the first text of a session that is no name.
+func textProblem(s *roster.Session) (field, string) {
+	for f := fieldUser; f <= fieldService; f++ {
+		if what := nameProblem(*textOf(s, f)); what != "" {
+			return f, what
+		}
+	}
+	return noField, ""
+}

@@ -1,0 +1,203 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// readProtobuf reads a rollcall.v1.Event by hand, so that what proto.Unmarshal
+// would copy stays in the payload. It takes the payloads that proto.Unmarshal
+// takes and reads the same from them, except that a known field of another wire
+// type is refused; proto.Unmarshal passes over it.
+func (d *Decoder) readProtobuf(payload []byte, e *roster.Event) *roster.Refusal {
+	if err := d.readEvent(message{rest: payload}, e); err != nil {
+		return malformed("send one rollcall.v1.Event as protobuf", "%v", err)
+	}
+	return nil
+}
+
+func (d *Decoder) readEvent(m message, e *roster.Event) error {
+	var at timestamp
+	for m.next(eventFields[:]) {
+		var err error
+		switch m.field {
+		case noField:
+		case fieldDate:
+			err = at.read(m.inner())
+		case fieldType:
+			d.draft.setNumber(int32(m.varint))
+		case fieldMachine:
+			e.Machine, err = m.text()
+		case fieldSessions:
+			e.Sessions = append(e.Sessions, roster.Session{})
+			err = d.readSession(m.inner(), e.Sessions)
+		default:
+			*textOf(&e.Session, m.field), err = m.text()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.draft.date = at.date()
+	return m.err
+}
+
+// readSession reads the last entry of the sessions.
+func (d *Decoder) readSession(m message, sessions []roster.Session) error {
+	i := len(sessions) - 1
+	s := &sessions[i]
+	var since timestamp
+	for m.next(entryFields[:]) {
+		var err error
+		switch m.field {
+		case noField:
+		case fieldSince:
+			err = since.read(m.inner())
+		default:
+			*textOf(s, m.field), err = m.text()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.Since = d.since(i, since.date())
+	return m.err
+}
+
+// read merges a google.protobuf.Timestamp into t: of a field that stands twice
+// the last one counts, also in a message that stands twice.
+func (t *timestamp) read(m message) error {
+	t.given = true
+	for m.next(timestampFields[:]) {
+		switch m.field {
+		case fieldSeconds:
+			t.seconds = int64(m.varint)
+		case fieldNanos:
+			t.nanos = int32(m.varint)
+		}
+	}
+	return m.err
+}
+
+// setNumber takes a type by its number.
+func (d *draft) setNumber(n int32) {
+	d.typ, d.typeText = 0, ""
+	if 0 <= n && int(n) < len(eventTypes) {
+		d.typ = eventTypes[n]
+	}
+	if n != 0 {
+		d.typeText = strconv.Itoa(int(n))
+	}
+}
+
+// eventTypes are the types by their numbers.
+var eventTypes = [...]roster.Type{
+	rollcallv1.EventType_EVENT_TYPE_LOGIN:    roster.Login,
+	rollcallv1.EventType_EVENT_TYPE_LOGOUT:   roster.Logout,
+	rollcallv1.EventType_EVENT_TYPE_BOOT:     roster.Boot,
+	rollcallv1.EventType_EVENT_TYPE_SHUTDOWN: roster.Shutdown,
+	rollcallv1.EventType_EVENT_TYPE_PRESENT:  roster.Present,
+}
+
+// The fields of the messages by their numbers.
+var (
+	eventFields = [...]field{
+		1: fieldDate, 2: fieldType, 3: fieldMachine, 4: fieldUser, 5: fieldSession,
+		6: fieldTerminal, 7: fieldRemote, 8: fieldService, 9: fieldSessions,
+	}
+	entryFields = [...]field{
+		1: fieldUser, 2: fieldSession, 3: fieldSince, 4: fieldTerminal, 5: fieldRemote, 6: fieldService,
+	}
+	timestampFields = [...]field{1: fieldSeconds, 2: fieldNanos}
+)
+
+// message walks over the fields of one message.
+type message struct {
+	rest []byte
+	at   int // of rest in the payload
+
+	// What next has come to: a known field or noField, and its value.
+	field  field
+	varint uint64
+	bytes  []byte
+	err    error
+}
+
+// next goes to the next field; known has the fields by number. It returns false
+// at the end and at an error.
+func (m *message) next(known []field) bool {
+	if len(m.rest) == 0 || m.err != nil {
+		return false
+	}
+	number, kind, n := protowire.ConsumeTag(m.rest)
+	if n >= 0 && number > protowire.MaxValidNumber {
+		return m.fail("no field has the number " + strconv.Itoa(int(number)))
+	}
+	if n < 0 {
+		return m.fail(wireProblem(n))
+	}
+	m.field = noField
+	if int(number) < len(known) {
+		m.field = known[number]
+	}
+	if m.field != noField && kind != wireType(m.field) {
+		return m.fail(fmt.Sprintf("%s has the wire type %d, want %d", m.field, kind, wireType(m.field)))
+	}
+	var size int
+	switch value := m.rest[n:]; kind {
+	case protowire.VarintType:
+		m.varint, size = protowire.ConsumeVarint(value)
+	case protowire.BytesType:
+		m.bytes, size = protowire.ConsumeBytes(value)
+	default:
+		size = protowire.ConsumeFieldValue(number, kind, value)
+	}
+	if size < 0 {
+		return m.fail(wireProblem(size))
+	}
+	m.rest, m.at = m.rest[n+size:], m.at+n+size
+	return true
+}
+
+func (m *message) fail(what string) bool {
+	m.err = fmt.Errorf("byte %d: %s", m.at, what)
+	return false
+}
+
+// wireProblem says what an error code of protowire means.
+func wireProblem(code int) string {
+	if errors.Is(protowire.ParseError(code), io.ErrUnexpectedEOF) {
+		return "the protobuf ends too early"
+	}
+	return "no protobuf"
+}
+
+func wireType(f field) protowire.Type {
+	switch f {
+	case fieldType, fieldSeconds, fieldNanos:
+		return protowire.VarintType
+	}
+	return protowire.BytesType
+}
+
+// inner is the message that the field holds.
+func (m *message) inner() message {
+	return message{rest: m.bytes, at: m.at - len(m.bytes)}
+}
+
+// text is the string that the field holds: a part of the payload.
+func (m *message) text() (string, error) {
+	if !utf8.Valid(m.bytes) {
+		return "", fmt.Errorf("byte %d: %s is not valid UTF-8", m.at-len(m.bytes), m.field)
+	}
+	return unsafe.String(unsafe.SliceData(m.bytes), len(m.bytes)), nil
+}

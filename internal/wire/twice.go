@@ -1,0 +1,48 @@
+package wire
+
+import "rollcall/internal/roster"
+
+// entryKey tells the sessions of one machine apart: by id, or without one by
+// user.
+type entryKey struct{ id, user string }
+
+func keyOf(s *roster.Session) entryKey {
+	if s.ID != "" {
+		return entryKey{id: s.ID}
+	}
+	return entryKey{user: s.User}
+}
+
+// fewEntries is how many entries are compared each with each: faster than a
+// map for what most machines send.
+const fewEntries = 16
+
+// findTwice finds two entries for one session. Entries that name neither user
+// nor session are not compared.
+func findTwice(entries []roster.Session) (i, j int, twice bool) {
+	if len(entries) > fewEntries {
+		return findTwiceOfMany(entries)
+	}
+	for j := range entries {
+		for i := range j {
+			if key := keyOf(&entries[i]); key == keyOf(&entries[j]) && key != (entryKey{}) {
+				return i, j, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+func findTwiceOfMany(entries []roster.Session) (i, j int, twice bool) {
+	first := make(map[entryKey]int, len(entries))
+	for j := range entries {
+		key := keyOf(&entries[j])
+		if i, twice := first[key]; twice {
+			return i, j, true
+		}
+		if key != (entryKey{}) {
+			first[key] = j
+		}
+	}
+	return 0, 0, false
+}
