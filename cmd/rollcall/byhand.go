@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// handEvent are the flags that make one event by hand.
+type handEvent struct {
+	Login    *string   `xor:"type" placeholder:"USER" help:"USER logged in."`
+	Logout   *userFlag `xor:"type" placeholder:"[USER]" help:"USER logged out; with --session the session ended, whoever it was."`
+	Boot     bool      `xor:"type" help:"The machine started: nobody from before is on."`
+	Shutdown bool      `xor:"type" help:"The machine stopped: nobody is on."`
+	Machine  string    `placeholder:"NAME" help:"Where it happened."`
+	Session  string    `placeholder:"ID" help:"The stay on that machine."`
+	Date     string    `placeholder:"TIME" help:"When it happened: 2026-11-22T21:00:00.5Z. Default: now."`
+	Terminal string    `placeholder:"LINE" help:"Where on the machine: pts/0."`
+	Remote   string    `placeholder:"ADDRESS" help:"Where from: 10.0.0.7."`
+	Service  string    `placeholder:"NAME" help:"How: sshd."`
+}
+
+// userFlag is a user's name that may be left out.
+type userFlag string
+
+// Decode takes the next argument for the name unless that is a flag.
+func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
+	if next := ctx.Scan.Peek(); !next.IsEOL() && next.IsValue() {
+		*u = userFlag(ctx.Scan.Pop().String())
+	}
+	return nil
+}
+
+// kind returns which type of event is asked for, or "".
+func (h *handEvent) kind() string {
+	switch {
+	case h.Login != nil:
+		return roster.Login.String()
+	case h.Logout != nil:
+		return roster.Logout.String()
+	case h.Boot:
+		return roster.Boot.String()
+	case h.Shutdown:
+		return roster.Shutdown.String()
+	}
+	return ""
+}
+
+// given reports whether an event is to be made by hand.
+func (h *handEvent) given() bool { return h.kind() != "" }
+
+// validate refuses flags that do not go together.
+func (h *handEvent) validate() error {
+	details := cmp.Or(h.Terminal, h.Remote, h.Service) != ""
+	stray := cmp.Or(h.Machine, h.Session, h.Date) != "" || details
+	switch {
+	case !h.given() && stray:
+		return errors.New("say what happened with --login, --logout, --boot or --shutdown")
+	case !h.given():
+		return nil
+	case h.Machine == "":
+		return fmt.Errorf("--%s: say where it happened with --machine", h.kind())
+	case h.Logout != nil && *h.Logout == "" && h.Session == "":
+		return errors.New("--logout: say who with --logout USER, or which session with --session")
+	case (h.Boot || h.Shutdown) && h.Session != "":
+		return fmt.Errorf("--session: a %s ends all sessions", h.kind())
+	case h.Login == nil && details:
+		return errors.New("--terminal, --remote and --service belong to --login")
+	}
+	return nil
+}
+
+// encode returns the event as a payload that the service's own decoder accepts.
+func (h *handEvent) encode(judge *wire.Decoder) ([]byte, error) {
+	var user string
+	switch {
+	case h.Login != nil:
+		user = *h.Login
+	case h.Logout != nil:
+		user = string(*h.Logout)
+	}
+	payload, err := json.Marshal(struct {
+		Date     string `json:"date"`
+		Type     string `json:"type"`
+		Machine  string `json:"machine"`
+		User     string `json:"user,omitzero"`
+		Session  string `json:"session,omitzero"`
+		Terminal string `json:"terminal,omitzero"`
+		Remote   string `json:"remote,omitzero"`
+		Service  string `json:"service,omitzero"`
+	}{
+		cmp.Or(h.Date, time.Now().UTC().Format(time.RFC3339Nano)),
+		h.kind(), h.Machine, user, h.Session, h.Terminal, h.Remote, h.Service,
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("publish: %w; give valid UTF-8", err)}
+	}
+	var e roster.Event
+	if refusal := judge.Decode("", rollcallv1.ContentTypeJSON, payload, &e); refusal != nil {
+		return nil, usageError{fmt.Errorf("publish: %w", refusal)}
+	}
+	return payload, nil
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/internal/broker"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// streams are the standard streams of a command. What was asked for goes to
+// out, everything else to err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
+	Publish publishCmd `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
+	Report  reportCmd  `cmd:"" help:"Print who is logged in where."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// run is the whole tool: it returns the exit code, and has then said on err
+// what went wrong. A canceled ctx ends a command cleanly.
+func run(ctx context.Context, args []string, std streams) int {
+	command, err := parse(args, std)
+	if err == nil && command != nil {
+		command.BindTo(ctx, (*context.Context)(nil))
+		err = command.Run(std)
+	}
+	for _, line := range complaint(err) {
+		fmt.Fprintln(std.err, "rollcall:", line)
+	}
+	return exitCode(err)
+}
+
+// parse returns the command to run, or nil when help was asked for and printed.
+func parse(args []string, std streams) (*kong.Context, error) {
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	helped := false
+	parser, err := kong.New(new(commands),
+		kong.Name("rollcall"),
+		kong.Description("Who is logged in where, now and at any past moment."),
+		kong.Writers(std.out, std.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
+		kong.Help(printHelp),
+		kong.ExplicitGroups([]kong.Group{{Key: "hand", Title: "One event by hand, in place of files:"}}),
+		// Kong goes on parsing when this returns.
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("building the command line: %w", err)
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, misused(err)
+	}
+	return command, nil
+}
+
+// misused is kong's complaint about the command line.
+func misused(err error) error {
+	path := "rollcall"
+	var bad *kong.ParseError
+	if errors.As(err, &bad) && bad.Context.Selected() != nil {
+		path = bad.Context.Selected().FullPath()
+	}
+	return usageError{fmt.Errorf("%w; see %q", err, path+" --help")}
+}
+
+// printHelp prints a command's help, and with that of serve the variables.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+		return err
+	}
+	switch selected := ctx.Selected(); {
+	case selected == nil:
+		_, err := fmt.Fprintf(ctx.Stdout, "\nConfiguration is the environment: see \"rollcall serve --help\".\n")
+		return err
+	case selected.Name == "serve":
+		return printVariables(ctx.Stdout)
+	}
+	return nil
+}
+
+// usageError is an error of the command line or the configuration, not of what
+// was done.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errTold is the error of a command that has said itself what went wrong.
+var errTold = errors.New("told already")
+
+// complaint returns what to tell about an error, a line for each problem.
+func complaint(err error) []string {
+	var bad problems
+	switch {
+	case err == nil || errors.Is(err, errTold):
+		return nil
+	case errors.As(err, &bad):
+		return bad.lines()
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var bad problems
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage), errors.As(err, &bad), errors.Is(err, broker.ErrConfiguration):
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// The fields of these structs are the variables: the name is ROLLCALL_ and the
+// field's, in words. A tag envconfig names one that is also read without
+// ROLLCALL_ before it. default, desc (its meaning) and shown (what is listed as
+// the default when the tag is not it) are what "rollcall serve --help" prints.
+// The structs are embedded with exported names because envconfig passes over
+// what it cannot set.
+
+// clientConfig is what the commands beside serve need.
+type clientConfig struct {
+	Client
+}
+
+// serveConfig is what serve needs: all there is.
+type serveConfig struct {
+	Client
+	Streams
+	Files
+	Decisions
+	Outputs
+}
+
+// Client says which server to talk to, as whom, and on which subjects.
+type Client struct {
+	NATSURL         serverURL `envconfig:"NATS_URL" desc:"NATS server, such as nats://10.0.0.5:4222; several with commas between" shown:"none: serve starts a server"`
+	NATSCreds       file      `envconfig:"NATS_CREDS" desc:"credentials file (JWT and seed)"`
+	NATSUser        string    `envconfig:"NATS_USER" desc:"user name"`
+	NATSPassword    secret    `envconfig:"NATS_PASSWORD" desc:"password of that user"`
+	NATSToken       secret    `envconfig:"NATS_TOKEN" desc:"token"`
+	NATSNkey        keyFile   `envconfig:"NATS_NKEY" desc:"file with an nkey seed"`
+	NATSCA          file      `envconfig:"NATS_CA" desc:"file with the certificates to trust, in PEM"`
+	NATSCert        file      `envconfig:"NATS_CERT" desc:"file with the client's certificate, in PEM"`
+	NATSKey         file      `envconfig:"NATS_KEY" desc:"file with that certificate's key, in PEM"`
+	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"subject below which answers are received" shown:"_INBOX"`
+	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
+	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
+}
+
+// Streams says which streams there are, and how to make those that are missing.
+type Streams struct {
+	Stream            streamName `split_words:"true" default:"ROLLCALL_EVENTS" desc:"stream of events"`
+	ReportsStream     streamName `split_words:"true" default:"ROLLCALL_REPORTS" desc:"stream of reports"`
+	DeadlettersStream streamName `split_words:"true" default:"ROLLCALL_DEADLETTERS" desc:"stream of refused events"`
+	StreamMaxAge      age        `split_words:"true" default:"2160h" desc:"how long a stream we make keeps events; 0: for ever"`
+	StreamMaxBytes    size       `split_words:"true" desc:"how much a stream of events we make keeps, such as 10GiB" shown:"none; embedded: half of the server's limit"`
+	StreamReplicas    replicas   `split_words:"true" default:"1" desc:"how many servers keep a stream we make, 1 to 5"`
+}
+
+// Files says what is kept on disk.
+type Files struct {
+	DataDir          string   `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots and the embedded server's streams"`
+	SnapshotInterval interval `split_words:"true" default:"30s" desc:"how often the roster is written to disk, if it changed"`
+}
+
+// Decisions are the settings that decide what becomes of an event.
+type Decisions struct {
+	MaxSkew               interval `split_words:"true" default:"10m" desc:"how far an event may be dated after its receipt"`
+	AllowedLateness       interval `split_words:"true" default:"720h" desc:"how far an event may be dated before the newest of its machine"`
+	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines remembered"`
+	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most sessions and clearings remembered"`
+	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"the same for one machine"`
+}
+
+// Outputs says what comes out.
+type Outputs struct {
+	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
+	HTTPAddr           address   `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
+	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
+	LogLevel           logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`
+}
+
+// subjects returns the subjects that the configuration names.
+func (c *Client) subjects() rollcallv1.Subjects { return c.Subject.Subjects }
+
+// settings returns what the roster decides by.
+func (d *Decisions) settings() roster.Settings {
+	return roster.Settings{
+		MaxSkew:               time.Duration(d.MaxSkew),
+		AllowedLateness:       time.Duration(d.AllowedLateness),
+		MaxMachines:           int(d.MaxMachines),
+		MaxSessions:           int(d.MaxSessions),
+		MaxSessionsPerMachine: int(d.MaxSessionsPerMachine),
+	}
+}
+
+// check returns the problems that concern two variables together, after those
+// found already.
+func (c *Client) check(found problems) problems {
+	pairs := []struct {
+		have, need string
+		bad        bool
+	}{
+		{"NATS_CERT", "NATS_KEY", c.NATSCert != "" && c.NATSKey == ""},
+		{"NATS_KEY", "NATS_CERT", c.NATSKey != "" && c.NATSCert == ""},
+		{"NATS_PASSWORD", "NATS_USER", c.NATSPassword != "" && c.NATSUser == ""},
+	}
+	for _, p := range pairs {
+		if p.bad && !found.concern(p.have, p.need) {
+			found = append(found, problem{p.have, "useless without " + p.need, "set both or neither"})
+		}
+	}
+	return found
+}
+
+func (s *Streams) check(found problems) problems {
+	streams := []struct {
+		name  string
+		value streamName
+	}{
+		{"ROLLCALL_STREAM", s.Stream},
+		{"ROLLCALL_REPORTS_STREAM", s.ReportsStream},
+		{"ROLLCALL_DEADLETTERS_STREAM", s.DeadlettersStream},
+	}
+	for i, a := range streams {
+		for _, b := range streams[:i] {
+			if a.value == b.value && !found.concern(a.name, b.name) {
+				found = append(found, problem{a.name, fmt.Sprintf("%q is also %s", a.value, b.name), "give each stream a name of its own"})
+			}
+		}
+	}
+	return found
+}
+
+// readClient reads the configuration of the commands beside serve. The error
+// lists all problems.
+func readClient() (*clientConfig, error) {
+	cfg := new(clientConfig)
+	return cfg, cfg.Client.check(read(cfg)).orNil()
+}
+
+// readServe reads the configuration of serve. The error lists all problems.
+func readServe() (*serveConfig, error) {
+	cfg := new(serveConfig)
+	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
+}

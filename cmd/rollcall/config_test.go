@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+func TestDefaults(t *testing.T) {
+	environment(t, nil)
+	cfg, err := readServe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cfg.settings(), roster.DefaultSettings(); got != want {
+		t.Errorf("settings %+v, want %+v", got, want)
+	}
+	if got, want := cfg.subjects().Base(), rollcallv1.DefaultSubject; got != want {
+		t.Errorf("subject %s, want %s", got, want)
+	}
+	want := Streams{
+		rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream, rollcallv1.DefaultDeadLettersStream,
+		age(2160 * time.Hour), 0, 1,
+	}
+	if cfg.Streams != want {
+		t.Errorf("streams %+v, want %+v", cfg.Streams, want)
+	}
+	if cfg.NATSURL != "" || cfg.EmbeddedAddr != "127.0.0.1:4222" || cfg.HTTPAddr != "127.0.0.1:8080" || cfg.DataDir != "rollcall-data" {
+		t.Errorf("addresses and folder: %+v", cfg)
+	}
+}
+
+func TestVariableWithPrefixWins(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		set  map[string]string
+		want serverURL
+	}{
+		{"bare", map[string]string{"NATS_URL": "nats://a"}, "nats://a"},
+		{"prefixed", map[string]string{"ROLLCALL_NATS_URL": "nats://b"}, "nats://b"},
+		{"both", map[string]string{"NATS_URL": "nats://a", "ROLLCALL_NATS_URL": "nats://b"}, "nats://b"},
+		{"empty prefixed", map[string]string{"NATS_URL": "nats://a", "ROLLCALL_NATS_URL": ""}, "nats://a"},
+		{"both empty", map[string]string{"NATS_URL": "", "ROLLCALL_NATS_URL": ""}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			environment(t, test.set)
+			cfg, err := readClient()
+			if err != nil || cfg.NATSURL != test.want {
+				t.Errorf("%q, %v; want %q", string(cfg.NATSURL), err, string(test.want))
+			}
+		})
+	}
+}
+
+// Only names beginning with ROLLCALL_ are ours: STREAM or SUBJECT in somebody's
+// environment is not.
+func TestBareNamesAreNotRead(t *testing.T) {
+	environment(t, map[string]string{"STREAM": "no.name", "SUBJECT": "*", "MAX_SKEW": "x", "HTTP_ADDR": "x"})
+	if _, err := readServe(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValues(t *testing.T) {
+	folder := t.TempDir()
+	seed := filepath.Join(folder, "seed")
+	if err := os.WriteFile(seed, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range map[string]struct{ good, bad []string }{
+		"ROLLCALL_MAX_SKEW":         {[]string{"1ms", "1h30m", "876000h"}, []string{"0", "0s", "-1s", "10", "1d", "999999h", " 1s", "1us"}},
+		"ROLLCALL_STREAM_MAX_AGE":   {[]string{"0", "1s", "2160h"}, []string{"-1h", "1ms", "forever"}},
+		"ROLLCALL_STREAM_MAX_BYTES": {[]string{"1", "1048576", "10GiB", "10 gib", "5TB"}, []string{"0", "-1", "10GB/s", "1.5GiB", "9223372036854775807GiB", "18446744073709551616", "GiB"}},
+		"ROLLCALL_STREAM_REPLICAS":  {[]string{"1", "5"}, []string{"0", "6", "-1", "three"}},
+		"ROLLCALL_MAX_MACHINES":     {[]string{"1", "1000000"}, []string{"0", "-5", "1e6", "1_000", "0x10", "99999999999999999999"}},
+		"ROLLCALL_HTTP_ADDR":        {[]string{":8080", "127.0.0.1:0", "[::1]:8080", "localhost:1"}, []string{"8080", "localhost", "a:b", "a:65536", "http://a:80", "::1:80", "a:-1"}},
+		"ROLLCALL_SUBJECT":          {[]string{"rollcall", "acme.roll-call_2"}, []string{"a.", ".a", "a..b", "a b", "a.*", "a.>", "é"}},
+		"ROLLCALL_STREAM":           {[]string{"A", "rollcall-events_2"}, []string{"a.b", "a b", "a*", "a>", "a/b", `a\b`, "a\tb", "é", strings.Repeat("a", 256)}},
+		"ROLLCALL_LOG_LEVEL":        {[]string{"debug", "info", "warn", "error", "INFO"}, []string{"trace", "info+1", "0"}},
+		"ROLLCALL_LOG_FORMAT":       {[]string{"text", "JSON"}, []string{"xml"}},
+		"NATS_INBOX_PREFIX":         {[]string{"_INBOX_x", "a.b"}, []string{"a.", "a.>", "a b", "*"}},
+		"NATS_NKEY":                 {[]string{seed}, []string{folder, filepath.Join(folder, "none"), "SUAEXAMPLE"}},
+		"NATS_CREDS":                {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
+		"NATS_URL": {
+			[]string{"nats://a", "a", "a:4222", "tls://u:p@a:1", "ws://a", "nats://a, nats://t@b", "nats://[::1]:4222", "nats://u:p%2Cq@a"},
+			[]string{"http://a", "nats://", "nats://a:b", ",", "nats://a,", "nats://u:p,q@a", "nats://u:p%@a", "a b"},
+		},
+	} {
+		for _, value := range values.good {
+			environment(t, map[string]string{name: value})
+			if _, err := readServe(); err != nil {
+				t.Errorf("%s=%q: %v", name, value, err)
+			}
+		}
+		for _, value := range values.bad {
+			environment(t, map[string]string{name: value})
+			_, err := readServe()
+			if err == nil || !strings.HasPrefix(err.Error(), name+": ") || strings.Count(err.Error(), "\n") > 0 {
+				t.Errorf("%s=%q: %v; want one complaint", name, value, err)
+			}
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for value, want := range map[string]size{
+		"12": 12, "12B": 12, "2KiB": 2048, "2kb": 2000, "3 MiB": 3 << 20, "3MB": 3e6,
+		"10GiB": 10 << 30, "10GB": 10e9, "1TiB": 1 << 40, "1TB": 1e12,
+	} {
+		var s size
+		if err := s.Set(value); err != nil || s != want {
+			t.Errorf("%q: %d, %v; want %d", value, s, err, want)
+		}
+	}
+}
+
+// A complaint about two variables is left out while one of them is wrong.
+func TestPairs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cert.pem")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		set  map[string]string
+		want []string
+	}{
+		{"cert alone", map[string]string{"NATS_CERT": file}, []string{"NATS_CERT"}},
+		{"key alone", map[string]string{"ROLLCALL_NATS_KEY": file}, []string{"NATS_KEY"}},
+		{"both", map[string]string{"NATS_CERT": file, "NATS_KEY": file}, nil},
+		{"key is wrong", map[string]string{"NATS_CERT": file, "ROLLCALL_NATS_KEY": "/none"}, []string{"ROLLCALL_NATS_KEY"}},
+		{"password alone", map[string]string{"NATS_PASSWORD": "x"}, []string{"NATS_PASSWORD"}},
+		{"same streams", map[string]string{"ROLLCALL_STREAM": "X", "ROLLCALL_DEADLETTERS_STREAM": "X"}, []string{"ROLLCALL_DEADLETTERS_STREAM"}},
+		{"same as a default", map[string]string{"ROLLCALL_STREAM": "ROLLCALL_REPORTS"}, []string{"ROLLCALL_REPORTS_STREAM"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			environment(t, test.set)
+			_, err := readServe()
+			found, _ := err.(problems)
+			var names []string
+			for _, p := range found {
+				names = append(names, p.name)
+			}
+			if strings.Join(names, " ") != strings.Join(test.want, " ") {
+				t.Errorf("problems of %q, want %q: %v", names, test.want, err)
+			}
+		})
+	}
+}
+
+func TestHint(t *testing.T) {
+	for name, want := range map[string]string{
+		"ROLLCALL_MAXSKEW":          "ROLLCALL_MAX_SKEW",
+		"ROLLCALL_max_skew":         "ROLLCALL_MAX_SKEW",
+		"ROLLCALL_REPORT_INTERVALL": "ROLLCALL_REPORT_INTERVAL",
+		"ROLLCALL_REPORT_STREAM":    "ROLLCALL_REPORTS_STREAM",
+		"ROLLCALL_NATS_TOKE":        "ROLLCALL_NATS_TOKEN",
+		"ROLLCALL_DATADIR":          "ROLLCALL_DATA_DIR",
+	} {
+		environment(t, map[string]string{name: "1"})
+		_, err := readClient()
+		if err == nil || !strings.Contains(err.Error(), name+": no such variable; did you mean "+want+"?") {
+			t.Errorf("%s: %v; want a hint at %s", name, err, want)
+		}
+	}
+}
+
+func TestKubernetesVariablesAreLetThrough(t *testing.T) {
+	for name, want := range map[string]bool{
+		"ROLLCALL_SERVICE_HOST": true, "ROLLCALL_SERVICE_PORT": true, "ROLLCALL_SERVICE_PORT_METRICS": true,
+		"ROLLCALL_PORT": true, "ROLLCALL_PORT_8080_TCP": true, "ROLLCALL_PORT_8080_TCP_ADDR": true,
+		"ROLLCALL_METRICS_SERVICE_HOST": true, "ROLLCALL_METRICS_PORT_8080_UDP_PORT": true,
+		"ROLLCALL_PORTS": false, "ROLLCALL_SERVICE": false, "ROLLCALL_PORT_TCP": false, "ROLLCALL_SERVICE_HOSTS": false,
+	} {
+		environment(t, map[string]string{name: "tcp://10.0.0.1:8080"})
+		if _, err := readClient(); (err == nil) != want {
+			t.Errorf("%s: %v; let through: %t", name, err, want)
+		}
+	}
+}
+
+func TestSecretsAreNotFormatted(t *testing.T) {
+	environment(t, map[string]string{"NATS_URL": "nats://u:hunter2@a,nats://hunter2@b", "ROLLCALL_NATS_TOKEN": "hunter2"})
+	cfg, err := readServe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("started", "url", cfg.NATSURL, "token", cfg.NATSToken, "options", cfg.broker())
+	if strings.Contains(log.String(), "hunter2") {
+		t.Error(log.String())
+	}
+}
+
+func TestHelpFitsTheScreen(t *testing.T) {
+	for _, command := range []string{"", "serve", "publish", "report", "version"} {
+		r := rollcall(t.Context(), nil, strings.Fields("help "+command)...)
+		for line := range strings.Lines(r.out) {
+			if len(strings.TrimSuffix(line, "\n")) > helpWidth {
+				t.Errorf("help %s: more than %d columns: %s", command, helpWidth, line)
+			}
+		}
+		if r.code != exitDone || r.err != "" {
+			t.Errorf("help %s: %+v", command, r)
+		}
+	}
+}
+
+func TestEveryVariableHasAMeaning(t *testing.T) {
+	help := rollcall(t.Context(), nil, "serve", "--help").out
+	for _, v := range variables() {
+		if v.meaning == "" || !strings.Contains(help, "\n  "+v.name()+" ") {
+			t.Errorf("%s: meaning %q, or not in the help", v.key, v.meaning)
+		}
+	}
+}
+
+func TestLogger(t *testing.T) {
+	for _, test := range []struct {
+		format, level string
+		want          string
+	}{
+		{"", "info", `"msg":"heard"`},
+		{"json", "debug", `"msg":"heard"`},
+		{"text", "info", "msg=heard"},
+		{"text", "error", ""},
+	} {
+		environment(t, map[string]string{"ROLLCALL_LOG_FORMAT": test.format, "ROLLCALL_LOG_LEVEL": test.level})
+		cfg, err := readServe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		newLogger(&out, &cfg.Outputs).Info("heard")
+		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/broker"
+)
+
+// broker returns how to connect to the server that NATS_URL names or, when it
+// is not set, to the one that serve starts.
+func (c *Client) broker() broker.Options {
+	return broker.Options{
+		URL:         c.url(),
+		Creds:       string(c.NATSCreds),
+		User:        c.NATSUser,
+		Password:    string(c.NATSPassword),
+		Token:       string(c.NATSToken),
+		NKey:        string(c.NATSNkey),
+		CA:          string(c.NATSCA),
+		Cert:        string(c.NATSCert),
+		Key:         string(c.NATSKey),
+		InboxPrefix: string(c.NATSInboxPrefix),
+	}
+}
+
+func (c *Client) url() string {
+	if c.NATSURL == "" {
+		return "nats://" + string(c.EmbeddedAddr)
+	}
+	return string(c.NATSURL)
+}
+
+// connect connects a command beside serve. A server that is not there is an
+// error at once. What happens to the connection later shows in what is done
+// with it, so nothing is logged.
+func connect(ctx context.Context, c *Client, more ...nats.Option) (*nats.Conn, error) {
+	nc, err := broker.Connect(ctx, c.broker(), "rollcall", slog.New(slog.DiscardHandler), more...)
+	if err != nil && c.NATSURL == "" {
+		return nil, fmt.Errorf("%w; NATS_URL is not set, so this is where \"rollcall serve\" would have its own server", err)
+	}
+	return nc, err
+}

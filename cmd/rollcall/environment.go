@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/kelseyhightower/envconfig"
+)
+
+// prefix begins the names of rollcall's own variables.
+const prefix = "ROLLCALL"
+
+// problem is one thing wrong with the environment.
+type problem struct{ name, wrong, remedy string }
+
+// problems are all things wrong with the environment.
+type problems []problem
+
+// Error returns all of them, a line each.
+func (p problems) Error() string { return strings.Join(p.lines(), "\n") }
+
+func (p problems) lines() []string {
+	lines := make([]string, len(p))
+	for i, one := range p {
+		lines[i] = fmt.Sprintf("%s: %s; %s", one.name, one.wrong, one.remedy)
+	}
+	return lines
+}
+
+// concern reports whether one of them is about one of the names.
+func (p problems) concern(names ...string) bool {
+	return slices.ContainsFunc(p, func(one problem) bool {
+		return slices.Contains(names, one.name) || slices.Contains(names, strings.TrimPrefix(one.name, prefix+"_"))
+	})
+}
+
+// orNil returns an error only if there is a problem.
+func (p problems) orNil() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// read fills spec, a struct of config.go, from the process's environment and
+// returns all problems, those of names included. It takes out of the
+// environment the variables that are empty, since envconfig would let them
+// override the default, and those that are wrong, since it stops at the first.
+func read(spec any) problems {
+	known := variables()
+	for _, v := range known {
+		for _, name := range v.names() {
+			if os.Getenv(name) == "" {
+				os.Unsetenv(name)
+			}
+		}
+	}
+	var found problems
+	for {
+		err := envconfig.Process(prefix, spec)
+		if err == nil {
+			return append(found, misspelt(known)...)
+		}
+		var bad *envconfig.ParseError
+		var why *fault
+		// Any other error, or one of a default, is a mistake in config.go.
+		if !errors.As(err, &bad) || !errors.As(bad.Err, &why) {
+			return append(found, problem{prefix, err.Error(), "report this as a bug"})
+		}
+		name := given(bad.KeyName)
+		os.Unsetenv(name)
+		found = append(found, problem{name, why.problem, why.remedy})
+	}
+}
+
+// given returns the name that a variable was given under: with prefix, which
+// wins, or without.
+func given(key string) string {
+	if _, set := os.LookupEnv(key); set {
+		return key
+	}
+	return strings.TrimPrefix(key, prefix+"_")
+}
+
+// injected matches what Kubernetes sets in every container beside a Service
+// whose name begins with "rollcall".
+var injected = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
+
+// misspelt returns the variables that begin like ours and are none, in order.
+func misspelt(known []variable) problems {
+	var names []string
+	for _, v := range known {
+		names = append(names, v.names()...)
+	}
+	var found problems
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if value == "" || !strings.HasPrefix(name, prefix+"_") ||
+			slices.Contains(names, name) || injected.MatchString(name) {
+			continue
+		}
+		found = append(found, problem{name, "no such variable", hint(name, names)})
+	}
+	slices.SortFunc(found, func(a, b problem) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+// hint names the known variable nearest to a name.
+func hint(name string, known []string) string {
+	nearest := slices.MinFunc(known, func(a, b string) int {
+		return levenshtein.ComputeDistance(strings.ToUpper(name), a) - levenshtein.ComputeDistance(strings.ToUpper(name), b)
+	})
+	return fmt.Sprintf("did you mean %s? See \"rollcall serve --help\"", nearest)
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"rollcall/internal/metrics"
+)
+
+// checks are what /readyz looks at. They are asked before everything is there.
+func (s *service) checks() []metrics.Check {
+	return []metrics.Check{
+		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
+		{Name: "nats", Run: s.checkNATS},
+		{Name: "snapshot", Run: s.checkSnapshot},
+	}
+}
+
+func (s *service) checkCaughtUp() (bool, string) {
+	reader := s.caughtUp.Load()
+	switch {
+	case reader == nil:
+		return false, "starting"
+	case !reader.CaughtUp():
+		return false, fmt.Sprintf("replaying, %d messages to go", reader.Lag())
+	}
+	return true, fmt.Sprintf("%d messages behind", reader.Lag())
+}
+
+func (s *service) checkNATS() (bool, string) {
+	nc := s.natsUp.Load()
+	if nc == nil {
+		return false, "connecting"
+	}
+	return nc.IsConnected(), nc.Status().String()
+}
+
+func (s *service) checkSnapshot() (bool, string) {
+	if s.natsUp.Load() == nil {
+		return false, "starting"
+	}
+	last, ok := s.snapshots.Last()
+	if !ok {
+		return true, "none yet"
+	}
+	return true, fmt.Sprintf("place %d, written %s, state_digest %x",
+		last.Status.Position.Place, last.Written.UTC().Format(time.RFC3339), last.StateDigest[:])
+}

@@ -1,0 +1,32 @@
+// Command rollcall keeps a roster of who is logged in where, from login and
+// logout events that agents publish to NATS.
+//
+//	rollcall serve      fold events into the roster; publish reports, answer
+//	                    queries, export metrics
+//	rollcall publish    send events from JSON Lines, or one by hand
+//	rollcall report     print who is logged in where
+//	rollcall version    print the version
+//
+// # Tour
+//
+// cli.go has the commands and what a failure looks like, and a file of its own
+// each what a command does. Configuration is the environment: config.go says
+// which variables there are, values.go what may be in them, environment.go how
+// they are read, and variables.go how they are listed. Everything else is in
+// packages under internal, which know the roster and not each other; only this
+// command knows several of them.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}

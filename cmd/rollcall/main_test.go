@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// binary is the folder of the tool, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "rollcall")
+	if err == nil {
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+func build(dir string) error {
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "rollcall"), ".").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building rollcall: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// result is what a command left behind.
+type result struct {
+	code     int
+	out, err string
+}
+
+// rollcall runs the tool in this process.
+func rollcall(ctx context.Context, stdin io.Reader, args ...string) result {
+	var out, err bytes.Buffer
+	code := run(ctx, args, streams{stdin, &out, &err})
+	return result{code, out.String(), err.String()}
+}
+
+// environment makes these the only variables that concern rollcall, until the
+// test ends.
+func environment(t *testing.T, set map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "ROLLCALL_") || strings.HasPrefix(name, "NATS_") {
+			t.Setenv(name, value) // so that it comes back
+			os.Unsetenv(name)
+		}
+	}
+	for name, value := range set {
+		t.Setenv(name, value)
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// progress shows on a terminal how far the reading is, and tells complaints on
+// lines of their own. Its methods may be called from several goroutines.
+type progress struct {
+	mu  sync.Mutex
+	out io.Writer
+	bar *progressbar.ProgressBar // nil when out is no terminal, or somebody types
+}
+
+func newProgress(out io.Writer, inputs []input) *progress {
+	p := &progress{out: out}
+	if slices.ContainsFunc(inputs, func(in input) bool { return in.typed }) {
+		p.tell("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
+		return p
+	}
+	if !isTerminal(out) {
+		return p
+	}
+	total := int64(0)
+	for _, in := range inputs {
+		if in.size < 0 || total < 0 {
+			total = -1
+			continue
+		}
+		total += in.size
+	}
+	p.bar = progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(out),
+		progressbar.OptionSetDescription("publishing"),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		// No goroutine that draws by itself.
+		progressbar.OptionSetSpinnerChangeInterval(0),
+		progressbar.OptionClearOnFinish(),
+	)
+	return p
+}
+
+// advance moves on by so many bytes.
+func (p *progress) advance(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Add(n)
+	}
+}
+
+// tell prints a line.
+func (p *progress) tell(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+// end takes the bar away.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Clear()
+		_ = p.bar.Exit()
+	}
+}
+
+// isTerminal reports whether somebody sits at the other end of a stream.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

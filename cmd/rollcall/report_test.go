@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// answering answers for a roster on a server of its own until the test ends,
+// and makes the environment point there.
+func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
+	t.Helper()
+	s := testkit.StartServer(t)
+	environment(t, map[string]string{"NATS_URL": s.URL})
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := testkit.Conn(t, s.URL)
+	service := report.NewService(report.ServiceConfig{
+		Source:   report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }},
+		Conn:     nc,
+		Subjects: subjects,
+		Version:  "1.0.0",
+		Log:      testkit.Logger(t),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- service.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	testkit.Eventually(t, func() bool {
+		_, err := nc.Request(subjects.Query("report"), nil, 1e9)
+		return err == nil
+	}, "the service answers")
+}
+
+// fold returns a roster that has read these events, and lost those of the
+// places between.
+func fold(events map[uint64]roster.Event, end uint64) *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	b := roster.Batch{End: roster.Position{Place: end}, Missing: roster.Deleted}
+	for place := range end + 1 {
+		if e, ok := events[place]; ok {
+			e.Date = roster.Time(place)
+			b.Messages = append(b.Messages, roster.Message{Place: place, Receipt: 1_000_000, Event: e})
+		}
+	}
+	r.Fold(&b)
+	return r
+}
+
+func login(machine, user string) roster.Event {
+	return roster.Event{Type: roster.Login, Machine: machine, Session: roster.Session{User: user}}
+}
+
+func logout(machine, user string) roster.Event {
+	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user}}
+}
+
+func TestReport(t *testing.T) {
+	answering(t, fold(map[uint64]roster.Event{
+		1: login("web2", "lane"), 2: login("web2", "jordan"), 3: login("web1", "lane"),
+		4: login("mail", "lane"), 5: logout("mail", "lane"),
+	}, 5), true)
+	const text = "web1: lane\nweb2: jordan, lane\n"
+	rollcall(t.Context(), nil, "report").check(t, exitDone, text, "")
+	rollcall(t.Context(), nil, "report", "--output", "text").check(t, exitDone, text, "")
+
+	r := rollcall(t.Context(), nil, "report", "--output=json")
+	got, err := report.Decode([]byte(r.out))
+	if err != nil || r.code != exitDone || r.err != "" {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	if len(got.Machines) != 3 || got.Place != 5 || !got.Complete || got.Cursor != "" {
+		t.Errorf("%s", r.out)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal([]byte(r.out), &keys); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReportOfNobody(t *testing.T) {
+	answering(t, roster.New(roster.DefaultSettings()), true)
+	rollcall(t.Context(), nil, "report").check(t, exitDone, "", "")
+}
+
+func TestReportNotComplete(t *testing.T) {
+	answering(t, fold(map[uint64]roster.Event{1: login("web1", "lane"), 3: login("web2", "lane")}, 3), true)
+	rollcall(t.Context(), nil, "report").check(t, exitDone, "web1: lane\nweb2: lane\n",
+		"rollcall: report: not complete (deleted); it will be ")
+}
+
+func TestReportNotCaughtUp(t *testing.T) {
+	answering(t, roster.New(roster.DefaultSettings()), false)
+	rollcall(t.Context(), nil, "report").check(t, exitFailed, "", "rollcall: report: rollcall answers: not caught up")
+}
+
+func TestReportWithoutService(t *testing.T) {
+	s := testkit.StartServer(t)
+	environment(t, map[string]string{"NATS_URL": s.URL})
+	rollcall(t.Context(), nil, "report").check(t, exitFailed, "",
+		"no rollcall answers on rollcall.query.report: is `rollcall serve` running on this NATS server? (NATS_URL="+s.URL+")\n")
+}
+
+func TestReportInterrupted(t *testing.T) {
+	s := testkit.StartServer(t)
+	environment(t, map[string]string{"NATS_URL": s.URL})
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if r := rollcall(ctx, nil, "report"); r.code != exitFailed || r.out != "" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/internal/testkit"
+)
+
+// TestScripts runs testdata/script: the tool as its users run it. Beside the
+// commands of testscript there are
+//
+//	code N COMMAND…        run it; its exit code must be N
+//	nats [USER PASSWORD]   start a NATS server and set NATS_URL
+//	stream NAME SUBJECT…   make a stream
+//	events NAME            print its messages, "SUBJECT PAYLOAD"
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", binary+string(os.PathListSeparator)+e.Getenv("PATH"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":   codeCmd,
+			"nats":   func(ts *testscript.TestScript, _ bool, args []string) { natsCmd(t, ts, args) },
+			"stream": streamCmd,
+			"events": eventsCmd,
+		},
+	})
+}
+
+func codeCmd(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		got = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func natsCmd(t *testing.T, ts *testscript.TestScript, args []string) {
+	var options []func(*server.Options)
+	if len(args) == 2 {
+		options = append(options, testkit.WithPassword(args[0], args[1]))
+	}
+	s := testkit.StartServer(t, options...)
+	ts.Setenv("NATS_URL", s.URL)
+}
+
+// jetStream connects to the script's server for as long as the script runs.
+func jetStream(ts *testscript.TestScript) jetstream.JetStream {
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	ts.Defer(nc.Close)
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	return js
+}
+
+func streamCmd(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := jetStream(ts).CreateStream(context.Background(), jetstream.StreamConfig{Name: args[0], Subjects: args[1:]})
+	ts.Check(err)
+}
+
+func eventsCmd(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := jetStream(ts).Stream(context.Background(), args[0])
+	ts.Check(err)
+	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
+		msg, err := s.GetMsg(context.Background(), seq)
+		ts.Check(err)
+		fmt.Fprintf(ts.Stdout(), "%s %s\n", msg.Subject, msg.Data)
+	}
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/internal/broker"
+	"rollcall/internal/ingest"
+	"rollcall/internal/metrics"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/snapshot"
+	"rollcall/internal/stream"
+)
+
+// service is everything that serve runs, in the order in which an event goes
+// through it.
+type service struct {
+	cfg serveConfig
+	log *slog.Logger
+	reg *prometheus.Registry
+
+	embedded *broker.Embedded // nil: somebody else's server
+	reading  *nats.Conn       // events, and nothing that could hold them up
+	other    *nats.Conn       // dead letters, reports, questions
+	lost     chan error       // a connection that has ended for good
+
+	reader    *stream.Reader
+	letters   *ingest.DeadLetters
+	ingest    *ingest.Ingest
+	roster    *roster.Roster
+	snapshots *snapshot.Store
+	publisher *report.Publisher
+	questions *report.Service
+
+	// What the health checks look at: they are asked before all of the above
+	// is there.
+	natsUp   atomic.Pointer[nats.Conn]
+	caughtUp atomic.Pointer[stream.Reader]
+}
+
+// runService runs the service until ctx is done, and ends it in the reverse
+// order of its start: first the fold, then a last snapshot, then what that
+// waits for, then the connections, then the server.
+func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, _ io.Writer) error {
+	s := &service{cfg: cfg, log: log, reg: prometheus.NewRegistry(), lost: make(chan error, 2)}
+	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	web, err := s.listen()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	webCtx, endWeb := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- web.Serve(webCtx)
+		cancel() // nothing runs unseen
+	}()
+	defer s.close()
+	err = s.open(ctx)
+	if err == nil {
+		s.announce(web)
+		err = s.run(ctx)
+	}
+	canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	cancel()
+	endWeb()
+	webErr := <-served
+	if canceled {
+		err = nil
+	}
+	return errors.Join(err, webErr)
+}
+
+// listen takes the address of metrics and health.
+func (s *service) listen() (*metrics.Server, error) {
+	return metrics.Listen(metrics.ServerConfig{
+		Addr:     string(s.cfg.HTTPAddr),
+		Version:  buildVersion(),
+		Gatherer: s.reg,
+		Log:      s.log,
+		Checks:   s.checks(),
+	})
+}
+
+// open makes everything.
+func (s *service) open(ctx context.Context) error {
+	var err error
+	s.snapshots, err = snapshot.Open(filepath.Join(s.cfg.DataDir, "snapshots"), buildVersion(), s.log, s.reg)
+	if err != nil {
+		return err
+	}
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	js, err := jetstream.New(s.other)
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	if _, err := broker.Prepare(ctx, js, s.streams(), s.log); err != nil {
+		return err
+	}
+	return s.wire(js)
+}
+
+// load takes the roster of the newest snapshot, or an empty one.
+func (s *service) load() error {
+	r, from, err := s.snapshots.Load(s.cfg.settings())
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		r = roster.New(s.cfg.settings())
+	} else {
+		s.log.Info("snapshot loaded", "path", from.Path, "place", from.Status.Position.Place, "machines", from.Status.Machines)
+		if from.Settings != s.cfg.settings() {
+			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.settings())
+		}
+	}
+	s.roster = r
+	return nil
+}
+
+// connect starts the server if it is to be ours, and connects to it twice.
+func (s *service) connect(ctx context.Context) error {
+	options := s.cfg.broker()
+	if s.cfg.NATSURL == "" {
+		var err error
+		s.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
+			Addr: string(s.cfg.EmbeddedAddr), Dir: filepath.Join(s.cfg.DataDir, "nats"), Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		options.URL = s.embedded.URL()
+	}
+	for name, conn := range map[string]**nats.Conn{"rollcall events": &s.reading, "rollcall": &s.other} {
+		nc, err := broker.Await(ctx, options, name, s.log, nats.ClosedHandler(s.closed))
+		if err != nil {
+			return err
+		}
+		*conn = nc
+	}
+	s.natsUp.Store(s.reading)
+	return nil
+}
+
+// closed is called for a connection that has ended for good.
+func (s *service) closed(nc *nats.Conn) {
+	if err := nc.LastError(); err != nil {
+		s.lost <- fmt.Errorf("connection %q to NATS closed: %w", nc.Opts.Name, err)
+	}
+}
+
+func (s *service) streams() broker.Streams {
+	maxBytes := int64(s.cfg.StreamMaxBytes)
+	if s.embedded != nil && maxBytes == 0 {
+		maxBytes = s.embedded.StoreLimit() / 2
+	}
+	return broker.Streams{
+		Subjects:        s.cfg.subjects(),
+		Events:          string(s.cfg.Stream),
+		Reports:         string(s.cfg.ReportsStream),
+		DeadLetters:     string(s.cfg.DeadlettersStream),
+		AllowedLateness: time.Duration(s.cfg.AllowedLateness),
+		MaxAge:          time.Duration(s.cfg.StreamMaxAge),
+		MaxBytes:        maxBytes,
+		Replicas:        int(s.cfg.StreamReplicas),
+	}
+}
+
+// wire connects the parts: reader → ingest → roster → snapshots, reports,
+// metrics.
+func (s *service) wire(js jetstream.JetStream) (err error) {
+	subjects := s.cfg.subjects()
+	if s.reader, err = stream.New(s.reading, string(s.cfg.Stream), s.log, s.reg); err != nil {
+		return err
+	}
+	if s.letters, err = ingest.NewDeadLetters(s.other, subjects, string(s.cfg.Stream), s.log, s.reg); err != nil {
+		return err
+	}
+	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
+	s.snapshots.Settled = s.letters.Settled
+	source := report.Source{Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp}
+	s.publisher = report.NewPublisher(report.PublisherConfig{
+		Source: source, JetStream: js, Subjects: subjects,
+		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
+	})
+	s.questions = report.NewService(report.ServiceConfig{
+		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
+	})
+	build := metrics.Build{Version: buildVersion(), Revision: revision()}
+	s.reg.MustRegister(metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines)))
+	s.caughtUp.Store(s.reader)
+	return nil
+}
+
+// run runs the parts until ctx is done or one of them fails.
+func (s *service) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	folded, saved := make(chan struct{}), make(chan struct{})
+	g.Go(func() error {
+		defer close(folded)
+		return s.reader.Run(ctx, s.roster.Status().Position, s.ingest.Fold)
+	})
+	g.Go(func() error {
+		defer close(saved)
+		return s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval))
+	})
+	g.Go(func() error {
+		s.letters.Run(until(saved))
+		return nil
+	})
+	g.Go(func() error { return s.publisher.Run(ctx) })
+	g.Go(func() error { return s.questions.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.lost:
+			return err
+		}
+	})
+	g.Go(func() error {
+		s.watchReplay(ctx)
+		return nil
+	})
+	return g.Wait()
+}
+
+// until is a context that is done when the channel is closed.
+func until(done <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-done
+		cancel()
+	}()
+	return ctx
+}
+
+// close ends what open began, as far as it came.
+func (s *service) close() {
+	for _, nc := range []*nats.Conn{s.other, s.reading} {
+		if nc != nil {
+			nc.SetClosedHandler(nil)
+			nc.Close()
+		}
+	}
+	if s.embedded != nil {
+		s.embedded.Shutdown()
+	}
+}
+
+// announce says where events go in and where everything comes out.
+func (s *service) announce(web *metrics.Server) {
+	subjects := s.cfg.subjects()
+	url := "http://" + web.Addr().String()
+	s.log.Info("events go in", "nats", s.reading.ConnectedUrlRedacted(), "subject", subjects.Events(),
+		"one_machine", subjects.Events()+".<machine>", "stream", string(s.cfg.Stream))
+	s.log.Info("reports come out", "subject", subjects.Reports(), "question", subjects.Query("report"),
+		"every", time.Duration(s.cfg.ReportInterval).String())
+	s.log.Info("metrics and health", "metrics", url+"/metrics", "ready", url+"/readyz?verbose")
+}
+
+// watchReplay shows how far a long replay is, and when it is over.
+func (s *service) watchReplay(ctx context.Context) {
+	began, told := time.Now(), time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !s.reader.CaughtUp() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			s.log.Info("replaying", "seq", s.roster.Status().Position.Sequence(), "of", s.reader.Target())
+		}
+	}
+	st := s.roster.Status()
+	s.log.Info("ready", "place", st.Position.Place, "machines", st.Machines, "users", st.Users,
+		"sessions", st.Sessions, "after", time.Since(began).Round(time.Millisecond).String())
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+type serveCmd struct{}
+
+// Help is what "rollcall serve --help" says before the variables.
+func (serveCmd) Help() string {
+	return `Without NATS_URL it starts a NATS server with JetStream inside the process, which any NATS client can connect to; with it, it uses that server and makes the streams that are missing. It runs until it is interrupted or terminated, then writes a snapshot and ends with exit code 0.`
+}
+
+// Run runs the service until ctx is done.
+func (serveCmd) Run(ctx context.Context, std streams) error {
+	cfg, err := readServe()
+	if err != nil {
+		return err
+	}
+	return runService(ctx, *cfg, newLogger(std.err, &cfg.Outputs), std.err)
+}
+
+// newLogger returns the logger of the service, in text on a terminal and else
+// in JSON unless the configuration says otherwise.
+func newLogger(w io.Writer, cfg *Outputs) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
+	if cfg.LogFormat == "text" || cfg.LogFormat == "" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}

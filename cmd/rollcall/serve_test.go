@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/testkit"
+)
+
+const seedFile = "../../deploy/examples/seed.jsonl"
+
+// process is a running "rollcall serve".
+type process struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	nats    string // where its server listens
+	metrics string // the URL of its metrics
+	ended   chan struct{}
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// serve starts the service with a data folder and, unless the variables say
+// otherwise, a server of its own, and returns when it is ready.
+func serve(t *testing.T, dir string, variables ...string) *process {
+	t.Helper()
+	p := begin(t, dir, variables...)
+	p.nats = p.says("events go in", "nats")
+	p.metrics = p.says("metrics and health", "metrics")
+	p.says("ready", "place")
+	return p
+}
+
+// begin starts the service.
+func begin(t *testing.T, dir string, variables ...string) *process {
+	t.Helper()
+	p := &process{t: t, ended: make(chan struct{})}
+	p.cmd = exec.Command(filepath.Join(binary, "rollcall"), "serve")
+	p.cmd.Env = append([]string{
+		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
+		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
+	}, variables...)
+	stderr, err := p.cmd.StderrPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			p.log.Write(append(lines.Bytes(), '\n'))
+			p.mu.Unlock()
+		}
+		p.cmd.Wait() //nolint:errcheck // its exit code is looked at
+	}()
+	t.Cleanup(func() {
+		p.stop(syscall.SIGKILL)
+		if t.Failed() {
+			t.Logf("log of the service:\n%s", p.log.String())
+		}
+	})
+	return p
+}
+
+// says waits for a line of the log and returns one of its values.
+func (p *process) says(message, key string) string {
+	p.t.Helper()
+	var value any
+	testkit.Eventually(p.t, func() bool {
+		select {
+		case <-p.ended:
+			p.t.Fatalf("the service ended with %v before it said %q:\n%s", p.cmd.ProcessState, message, p.log.String())
+		default:
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for line := range bytes.Lines(p.log.Bytes()) {
+			var entry map[string]any
+			if json.Unmarshal(line, &entry) == nil && entry["msg"] == message {
+				value = entry[key]
+				return true
+			}
+		}
+		return false
+	}, "the service says "+message)
+	return fmt.Sprint(value)
+}
+
+// stop sends a signal and returns the exit code, -1 after a kill.
+func (p *process) stop(s os.Signal) int {
+	p.cmd.Process.Signal(s) //nolint:errcheck // it may have ended
+	<-p.ended
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// tool runs another command against the service.
+func (p *process) tool(stdin string, args ...string) result {
+	p.t.Helper()
+	cmd := exec.Command(filepath.Join(binary, "rollcall"), args...)
+	var out, err bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err
+	cmd.Env = []string{"NATS_URL=" + p.nats}
+	cmd.Run() //nolint:errcheck // its exit code is looked at
+	return result{cmd.ProcessState.ExitCode(), out.String(), err.String()}
+}
+
+func (p *process) get(url string) string {
+	p.t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return string(body)
+}
+
+// metric returns the value of one series.
+func (p *process) metric(series string) string {
+	p.t.Helper()
+	for line := range strings.Lines(p.get(p.metrics)) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "none"
+}
+
+// reaches waits until the roster has read so many messages.
+func (p *process) reaches(place int) {
+	p.t.Helper()
+	testkit.Eventually(p.t, func() bool {
+		return p.metric("rollcall_position") == fmt.Sprint(place)
+	}, fmt.Sprintf("the roster is at place %d", place))
+}
+
+func (p *process) wantReport(want string) {
+	p.t.Helper()
+	if got := p.tool("", "report"); got.code != 0 || got.out != want || got.err != "" {
+		p.t.Errorf("report is %+v, want %q", got, want)
+	}
+}
+
+func (p *process) connect() *nats.Conn { return testkit.Conn(p.t, p.nats) }
+
+func eventsOf(t *testing.T, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+// TestServe: the seed's events go in, and everything that comes out says what
+// the seed's script prints.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir)
+	reports, err := p.connect().SubscribeSync("rollcall.reports")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.tool("", "publish", seedFile); got.code != 0 || got.out != "6 stored\n" {
+		t.Fatalf("publish: %+v", got)
+	}
+	p.reaches(6)
+	p.wantReport("webserver.local: lane\n")
+	for machine, users := range map[string]string{"webserver.local": "1", "myworkstation.local": "0", "mailserver.local": "0"} {
+		if got := p.metric(`rollcall_logged_in_users{machine="` + machine + `"}`); got != users {
+			t.Errorf("%s has %s users", machine, got)
+		}
+	}
+	for {
+		msg, err := reports.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatalf("no report has all six events: %v", err)
+		}
+		if strings.Contains(string(msg.Data), `"place":6,`) {
+			const want = `"complete":true,"reasons":[],"page":1,"pages":1,"machines":[{"machine":"mailserver.local",`
+			if !strings.Contains(string(msg.Data), want) || !strings.Contains(string(msg.Data), `"users":["lane"]}]}`) {
+				t.Errorf("report is %s", msg.Data)
+			}
+			break
+		}
+	}
+	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz"); !strings.HasPrefix(got, "ok") {
+		t.Errorf("readyz says %q", got)
+	}
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+	p = serve(t, dir) // from the snapshot
+	p.wantReport("webserver.local: lane\n")
+	if got := p.metric("rollcall_position"); got != "6" {
+		t.Errorf("position is %s after a restart", got)
+	}
+}
+
+// TestShuffled: the order of arrival doesn't matter.
+func TestShuffled(t *testing.T) {
+	events := eventsOf(t, seedFile)
+	p := serve(t, t.TempDir())
+	for i := range 5 {
+		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		prefix := fmt.Sprintf(`"machine": "%d.`, i)
+		in := strings.ReplaceAll(strings.Join(events, "\n"), `"machine": "`, prefix)
+		if got := p.tool(in, "publish"); got.out != "6 stored\n" {
+			t.Fatalf("publish: %+v", got)
+		}
+	}
+	p.reaches(30)
+	p.wantReport("0.webserver.local: lane\n1.webserver.local: lane\n2.webserver.local: lane\n3.webserver.local: lane\n4.webserver.local: lane\n")
+}
+
+// TestSessionsJoin: Windows spells a user's domain in one way at logon and in
+// another at logoff; only the session tells that they belong together.
+func TestSessionsJoin(t *testing.T) {
+	p := serve(t, t.TempDir())
+	in := `{"date":"2026-11-22T08:00:00Z","type":"login","machine":"ws5","user":"CORP.LOCAL\\ann","session":"0x3e7"}
+{"date":"2026-11-22T08:00:01Z","type":"login","machine":"ws5","user":"CORP.LOCAL\\bob","session":"0x4a1"}
+{"date":"2026-11-22T08:00:01Z","type":"logout","machine":"ws5","user":"CORP\\ann","session":"0x3e7"}
+`
+	p.tool(in, "publish")
+	p.reaches(3)
+	p.wantReport(`ws5: CORP.LOCAL\bob` + "\n")
+}
+
+// TestRefusals: a line that is no event is told and the others are stored; the
+// same bytes from another client become dead letters, and nothing else changes.
+func TestRefusals(t *testing.T) {
+	p := serve(t, t.TempDir())
+	bad := `{"date":"2026-11-22T08:00:00Z","type":"login","machine":"web","user":"a\u202eb"}`
+	in := eventsOf(t, seedFile)[2] + "\n\n" + bad + "\nnot json\n" + strings.Replace(eventsOf(t, seedFile)[2], "lane", "chris", 1) + "\n"
+	got := p.tool(in, "publish")
+	if got.code != 1 || got.out != "2 stored, 2 refused\n" {
+		t.Errorf("publish: %+v", got)
+	}
+	if want := regexp.MustCompile(`(?s)^stdin:3: bad_name: .+: .+\nstdin:4: malformed: .+: .+\n$`); !want.MatchString(got.err) {
+		t.Errorf("publish says %q", got.err)
+	}
+	nc := p.connect()
+	js := testkit.JetStream(t, nc)
+	for subject, payload := range map[string]string{"rollcall.events": bad, "rollcall.events.db": in[:strings.Index(in, "\n")]} {
+		if _, err := js.Publish(t.Context(), subject, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.reaches(4)
+	p.wantReport("webserver.local: chris, lane\n")
+	testkit.Eventually(t, func() bool {
+		reasons := map[string]bool{}
+		for place := 3; place <= 4; place++ {
+			msg, err := getLetter(t, js, place)
+			if err != nil {
+				return false
+			}
+			reasons[msg.Header.Get("Rollcall-Reason")] = true
+		}
+		return reasons["bad_name"] && reasons["identity"]
+	}, "both are dead letters, each with its reason")
+}
+
+func getLetter(t *testing.T, js jetstream.JetStream, place int) (*jetstream.RawStreamMsg, error) {
+	s, err := js.Stream(t.Context(), "ROLLCALL_DEADLETTERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.GetLastMsgForSubject(t.Context(), fmt.Sprintf("rollcall.deadletters.%d", place))
+}
+
+// TestKill: killed at random moments while events flow, the roster ends as one
+// that was never disturbed, bit for bit, and every place has one fate.
+func TestKill(t *testing.T) {
+	const kills, events = 8, 400
+	server := testkit.StartServer(t)
+	nats := "NATS_URL=" + server.URL
+	dir := t.TempDir()
+	serve(t, dir, nats).stop(syscall.SIGTERM) // makes the streams
+	stop, published := make(chan struct{}), make(chan int)
+	go publishUntil(t, testkit.JetStream(t, testkit.Conn(t, server.URL)), stop, published)
+	for range kills {
+		p := begin(t, dir, nats)
+		p.says("ready", "place")
+		<-time.After(time.Duration(rand.IntN(120)) * time.Millisecond)
+		p.stop(syscall.SIGKILL)
+	}
+	close(stop)
+	n := <-published
+	disturbed, plain := serve(t, dir, nats), serve(t, t.TempDir(), nats)
+	disturbed.reaches(n)
+	plain.reaches(n)
+	if a, b := disturbed.digest(n), plain.digest(n); a != b {
+		t.Errorf("after %d messages and %d kills the state_digest is %s, undisturbed %s", n, kills, a, b)
+	}
+	var fates int
+	for _, fate := range []string{"applied", "superseded", "dead_lettered", "lost"} {
+		var count int
+		fmt.Sscan(disturbed.metric(`rollcall_fates{fate="`+fate+`"}`), &count)
+		fates += count
+	}
+	if fates != n {
+		t.Errorf("%d fates of %d messages", fates, n)
+	}
+	if a, b := disturbed.tool("", "report"), plain.tool("", "report"); a != b {
+		t.Errorf("reports differ: %+v, %+v", a, b)
+	}
+}
+
+// publishUntil publishes events, some of them bad, until told to stop.
+func publishUntil(t *testing.T, js jetstream.JetStream, stop <-chan struct{}, published chan<- int) {
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			published <- n
+			return
+		default:
+		}
+		kind := []string{"login", "logout", "login", "boot", "nonsense"}[rand.IntN(5)]
+		event := fmt.Sprintf(`{"date":"2026-11-22T08:%02d:%02dZ","type":%q,"machine":"m%d","user":"u%d"}`,
+			rand.IntN(60), rand.IntN(60), kind, rand.IntN(20), rand.IntN(10))
+		if _, err := js.Publish(t.Context(), "rollcall.events", []byte(event)); err != nil {
+			t.Errorf("publishing: %v", err)
+		}
+	}
+}
+
+// digest returns the state_digest of the snapshot at a place.
+func (p *process) digest(place int) string {
+	p.t.Helper()
+	found := regexp.MustCompile(fmt.Sprintf(`snapshot: place %d, .* state_digest ([0-9a-f]{64})`, place))
+	var digest string
+	testkit.Eventually(p.t, func() bool {
+		match := found.FindStringSubmatch(p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"))
+		if match != nil {
+			digest = match[1]
+		}
+		return match != nil
+	}, fmt.Sprintf("there is a snapshot of place %d", place))
+	return digest
+}
+
+// TestCannotServe: one clear message each, and the right exit code.
+func TestCannotServe(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	notAFolder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked := testkit.StartServer(t, testkit.WithPassword("rollcall", "right"))
+	without := testkit.StartServer(t, testkit.WithoutJetStream)
+	interest := testkit.StartServer(t)
+	_, err = testkit.JetStream(t, testkit.Conn(t, interest.URL)).CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}, Retention: jetstream.WorkQueuePolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		variables []string
+		code      int
+		says      []string
+	}{
+		"nats port taken": {[]string{"ROLLCALL_EMBEDDED_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "NATS_URL=", "ROLLCALL_EMBEDDED_ADDR"}},
+		"http port taken": {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
+		"misspelt":        {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 2, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
+		"data folder":     {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
+		"no JetStream":    {[]string{"NATS_URL=" + without.URL}, 2, []string{"JetStream"}},
+		"wrong password":  {[]string{"NATS_URL=" + locked.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret"}, 2, []string{"NATS_PASSWORD"}},
+		"work queue":      {[]string{"NATS_URL=" + interest.URL}, 2, []string{"ROLLCALL_EVENTS", "retention"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, t.TempDir(), c.variables...)
+			<-p.ended
+			if code := p.cmd.ProcessState.ExitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			said := p.log.String()
+			for _, want := range c.says {
+				if !strings.Contains(said, want) {
+					t.Errorf("doesn't say %q: %s", want, said)
+				}
+			}
+			if strings.Contains(said, "s3cret") {
+				t.Errorf("tells the password: %s", said)
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// troubles are what a connection is told apart from answers, and what leaves no
+// hope for acks: what the server's permissions deny, which is said nowhere else,
+// and that the connection was lost.
+type troubles struct {
+	mu      sync.Mutex
+	publish map[string]error // by subject
+	all     error
+	changed chan struct{} // closed when there is another
+}
+
+var errLost = errors.New("the connection was lost; see whether the server runs, then publish the rest")
+
+// errHopeless matches the troubles that leave no hope for any ack.
+var errHopeless = errors.New("no ack will come")
+
+func newTroubles() *troubles {
+	return &troubles{publish: map[string]error{}, changed: make(chan struct{})}
+}
+
+// watch returns the options of the connection whose troubles are noted.
+func (t *troubles) watch() []nats.Option {
+	return []nats.Option{
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) {
+			t.note("", errLost)
+		}),
+	}
+}
+
+// deniedPublish finds the subject in the server's words.
+var deniedPublish = regexp.MustCompile(`(?i)Permissions Violation for Publish to "([^"]+)"`)
+
+func (t *troubles) denied(err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return
+	}
+	if found := deniedPublish.FindStringSubmatch(err.Error()); found != nil {
+		t.note(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
+		return
+	}
+	t.note("", fmt.Errorf("%w; use credentials that may receive answers there, or set NATS_INBOX_PREFIX", err))
+}
+
+// note adds a trouble with publishing to a subject; "" is to any.
+func (t *troubles) note(subject string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if subject != "" {
+		t.publish[subject] = err
+	} else if t.all == nil {
+		t.all = hopeless{err}
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+type hopeless struct{ error }
+
+func (h hopeless) Unwrap() error        { return h.error }
+func (h hopeless) Is(target error) bool { return target == errHopeless }
+
+// of returns the trouble with publishing to the subject, if there is one by
+// now, and a channel that is closed when there is another with anything.
+func (t *troubles) of(subject string) (more <-chan struct{}, trouble error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.publish[subject]; err != nil {
+		return t.changed, err
+	}
+	return t.changed, t.all
+}

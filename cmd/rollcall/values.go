@@ -1,0 +1,312 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/broker"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Each type here is a kind of value that a variable may have. Set, which
+// envconfig calls with a value that is not empty, returns a *fault.
+
+// fault is what is wrong with a value, and what to do.
+type fault struct{ problem, remedy string }
+
+func (f *fault) Error() string { return f.problem + "; " + f.remedy }
+
+func faulty(value, problem, remedy string) error {
+	return &fault{fmt.Sprintf("%q %s", value, problem), remedy}
+}
+
+// interval is a time of more than nothing.
+type interval time.Duration
+
+// longest bounds what is sane; it also keeps sums of times in range.
+const longest = 100 * 365 * 24 * time.Hour
+
+// Set reads a value such as 30s.
+func (i *interval) Set(value string) error {
+	d, err := duration(value)
+	if err != nil {
+		return err
+	}
+	if d < time.Millisecond {
+		return faulty(value, "is too short", "use at least 1ms")
+	}
+	*i = interval(d)
+	return nil
+}
+
+func duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	switch {
+	case err != nil:
+		return 0, faulty(value, "is not a duration", "use a number with a unit, such as 30s or 10m")
+	case d > longest:
+		return 0, faulty(value, "is too long", "use at most 876000h, which is 100 years")
+	}
+	return d, nil
+}
+
+// age is how long a stream keeps messages; 0 is for ever.
+type age time.Duration
+
+// Set reads a value such as 2160h.
+func (a *age) Set(value string) error {
+	d, err := duration(value)
+	if err != nil {
+		return err
+	}
+	// A stream's messages must live longer than its window of duplicates.
+	if d < time.Second && d != 0 {
+		return faulty(value, "is too short", "use at least 1s, or 0 for ever")
+	}
+	*a = age(d)
+	return nil
+}
+
+// count is a number of things, from 1.
+type count int
+
+// Set reads a value such as 10000.
+func (c *count) Set(value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return faulty(value, "is not a number of at least 1", "use digits only, such as 10000")
+	}
+	*c = count(n)
+	return nil
+}
+
+// replicas is how many servers of a cluster keep a stream.
+type replicas int
+
+// Set reads a value from 1 to 5.
+func (r *replicas) Set(value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > 5 {
+		return faulty(value, "is not a number from 1 to 5", "use 1, or 3 in a cluster")
+	}
+	*r = replicas(n)
+	return nil
+}
+
+// size is a number of bytes; 0 is none given.
+type size int64
+
+var (
+	sizeForm  = regexp.MustCompile(`^([0-9]+) ?([a-zA-Z]*)$`)
+	sizeUnits = map[string]int64{
+		"": 1, "b": 1,
+		"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+		"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+	}
+)
+
+// Set reads a number of bytes, or a value such as 10GiB or 10GB.
+func (s *size) Set(value string) error {
+	const remedy = "use a number of bytes, or one with a unit, such as 10GiB"
+	parts := sizeForm.FindStringSubmatch(value)
+	if parts == nil {
+		return faulty(value, "is not a size", remedy)
+	}
+	unit, known := sizeUnits[strings.ToLower(parts[2])]
+	n, err := strconv.ParseInt(parts[1], 10, 64)
+	switch {
+	case !known || err != nil || n*unit/unit != n:
+		return faulty(value, "is not a size", remedy)
+	case n == 0:
+		return faulty(value, "is no room at all", remedy)
+	}
+	*s = size(n * unit)
+	return nil
+}
+
+// address is a host and a port: "127.0.0.1:8080", ":8080".
+type address string
+
+// Set reads a host and a port.
+func (a *address) Set(value string) error {
+	const remedy = "use host:port, such as 127.0.0.1:8080"
+	host, port, err := net.SplitHostPort(value)
+	if err != nil || strings.ContainsAny(host, "/ \t") {
+		return faulty(value, "is not an address", remedy)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return faulty(value, "has no port from 0 to 65535", remedy)
+	}
+	*a = address(value)
+	return nil
+}
+
+// subject is the base of all subjects.
+type subject struct{ rollcallv1.Subjects }
+
+// Set reads the base of all subjects.
+func (s *subject) Set(value string) error {
+	subjects, err := rollcallv1.NewSubjects(value)
+	if err != nil {
+		return faulty(value, "cannot begin subjects", "use up to 255 letters, digits, - and _, with dots between: rollcall, or acme.rollcall")
+	}
+	s.Subjects = subjects
+	return nil
+}
+
+// inbox is the subject below which answers are received.
+type inbox string
+
+// Set reads a subject without wildcards.
+func (i *inbox) Set(value string) error {
+	for token := range strings.SplitSeq(value, ".") {
+		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
+			return faulty(value, "is not a subject", "use tokens without wildcards and with dots between, such as _INBOX_rollcall")
+		}
+	}
+	*i = inbox(value)
+	return nil
+}
+
+// streamName is the name of a stream.
+type streamName string
+
+// Set reads what JetStream takes for a name: it becomes a token of subjects and
+// a folder.
+func (s *streamName) Set(value string) error {
+	if len(value) > 255 || strings.ContainsFunc(value, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`.*>/\`, r)
+	}) {
+		return faulty(value, "cannot name a stream", "use up to 255 letters, digits, - and _")
+	}
+	*s = streamName(value)
+	return nil
+}
+
+// secret is a value that is never printed.
+type secret string
+
+// Set takes any value.
+func (s *secret) Set(value string) error {
+	*s = secret(value)
+	return nil
+}
+
+// String hides the value.
+func (s secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
+// file is the path of a file that can be read.
+type file string
+
+// Set reads the path of a file that can be read.
+func (f *file) Set(value string) error {
+	if why := unreadable(value); why != "" {
+		return faulty(value, why, "give the path of a file that can be read")
+	}
+	*f = file(value)
+	return nil
+}
+
+func unreadable(path string) string {
+	opened, err := os.Open(path)
+	if err != nil {
+		var cause *os.PathError
+		errors.As(err, &cause)
+		return "cannot be opened (" + cause.Err.Error() + ")"
+	}
+	defer opened.Close()
+	if info, err := opened.Stat(); err == nil && info.IsDir() {
+		return "is a folder"
+	}
+	return ""
+}
+
+// keyFile is the path of a file with a seed. The value is never printed: the
+// seed itself is easily given in its place.
+type keyFile string
+
+// Set reads the path of a file that can be read.
+func (k *keyFile) Set(value string) error {
+	if why := unreadable(value); why != "" {
+		return &fault{"the file " + why, "give the path of a file with the seed, not the seed"}
+	}
+	*k = keyFile(value)
+	return nil
+}
+
+// serverURL is one or several URLs of NATS servers, with commas between.
+type serverURL string
+
+// Set reads URLs such as nats://127.0.0.1:4222; the scheme may be missing.
+func (s *serverURL) Set(value string) error {
+	servers := strings.Split(value, ",")
+	for i, server := range servers {
+		server = strings.TrimSpace(server)
+		// Else the first half of a password would pass for a server.
+		if i > 0 && strings.Contains(server, "@") && !strings.Contains(server, "://") {
+			return &fault{"a comma before an @", "write a comma in a user or password as %2C, and each server with nats://"}
+		}
+		if !isServer(server) {
+			return faulty(broker.Redact(server), "is not the URL of a NATS server", "use one such as nats://127.0.0.1:4222")
+		}
+		servers[i] = server
+	}
+	*s = serverURL(strings.Join(servers, ","))
+	return nil
+}
+
+func isServer(server string) bool {
+	if !strings.Contains(server, "://") {
+		server = "nats://" + server
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Hostname() == "" || strings.Contains(u.Host, " ") {
+		return false
+	}
+	switch u.Scheme {
+	case "nats", "tls", "ws", "wss":
+		return true
+	}
+	return false
+}
+
+// String hides users and passwords.
+func (s serverURL) String() string { return broker.Redact(string(s)) }
+
+// logLevel is the least level that is logged.
+type logLevel slog.Level
+
+// Set reads the name of a level.
+func (l *logLevel) Set(value string) error {
+	switch level := strings.ToLower(value); level {
+	case "debug", "info", "warn", "error":
+		return (*slog.Level)(l).UnmarshalText([]byte(level))
+	}
+	return faulty(value, "is not a level", "use debug, info, warn or error")
+}
+
+// logFormat is how logs are written; empty is text on a terminal, else json.
+type logFormat string
+
+// Set reads the name of a format.
+func (f *logFormat) Set(value string) error {
+	switch format := strings.ToLower(value); format {
+	case "text", "json":
+		*f = logFormat(format)
+		return nil
+	}
+	return faulty(value, "is not a format", "use text or json")
+}
