@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"rollcall/internal/testkit"
 )
@@ -417,3 +419,44 @@ func TestCannotServe(t *testing.T) {
 		})
 	}
 }
+
+// TestScrape: every series that a scrape has, with its help and type, stands in
+// a golden file; the linter of Prometheus finds nothing; no user is named.
+func TestScrape(t *testing.T) {
+	p := serve(t, t.TempDir())
+	p.tool("", "publish", seedFile)
+	p.reaches(6)
+	scrape := p.get(p.metrics)
+	problems, err := promlint.New(strings.NewReader(scrape)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
+	var got strings.Builder
+	for line := range strings.Lines(scrape) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), " ")
+		if !strings.HasPrefix(name, "rollcall_") {
+			continue
+		}
+		if !strings.HasPrefix(line, "#") {
+			line = line[:strings.LastIndexByte(line, ' ')] + "\n" // the value varies
+		}
+		if name != "rollcall_build_info" && !strings.HasPrefix(line, "rollcall_build_info{") {
+			got.WriteString(line)
+		}
+	}
+	if strings.Contains(scrape, "lane") || strings.Contains(scrape, "jordan") {
+		t.Error("a user is named")
+	}
+	const golden = "testdata/metrics.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || got.String() != string(want) {
+		t.Errorf("the series are not those of %s (%v); see the difference after -update", golden, err)
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
