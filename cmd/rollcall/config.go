@@ -68,6 +68,7 @@ type Decisions struct {
 	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines remembered"`
 	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most sessions and clearings remembered"`
 	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"the same for one machine"`
+	AcceptLoss            place    `split_words:"true" desc:"place up to which lost events are accepted: the roster counts as complete again" shown:"none"`
 }
 
 // Outputs says what comes out.

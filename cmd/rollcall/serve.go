@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -32,6 +32,7 @@ type service struct {
 	log *slog.Logger
 	reg *prometheus.Registry
 
+	lock     *os.File         // of the data folder
 	embedded *broker.Embedded // nil: somebody else's server
 	reading  *nats.Conn       // events, and nothing that could hold them up
 	other    *nats.Conn       // dead letters, reports, questions
@@ -51,10 +52,30 @@ type service struct {
 	caughtUp atomic.Pointer[stream.Reader]
 }
 
-// runService runs the service until ctx is done, and ends it in the reverse
-// order of its start: first the fold, then a last snapshot, then what that
-// waits for, then the connections, then the server.
-func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, _ io.Writer) error {
+// errClosed says that a connection to NATS has ended for good.
+var errClosed = errors.New("connection to NATS closed")
+
+// runService runs the service until ctx is done. When a connection has ended
+// for good, it begins anew from the last snapshot, as after a crash.
+func runService(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
+	for {
+		err := runOnce(ctx, cfg, log)
+		if !errors.Is(err, errClosed) || ctx.Err() != nil {
+			return err
+		}
+		log.Error("beginning anew from the last snapshot", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// runOnce runs the service, and ends it in the reverse order of its start:
+// first the fold, then a last snapshot, then what that waits for, then the
+// connections, then the server.
+func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
 	s := &service{cfg: cfg, log: log, reg: prometheus.NewRegistry(), lost: make(chan error, 2)}
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
@@ -98,6 +119,9 @@ func (s *service) listen() (*metrics.Server, error) {
 // open makes everything.
 func (s *service) open(ctx context.Context) error {
 	var err error
+	if s.lock, err = lockFolder(s.cfg.DataDir); err != nil {
+		return err
+	}
 	s.snapshots, err = snapshot.Open(filepath.Join(s.cfg.DataDir, "snapshots"), buildVersion(), s.log, s.reg)
 	if err != nil {
 		return err
@@ -132,6 +156,10 @@ func (s *service) load() error {
 			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.settings())
 		}
 	}
+	if place := uint64(s.cfg.AcceptLoss); place > 0 {
+		r.Accept(place)
+		s.log.Warn("losses are accepted", "place", place)
+	}
 	s.roster = r
 	return nil
 }
@@ -163,7 +191,7 @@ func (s *service) connect(ctx context.Context) error {
 // closed is called for a connection that has ended for good.
 func (s *service) closed(nc *nats.Conn) {
 	if err := nc.LastError(); err != nil {
-		s.lost <- fmt.Errorf("connection %q to NATS closed: %w", nc.Opts.Name, err)
+		s.lost <- fmt.Errorf("%w: %s: %w", errClosed, nc.Opts.Name, err)
 	}
 }
 
@@ -188,7 +216,15 @@ func (s *service) streams() broker.Streams {
 // metrics.
 func (s *service) wire(js jetstream.JetStream) (err error) {
 	subjects := s.cfg.subjects()
-	if s.reader, err = stream.New(s.reading, string(s.cfg.Stream), s.log, s.reg); err != nil {
+	s.reader, err = stream.New(stream.Config{
+		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
+		Earlier: s.earlier,
+		Make: func(ctx context.Context) error {
+			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
+			return err
+		},
+	})
+	if err != nil {
 		return err
 	}
 	if s.letters, err = ingest.NewDeadLetters(s.other, subjects, string(s.cfg.Stream), s.log, s.reg); err != nil {
@@ -210,13 +246,25 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	return nil
 }
 
+// earlier returns the positions of the snapshots, the newest first.
+func (s *service) earlier() []roster.Position {
+	positions, err := s.snapshots.Positions()
+	if err != nil {
+		s.log.Error("no earlier positions", "err", err)
+	}
+	return positions
+}
+
 // run runs the parts until ctx is done or one of them fails.
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	folded, saved := make(chan struct{}), make(chan struct{})
 	g.Go(func() error {
 		defer close(folded)
-		return s.reader.Run(ctx, s.roster.Status().Position, s.ingest.Fold)
+		if err := s.reader.Run(ctx, s.roster.Status().Position, s.ingest.Fold); err != nil {
+			return fmt.Errorf("%w: %w", errClosed, err)
+		}
+		return nil
 	})
 	g.Go(func() error {
 		defer close(saved)
@@ -263,6 +311,9 @@ func (s *service) close() {
 	}
 	if s.embedded != nil {
 		s.embedded.Shutdown()
+	}
+	if s.lock != nil {
+		s.lock.Close()
 	}
 }
 

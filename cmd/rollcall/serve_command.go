@@ -19,7 +19,7 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	return runService(ctx, *cfg, newLogger(std.err, &cfg.Outputs), std.err)
+	return runService(ctx, *cfg, newLogger(std.err, &cfg.Outputs))
 }
 
 // newLogger returns the logger of the service, in text on a terminal and else

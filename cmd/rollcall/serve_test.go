@@ -379,6 +379,8 @@ func TestCannotServe(t *testing.T) {
 	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	used := t.TempDir()
+	serve(t, used)
 	locked := testkit.StartServer(t, testkit.WithPassword("rollcall", "right"))
 	without := testkit.StartServer(t, testkit.WithoutJetStream)
 	interest := testkit.StartServer(t)
@@ -397,6 +399,7 @@ func TestCannotServe(t *testing.T) {
 		"http port taken": {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
 		"misspelt":        {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 2, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
 		"data folder":     {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
+		"folder used":     {[]string{"ROLLCALL_DATA_DIR=" + used}, 1, []string{used, "another rollcall", "ROLLCALL_DATA_DIR"}},
 		"no JetStream":    {[]string{"NATS_URL=" + without.URL}, 2, []string{"JetStream"}},
 		"wrong password":  {[]string{"NATS_URL=" + locked.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret"}, 2, []string{"NATS_PASSWORD"}},
 		"work queue":      {[]string{"NATS_URL=" + interest.URL}, 2, []string{"ROLLCALL_EVENTS", "retention"}},

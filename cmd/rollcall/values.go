@@ -88,6 +88,19 @@ func (c *count) Set(value string) error {
 	return nil
 }
 
+// place is the number of a message in all that was ever read; 0 is none given.
+type place uint64
+
+// Set reads a value such as 1000, as the log line of a loss prints it.
+func (p *place) Set(value string) error {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || n < 1 {
+		return faulty(value, "is not a place", "use the number that the log line of the loss gives")
+	}
+	*p = place(n)
+	return nil
+}
+
 // replicas is how many servers of a cluster keep a stream.
 type replicas int
 

@@ -19,8 +19,8 @@ import (
 type EmbeddedOptions struct {
 	// Addr is HOST:PORT. Port 0 is any free one.
 	Addr string
-	// Dir is the folder of the store, made if it is missing. One process at a
-	// time may use it.
+	// Dir is the folder of the store, made if it is missing. One server at a
+	// time may use it: two would break each other's store without a word.
 	Dir string
 	// Log gets the server's warnings and errors, and the rest as debug.
 	Log *slog.Logger
@@ -32,7 +32,6 @@ type Embedded struct {
 	server *server.Server
 	url    string
 	limit  int64
-	lock   *os.File
 
 	shutdown sync.Once
 }
@@ -51,11 +50,10 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err := tryAddr(net.JoinHostPort(host, strconv.Itoa(max(port, 0)))); err != nil {
 		return nil, err
 	}
-	lock, err := lockStore(o.Dir)
-	if err != nil {
+	if err := makeStore(o.Dir); err != nil {
 		return nil, err
 	}
-	e := &Embedded{lock: lock}
+	e := new(Embedded)
 	if err := e.start(o, host, port); err != nil {
 		e.Shutdown()
 		return nil, err
@@ -63,7 +61,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	return e, nil
 }
 
-// start starts the server with its folder locked. NewServer and Start return
+// start starts the server. NewServer and Start return
 // no error when the port is taken or the store broken: these reach the log
 // only, as fatal.
 func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
@@ -116,7 +114,6 @@ func (e *Embedded) Shutdown() {
 			e.server.Shutdown()
 			e.server.WaitForShutdown()
 		}
-		e.lock.Close()
 	})
 }
 
@@ -180,19 +177,18 @@ func isOurs(url, id string) error {
 	return nil
 }
 
-// lockStore makes the folder and takes its lock, which ends with the process:
-// two servers would break each other's store without a word.
-func lockStore(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("making the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+// makeStore makes the folder, and makes sure that it can be written to.
+func makeStore(dir string) error {
+	err := os.MkdirAll(dir, 0o750)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(dir, "probe"); err == nil {
+			probe.Close()
+			err = os.Remove(probe.Name())
+		}
 	}
-	lock, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+		return fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("locking %s: %w: another rollcall uses it: stop that, or set ROLLCALL_DATA_DIR to another folder", lock.Name(), err)
-	}
-	return lock, nil
+	return nil
 }

@@ -97,7 +97,10 @@ func readIngest(b *testing.B, url string) {
 	}
 	nc := testkit.Conn(b, url)
 	defer nc.Close()
-	reader, err := stream.New(nc, "EVENTS", testkit.Logger(b), reg)
+	reader, err := stream.New(stream.Config{
+		Conn: nc, Stream: "EVENTS", Log: testkit.Logger(b), Registry: reg,
+		Earlier: func() []roster.Position { return nil },
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

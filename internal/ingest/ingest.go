@@ -43,7 +43,7 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 // to the batch's end. Nothing in it waits for anything outside the process.
 func (in *Ingest) Fold(from *stream.Batch) {
 	b := &in.batch
-	b.End, b.Missing = from.End, from.Missing
+	b.End, b.Missing, b.Unread = from.End, from.Missing, from.Unread
 	b.Messages = b.Messages[:0]
 	for i := range from.Messages {
 		in.decode(&from.Messages[i])
@@ -72,10 +72,13 @@ func (in *Ingest) account(messages []stream.Message) {
 	caughtUp, now := in.caughtUp(), time.Now()
 	for i := range in.batch.Messages {
 		m := &in.batch.Messages[i]
-		if m.Refusal != nil {
+		if m.Fate == roster.DeadLettered {
 			in.metrics.refused[m.Refusal.Reason].Inc()
 			in.letters.Put(&messages[i], m.Refusal)
 			continue
+		}
+		if m.Refusal != nil {
+			continue // it was judged in an earlier incarnation of the stream
 		}
 		in.metrics.events[m.Event.Type].Inc()
 		if caughtUp {

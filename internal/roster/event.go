@@ -132,4 +132,7 @@ type Batch struct {
 	End Position
 	// Missing is why the places without a message have none.
 	Missing Loss
+	// Unread says that End begins another incarnation of the stream, and that
+	// the end of the last one was never read.
+	Unread bool
 }

@@ -77,6 +77,9 @@ type Position struct {
 	// get the place.
 	Base  uint64 `json:"base"`
 	Proof Proof  `json:"proof"`
+	// Judged is the receipt up to which messages were judged in an earlier
+	// incarnation: read again, what is refused is superseded.
+	Judged Time `json:"judged,omitzero"`
 }
 
 // Sequence is the position's place as a sequence of the stream.

@@ -52,8 +52,36 @@ func (l Losses) any() int { return int(min(l.last(), 1)) }
 
 // lost notes a loss at a place: it concerns every machine there is.
 func (st *Status) lost(why Loss, place uint64) {
+	if place <= st.accepted {
+		return
+	}
 	st.Losses[why] = max(st.Losses[why], place)
 	st.Unsettled = st.Machines
+}
+
+// Accept ends the losses up to a place, and those up to there that are still to
+// be noted: an operator knows of them and takes the roster as it is.
+func (r *Roster) Accept(place uint64) {
+	r.fold.Lock()
+	defer r.fold.Unlock()
+	st := r.status
+	st.accepted = place
+	for why, lost := range st.Losses {
+		if lost <= place {
+			st.Losses[why] = 0
+		}
+	}
+	st.Unsettled = 0
+	if last := st.Losses.last(); last > 0 {
+		for _, m := range r.fleet.byName {
+			if m.reset.Place <= last {
+				st.Unsettled++
+			}
+		}
+	}
+	r.statusMu.Lock()
+	defer r.statusMu.Unlock()
+	r.status = st
 }
 
 // settle notes that a machine's reset rose from one place to another, and ends

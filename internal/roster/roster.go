@@ -109,6 +109,8 @@ type Status struct {
 	Machines, Users, Several, Sessions int
 	// Unsettled counts the machines that a loss concerns.
 	Unsettled int
+
+	accepted uint64 // see Accept
 }
 
 // New returns an empty roster.
@@ -141,7 +143,7 @@ func (r *Roster) Fold(b *Batch) {
 		if !again {
 			r.lose(&st, m.Place-1, b.Missing)
 		}
-		r.judge(&st, m)
+		r.judge(&st, m, b.End.Judged)
 		if !again {
 			st.judged(m)
 		}
@@ -149,6 +151,9 @@ func (r *Roster) Fold(b *Batch) {
 	r.lose(&st, b.End.Place, b.Missing)
 	if b.End.Place >= st.Position.Place {
 		st.Position = b.End
+	}
+	if b.Unread {
+		st.lost(Recreated, st.Position.Place)
 	}
 	r.statusMu.Lock()
 	r.status = st
@@ -166,14 +171,19 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 	st.lost(why, through)
 }
 
-// judge gives a message its fate and folds it if it is accepted.
-func (r *Roster) judge(st *Status, m *Message) {
+// judge gives a message its fate and folds it if it is accepted. One that was
+// received no later than judged had its fate in an earlier incarnation of the
+// stream: it is not refused again.
+func (r *Roster) judge(st *Status, m *Message, judged Time) {
 	st.Receipt = max(st.Receipt, m.Receipt)
 	if m.Refusal == nil {
 		m.Refusal = r.refuse(&m.Event, m.Place, m.Receipt)
 	}
 	if m.Refusal != nil {
 		m.Fate = DeadLettered
+		if m.Receipt <= judged {
+			m.Fate = Superseded
+		}
 		return
 	}
 	m.Fate = Superseded
@@ -186,7 +196,7 @@ func (r *Roster) judge(st *Status, m *Message) {
 func (st *Status) judged(m *Message) {
 	st.Fates.count(m.Fate, 1)
 	st.Position.Place = m.Place
-	if m.Refusal != nil && m.Refusal.Reason == Limit {
+	if m.Fate == DeadLettered && m.Refusal.Reason == Limit {
 		st.lost(LossLimit, m.Place)
 	}
 }

@@ -3,7 +3,8 @@ package stream
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	rebuilds *prometheus.CounterVec
+	rebuilds     *prometheus.CounterVec
+	incarnations *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -12,10 +13,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "rollcall_consumer_rebuilds_total",
 			Help: "Consumers of the stream of events that were made anew, by cause.",
 		}, []string{"cause"}),
+		incarnations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_incarnations_total",
+			Help: "Times that the stream of events turned out to be another incarnation, by kind.",
+		}, []string{"kind"}),
 	}
-	for _, cause := range []string{causeReconnect, causeDropped, causeGap, causeSilence, causeServer, causeCreate} {
+	for _, cause := range causes {
 		m.rebuilds.WithLabelValues(cause)
 	}
-	reg.MustRegister(m.rebuilds)
+	for _, kind := range incarnations {
+		m.incarnations.WithLabelValues(string(kind))
+	}
+	reg.MustRegister(m.rebuilds, m.incarnations)
 	return m
 }

@@ -1,16 +1,18 @@
-// Package stream reads the stream of events, from a position on, in batches.
+// Package stream reads the stream of events, from a position on, in batches,
+// and notices whatever happens to the stream.
 //
 // The reader is an ephemeral pull consumer of its own without acks, driven
 // through a plain subscription: its place in the stream is the caller's
 // position and nothing that the server keeps. A consumer is thrown away and
 // made anew at position + 1 whenever something is in doubt: a reconnect, a
-// message that was dropped on the way, a gap, silence. Only a gap that a fresh
-// consumer shows again is a gap of the stream.
+// message that was dropped on the way, a gap, silence. Before a fresh consumer's
+// first message is handed on, and every few seconds, the position is verified
+// (verdict.go); only a gap that a fresh consumer shows again is a gap of the
+// stream (gap.go). In doubt the reader rewinds, and never skips.
 package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -31,6 +33,8 @@ type Message struct {
 	Place    uint64
 	// Receipt is when the stream stored it.
 	Receipt roster.Time
+
+	left uint64 // messages after it
 }
 
 // Batch is a run of messages in the order of their sequences. The next batch
@@ -39,10 +43,11 @@ type Batch struct {
 	Messages []Message
 	// End is the position once the batch is folded.
 	End roster.Position
-	// Missing is why sequences up to the end have no message in the batch.
+	// Missing is why places up to the end have no message in the batch.
 	Missing roster.Loss
-
-	bytes int // of all payloads
+	// Unread says that End begins another incarnation of the stream, and that
+	// what the last one had after the position was never read.
+	Unread bool
 }
 
 // A batch is ended by so many messages or bytes: enough to make what is paid
@@ -52,14 +57,28 @@ const (
 	maxBatchBytes = 1 << 20
 )
 
+// Config is what a Reader needs.
+type Config struct {
+	// Conn is shared with nobody who might block it.
+	Conn   *nats.Conn
+	Stream string
+	// Earlier returns positions of before, the newest first: where to go back
+	// to when the stream turns out to be an older copy.
+	Earlier func() []roster.Position
+	// Make makes the stream when it is missing.
+	Make     func(context.Context) error
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
 // Reader reads one stream.
 type Reader struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	stream  string
-	log     *slog.Logger
-	metrics *metrics
-	beat    time.Duration // how often an idle server says that it is there
+	source     source
+	stream     string
+	earlier    func() []roster.Position
+	makeStream func(context.Context) error
+	log        *slog.Logger
+	metrics    *metrics
 
 	// Written by Run, read by others.
 	position atomic.Uint64 // as a sequence
@@ -68,14 +87,20 @@ type Reader struct {
 	caughtUp atomic.Bool
 }
 
-// New returns a reader of a stream, over a connection that it shares with
-// nobody who might block it.
-func New(nc *nats.Conn, stream string, log *slog.Logger, reg prometheus.Registerer) (*Reader, error) {
-	js, err := jetstream.New(nc)
+// New returns a reader and registers its metrics.
+func New(c Config) (*Reader, error) {
+	js, err := jetstream.New(c.Conn)
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	return &Reader{nc: nc, js: js, stream: stream, log: log, metrics: newMetrics(reg), beat: 3 * time.Second}, nil
+	return newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, beat: 3 * time.Second}), nil
+}
+
+func newReader(c Config, s source) *Reader {
+	return &Reader{
+		source: s, stream: c.Stream, earlier: c.Earlier, makeStream: c.Make,
+		log: c.Log, metrics: newMetrics(c.Registry),
+	}
 }
 
 // CaughtUp reports whether the last sequence known at the start has been
@@ -95,49 +120,42 @@ func (r *Reader) Lag() uint64 {
 func (r *Reader) Target() uint64 { return r.target.Load() }
 
 // Run reads on after a position and hands each batch to fold, until the
-// context ends (nil) or something happens that reading on cannot mend.
+// context ends. It returns an error only when the connection has ended for
+// good.
 func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch)) error {
-	info, err := r.begin(ctx, &from)
-	if err != nil {
-		return ended(ctx, err)
-	}
-	r.position.Store(from.Sequence())
-	r.target.Store(info.State.LastSeq)
-	r.sawTail(info.State.LastSeq)
-	return ended(ctx, r.read(ctx, from, fold))
-}
-
-// ended turns the errors of a context that is done into nil.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// read reads with one consumer after another.
-func (r *Reader) read(ctx context.Context, from roster.Position, fold func(*Batch)) error {
-	rd := reading{Reader: r, at: from, fold: fold}
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watch.Go(func() { r.watchTail(ctx) })
-	for pause := time.Duration(0); ; pause = min(2*pause+100*time.Millisecond, 2*time.Second) {
+	rd := &reading{Reader: r, fold: fold, moved: time.Now()}
+	rd.move(from)
+	var pause time.Duration
+	for ctx.Err() == nil {
 		before := rd.at
-		cause, err := rd.consume(ctx)
-		if ctx.Err() != nil {
+		err := rd.once(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case isClosed(err):
+			return fmt.Errorf("reading stream %s: %w", r.stream, err)
 		}
-		r.metrics.rebuilds.WithLabelValues(cause).Inc()
-		r.log.Info("making the consumer anew", "cause", cause, "seq", rd.at.Sequence(), "err", err)
-		if rd.at.Place != before.Place || cause == causeGap {
+		rd.complain(err)
+		if pause = min(2*pause+50*time.Millisecond, 2*time.Second); rd.at != before || causeOf(err) == causeGap {
 			pause = 0
 		}
-		if !sleep(ctx, pause) {
-			return nil
-		}
+		sleep(ctx, pause)
 	}
+	return nil
+}
+
+// complainEvery is how often the same cause is logged.
+const complainEvery = 20 * time.Second
+
+// complain counts and logs why a consumer is made anew.
+func (r *reading) complain(err error) {
+	cause := causeOf(err)
+	r.metrics.rebuilds.WithLabelValues(cause).Inc()
+	if cause == r.complaint && time.Since(r.complained) < complainEvery {
+		return
+	}
+	r.complaint, r.complained = cause, time.Now()
+	r.log.Info("making the consumer anew", "cause", cause, "seq", r.at.Sequence(), "err", err)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -146,15 +164,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-time.After(d):
 		return true
-	}
-}
-
-// watchTail keeps the lag honest while nothing is delivered.
-func (r *Reader) watchTail(ctx context.Context) {
-	for sleep(ctx, 5*time.Second) {
-		if info, err := r.info(ctx); err == nil {
-			r.sawTail(info.State.LastSeq)
-		}
 	}
 }
 
@@ -167,27 +176,134 @@ func (r *Reader) sawTail(seq uint64) {
 	}
 }
 
-// folded notes how far reading has come. pending is how many messages the
-// server has beyond that.
-func (r *Reader) folded(seq, pending uint64) {
-	r.position.Store(seq)
-	r.sawTail(seq + pending)
-	if pending == 0 || seq >= r.target.Load() {
+// begun notes the first look at the stream: from here on the roster is caught
+// up once it has passed the last sequence.
+func (r *Reader) begun() {
+	r.target.CompareAndSwap(0, r.tail.Load())
+	if r.position.Load() >= r.target.Load() {
 		r.caughtUp.Store(true)
 	}
 }
 
-func (r *Reader) info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	s, err := r.js.Stream(ctx, r.stream)
-	if err != nil {
-		return nil, err
-	}
-	return s.Info(ctx, opts...)
+// reading is one run of a Reader.
+type reading struct {
+	*Reader
+	at   roster.Position
+	fold func(*Batch)
+
+	batch   Batch
+	taken   []Message
+	suspect uint64    // the sequence that the last consumer did not have
+	removed []uint64  // sequences known to be deleted, in order
+	moved   time.Time // when the position last moved, or nothing was to come
+	stalled bool      // the last consumer stood still
+
+	complaint  string // the last cause logged, and when
+	complained time.Time
+
+	mu     sync.Mutex
+	proven roster.Position // at, for the watch
 }
 
-const apiTimeout = 5 * time.Second
+// move moves the position.
+func (r *reading) move(to roster.Position) {
+	r.at = to
+	r.position.Store(to.Sequence())
+	r.mu.Lock()
+	r.proven = to
+	r.mu.Unlock()
+}
 
-// errConsumer is why a consumer has to be made anew when the server said so.
-var errConsumer = errors.New("the server ended the consumer")
+// once reads with one consumer, until something is in doubt. The consumer is
+// made before the position is verified: if the stream becomes another after
+// that, the consumer is gone with it.
+func (r *reading) once(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if st, err := r.source.look(ctx); err == nil {
+		r.sawTail(st.last)
+	}
+	tail := r.tail.Load()
+	d, consumeErr := r.source.consume(ctx, r.at.Sequence()+1)
+	if consumeErr == nil {
+		defer d.close()
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if consumeErr != nil {
+		return consumeErr
+	}
+	if d.pending() == 0 && tail > r.at.Sequence() {
+		if err := r.absentTail(ctx, tail); err != nil {
+			return err
+		}
+	}
+	r.begun()
+	odd := make(chan error, 1)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() { r.watch(ctx, odd) })
+	return r.follow(ctx, d, odd)
+}
+
+// follow folds what a consumer delivers.
+func (r *reading) follow(ctx context.Context, d delivery, odd <-chan error) error {
+	for {
+		var err error
+		r.taken, err = d.next(ctx, r.taken[:0])
+		if foldErr := r.take(ctx); foldErr != nil {
+			return foldErr
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.moving(); err != nil {
+			return err
+		}
+		select {
+		case err := <-odd:
+			return err
+		default:
+		}
+	}
+}
+
+// take folds the messages that were delivered.
+func (r *reading) take(ctx context.Context) error {
+	for i := range r.taken {
+		m := &r.taken[i]
+		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
+			r.flush()
+			if err := r.gap(ctx, m.Sequence); err != nil {
+				return err
+			}
+		}
+		m.Place = r.at.Base + m.Sequence
+		r.batch.Messages = append(r.batch.Messages, *m)
+	}
+	r.flush()
+	clear(r.taken) // what was folded may be freed
+	return nil
+}
+
+// flush folds the batch.
+func (r *reading) flush() {
+	b := &r.batch
+	n := len(b.Messages)
+	if n == 0 {
+		return
+	}
+	last := &b.Messages[n-1]
+	b.End = r.at
+	b.End.Place = last.Place
+	last.prove(&b.End.Proof)
+	r.fold(b)
+	r.move(b.End)
+	r.sawTail(last.Sequence + last.left)
+	r.moved, r.stalled = time.Now(), false
+	r.begun()
+	clear(b.Messages)
+	b.Messages = b.Messages[:0]
+}

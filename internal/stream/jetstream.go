@@ -1,0 +1,109 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
+)
+
+// jetStream is the stream of a real server.
+type jetStream struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream string
+	beat   time.Duration // how often an idle server says that it is there
+}
+
+// apiTimeout is how long the server may take to answer.
+const apiTimeout = 5 * time.Second
+
+func (s *jetStream) look(ctx context.Context) (state, error) {
+	info, err := s.info(ctx)
+	if err != nil {
+		return state{}, err
+	}
+	st := state{created: roster.TimeOf(info.Created), first: info.State.FirstSeq, last: info.State.LastSeq}
+	if info.State.Msgs == 0 {
+		st.first = st.last + 1
+	}
+	return st, nil
+}
+
+func (s *jetStream) deleted(ctx context.Context) ([]uint64, error) {
+	info, err := s.info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return nil, err
+	}
+	return info.State.Deleted, nil
+}
+
+func (s *jetStream) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.stream)
+	if err == nil && len(options) > 0 {
+		_, err = stream.Info(ctx, options...)
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, fmt.Errorf("stream %s: %w", s.stream, errNoStream)
+	case err != nil:
+		return nil, fmt.Errorf("asking for stream %s: %w", s.stream, err)
+	}
+	return stream.CachedInfo(), nil
+}
+
+// stored is a message as the stream's leader returns it.
+type stored struct {
+	Subject string    `json:"subject"`
+	Header  []byte    `json:"hdrs"`
+	Data    []byte    `json:"data"`
+	Time    time.Time `json:"time"`
+}
+
+// get does not use the library, which would ask any replica: that may be
+// behind, and its answer has more headers than the message.
+func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	if err != nil {
+		return Message{}, fmt.Errorf("getting message %d: %w", seq, err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *stored             `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return Message{}, fmt.Errorf("getting message %d: reading the answer: %w", seq, err)
+	}
+	switch {
+	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return Message{}, errNoMessage
+	case answer.Error != nil:
+		return Message{}, fmt.Errorf("getting message %d: %w", seq, answer.Error)
+	case answer.Message == nil:
+		return Message{}, fmt.Errorf("getting message %d: an empty answer", seq)
+	}
+	return answer.Message.message(seq)
+}
+
+func (m *stored) message(seq uint64) (Message, error) {
+	msg := &nats.Msg{Subject: m.Subject, Data: m.Data}
+	if len(m.Header) > 0 {
+		var err error
+		if msg.Header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return Message{}, fmt.Errorf("getting message %d: reading its headers: %w", seq, err)
+		}
+	}
+	return Message{Msg: msg, Sequence: seq, Receipt: roster.TimeOf(m.Time)}, nil
+}
+
+func (s *jetStream) reconnect() error { return s.nc.ForceReconnect() }
