@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -55,6 +56,11 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		args = []string{"--help"}
 	case args[0] == "help":
 		args = append(slices.Clone(args[1:]), "--help")
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) { // the parser would replace what is wrong
+			return nil, usageError{fmt.Errorf("%q: give valid UTF-8", arg)}
+		}
 	}
 	helped := false
 	parser, err := kong.New(new(commands),

@@ -321,16 +321,14 @@ func (s *service) close() {
 func (s *service) announce(web *metrics.Server) {
 	subjects := s.cfg.subjects()
 	url := "http://" + web.Addr().String()
-	s.log.Info("events go in", "nats", s.reading.ConnectedUrlRedacted(), "subject", subjects.Events(),
-		"one_machine", subjects.Events()+".<machine>", "stream", string(s.cfg.Stream))
-	s.log.Info("reports come out", "subject", subjects.Reports(), "question", subjects.Query("report"),
-		"every", time.Duration(s.cfg.ReportInterval).String())
-	s.log.Info("metrics and health", "metrics", url+"/metrics", "ready", url+"/readyz?verbose")
+	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "subject", subjects.Events())
+	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
+	s.log.Info("metrics and health", "url", url+"/")
 }
 
 // watchReplay shows how far a long replay is, and when it is over.
 func (s *service) watchReplay(ctx context.Context) {
-	began, told := time.Now(), time.Now()
+	told := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !s.reader.CaughtUp() {
@@ -339,12 +337,12 @@ func (s *service) watchReplay(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if time.Since(told) > 5*time.Second {
+		if time.Since(told) > 5*time.Second && s.reader.Target() > 0 {
 			told = time.Now()
 			s.log.Info("replaying", "seq", s.roster.Status().Position.Sequence(), "of", s.reader.Target())
 		}
 	}
 	st := s.roster.Status()
 	s.log.Info("ready", "place", st.Position.Place, "machines", st.Machines, "users", st.Users,
-		"sessions", st.Sessions, "after", time.Since(began).Round(time.Millisecond).String())
+		"sessions", st.Sessions)
 }

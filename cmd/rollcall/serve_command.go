@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 )
 
 type serveCmd struct{}
@@ -26,8 +27,24 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 // in JSON unless the configuration says otherwise.
 func newLogger(w io.Writer, cfg *Outputs) *slog.Logger {
 	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
+	if isTerminal(w) {
+		options.ReplaceAttr = shorten
+	}
 	if cfg.LogFormat == "text" || cfg.LogFormat == "" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// shorten leaves out what nobody needs who watches: the day, and that a line is
+// a usual one.
+func shorten(groups []string, a slog.Attr) slog.Attr {
+	switch {
+	case len(groups) > 0:
+	case a.Key == slog.TimeKey:
+		return slog.String(a.Key, a.Value.Time().Format(time.TimeOnly))
+	case a.Key == slog.LevelKey && a.Value.Any() == slog.LevelInfo:
+		return slog.Attr{}
+	}
+	return a
 }

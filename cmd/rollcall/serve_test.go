@@ -46,8 +46,8 @@ type process struct {
 func serve(t *testing.T, dir string, variables ...string) *process {
 	t.Helper()
 	p := begin(t, dir, variables...)
-	p.nats = p.says("events go in", "nats")
-	p.metrics = p.says("metrics and health", "metrics")
+	p.nats = p.says("events in", "nats")
+	p.metrics = p.says("metrics and health", "url") + "metrics"
 	p.says("ready", "place")
 	return p
 }

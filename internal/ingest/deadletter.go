@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/steps"
 	"rollcall/internal/stream"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -42,9 +43,11 @@ type DeadLetters struct {
 	mu      sync.Mutex
 	bytes   int
 	letters []*letter // under way, in the order of their places
+	judged  uint64    // see Judged
 	changed chan struct{}
 	queue   chan *letter
-	told    time.Time // when a dropped letter was last told of
+	told    time.Time // when trouble was last told of
+	trouble error     // the last one
 }
 
 // letter is one dead letter under way.
@@ -84,13 +87,10 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 		d.drop(l, errors.New("too many under way"))
 		return
 	}
-	select {
-	case d.queue <- l:
-		d.letters = append(d.letters, l)
-		d.bytes += l.msg.Size()
-	default:
-		d.drop(l, errors.New("too many under way"))
-	}
+	d.letters = append(d.letters, l)
+	d.bytes += l.msg.Size()
+	d.queue <- l // which has room for all
+	steps.At("letter-queued")
 }
 
 // message makes the letter of a message.
@@ -138,9 +138,12 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := d.publish(ctx, l.msg)
 		if err == nil {
+			steps.At("letter-stored")
 			d.finish(l, nil)
+			steps.At("letter-noted")
 			return
 		}
+		d.complain(slog.LevelWarn, "dead letter not stored, trying again", l, err)
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -158,6 +161,7 @@ const wrongLastSequence = 10071
 func (d *DeadLetters) publish(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	steps.At("letter-taken")
 	_, err := d.js.PublishMsg(ctx, msg)
 	var answer *jetstream.APIError
 	if errors.As(err, &answer) && answer.ErrorCode == wrongLastSequence {
@@ -170,6 +174,7 @@ func (d *DeadLetters) publish(ctx context.Context, msg *nats.Msg) error {
 func (d *DeadLetters) finish(l *letter, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.trouble = err
 	if err != nil {
 		d.drop(l, err)
 	}
@@ -179,32 +184,60 @@ func (d *DeadLetters) finish(l *letter, err error) {
 		d.letters[0] = nil
 		d.letters = d.letters[1:]
 	}
-	close(d.changed)
-	d.changed = make(chan struct{})
+	d.wake()
 }
 
 // drop counts a letter that is not stored. The caller holds the lock.
 func (d *DeadLetters) drop(l *letter, err error) {
 	d.dropped.Inc()
+	d.tell(slog.LevelError, "dropping dead letters", l, err)
+}
+
+// complain notes why letters are not stored.
+func (d *DeadLetters) complain(level slog.Level, message string, l *letter, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = err
+	d.tell(level, message, l, err)
+}
+
+// tell logs, a few times a minute. The caller holds the lock.
+func (d *DeadLetters) tell(level slog.Level, message string, l *letter, err error) {
 	if now := time.Now(); now.Sub(d.told) > 20*time.Second {
 		d.told = now
-		d.log.Error("dropping dead letters", "place", l.place, "err", err)
+		d.log.Log(context.Background(), level, message, "place", l.place, "err", err)
 	}
 }
 
-// Settled waits until every letter up to a place is stored or dropped.
+// Judged says that every letter up to a place has been put. The roster is at
+// that place a moment earlier; a snapshot taken in between must wait.
+func (d *DeadLetters) Judged(place uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.judged = place
+	d.wake()
+}
+
+// wake lets Settled look again. The caller holds the lock.
+func (d *DeadLetters) wake() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// Settled waits until every message up to a place has been judged, and every
+// letter of them is stored or dropped.
 func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 	for {
 		d.mu.Lock()
-		settled := len(d.letters) == 0 || d.letters[0].place > place
-		changed := d.changed
+		settled := d.judged >= place && (len(d.letters) == 0 || d.letters[0].place > place)
+		changed, trouble := d.changed, d.trouble
 		d.mu.Unlock()
 		if settled {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("storing the dead letters up to place %d: %w", place, ctx.Err())
+			return fmt.Errorf("storing the dead letters up to place %d: %w", place, errors.Join(ctx.Err(), trouble))
 		case <-changed:
 		}
 	}

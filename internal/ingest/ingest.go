@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/steps"
 	"rollcall/internal/stream"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -30,6 +31,7 @@ type Ingest struct {
 
 // New returns an Ingest that puts what is refused into letters.
 func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp func() bool, reg prometheus.Registerer) *Ingest {
+	letters.Judged(r.Status().Position.Place)
 	return &Ingest{
 		roster:   r,
 		decoder:  wire.NewDecoder(s),
@@ -51,10 +53,13 @@ func (in *Ingest) Fold(from *stream.Batch) {
 	before := in.roster.Status().Fates
 	in.roster.Fold(b)
 	in.metrics.fates(before, in.roster.Status().Fates)
+	steps.At("batch-judged")
 	in.account(from.Messages)
+	in.letters.Judged(b.End.Place)
 }
 
-// decode appends a message to the batch.
+// decode appends a message to the batch. A message with broken headers comes
+// without any.
 func (in *Ingest) decode(m *stream.Message) {
 	b := &in.batch
 	if len(b.Messages) < cap(b.Messages) {
@@ -69,7 +74,7 @@ func (in *Ingest) decode(m *stream.Message) {
 
 // account counts what became of each message and passes on what was refused.
 func (in *Ingest) account(messages []stream.Message) {
-	caughtUp, now := in.caughtUp(), time.Now()
+	caughtUp, now := in.caughtUp(), roster.TimeOf(time.Now())
 	for i := range in.batch.Messages {
 		m := &in.batch.Messages[i]
 		if m.Fate == roster.DeadLettered {
@@ -82,8 +87,9 @@ func (in *Ingest) account(messages []stream.Message) {
 		}
 		in.metrics.events[m.Event.Type].Inc()
 		if caughtUp {
-			in.metrics.eventDelay.Observe(m.Receipt.Time().Sub(m.Event.Date.Time()).Seconds())
-			in.metrics.applyDelay.Observe(now.Sub(m.Receipt.Time()).Seconds())
+			// Clocks differ: a negative delay would make a sum go down.
+			in.metrics.eventDelay.Observe(max(0, time.Duration(m.Receipt-m.Event.Date).Seconds()))
+			in.metrics.applyDelay.Observe(max(0, time.Duration(now-m.Receipt).Seconds()))
 		}
 	}
 }

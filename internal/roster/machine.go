@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"math"
 	"strings"
 	"sync"
 )
@@ -20,6 +21,9 @@ type machine struct {
 	cleared  table[*user, clearing]
 	users    int // how many are on
 	tidyAt   int // registers from which tidy looks again; 0 at first: at once
+	// ended is no later than the date of any register that holds nothing open:
+	// while it is within the allowed lateness there is nothing to forget.
+	ended Time
 }
 
 // session is the register of one session.
@@ -122,12 +126,15 @@ func (f *folding) raise(s *Session) bool {
 	}
 	if f.m.open(row) {
 		f.r.people.opened(f.st, u, f.m)
+	} else {
+		f.m.ends(row.stamp)
 	}
 	return true
 }
 
 // leave notes that a session is about to end, if it is open.
 func (f *folding) leave(row *session) {
+	f.m.ends(row.stamp)
 	if f.m.open(row) {
 		f.r.people.closed(f.st, row.user, f.m)
 	}
@@ -138,6 +145,7 @@ func (f *folding) logout(id string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
+	f.m.ends(f.stamp)
 	row := f.m.sessions.find(sessionKey{id: id})
 	switch {
 	case row == nil:
@@ -164,6 +172,7 @@ func (f *folding) clear(name string) bool {
 		return false
 	}
 	f.leaveAll(u)
+	f.m.ends(f.stamp)
 	if c == nil {
 		f.m.cleared.put(clearing{u, f.stamp})
 		return true
@@ -233,13 +242,18 @@ func (f *folding) present(sessions []Session) bool {
 // tidy forgets what holds nothing open and is dated before the allowed
 // lateness, once enough has come together to be worth a look, or at once.
 func (m *machine) tidy(r *Roster, now bool) {
-	if !now && m.remembered() < m.tidyAt {
+	before := m.newest.Add(-r.settings.AllowedLateness)
+	if m.ended >= before || !now && m.remembered() < m.tidyAt {
 		return
 	}
-	before := m.newest.Add(-r.settings.AllowedLateness)
+	m.ended = math.MaxInt64
 	// Sessions first: a clearing may be what keeps an older session closed.
 	m.sessions.keep(func(s *session) bool {
-		if s.stamp.Date >= before || m.open(s) {
+		switch {
+		case m.open(s):
+			return true
+		case s.stamp.Date >= before:
+			m.ends(s.stamp)
 			return true
 		}
 		r.people.drop(s.user)
@@ -247,6 +261,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 	})
 	m.cleared.keep(func(c *clearing) bool {
 		if c.stamp.Date >= before {
+			m.ends(c.stamp)
 			return true
 		}
 		r.people.drop(c.user)
@@ -254,6 +269,9 @@ func (m *machine) tidy(r *Roster, now bool) {
 	})
 	m.tidied()
 }
+
+// ends notes the date of a register that holds nothing open, or soon won't.
+func (m *machine) ends(s Stamp) { m.ended = min(m.ended, s.Date) }
 
 // tidied sets when to look again: when there is twice as much, so that a look
 // costs each event the same however many registers there are.

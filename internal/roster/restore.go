@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // Restore reads a canonical encoding and returns the roster of it, to go on
@@ -162,7 +163,7 @@ func (d *decoder) add(m *machine) {
 			d.r.people.opened(&d.st, s.user, m)
 		}
 	}
-	m.tidied()
+	m.ended = math.MinInt64 // unknown
 	m.tidy(d.r, true)
 	d.r.remembered += m.remembered()
 	d.r.fleet.add(m)

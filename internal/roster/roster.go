@@ -37,6 +37,7 @@ package roster
 import (
 	"hash/maphash"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -207,7 +208,7 @@ func (r *Roster) accept(st *Status, msg *Message) bool {
 	e := &msg.Event
 	m := r.fleet.find(e.Machine)
 	if m == nil {
-		m = &machine{name: strings.Clone(e.Machine), lock: r.lock(e.Machine)}
+		m = &machine{name: strings.Clone(e.Machine), lock: r.lock(e.Machine), ended: math.MaxInt64}
 		st.Machines++
 		st.Unsettled += st.Losses.any()
 		r.fleet.add(m)

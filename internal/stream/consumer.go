@@ -3,33 +3,40 @@ package stream
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What is asked for at once, and how much may be under way: the next pull goes
-// out before the last is in. The channel holds more than two pulls: a message
-// that finds it full is dropped for good.
+// What a pull asks for. Two are under way at a time, so that the next messages
+// are asked for before the last are in. The channel holds more than both: a
+// message that finds it full is dropped for good.
 const (
 	pullMessages = 20_000
 	pullBytes    = 16 << 20
 	channelSize  = 2*pullMessages + 1024
 )
 
+// lane is a subscription with one pull under way at a time, so that what is
+// still to come of each pull is known: the server says nothing when a pull ends
+// by its last message or its last byte.
+type lane struct {
+	sub             *nats.Subscription
+	messages, bytes int // still to come; no pull is under way when either is 0
+}
+
+func (l *lane) idle() bool { return l.messages <= 0 || l.bytes <= 0 }
+
 // consumer is one consumer on the server and what it has delivered.
 type consumer struct {
 	*jetStream
 	name        string
-	inbox       string
-	sub         *nats.Subscription
-	messages    chan *nats.Msg
+	lanes       [2]lane
+	messages    chan *nats.Msg // of both lanes, in the order of the wire
 	reconnected chan nats.Status
 	silence     *time.Ticker
 	begun       uint64 // messages to come when it was made
-	asked       int    // messages asked for and not yet delivered
 	delivered   uint64 // the consumer's own count
 	heard       time.Time
 }
@@ -37,13 +44,18 @@ type consumer struct {
 // consume makes the consumer: ephemeral, in memory and without acks, as nothing
 // in it is worth keeping.
 func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) {
-	c := &consumer{jetStream: s, inbox: s.nc.NewInbox(), messages: make(chan *nats.Msg, channelSize), heard: time.Now()}
+	if !s.nc.IsConnected() { // the request would wait for the connection and be carried out for nobody
+		return nil, doubtful(causeReconnect, "the connection is away: %s", s.nc.Status())
+	}
+	c := &consumer{jetStream: s, messages: make(chan *nats.Msg, channelSize), heard: time.Now()}
 	c.reconnected = s.nc.StatusChanged(nats.CONNECTED)
 	c.silence = time.NewTicker(s.beat)
-	var err error
-	if c.sub, err = s.nc.ChanSubscribe(c.inbox, c.messages); err != nil {
-		c.close()
-		return nil, doubtful(causeCreate, "subscribing: %w", err)
+	for i := range c.lanes {
+		var err error
+		if c.lanes[i].sub, err = s.nc.ChanSubscribe(s.nc.NewInbox(), c.messages); err != nil {
+			c.close()
+			return nil, doubtful(causeCreate, "subscribing: %w", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -69,8 +81,10 @@ func (c *consumer) pending() uint64 { return c.begun }
 func (c *consumer) close() {
 	c.silence.Stop()
 	c.nc.RemoveStatusListener(c.reconnected)
-	if c.sub != nil {
-		_ = c.sub.Unsubscribe() // the connection may be gone
+	for _, l := range c.lanes {
+		if l.sub != nil {
+			_ = l.sub.Unsubscribe() // the connection may be gone
+		}
 	}
 	if c.name != "" && c.nc.IsConnected() {
 		// Nobody waits for the answer.
@@ -107,7 +121,7 @@ func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 			return dst, err
 		}
 		bytes += len(msg.Data)
-		if len(dst) >= maxBatch || bytes >= maxBatchBytes || c.asked <= pullMessages/2 {
+		if len(dst) >= maxBatch || bytes >= maxBatchBytes || c.lanes[0].idle() || c.lanes[1].idle() {
 			return dst, nil
 		}
 		select {
@@ -124,7 +138,9 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	if !ok {
 		return dst, c.status(msg)
 	}
-	c.asked--
+	l := c.laneOf(msg)
+	l.messages--
+	l.bytes -= msg.Size()
 	c.delivered++
 	if meta.delivery != c.delivered {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
@@ -132,55 +148,65 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt, left: meta.pending}), nil
 }
 
+func (c *consumer) laneOf(msg *nats.Msg) *lane {
+	if msg.Sub == c.lanes[0].sub {
+		return &c.lanes[0]
+	}
+	return &c.lanes[1]
+}
+
 // pull is the request for the next messages.
 // See https://docs.nats.io/reference/reference-protocols/nats_api_reference.
 type pull struct {
 	Batch     int           `json:"batch"`
-	MaxBytes  int64         `json:"max_bytes"`
+	MaxBytes  int           `json:"max_bytes"`
 	Expires   time.Duration `json:"expires"`
 	Heartbeat time.Duration `json:"idle_heartbeat"`
 }
 
-// ask asks for more messages when few are still to come. (A heartbeat above
-// half of expires is refused.)
+// ask begins a pull in each lane that has none. The server serves two pulls in
+// turn: the first is made half as long, so that they don't end together.
 func (c *consumer) ask() error {
-	if c.asked > pullMessages/2 {
-		return nil
-	}
-	request, err := json.Marshal(pull{
-		Batch:     pullMessages,
-		MaxBytes:  max(pullBytes, c.nc.MaxPayload()+64<<10),
-		Expires:   10 * c.beat,
-		Heartbeat: c.beat,
-	})
-	if err != nil {
-		return doubtful(causeServer, "encoding pull: %w", err)
-	}
-	c.asked += pullMessages
-	if err := c.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.name, c.inbox, request); err != nil {
-		return doubtful(causeServer, "asking for messages: %w", err)
+	for i := range c.lanes {
+		if !c.lanes[i].idle() {
+			continue
+		}
+		messages := pullMessages
+		if i == 0 && c.delivered == 0 {
+			messages /= 2
+		}
+		if err := c.pull(&c.lanes[i], messages); err != nil {
+			return doubtful(causeServer, "asking for messages: %w", err)
+		}
 	}
 	return nil
 }
 
+// pull asks for messages. (A heartbeat above half of expires is refused.)
+func (c *consumer) pull(l *lane, messages int) error {
+	l.messages, l.bytes = messages, max(pullBytes, int(c.nc.MaxPayload())+64<<10)
+	request, err := json.Marshal(pull{
+		Batch:     l.messages,
+		MaxBytes:  l.bytes,
+		Expires:   10 * c.beat,
+		Heartbeat: c.beat,
+	})
+	if err != nil {
+		return err
+	}
+	return c.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.name, l.sub.Subject, request)
+}
+
 // status follows a message of the server's own. Statuses are those of the
-// server's pull consumers: 100 an idle heartbeat, 404 and 408 the end of a
-// pull, 409 that or the end of the consumer, 503 nobody there.
+// server's pull consumers: 100 an idle heartbeat; 404, 408 and 409 with "Message
+// Size Exceeds MaxBytes" the end of a pull; any other the end of the consumer.
 func (c *consumer) status(msg *nats.Msg) error {
 	status, description := msg.Header.Get("Status"), msg.Header.Get("Description")
-	unfulfilled := msg.Header.Get("Nats-Pending-Messages")
 	switch {
 	case status == "100":
 		return nil
-	case unfulfilled != "" && description != "Consumer Deleted":
-		n, err := strconv.Atoi(unfulfilled)
-		if err != nil {
-			return doubtful(causeServer, "status %s: pending messages %q: %w", status, unfulfilled, err)
-		}
-		c.asked -= n
-		return nil
-	case status == "404" || status == "408":
-		c.asked = 0
+	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":
+		c.laneOf(msg).messages = 0
 		return nil
 	}
 	return doubtful(causeServer, "the server ended the consumer: %s %s", status, description)

@@ -10,15 +10,20 @@ import (
 )
 
 // gap decides about the sequences after the position and before got, which a
-// consumer has not delivered. Until a fresh consumer shows the same it is the
-// consumer that is in doubt. Then retention explains them, or deletion, or
-// nothing does: then each is asked for once more.
+// consumer has not delivered. If the stream says that they were deleted, so it
+// is. Otherwise, until a fresh consumer shows the same, it is the consumer that
+// is in doubt. Then retention explains them, or nothing does: then each is
+// asked for once more.
 func (r *reading) gap(ctx context.Context, got uint64) error {
 	want := r.at.Sequence() + 1
-	switch {
-	case got < want:
+	if got < want {
 		return doubtful(causeDropped, "sequence %d after %d", got, want-1)
-	case covers(r.removed, want, got):
+	}
+	removed, err := r.wereDeleted(ctx, want, got)
+	switch {
+	case err != nil:
+		return err
+	case removed:
 		r.lose(got-1, roster.Deleted)
 		return nil
 	case r.suspect != want:
@@ -35,14 +40,22 @@ func (r *reading) gap(ctx context.Context, got uint64) error {
 			return nil
 		}
 	}
-	if r.removed, err = r.source.deleted(ctx); err != nil {
-		return err
-	}
-	if covers(r.removed, want, got) {
-		r.lose(got-1, roster.Deleted)
-		return nil
-	}
 	return r.fetch(ctx, got)
+}
+
+// wereDeleted reports whether every sequence of [from, to) was deleted. The
+// list of those that were is asked for when the last one doesn't tell: what was
+// deleted stays so, and there may be many.
+func (r *reading) wereDeleted(ctx context.Context, from, to uint64) (bool, error) {
+	if covers(r.removed, from, to) {
+		return true, nil
+	}
+	removed, err := r.source.deleted(ctx)
+	if err != nil {
+		return false, err
+	}
+	r.removed = removed
+	return covers(r.removed, from, to), nil
 }
 
 // covers reports whether every sequence of [from, to) is in the list, which is

@@ -92,18 +92,17 @@ func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 	case answer.Message == nil:
 		return Message{}, fmt.Errorf("getting message %d: an empty answer", seq)
 	}
-	return answer.Message.message(seq)
+	return answer.Message.message(seq), nil
 }
 
-func (m *stored) message(seq uint64) (Message, error) {
+// message is the message as it would be delivered: the library passes one with
+// broken headers on without any.
+func (m *stored) message(seq uint64) Message {
 	msg := &nats.Msg{Subject: m.Subject, Data: m.Data}
-	if len(m.Header) > 0 {
-		var err error
-		if msg.Header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
-			return Message{}, fmt.Errorf("getting message %d: reading its headers: %w", seq, err)
-		}
+	if header, err := nats.DecodeHeadersMsg(m.Header); err == nil {
+		msg.Header = header
 	}
-	return Message{Msg: msg, Sequence: seq, Receipt: roster.TimeOf(m.Time)}, nil
+	return Message{Msg: msg, Sequence: seq, Receipt: roster.TimeOf(m.Time)}
 }
 
 func (s *jetStream) reconnect() error { return s.nc.ForceReconnect() }

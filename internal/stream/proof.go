@@ -12,7 +12,9 @@ import (
 )
 
 // hash is the SHA-256 of a message: its subject, its headers in order of key,
-// and its payload, each after its length.
+// and its payload, each after its length. It is the same for a message that was
+// delivered and one that was asked for: there the subject comes in JSON, with
+// U+FFFD for each byte that is not UTF-8, so here too.
 func (m *Message) hash() (sum roster.Hash) {
 	h := sha256.New()
 	write := func(text string) {
@@ -21,7 +23,7 @@ func (m *Message) hash() (sum roster.Hash) {
 		h.Write(size[:])
 		io.WriteString(h, text) //nolint:errcheck // a hash takes everything
 	}
-	write(m.Subject)
+	write(string([]rune(m.Subject)))
 	keys := make([]string, 0, len(m.Header))
 	for key := range m.Header {
 		keys = append(keys, key)

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/steps"
 )
 
 // Message is one message of the stream.
@@ -300,6 +301,7 @@ func (r *reading) flush() {
 	b.End.Place = last.Place
 	last.prove(&b.End.Proof)
 	r.fold(b)
+	steps.At("batch-folded")
 	r.move(b.End)
 	r.sawTail(last.Sequence + last.left)
 	r.moved, r.stalled = time.Now(), false

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/steps"
 )
 
 // verdict is what the stream is, compared with a position in it.
@@ -161,6 +162,7 @@ func (r *reading) remake(ctx context.Context) error {
 // from the greatest ever given; messages received no later than the position
 // was were judged before.
 func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
+	steps.At("incarnation-detected")
 	from := roster.Proof{Stream: r.stream, Created: st.created}
 	for _, earlier := range r.earlier() {
 		same, _, err := r.proves(ctx, earlier.Proof, st)
@@ -188,7 +190,10 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 		"kind", string(kind), "stream", r.stream, "place", old.Place, "seq", old.Sequence(), "at_least", unread,
 		"read_on_after", from.Sequence, "accept", acceptance(old.Place))
 	r.tail.Store(st.last)
+	r.removed = nil
+	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Unread: true})
 	r.move(next)
+	steps.At("incarnation-folded")
 	return nil
 }
