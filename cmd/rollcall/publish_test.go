@@ -206,3 +206,17 @@ func TestTally(t *testing.T) {
 		}
 	}
 }
+
+// A name that is not UTF-8 is refused, not repaired: two names never become
+// one.
+func TestPublishByHandRepairsNothing(t *testing.T) {
+	for _, args := range [][]string{
+		{"--login", "a\xff", "--machine", "m"},
+		{"--login", "a", "--machine", "m\xff"},
+		{"--login", "a", "--machine", "m", "--session", "\xff"},
+	} {
+		if got := rollcall(t.Context(), nil, append([]string{"publish"}, args...)...); got.code != exitUsage || !strings.Contains(got.err, "UTF-8") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}

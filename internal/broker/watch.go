@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 )
@@ -77,10 +78,19 @@ func (c *complaints) failed(sub *nats.Subscription, err error) {
 		}
 		c.say(slog.LevelWarn, "slow", "nats subscription is too slow, messages were dropped", args...)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.say(slog.LevelError, "permission", "nats denies a permission", args...)
+		c.say(slog.LevelError, permission(err), "nats denies a permission", args...)
 	case isRefusal(err):
 		c.say(slog.LevelError, "refused", "nats refuses the login, trying again", args...)
 	default:
 		c.say(slog.LevelWarn, "async", "nats connection reports an error", args...)
 	}
+}
+
+// permission is the kind of a complaint about a permission: subscriptions are
+// few, and each is worth a line; what is published may be anything.
+func permission(err error) string {
+	if text := err.Error(); strings.Contains(text, "Subscription") {
+		return text
+	}
+	return "permission"
 }

@@ -49,7 +49,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Write, time.Minute},
 		{&t.Idle, 2 * time.Minute},
 		{&t.Scrape, 30 * time.Second},
-		{&t.Shutdown, 5 * time.Second},
+		{&t.Shutdown, time.Second},
 	} {
 		if *d.timeout == 0 {
 			*d.timeout = d.standard
