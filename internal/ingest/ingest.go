@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type Ingest struct {
 	caughtUp func() bool
 
 	batch roster.Batch // its space is used again
+	told  time.Time    // when it was last said that the roster is full
 }
 
 // New returns an Ingest that puts what is refused into letters.
@@ -79,6 +81,9 @@ func (in *Ingest) account(messages []stream.Message) {
 		m := &in.batch.Messages[i]
 		if m.Fate == roster.DeadLettered {
 			in.metrics.refused[m.Refusal.Reason].Inc()
+			if m.Refusal.Reason == roster.Limit {
+				in.full(m)
+			}
 			in.letters.Put(&messages[i], m.Refusal)
 			continue
 		}
@@ -92,4 +97,14 @@ func (in *Ingest) account(messages []stream.Message) {
 			in.metrics.applyDelay.Observe(max(0, time.Duration(now-m.Receipt).Seconds()))
 		}
 	}
+}
+
+// full says, a few times a minute, that events are lost for want of room.
+func (in *Ingest) full(m *roster.Message) {
+	if time.Since(in.told) < 20*time.Second {
+		return
+	}
+	in.told = time.Now()
+	in.letters.log.Error("events are lost", "reason", roster.LossLimit.String(), "machine", m.Event.Machine,
+		"place", m.Place, "err", m.Refusal, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))
 }
