@@ -6,16 +6,17 @@ import (
 )
 
 // refuse judges what only the fold can judge, in the order of the reasons:
-// future, late, limit. It returns nil when the event is accepted.
-func (r *Roster) refuse(e *Event, place uint64, receipt Time) *Refusal {
-	if e.Date > receipt.Add(r.settings.MaxSkew) {
+// future, late, limit. m is the event's machine, nil if it is new. It returns
+// nil when the event is accepted.
+func (r *Roster) refuse(m *machine, msg *Message) *Refusal {
+	e := &msg.Event
+	if e.Date > msg.Receipt.Add(r.settings.MaxSkew) {
 		return &Refusal{
 			Future,
-			fmt.Sprintf("date %s is more than %v after its receipt at %s", e.Date, r.settings.MaxSkew, receipt),
+			fmt.Sprintf("date %s is more than %v after its receipt at %s", e.Date, r.settings.MaxSkew, msg.Receipt),
 			"set the clock of the machine that publishes",
 		}
 	}
-	m := r.fleet.find(e.Machine)
 	if m != nil && e.Date < m.oldestAccepted(r.settings.AllowedLateness) {
 		return &Refusal{
 			Late,
@@ -23,7 +24,7 @@ func (r *Roster) refuse(e *Event, place uint64, receipt Time) *Refusal {
 			"publish a machine's events roughly in the order of their dates",
 		}
 	}
-	return r.overLimit(m, e, Stamp{e.Date, place})
+	return r.overLimit(m, e, Stamp{e.Date, msg.Place})
 }
 
 // oldestAccepted is the date before which an event of the machine is late.

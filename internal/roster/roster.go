@@ -177,8 +177,10 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 // stream: it is not refused again.
 func (r *Roster) judge(st *Status, m *Message, judged Time) {
 	st.Receipt = max(st.Receipt, m.Receipt)
+	var machine *machine
 	if m.Refusal == nil {
-		m.Refusal = r.refuse(&m.Event, m.Place, m.Receipt)
+		machine = r.fleet.find(m.Event.Machine)
+		m.Refusal = r.refuse(machine, m)
 	}
 	if m.Refusal != nil {
 		m.Fate = DeadLettered
@@ -188,7 +190,7 @@ func (r *Roster) judge(st *Status, m *Message, judged Time) {
 		return
 	}
 	m.Fate = Superseded
-	if r.accept(st, m) {
+	if r.accept(st, machine, m) {
 		m.Fate = Applied
 	}
 }
@@ -202,11 +204,10 @@ func (st *Status) judged(m *Message) {
 	}
 }
 
-// accept folds an accepted message and tells whether it raised a register
-// other than newest and heard.
-func (r *Roster) accept(st *Status, msg *Message) bool {
+// accept folds an accepted message into its machine, nil if that is new, and
+// tells whether it raised a register other than newest and heard.
+func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
 	e := &msg.Event
-	m := r.fleet.find(e.Machine)
 	if m == nil {
 		m = &machine{name: strings.Clone(e.Machine), lock: r.lock(e.Machine), ended: math.MaxInt64}
 		st.Machines++
