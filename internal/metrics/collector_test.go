@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,62 +37,14 @@ func (r reading) CaughtUp() bool { return r.caughtUp }
 
 var upToDate = reading{caughtUp: true}
 
-// feed folds events as the next messages, received a second apart.
-func feed(r *roster.Roster, events ...roster.Event) {
-	position := r.Status().Position
-	var b roster.Batch
-	for _, e := range events {
-		position.Place++
-		receipt := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(time.Duration(position.Place) * time.Second))
-		if e.Date == 0 {
-			e.Date = receipt
-		}
-		b.Messages = append(b.Messages, roster.Message{Place: position.Place, Receipt: receipt, Event: e})
-	}
-	b.End = position
-	r.Fold(&b)
-}
-
-func login(machine, user string) roster.Event {
-	return roster.Event{Type: roster.Login, Machine: machine, Session: roster.Session{User: user}}
-}
-
-func logout(machine, user string) roster.Event {
-	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user}}
-}
-
-func on(date string, e roster.Event) roster.Event {
-	t, err := time.Parse(time.DateTime, date)
-	if err != nil {
-		panic(err)
-	}
-	e.Date = roster.TimeOf(t)
-	return e
-}
-
-// seed is the roster of the six events of deploy/examples/seed.jsonl.
-func seed() *roster.Roster {
-	r := roster.New(roster.DefaultSettings())
-	feed(
-		r,
-		on("2020-01-21 12:45:56", login("myworkstation.local", "jordan")),
-		on("2020-01-22 15:53:42", logout("webserver.local", "jordan")),
-		on("2020-01-21 18:53:21", login("webserver.local", "lane")),
-		on("2020-01-22 10:25:34", logout("myworkstation.local", "jordan")),
-		on("2020-01-21 08:20:01", login("webserver.local", "jordan")),
-		on("2020-01-23 11:24:35", logout("mailserver.local", "chris")),
-	)
-	return r
-}
-
 // fleet is a roster of n machines with one user each.
 func fleet(n int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
-		events = append(events, login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d", i%1000)))
+		events = append(events, testkit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d", i%1000)))
 	}
 	r := roster.New(roster.DefaultSettings())
-	feed(r, events...)
+	testkit.Feed(r, events...)
 	return r
 }
 
@@ -103,7 +56,7 @@ func registry(t testing.TB, r *roster.Roster, state Reading, maxMachines int) *p
 }
 
 func TestSeed(t *testing.T) {
-	reg := registry(t, seed(), upToDate, 50_000)
+	reg := registry(t, testkit.Seed(), upToDate, 50_000)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +90,7 @@ func TestSeed(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry(t, seed(), upToDate, 50_000))
+	problems, err := testutil.GatherAndLint(registry(t, testkit.Seed(), upToDate, 50_000))
 	if err != nil || len(problems) > 0 {
 		t.Errorf("problems %v, %v", problems, err)
 	}
@@ -173,11 +126,11 @@ func name(f *dto.MetricFamily, m *dto.Metric) string {
 }
 
 func TestValues(t *testing.T) {
-	r := seed()
-	feed(r, login("a", "lane"), login("a", "kim"))
+	r := testkit.Seed()
+	testkit.Feed(r, testkit.Login("a", "lane"), testkit.Login("a", "kim"))
 	end := r.Status().Position
 	end.Place += 2
-	gap := seed()
+	gap := testkit.Seed()
 	gap.Fold(&roster.Batch{End: end, Missing: roster.Gap})
 	for name, tt := range map[string]struct {
 		roster  *roster.Roster
@@ -231,7 +184,7 @@ func shownMachines(t testing.TB, g prometheus.Gatherer) []string {
 }
 
 func TestTooManyMachines(t *testing.T) {
-	r := seed()
+	r := testkit.Seed()
 	for _, tt := range []struct {
 		maxMachines, omitted int
 		want                 []string
@@ -255,8 +208,8 @@ func TestTooManyMachines(t *testing.T) {
 }
 
 func TestHiddenMachinesAreLeftOut(t *testing.T) {
-	r := seed()
-	e := login("new", "x")
+	r := testkit.Seed()
+	e := testkit.Login("new", "x")
 	later := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(2 * roster.DefaultSettings().AllowedLateness))
 	e.Date = later
 	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: roster.Position{Place: 7}})

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
 var hostile = []string{
@@ -24,7 +25,7 @@ var hostile = []string{
 func TestScrapeHostileNames(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	for _, name := range hostile {
-		feed(r, login(name, "x"))
+		testkit.Feed(r, testkit.Login(name, "x"))
 	}
 	url := serve(t, ServerConfig{Gatherer: registry(t, r, upToDate, 100)})
 	for _, accept := range []string{
@@ -81,7 +82,7 @@ func scrape(t testing.TB, url, accept string) map[string]*dto.MetricFamily {
 }
 
 func TestScrapeSomeNames(t *testing.T) {
-	url := serve(t, ServerConfig{Gatherer: registry(t, seed(), upToDate, 100)})
+	url := serve(t, ServerConfig{Gatherer: registry(t, testkit.Seed(), upToDate, 100)})
 	families := scrape(t, url+"/metrics?name[]=rollcall_users&name[]=rollcall_sessions", "text/plain")
 	if len(families) != 2 || families["rollcall_users"] == nil || families["rollcall_sessions"] == nil {
 		t.Errorf("got %v", families)
@@ -97,7 +98,7 @@ func TestScrapeWhileFolding(t *testing.T) {
 		defer close(done)
 		for i := range 2000 {
 			machine := fmt.Sprintf("machine-%03d", i%300)
-			feed(r, login(machine, "x"), logout(machine, "y"), login(machine, "z"), on("1999-01-01 00:00:00", login(machine, "late")))
+			testkit.Feed(r, testkit.Login(machine, "x"), testkit.Logout(machine, "y"), testkit.Login(machine, "z"), testkit.On("1999-01-01 00:00:00", testkit.Login(machine, "late")))
 		}
 	}()
 	for last := false; !last; {

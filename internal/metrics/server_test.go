@@ -65,7 +65,7 @@ func ask(t testing.TB, method, url string, header ...string) (*http.Response, st
 }
 
 func TestRoutes(t *testing.T) {
-	url := serve(t, ServerConfig{Version: `v1<b>`, Gatherer: registry(t, seed(), upToDate, 10)})
+	url := serve(t, ServerConfig{Version: `v1<b>`, Gatherer: registry(t, testkit.Seed(), upToDate, 10)})
 	const text = "text/plain; charset=utf-8"
 	for _, tt := range []struct {
 		method, path string

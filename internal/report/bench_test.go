@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"rollcall/internal/testkit"
 )
 
 // A report of 100,000 machines with 5 users each: made of a roster (looked at
@@ -12,7 +14,7 @@ import (
 func BenchmarkReport(b *testing.B) {
 	r := fleet(100_000, 5)
 	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(r)}, now: time.Now}
-	ready := Report{ID: "id", When: at, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
+	ready := Report{ID: "id", When: testkit.At, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
 	b.Run("roster", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

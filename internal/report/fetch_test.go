@@ -44,7 +44,7 @@ func TestStrangeAnswers(t *testing.T) {
 	if _, err := Join(Fetch(t.Context(), respond(t, "hello"), subjects, Request{})); err == nil {
 		t.Error("an answer that is no report is no error")
 	}
-	again := Report{ID: "1", When: at, Stream: "S", Reasons: []string{}, Cursor: "x"}
+	again := Report{ID: "1", When: testkit.At, Stream: "S", Reasons: []string{}, Cursor: "x"}
 	if _, err := Join(Fetch(t.Context(), respond(t, string(again.AppendJSON(nil))), subjects, Request{})); err == nil ||
 		!strings.Contains(err.Error(), "cursor") {
 		t.Errorf("got %v, want an error about the cursor that stands still", err)

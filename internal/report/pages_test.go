@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
 // paged makes pages of machines and reads them back.
@@ -59,10 +60,10 @@ func TestMachineLargerThanPages(t *testing.T) {
 	for i := range 10_000 {
 		users = append(users, fmt.Sprintf("%05d-%s", i, strings.Repeat("x", i%200)))
 	}
-	want := Report{ID: "id", When: at, Stream: "S", Complete: true, Reasons: []string{}, Machines: []Machine{
-		{Name: "before", Heard: at, Users: []string{"a"}},
-		{Name: "big", Heard: at, Users: users},
-		{Name: "late", Heard: at, Users: []string{"z"}},
+	want := Report{ID: "id", When: testkit.At, Stream: "S", Complete: true, Reasons: []string{}, Machines: []Machine{
+		{Name: "before", Heard: testkit.At, Users: []string{"a"}},
+		{Name: "big", Heard: testkit.At, Users: users},
+		{Name: "late", Heard: testkit.At, Users: []string{"z"}},
 	}}
 	reports := paged(t, want, want.Machines, 50_000)
 	if len(reports) < 20 {
@@ -79,7 +80,7 @@ func TestMachineLargerThanPages(t *testing.T) {
 }
 
 func TestNobody(t *testing.T) {
-	head := Report{ID: "id", When: at, Stream: "S", Complete: true, Reasons: []string{}}
+	head := Report{ID: "id", When: testkit.At, Stream: "S", Complete: true, Reasons: []string{}}
 	reports := paged(t, head, nil, 2000)
 	if len(reports) != 1 || len(reports[0].Machines) != 0 {
 		t.Errorf("got %+v, want one page without machines", reports)
@@ -98,16 +99,16 @@ func content(r Report, room int) string {
 func TestContent(t *testing.T) {
 	one := func() Report {
 		return Report{
-			ID: "id", When: at, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
-			Machines: []Machine{{Name: "a", Heard: at, Users: []string{"x", "y"}}, {Name: "b", Heard: at}},
+			ID: "id", When: testkit.At, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
+			Machines: []Machine{{Name: "a", Heard: testkit.At, Users: []string{"x", "y"}}, {Name: "b", Heard: testkit.At}},
 		}
 	}
 	same := map[string]func(*Report){
 		"report":   func(r *Report) { r.ID = "other" },
-		"when":     func(r *Report) { r.When = at.Add(1) },
+		"when":     func(r *Report) { r.When = testkit.At.Add(1) },
 		"sequence": func(r *Report) { r.Sequence++ },
 		"place":    func(r *Report) { r.Place++ },
-		"heard":    func(r *Report) { r.Machines[1].Heard = at.Add(1) },
+		"heard":    func(r *Report) { r.Machines[1].Heard = testkit.At.Add(1) },
 	}
 	other := map[string]func(*Report){
 		"stream":       func(r *Report) { r.Stream = "T" },
@@ -139,7 +140,7 @@ func TestContentDoesNotDependOnPages(t *testing.T) {
 	for i := range 1000 {
 		users = append(users, fmt.Sprint(i))
 	}
-	r := Report{Machines: []Machine{{Name: "a", Heard: at, Users: users}, {Name: "b", Heard: at}}}
+	r := Report{Machines: []Machine{{Name: "a", Heard: testkit.At, Users: users}, {Name: "b", Heard: testkit.At}}}
 	if content(r, 1200) != content(r, 1<<20) {
 		t.Error("the content depends on the pages")
 	}

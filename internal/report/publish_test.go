@@ -120,8 +120,8 @@ func results(p *Publisher) (ok, failed, unchanged float64) {
 }
 
 func TestPublishSeed(t *testing.T) {
-	p, nc := newPublisher(t, seed())
-	p.now = func() time.Time { return at.Add(time.Minute) }
+	p, nc := newPublisher(t, testkit.Seed())
+	p.now = func() time.Time { return testkit.At.Add(time.Minute) }
 	stream := makeStream(t, p)
 	messages := subscribe(t, nc)
 	run(t, p)
@@ -147,7 +147,7 @@ func TestPublishSeed(t *testing.T) {
 
 func TestPublishWhatChanged(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	feed(r, login("a", "x"))
+	testkit.Feed(r, testkit.Login("a", "x"))
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	expect := func(ok, unchanged float64) {
@@ -160,14 +160,14 @@ func TestPublishWhatChanged(t *testing.T) {
 	expect(1, 0)
 	expect(1, 1)
 	before := stored(t, stream)
-	feed(r, login("a", "x")) // heard later, nothing else
+	testkit.Feed(r, testkit.Login("a", "x")) // heard later, nothing else
 	expect(1, 2)
 	if after := stored(t, stream); after.ID != before.ID {
 		t.Error("another report is stored, but only heard changed")
 	}
-	feed(r, login("a", "y"))
+	testkit.Feed(r, testkit.Login("a", "y"))
 	expect(2, 2)
-	feed(r, logout("b", "nobody"))
+	testkit.Feed(r, testkit.Logout("b", "nobody"))
 	expect(3, 2)
 	want := machines(r)
 	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, want) || got.Place != 4 || got.Sequence != 4 {
@@ -176,7 +176,7 @@ func TestPublishWhatChanged(t *testing.T) {
 }
 
 func TestIncomplete(t *testing.T) {
-	r := seed()
+	r := testkit.Seed()
 	end := r.Status().Position
 	end.Place += 5
 	end.Base = 3
@@ -191,10 +191,10 @@ func TestIncomplete(t *testing.T) {
 }
 
 func TestHiddenMachinesAreLeftOut(t *testing.T) {
-	r := seed()
-	later := roster.TimeOf(at.Add(2 * roster.DefaultSettings().AllowedLateness))
+	r := testkit.Seed()
+	later := roster.TimeOf(testkit.At.Add(2 * roster.DefaultSettings().AllowedLateness))
 	end := roster.Position{Place: 7}
-	e := login("new", "x")
+	e := testkit.Login("new", "x")
 	e.Date = later
 	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: end})
 	p, _ := newPublisher(t, r)
@@ -210,7 +210,7 @@ func TestHiddenMachinesAreLeftOut(t *testing.T) {
 func TestPublishInPages(t *testing.T) {
 	r := fleet(2000, 3)
 	for i := range 1000 {
-		feed(r, login("big", fmt.Sprintf("user-%04d", i)))
+		testkit.Feed(r, testkit.Login("big", fmt.Sprintf("user-%04d", i)))
 	}
 	p, nc := newPublisher(t, r, func(o *server.Options) { o.MaxPayload = 8 << 10 })
 	stream := makeStream(t, p)
@@ -246,7 +246,7 @@ func TestPublish100000Machines(t *testing.T) {
 }
 
 func TestNothingBeforeCaughtUp(t *testing.T) {
-	p, nc := newPublisher(t, seed())
+	p, nc := newPublisher(t, testkit.Seed())
 	var caughtUp atomic.Bool
 	var asked atomic.Int64
 	p.CaughtUp = func() bool { asked.Add(1); return caughtUp.Load() }
@@ -261,7 +261,7 @@ func TestNothingBeforeCaughtUp(t *testing.T) {
 	next(t, messages)
 	caughtUp.Store(false) // it reads from the beginning again
 	before := asked.Load()
-	feed(p.Roster, login("a", "x"))
+	testkit.Feed(p.Roster, testkit.Login("a", "x"))
 	testkit.Eventually(t, func() bool { return asked.Load() > before+3 }, "the publisher has looked whether it may")
 	if info, err := stream.Info(t.Context()); err != nil || info.State.LastSeq != 1 {
 		t.Errorf("%v messages, %v; want 1", info.State.LastSeq, err)
@@ -269,7 +269,7 @@ func TestNothingBeforeCaughtUp(t *testing.T) {
 }
 
 func TestFailedIsTriedAgain(t *testing.T) {
-	p, nc := newPublisher(t, seed())
+	p, nc := newPublisher(t, testkit.Seed())
 	run(t, p) // there is no stream yet
 	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > 0 }, "publishing has failed")
 	stream := makeStream(t, p)
@@ -278,7 +278,7 @@ func TestFailedIsTriedAgain(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	nc.Close()
-	feed(p.Roster, login("a", "x"))
+	testkit.Feed(p.Roster, testkit.Login("a", "x"))
 	_, before, _ := results(p)
 	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > before }, "publishing has failed again")
 }
@@ -286,7 +286,7 @@ func TestFailedIsTriedAgain(t *testing.T) {
 func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 	server := testkit.StartServer(t)
 	p := NewPublisher(PublisherConfig{
-		Source: source(seed()), JetStream: testkit.JetStream(t, testkit.Conn(t, server.URL)), Subjects: subjects,
+		Source: source(testkit.Seed()), JetStream: testkit.JetStream(t, testkit.Conn(t, server.URL)), Subjects: subjects,
 		Log: testkit.Logger(t), Registry: prometheus.NewPedanticRegistry(),
 	})
 	stream := makeStream(t, p)
@@ -294,11 +294,11 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 	server.Stop()
 	nc := p.JetStream.Conn()
 	testkit.Eventually(t, func() bool { return !nc.IsConnected() }, "the connection is away")
-	feed(p.Roster, login("a", "x"))
+	testkit.Feed(p.Roster, testkit.Login("a", "x"))
 	p.tick(t.Context())
 	server.Start()
 	testkit.Eventually(t, nc.IsConnected, "the connection is back")
-	feed(p.Roster, login("a", "y"))
+	testkit.Feed(p.Roster, testkit.Login("a", "y"))
 	p.tick(t.Context())
 	if ok, failed, _ := results(p); ok != 2 || failed != 1 {
 		t.Errorf("%v ok, %v failed, want 2 and 1", ok, failed)
@@ -309,7 +309,7 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 }
 
 func TestSmallPayloadFails(t *testing.T) {
-	p, _ := newPublisher(t, seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	p, _ := newPublisher(t, testkit.Seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
 	makeStream(t, p)
 	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "max_payload of at least 4096") {
 		t.Errorf("got %v, want an error that names max_payload", err)
@@ -328,9 +328,9 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 			n := i*7 + k*13
 			machine, user := fmt.Sprintf("machine-%03d", n%400), fmt.Sprintf("user-%d", n%11)
 			if n%3 == 0 {
-				events = append(events, logout(machine, user))
+				events = append(events, testkit.Logout(machine, user))
 			} else {
-				events = append(events, login(machine, user))
+				events = append(events, testkit.Login(machine, user))
 			}
 		}
 		return events
@@ -339,7 +339,7 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range batches {
-			feed(live, batch(i)...)
+			testkit.Feed(live, batch(i)...)
 		}
 	}()
 	folded := 0
@@ -354,7 +354,7 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		for ; replay.Status().Position.Place < head.Place; folded++ {
-			feed(replay, batch(folded)...)
+			testkit.Feed(replay, batch(folded)...)
 		}
 		var read []Report
 		for _, message := range pages.messages(head) {

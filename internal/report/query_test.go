@@ -72,7 +72,7 @@ func fetch(t testing.TB, nc *nats.Conn, limit int) []Report {
 }
 
 func TestAnswerSeed(t *testing.T) {
-	r := seed()
+	r := testkit.Seed()
 	nc := serve(t, source(r))
 	before := time.Now()
 	answers := fetch(t, nc, 0)
@@ -126,10 +126,10 @@ func TestAnswersByLimit(t *testing.T) {
 func TestAnswersByPayload(t *testing.T) {
 	r := fleet(1000, 2)
 	for i := range 900 { // more than fit one answer
-		feed(r, login("big", fmt.Sprintf(`DOMAIN\user-%04d`, i)))
+		testkit.Feed(r, testkit.Login("big", fmt.Sprintf(`DOMAIN\user-%04d`, i)))
 	}
 	for i := range 300 {
-		feed(r, login("machine-000500.example.com", fmt.Sprintf("user-%04d", i)))
+		testkit.Feed(r, testkit.Login("machine-000500.example.com", fmt.Sprintf("user-%04d", i)))
 	}
 	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 4 << 10 })
 	for _, limit := range []int{0, 1, 3} {
@@ -149,9 +149,9 @@ func TestAnswersJoined(t *testing.T) {
 			if strings.Contains(m.Name, "\x00") {
 				continue
 			}
-			feed(r, logout(m.Name, "nobody"))
+			testkit.Feed(r, testkit.Logout(m.Name, "nobody"))
 			for _, user := range m.Users {
-				feed(r, login(m.Name, strings.ReplaceAll(user, "\x00", "0")))
+				testkit.Feed(r, testkit.Login(m.Name, strings.ReplaceAll(user, "\x00", "0")))
 			}
 		}
 		room := rapid.IntRange(700, 3000).Draw(t, "room")
@@ -186,19 +186,19 @@ func TestAnswersJoined(t *testing.T) {
 // there once, and when nobody is left after the cursor the next machine comes.
 func TestMachineChangesBetweenAnswers(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	feed(r, login("a", "k"), login("a", "m"), login("b", "z"))
+	testkit.Feed(r, testkit.Login("a", "k"), testkit.Login("a", "m"), testkit.Login("b", "z"))
 	within := question{limit: 10, after: cursor{"a", "k"}}
 	if rows, _ := gather(r, within, 1000); len(rows) != 2 || !slices.Equal(rows[0].users, []string{"m"}) {
 		t.Errorf("got %+v", rows)
 	}
-	feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
+	testkit.Feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
 	if rows, _ := gather(r, within, 1000); len(rows) != 1 || rows[0].name != "b" {
 		t.Errorf("got %+v", rows)
 	}
 }
 
 func TestBadRequests(t *testing.T) {
-	nc := serve(t, source(seed()))
+	nc := serve(t, source(testkit.Seed()))
 	good := cursor{machine: "a"}.String()
 	for request, want := range map[string]string{
 		``:                              "",
@@ -272,7 +272,7 @@ func TestCursor(t *testing.T) {
 
 func TestNotCaughtUp(t *testing.T) {
 	var caughtUp atomic.Bool
-	s := source(seed())
+	s := source(testkit.Seed())
 	s.CaughtUp = caughtUp.Load
 	nc := serve(t, s)
 	_, err := Join(Fetch(t.Context(), nc, subjects, Request{}))
@@ -288,7 +288,7 @@ func TestNotCaughtUp(t *testing.T) {
 func TestFloodIsRefused(t *testing.T) {
 	// Nobody works off what waits: the service isn't run, only its handler.
 	url := testkit.StartServer(t).URL
-	service := NewService(ServiceConfig{Source: source(seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Log: testkit.Logger(t)})
+	service := NewService(ServiceConfig{Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Log: testkit.Logger(t)})
 	api, err := service.add()
 	if err != nil {
 		t.Fatal(err)
@@ -342,7 +342,7 @@ func isBusy(err error) bool {
 }
 
 func TestInternalError(t *testing.T) {
-	nc := serve(t, source(seed()), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	nc := serve(t, source(testkit.Seed()), func(o *server.Options) { o.MaxPayload = 2 << 10 })
 	_, err := Join(Fetch(t.Context(), nc, subjects, Request{}))
 	if refusal, ok := errors.AsType[*QueryError](err); !ok || refusal.Code != CodeInternal {
 		t.Errorf("got %v, want 500", err)
@@ -353,7 +353,7 @@ func TestServiceIsFound(t *testing.T) {
 	for version, want := range map[string]string{
 		"v1.2.3": "1.2.3", "1.2.3-rc.1+x": "1.2.3-rc.1+x", "(devel)": "0.0.0-dev", "": "0.0.0-dev", "a1b2c3d": "0.0.0-dev",
 	} {
-		nc := serveVersion(t, source(seed()), version)
+		nc := serveVersion(t, source(testkit.Seed()), version)
 		m, err := nc.Request("$SRV.INFO.rollcall", nil, time.Minute)
 		if err != nil {
 			t.Fatal(err)
@@ -372,13 +372,13 @@ func TestServiceIsFound(t *testing.T) {
 // An answer has every event up to its place.
 func TestAnswersWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	feed(r, login("machine-00000", "x"))
+	testkit.Feed(r, testkit.Login("machine-00000", "x"))
 	nc := serve(t, source(r))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := 1; i < 20_000; i++ { // the machine of place n is machine n-1
-			feed(r, login(fmt.Sprintf("machine-%05d", i), "x"))
+			testkit.Feed(r, testkit.Login(fmt.Sprintf("machine-%05d", i), "x"))
 		}
 	}()
 	for last := false; !last; {

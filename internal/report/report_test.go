@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -51,68 +52,17 @@ var subjects = func() rollcallv1.Subjects {
 	return s
 }()
 
-// at is a moment of 2026 that later moments are counted from.
-var at = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
-
-// feed folds events as the next messages, received a second apart from at on.
-func feed(r *roster.Roster, events ...roster.Event) {
-	position := r.Status().Position
-	var b roster.Batch
-	for _, e := range events {
-		position.Place++
-		receipt := roster.TimeOf(at.Add(time.Duration(position.Place) * time.Second))
-		if e.Date == 0 {
-			e.Date = receipt
-		}
-		b.Messages = append(b.Messages, roster.Message{Place: position.Place, Receipt: receipt, Event: e})
-	}
-	b.End = position
-	r.Fold(&b)
-}
-
-func login(machine, user string) roster.Event {
-	return roster.Event{Type: roster.Login, Machine: machine, Session: roster.Session{User: user}}
-}
-
-func logout(machine, user string) roster.Event {
-	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user}}
-}
-
-func on(date string, e roster.Event) roster.Event {
-	t, err := time.Parse(time.DateTime, date)
-	if err != nil {
-		panic(err)
-	}
-	e.Date = roster.TimeOf(t)
-	return e
-}
-
-// seed is the roster of the six events of deploy/examples/seed.jsonl.
-func seed() *roster.Roster {
-	r := roster.New(roster.DefaultSettings())
-	feed(
-		r,
-		on("2020-01-21 12:45:56", login("myworkstation.local", "jordan")),
-		on("2020-01-22 15:53:42", logout("webserver.local", "jordan")),
-		on("2020-01-21 18:53:21", login("webserver.local", "lane")),
-		on("2020-01-22 10:25:34", logout("myworkstation.local", "jordan")),
-		on("2020-01-21 08:20:01", login("webserver.local", "jordan")),
-		on("2020-01-23 11:24:35", logout("mailserver.local", "chris")),
-	)
-	return r
-}
-
 // fleet is a roster of n machines with so many users each.
 func fleet(n, users int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
 		machine := fmt.Sprintf("machine-%06d.example.com", i)
 		for u := range users {
-			events = append(events, login(machine, fmt.Sprintf("user-%d-%d", i%1000, u)))
+			events = append(events, testkit.Login(machine, fmt.Sprintf("user-%d-%d", i%1000, u)))
 		}
 	}
 	r := roster.New(roster.DefaultSettings())
-	feed(r, events...)
+	testkit.Feed(r, events...)
 	return r
 }
 
@@ -267,11 +217,11 @@ func TestJoin(t *testing.T) {
 		{Name: "a", Users: []string{"k"}}, {Name: "b", Users: []string{"k", "l"}},
 	}}
 	b := Report{ID: "2", Place: 7, Reasons: []string{"gap"}, Machines: []Machine{
-		{Name: "b", Heard: at, Users: []string{"m"}}, {Name: "c", Users: []string{}},
+		{Name: "b", Heard: testkit.At, Users: []string{"m"}}, {Name: "c", Users: []string{}},
 	}}
 	got, err := Join(all(a, b))
 	want := Report{ID: "1", Place: 5, Reasons: []string{"gap"}, Machines: []Machine{
-		{Name: "a", Users: []string{"k"}}, {Name: "b", Heard: at, Users: []string{"k", "l", "m"}}, {Name: "c", Users: []string{}},
+		{Name: "a", Users: []string{"k"}}, {Name: "b", Heard: testkit.At, Users: []string{"k", "l", "m"}}, {Name: "c", Users: []string{}},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
