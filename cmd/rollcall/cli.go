@@ -29,10 +29,11 @@ type streams struct {
 }
 
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
-	Publish publishCmd `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
-	Report  reportCmd  `cmd:"" help:"Print who is logged in where."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
+	Publish  publishCmd  `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
+	Report   reportCmd   `cmd:"" help:"Print who is logged in where."`
+	Snapshot snapshotCmd `cmd:"" help:"Look at a snapshot."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // run is the whole tool: it returns the exit code, and has then said on err

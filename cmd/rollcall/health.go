@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/internal/metrics"
+	"rollcall/internal/snapshot"
 )
 
 // checks are what /readyz looks at. They are asked before everything is there.
@@ -35,14 +36,26 @@ func (s *service) checkNATS() (bool, string) {
 	return nc.IsConnected(), nc.Status().String()
 }
 
+// checkSnapshot shows the last snapshot. It does not hold while none can be
+// saved; the service is ready without: what is lost by a crash is time, because
+// it then reads the stream from an earlier place.
 func (s *service) checkSnapshot() (bool, string) {
 	if s.natsUp.Load() == nil {
 		return false, "starting"
 	}
-	last, ok := s.snapshots.Last()
-	if !ok {
-		return true, "none yet"
+	since, failing := s.snapshots.Failing()
+	state := describeLast(s.snapshots)
+	if failing != nil {
+		return false, fmt.Sprintf("failing since %s: %v; the last: %s", since.UTC().Format(time.RFC3339), failing, state)
 	}
-	return true, fmt.Sprintf("place %d, written %s, state_digest %x",
+	return true, state
+}
+
+func describeLast(s *snapshot.Store) string {
+	last, ok := s.Last()
+	if !ok {
+		return "none yet"
+	}
+	return fmt.Sprintf("place %d, written %s, state_digest %x",
 		last.Status.Position.Place, last.Written.UTC().Format(time.RFC3339), last.StateDigest[:])
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -24,12 +25,16 @@ import (
 //	nats [USER PASSWORD]   start a NATS server and set NATS_URL
 //	stream NAME SUBJECT…   make a stream
 //	events NAME            print its messages, "SUBJECT PAYLOAD"
+//
+// and $SNAPSHOT is the path of a good one.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", binary+string(os.PathListSeparator)+e.Getenv("PATH"))
-			return nil
+			good, err := filepath.Abs("../../internal/snapshot/testdata/format-1.rollcall")
+			e.Setenv("SNAPSHOT", good)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":   codeCmd,

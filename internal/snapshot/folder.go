@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,8 +21,12 @@ import (
 //
 // The place never decreases, so the greatest one is the newest. A second
 // one of a place is rare: the stream was recreated and nothing was read from it
-// yet, or the first is one that this program must not touch.
-type folder string
+// yet, losses were accepted, or the first is one that this program must not
+// touch.
+type folder struct {
+	dir  string
+	disk disk
+}
 
 // entry is a snapshot's name, taken apart.
 type entry struct {
@@ -36,7 +39,7 @@ var (
 	tempName  = regexp.MustCompile(`^snapshot-[0-9]+\.tmp$`)
 )
 
-// tempPattern is tempName for [os.CreateTemp].
+// tempPattern is tempName for os.CreateTemp.
 const tempPattern = "snapshot-*.tmp"
 
 func (e entry) String() string {
@@ -66,41 +69,44 @@ func (e entry) compare(o entry) int {
 	return cmp.Or(cmp.Compare(o.place, e.place), cmp.Compare(o.edition, e.edition))
 }
 
-func (f folder) path(name string) string { return filepath.Join(string(f), name) }
+func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
 
-// make makes the folder, removes what a crash has left in it, and tries to
-// write.
-func (f folder) make() error {
-	if err := os.MkdirAll(string(f), 0o700); err != nil {
-		return err
-	}
-	files, err := os.ReadDir(string(f))
+// make makes the folder if it is missing.
+func (f folder) make() error { return f.disk.makeFolder(f.dir) }
+
+// sweep removes what a Save that was cut short has left.
+func (f folder) sweep() error {
+	files, err := f.disk.list(f.dir)
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
 		if tempName.MatchString(file.Name()) {
-			if err := os.Remove(f.path(file.Name())); err != nil {
-				return err
-			}
+			err = cmp.Or(err, f.disk.remove(f.path(file.Name())))
 		}
 	}
-	return f.try()
+	return err
 }
 
+// try makes the folder, sweeps it and writes to it: of what keeps snapshots
+// from being saved, it finds what is not about the snapshot.
 func (f folder) try() error {
-	file, err := os.CreateTemp(string(f), tempPattern)
+	if err := cmp.Or(f.make(), f.sweep()); err != nil {
+		return err
+	}
+	file, err := f.disk.create(f.dir, tempPattern)
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString("?")
-	return errors.Join(err, file.Close(), os.Remove(file.Name()))
+	_, err = io.WriteString(file, "?")
+	return cmp.Or(err, file.Close(), f.disk.remove(file.Name()))
 }
 
-// list returns the snapshots there are, the newest first.
+// list returns the snapshots there are, the newest first. In a folder that
+// could not be made yet there are none.
 func (f folder) list() ([]entry, error) {
-	files, err := os.ReadDir(string(f))
-	if err != nil {
+	files, err := f.disk.list(f.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var entries []entry
@@ -129,18 +135,19 @@ func (f folder) free(place uint64) (entry, error) {
 
 // setAside gives a damaged snapshot another name, under which it stays.
 func (f folder) setAside(e entry) (string, error) {
+	files, err := f.disk.list(f.dir)
+	if err != nil {
+		return "", err
+	}
+	taken := make(map[string]bool)
+	for _, file := range files {
+		taken[file.Name()] = true
+	}
 	name := e.String() + ".bad"
-	for n := 2; ; n++ {
-		_, err := os.Lstat(f.path(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
+	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s.bad-%d", e, n)
 	}
-	if err := os.Rename(f.path(e.String()), f.path(name)); err != nil {
+	if err := f.disk.rename(f.path(e.String()), f.path(name)); err != nil {
 		return "", err
 	}
 	return name, f.sync()
@@ -162,7 +169,7 @@ func (f folder) prune(last entry, keep int) error {
 		if keep--; keep >= 0 {
 			continue
 		}
-		if err := os.Remove(f.path(e.String())); err != nil {
+		if err := f.disk.remove(f.path(e.String())); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -172,7 +179,7 @@ func (f folder) prune(last entry, keep int) error {
 // known reports whether a file begins as a snapshot that this program can
 // read.
 func (f folder) known(e entry) bool {
-	file, err := os.Open(f.path(e.String()))
+	file, err := f.disk.open(f.path(e.String()))
 	if err != nil {
 		return false
 	}
@@ -181,14 +188,15 @@ func (f folder) known(e entry) bool {
 	if _, err := io.ReadFull(file, preamble); err != nil {
 		return false
 	}
-	return checkPreamble(preamble) == nil
+	_, err = checkPreamble(preamble)
+	return err == nil
 }
 
 // sync makes the names in the folder last.
 func (f folder) sync() error {
-	dir, err := os.Open(string(f))
+	dir, err := f.disk.open(f.dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return cmp.Or(dir.Sync(), dir.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -23,7 +24,6 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	defer b.close()
 	was := b.info.Status
 	restored, err := roster.Restore(b, now, b.info.Settings, was.Position)
 	// What is wrong with the file explains what is wrong with its roster.
@@ -41,45 +41,21 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 
 // Inspect reads a snapshot to its end and verifies all of it but that its body
 // is a roster. It needs a few MiB of memory, whatever the file's size. Errors
-// are those of Read.
+// are those of Read; with one, Info still has what is whole of the file's
+// beginning, the format and then the header, and nothing more.
 func Inspect(r io.Reader) (Info, error) {
 	b, err := open(r)
 	if err != nil {
-		return Info{}, err
+		return b.info, err
 	}
-	defer b.close()
-	if _, err := io.Copy(io.Discard, b); err != nil {
-		return Info{}, err
-	}
-	return b.info, nil
+	_, err = io.Copy(io.Discard, b)
+	return b.info, err
 }
 
 // ReadHeader reads and verifies a snapshot's header, and nothing after it.
 func ReadHeader(r io.Reader) (Header, error) {
-	in := newSectionReader(r)
-	h, err := header(in)
-	if err != nil {
-		return Header{}, fmt.Errorf("reading snapshot: %w", err)
-	}
-	return h, nil
-}
-
-func header(in *sectionReader) (Header, error) {
-	if err := in.preamble(); err != nil {
-		return Header{}, fmt.Errorf("preamble: %w", err)
-	}
-	k, payload, err := in.section()
-	if err == nil && k != kindHeader {
-		err = fmt.Errorf("section of kind %q: before the header", byte(k))
-	}
-	if err != nil {
-		return Header{}, fmt.Errorf("section 1, from byte %d: %w", preambleSize, err)
-	}
-	h, err := decodeHeader(payload)
-	if err != nil {
-		return Header{}, fmt.Errorf("header: %w", err)
-	}
-	return h, nil
+	b, err := open(r)
+	return b.info.Header, err
 }
 
 // bodyReader reads the canonical encoding out of a snapshot. It ends with
@@ -96,25 +72,44 @@ type bodyReader struct {
 	err             error
 }
 
-// open reads up to the body.
+// open reads up to the body. With an error, too, info has what is whole.
 func open(r io.Reader) (*bodyReader, error) {
 	b := &bodyReader{in: newSectionReader(r), digest: sha256.New()}
-	h, err := header(b.in)
-	if err != nil {
-		return nil, fmt.Errorf("reading snapshot: %w", err)
+	if err := b.header(); err != nil {
+		return b, fmt.Errorf("reading snapshot: %w", err)
 	}
-	b.info.Header = h
-	// DecodeAllCapLimit holds for all frames of a piece together; the other
-	// limits are for each.
-	b.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxMemory(maxPiece), zstd.WithDecoderMaxWindow(maxPiece))
-	if err != nil {
-		return nil, fmt.Errorf("reading snapshot: making decompressor: %w", err)
+	var err error
+	if b.zstd, err = decompressor(); err != nil {
+		return b, fmt.Errorf("reading snapshot: making decompressor: %w", err)
 	}
 	return b, nil
 }
 
-func (b *bodyReader) close() { b.zstd.Close() }
+// decompressor returns the one decompressor: making one costs more than a small
+// snapshot. DecodeAllCapLimit holds for all frames of a piece together; the
+// other limits are for each.
+var decompressor = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxMemory(maxPiece), zstd.WithDecoderMaxWindow(maxPiece))
+})
+
+// header reads preamble and header.
+func (b *bodyReader) header() (err error) {
+	if b.info.Format, err = b.in.preamble(); err != nil {
+		return fmt.Errorf("preamble: %w", err)
+	}
+	k, payload, err := b.in.section()
+	if err == nil && k != kindHeader {
+		err = fmt.Errorf("section of kind %q: before the header", byte(k))
+	}
+	if err != nil {
+		return fmt.Errorf("section 1, from byte %d: %w", preambleSize, err)
+	}
+	if b.info.Header, err = decodeHeader(payload); err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	return nil
+}
 
 func (b *bodyReader) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 {

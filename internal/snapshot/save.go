@@ -6,19 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/steps"
 )
 
-const (
-	// lastSave is how long the snapshot at shutdown may take: less than the 30
-	// seconds after which Kubernetes kills a process.
-	lastSave = 4 * time.Second
-	// complainEvery is how often at most a failing Save is told.
-	complainEvery = 20 * time.Second
-)
+// lastSave is how long the snapshot at shutdown may take: less than the 30
+// seconds after which Kubernetes kills a process.
+const lastSave = 4 * time.Second
 
 // Run saves a snapshot on every interval, and once more when ctx is done, which
 // takes at most 4 seconds. So end it only after the fold has ended. A failure
@@ -43,40 +39,56 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 	}
 }
 
-func (s *Store) complain(err error) {
-	if !s.complained.IsZero() && time.Since(s.complained) < complainEvery {
-		return
-	}
-	s.complained = time.Now()
-	s.log.Error("no snapshot saved; the earlier ones stay", "err", err)
-}
-
 // Save writes a snapshot of the roster as it is now, while the fold goes on,
-// and drops all but the newest three. If the position is that of the last
-// snapshot, nothing is written and that one is returned. When it fails the
-// earlier snapshots are as they were, and nothing is left of the new one.
+// and drops all but the newest three. When nothing has changed since the last
+// one, neither the position nor, because an operator has accepted them, the
+// losses, nothing is written and the last one is returned. When it fails the
+// earlier snapshots are as they were, and what is left of the new one is no
+// snapshot; the next Save begins with a new file. A failure is counted, and shown
+// by Failing until a Save succeeds.
 func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	last, _ := s.Last()
-	if r.Status().Position == last.Status.Position {
+	if last, _ := s.Last(); unchanged(r.Status(), last.Status) {
+		s.recheck()
 		return last, nil
 	}
 	began := time.Now()
 	info, at, err := s.save(ctx, r)
 	if err != nil {
-		if !errors.Is(err, context.Canceled) { // given up is not failed
-			s.metrics.errors.Inc()
-		}
-		return Info{}, fmt.Errorf("saving snapshot: %w", err)
+		err = fmt.Errorf("saving snapshot: %w", err)
+		s.judge(err)
+		return Info{}, err
 	}
 	s.metrics.duration.Observe(time.Since(began).Seconds())
 	s.last.Store(&info)
+	s.judge(nil)
 	s.log.Debug("snapshot saved", "file", info.Path, "bytes", info.Size)
 	if err := s.folder.prune(at, keep); err != nil {
 		s.log.Warn("old snapshots not removed", "err", err)
 	}
+	steps.At("snapshot-pruned")
 	return info, nil
+}
+
+// unchanged reports whether a roster is the one that was saved. Accepting
+// losses changes it without moving its position.
+func unchanged(now, saved roster.Status) bool {
+	return now.Position == saved.Position && now.Losses == saved.Losses
+}
+
+// recheck finds out, while there is nothing to save, whether what was wrong
+// still is.
+func (s *Store) recheck() {
+	if _, failing := s.Failing(); failing == nil {
+		return
+	}
+	err := s.folder.try()
+	if err != nil {
+		err = fmt.Errorf("trying the folder for snapshots: %w", err)
+		s.complain(err)
+	}
+	s.judge(err)
 }
 
 // save does all but the bookkeeping: file, wait, name, verification.
@@ -88,26 +100,29 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 	place := info.Status.Position.Place
 	if s.Settled != nil {
 		if err := s.Settled(ctx, place); err != nil {
-			return Info{}, entry{}, abandon(temp, fmt.Errorf("waiting for what goes elsewhere up to place %d: %w", place, err))
+			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for what goes elsewhere up to place %d: %w", place, err))
 		}
 	}
+	steps.At("snapshot-settled")
 	at, err := s.folder.free(place)
 	if err == nil {
 		info.Path = s.folder.path(at.String())
-		err = os.Rename(temp, info.Path)
+		err = s.folder.disk.rename(temp, info.Path)
 	}
 	if err != nil {
-		return Info{}, entry{}, abandon(temp, err)
+		return Info{}, entry{}, s.abandon(temp, err)
 	}
+	steps.At("snapshot-renamed")
 	if err := s.confirm(ctx, info); err != nil {
-		return Info{}, entry{}, abandon(info.Path, err)
+		return Info{}, entry{}, s.abandon(info.Path, err)
 	}
+	steps.At("snapshot-verified")
 	return info, at, nil
 }
 
 // abandon removes the file of a snapshot that failed, and returns why.
-func abandon(path string, why error) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *Store) abandon(path string, why error) error {
+	if err := s.folder.disk.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; then %w", why, err)
 	}
 	return why
@@ -117,19 +132,29 @@ func abandon(path string, why error) error {
 // fails nothing is left: after an fsync that failed the system may take the
 // lost pages for written, so a second one on the same file proves nothing.
 func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, error) {
-	f, err := os.CreateTemp(string(s.folder), tempPattern)
+	if err := s.folder.make(); err != nil {
+		return "", Info{}, err
+	}
+	if err := s.folder.sweep(); err != nil {
+		s.log.Warn("unfinished snapshots not removed", "err", err)
+	}
+	f, err := s.folder.disk.create(s.folder.dir, tempPattern)
 	if err != nil {
 		return "", Info{}, err
 	}
+	steps.At("snapshot-made")
 	info, err := s.encode(interruptible{ctx, f}, r)
 	if err == nil {
+		steps.At("snapshot-written")
 		err = f.Sync()
 	}
+	steps.At("snapshot-synced")
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
+	steps.At("snapshot-closed")
 	if err != nil {
-		return "", Info{}, abandon(f.Name(), err)
+		return "", Info{}, s.abandon(f.Name(), err)
 	}
 	return f.Name(), info, nil
 }
@@ -147,7 +172,8 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 	if err := s.folder.sync(); err != nil {
 		return err
 	}
-	f, err := os.Open(want.Path)
+	steps.At("snapshot-dir-synced")
+	f, err := s.folder.disk.open(want.Path)
 	if err != nil {
 		return err
 	}
@@ -165,7 +191,7 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 // interruptible is a file that fails once its context is done.
 type interruptible struct {
 	ctx  context.Context
-	file *os.File
+	file handle
 }
 
 func (i interruptible) Read(p []byte) (int, error) {
@@ -179,5 +205,6 @@ func (i interruptible) Write(p []byte) (int, error) {
 	if err := i.ctx.Err(); err != nil {
 		return 0, err
 	}
+	steps.At("snapshot-write")
 	return i.file.Write(p)
 }

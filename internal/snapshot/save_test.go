@@ -214,3 +214,40 @@ func busy(n, size int) *roster.Batch {
 	b.End = position(uint64((n + 1) * size))
 	return &b
 }
+
+// settledBy waits for nothing but does something meanwhile.
+func settledBy(do func()) func(context.Context, uint64) error {
+	return func(context.Context, uint64) error { do(); return nil }
+}
+
+// TestSaveAfterLossesWereAccepted: an operator accepts losses, which doesn't
+// move the position. The roster is saved all the same, beside the snapshot of
+// the same place, so that the next start needs no acceptance.
+func TestSaveAfterLossesWereAccepted(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	r := roster.New(goldenSettings)
+	saved(t, s, r, 1)
+	r.Fold(&roster.Batch{End: position(3), Missing: roster.Gap})
+	if _, err := s.Save(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, dir)
+	r, _ = load(t, s)
+	if st := r.Status(); st.Losses[roster.Gap] != 3 || st.Unsettled != 1 {
+		t.Fatalf("loaded %+v", st)
+	}
+	r.Accept(3)
+	for range 2 { // once only
+		if info, err := s.Save(t.Context(), r); err != nil || info.StateDigest != digest(r) {
+			t.Errorf("saved %+v, %v", info, err)
+		}
+	}
+	if got := names(t, dir); got != "1.rollcall 3-2.rollcall 3.rollcall" {
+		t.Errorf("folder %s", got)
+	}
+	r, _ = load(t, openStore(t, dir))
+	if st := r.Status(); st.Losses != (roster.Losses{}) || st.Unsettled != 0 {
+		t.Errorf("loaded %+v", st)
+	}
+}

@@ -62,22 +62,23 @@ func appendPreamble(b []byte, format uint32) []byte {
 	return binary.LittleEndian.AppendUint32(b, crcOf(b[start:]))
 }
 
-// checkPreamble judges a file's first bytes.
-func checkPreamble(b []byte) error {
+// checkPreamble judges a file's first bytes, and returns the format that they
+// tell; 0 if they don't.
+func checkPreamble(b []byte) (format uint32, err error) {
 	if string(b[:len(magic)]) != magic {
-		return errors.New("not a snapshot of rollcall")
+		return 0, errors.New("not a snapshot of rollcall")
 	}
 	at := len(b) - crcSize
 	if binary.LittleEndian.Uint32(b[at:]) != crcOf(b[:at]) {
-		return errors.New("checksum differs")
+		return 0, errors.New("checksum differs")
 	}
-	switch format := binary.LittleEndian.Uint32(b[len(magic):]); {
+	switch format = binary.LittleEndian.Uint32(b[len(magic):]); {
 	case format > Format:
-		return fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, format, Format)
+		err = fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, format, Format)
 	case format != Format:
-		return fmt.Errorf("format %d: unknown", format)
+		err = fmt.Errorf("format %d: unknown", format)
 	}
-	return nil
+	return format, err
 }
 
 // appendSection appends a section.
@@ -131,16 +132,14 @@ func newSectionReader(r io.Reader) *sectionReader {
 	return &sectionReader{in: bufio.NewReaderSize(r, 1<<14), sum: sha256.New()}
 }
 
-func (s *sectionReader) preamble() error {
+// preamble returns the format, if that much can be told, with an error too.
+func (s *sectionReader) preamble() (format uint32, err error) {
 	if err := s.read(int64(preambleSize)); err != nil {
-		return err
+		return 0, err
 	}
-	if err := checkPreamble(s.buf.Bytes()); err != nil {
-		return err
-	}
+	format, err = checkPreamble(s.buf.Bytes())
 	s.sum.Write(s.buf.Bytes())
-	s.buf.Reset()
-	return nil
+	return format, err
 }
 
 // section returns the next section if its checksum holds. The payload is valid

@@ -91,6 +91,8 @@ type Header struct {
 // Info describes a snapshot that was written, or was read to its end and is
 // whole.
 type Info struct {
+	// Format is the version of the file's format.
+	Format uint32
 	Header
 	// StateDigest is the SHA-256 of the canonical encoding. Two rosters that
 	// read the same messages with the same settings have the same.

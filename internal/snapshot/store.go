@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,20 +33,34 @@ type Store struct {
 	log     *slog.Logger
 	metrics *metrics
 
-	saving     sync.Mutex // one at a time
-	last       atomic.Pointer[Info]
-	complained time.Time // by Run only
+	saving  sync.Mutex // one at a time
+	last    atomic.Pointer[Info]
+	trouble trouble
 }
 
 // Open makes the folder if it is missing, with permissions 0700, removes what
 // an unfinished Save has left in it, and makes sure that it can be written to.
+// Only that the disk is full or fails is no error: what the folder holds can
+// still be loaded, and a later Save may succeed; until then Failing tells.
 // version is that of the program; it is written into every snapshot.
 func Open(dir, version string, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
-	s := &Store{folder: folder(dir), version: version, log: log}
-	if err := s.folder.make(); err != nil {
-		return nil, fmt.Errorf("opening folder for snapshots: %w", err)
+	return openOn(system{}, dir, version, log, reg)
+}
+
+func openOn(d disk, dir, version string, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	s := &Store{folder: folder{dir, d}, version: version, log: log}
+	err := s.folder.try()
+	if err != nil {
+		err = fmt.Errorf("opening folder for snapshots: %w", err)
+		if !passing(err) {
+			return nil, err
+		}
 	}
 	s.metrics = newMetrics(reg, s)
+	s.judge(err)
+	if err != nil {
+		s.complain(err)
+	}
 	return s, nil
 }
 
@@ -82,7 +94,7 @@ func (s *Store) Load(now roster.Settings) (*roster.Roster, Info, error) {
 }
 
 func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error) {
-	f, err := os.Open(s.folder.path(e.String()))
+	f, err := s.folder.disk.open(s.folder.path(e.String()))
 	if err != nil {
 		return nil, Info{}, err
 	}
@@ -126,7 +138,7 @@ func (s *Store) Positions() ([]roster.Position, error) {
 	}
 	var positions []roster.Position
 	for _, e := range entries {
-		f, err := os.Open(s.folder.path(e.String()))
+		f, err := s.folder.disk.open(s.folder.path(e.String()))
 		if err != nil {
 			continue
 		}

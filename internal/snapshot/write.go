@@ -50,7 +50,7 @@ func write(out *sectionWriter, enc *roster.Encoding, h Header) (Info, error) {
 	if err := out.section(kindTrailer, t.append(nil)); err != nil {
 		return Info{}, err
 	}
-	return Info{Header: h, StateDigest: t.digest, Encoded: int64(t.encoded), Size: int64(t.size)}, nil
+	return Info{Format: Format, Header: h, StateDigest: t.digest, Encoded: int64(t.encoded), Size: int64(t.size)}, nil
 }
 
 // trailer is what the last section holds.
