@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,6 +40,7 @@ type DeadLetters struct {
 	log      *slog.Logger
 	dropped  prometheus.Counter
 	patience time.Duration
+	own      atomic.Pointer[jetstream.Stream] // once it was needed
 
 	mu      sync.Mutex
 	bytes   int
@@ -155,19 +157,63 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 	}
 }
 
-// wrongLastSequence is the server's answer to a letter that is stored already.
+// wrongLastSequence is the server's answer to a letter whose subject is taken.
 const wrongLastSequence = 10071
 
-func (d *DeadLetters) publish(ctx context.Context, msg *nats.Msg) error {
+// publish stores a letter unless it is stored already. Its place may have been
+// given before, to a message of a stream that is gone, and been forgotten in a
+// crash: the letter of that message stays, and this one's subject ends in .2.
+func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	steps.At("letter-taken")
-	_, err := d.js.PublishMsg(ctx, msg)
-	var answer *jetstream.APIError
-	if errors.As(err, &answer) && answer.ErrorCode == wrongLastSequence {
-		return nil
+	msg := *letter
+	for n := 2; ; n++ {
+		steps.At("letter-taken")
+		_, err := d.js.PublishMsg(ctx, &msg)
+		var answer *jetstream.APIError
+		if !errors.As(err, &answer) || answer.ErrorCode != wrongLastSequence {
+			return err
+		}
+		if same, err := d.isStored(ctx, &msg); same || err != nil {
+			return err
+		}
+		msg.Subject = fmt.Sprintf("%s.%d", letter.Subject, n)
 	}
-	return err
+}
+
+// isStored reports whether the letter that is stored under a letter's subject
+// is of the same message.
+func (d *DeadLetters) isStored(ctx context.Context, msg *nats.Msg) (bool, error) {
+	own, err := d.ownStream(ctx, msg.Subject)
+	if err != nil {
+		return false, fmt.Errorf("finding the stream of dead letters: %w", err)
+	}
+	stored, err := own.GetLastMsgForSubject(ctx, msg.Subject)
+	if err != nil {
+		return false, fmt.Errorf("getting the dead letter %s: %w", msg.Subject, err)
+	}
+	for _, header := range []string{rollcallv1.HeaderStream, rollcallv1.HeaderSequence, rollcallv1.HeaderReceipt} {
+		if stored.Header.Get(header) != msg.Header.Get(header) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ownStream returns the stream that takes the letters.
+func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.Stream, error) {
+	if own := d.own.Load(); own != nil {
+		return *own, nil
+	}
+	name, err := d.js.StreamNameBySubject(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	own, err := d.js.Stream(ctx, name)
+	if err == nil {
+		d.own.Store(&own)
+	}
+	return own, err
 }
 
 // finish takes a letter off those under way: stored, or dropped for a reason.
@@ -237,7 +283,11 @@ func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("storing the dead letters up to place %d: %w", place, errors.Join(ctx.Err(), trouble))
+			why := ctx.Err()
+			if trouble != nil {
+				why = fmt.Errorf("%w; the last trouble: %w", why, trouble)
+			}
+			return fmt.Errorf("storing the dead letters up to place %d: %w", place, why)
 		case <-changed:
 		}
 	}

@@ -1,7 +1,8 @@
 //go:build faultsteps
 
-// Package steps, built with faultsteps, kills the process at a step. The
-// variable FAULT_DIE_AT says at which and at which time: "snapshot-synced:2".
+// Package steps, built with faultsteps, kills the process at a step, or makes
+// it slow there. FAULT_DIE_AT says at which step and at which time
+// ("snapshot-synced:2"), FAULT_SLOW_AT where it halts for a while each time.
 package steps
 
 import (
@@ -10,10 +11,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 var (
-	deadly, left = read(os.Getenv("FAULT_DIE_AT"))
+	deadly, last = read(os.Getenv("FAULT_DIE_AT"))
+	slow         = os.Getenv("FAULT_SLOW_AT")
 	reached      atomic.Int64
 )
 
@@ -26,10 +29,12 @@ func read(value string) (string, int64) {
 	return step, n
 }
 
-// At kills the process with SIGKILL when it is at the deadly step for the last
-// time. It doesn't return then.
+// At marks a step. It doesn't return when the process is to die there.
 func At(step string) {
-	if step != deadly || reached.Add(1) != left {
+	if step == slow {
+		time.Sleep(300 * time.Millisecond)
+	}
+	if step != deadly || reached.Add(1) != last {
 		return
 	}
 	syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // there is nobody to tell

@@ -145,7 +145,7 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	if meta.delivery != c.delivered {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
 	}
-	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt, left: meta.pending}), nil
+	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt}), nil
 }
 
 func (c *consumer) laneOf(msg *nats.Msg) *lane {

@@ -88,6 +88,9 @@ func TestPullsAreCounted(t *testing.T) {
 		if _, err := s.js.PublishMsgAsync(msg); err != nil {
 			t.Fatal(err)
 		}
+		if i%1000 == 0 {
+			<-s.js.PublishAsyncComplete()
+		}
 	}
 	<-s.js.PublishAsyncComplete()
 	d, err := s.reader(prometheus.NewRegistry()).source.consume(t.Context(), 1)

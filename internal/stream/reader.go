@@ -34,8 +34,6 @@ type Message struct {
 	Place    uint64
 	// Receipt is when the stream stored it.
 	Receipt roster.Time
-
-	left uint64 // messages after it
 }
 
 // Batch is a run of messages in the order of their sequences. The next batch
@@ -124,7 +122,7 @@ func (r *Reader) Target() uint64 { return r.target.Load() }
 // context ends. It returns an error only when the connection has ended for
 // good.
 func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch)) error {
-	rd := &reading{Reader: r, fold: fold, moved: time.Now()}
+	rd := &reading{Reader: r, fold: fold}
 	rd.move(from)
 	var pause time.Duration
 	for ctx.Err() == nil {
@@ -197,7 +195,7 @@ type reading struct {
 	suspect uint64    // the sequence that the last consumer did not have
 	removed []uint64  // sequences known to be deleted, in order
 	moved   time.Time // when the position last moved, or nothing was to come
-	stalled bool      // the last consumer stood still
+	stalled int       // how many consumers in a row stood still
 
 	complaint  string // the last cause logged, and when
 	complained time.Time
@@ -208,7 +206,7 @@ type reading struct {
 
 // move moves the position.
 func (r *reading) move(to roster.Position) {
-	r.at = to
+	r.at, r.moved, r.stalled = to, time.Now(), 0
 	r.position.Store(to.Sequence())
 	r.mu.Lock()
 	r.proven = to
@@ -219,12 +217,7 @@ func (r *reading) move(to roster.Position) {
 // made before the position is verified: if the stream becomes another after
 // that, the consumer is gone with it.
 func (r *reading) once(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if st, err := r.source.look(ctx); err == nil {
-		r.sawTail(st.last)
-	}
-	tail := r.tail.Load()
+	st, lookErr := r.source.look(ctx)
 	d, consumeErr := r.source.consume(ctx, r.at.Sequence()+1)
 	if consumeErr == nil {
 		defer d.close()
@@ -235,22 +228,31 @@ func (r *reading) once(ctx context.Context) error {
 	if consumeErr != nil {
 		return consumeErr
 	}
-	if d.pending() == 0 && tail > r.at.Sequence() {
-		if err := r.absentTail(ctx, tail); err != nil {
+	if lookErr == nil && st.created == r.at.Proof.Created {
+		if err := r.undelivered(ctx, d, st.last); err != nil {
 			return err
 		}
 	}
 	r.begun()
-	odd := make(chan error, 1)
+	return r.watched(ctx, d)
+}
+
+// watched follows a consumer until it, or the watch, is in doubt.
+func (r *reading) watched(ctx context.Context, d delivery) error {
+	ctx, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
-	defer cancel()
-	watch.Go(func() { r.watch(ctx, odd) })
-	return r.follow(ctx, d, odd)
+	defer end(nil)
+	watch.Go(func() { r.watch(ctx, end) })
+	err := r.follow(ctx, d)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // follow folds what a consumer delivers.
-func (r *reading) follow(ctx context.Context, d delivery, odd <-chan error) error {
+func (r *reading) follow(ctx context.Context, d delivery) error {
 	for {
 		var err error
 		r.taken, err = d.next(ctx, r.taken[:0])
@@ -262,11 +264,6 @@ func (r *reading) follow(ctx context.Context, d delivery, odd <-chan error) erro
 		}
 		if err := r.moving(); err != nil {
 			return err
-		}
-		select {
-		case err := <-odd:
-			return err
-		default:
 		}
 	}
 }
@@ -303,8 +300,7 @@ func (r *reading) flush() {
 	r.fold(b)
 	steps.At("batch-folded")
 	r.move(b.End)
-	r.sawTail(last.Sequence + last.left)
-	r.moved, r.stalled = time.Now(), false
+	r.sawTail(last.Sequence)
 	r.begun()
 	clear(b.Messages)
 	b.Messages = b.Messages[:0]

@@ -333,9 +333,12 @@ func TestSlowFold(t *testing.T) {
 	s := newSetup(t)
 	const n = 60_000
 	data := make([]byte, 200)
-	for range n {
+	for i := range n {
 		if _, err := s.js.PublishAsync("events", data); err != nil {
 			t.Fatal(err)
+		}
+		if i%1000 == 0 {
+			<-s.js.PublishAsyncComplete()
 		}
 	}
 	<-s.js.PublishAsyncComplete()

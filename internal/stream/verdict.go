@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"rollcall/internal/roster"
@@ -26,6 +27,7 @@ var incarnations = []verdict{recreated, restored}
 // judge compares the stream with a position. An error means that the stream
 // could not be asked, which is no verdict.
 func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state, error) {
+	tail := r.tail.Load() // a last sequence below it: the end was cut off
 	st, err := r.source.look(ctx)
 	switch {
 	case errors.Is(err, errNoStream):
@@ -33,14 +35,13 @@ func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state,
 	case err != nil:
 		return "", st, err
 	}
-	r.sawTail(st.last)
 	if at.Proof.Stream == "" { // nothing was ever read
-		return ifTruncated(at, st), st, nil
+		return r.ours(at, st), st, nil
 	}
 	if at.Proof.Stream != r.stream || at.Proof.Created != st.created {
 		return recreated, st, nil
 	}
-	if at.Sequence() > st.last {
+	if max(at.Sequence(), tail) > st.last {
 		return restored, st, nil
 	}
 	same, known, err := r.anyProves(ctx, at, st)
@@ -50,7 +51,7 @@ func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state,
 	case known && !same:
 		return restored, st, nil
 	}
-	return ifTruncated(at, st), st, nil
+	return r.ours(at, st), st, nil
 }
 
 // anyProves looks at the position's own proof and, where the stream no longer
@@ -71,7 +72,10 @@ func (r *Reader) anyProves(ctx context.Context, at roster.Position, st state) (s
 	return false, false, nil
 }
 
-func ifTruncated(at roster.Position, st state) verdict {
+// ours is the verdict on the incarnation that the position is in. Only that one
+// has messages that are to be read after the position.
+func (r *Reader) ours(at roster.Position, st state) verdict {
+	r.sawTail(st.last)
 	if st.first > at.Sequence()+1 {
 		return truncated
 	}
@@ -86,12 +90,12 @@ const confirmAfter = time.Second
 // when the stream is the same. When it is not, and is not so once more, the
 // position moves or the stream is made; then the caller begins anew.
 func (r *reading) settle(ctx context.Context) error {
-	first, _, err := r.judge(ctx, r.at)
+	first, was, err := r.judge(ctx, r.at)
 	if err != nil {
 		return err
 	}
 	if first == same {
-		return r.adopt(ctx)
+		return r.adopt(ctx, was)
 	}
 	if !sleep(ctx, confirmAfter) {
 		return ctx.Err()
@@ -100,7 +104,7 @@ func (r *reading) settle(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case again != first:
+	case again != first || st.created != was.created:
 		return doubtful(causeIncarnation, "the stream was %s and is now %s: asking once more", first, again)
 	}
 	switch again {
@@ -116,14 +120,18 @@ func (r *reading) settle(ctx context.Context) error {
 	return doubtful(causeIncarnation, "the stream was %s", again)
 }
 
-// adopt takes the stream as ours when nothing was ever read.
-func (r *reading) adopt(ctx context.Context) error {
+// adopt takes the stream as ours when nothing was ever read, and it is the one
+// that it was at the first look.
+func (r *reading) adopt(ctx context.Context, was state) error {
 	if r.at.Proof.Stream != "" {
 		return nil
 	}
 	st, err := r.source.look(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case st.created != was.created:
+		return doubtful(causeIncarnation, "the stream was another: asking once more")
 	}
 	r.own(st)
 	return nil
@@ -133,19 +141,25 @@ func (r *reading) adopt(ctx context.Context) error {
 func (r *reading) own(st state) {
 	to := r.at
 	to.Proof = roster.Proof{Stream: r.stream, Created: st.created}
+	r.tail.Store(st.last)
 	r.move(to)
 }
 
 // truncate gives up what the stream no longer has after the position.
 func (r *reading) truncate(st state) {
-	why := roster.Truncated
-	if r.at.Place == 0 {
-		why = roster.BaselineLost
-	}
 	if r.at.Proof.Stream == "" {
 		r.own(st)
 	}
-	r.lose(st.first-1, why)
+	r.lose(st.first-1, r.truncation())
+}
+
+// truncation is what it is to have lost what comes after the position: the
+// beginning of all, or what was not read in time.
+func (r *reading) truncation() roster.Loss {
+	if r.at.Place == 0 {
+		return roster.BaselineLost
+	}
+	return roster.Truncated
 }
 
 // remake makes the stream that somebody has deleted.
@@ -157,14 +171,18 @@ func (r *reading) remake(ctx context.Context) error {
 	return doubtful(causeIncarnation, "the stream was missing")
 }
 
-// rebase goes on with another incarnation: after the newest earlier position
-// that it proves, else from its first message. The roster stays; places go on
+// rebase goes on with another incarnation: after the position, or the newest
+// earlier one that it proves, else from its first message. The roster stays; places go on
 // from the greatest ever given; messages received no later than the position
 // was were judged before.
 func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	steps.At("incarnation-detected")
 	from := roster.Proof{Stream: r.stream, Created: st.created}
-	for _, earlier := range r.earlier() {
+	old := r.at
+	for _, earlier := range slices.Concat([]roster.Position{old}, r.earlier()) {
+		if earlier.Place > old.Place {
+			continue // of a snapshot that could not be loaded: the roster has not read that far
+		}
 		same, _, err := r.proves(ctx, earlier.Proof, st)
 		if err != nil {
 			return err
@@ -174,7 +192,6 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 			break
 		}
 	}
-	old := r.at
 	next := roster.Position{
 		Place:  old.Place,
 		Base:   old.Place - from.Sequence,
@@ -189,8 +206,9 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	r.log.Error("the stream is another incarnation: what its predecessor had after our position is lost",
 		"kind", string(kind), "stream", r.stream, "place", old.Place, "seq", old.Sequence(), "at_least", unread,
 		"read_on_after", from.Sequence, "accept", acceptance(old.Place))
-	r.tail.Store(st.last)
-	r.removed = nil
+	r.tail.Store(from.Sequence) // what is true of it will be seen
+	r.target.Store(0)
+	r.removed, r.suspect = nil, 0
 	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Unread: true})
 	r.move(next)

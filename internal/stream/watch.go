@@ -16,24 +16,24 @@ const (
 	stallAfter = 10 * time.Second
 )
 
-// watch verifies the position every few seconds, and says so on odd when the
-// stream does not hold it twice in a row. It also keeps the lag honest while
-// nothing is delivered.
-func (r *reading) watch(ctx context.Context, odd chan<- error) {
+// watch verifies the position every few seconds, and ends the following with a
+// doubt when the stream does not hold it twice in a row. It also keeps the lag
+// honest while nothing is delivered.
+func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 	for sleep(ctx, verifyEvery) {
 		first, err := r.holds(ctx)
 		if first || err != nil || !sleep(ctx, confirmAfter) {
 			continue
 		}
 		if again, err := r.holds(ctx); !again && err == nil {
-			odd <- doubtful(causeIncarnation, "the stream does not hold the position any more")
+			end(doubtful(causeIncarnation, "the stream does not hold the position any more"))
 			return
 		}
 	}
 }
 
 // holds reports whether the stream is there and holds the position, as far as
-// it still tells.
+// it still tells, and what comes after that.
 func (r *reading) holds(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	at := r.proven
@@ -45,12 +45,15 @@ func (r *reading) holds(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	r.sawTail(st.last)
-	if st.created != at.Proof.Created || st.last < at.Sequence() {
+	if st.created != at.Proof.Created || st.last < at.Sequence() || st.first > at.Sequence()+1 {
 		return false, nil
 	}
 	same, known, err := r.proves(ctx, at.Proof, st)
-	return same || !known, err
+	if err != nil || known && !same {
+		return false, err
+	}
+	r.sawTail(st.last)
+	return true, nil
 }
 
 // moving reports a doubt when the stream has more and the position stands
@@ -65,13 +68,12 @@ func (r *reading) moving() error {
 		return nil
 	}
 	r.moved = time.Now()
-	if r.stalled {
+	if r.stalled++; r.stalled > 1 {
 		r.log.Warn("reading stands still: connecting anew", "lag", r.Lag())
 		if err := r.source.reconnect(); err != nil {
 			return err
 		}
 	}
-	r.stalled = true
 	return doubtful(causeStalled, "the position has not moved for %v, with %d messages to come", still.Round(time.Second), r.Lag())
 }
 

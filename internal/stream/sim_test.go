@@ -1,0 +1,344 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/snapshot"
+	"rollcall/internal/testkit"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 500, "how many `seeds` TestSimulation runs, from 1 on")
+	simBurst = flag.Int("sim.burst", 100, "about how many messages TestSimulation publishes at once, now and then; a seed has 10 to 15 times as many `messages`")
+	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log it all")
+)
+
+// world is everything around the reader in one run of the simulation. What
+// happens is drawn from one seed, and time is that of a synctest bubble: it
+// passes only while all wait, so the reader's waits cost nothing.
+type world struct {
+	seed     uint64
+	rng      *rand.Rand // of whoever lets things happen, and nobody else
+	settings roster.Settings
+	harmless bool // nothing happens that loses anything
+	most     int  // about how many messages are published at once
+	log      *slog.Logger
+	coverage *coverage
+
+	mu      sync.Mutex
+	problem string // the first
+	life    *life  // the stream; nil: missing
+	lives   int
+	all     map[roster.Time]*simMessage // every message ever stored
+	last    roster.Time                 // the last receipt
+	copies  []*life
+	past    []pastState
+	disk    simDisk
+	service *service
+	saving  sync.WaitGroup
+
+	// When the stream last became another, anything last happened that may
+	// hold up the reader, and messages were last removed.
+	changed, disturbed, removed time.Time
+	away                        time.Time // until when nothing is answered
+	silent                      bool      // not even with an error
+	oddLook, oddGet             bool      // the next one is answered by an old leader
+	oddAt                       time.Time // when one was
+	wedged                      bool      // no consumer delivers on this connection
+	consumers                   []consumerFault
+}
+
+func newWorld(seed uint64, coverage *coverage) *world {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	w := &world{
+		seed: seed, rng: rng, coverage: coverage, all: map[roster.Time]*simMessage{},
+		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
+		harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
+	}
+	if seed%25 == 0 {
+		w.most *= 15
+	}
+	w.lives = 1
+	w.life = newLife(1, roster.TimeOf(time.Now()))
+	if !w.harmless && rng.IntN(3) == 0 { // its beginning has left it already
+		w.publish(50)
+		w.life.begin(rng.Uint64N(52))
+	}
+	return w
+}
+
+// draw is a number for whoever asks, from the seed and the moment: so it does
+// not depend on the order of goroutines.
+func (w *world) draw(what string) uint64 {
+	h := fnv.New64a()
+	io.WriteString(h, what) //nolint:errcheck // a hash takes everything
+	return rand.NewPCG(w.seed^h.Sum64(), uint64(time.Now().UnixNano())).Uint64()
+}
+
+func (w *world) locked(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+// fail notes what is wrong; the run ends with the next op.
+func (w *world) fail(format string, args ...any) {
+	if w.problem == "" {
+		w.problem = fmt.Sprintf(format, args...)
+		w.note("FAILED: %s", w.problem)
+	}
+}
+
+func (w *world) note(format string, args ...any) {
+	if w.log.Enabled(context.Background(), slog.LevelInfo) {
+		w.log.Info(fmt.Sprintf(format, args...))
+	}
+}
+
+// saw counts that something has happened.
+func (w *world) saw(what string) { w.coverage.add(what, 1) }
+
+// reached is saw for those who do not hold the lock.
+func (w *world) reached(what string) { w.locked(func() { w.saw(what) }) }
+
+// wait lets a time pass: 0 next to none, 1 a part of a second, 2 up to 15.
+func (w *world) wait(scale int) {
+	most := []time.Duration{5 * time.Millisecond, time.Second, 15 * time.Second}[scale]
+	<-time.After(time.Duration(w.rng.Int64N(int64(most))))
+}
+
+// run lets things happen, then nothing more, and checks where it all ends.
+func (w *world) run() {
+	w.start()
+	possible := slices.DeleteFunc(ops(), func(o op) bool { return w.harmless && !o.harmless })
+	for range 60 + w.rng.IntN(60) {
+		w.happen(possible)
+		w.wait([]int{0, 0, 1, 1, 2}[w.rng.IntN(5)])
+		w.locked(w.overdue)
+		if w.problem != "" {
+			break
+		}
+	}
+	if w.problem == "" {
+		w.calm()
+	}
+	w.crash()
+	w.saving.Wait()
+	w.coverage.add("events", float64(len(w.all)))
+}
+
+// happen draws one op and lets it happen.
+func (w *world) happen(possible []op) {
+	total := 0
+	for _, o := range possible {
+		total += o.weight
+	}
+	i, n := 0, w.rng.IntN(total)
+	for ; n >= possible[i].weight; i++ {
+		n -= possible[i].weight
+	}
+	var there bool
+	w.locked(func() {
+		w.note("op: %s", possible[i].name)
+		w.coverage.add("op: "+possible[i].name, 1)
+		there = w.life != nil
+		w.remember()
+		if !there && w.rng.IntN(3) == 0 {
+			w.create()
+		}
+	})
+	if there {
+		possible[i].do(w)
+	}
+}
+
+// calm lets everything be well from now on, and checks that in the end all is
+// read and told.
+func (w *world) calm() {
+	w.locked(func() {
+		w.note("calm")
+		w.oddLook, w.oddGet, w.away, w.consumers = false, false, time.Time{}, nil
+	})
+	for range 120 {
+		<-time.After(time.Second)
+		w.locked(w.overdue)
+		if w.problem != "" || w.still() {
+			break
+		}
+	}
+	<-time.After(15 * time.Second)
+	w.locked(w.checkEnd)
+}
+
+// still reports whether the reader has read all and knows it.
+func (w *world) still() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.service
+	return w.life != nil && s.due.IsZero() && s.at.Sequence() == w.life.last && s.reader.Lag() == 0 && s.reader.CaughtUp()
+}
+
+func (w *world) checkEnd() {
+	s, l := w.service, w.life
+	switch {
+	case l == nil:
+		w.fail("the stream stays missing")
+	case s.at.Sequence() != l.last || s.reader.Lag() != 0 || !s.reader.CaughtUp():
+		w.fail("the reader stands at sequence %d of %d, lag %d, caught up %v", s.at.Sequence(), l.last, s.reader.Lag(), s.reader.CaughtUp())
+	case s.life != l.id && s.at.Place > 0 && s.knows(l):
+		w.fail("the stream is life %d, and the reader reads life %d", l.id, s.life)
+	case s.short && l.last < s.shown:
+		w.fail("sequences up to %d were there, and nobody noticed that the stream ends at %d", s.shown, l.last)
+	default:
+		s.checkRead()
+		s.checkRoster()
+		s.checkHarmless()
+	}
+}
+
+// checkHarmless: where nothing could be lost, the log is the stream.
+func (s *service) checkHarmless() {
+	if !s.w.harmless {
+		return
+	}
+	for i, m := range s.w.life.history {
+		if i >= len(s.log) || s.log[i].m != m {
+			s.w.fail("sequence %d was not read as if nothing had happened", m.seq)
+			return
+		}
+	}
+}
+
+// coverage counts what has happened in all runs.
+type coverage struct {
+	mu sync.Mutex
+	n  map[string]float64
+}
+
+func (c *coverage) add(what string, n float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what] += n
+}
+
+func (c *coverage) String() string {
+	var b strings.Builder
+	for _, what := range slices.Sorted(maps.Keys(c.n)) {
+		fmt.Fprintf(&b, "\n%9.0f %s", c.n[what], what)
+	}
+	return b.String()
+}
+
+// TestSimulation: whatever happens to the stream, to what it answers, to the
+// consumers, to rollcall and to its snapshots, every message that was there to
+// be read is folded once, what was lost is told with its reason and nothing
+// else is, another incarnation is noticed within 10 seconds, and in the end the
+// roster is that of a process to which nothing happened.
+func TestSimulation(t *testing.T) {
+	c := &coverage{n: map[string]float64{}}
+	outside(t)
+	if *simSeed > 0 {
+		simulate(t, *simSeed, c, testkit.Logger(t))
+		return
+	}
+	seeds := make(chan uint64)
+	var runs sync.WaitGroup
+	var failed atomic.Int32
+	for range runtime.GOMAXPROCS(0) {
+		runs.Go(func() {
+			for seed := range seeds {
+				if !t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed, c, slog.New(slog.DiscardHandler)) }) {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	began := time.Now()
+	for seed := uint64(1); seed <= uint64(*simSeeds) && failed.Load() < 5; seed++ {
+		seeds <- seed
+	}
+	close(seeds)
+	runs.Wait()
+	t.Logf("%d seeds in %v:%s", *simSeeds, time.Since(began).Round(time.Second), c)
+	if *simSeeds >= 500 {
+		c.complete(t)
+	}
+}
+
+// outside makes what all snapshots share, and what must not belong to the
+// synctest bubble that needs it first.
+func outside(t *testing.T) {
+	var b bytes.Buffer
+	enc := roster.New(roster.Settings{}).Encode()
+	defer enc.Close()
+	if _, err := snapshot.Write(&b, enc, snapshot.Header{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := snapshot.Read(&b, roster.Settings{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func simulate(t *testing.T, seed uint64, c *coverage, log *slog.Logger) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(seed, c)
+		w.log = log
+		w.run()
+		if w.problem != "" {
+			t.Errorf("%s\nagain: go test ./internal/stream -run TestSimulation -sim.seed=%d -v", w.problem, seed)
+		}
+	})
+}
+
+// complete fails when a fault was never met.
+func (c *coverage) complete(t *testing.T) {
+	var expected []string
+	for _, o := range ops() {
+		expected = append(expected, "op: "+o.name)
+	}
+	expected = append(expected, consumerFaults...)
+	for _, cause := range causes {
+		expected = append(expected, "consumer made anew: "+cause)
+	}
+	for _, kind := range incarnations {
+		expected = append(expected, "verdict: "+string(kind))
+	}
+	for _, why := range []roster.Loss{roster.BaselineLost, roster.Truncated, roster.Deleted, roster.Gap} {
+		expected = append(expected, "lost: "+why.String())
+	}
+	expected = append(expected, simulated...)
+	for _, what := range expected {
+		if c.n[what] == 0 {
+			t.Errorf("never happened: %s", what)
+		}
+	}
+}
+
+// simulated is what is counted where it takes effect.
+var simulated = []string{
+	"begins with the first message", "connected anew", "consumer deleted", "consumer goes with its stream",
+	"crash before a snapshot's name lasts", "crash while a snapshot is written", "every consumer stalls",
+	"forked past the position", "goes on after an earlier position", "message gone", "message hidden from consumers",
+	"missing stream made", "no snapshot is whole", "old leader answers get", "old leader answers look",
+	"older snapshot loaded", "purged exactly up to the position", "question never answered",
+	"question without responders", "refused: future", "refused: identity", "refused: late, or new",
+	"refused: malformed", "snapshot cut short", "snapshot readable in part", "snapshot with a flipped bit",
+	"snapshot with zeros at its end", "snapshot's name lost with the power", "stream not made",
+}

@@ -1,0 +1,222 @@
+package stream
+
+import (
+	"time"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+
+	"rollcall/internal/roster"
+)
+
+// settled is how long after a change whatever the reader does follows from
+// what came after it: no decision takes longer, waits between asking twice
+// excepted.
+const settled = 500 * time.Millisecond
+
+// noticed is how long the reader may take to notice another incarnation.
+const noticed = 10 * time.Second
+
+// fold is what the process does with a batch: it checks it against what the
+// stream was, and folds it into the roster as ingest does.
+func (s *service) fold(b *Batch) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return // the process has crashed
+	}
+	switch {
+	case b.Unread:
+		s.checkUnread(b)
+	case len(b.Messages) == 0:
+		s.checkLost(b)
+	default:
+		s.checkMessages(b)
+	}
+	s.at = b.End
+	s.foldRoster(b)
+	s.marks = append(s.marks, mark{s.at, s.log[:len(s.log):len(s.log)], s.life, s.blind})
+}
+
+func (s *service) foldRoster(from *Batch) {
+	b := roster.Batch{End: from.End, Missing: from.Missing, Unread: from.Unread}
+	for _, m := range from.Messages {
+		b.Messages = append(b.Messages, s.decode(m))
+	}
+	s.roster.Fold(&b)
+	if st := s.roster.Status(); st.Position != s.at || st.Fates.Sum() != s.at.Place {
+		s.w.fail("the roster stands at %+v with fates %v, want %+v", st.Position, st.Fates, s.at)
+	}
+}
+
+func (s *service) decode(m Message) roster.Message {
+	to := roster.Message{Place: m.Place, Receipt: m.Receipt}
+	to.Refusal = s.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
+	return to
+}
+
+// checkMessages: each place follows the last, and each message is the one that
+// the stream has, or had, under its sequence.
+func (s *service) checkMessages(b *Batch) {
+	w := s.w
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		place := s.at.Place + uint64(i) + 1
+		was := w.all[m.Receipt]
+		switch {
+		case m.Place != place || m.Place != b.End.Base+m.Sequence || b.End.Base != s.at.Base:
+			w.fail("sequence %d has place %d after %d, base %d", m.Sequence, m.Place, place-1, b.End.Base)
+		case was == nil || was.seq != m.Sequence || was.msg != m.Msg:
+			w.fail("sequence %d is no message of the stream", m.Sequence)
+		default:
+			s.belongs(was, b.End)
+		}
+		s.log = append(s.log, entry{place: m.Place, seq: m.Sequence, m: was, judged: b.End.Judged, created: b.End.Proof.Created})
+	}
+	if last := b.Messages[len(b.Messages)-1]; b.End.Place != last.Place || b.End.Proof.Receipt != last.Receipt || b.End.Proof.Sequence != last.Sequence {
+		w.fail("the batch up to sequence %d ends at %+v", last.Sequence, b.End)
+	}
+	w.note("folded up to %d in life %d", b.End.Sequence(), s.life)
+}
+
+// belongs judges a message by the incarnation that the position is in.
+func (s *service) belongs(m *simMessage, end roster.Position) {
+	now := s.w.life
+	s.unknowable(now)
+	in := now != nil && now.at(m.seq) == m
+	switch {
+	case s.life == 0 && in:
+		s.life = now.id
+	case s.life == 0:
+		s.life = -1
+	case now == nil || s.life == now.id && in:
+	case s.life == now.id: // what was under way when the stream went
+		s.life = -1
+		s.due = time.Now()
+	case in && s.knows(now) && time.Since(s.w.disturbed) > settled:
+		s.w.fail("sequence %d of life %d is folded in life %d without a look at what came before", m.seq, now.id, s.life)
+	}
+}
+
+// knows reports whether the stream still tells that the position is not in it.
+func (s *service) knows(now *life) bool {
+	p := s.at.Proof
+	return p.Created != now.created || s.at.Sequence() > now.last ||
+		now.readable(p.Sequence) != nil && !now.proves(p)
+}
+
+// unknowable takes the stream for the reader's when the reader cannot know
+// better.
+func (s *service) unknowable(now *life) {
+	if now != nil && s.life != 0 && s.life != now.id && !s.knows(now) {
+		s.life, s.due, s.blind = now.id, time.Time{}, max(s.blind, s.at.Sequence())
+		s.w.saw("nobody can know that it is another incarnation")
+	}
+}
+
+// checkLost: what is given up was not there to be read, and for that reason.
+func (s *service) checkLost(b *Batch) {
+	w, now := s.w, s.w.life
+	from, through := s.at.Sequence()+1, b.End.Sequence()
+	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created})
+	w.note("lost %d to %d: %s", from, through, b.Missing)
+	w.saw("lost: " + b.Missing.String())
+	if b.End.Base != s.at.Base || through < from {
+		w.fail("lost from %d to %d, base %d after %d", from, through, b.End.Base, s.at.Base)
+	}
+	if s.life == 0 && now != nil && time.Since(w.disturbed) > confirmAfter+settled {
+		s.life = now.id
+	}
+	if s.life == 0 {
+		s.life = -1
+	}
+	s.unknowable(now)
+	if now == nil || s.life != now.id {
+		return
+	}
+	for seq := from; seq <= through; seq++ {
+		if now.readable(seq) != nil {
+			w.fail("sequence %d is given up (%s), and it is there", seq, b.Missing)
+			return
+		}
+		if !s.explains(b.Missing, now, seq) {
+			w.fail("sequence %d is given up: %s", seq, b.Missing)
+			return
+		}
+	}
+}
+
+// explains reports whether a loss is why a sequence is not there. What was lost
+// for one reason may have left the stream with all before it meanwhile.
+func (s *service) explains(why roster.Loss, now *life, seq uint64) bool {
+	meanwhile := seq < now.first && time.Since(s.w.removed) < 2*(confirmAfter+settled)
+	switch why {
+	case roster.BaselineLost:
+		return seq < now.first && s.at.Place == 0
+	case roster.Truncated:
+		return seq < now.first && s.at.Place > 0
+	case roster.Deleted:
+		return now.removed[seq]
+	case roster.Gap:
+		return now.gone[seq] && !now.removed[seq] || meanwhile
+	}
+	return false
+}
+
+// checkUnread: another incarnation is told of when there is one, and reading
+// goes on where it must.
+func (s *service) checkUnread(b *Batch) {
+	w, now := s.w, s.w.life
+	sure := now != nil && time.Since(w.disturbed) > settled && time.Since(w.disk.changed) > settled && time.Since(w.removed) > settled
+	old := s.at
+	w.note("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.life)
+	s.log = append(s.log, entry{place: old.Place, unread: true})
+	if b.End.Place != old.Place || b.End.Judged != max(old.Judged, old.Proof.Receipt) {
+		w.fail("another incarnation begins at %+v after %+v", b.End, old)
+	}
+	if sure {
+		if s.life == now.id && !s.cut {
+			w.fail("another incarnation is told of, and the stream is life %d as before", s.life)
+		}
+		if want := w.rewound(now, old); want != b.End.Sequence() {
+			w.fail("reading goes on after %d, want %d", b.End.Sequence(), want)
+		}
+	}
+	s.life, s.due, s.shown, s.cut, s.short = -1, time.Time{}, 0, false, false
+	s.blind = min(s.blind, b.End.Sequence())
+	switch {
+	case now != nil && now.has(b.End):
+		s.life = now.id
+	case now != nil:
+		s.due = time.Now()
+	}
+}
+
+// rewound is the sequence of the newest earlier position that the stream
+// proves, or 0.
+func (w *world) rewound(now *life, at roster.Position) uint64 {
+	for _, earlier := range append([]roster.Position{at}, w.disk.positions()...) {
+		if earlier.Place <= at.Place && now.proves(earlier.Proof) {
+			w.saw("goes on after an earlier position")
+			return earlier.Proof.Sequence
+		}
+	}
+	w.saw("begins with the first message")
+	return 0
+}
+
+// overdue fails when another incarnation was not noticed in time.
+func (w *world) overdue() {
+	s := w.service
+	if s.due.IsZero() || w.life == nil || s.at.Place == 0 || !s.knows(w.life) {
+		return
+	}
+	since := s.due
+	for _, t := range []time.Time{s.began, w.disturbed, w.away} {
+		if t.After(since) {
+			since = t
+		}
+	}
+	if late := time.Since(since); late > noticed {
+		w.fail("for %v nobody noticed that the stream is life %d", late, w.life.id)
+	}
+}

@@ -1,0 +1,301 @@
+package stream
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// An op is something that happens: to the stream, to what is asked of it, to
+// its consumers, to rollcall or to its disk.
+type op struct {
+	name   string
+	weight int
+	// harmless ops lose nothing: whatever the number of them, every message is
+	// folded, and no loss and no incarnation is told of.
+	harmless bool
+	do       func(w *world)
+}
+
+func ops() []op {
+	all := []op{
+		{"publish", 60, true, func(w *world) { w.publish(1 + w.rng.IntN(20)) }},
+		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }},
+		{"crash", 6, true, func(w *world) { w.restart(false) }},
+		{"power failure", 3, true, func(w *world) { w.restart(true) }},
+		{"snapshot", 14, true, func(w *world) { w.snapshot() }},
+		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) })},
+		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() })},
+		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() })},
+		{"JetStream away", 4, true, under((*world).goAway)},
+		{"consumer fault", 12, true, under((*world).failConsumer)},
+		{"every consumer stalls", 1, true, under(func(w *world) { w.wedged = true })},
+		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.life.hidden) }},
+		{"purged up to the position", 3, false, under((*world).purgeExactly)},
+		{"restored as it was", 2, true, under(func(w *world) { w.restore(w.life) })},
+		{"message gone", 3, false, func(w *world) { w.spoil(w.life.gone) }},
+		{"message deleted", 5, false, (*world).deleteSome},
+		{"truncated", 4, false, (*world).truncate},
+		{"purged", 2, false, under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() })},
+		{"recreated", 3, false, (*world).recreate},
+		{"copy made", 6, false, under((*world).keepCopy)},
+		{"restored from a copy", 4, false, (*world).restoreCopy},
+		{"end of the stream lost", 2, false, (*world).loseEnd},
+		{"stream deleted", 2, false, under(func(w *world) { w.instead(nil) })},
+	}
+	return all
+}
+
+// under lets do happen at one moment.
+func under(do func(w *world)) func(w *world) {
+	return func(w *world) { w.locked(func() { do(w) }) }
+}
+
+// odd reports whether an old leader has just answered, or is about to: it does
+// so once.
+func (w *world) odd() bool { return w.oddLook || w.oddGet || time.Since(w.oddAt) < 5*time.Second }
+
+// publish stores events: most as they should be, some refused.
+func (w *world) publish(n int) {
+	w.locked(func() {
+		if w.life == nil {
+			return
+		}
+		for range n {
+			m := w.message()
+			w.life.store(m)
+			w.all[m.receipt] = m
+		}
+		w.remember()
+	})
+}
+
+// message makes a message whose receipt no other has.
+func (w *world) message() *simMessage {
+	w.last = max(w.last+1, roster.TimeOf(time.Now()))
+	m := &simMessage{receipt: w.last, event: w.event()}
+	m.msg = &nats.Msg{Subject: simSubjects.Events(), Data: wire.AppendJSON(nil, &m.event)}
+	switch w.rng.IntN(20) {
+	case 0:
+		m.msg.Data, m.refused = []byte("no event"), true
+		w.saw("refused: malformed")
+	case 1:
+		m.msg.Subject, m.refused = simSubjects.EventsOf("another"), true
+		w.saw("refused: identity")
+	case 2:
+		m.msg.Header = nats.Header{rollcallv1.HeaderContentType: {"application/json"}}
+	}
+	return m
+}
+
+// event makes an event of a few machines, users and sessions, so that they
+// meet. Its date is about now; some are whole seconds, so that they tie.
+func (w *world) event() roster.Event {
+	date := roster.TimeOf(time.Now()) - roster.Time(w.rng.Int64N(int64(2*time.Second)))
+	switch w.rng.IntN(30) {
+	case 0:
+		date = date.Add(10 * w.settings.MaxSkew)
+		w.saw("refused: future")
+	case 1:
+		date = date.Add(-2 * w.settings.AllowedLateness)
+		w.saw("refused: late, or new") // or the machine's first
+	case 2, 3, 4, 5, 6, 7, 8:
+		date -= date % roster.Time(time.Second)
+	}
+	types := []roster.Type{roster.Login, roster.Login, roster.Login, roster.Logout, roster.Logout, roster.Present, roster.Boot}
+	e := roster.Event{
+		Date: date, Type: types[w.rng.IntN(len(types))],
+		Machine: fmt.Sprintf("host-%d.example.com", w.rng.IntN(4)),
+		Session: w.session(0),
+	}
+	if e.Type == roster.Present {
+		for i := range w.rng.IntN(3) {
+			e.Sessions = append(e.Sessions, w.session(1+i))
+		}
+	}
+	return e
+}
+
+// session draws a session; of one present no two have the same id.
+func (w *world) session(nth int) roster.Session {
+	s := roster.Session{User: string(rune('a' + w.rng.IntN(4)))}
+	if w.rng.IntN(2) == 0 || nth > 0 {
+		s.ID = fmt.Sprint(3*nth + w.rng.IntN(3))
+	}
+	return s
+}
+
+// restart lets rollcall die and start again; without power, what the disk was
+// not made to keep is lost.
+func (w *world) restart(power bool) {
+	w.crash()
+	if power {
+		w.locked(func() { w.disk.powerFails(w) })
+	}
+	w.wait(w.rng.IntN(3))
+	w.start()
+}
+
+func (w *world) snapshot() {
+	s := w.service
+	w.saving.Go(func() { w.save(s.ctx, s) })
+}
+
+// goAway lets JetStream answer nothing for a while.
+func (w *world) goAway() {
+	w.away = time.Now().Add(time.Duration(w.rng.Int64N(int64(9 * time.Second))))
+	w.silent = w.rng.IntN(2) == 0
+}
+
+// failConsumer has the consumer of now fail, or the next ones.
+func (w *world) failConsumer() {
+	fault := consumerFault{consumerFaults[w.rng.IntN(len(consumerFaults))], w.rng.IntN(30)}
+	d := w.service.delivery
+	switch {
+	case fault.kind == faultLate || fault.kind == faultCreate || w.rng.IntN(2) == 0 || d == nil:
+		w.consumers = append(w.consumers, fault)
+	case w.rng.IntN(4) == 0: // while it is idle
+		d.dead, d.silent = true, w.rng.IntN(2) == 0
+		w.saw("consumer deleted")
+		d.life.tell()
+	default:
+		d.fault = fault
+	}
+}
+
+// near draws a sequence: mostly one that is about to be read.
+func (w *world) near() uint64 {
+	l, at := w.life, w.service.at.Sequence()
+	if l.last == 0 {
+		return 0
+	}
+	switch w.rng.IntN(4) {
+	case 0:
+		return l.last
+	case 1:
+		return 1 + w.rng.Uint64N(l.last)
+	}
+	return min(l.last, at+1+w.rng.Uint64N(12))
+}
+
+// spoil makes messages unreadable in one of two ways.
+func (w *world) spoil(how map[uint64]bool) {
+	w.publish(w.rng.IntN(30))
+	w.locked(func() {
+		from := w.near()
+		for seq := from; seq < from+1+w.rng.Uint64N(4) && seq <= w.life.last; seq++ {
+			if seq > w.service.at.Sequence() {
+				how[seq] = true
+			}
+		}
+	})
+}
+
+func (w *world) deleteSome() {
+	w.publish(w.rng.IntN(30))
+	w.locked(func() {
+		from := w.near()
+		for seq := from; seq < from+1+w.rng.Uint64N(4); seq++ {
+			w.life.remove(seq)
+		}
+		w.removed = time.Now()
+	})
+}
+
+// truncate drops messages from the front: up to before, at or after the
+// position.
+func (w *world) truncate() {
+	w.publish(w.rng.IntN(30))
+	w.locked(func() {
+		l, at := w.life, w.service.at.Sequence()
+		first := min(l.last+1, at+w.rng.Uint64N(20))
+		if w.rng.IntN(3) == 0 {
+			first = w.rng.Uint64N(first + 1)
+		}
+		l.begin(max(l.first, first))
+		w.removed = time.Now()
+	})
+}
+
+func (w *world) purgeExactly() {
+	if at := w.service.at.Sequence(); w.service.life == w.life.id && at <= w.life.last {
+		w.life.begin(max(w.life.first, at+1))
+		w.removed = time.Now()
+		w.saw("purged exactly up to the position")
+	}
+}
+
+// recreate makes other streams under the name, which may soon be as long as the
+// last.
+func (w *world) recreate() {
+	was := w.service.at.Sequence()
+	for range 1 + w.rng.IntN(2) {
+		w.locked(w.create)
+		w.wait(w.rng.IntN(3))
+		w.publish(w.rng.IntN(10))
+	}
+	if w.rng.IntN(2) == 0 {
+		w.publish(int(min(was, 500)) + w.rng.IntN(20))
+	}
+}
+
+func (w *world) keepCopy() {
+	w.copies = append(w.copies, w.life.copy(0))
+	w.copies = w.copies[max(0, len(w.copies)-3):]
+}
+
+// restoreCopy goes back to a copy; what is published then takes the sequences
+// of what the copy does not have.
+func (w *world) restoreCopy() {
+	if len(w.copies) == 0 {
+		return
+	}
+	was := w.service.at.Sequence()
+	from := w.copies[w.rng.IntN(len(w.copies))]
+	w.locked(func() { w.restore(from) })
+	w.forked(from.last, was)
+}
+
+// loseEnd goes back to where the stream was a few messages ago, as a server
+// does that had not yet written them.
+func (w *world) loseEnd() {
+	w.publish(w.rng.IntN(30))
+	var was, end uint64
+	w.locked(func() {
+		was = w.service.at.Sequence()
+		cut := w.life.copy(0)
+		end = max(cut.first, cut.last-min(cut.last, w.rng.Uint64N(40))) - 1
+		for seq := end + 1; seq <= cut.last; seq++ {
+			delete(cut.messages, seq)
+			delete(cut.removed, seq)
+			delete(cut.gone, seq)
+			delete(cut.hidden, seq)
+		}
+		cut.history, cut.last = cut.history[:end], end
+		i, _ := slices.BinarySearch(cut.deleted, end+1)
+		cut.deleted = cut.deleted[:i]
+		cut.begin(cut.first)
+		w.restore(cut)
+	})
+	w.forked(end, was)
+}
+
+// forked publishes after a restore, often until the old last sequence is
+// passed.
+func (w *world) forked(last, was uint64) {
+	w.wait(w.rng.IntN(3))
+	switch {
+	case w.rng.IntN(3) == 0:
+	case was > last:
+		w.publish(int(min(was-last, 500)) + w.rng.IntN(10))
+		w.saw("forked past the position")
+	default:
+		w.publish(w.rng.IntN(10))
+	}
+}

@@ -1,0 +1,213 @@
+package stream
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+
+	"rollcall/internal/roster"
+)
+
+// oracle says what a roster must be once it was told a log, in the manner of
+// the script that rollcall grew from: sort what was accepted by date, fold it
+// one by one into machine → who is on.
+type oracle struct {
+	settings roster.Settings
+	newest   map[string]roster.Time
+	resets   map[string]roster.Stamp
+	accepted []roster.Message
+	// accounted has the fates; what is accepted is counted as superseded.
+	accounted roster.Fates
+	losses    roster.Losses
+}
+
+func foretell(settings roster.Settings, log []entry) *oracle {
+	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}}
+	for _, e := range log {
+		switch {
+		case e.unread && e.place > 0:
+			o.losses[roster.Recreated] = e.place
+		case e.lost > 0:
+			o.accounted[roster.Lost] += e.lost
+			o.losses[e.why] = e.place + e.lost - 1
+		case e.m != nil:
+			o.read(e)
+		}
+	}
+	return o
+}
+
+func (o *oracle) read(e entry) {
+	m := roster.Message{Place: e.place, Receipt: e.m.receipt, Event: e.m.event}
+	newest, known := o.newest[m.Event.Machine]
+	refused := e.m.refused || m.Event.Date > m.Receipt.Add(o.settings.MaxSkew) ||
+		known && m.Event.Date < newest.Add(-o.settings.AllowedLateness)
+	if refused && m.Receipt > e.judged {
+		o.accounted[roster.DeadLettered]++
+		return
+	}
+	o.accounted[roster.Superseded]++
+	if refused {
+		return
+	}
+	o.newest[m.Event.Machine] = max(newest, m.Event.Date)
+	o.accepted = append(o.accepted, m)
+	o.settle(&m)
+}
+
+// settle ends the losses once every machine has said who is on.
+func (o *oracle) settle(m *roster.Message) {
+	e := &m.Event
+	stamp, reset := roster.Stamp{Date: e.Date, Place: m.Place}, o.resets[e.Machine]
+	o.resets[e.Machine] = reset
+	if e.Type < roster.Boot || !stamp.After(reset) {
+		return
+	}
+	o.resets[e.Machine] = stamp
+	last := slices.Max(o.losses[:])
+	for _, reset := range o.resets {
+		if reset.Place <= last {
+			return
+		}
+	}
+	o.losses = roster.Losses{}
+}
+
+type stay struct{ id, user string }
+
+// fold returns who is on: machine → session → user.
+func (o *oracle) fold() map[string]map[stay]string {
+	events := slices.Clone(o.accepted)
+	slices.SortStableFunc(events, func(a, b roster.Message) int { return cmp.Compare(a.Event.Date, b.Event.Date) })
+	machines := map[string]map[stay]string{}
+	for _, m := range events {
+		on := machines[m.Event.Machine]
+		if on == nil {
+			on = map[stay]string{}
+			machines[m.Event.Machine] = on
+		}
+		foldOne(on, &m.Event)
+	}
+	return machines
+}
+
+func foldOne(on map[stay]string, e *roster.Event) {
+	who := e.Session
+	switch e.Type {
+	case roster.Login:
+		on[stayOf(who)] = who.User
+	case roster.Logout:
+		maps.DeleteFunc(on, func(s stay, user string) bool {
+			return who.ID != "" && s.id == who.ID || who.ID == "" && user == who.User
+		})
+	default:
+		clear(on)
+		for _, s := range e.Sessions {
+			on[stayOf(s)] = s.User
+		}
+	}
+}
+
+func stayOf(s roster.Session) stay {
+	if s.ID != "" {
+		return stay{id: s.ID}
+	}
+	return stay{user: s.User}
+}
+
+// shows is what the roster's views show, in the oracle's shape.
+func shows(r *roster.Roster) map[string]map[stay]string {
+	machines := map[string]map[stay]string{}
+	cut := roster.NewCut(r, func(v roster.View, _ func()) func() {
+		n, sessions := v.Name(), v.AppendSessions(nil)
+		return func() {
+			machines[n] = map[stay]string{}
+			for _, s := range sessions {
+				machines[n][stayOf(s)] = s.User
+			}
+		}
+	})
+	defer cut.Close()
+	for add := range cut.All() {
+		add()
+	}
+	return machines
+}
+
+func encodingOf(r *roster.Roster) []byte {
+	var b bytes.Buffer
+	enc := r.Encode()
+	defer enc.Close()
+	enc.WriteTo(&b) //nolint:errcheck // a buffer takes everything
+	return b.Bytes()
+}
+
+// checkRoster: the roster is what the oracle says, and byte for byte that of
+// one process which was told the same without a crash.
+func (s *service) checkRoster() {
+	w, st := s.w, s.roster.Status()
+	o := foretell(w.settings, s.log)
+	got := st.Fates
+	got[roster.Superseded] += got[roster.Applied]
+	got[roster.Applied] = 0
+	if got != o.accounted {
+		w.fail("fates are %v, want %v", got, o.accounted)
+	}
+	if st.Losses != o.losses {
+		w.fail("losses are %v, want %v", st.Losses, o.losses)
+	}
+	if got, want := shows(s.roster), o.fold(); !reflect.DeepEqual(got, want) {
+		w.fail("the roster shows %v, want %v", got, want)
+	}
+	if !bytes.Equal(encodingOf(s.roster), encodingOf(s.undisturbed())) {
+		w.fail("the roster's encoding is not that of an undisturbed reading")
+	}
+}
+
+// undisturbed is the roster of a process that was told the same.
+func (s *service) undisturbed() *roster.Roster {
+	r := roster.New(s.w.settings)
+	for _, e := range s.log {
+		b := roster.Batch{End: r.Status().Position}
+		switch {
+		case e.unread:
+			b.Unread = true
+		case e.lost > 0:
+			b.End.Place += e.lost
+			b.Missing = e.why
+		default:
+			b.End.Place, b.End.Judged = e.place, e.judged
+			b.Messages = []roster.Message{{Place: e.place, Receipt: e.m.receipt, Event: e.m.event}}
+			if e.m.refused {
+				b.Messages[0].Refusal = &roster.Refusal{Reason: roster.Malformed}
+			}
+		}
+		r.Fold(&b)
+	}
+	return r
+}
+
+// checkRead: every message that the stream had is folded, or it is lost and
+// that was said.
+func (s *service) checkRead() {
+	folded := map[*simMessage]bool{}
+	lost := map[uint64]bool{}
+	for _, e := range s.log {
+		if e.m != nil {
+			folded[e.m] = true
+		}
+		for i := range e.lost {
+			if e.created == s.w.life.created {
+				lost[e.seq+i] = true
+			}
+		}
+	}
+	for _, m := range s.w.life.history {
+		if !folded[m] && !lost[m.seq] && m.seq > s.blind {
+			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.life.id)
+			return
+		}
+	}
+}

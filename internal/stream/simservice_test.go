@@ -1,0 +1,176 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// entry is what one batch told of one place, or of a run of lost ones.
+type entry struct {
+	place, seq uint64
+	m          *simMessage
+	judged     roster.Time
+	lost       uint64 // 0: none; else how many from place on
+	why        roster.Loss
+	unread     bool // another incarnation begins after place
+	created    roster.Time
+}
+
+// mark is a moment of the fold, and what was told up to there.
+type mark struct {
+	at    roster.Position
+	log   []entry
+	life  int
+	blind uint64
+}
+
+// service is one process of rollcall, from its start to its crash: the real
+// reader, the real decoder and the real roster.
+type service struct {
+	w       *world
+	reader  *Reader
+	roster  *roster.Roster
+	decoder *wire.Decoder
+	began   time.Time
+	stop    context.CancelFunc
+	ctx     context.Context
+	ended   chan error
+
+	at    roster.Position
+	log   []entry
+	marks []mark
+	// life is the incarnation that the position is in; 0 while nothing was
+	// read, and -1 when the position is in none, or nobody can tell.
+	life int
+	// due is since when the reader has had to notice another incarnation.
+	due time.Time
+	// blind is the sequence up to which nobody can tell any more whether what
+	// was read is what the stream had: the proof has left it.
+	blind uint64
+	// shown is the last sequence that it was told of in this incarnation, and
+	// when. cut: the stream has lost some of those. short: it must notice.
+	shown      uint64
+	shownAt    time.Time
+	cut, short bool
+
+	delivery   *simDelivery
+	reconnects int
+}
+
+var simSubjects, _ = rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+
+// start starts rollcall from the newest snapshot that is whole.
+func (w *world) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, from, passed := w.disk.load(w.settings)
+	if r == nil {
+		r = roster.New(w.settings)
+		if passed > 0 {
+			w.saw("no snapshot is whole")
+		}
+	} else if passed > 0 {
+		w.saw("older snapshot loaded")
+	}
+	s := &service{w: w, roster: r, at: from.at, log: from.log, life: from.life, blind: from.blind, began: time.Now()}
+	s.decoder, s.ended = wire.NewDecoder(simSubjects), make(chan error, 1)
+	s.marks = []mark{from}
+	s.reader = newReader(Config{
+		Stream: name, Log: w.log, Registry: prometheus.NewRegistry(),
+		Earlier: func() []roster.Position {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.disk.positions()
+		},
+		Make: func(ctx context.Context) error { return w.remake(ctx, s) },
+	}, simSource{s})
+	w.service = s
+	w.note("start at %+v in life %d", s.at, s.life)
+	if w.life != nil {
+		s.replaced(w.life)
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	go func() { s.ended <- s.reader.Run(s.ctx, s.at, s.fold) }()
+}
+
+// crash ends rollcall: nothing of what it does from now on counts.
+func (w *world) crash() {
+	w.mu.Lock()
+	s := w.service
+	s.stop()
+	w.note("crash at %d", s.at.Place)
+	w.mu.Unlock()
+	err := <-s.ended
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.fail("the reader ended: %v", err)
+	}
+	for _, cause := range causes {
+		w.coverage.add("consumer made anew: "+cause, testutil.ToFloat64(s.reader.metrics.rebuilds.WithLabelValues(cause)))
+	}
+	for _, kind := range incarnations {
+		w.coverage.add("verdict: "+string(kind), testutil.ToFloat64(s.reader.metrics.incarnations.WithLabelValues(string(kind))))
+	}
+}
+
+// remake makes the stream that is missing.
+func (w *world) remake(ctx context.Context, s *service) error {
+	_, err := ask(ctx, simSource{s}, "make", func(draw uint64) (bool, error) {
+		if draw%3 == 0 {
+			w.saw("stream not made")
+			return false, errors.New("insufficient resources")
+		}
+		if w.life == nil {
+			w.saw("missing stream made")
+			w.create()
+			w.note("stream made by the service, life %d", w.life.id)
+		}
+		return true, nil
+	})
+	return err
+}
+
+// replaced tells a process's account, not the process, that the stream is
+// another.
+func (s *service) replaced(next *life) {
+	switch {
+	case s == nil:
+	case s.life == 0:
+		s.cut = s.cut || s.shown > next.last
+	case next.has(s.at):
+		s.life, s.due = next.id, time.Time{}
+		s.cut = s.cut || s.shown > next.last
+		s.short = s.short || s.shown > next.last && s.at.Place > 0 && time.Since(s.shownAt) > settled
+	case s.due.IsZero():
+		s.due = time.Now()
+	}
+}
+
+// show notes that the reader was told of a last sequence.
+func (s *service) show(last uint64) {
+	if last > s.shown {
+		s.shown, s.shownAt = last, time.Now()
+	}
+}
+
+// markAt finds the moment of a status.
+func (s *service) markAt(st roster.Status) mark {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	for i := len(s.marks) - 1; i >= 0; i-- {
+		if s.marks[i].at == st.Position {
+			return s.marks[i]
+		}
+	}
+	s.w.fail("the roster was never at %+v", st.Position)
+	return mark{}
+}

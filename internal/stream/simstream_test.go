@@ -1,0 +1,181 @@
+package stream
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/roster"
+)
+
+// simMessage is one message of the simulated stream. Its receipt is nobody
+// else's, so that it can be told by it.
+type simMessage struct {
+	msg     *nats.Msg
+	seq     uint64
+	receipt roster.Time
+	event   roster.Event // what it says
+	refused bool         // whatever it says
+}
+
+// life is one incarnation of the simulated stream.
+type life struct {
+	id          int
+	created     roster.Time
+	first, last uint64
+	messages    map[uint64]*simMessage
+	history     []*simMessage   // all that were ever stored, by sequence - 1
+	deleted     []uint64        // one by one, in order
+	removed     map[uint64]bool // those that were ever deleted one by one
+	hidden      map[uint64]bool
+	gone        map[uint64]bool
+	changed     chan struct{} // closed at every change
+	over        bool          // there is another one, or none
+}
+
+func newLife(id int, created roster.Time) *life {
+	return &life{
+		id: id, created: created, first: 1, changed: make(chan struct{}),
+		messages: map[uint64]*simMessage{}, removed: map[uint64]bool{}, hidden: map[uint64]bool{}, gone: map[uint64]bool{},
+	}
+}
+
+// copy is what a copy of the stream on another disk holds.
+func (l *life) copy(id int) *life {
+	return &life{
+		id: id, created: l.created, first: l.first, last: l.last, changed: make(chan struct{}),
+		messages: maps.Clone(l.messages), history: slices.Clone(l.history), deleted: slices.Clone(l.deleted),
+		removed: maps.Clone(l.removed), hidden: maps.Clone(l.hidden), gone: maps.Clone(l.gone),
+	}
+}
+
+func (l *life) tell() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *life) state() state { return state{created: l.created, first: l.first, last: l.last} }
+
+func (l *life) store(m *simMessage) {
+	l.last++
+	m.seq = l.last
+	l.messages[l.last] = m
+	l.history = append(l.history, m)
+	l.tell()
+}
+
+// at returns what was ever stored under a sequence, or nil.
+func (l *life) at(seq uint64) *simMessage {
+	if seq == 0 || seq > l.last {
+		return nil
+	}
+	return l.history[seq-1]
+}
+
+// readable returns the message that can be asked for, or nil.
+func (l *life) readable(seq uint64) *simMessage {
+	if l.gone[seq] {
+		return nil
+	}
+	return l.messages[seq]
+}
+
+// delivers reports whether consumers deliver a sequence.
+func (l *life) delivers(seq uint64) bool {
+	return l.readable(seq) != nil && !l.hidden[seq]
+}
+
+func (l *life) remove(seq uint64) {
+	if l.messages[seq] == nil {
+		return
+	}
+	delete(l.messages, seq)
+	l.removed[seq] = true
+	i, _ := slices.BinarySearch(l.deleted, seq)
+	l.deleted = slices.Insert(l.deleted, i, seq)
+	l.begin(l.first)
+}
+
+// begin makes first the first sequence, or the next one that there is.
+func (l *life) begin(first uint64) {
+	for seq := l.first; seq < first; seq++ {
+		delete(l.messages, seq)
+	}
+	for l.first = first; l.first <= l.last && l.messages[l.first] == nil; l.first++ {
+	}
+	i, _ := slices.BinarySearch(l.deleted, l.first)
+	l.deleted = l.deleted[i:]
+}
+
+// has reports whether the stream goes on from a position: it has every message
+// up to there, or had it.
+func (l *life) has(at roster.Position) bool {
+	switch {
+	case at.Proof.Stream == "":
+		return true
+	case at.Proof.Created != l.created || at.Sequence() > l.last:
+		return false
+	}
+	return at.Proof.Sequence == 0 || l.at(at.Proof.Sequence).receipt == at.Proof.Receipt
+}
+
+// proves reports whether the stream still has the message of a proof.
+func (l *life) proves(p roster.Proof) bool {
+	if p.Created != l.created || p.Sequence == 0 || p.Sequence > l.last {
+		return false
+	}
+	m := l.readable(p.Sequence)
+	return m != nil && m.receipt == p.Receipt
+}
+
+// instead puts another life, or none, in the place of the stream. Whoever reads
+// it is not told.
+func (w *world) instead(next *life) {
+	old := w.life
+	w.life, w.changed, w.disturbed = next, time.Now(), time.Now()
+	if old != nil {
+		old.over = true
+		old.tell()
+	}
+	if next != nil {
+		w.remember()
+		w.service.replaced(next)
+	}
+}
+
+func (w *world) create() {
+	w.lives++
+	w.instead(newLife(w.lives, roster.TimeOf(time.Now())))
+}
+
+// restore puts a copy made earlier in the place of the stream.
+func (w *world) restore(from *life) {
+	w.lives++
+	w.instead(from.copy(w.lives))
+}
+
+// remember keeps how the stream stands for an old leader to tell.
+func (w *world) remember() {
+	if w.life != nil {
+		w.past = append(w.past, pastState{time.Now(), w.life.state()})
+	}
+}
+
+type pastState struct {
+	when time.Time
+	state
+}
+
+// old is what a leader of up to half a minute ago tells.
+func (w *world) old(draw uint64) (state, bool) {
+	i := len(w.past)
+	for i > 0 && time.Since(w.past[i-1].when) < 30*time.Second {
+		i--
+	}
+	if i == len(w.past) {
+		return state{}, false
+	}
+	return w.past[i+int(draw%uint64(len(w.past)-i))].state, true
+}
