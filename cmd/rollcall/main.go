@@ -5,6 +5,7 @@
 //	                    queries, export metrics
 //	rollcall publish    send events from JSON Lines, or one by hand
 //	rollcall report     print who is logged in where
+//	rollcall snapshot   look into a snapshot
 //	rollcall version    print the version
 //
 // # Tour

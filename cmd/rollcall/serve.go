@@ -268,7 +268,12 @@ func (s *service) run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		defer close(saved)
-		return s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval))
+		// Nothing is lost without a last snapshot: the next start reads on from
+		// an earlier one.
+		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
+			s.log.Error("no last snapshot", "err", err)
+		}
+		return nil
 	})
 	g.Go(func() error {
 		s.letters.Run(until(saved))
