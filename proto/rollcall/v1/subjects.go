@@ -113,7 +113,9 @@ func (s Subjects) ReportPage(page int) string {
 // AllReports returns what the stream of reports listens to.
 func (s Subjects) AllReports() []string { return []string{s.Reports(), s.Reports() + ".>"} }
 
-// DeadLetter returns the subject of the message refused at a place.
+// DeadLetter returns the subject of the message refused at a place. Where that
+// is taken by a message of a stream that is gone, it has ".2" after it, then
+// ".3".
 func (s Subjects) DeadLetter(place uint64) string {
 	return s.base + ".deadletters." + strconv.FormatUint(place, 10)
 }
