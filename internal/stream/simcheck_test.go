@@ -3,9 +3,10 @@ package stream
 import (
 	"time"
 
-	rollcallv1 "rollcall/proto/rollcall/v1"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // settled is how long after a change whatever the reader does follows from
@@ -130,7 +131,7 @@ func (s *service) checkLost(b *Batch) {
 		s.life = -1
 	}
 	s.unknowable(now)
-	if now == nil || s.life != now.id {
+	if now == nil || s.life != now.id || time.Since(w.changed) <= settled {
 		return
 	}
 	for seq := from; seq <= through; seq++ {
@@ -173,6 +174,9 @@ func (s *service) checkUnread(b *Batch) {
 	if b.End.Place != old.Place || b.End.Judged != max(old.Judged, old.Proof.Receipt) {
 		w.fail("another incarnation begins at %+v after %+v", b.End, old)
 	}
+	if kind := s.told(); sure && kind != (map[bool]verdict{true: restored, false: recreated}[old.Proof.Created == now.created]) {
+		w.fail("the stream was %s, it is said", kind)
+	}
 	if sure {
 		if s.life == now.id && !s.cut {
 			w.fail("another incarnation is told of, and the stream is life %d as before", s.life)
@@ -189,6 +193,18 @@ func (s *service) checkUnread(b *Batch) {
 	case now != nil:
 		s.due = time.Now()
 	}
+}
+
+// told is the kind of incarnation that the reader has counted last.
+func (s *service) told() verdict {
+	for _, kind := range incarnations {
+		n := testutil.ToFloat64(s.reader.metrics.incarnations.WithLabelValues(string(kind)))
+		if n > s.kinds[kind] {
+			s.kinds[kind] = n
+			return kind
+		}
+	}
+	return same
 }
 
 // rewound is the sequence of the newest earlier position that the stream

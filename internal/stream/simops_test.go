@@ -68,18 +68,26 @@ func (w *world) publish(n int) {
 			return
 		}
 		for range n {
-			m := w.message()
-			w.life.store(m)
-			w.all[m.receipt] = m
+			w.storeOne()
 		}
 		w.remember()
 	})
 }
 
-// message makes a message whose receipt no other has.
-func (w *world) message() *simMessage {
+func (w *world) storeOne() {
+	m := w.message()
+	w.life.store(m)
+	w.all[m.receipt] = m
+}
+
+// receive is the next receipt: no two messages have the same.
+func (w *world) receive() roster.Time {
 	w.last = max(w.last+1, roster.TimeOf(time.Now()))
-	m := &simMessage{receipt: w.last, event: w.event()}
+	return w.last
+}
+
+func (w *world) message() *simMessage {
+	m := &simMessage{receipt: w.receive(), event: w.event()}
 	m.msg = &nats.Msg{Subject: simSubjects.Events(), Data: wire.AppendJSON(nil, &m.event)}
 	switch w.rng.IntN(20) {
 	case 0:
@@ -269,21 +277,26 @@ func (w *world) loseEnd() {
 	var was, end uint64
 	w.locked(func() {
 		was = w.service.at.Sequence()
-		cut := w.life.copy(0)
-		end = max(cut.first, cut.last-min(cut.last, w.rng.Uint64N(40))) - 1
-		for seq := end + 1; seq <= cut.last; seq++ {
-			delete(cut.messages, seq)
-			delete(cut.removed, seq)
-			delete(cut.gone, seq)
-			delete(cut.hidden, seq)
-		}
-		cut.history, cut.last = cut.history[:end], end
-		i, _ := slices.BinarySearch(cut.deleted, end+1)
-		cut.deleted = cut.deleted[:i]
-		cut.begin(cut.first)
-		w.restore(cut)
+		end = max(w.life.first, w.life.last-min(w.life.last, w.rng.Uint64N(40))) - 1
+		w.cutTo(end)
 	})
 	w.forked(end, was)
+}
+
+// cutTo makes the stream one that ends at a sequence.
+func (w *world) cutTo(end uint64) {
+	cut := w.life.copy(0)
+	for seq := end + 1; seq <= cut.last; seq++ {
+		delete(cut.messages, seq)
+		delete(cut.removed, seq)
+		delete(cut.gone, seq)
+		delete(cut.hidden, seq)
+	}
+	cut.history, cut.last = cut.history[:end], end
+	i, _ := slices.BinarySearch(cut.deleted, end+1)
+	cut.deleted = cut.deleted[:i]
+	cut.begin(min(cut.first, end+1))
+	w.restore(cut)
 }
 
 // forked publishes after a restore, often until the old last sequence is

@@ -205,7 +205,7 @@ func (s *service) checkRead() {
 		}
 	}
 	for _, m := range s.w.life.history {
-		if !folded[m] && !lost[m.seq] && m.seq > s.blind {
+		if m != nil && !folded[m] && !lost[m.seq] && m.seq > s.blind {
 			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.life.id)
 			return
 		}

@@ -61,6 +61,7 @@ type service struct {
 	shownAt    time.Time
 	cut, short bool
 
+	kinds      map[verdict]float64 // how many incarnations of each were counted
 	delivery   *simDelivery
 	reconnects int
 }
@@ -80,7 +81,7 @@ func (w *world) start() {
 	} else if passed > 0 {
 		w.saw("older snapshot loaded")
 	}
-	s := &service{w: w, roster: r, at: from.at, log: from.log, life: from.life, blind: from.blind, began: time.Now()}
+	s := &service{w: w, roster: r, at: from.at, log: from.log, life: from.life, blind: from.blind, began: time.Now(), kinds: map[verdict]float64{}}
 	s.decoder, s.ended = wire.NewDecoder(simSubjects), make(chan error, 1)
 	s.marks = []mark{from}
 	s.reader = newReader(Config{

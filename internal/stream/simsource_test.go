@@ -31,6 +31,7 @@ func ask[T any](ctx context.Context, s simSource, what string, answer func(draw 
 		s.w.locked(func() { s.w.disturbed = time.Now() })
 		return none, errors.Join(errAway, ctx.Err())
 	}
+	s.w.hook(what)
 	got, err := answer(draw)
 	s.w.mu.Unlock()
 	if !sleep(ctx, time.Duration(draw>>32%uint64(travel))) {
@@ -56,6 +57,11 @@ func (w *world) awayFor() time.Duration {
 func (s simSource) look(ctx context.Context) (state, error) {
 	return ask(ctx, s, "look", func(draw uint64) (state, error) {
 		w := s.w
+		if w.lie != nil {
+			st := *w.lie
+			w.lie = nil
+			return st, nil
+		}
 		if st, ok := w.old(draw >> 16); ok && w.oddLook && (w.life == nil || st != w.life.state()) {
 			w.oddLook, w.oddAt, w.disturbed = false, time.Now(), time.Now()
 			w.saw("old leader answers look")
