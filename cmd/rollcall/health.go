@@ -28,12 +28,16 @@ func (s *service) checkCaughtUp() (bool, string) {
 	return true, fmt.Sprintf("%d messages behind", reader.Lag())
 }
 
+// checkNATS does not ask the connection, which may take seconds to answer while
+// it tries to come back.
 func (s *service) checkNATS() (bool, string) {
-	nc := s.natsUp.Load()
-	if nc == nil {
+	switch {
+	case s.natsUp.Load() == nil:
 		return false, "connecting"
+	case s.natsAway.Load():
+		return false, "RECONNECTING"
 	}
-	return nc.IsConnected(), nc.Status().String()
+	return true, "CONNECTED"
 }
 
 // checkSnapshot shows the last snapshot. It does not hold while none can be

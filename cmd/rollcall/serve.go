@@ -49,6 +49,7 @@ type service struct {
 	// What the health checks look at: they are asked before all of the above
 	// is there.
 	natsUp   atomic.Pointer[nats.Conn]
+	natsAway atomic.Bool
 	caughtUp atomic.Pointer[stream.Reader]
 }
 
@@ -178,7 +179,9 @@ func (s *service) connect(ctx context.Context) error {
 		options.URL = s.embedded.URL()
 	}
 	for name, conn := range map[string]**nats.Conn{"rollcall events": &s.reading, "rollcall": &s.other} {
-		nc, err := broker.Await(ctx, options, name, s.log, nats.ClosedHandler(s.closed))
+		nc, err := broker.Await(ctx, options, name, s.log, nats.ClosedHandler(s.closed),
+			nats.DisconnectErrHandler(func(*nats.Conn, error) { s.away(conn, true) }),
+			nats.ReconnectHandler(func(*nats.Conn) { s.away(conn, false) }))
 		if err != nil {
 			return err
 		}
@@ -186,6 +189,13 @@ func (s *service) connect(ctx context.Context) error {
 	}
 	s.natsUp.Store(s.reading)
 	return nil
+}
+
+// away notes, for the health checks, whether the events can be read.
+func (s *service) away(conn **nats.Conn, is bool) {
+	if conn == &s.reading {
+		s.natsAway.Store(is)
+	}
 }
 
 // closed is called for a connection that has ended for good.

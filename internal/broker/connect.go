@@ -26,6 +26,7 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 		return nil, err
 	}
 	c.watch(&n)
+	n.CustomDialer = dialer{ctx}
 	return o.dial(ctx, n)
 }
 
@@ -40,6 +41,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, more .
 		return nil, err
 	}
 	c.watch(&n)
+	n.CustomDialer = dialer{ctx}
 	for {
 		nc, err := o.dial(ctx, n)
 		if err == nil || errors.Is(err, ErrConfiguration) {

@@ -159,7 +159,7 @@ func (o Options) checkServers() error {
 const (
 	dialTimeout   = 5 * time.Second
 	flushTimeout  = 5 * time.Second
-	pingInterval  = 10 * time.Second
+	pingInterval  = 8 * time.Second
 	pingsAwaited  = 2
 	reconnectWait = time.Second
 	jitter        = time.Second

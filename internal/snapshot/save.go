@@ -12,12 +12,12 @@ import (
 	"rollcall/internal/steps"
 )
 
-// lastSave is how long the snapshot at shutdown may take: less than the 30
-// seconds after which Kubernetes kills a process.
-const lastSave = 4 * time.Second
+// lastSave is how long the snapshot at shutdown may take, so that the whole of a
+// shutdown takes less than 5 seconds.
+const lastSave = 3 * time.Second
 
 // Run saves a snapshot on every interval, and once more when ctx is done, which
-// takes at most 4 seconds. So end it only after the fold has ended. A failure
+// takes at most 3 seconds. So end it only after the fold has ended. A failure
 // is logged, and tried again at the next interval with a new file; the earlier
 // snapshots stay. Run returns the error of the last snapshot. every must be
 // positive.

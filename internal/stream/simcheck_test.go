@@ -174,7 +174,7 @@ func (s *service) checkUnread(b *Batch) {
 	if b.End.Place != old.Place || b.End.Judged != max(old.Judged, old.Proof.Receipt) {
 		w.fail("another incarnation begins at %+v after %+v", b.End, old)
 	}
-	if kind := s.told(); sure && kind != (map[bool]verdict{true: restored, false: recreated}[old.Proof.Created == now.created]) {
+	if kind := s.told(); sure && old.Proof.Stream != "" && kind != kindOf(old, now) {
 		w.fail("the stream was %s, it is said", kind)
 	}
 	if sure {
@@ -205,6 +205,14 @@ func (s *service) told() verdict {
 		}
 	}
 	return same
+}
+
+// kindOf is what a stream is that does not go on from a position.
+func kindOf(at roster.Position, now *life) verdict {
+	if at.Proof.Created != now.created {
+		return recreated
+	}
+	return restored
 }
 
 // rewound is the sequence of the newest earlier position that the stream
