@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -104,13 +105,18 @@ func name(user, session string) stay {
 }
 
 // read reads a stream from its first message to the one that is now its last.
+// It asks until it is answered: a cluster may be choosing a leader.
 func read(t *testing.T, js jetstream.JetStream, stream string) func(func(jetstream.Msg) bool) {
 	return func(yield func(jetstream.Msg) bool) {
 		t.Helper()
-		consumer, err := js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{})
-		if err != nil {
-			t.Fatalf("reading %s: %v", stream, err)
-		}
+		var consumer jetstream.Consumer
+		testkit.Eventually(t, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			var err error
+			consumer, err = js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
+			return err == nil
+		}, stream+" can be read")
 		left := consumer.CachedInfo().NumPending
 		if left == 0 {
 			return
@@ -197,12 +203,18 @@ func wantLetters(t *testing.T, js jetstream.JetStream, o *oracle) {
 	for seq, reason := range refused {
 		t.Errorf("message %d is no dead letter, want %s", seq, reason)
 	}
-	stream, err := js.Stream(t.Context(), rollcallv1.DefaultDeadLettersStream)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// A letter stored twice would have taken the place of the first.
-	if s := stream.CachedInfo().State; s.LastSeq != uint64(len(o.refused)) {
-		t.Errorf("%d dead letters were stored for %d messages", s.LastSeq, len(o.refused))
+	var stored uint64
+	testkit.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		stream, err := js.Stream(ctx, rollcallv1.DefaultDeadLettersStream)
+		if err == nil {
+			stored = stream.CachedInfo().State.LastSeq
+		}
+		return err == nil
+	}, "the stream of dead letters is described")
+	if stored != uint64(len(o.refused)) {
+		t.Errorf("%d dead letters were stored for %d messages", stored, len(o.refused))
 	}
 }
