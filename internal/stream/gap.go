@@ -71,7 +71,7 @@ func (r *reading) decide(ctx context.Context, got uint64) error {
 				return err
 			}
 			continue
-		case why == roster.Gap:
+		case why != roster.Deleted:
 			// Once more: an old leader may have answered, or the stream may
 			// have lost its beginning just then.
 			if !sleep(ctx, confirmAfter) {

@@ -57,13 +57,13 @@ type world struct {
 	// When the stream last became another, anything last happened that may
 	// hold up the reader, and messages were last removed.
 	changed, disturbed, removed time.Time
-	away                        time.Time         // until when nothing is answered
-	silent                      bool              // not even with an error
-	oddLook, oddGet             bool              // the next one is answered by an old leader
-	oddAt                       time.Time         // when one was
-	lie                         *state            // what the next look tells, if not nil
-	hook                        func(what string) // called before each question is answered
-	wedged                      bool              // no consumer delivers on this connection
+	away                        time.Time               // until when nothing is answered
+	silent                      bool                    // not even with an error
+	oddLook, oddGet             bool                    // the next one is answered by an old leader
+	oddAt                       time.Time               // when one was
+	lie                         *state                  // what the next look tells, if not nil
+	hook                        func(what string) error // called before each question is answered
+	wedged                      bool                    // no consumer delivers on this connection
 	consumers                   []consumerFault
 }
 
@@ -72,7 +72,7 @@ func newWorld(seed uint64, coverage *coverage) *world {
 	w := &world{
 		seed: seed, rng: rng, coverage: coverage, all: map[roster.Time]*simMessage{},
 		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
-		hook:     func(string) {}, harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
+		hook:     func(string) error { return nil }, harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
 	}
 	if seed%25 == 0 {
 		w.most *= 15
@@ -199,6 +199,7 @@ func (w *world) still() bool {
 
 func (w *world) checkEnd() {
 	s, l := w.service, w.life
+	s.unknowable(l)
 	switch {
 	case l == nil:
 		w.fail("the stream stays missing")

@@ -131,7 +131,7 @@ func (s *service) checkLost(b *Batch) {
 		s.life = -1
 	}
 	s.unknowable(now)
-	if now == nil || s.life != now.id || time.Since(w.changed) <= settled {
+	if now == nil || s.life != now.id || time.Since(w.changed) <= confirmAfter+settled {
 		return
 	}
 	for seq := from; seq <= through; seq++ {
@@ -187,6 +187,11 @@ func (s *service) checkUnread(b *Batch) {
 	}
 	s.life, s.due, s.shown, s.cut, s.short = -1, time.Time{}, 0, false, false
 	s.blind = min(s.blind, b.End.Sequence())
+	for _, f := range w.disk.files {
+		if f.mark.at.Proof == b.End.Proof && b.End.Proof.Sequence > 0 {
+			s.blind = f.mark.blind
+		}
+	}
 	switch {
 	case now != nil && now.has(b.End):
 		s.life = now.id

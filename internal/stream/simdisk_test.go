@@ -18,7 +18,7 @@ type simFile struct {
 	edition int
 	data    []byte
 	named   bool // the folder was synced since it has its name
-	stuck   bool // it can be read in part only, and stays where it is
+	stuck   bool // it can be read in part only
 	mark    mark // what the roster was at the cut
 }
 
@@ -27,6 +27,7 @@ type simDisk struct {
 	files    []*simFile
 	editions int
 	changed  time.Time
+	readOnly bool
 }
 
 // save writes a snapshot of a process, step by step, as long as it lives.
@@ -150,7 +151,7 @@ func (d *simDisk) load(settings roster.Settings) (*roster.Roster, mark, int) {
 		switch {
 		case err == nil:
 			return r, f.mark, passed
-		case f.stuck:
+		case d.readOnly:
 			i++
 		default:
 			d.files = slices.Delete(d.files, i, i+1)

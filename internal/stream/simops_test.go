@@ -29,7 +29,7 @@ func ops() []op {
 		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }},
 		{"crash", 6, true, func(w *world) { w.restart(false) }},
 		{"power failure", 3, true, func(w *world) { w.restart(true) }},
-		{"snapshot", 14, true, func(w *world) { w.snapshot() }},
+		{"snapshot", 12, true, func(w *world) { w.snapshot() }},
 		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) })},
 		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() })},
 		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() })},
@@ -150,8 +150,14 @@ func (w *world) restart(power bool) {
 	w.start()
 }
 
+// snapshot begins one, if there is anything new.
 func (w *world) snapshot() {
 	s := w.service
+	var same bool
+	w.locked(func() { same, s.saved = s.at == s.saved, s.at })
+	if same {
+		return
+	}
 	w.saving.Go(func() { w.save(s.ctx, s) })
 }
 

@@ -40,12 +40,13 @@ type player struct {
 // answered.
 func (p *player) before(what string, nth int, do func()) {
 	p.locked(func() {
-		p.hook = func(asked string) {
+		p.hook = func(asked string) error {
 			if asked == what {
 				if nth--; nth == 0 {
 					do()
 				}
 			}
+			return nil
 		}
 	})
 }
@@ -230,7 +231,7 @@ func TestOddBeginnings(t *testing.T) {
 			<-time.After(20 * time.Second)
 			p.wants(roster.BaselineLost, 1, 2)
 			if p.unread() != 0 || p.service.reader.Lag() != 0 {
-				t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
+				p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
 			}
 		})
 		play(t, func(p *player) {
@@ -241,7 +242,7 @@ func TestOddBeginnings(t *testing.T) {
 			p.breaks()
 			<-time.After(20 * time.Second)
 			if p.unread() != 0 || p.service.reader.Lag() != 0 {
-				t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
+				p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
 			}
 		})
 	}
@@ -263,15 +264,15 @@ func TestOddAnswers(t *testing.T) {
 				p.breaks()
 				<-time.After(60 * time.Second)
 				if p.unread() != 0 || len(p.service.log) != 15 {
-					t.Errorf("look %d: %d incarnations, %d messages", nth, p.unread(), len(p.service.log))
+					p.t.Errorf("look %d: %d incarnations, %d messages", nth, p.unread(), len(p.service.log))
 				}
 			})
 		}
 	}
 }
 
-// TestUnloadable: a snapshot that could not be loaded, of a place that the
-// roster has not come to, is nowhere to go on from.
+// TestUnloadable: a snapshot that could be neither loaded nor set aside, of a
+// place that the roster has not come to, is nowhere to go on from.
 func TestUnloadable(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -283,7 +284,7 @@ func TestUnloadable(t *testing.T) {
 		p.rebases(1)
 		p.reads(5)
 		p.saves()
-		p.locked(func() { p.disk.files[0].stuck = true })
+		p.locked(func() { p.disk.files[0].stuck, p.disk.readOnly = true, true })
 		p.crash()
 		p.start()
 		p.rebases(1)
@@ -291,163 +292,21 @@ func TestUnloadable(t *testing.T) {
 	})
 }
 
-// TestDeletedBefore: what was deleted in one incarnation is not deleted in the
-// next.
-func TestDeletedBefore(t *testing.T) {
+// TestProofCoversPayload: another payload under the same sequence and receipt
+// is another message.
+func TestProofCoversPayload(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.life.remove(4)
-		p.life.remove(5)
+		p.publish(3)
 		p.start()
-		p.reads(10)
-		p.wants(roster.Deleted, 4, 5)
-		p.locked(func() {
-			p.create()
-			p.life.hidden[4], p.life.hidden[5] = true, true
-		})
-		p.publish(10)
-		p.rebases(1)
-		p.reads(10)
-		p.wants(roster.Deleted, 4, 5)
-	})
-}
-
-// TestReasons: each message of a gap is lost for its own reason.
-func TestReasons(t *testing.T) {
-	play(t, func(p *player) {
-		p.publish(20)
-		p.locked(func() {
-			l := p.life
-			l.remove(3)
-			l.gone[4], l.hidden[5], l.gone[6], l.gone[7] = true, true, true, true
-			l.remove(8)
-			l.gone[9] = true
-		})
-		p.start()
-		p.reads(20)
-		p.wants(roster.Deleted, 3, 8)
-		p.wants(roster.Gap, 4, 6, 7, 9)
-	})
-}
-
-// TestGapMeanwhile: whatever becomes of the stream while a gap is looked at,
-// the gap is explained by that.
-func TestGapMeanwhile(t *testing.T) {
-	happens := map[string]func(p *player){
-		"truncated": func(p *player) { p.life.begin(8); p.removed = time.Now() },
-		"recreated": func(p *player) { p.create() },
-		"recreated and purged": func(p *player) {
-			p.create()
-			p.life.last, p.life.first, p.life.history = 100, 101, make([]*simMessage, 100)
-		},
-		"cut off": func(p *player) { p.cutTo(4) },
-	}
-	for name, happen := range happens {
-		for _, what := range []string{"look", "deleted", "get"} {
-			for nth := 1; nth <= 4; nth++ {
-				play(t, func(p *player) {
-					created := p.life.created
-					p.publish(3)
-					p.start()
-					p.reads(3)
-					p.locked(func() {
-						for seq := uint64(5); seq < 8; seq++ {
-							p.life.gone[seq] = true
-						}
-						p.service.delivery.fault = consumerFault{faultSkip, 1}
-					})
-					p.before(what, nth, func() { happen(p) })
-					p.publish(8)
-					<-time.After(25 * time.Second)
-					p.locked(func() {
-						for _, e := range p.service.log {
-							if e.lost > 0 && e.why == roster.Truncated && e.created == created && name != "truncated" {
-								t.Errorf("%s at %s %d: lost as truncated: %d from %d", name, what, nth, e.lost, e.seq)
-							}
-						}
-					})
-				})
+		p.reads(3)
+		proof := p.service.at.Proof
+		for _, want := range []bool{true, false} {
+			same, known, err := p.service.reader.proves(p.service.ctx, proof, p.life.state())
+			if same != want || !known || err != nil {
+				p.t.Errorf("proved %v, known %v, error %v; want %v", same, known, err, want)
 			}
+			proof.Hash[7] ^= 1
 		}
-	}
-}
-
-// TestForkedFetch: a message that was asked for is not taken for one of this
-// incarnation when the stream has become another meanwhile.
-func TestForkedFetch(t *testing.T) {
-	for nth := 1; nth <= 4; nth++ {
-		play(t, func(p *player) {
-			p.publish(10)
-			p.start()
-			p.reads(10)
-			p.locked(func() {
-				p.life.hidden[11] = true
-				p.wedged = true
-			})
-			p.publish(1)
-			<-time.After(20 * time.Second)
-			p.before("get", nth+1, func() {
-				p.cutTo(5)
-				for range 8 {
-					p.storeOne()
-				}
-			})
-			p.rebases(1)
-			p.reads(13)
-		})
-	}
-}
-
-// TestAwayWhileAsking: that JetStream does not answer is no answer.
-func TestAwayWhileAsking(t *testing.T) {
-	for nth := 1; nth <= 8; nth++ {
-		play(t, func(p *player) {
-			p.publish(3)
-			p.start()
-			p.reads(3)
-			p.locked(func() {
-				p.life.gone[5] = true
-				p.life.hidden[6], p.life.hidden[7] = true, true
-			})
-			p.before("get", nth, func() { p.away = time.Now().Add(3 * time.Second) })
-			p.publish(5)
-			p.reads(8)
-			p.wants(roster.Gap, 5)
-		})
-	}
-}
-
-// TestQuickly: what needs no doubt needs no wait.
-func TestQuickly(t *testing.T) {
-	play(t, func(p *player) { // a deleted end
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.locked(func() {
-			p.service.delivery.dead = true
-			p.storeOne()
-			p.life.remove(11)
-		})
-		p.within(p.reads(11), time.Second)
-	})
-	play(t, func(p *player) { // truncated while nothing is delivered
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.locked(func() { p.wedged = true })
-		p.publish(10)
-		p.locked(func() { p.life.begin(16) })
-		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 8*time.Second)
-	})
-	play(t, func(p *player) { // deleted while a consumer is idle, and nobody says so
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.locked(func() {
-			p.service.delivery.dead, p.service.delivery.silent = true, true
-			p.instead(nil)
-		})
-		p.within(p.until(func() bool { return p.life != nil }, "the stream is made"), 9*time.Second)
 	})
 }
 

@@ -45,6 +45,7 @@ type service struct {
 	ended   chan error
 
 	at    roster.Position
+	saved roster.Position // when a snapshot was last begun
 	log   []entry
 	marks []mark
 	// life is the incarnation that the position is in; 0 while nothing was
@@ -83,7 +84,7 @@ func (w *world) start() {
 	}
 	s := &service{w: w, roster: r, at: from.at, log: from.log, life: from.life, blind: from.blind, began: time.Now(), kinds: map[verdict]float64{}}
 	s.decoder, s.ended = wire.NewDecoder(simSubjects), make(chan error, 1)
-	s.marks = []mark{from}
+	s.marks, s.saved = []mark{from}, from.at
 	s.reader = newReader(Config{
 		Stream: name, Log: w.log, Registry: prometheus.NewRegistry(),
 		Earlier: func() []roster.Position {

@@ -31,8 +31,10 @@ func ask[T any](ctx context.Context, s simSource, what string, answer func(draw 
 		s.w.locked(func() { s.w.disturbed = time.Now() })
 		return none, errors.Join(errAway, ctx.Err())
 	}
-	s.w.hook(what)
-	got, err := answer(draw)
+	got, err := none, s.w.hook(what)
+	if err == nil {
+		got, err = answer(draw)
+	}
 	s.w.mu.Unlock()
 	if !sleep(ctx, time.Duration(draw>>32%uint64(travel))) {
 		return none, ctx.Err()

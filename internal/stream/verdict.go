@@ -50,8 +50,25 @@ func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state,
 		return "", st, err
 	case known && !same:
 		return restored, st, nil
+	case !known:
+		if err := r.lookAgain(ctx, st); err != nil {
+			return "", st, err
+		}
 	}
 	return r.ours(at, st), st, nil
+}
+
+// lookAgain reports a doubt when a second look doesn't bear out the first:
+// where no message proves anything, one answer alone would decide.
+func (r *Reader) lookAgain(ctx context.Context, st state) error {
+	again, err := r.source.look(ctx)
+	switch {
+	case err != nil:
+		return err
+	case again.created != st.created || again.last < st.last:
+		return doubtful(causeIncarnation, "the stream was another: asking once more")
+	}
+	return nil
 }
 
 // anyProves looks at the position's own proof and, where the stream no longer
@@ -109,6 +126,7 @@ func (r *reading) settle(ctx context.Context) error {
 	}
 	switch again {
 	case truncated:
+		st.first = min(st.first, was.first)
 		r.truncate(st)
 	case missing:
 		return r.remake(ctx)
@@ -120,18 +138,13 @@ func (r *reading) settle(ctx context.Context) error {
 	return doubtful(causeIncarnation, "the stream was %s", again)
 }
 
-// adopt takes the stream as ours when nothing was ever read, and it is the one
-// that it was at the first look.
-func (r *reading) adopt(ctx context.Context, was state) error {
+// adopt takes the stream as ours when nothing was ever read.
+func (r *reading) adopt(ctx context.Context, st state) error {
 	if r.at.Proof.Stream != "" {
 		return nil
 	}
-	st, err := r.source.look(ctx)
-	switch {
-	case err != nil:
+	if err := r.lookAgain(ctx, st); err != nil {
 		return err
-	case st.created != was.created:
-		return doubtful(causeIncarnation, "the stream was another: asking once more")
 	}
 	r.own(st)
 	return nil

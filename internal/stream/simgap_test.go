@@ -1,0 +1,231 @@
+package stream
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// TestDeletedBefore: what was deleted in one incarnation is not deleted in the
+// next.
+func TestDeletedBefore(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.life.remove(4)
+		p.life.remove(5)
+		p.start()
+		p.reads(10)
+		p.wants(roster.Deleted, 4, 5)
+		p.locked(func() {
+			p.create()
+			p.life.hidden[4], p.life.hidden[5] = true, true
+		})
+		p.publish(10)
+		p.rebases(1)
+		p.reads(10)
+		p.wants(roster.Deleted, 4, 5)
+	})
+}
+
+// TestReasons: each message of a gap is lost for its own reason.
+func TestReasons(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(20)
+		p.locked(func() {
+			l := p.life
+			l.remove(3)
+			l.gone[4], l.hidden[5], l.gone[6], l.gone[7] = true, true, true, true
+			l.remove(8)
+			l.gone[9] = true
+		})
+		p.start()
+		p.reads(20)
+		p.wants(roster.Deleted, 3, 8)
+		p.wants(roster.Gap, 4, 6, 7, 9)
+	})
+}
+
+// TestGapMeanwhile: whatever becomes of the stream while a gap is looked at,
+// the gap is explained by that.
+func TestGapMeanwhile(t *testing.T) {
+	happens := map[string]func(p *player){
+		"truncated": func(p *player) { p.life.begin(8); p.removed = time.Now() },
+		"recreated": func(p *player) { p.create() },
+		"recreated and purged": func(p *player) {
+			p.create()
+			p.life.last, p.life.first, p.life.history = 100, 101, make([]*simMessage, 100)
+		},
+		"cut off": func(p *player) { p.cutTo(4) },
+	}
+	for name, happen := range happens {
+		for _, what := range []string{"look", "deleted", "get"} {
+			for nth := 1; nth <= 4; nth++ {
+				play(t, func(p *player) {
+					created := p.life.created
+					p.publish(3)
+					p.start()
+					p.reads(3)
+					p.locked(func() {
+						flawed := p.life.gone
+						if name == "truncated" {
+							flawed = p.life.hidden
+						}
+						for seq := uint64(5); seq < 8; seq++ {
+							flawed[seq] = true
+						}
+						p.service.delivery.fault = consumerFault{faultSkip, 1}
+					})
+					p.before(what, nth, func() { happen(p) })
+					p.publish(8)
+					<-time.After(25 * time.Second)
+					p.locked(func() {
+						if name == "truncated" && len(p.lost(roster.Gap)) > 0 {
+							p.t.Errorf("%s at %s %d: a gap", name, what, nth)
+						}
+						for _, e := range p.service.log {
+							if e.lost > 0 && e.why == roster.Truncated && e.created == created && name != "truncated" {
+								p.t.Errorf("%s at %s %d: lost as truncated: %d from %d", name, what, nth, e.lost, e.seq)
+							}
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestGapCutOff: what lies behind the end of the stream is not lost, but still
+// to come.
+func TestGapCutOff(t *testing.T) {
+	for nth := 1; nth <= 6; nth++ {
+		play(t, func(p *player) {
+			p.publish(4)
+			p.start()
+			p.reads(4)
+			p.locked(func() { p.life.gone[5], p.life.gone[6], p.life.gone[7] = true, true, true })
+			p.before("look", nth, func() {
+				p.cutTo(6)
+				p.hook = func(what string) error {
+					for what == "consume" && p.life.last < 20 {
+						p.storeOne()
+					}
+					return nil
+				}
+			})
+			p.publish(6)
+			p.breaks()
+			<-time.After(40 * time.Second)
+			p.locked(func() {
+				if p.life.id > 1 && slices.Contains(p.lost(roster.Gap), 7) {
+					p.t.Errorf("look %d: sequence 7 is given up", nth)
+				}
+			})
+		})
+	}
+}
+
+// TestForkedFetch: a message that was asked for is not taken for one of this
+// incarnation when the stream has become another meanwhile.
+func TestForkedFetch(t *testing.T) {
+	for nth := 1; nth <= 4; nth++ {
+		play(t, func(p *player) {
+			p.publish(10)
+			p.start()
+			p.reads(10)
+			p.locked(func() {
+				p.life.hidden[11] = true
+				p.wedged = true
+			})
+			p.publish(1)
+			<-time.After(20 * time.Second)
+			p.before("get", nth+1, func() {
+				p.cutTo(5)
+				for range 8 {
+					p.storeOne()
+				}
+			})
+			p.rebases(1)
+			p.reads(13)
+		})
+	}
+}
+
+// TestAwayWhileAsking: that JetStream does not answer is no answer.
+func TestAwayWhileAsking(t *testing.T) {
+	for nth := 1; nth <= 8; nth++ {
+		play(t, func(p *player) {
+			p.publish(3)
+			p.start()
+			p.reads(3)
+			p.locked(func() {
+				p.life.gone[5] = true
+				p.life.hidden[6], p.life.hidden[7] = true, true
+			})
+			p.before("get", nth, func() { p.away = time.Now().Add(3 * time.Second) })
+			p.publish(5)
+			p.reads(8)
+			p.wants(roster.Gap, 5)
+		})
+	}
+}
+
+// TestUnansweredGet: that a message cannot be asked for, while all else is
+// answered, is no answer.
+func TestUnansweredGet(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(3)
+		p.start()
+		p.reads(3)
+		gets := 0
+		p.locked(func() {
+			p.life.gone[5], p.life.hidden[6], p.life.hidden[7] = true, true, true
+			p.hook = func(what string) error {
+				if what == "get" && p.service.at.Sequence() >= 4 {
+					if gets++; gets > 2 && gets < 20 {
+						return errAway
+					}
+				}
+				return nil
+			}
+		})
+		p.publish(5)
+		p.reads(8)
+		p.wants(roster.Gap, 5)
+	})
+}
+
+// TestQuickly: what needs no doubt needs no wait.
+func TestQuickly(t *testing.T) {
+	play(t, func(p *player) { // a deleted end
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(func() {
+			p.service.delivery.dead = true
+			p.storeOne()
+			p.life.remove(11)
+		})
+		p.within(p.reads(11), time.Second)
+	})
+	play(t, func(p *player) { // truncated while nothing is delivered
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(func() { p.wedged = true })
+		p.publish(10)
+		p.locked(func() { p.life.begin(16) })
+		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 8*time.Second)
+	})
+	play(t, func(p *player) { // deleted while a consumer is idle, and nobody says so
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(func() {
+			p.service.delivery.dead, p.service.delivery.silent = true, true
+			p.instead(nil)
+		})
+		p.within(p.until(func() bool { return p.life != nil }, "the stream is made"), 9*time.Second)
+	})
+}
