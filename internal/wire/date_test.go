@@ -45,6 +45,8 @@ var badDates = map[string]string{
 	"2026-11-22t21:00:00Z":                  notADate,
 	"2026-11-22T21:00:00z":                  notADate,
 	"2026-11-22_21:00:00Z":                  notADate,
+	"2026-11-22t21:00:00":                   notADate,
+	"2026-11-22_21:00:00.5":                 notADate,
 	"2026-11-22  21:00:00":                  notADate,
 	"2026-11-22 21:00:00Z":                  notADate,
 	"2026-11-22 21:00:00+00:00":             notADate,

@@ -16,7 +16,9 @@ type draft struct {
 	date     date
 	typ      roster.Type // 0: missing or unknown
 	typeText string      // the type as given, for the refusal
-	// mistyped has the kind of JSON value where another was wanted.
+	// mistyped has the kind of JSON value of the fields where another was
+	// wanted.
+	wrong    fields
 	mistyped [fieldCount]jsontext.Kind
 	// entryMalformed and entryDate are the first problems of that reason among
 	// the entries of sessions.
@@ -46,9 +48,9 @@ func (d *draft) judge(e *roster.Event) *roster.Refusal {
 
 // misshapen looks for what is malformed beyond the syntax.
 func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
-	for f, kind := range d.mistyped {
-		if f := field(f); kind != 0 && set.has(f) {
-			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(kind), wanted(f))
+	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
+		if (d.wrong & set).has(f) {
+			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(d.mistyped[f]), wanted(f))
 		}
 	}
 	if !set.has(fieldSessions) {
@@ -62,6 +64,12 @@ func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 			"sessions[%d] and sessions[%d]: both %s", i, j, sessionName(&e.Sessions[i]))
 	}
 	return nil
+}
+
+// mistype notes that a field has a value of the wrong kind.
+func (d *draft) mistype(f field, kind jsontext.Kind) {
+	d.wrong |= setOf(f)
+	d.mistyped[f] = kind
 }
 
 func wanted(f field) string {

@@ -71,7 +71,7 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 	switch kind := raw.Kind(); {
 	case kind == 'n':
 	case kind != '"':
-		d.draft.mistyped[f] = kind
+		d.draft.mistype(f, kind)
 	case f == fieldDate:
 		d.draft.date = givenDate(textIn(raw))
 	case f == fieldType:
@@ -94,7 +94,7 @@ func (d *draft) setType(name string) {
 func (d *Decoder) readSessions(e *roster.Event) error {
 	if kind := d.json.PeekKind(); kind != '[' {
 		if kind != 'n' {
-			d.draft.mistyped[fieldSessions] = kind
+			d.draft.mistype(fieldSessions, kind)
 		}
 		return d.json.SkipValue()
 	}

@@ -10,23 +10,16 @@ const maxName = 255
 
 // nameProblem says what keeps a text from being a name of a machine, user or
 // session, or a terminal, remote or service: its length, or a character that
-// does not show. Of the empty text, which is no name given, it says nothing. The text must be valid UTF-8.
+// does not show. Of the empty text, which is no name given, it says nothing. The
+// text must be valid UTF-8.
 func nameProblem(s string) string {
 	if len(s) > maxName {
 		return fmt.Sprintf("%d bytes, at most %d", len(s), maxName)
 	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f {
-			return hiddenProblem(s, i)
-		}
+	if isVisible(s) {
+		return ""
 	}
-	return ""
-}
-
-// hiddenProblem looks for a character that does not show, from a byte on.
-func hiddenProblem(s string, from int) string {
-	for i, r := range s[from:] {
-		at := from + i
+	for at, r := range s {
 		switch {
 		case unicode.IsControl(r):
 			return fmt.Sprintf("control character U+%04X at byte %d", r, at)
@@ -35,6 +28,26 @@ func hiddenProblem(s string, from int) string {
 		}
 	}
 	return ""
+}
+
+// isVisible reports whether a text is all of ASCII that shows, as next to all
+// names are. It looks at eight bytes at a time: within that range none of the
+// three sums sets a byte's highest bit, and the lowest byte outside it does.
+func isVisible[T string | []byte](s T) bool {
+	const ones, highest = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if (x|(x+ones)|(x-' '*ones))&highest != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // hidden are the characters that steer the direction of text, have no width or

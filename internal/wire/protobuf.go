@@ -138,6 +138,9 @@ func (m *message) next(known []field) bool {
 	if len(m.rest) == 0 || m.err != nil {
 		return false
 	}
+	if m.short(known) {
+		return true
+	}
 	number, kind, n := protowire.ConsumeTag(m.rest)
 	if n >= 0 && number > protowire.MaxValidNumber {
 		return m.fail("no field has the number " + strconv.Itoa(int(number)))
@@ -165,6 +168,32 @@ func (m *message) next(known []field) bool {
 		return m.fail(wireProblem(size))
 	}
 	m.rest, m.at = m.rest[n+size:], m.at+n+size
+	return true
+}
+
+// short goes to the next field if that is a known one of the right wire type
+// with a tag, and a number or length, of one byte each, as next to all are.
+func (m *message) short(known []field) bool {
+	if len(m.rest) < 2 {
+		return false
+	}
+	tag, value := m.rest[0], m.rest[1]
+	if int(tag>>3) >= len(known) || value >= 0x80 {
+		return false
+	}
+	f, size := known[tag>>3], 2
+	switch kind := protowire.Type(tag & 7); {
+	case f == noField || kind != wireType(f):
+		return false
+	case kind == protowire.VarintType:
+		m.varint = uint64(value)
+	default:
+		if size += int(value); size > len(m.rest) {
+			return false
+		}
+		m.bytes = m.rest[2:size]
+	}
+	m.field, m.rest, m.at = f, m.rest[size:], m.at+size
 	return true
 }
 
@@ -196,7 +225,7 @@ func (m *message) inner() message {
 
 // text is the string that the field holds: a part of the payload.
 func (m *message) text() (string, error) {
-	if !utf8.Valid(m.bytes) {
+	if !isVisible(m.bytes) && !utf8.Valid(m.bytes) {
 		return "", fmt.Errorf("byte %d: %s is not valid UTF-8", m.at-len(m.bytes), m.field)
 	}
 	return unsafe.String(unsafe.SliceData(m.bytes), len(m.bytes)), nil

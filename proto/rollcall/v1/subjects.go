@@ -137,11 +137,7 @@ func (s Subjects) AllChanges() string { return s.base + ".changes.>" }
 // "*", ">", "/", "%", control and non-ASCII bytes, become %XX in upper case.
 // Two names never have the same spelling.
 func EncodeMachine(name string) string {
-	clean := true
-	for i := 0; i < len(name) && clean; i++ {
-		clean = !escaped(name, i)
-	}
-	if clean {
+	if spellsItself(name) {
 		return name
 	}
 	const digits = "0123456789ABCDEF"
@@ -156,16 +152,33 @@ func EncodeMachine(name string) string {
 	return string(b)
 }
 
+// spellsItself reports whether no byte of a name needs %XX.
+func spellsItself(name string) bool {
+	before := byte('.')
+	for i := range len(name) {
+		c := name[i]
+		if !unescaped[c] || c == '.' && before == '.' {
+			return false
+		}
+		before = c
+	}
+	return before != '.'
+}
+
+// unescaped are the bytes that stay as they are, a dot where it may.
+var unescaped = func() (set [256]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		set[c] = !strings.ContainsRune("*>/%", rune(c))
+	}
+	return set
+}()
+
 // escaped reports whether the byte at i needs %XX.
 func escaped(name string, i int) bool {
-	switch c := name[i]; c {
-	case '.':
+	if name[i] == '.' {
 		return i == 0 || i == len(name)-1 || name[i-1] == '.'
-	case ' ', '*', '>', '/', '%':
-		return true
-	default:
-		return c < ' ' || c >= 0x7f
 	}
+	return !unescaped[name[i]]
 }
 
 // DecodeMachine is the inverse of EncodeMachine. Any other spelling of the name
