@@ -46,6 +46,7 @@ type Publisher struct {
 	published bool              // since the start
 	content   [sha256.Size]byte // of what was published last
 	space     []byte            // of the last pages
+	told      time.Time         // when trouble was last told of
 }
 
 // ackTimeout is how long a page may take to be stored.
@@ -127,11 +128,21 @@ func (p *Publisher) tick(ctx context.Context) {
 	case ctx.Err() != nil:
 	case err != nil:
 		p.metrics.failed.Inc()
-		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
+		p.complain(err)
 	case changed:
 		p.metrics.ok.Inc()
 	default:
 		p.metrics.unchanged.Inc()
+	}
+}
+
+// complainEvery is how often trouble is told of.
+const complainEvery = 20 * time.Second
+
+func (p *Publisher) complain(err error) {
+	if now := p.now(); now.Sub(p.told) >= complainEvery {
+		p.told = now
+		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -305,6 +306,23 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 	}
 	if info, err := stream.Info(t.Context()); err != nil || info.State.LastSeq != 2 {
 		t.Errorf("%d reports were stored, %v; want 2", info.State.LastSeq, err)
+	}
+}
+
+// TestTroubleIsToldNowAndThen: reports that fail one after the other are told
+// of a few times a minute.
+func TestTroubleIsToldNowAndThen(t *testing.T) {
+	p, _ := newPublisher(t, testkit.Seed()) // there is no stream
+	var log bytes.Buffer
+	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	now := testkit.At
+	p.now = func() time.Time { return now }
+	for _, told := range []int{1, 1, 2} {
+		p.tick(t.Context())
+		if n := strings.Count(log.String(), "report not published"); n != told {
+			t.Errorf("at %v told %d times, want %d", now, n, told)
+		}
+		now = now.Add(complainEvery / 2)
 	}
 }
 
