@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,7 @@ type consumer struct {
 	silence     *time.Ticker
 	begun       uint64 // messages to come when it was made
 	delivered   uint64 // the consumer's own count
+	replies     string // what the reply subjects of its messages begin with
 	heard       time.Time
 }
 
@@ -134,7 +136,7 @@ func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 
 // take appends a message, or follows what the server says instead of one.
 func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
-	meta, ok := parseReply(msg.Reply)
+	meta, ok := c.metadata(msg.Reply)
 	if !ok {
 		return dst, c.status(msg)
 	}
@@ -146,6 +148,19 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
 	}
 	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt}), nil
+}
+
+// metadata is parseReply for the replies of this consumer, which all begin the
+// same.
+func (c *consumer) metadata(reply string) (metadata, bool) {
+	if c.replies == "" || !strings.HasPrefix(reply, c.replies) {
+		at, ok := numbersAt(reply)
+		if !ok {
+			return metadata{}, false
+		}
+		c.replies = reply[:at]
+	}
+	return parseNumbers(reply[len(c.replies):])
 }
 
 func (c *consumer) laneOf(msg *nats.Msg) *lane {
@@ -198,12 +213,14 @@ func (c *consumer) pull(l *lane, messages int) error {
 }
 
 // status follows a message of the server's own. Statuses are those of the
-// server's pull consumers: 100 an idle heartbeat; 404, 408 and 409 with "Message
-// Size Exceeds MaxBytes" the end of a pull; any other the end of the consumer.
+// server's pull consumers: 100 an idle heartbeat; 409 with "Batch Completed"
+// comes behind the last message of a pull, which has been counted; 404, 408 and
+// 409 with "Message Size Exceeds MaxBytes" end a pull early; any other ends the
+// consumer.
 func (c *consumer) status(msg *nats.Msg) error {
 	status, description := msg.Header.Get("Status"), msg.Header.Get("Description")
 	switch {
-	case status == "100":
+	case status == "100", status == "409" && description == "Batch Completed":
 		return nil
 	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":
 		c.laneOf(msg).messages = 0

@@ -21,46 +21,58 @@ type metadata struct {
 //
 // (NATS ADR-15). Reading it here costs no allocation.
 func parseReply(reply string) (metadata, bool) {
-	var tokens [12]string
-	n := 0
-	for token := range strings.SplitSeq(reply, ".") {
-		if n == len(tokens) {
-			return metadata{}, false
-		}
-		tokens[n] = token
-		n++
-	}
-	if n != 9 && n < 11 || tokens[0] != "$JS" || tokens[1] != "ACK" {
+	at, ok := numbersAt(reply)
+	if !ok {
 		return metadata{}, false
 	}
-	numbers := tokens[5:9]
-	if n > 9 {
-		numbers = tokens[7:11]
-	}
-	var m metadata
-	var receipt uint64
-	for i, to := range []*uint64{&m.sequence, &m.delivery, &receipt, &m.pending} {
-		v, ok := parseUint(numbers[i])
-		if !ok {
-			return metadata{}, false
-		}
-		*to = v
-	}
-	m.receipt = roster.Time(receipt)
-	return m, true
+	return parseNumbers(reply[at:])
 }
 
-// parseUint reads up to 19 digits, which cannot overflow.
-func parseUint(s string) (n uint64, ok bool) {
-	if s == "" || len(s) > 19 {
+// numbersAt returns where the sequence begins in a reply subject. What stands
+// before it is the same in all replies of one consumer without acks: it
+// delivers every message once.
+func numbersAt(reply string) (at int, ok bool) {
+	before := 5
+	switch strings.Count(reply, ".") + 1 {
+	case 9:
+	case 11, 12:
+		before = 7
+	default:
 		return 0, false
 	}
-	for i := range len(s) {
-		d := s[i] - '0'
-		if d > 9 {
-			return 0, false
-		}
-		n = n*10 + uint64(d)
+	if !strings.HasPrefix(reply, "$JS.ACK.") {
+		return 0, false
 	}
-	return n, true
+	for range before {
+		at += strings.IndexByte(reply[at:], '.') + 1
+	}
+	return at, true
+}
+
+// parseNumbers reads a reply subject from its sequence on.
+func parseNumbers(text string) (m metadata, ok bool) {
+	var receipt uint64
+	for i, to := range [...]*uint64{&m.sequence, &m.delivery, &receipt, &m.pending} {
+		if i > 0 {
+			if text == "" || text[0] != '.' {
+				return metadata{}, false
+			}
+			text = text[1:]
+		}
+		if *to, text, ok = cutUint(text); !ok {
+			return metadata{}, false
+		}
+	}
+	m.receipt = roster.Time(receipt)
+	return m, text == "" || text[0] == '.'
+}
+
+// cutUint reads the digits that a text begins with: 1 to 19, which cannot
+// overflow.
+func cutUint(text string) (n uint64, rest string, ok bool) {
+	i := 0
+	for ; i < len(text) && text[i]-'0' <= 9; i++ {
+		n = n*10 + uint64(text[i]-'0')
+	}
+	return n, text[i:], 0 < i && i <= 19
 }
