@@ -38,6 +38,7 @@ type consumer struct {
 	reconnected chan nats.Status
 	silence     *time.Ticker
 	begun       uint64 // messages to come when it was made
+	toCome      uint64 // messages after the last that was delivered
 	delivered   uint64 // the consumer's own count
 	replies     string // what the reply subjects of its messages begin with
 	heard       time.Time
@@ -74,6 +75,7 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 		return nil, doubtful(causeCreate, "creating consumer of stream %s: %w", s.stream, err)
 	}
 	c.name, c.begun = made.CachedInfo().Name, made.CachedInfo().NumPending
+	c.toCome = c.begun
 	return c, nil
 }
 
@@ -144,6 +146,7 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	l.messages--
 	l.bytes -= msg.Size()
 	c.delivered++
+	c.toCome = meta.pending
 	if meta.delivery != c.delivered {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
 	}
@@ -175,8 +178,8 @@ func (c *consumer) laneOf(msg *nats.Msg) *lane {
 type pull struct {
 	Batch     int           `json:"batch"`
 	MaxBytes  int           `json:"max_bytes"`
-	Expires   time.Duration `json:"expires"`
-	Heartbeat time.Duration `json:"idle_heartbeat"`
+	Expires   time.Duration `json:"expires,omitempty"`
+	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
 // ask begins a pull in each lane that has none. The server serves two pulls in
@@ -197,15 +200,16 @@ func (c *consumer) ask() error {
 	return nil
 }
 
-// pull asks for messages. (A heartbeat above half of expires is refused.)
+// pull asks for messages. A pull that what is to come will fill needs no end
+// and no heartbeats, for which the server would look at the clock with every
+// message. (A heartbeat above half of expires is refused.)
 func (c *consumer) pull(l *lane, messages int) error {
 	l.messages, l.bytes = messages, max(pullBytes, int(c.nc.MaxPayload())+64<<10)
-	request, err := json.Marshal(pull{
-		Batch:     l.messages,
-		MaxBytes:  l.bytes,
-		Expires:   10 * c.beat,
-		Heartbeat: c.beat,
-	})
+	ask := pull{Batch: l.messages, MaxBytes: l.bytes}
+	if uint64(c.lanes[0].messages+c.lanes[1].messages) > c.toCome {
+		ask.Expires, ask.Heartbeat = 10*c.beat, c.beat
+	}
+	request, err := json.Marshal(ask)
 	if err != nil {
 		return err
 	}

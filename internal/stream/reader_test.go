@@ -385,10 +385,15 @@ func TestParseReply(t *testing.T) {
 	}
 }
 
-// TestPullRequest: the server reads durations as nanoseconds.
+// TestPullRequest: the server reads durations as nanoseconds, and what
+// is left out as none.
 func TestPullRequest(t *testing.T) {
-	got, err := json.Marshal(pull{Batch: 1, MaxBytes: 2, Expires: time.Second, Heartbeat: 3})
-	if err != nil || string(got) != `{"batch":1,"max_bytes":2,"expires":1000000000,"idle_heartbeat":3}` {
-		t.Errorf("%s, %v", got, err)
+	for want, ask := range map[string]pull{
+		`{"batch":1,"max_bytes":2,"expires":1000000000,"idle_heartbeat":3}`: {Batch: 1, MaxBytes: 2, Expires: time.Second, Heartbeat: 3},
+		`{"batch":1,"max_bytes":2}`:                                         {Batch: 1, MaxBytes: 2},
+	} {
+		if got, err := json.Marshal(ask); err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
 	}
 }
