@@ -72,12 +72,7 @@ func (r *reading) decide(ctx context.Context, got uint64) error {
 			}
 			continue
 		case why != roster.Deleted:
-			// Once more: an old leader may have answered, or the stream may
-			// have lost its beginning just then.
-			if !sleep(ctx, confirmAfter) {
-				return ctx.Err()
-			}
-			if end, why, err = r.missing(ctx, want, end); err != nil {
+			if end, err = r.stillMissing(ctx, want, end, why); err != nil {
 				return err
 			}
 		}
@@ -86,6 +81,20 @@ func (r *reading) decide(ctx context.Context, got uint64) error {
 		}
 	}
 	return nil
+}
+
+// stillMissing asks once more for a run that is missing for a reason, and
+// returns its end, which is from when the answers don't agree: an old leader may
+// have given one of them, or the stream has lost its beginning just then.
+func (r *reading) stillMissing(ctx context.Context, from, to uint64, why roster.Loss) (end uint64, err error) {
+	if !sleep(ctx, confirmAfter) {
+		return from, ctx.Err()
+	}
+	end, again, err := r.missing(ctx, from, to)
+	if err == nil && again != why {
+		end = from
+	}
+	return end, err
 }
 
 // missing returns the end of the run of sequences from one on, and before to,

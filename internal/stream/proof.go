@@ -56,6 +56,9 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (same, kn
 		return false, false, nil
 	}
 	m, err := r.source.get(ctx, p.Sequence)
+	if errors.Is(err, errNoMessage) { // or an old leader has answered, which never had it
+		m, err = r.source.get(ctx, p.Sequence)
+	}
 	switch {
 	case errors.Is(err, errNoMessage):
 		return false, false, nil

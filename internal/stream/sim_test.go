@@ -8,11 +8,9 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,8 +23,8 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 500, "how many `seeds` TestSimulation runs, from 1 on")
-	simBurst = flag.Int("sim.burst", 100, "about how many messages TestSimulation publishes at once, now and then; a seed has 10 to 15 times as many `messages`")
+	simSeeds = flag.Int("sim.seeds", 500, "how many `seeds` TestSimulation runs, from 1 on; 500 and more must meet every fault")
+	simBurst = flag.Int("sim.burst", 3600, "about how many `messages` TestSimulation publishes at once, now and then, in half of the seeds, and 100 in the others; a seed has 10,000 on average")
 	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log it all")
 )
 
@@ -74,8 +72,8 @@ func newWorld(seed uint64, coverage *coverage) *world {
 		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
 		hook:     func(string) error { return nil }, harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
 	}
-	if seed%25 == 0 {
-		w.most *= 15
+	if rng.IntN(2) == 0 { // in short streams more happens near their ends
+		w.most = min(w.most, 100)
 	}
 	w.lives = 1
 	w.life = newLife(1, roster.TimeOf(time.Now()))
@@ -229,26 +227,6 @@ func (s *service) checkHarmless() {
 	}
 }
 
-// coverage counts what has happened in all runs.
-type coverage struct {
-	mu sync.Mutex
-	n  map[string]float64
-}
-
-func (c *coverage) add(what string, n float64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n[what] += n
-}
-
-func (c *coverage) String() string {
-	var b strings.Builder
-	for _, what := range slices.Sorted(maps.Keys(c.n)) {
-		fmt.Fprintf(&b, "\n%9.0f %s", c.n[what], what)
-	}
-	return b.String()
-}
-
 // TestSimulation: whatever happens to the stream, to what it answers, to the
 // consumers, to rollcall and to its snapshots, every message that was there to
 // be read is folded once, what was lost is told with its reason and nothing
@@ -281,7 +259,9 @@ func TestSimulation(t *testing.T) {
 	runs.Wait()
 	t.Logf("%d seeds in %v:%s", *simSeeds, time.Since(began).Round(time.Second), c)
 	if *simSeeds >= 500 {
-		c.complete(t)
+		for _, flaw := range c.flaws() {
+			t.Error(flaw)
+		}
 	}
 }
 
@@ -305,43 +285,7 @@ func simulate(t *testing.T, seed uint64, c *coverage, log *slog.Logger) {
 		w.log = log
 		w.run()
 		if w.problem != "" {
-			t.Errorf("%s\nagain: go test ./internal/stream -run TestSimulation -sim.seed=%d -v", w.problem, seed)
+			t.Errorf("%s\nagain: go test ./internal/stream -run TestSimulation -sim.burst=%d -sim.seed=%d -v", w.problem, *simBurst, seed)
 		}
 	})
-}
-
-// complete fails when a fault was never met.
-func (c *coverage) complete(t *testing.T) {
-	var expected []string
-	for _, o := range ops() {
-		expected = append(expected, "op: "+o.name)
-	}
-	expected = append(expected, consumerFaults...)
-	for _, cause := range causes {
-		expected = append(expected, "consumer made anew: "+cause)
-	}
-	for _, kind := range incarnations {
-		expected = append(expected, "verdict: "+string(kind))
-	}
-	for _, why := range []roster.Loss{roster.BaselineLost, roster.Truncated, roster.Deleted, roster.Gap} {
-		expected = append(expected, "lost: "+why.String())
-	}
-	expected = append(expected, simulated...)
-	for _, what := range expected {
-		if c.n[what] == 0 {
-			t.Errorf("never happened: %s", what)
-		}
-	}
-}
-
-// simulated is what is counted where it takes effect.
-var simulated = []string{
-	"begins with the first message", "connected anew", "consumer deleted", "consumer goes with its stream",
-	"crash before a snapshot's name lasts", "crash while a snapshot is written", "every consumer stalls",
-	"forked past the position", "goes on after an earlier position", "message gone", "message hidden from consumers",
-	"missing stream made", "no snapshot is whole", "old leader answers get", "old leader answers look",
-	"older snapshot loaded", "purged exactly up to the position", "question never answered",
-	"question without responders", "refused: future", "refused: identity", "refused: late, or new",
-	"refused: malformed", "snapshot cut short", "snapshot readable in part", "snapshot with a flipped bit",
-	"snapshot with zeros at its end", "snapshot's name lost with the power", "stream not made",
 }

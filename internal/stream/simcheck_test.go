@@ -40,8 +40,9 @@ func (s *service) fold(b *Batch) {
 
 func (s *service) foldRoster(from *Batch) {
 	b := roster.Batch{End: from.End, Missing: from.Missing, Unread: from.Unread}
-	for _, m := range from.Messages {
-		b.Messages = append(b.Messages, s.decode(m))
+	b.Messages = make([]roster.Message, len(from.Messages))
+	for i := range from.Messages {
+		s.decode(&from.Messages[i], &b.Messages[i])
 	}
 	s.roster.Fold(&b)
 	if st := s.roster.Status(); st.Position != s.at || st.Fates.Sum() != s.at.Place {
@@ -49,10 +50,9 @@ func (s *service) foldRoster(from *Batch) {
 	}
 }
 
-func (s *service) decode(m Message) roster.Message {
-	to := roster.Message{Place: m.Place, Receipt: m.Receipt}
+func (s *service) decode(m *Message, to *roster.Message) {
+	to.Place, to.Receipt = m.Place, m.Receipt
 	to.Refusal = s.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
-	return to
 }
 
 // checkMessages: each place follows the last, and each message is the one that
@@ -185,7 +185,7 @@ func (s *service) checkUnread(b *Batch) {
 			w.fail("reading goes on after %d, want %d", b.End.Sequence(), want)
 		}
 	}
-	s.life, s.due, s.shown, s.cut, s.short = -1, time.Time{}, 0, false, false
+	s.life, s.due, s.shown, s.heard, s.cut, s.short = -1, time.Time{}, 0, 0, false, false
 	s.blind = min(s.blind, b.End.Sequence())
 	for _, f := range w.disk.files {
 		if f.mark.at.Proof == b.End.Proof && b.End.Proof.Sequence > 0 {

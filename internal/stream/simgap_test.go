@@ -171,6 +171,27 @@ func TestAwayWhileAsking(t *testing.T) {
 	}
 }
 
+// TestOddReason: that an old leader tells of a later beginning, or of none of
+// the messages, once, does not make a gap a truncation.
+func TestOddReason(t *testing.T) {
+	for _, lie := range []state{{first: 14, last: 15}, {first: 16, last: 15}} {
+		for nth := 1; nth <= 12; nth++ {
+			play(t, func(p *player) {
+				lie.created = p.life.created
+				p.publish(10)
+				p.start()
+				p.reads(10)
+				p.locked(func() { p.life.gone[12] = true })
+				p.before("look", nth, func() { p.lie = &lie })
+				p.publish(5)
+				p.reads(15)
+				p.wants(roster.Gap, 12)
+				p.wants(roster.Truncated)
+			})
+		}
+	}
+}
+
 // TestUnansweredGet: that a message cannot be asked for, while all else is
 // answered, is no answer.
 func TestUnansweredGet(t *testing.T) {

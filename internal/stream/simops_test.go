@@ -28,7 +28,7 @@ func ops() []op {
 		{"publish", 60, true, func(w *world) { w.publish(1 + w.rng.IntN(20)) }},
 		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }},
 		{"crash", 6, true, func(w *world) { w.restart(false) }},
-		{"power failure", 3, true, func(w *world) { w.restart(true) }},
+		{"power failure", 3, true, (*world).failPower},
 		{"snapshot", 12, true, func(w *world) { w.snapshot() }},
 		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) })},
 		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() })},
@@ -88,7 +88,7 @@ func (w *world) receive() roster.Time {
 
 func (w *world) message() *simMessage {
 	m := &simMessage{receipt: w.receive(), event: w.event()}
-	m.msg = &nats.Msg{Subject: simSubjects.Events(), Data: wire.AppendJSON(nil, &m.event)}
+	m.msg = &nats.Msg{Subject: simSubjects.Events()}
 	switch w.rng.IntN(20) {
 	case 0:
 		m.msg.Data, m.refused = []byte("no event"), true
@@ -96,8 +96,14 @@ func (w *world) message() *simMessage {
 	case 1:
 		m.msg.Subject, m.refused = simSubjects.EventsOf("another"), true
 		w.saw("refused: identity")
+		fallthrough
 	case 2:
 		m.msg.Header = nats.Header{rollcallv1.HeaderContentType: {"application/json"}}
+		fallthrough
+	case 3, 4, 5, 6:
+		m.msg.Data = wire.AppendJSON(nil, &m.event)
+	default:
+		m.msg.Data = wire.AppendProtobuf(nil, &m.event)
 	}
 	return m
 }
@@ -148,6 +154,15 @@ func (w *world) restart(power bool) {
 	}
 	w.wait(w.rng.IntN(3))
 	w.start()
+}
+
+// failPower restarts without power, often while a snapshot is written.
+func (w *world) failPower() {
+	if w.rng.IntN(2) == 0 {
+		w.snapshot()
+		<-time.After(time.Duration(w.rng.Int64N(int64(300 * time.Millisecond))))
+	}
+	w.restart(true)
 }
 
 // snapshot begins one, if there is anything new.
@@ -255,9 +270,13 @@ func (w *world) recreate() {
 		w.publish(w.rng.IntN(10))
 	}
 	if w.rng.IntN(2) == 0 {
-		w.publish(int(min(was, 500)) + w.rng.IntN(20))
+		w.publish(min(int(was), w.plenty()) + w.rng.IntN(20))
 	}
 }
+
+// plenty is how many messages are published at most to make one stream as long
+// as another.
+func (w *world) plenty() int { return 5 * w.most }
 
 func (w *world) keepCopy() {
 	w.copies = append(w.copies, w.life.copy(0))
@@ -312,8 +331,11 @@ func (w *world) forked(last, was uint64) {
 	switch {
 	case w.rng.IntN(3) == 0:
 	case was > last:
-		w.publish(int(min(was-last, 500)) + w.rng.IntN(10))
-		w.saw("forked past the position")
+		n := min(int(was-last), w.plenty()) + w.rng.IntN(10)
+		w.publish(n)
+		if last+uint64(n) > was {
+			w.reached("forked past the position")
+		}
 	default:
 		w.publish(w.rng.IntN(10))
 	}

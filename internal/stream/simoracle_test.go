@@ -17,7 +17,7 @@ type oracle struct {
 	settings roster.Settings
 	newest   map[string]roster.Time
 	resets   map[string]roster.Stamp
-	accepted []roster.Message
+	accepted []*roster.Event // in the order of their places
 	// accounted has the fates; what is accepted is counted as superseded.
 	accounted roster.Fates
 	losses    roster.Losses
@@ -40,11 +40,11 @@ func foretell(settings roster.Settings, log []entry) *oracle {
 }
 
 func (o *oracle) read(e entry) {
-	m := roster.Message{Place: e.place, Receipt: e.m.receipt, Event: e.m.event}
-	newest, known := o.newest[m.Event.Machine]
-	refused := e.m.refused || m.Event.Date > m.Receipt.Add(o.settings.MaxSkew) ||
-		known && m.Event.Date < newest.Add(-o.settings.AllowedLateness)
-	if refused && m.Receipt > e.judged {
+	event := &e.m.event
+	newest, known := o.newest[event.Machine]
+	refused := e.m.refused || event.Date > e.m.receipt.Add(o.settings.MaxSkew) ||
+		known && event.Date < newest.Add(-o.settings.AllowedLateness)
+	if refused && e.m.receipt > e.judged {
 		o.accounted[roster.DeadLettered]++
 		return
 	}
@@ -52,15 +52,14 @@ func (o *oracle) read(e entry) {
 	if refused {
 		return
 	}
-	o.newest[m.Event.Machine] = max(newest, m.Event.Date)
-	o.accepted = append(o.accepted, m)
-	o.settle(&m)
+	o.newest[event.Machine] = max(newest, event.Date)
+	o.accepted = append(o.accepted, event)
+	o.settle(e.place, event)
 }
 
 // settle ends the losses once every machine has said who is on.
-func (o *oracle) settle(m *roster.Message) {
-	e := &m.Event
-	stamp, reset := roster.Stamp{Date: e.Date, Place: m.Place}, o.resets[e.Machine]
+func (o *oracle) settle(place uint64, e *roster.Event) {
+	stamp, reset := roster.Stamp{Date: e.Date, Place: place}, o.resets[e.Machine]
 	o.resets[e.Machine] = reset
 	if e.Type < roster.Boot || !stamp.After(reset) {
 		return
@@ -80,15 +79,15 @@ type stay struct{ id, user string }
 // fold returns who is on: machine → session → user.
 func (o *oracle) fold() map[string]map[stay]string {
 	events := slices.Clone(o.accepted)
-	slices.SortStableFunc(events, func(a, b roster.Message) int { return cmp.Compare(a.Event.Date, b.Event.Date) })
+	slices.SortStableFunc(events, func(a, b *roster.Event) int { return cmp.Compare(a.Date, b.Date) })
 	machines := map[string]map[stay]string{}
-	for _, m := range events {
-		on := machines[m.Event.Machine]
+	for _, e := range events {
+		on := machines[e.Machine]
 		if on == nil {
 			on = map[stay]string{}
-			machines[m.Event.Machine] = on
+			machines[e.Machine] = on
 		}
-		foldOne(on, &m.Event)
+		foldOne(on, e)
 	}
 	return machines
 }

@@ -197,6 +197,59 @@ func TestProofRemoved(t *testing.T) {
 	})
 }
 
+// TestProofOddlyMissing: that an old leader does not have the message of the
+// position, once, does not make another stream ours, whether or not an earlier
+// position is in it.
+func TestProofOddlyMissing(t *testing.T) {
+	for _, saved := range []bool{false, true} {
+		for nth := 1; nth <= 6; nth++ {
+			play(t, func(p *player) {
+				p.publish(4)
+				p.start()
+				p.reads(4)
+				if saved {
+					p.saves()
+				}
+				p.publish(6)
+				p.reads(10)
+				p.before("get", nth, func() { p.oddGet = true })
+				p.locked(func() {
+					p.cutTo(5)
+					for range 10 {
+						p.storeOne()
+					}
+				})
+				p.rebases(1)
+				p.reads(15)
+			})
+		}
+	}
+}
+
+// TestOddEnd: a stream that ends before the position is not taken for ours when
+// an old leader tells, once, that it goes further, though an earlier position is
+// in it.
+func TestOddEnd(t *testing.T) {
+	for nth := 1; nth <= 4; nth++ {
+		play(t, func(p *player) {
+			p.publish(4)
+			p.start()
+			p.reads(4)
+			p.saves()
+			p.publish(6)
+			p.reads(10)
+			p.fork(5)
+			lie := state{p.life.created, 1, 10}
+			p.before("look", nth, func() { p.lie, p.disturbed = &lie, time.Now() })
+			p.breaks()
+			p.until(func() bool { return time.Since(p.disturbed) > time.Second }, "the old leader has answered")
+			p.publish(10)
+			p.rebases(1)
+			p.reads(15)
+		})
+	}
+}
+
 // TestProofOfAnother: that earlier positions of another incarnation don't hold
 // any more says nothing about this one.
 func TestProofOfAnother(t *testing.T) {

@@ -57,10 +57,12 @@ type service struct {
 	// was read is what the stream had: the proof has left it.
 	blind uint64
 	// shown is the last sequence that it was told of in this incarnation, and
-	// when. cut: the stream has lost some of those. short: it must notice.
-	shown      uint64
-	shownAt    time.Time
-	cut, short bool
+	// when: never, if it may not count; heard is the last that anybody told of,
+	// an old leader included. cut: the stream has lost some of those, and it may
+	// notice. short: it must.
+	shown, heard uint64
+	shownAt      time.Time
+	cut, short   bool
 
 	kinds      map[verdict]float64 // how many incarnations of each were counted
 	delivery   *simDelivery
@@ -144,23 +146,40 @@ func (w *world) remake(ctx context.Context, s *service) error {
 // replaced tells a process's account, not the process, that the stream is
 // another.
 func (s *service) replaced(next *life) {
+	if s == nil {
+		return
+	}
+	s.cut = s.cut || s.heard > next.last && (s.life == 0 || next.created == s.at.Proof.Created)
 	switch {
-	case s == nil:
 	case s.life == 0:
-		s.cut = s.cut || s.shown > next.last
+		s.shown = 0 // it may have been of a stream that was never taken for ours
 	case next.has(s.at):
 		s.life, s.due = next.id, time.Time{}
-		s.cut = s.cut || s.shown > next.last
-		s.short = s.short || s.shown > next.last && s.at.Place > 0 && time.Since(s.shownAt) > settled
+		if s.shown > next.last && s.at.Place > 0 && !s.shownAt.IsZero() && time.Since(s.shownAt) > settled {
+			s.short = true
+			s.w.saw("end cut off that is known of")
+		}
 	case s.due.IsZero():
 		s.due = time.Now()
 	}
+	s.disturb()
 }
 
 // show notes that the reader was told of a last sequence.
 func (s *service) show(last uint64) {
-	if last > s.shown {
+	s.heard = max(s.heard, last)
+	if last > s.shown || last == s.shown && s.shownAt.IsZero() {
 		s.shown, s.shownAt = last, time.Now()
+	}
+}
+
+// disturb notes that a question went unanswered or had an odd answer, or that
+// the stream was replaced: what the reader was told just before may not have
+// been borne out, and need not count.
+func (s *service) disturb() {
+	s.w.disturbed = time.Now()
+	if time.Since(s.shownAt) <= settled {
+		s.shownAt = time.Time{}
 	}
 }
 

@@ -28,7 +28,7 @@ func ask[T any](ctx context.Context, s simSource, what string, answer func(draw 
 	if wait := s.w.awayFor(); wait > 0 {
 		s.w.mu.Unlock()
 		sleep(ctx, wait)
-		s.w.locked(func() { s.w.disturbed = time.Now() })
+		s.w.locked(s.disturb)
 		return none, errors.Join(errAway, ctx.Err())
 	}
 	got, err := none, s.w.hook(what)
@@ -65,11 +65,15 @@ func (s simSource) look(ctx context.Context) (state, error) {
 			return st, nil
 		}
 		if st, ok := w.old(draw >> 16); ok && w.oddLook && (w.life == nil || st != w.life.state()) {
-			w.oddLook, w.oddAt, w.disturbed = false, time.Now(), time.Now()
+			w.oddLook, w.oddAt = false, time.Now()
+			s.disturb()
 			w.saw("old leader answers look")
 			w.note("look answered by an old leader: %+v", st)
 			// What it knows of and the stream has no more was cut off.
 			s.cut = s.cut || w.life != nil && st.created == w.life.created && st.last > w.life.last
+			if st.created == s.at.Proof.Created || s.life == 0 {
+				s.heard = max(s.heard, st.last)
+			}
 			return st, nil
 		}
 		if w.life == nil {
@@ -90,7 +94,8 @@ func (s simSource) get(ctx context.Context, seq uint64) (Message, error) {
 		}
 		m := w.life.readable(seq)
 		if m != nil && w.oddGet {
-			w.oddGet, w.oddAt, w.disturbed = false, time.Now(), time.Now()
+			w.oddGet, w.oddAt = false, time.Now()
+			s.disturb()
 			w.saw("old leader answers get")
 			w.note("get of %d answered by an old leader", seq)
 			return Message{}, errNoMessage

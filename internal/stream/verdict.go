@@ -78,6 +78,10 @@ func (r *Reader) anyProves(ctx context.Context, at roster.Position, st state) (s
 	if known || err != nil || at.Proof.Sequence < st.first {
 		return same, known, err // earlier messages have left the stream too
 	}
+	// One answer alone has told that the stream goes as far as the position.
+	if err := r.lookAgain(ctx, st); err != nil {
+		return false, false, err
+	}
 	for _, earlier := range r.earlier() {
 		if earlier.Proof.Created != st.created || earlier.Base != at.Base || earlier.Place > at.Place {
 			continue
