@@ -1,0 +1,5 @@
+//go:build !race
+
+package stream
+
+const burst = 3600
