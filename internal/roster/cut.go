@@ -10,9 +10,9 @@ import (
 type preserver interface{ preserve(m *machine) }
 
 // Cut is every machine as it was at one position, between two batches, while
-// the fold goes on: a machine is viewed when the reader comes to it or, when an
-// event for it comes first, by the fold just before that event. So nothing
-// stops, and no machine is viewed twice.
+// the fold goes on: a machine is viewed when the reader comes to it. When an
+// event for it comes first, the fold keeps a copy of it just before that event,
+// which is cheaper than any view. So nothing stops.
 type Cut[T any] struct {
 	// Status is that of the cut.
 	Status Status
@@ -23,23 +23,24 @@ type Cut[T any] struct {
 	machines []*machine
 
 	mu    sync.Mutex
-	done  string         // the name of the last machine the reader has come to
-	saved map[*machine]T // viewed by the fold
+	done  string                // the name of the last machine the reader has come to
+	saved map[*machine]*machine // as they were, kept by the fold
 }
 
-// NewCut begins a cut. view makes of a machine what the reader wants; it is
-// called once for each machine with the machine's lock held, by the reader or
-// by the fold, so it must be brief and must not call the roster. It may use the
-// space of reuse, which is either empty or what the reader was given last.
-// Close the cut when done with it: until then the fold works for it.
+// NewCut begins a cut. view makes of a machine what the reader wants. It is
+// called once for each machine, by whoever reads All, with the machine's lock
+// held, so it must be brief and must not call the roster. It may use the space
+// of reuse, which is either empty or what the reader was given last. Close the
+// cut when done with it: until then the fold works for it.
 func NewCut[T any](r *Roster, view func(v View, reuse T) T) *Cut[T] {
 	r.fold.Lock()
-	c := &Cut[T]{Status: r.status, r: r, view: view, saved: make(map[*machine]T)}
+	c := &Cut[T]{Status: r.status, r: r, view: view, saved: make(map[*machine]*machine)}
 	c.hidden = r.hiddenBefore(c.Status.Receipt)
-	sorted, fresh := r.fleet.listed()
+	sorted, count := r.fleet.listed()
 	r.cuts = append(r.cuts, c)
+	r.people.cuts = len(r.cuts)
 	r.fold.Unlock()
-	c.machines = r.fleet.order(sorted, fresh)
+	c.machines = r.fleet.order(sorted, count)
 	return c
 }
 
@@ -50,6 +51,7 @@ func (c *Cut[T]) Close() {
 	for i, other := range c.r.cuts {
 		if other == preserver(c) {
 			c.r.cuts = append(c.r.cuts[:i:i], c.r.cuts[i+1:]...)
+			c.r.people.cuts = len(c.r.cuts)
 			return
 		}
 	}
@@ -69,21 +71,33 @@ func (c *Cut[T]) All() iter.Seq[T] {
 	}
 }
 
-// take views a machine, or takes what the fold has saved of it.
+// take views a machine, or what the fold has kept of it.
 func (c *Cut[T]) take(m *machine, reuse T) T {
-	m.lock.Lock()
-	defer m.lock.Unlock()
+	lock := c.r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
+	if saved := c.pass(m); saved != nil {
+		m = saved
+	}
+	return c.view(View{m, &c.r.people, c.hidden}, reuse)
+}
+
+// pass notes that the reader has come to a machine, and returns what the fold
+// has kept of it, or nil.
+func (c *Cut[T]) pass(m *machine) *machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done = m.name
-	if saved, ok := c.saved[m]; ok {
-		delete(c.saved, m)
-		return saved
+	saved := c.saved[m]
+	if saved == nil {
+		return nil
 	}
-	return c.view(View{m, c.hidden}, reuse)
+	delete(c.saved, m)
+	saved.reindex()
+	return saved
 }
 
-// preserve views a machine that the fold is about to change.
+// preserve keeps a copy of a machine that the fold is about to change.
 func (c *Cut[T]) preserve(m *machine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +105,6 @@ func (c *Cut[T]) preserve(m *machine) {
 		return
 	}
 	if _, ok := c.saved[m]; !ok {
-		var none T
-		c.saved[m] = c.view(View{m, c.hidden}, none)
+		c.saved[m] = m.clone()
 	}
 }

@@ -10,30 +10,51 @@ import (
 // names. Only the fold adds, so the fold finds without the lock. Machines are
 // never removed: their newest and reset decide about what is still to come.
 type directory struct {
-	mu     sync.RWMutex
-	byName map[string]*machine
-	sorted []*machine // never written to again once it stands here
-	fresh  []*machine // added since; its elements are never written again
+	mu       sync.RWMutex
+	names    index
+	machines slab[machine]
+	sorted   []*machine // the first of them; never written to again once it stands here
 }
 
 // find is for the fold.
-func (d *directory) find(name string) *machine { return d.byName[name] }
+func (d *directory) find(name string) *machine {
+	hash := hashOf(name)
+	for n, next := d.names.first(hash); n != 0; n, next = d.names.next(hash, next) {
+		if m := d.machines.at(n); m.name == name {
+			return m
+		}
+	}
+	return nil
+}
 
 // lookup is for everybody else.
 func (d *directory) lookup(name string) *machine {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.byName[name]
+	return d.find(name)
 }
 
-func (d *directory) add(m *machine) {
+// add adds a machine whose name is not there yet.
+func (d *directory) add(m machine) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.byName == nil {
-		d.byName = make(map[string]*machine)
+	m.number, m.hash = d.machines.add(), hashOf(m.name)
+	added := d.machines.at(m.number)
+	*added = m
+	d.names.add(m.hash, m.number)
+	return added
+}
+
+// count is how many machines there are; for the fold.
+func (d *directory) count() int { return int(d.machines.n) }
+
+// all yields the machines in the order in which they were added; for the fold.
+func (d *directory) all(yield func(*machine) bool) {
+	for n := range d.machines.n {
+		if !yield(d.machines.at(n + 1)) {
+			return
+		}
 	}
-	d.byName[m.name] = m
-	d.fresh = append(d.fresh, m)
 }
 
 // ordered returns all machines in order of name. The slice must not be
@@ -44,24 +65,30 @@ func (d *directory) ordered() []*machine {
 
 // listed returns what order needs, at once, so that the fold isn't held up by
 // the sorting.
-func (d *directory) listed() (sorted, fresh []*machine) {
+func (d *directory) listed() (sorted []*machine, count int) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.sorted, d.fresh[:len(d.fresh):len(d.fresh)]
+	return d.sorted, d.count()
 }
 
-// order merges the fresh machines with the sorted ones and keeps the result
-// for the next reader, unless somebody was faster.
-func (d *directory) order(sorted, fresh []*machine) []*machine {
-	if len(fresh) == 0 {
+// order merges the machines that were added since with the sorted ones and
+// keeps the result for the next reader, unless somebody was faster.
+func (d *directory) order(sorted []*machine, count int) []*machine {
+	if len(sorted) == count {
 		return sorted
 	}
-	merged := merge(sorted, slices.SortedFunc(slices.Values(fresh), byName))
+	fresh := make([]*machine, count-len(sorted))
+	for i := range fresh {
+		fresh[i] = d.machines.at(uint32(len(sorted) + i + 1))
+	}
+	if !slices.IsSortedFunc(fresh, byName) {
+		slices.SortFunc(fresh, byName)
+	}
+	merged := merge(sorted, fresh)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.sorted) == len(sorted) {
 		d.sorted = merged
-		d.fresh = slices.Clone(d.fresh[len(fresh):])
 	}
 	return merged
 }

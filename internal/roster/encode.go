@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Encoding is the roster's canonical encoding at one cut: two rosters that
@@ -28,10 +29,8 @@ type Encoding struct{ cut *Cut[[]byte] }
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
 func (r *Roster) Encode() *Encoding {
-	lateness := r.settings.AllowedLateness
-	return &Encoding{NewCut(r, func(v View, reuse []byte) []byte {
-		return v.m.appendTo(reuse[:0], v.m.newest.Add(-lateness))
-	})}
+	rec := recorder{people: &r.people, lateness: r.settings.AllowedLateness}
+	return &Encoding{NewCut(r, func(v View, reuse []byte) []byte { return rec.append(reuse[:0], v.m) })}
 }
 
 // Status is the status at the cut.
@@ -101,83 +100,77 @@ func recordCounts(record []byte) (sessions, clearings uint64) {
 	return uint64(binary.LittleEndian.Uint32(record)), uint64(binary.LittleEndian.Uint32(record[4:]))
 }
 
-// appendTo appends the machine's record, without what holds nothing open and
-// is dated before the date given.
-func (m *machine) appendTo(b []byte, before Time) []byte {
-	var sessions []*session
-	for i := range m.sessions.rows {
-		if s := &m.sessions.rows[i]; s.stamp.Date >= before || m.open(s) {
-			sessions = append(sessions, s)
-		}
-	}
-	slices.SortFunc(sessions, func(a, b *session) int {
-		return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(nameOf(a.user), nameOf(b.user)))
-	})
-	var cleared []clearing
-	for _, c := range m.cleared.rows {
-		if c.stamp.Date >= before {
-			cleared = append(cleared, c)
-		}
-	}
-	slices.SortFunc(cleared, func(a, b clearing) int { return strings.Compare(a.user.name, b.user.name) })
+// recorder makes records of machines.
+type recorder struct {
+	people   *people
+	lateness time.Duration
+	// Space, to be used again.
+	sessions []sessionRow
+	cleared  []clearingRow
+}
 
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(sessions)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(cleared)))
+// sessionRow and clearingRow are registers beside what they are sorted by.
+type (
+	sessionRow struct {
+		id, details, user string
+		stamp             Stamp
+	}
+	clearingRow struct {
+		user  string
+		stamp Stamp
+	}
+)
+
+// append appends the machine's record, without what holds nothing open and is
+// dated before the allowed lateness.
+func (r *recorder) append(b []byte, m *machine) []byte {
+	r.collect(m, m.newest.Add(-r.lateness))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.sessions)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.cleared)))
 	b = appendString(b, m.name)
 	b = appendTime(b, m.newest, 0)
 	b = appendTime(b, m.heard, m.newest)
 	b = appendTime(b, m.floor, m.newest)
 	b = appendStamp(b, m.reset, m.newest)
-	b = binary.AppendUvarint(b, uint64(len(sessions)))
-	for _, s := range sessions {
-		b = s.appendTo(b, m.newest)
+	b = binary.AppendUvarint(b, uint64(len(r.sessions)))
+	for i := range r.sessions {
+		b = r.sessions[i].append(b, m.newest)
 	}
-	b = binary.AppendUvarint(b, uint64(len(cleared)))
-	for _, c := range cleared {
-		b = appendStamp(appendString(b, c.user.name), c.stamp, m.newest)
+	b = binary.AppendUvarint(b, uint64(len(r.cleared)))
+	for _, c := range r.cleared {
+		b = appendStamp(appendString(b, c.user), c.stamp, m.newest)
 	}
 	return b
 }
 
-// The details that a session's record may have.
-const (
-	hasSince = 1 << iota
-	hasTerminal
-	hasRemote
-	hasService
-	allDetails = 1<<iota - 1
-)
-
-func (s *session) appendTo(b []byte, newest Time) []byte {
-	b = appendString(b, s.id)
-	b = appendString(b, nameOf(s.user))
-	b = appendStamp(b, s.stamp, newest)
-	d := s.details
-	if d == nil {
-		return append(b, 0)
-	}
-	at := len(b)
-	b = append(b, 0)
-	if d.since != 0 {
-		b[at] |= hasSince
-		b = appendTime(b, d.since, newest)
-	}
-	for i, text := range d.texts() {
-		if *text != "" {
-			b[at] |= hasTerminal << i
-			b = appendString(b, *text)
+// collect takes the machine's registers, in their order.
+func (r *recorder) collect(m *machine, before Time) {
+	r.sessions, r.cleared = r.sessions[:0], r.cleared[:0]
+	for i := range m.sessions.rows {
+		if s := &m.sessions.rows[i]; s.stamp.Date >= before || m.open(s) {
+			id, details := s.about.id()
+			r.sessions = append(r.sessions, sessionRow{id, details, r.people.name(s.user), s.stamp})
 		}
 	}
-	return b
+	for _, c := range m.clearings() {
+		if c.stamp.Date >= before {
+			r.cleared = append(r.cleared, clearingRow{r.people.name(c.user), c.stamp})
+		}
+	}
+	slices.SortFunc(r.sessions, func(a, b sessionRow) int {
+		return cmp.Or(strings.Compare(a.id, b.id), strings.Compare(a.user, b.user))
+	})
+	slices.SortFunc(r.cleared, func(a, b clearingRow) int { return strings.Compare(a.user, b.user) })
 }
 
-func (d *details) texts() [3]*string { return [3]*string{&d.terminal, &d.remote, &d.service} }
-
-func nameOf(u *user) string {
-	if u == nil {
-		return ""
+func (s *sessionRow) append(b []byte, newest Time) []byte {
+	b = appendString(b, s.id)
+	b = appendString(b, s.user)
+	b = appendStamp(b, s.stamp, newest)
+	if s.user == "" {
+		return append(b, 0)
 	}
-	return u.name
+	return appendDetails(b, s.details, newest)
 }
 
 func appendString(b []byte, s string) []byte {

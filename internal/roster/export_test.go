@@ -4,7 +4,9 @@ package roster
 func (r *Roster) TidyAll() {
 	r.fold.Lock()
 	defer r.fold.Unlock()
-	for _, m := range r.fleet.byName {
+	r.people.mu.Lock()
+	defer r.people.mu.Unlock()
+	for m := range r.fleet.all {
 		r.tidy(m)
 	}
 }
@@ -13,11 +15,11 @@ func (r *Roster) TidyAll() {
 func (r *Roster) Remembered() (counted, there int) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
-	for _, m := range r.fleet.byName {
+	for m := range r.fleet.all {
 		there += m.remembered()
 	}
 	return r.remembered, there
 }
 
 // Names returns how many users' names are kept.
-func (r *Roster) Names() int { return len(r.people.byName) }
+func (r *Roster) Names() int { return r.people.names.used }

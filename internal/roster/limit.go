@@ -37,7 +37,7 @@ func (m *machine) oldestAccepted(lateness time.Duration) Time {
 func (r *Roster) overLimit(m *machine, e *Event, stamp Stamp) *Refusal {
 	s := &r.settings
 	if m == nil {
-		if s.MaxMachines > 0 && len(r.fleet.byName) >= s.MaxMachines {
+		if s.MaxMachines > 0 && r.fleet.count() >= s.MaxMachines {
 			return full("machines", s.MaxMachines, "ROLLCALL_MAX_MACHINES")
 		}
 		m = new(machine)
@@ -77,10 +77,10 @@ func (m *machine) more(r *Roster, e *Event, stamp Stamp) int {
 	switch e.Type {
 	case Login, Logout:
 		if e.Type == Logout && e.Session.ID == "" {
-			u := r.people.byName[e.Session.User]
-			return missing(u != nil && m.cleared.find(u) != nil)
+			u := r.people.find(e.Session.User, hashOf(e.Session.User))
+			return missing(m.clearing(u) != nil)
 		}
-		return missing(m.session(r, &e.Session) != nil)
+		return missing(r.session(m, &e.Session) != nil)
 	case Present:
 		return m.afterPresent(r, e.Sessions, stamp) - m.remembered()
 	}
@@ -95,14 +95,14 @@ func missing(found bool) int {
 }
 
 // session finds the register of a session, or nil.
-func (m *machine) session(r *Roster, s *Session) *session {
-	if s.ID != "" {
-		return m.sessions.find(sessionKey{id: s.ID})
+func (r *Roster) session(m *machine, s *Session) *session {
+	var user uint32
+	if s.ID == "" {
+		if user = r.people.find(s.User, hashOf(s.User)); user == 0 {
+			return nil
+		}
 	}
-	if u := r.people.byName[s.User]; u != nil {
-		return m.sessions.find(sessionKey{user: u})
-	}
-	return nil
+	return m.session(keyOf(s.ID, user))
 }
 
 // afterPresent is how many registers there are once a present is folded: the
@@ -110,7 +110,7 @@ func (m *machine) session(r *Roster, s *Session) *session {
 func (m *machine) afterPresent(r *Roster, sessions []Session, stamp Stamp) int {
 	n := len(sessions)
 	for i := range sessions {
-		if row := m.session(r, &sessions[i]); row != nil && row.stamp.After(stamp) {
+		if row := r.session(m, &sessions[i]); row != nil && row.stamp.After(stamp) {
 			n--
 		}
 	}
@@ -119,7 +119,7 @@ func (m *machine) afterPresent(r *Roster, sessions []Session, stamp Stamp) int {
 			n++
 		}
 	}
-	for _, c := range m.cleared.rows {
+	for _, c := range m.clearings() {
 		if c.stamp.After(stamp) {
 			n++
 		}
@@ -129,11 +129,12 @@ func (m *machine) afterPresent(r *Roster, sessions []Session, stamp Stamp) int {
 
 // tidy forgets all that may be forgotten of one machine.
 func (r *Roster) tidy(m *machine) {
-	if m.lock == nil {
+	if m.number == 0 {
 		return
 	}
-	m.lock.Lock()
-	defer m.lock.Unlock()
+	lock := r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
 	before := m.remembered()
 	m.tidy(r, true)
 	r.remembered += m.remembered() - before
@@ -146,7 +147,7 @@ func (r *Roster) tidyAll() {
 	if r.exact {
 		return
 	}
-	for _, m := range r.fleet.byName {
+	for m := range r.fleet.all {
 		r.tidy(m)
 	}
 	r.exact = true

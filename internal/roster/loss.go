@@ -73,7 +73,7 @@ func (r *Roster) Accept(place uint64) {
 	}
 	st.Unsettled = 0
 	if last := st.Losses.last(); last > 0 {
-		for _, m := range r.fleet.byName {
+		for m := range r.fleet.all {
 			if m.reset.Place <= last {
 				st.Unsettled++
 			}

@@ -1,79 +1,154 @@
 package roster
 
 import (
+	"bytes"
 	"math"
-	"strings"
-	"sync"
 )
 
 // machine has the registers of one machine. Written by the fold, under lock.
 type machine struct {
 	name   string
-	lock   *sync.Mutex
 	newest Time
 	heard  Time
 	// floor, when not 0, is a date before which events are late whatever
 	// newest says: set when a roster goes on with a greater allowed lateness,
 	// because what the smaller one forgot is gone.
-	floor    Time
-	reset    Stamp
-	sessions table[sessionKey, session]
-	cleared  table[*user, clearing]
-	users    int // how many are on
-	tidyAt   int // registers from which tidy looks again; 0 at first: at once
+	floor Time
+	reset Stamp
 	// ended is no later than the date of any register that holds nothing open:
 	// while it is within the allowed lateness there is nothing to forget.
-	ended Time
+	ended    Time
+	sessions table[session]
+	cleared  *table[clearing] // nil: none
+	number   uint32           // in the directory; 0 for one that isn't there
+	hash     uint32           // of the name
+	users    int32            // how many are on
+	tidyAt   int32            // registers from which tidy looks again; 0 at first: at once
 }
 
 // session is the register of one session.
 type session struct {
 	stamp Stamp
-	// id is the session's name; empty for the implicit session of user.
-	id string
-	// user is who is on, or nil: nobody.
-	user    *user
-	details *details
+	about about
+	user  uint32 // who is on, or 0: nobody, and what details there are don't count
+	hash  uint32 // of the key
 }
 
-// details are what few sessions have.
-type details struct {
-	since                     Time // 0: the stamp's date
-	terminal, remote, service string
-}
+func (s session) keyHash() uint32 { return s.hash }
 
-// sessionKey names a session on its machine: by id, or for an implicit one by
+// sessionKey names a session on its machine: by ID, or for an implicit one by
 // its user.
 type sessionKey struct {
 	id   string
-	user *user
+	user uint32
+	hash uint32
 }
 
-func (s session) key() sessionKey {
-	if s.id != "" {
-		return sessionKey{id: s.id}
+func keyOf(id string, user uint32) sessionKey {
+	if id == "" {
+		return sessionKey{user: user, hash: hashOfNumber(user)}
 	}
-	return sessionKey{user: s.user}
+	return sessionKey{id: id, hash: hashOf(id)}
+}
+
+func (s *session) is(k *sessionKey) bool {
+	if s.hash != k.hash {
+		return false
+	}
+	id, _ := s.about.id()
+	return id == k.id && (id != "" || s.user == k.user)
+}
+
+// session finds the register of a session, or nil.
+func (m *machine) session(k sessionKey) *session {
+	t := &m.sessions
+	if t.index != nil {
+		if i := t.lookup(k.hash, func(s *session) bool { return s.is(&k) }); i >= 0 {
+			return &t.rows[i]
+		}
+		return nil
+	}
+	for i := range t.rows {
+		if s := &t.rows[i]; s.is(&k) {
+			return s
+		}
+	}
+	return nil
 }
 
 // clearing is the register of a user who was logged out of all sessions.
 type clearing struct {
-	user  *user
 	stamp Stamp
+	user  uint32
 }
 
-func (c clearing) key() *user { return c.user }
+func (c clearing) keyHash() uint32 { return hashOfNumber(c.user) }
+
+// clearing finds the register of a user's clearing, or nil.
+func (m *machine) clearing(user uint32) *clearing {
+	t := m.cleared
+	if t == nil {
+		return nil
+	}
+	if t.index != nil {
+		if i := t.lookup(hashOfNumber(user), func(c *clearing) bool { return c.user == user }); i >= 0 {
+			return &t.rows[i]
+		}
+		return nil
+	}
+	for i := range t.rows {
+		if t.rows[i].user == user {
+			return &t.rows[i]
+		}
+	}
+	return nil
+}
+
+func (m *machine) putClearing(c clearing) {
+	if m.cleared == nil {
+		m.cleared = new(table[clearing])
+	}
+	m.cleared.put(c)
+}
+
+// keepClearings removes the clearings that f does not want.
+func (m *machine) keepClearings(f func(*clearing) bool) {
+	if m.cleared == nil {
+		return
+	}
+	if m.cleared.keep(f); len(m.cleared.rows) == 0 {
+		m.cleared = nil
+	}
+}
+
+func (m *machine) clearings() []clearing {
+	if m.cleared == nil {
+		return nil
+	}
+	return m.cleared.rows
+}
 
 // open reports whether a session's user is on.
 func (m *machine) open(s *session) bool {
-	if s.user == nil || m.reset.After(s.stamp) {
+	if s.user == 0 || m.reset.After(s.stamp) {
 		return false
 	}
-	c := m.cleared.find(s.user)
+	c := m.clearing(s.user)
 	return c == nil || s.stamp.After(c.stamp)
 }
 
-func (m *machine) remembered() int { return len(m.sessions.rows) + len(m.cleared.rows) }
+func (m *machine) remembered() int { return len(m.sessions.rows) + len(m.clearings()) }
+
+// clone returns a copy for a cut, to be indexed before it is used.
+func (m *machine) clone() *machine {
+	c := *m
+	c.sessions = m.sessions.clone()
+	if m.cleared != nil {
+		cleared := m.cleared.clone()
+		c.cleared = &cleared
+	}
+	return &c
+}
 
 // folding is one accepted event on its way into one machine.
 type folding struct {
@@ -108,21 +183,18 @@ func (f *folding) login(s *Session) bool {
 // raise gives the session's register to the session's user.
 func (f *folding) raise(s *Session) bool {
 	u := f.r.people.hold(s.User)
-	key := sessionKey{id: s.ID}
-	if s.ID == "" {
-		key.user = u
-	}
-	row := f.m.sessions.find(key)
+	key := keyOf(s.ID, u)
+	row := f.m.session(key)
 	switch {
 	case row == nil:
-		row = f.m.sessions.put(session{stamp: f.stamp, id: strings.Clone(s.ID), user: u, details: newDetails(s)})
+		row = f.m.sessions.put(session{f.stamp, f.about(s, about{}), u, key.hash})
 	case !f.stamp.After(row.stamp):
 		f.r.people.drop(u)
 		return false
 	default:
 		f.leave(row)
 		f.r.people.drop(row.user)
-		row.stamp, row.user, row.details = f.stamp, u, newDetails(s)
+		row.stamp, row.about, row.user = f.stamp, f.about(s, row.about), u
 	}
 	if f.m.open(row) {
 		f.r.people.opened(f.st, u, f.m)
@@ -130,6 +202,15 @@ func (f *folding) raise(s *Session) bool {
 		f.m.ends(row.stamp)
 	}
 	return true
+}
+
+// about returns what is about a session: the same as before if nothing changed.
+func (f *folding) about(s *Session, before about) about {
+	f.r.about = appendAbout(f.r.about[:0], s)
+	if len(f.r.about) > 0 && string(f.r.about[aboutHead:]) == before.text() {
+		return before
+	}
+	return newAbout(bytes.Clone(f.r.about))
 }
 
 // leave notes that a session is about to end, if it is open.
@@ -146,16 +227,17 @@ func (f *folding) logout(id string) bool {
 		return false
 	}
 	f.m.ends(f.stamp)
-	row := f.m.sessions.find(sessionKey{id: id})
+	key := keyOf(id, 0)
+	row := f.m.session(key)
 	switch {
 	case row == nil:
-		f.m.sessions.put(session{stamp: f.stamp, id: strings.Clone(id)})
+		f.m.sessions.put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
 	case !f.stamp.After(row.stamp):
 		return false
 	default:
 		f.leave(row)
 		f.r.people.drop(row.user)
-		row.stamp, row.user, row.details = f.stamp, nil, nil
+		row.stamp, row.user = f.stamp, 0
 	}
 	return true
 }
@@ -166,7 +248,7 @@ func (f *folding) clear(name string) bool {
 		return false
 	}
 	u := f.r.people.hold(name)
-	c := f.m.cleared.find(u)
+	c := f.m.clearing(u)
 	if c != nil && !f.stamp.After(c.stamp) {
 		f.r.people.drop(u)
 		return false
@@ -174,7 +256,7 @@ func (f *folding) clear(name string) bool {
 	f.leaveAll(u)
 	f.m.ends(f.stamp)
 	if c == nil {
-		f.m.cleared.put(clearing{u, f.stamp})
+		f.m.putClearing(clearing{f.stamp, u})
 		return true
 	}
 	f.r.people.drop(u) // the clearing holds the user already
@@ -184,17 +266,17 @@ func (f *folding) clear(name string) bool {
 
 // leaveAll notes that all sessions of a user below the stamp end. Most users
 // have the implicit one only; the others are looked for only if there are any.
-func (f *folding) leaveAll(u *user) {
-	row := f.m.sessions.find(sessionKey{user: u})
+func (f *folding) leaveAll(u uint32) {
+	row := f.m.session(keyOf("", u))
 	if row != nil && f.stamp.After(row.stamp) {
 		f.leave(row)
 	}
-	if u.on.find(f.m) == nil {
+	if f.r.people.users.at(u).at(f.m.number) < 0 {
 		return
 	}
 	for i := range f.m.sessions.rows {
 		row := &f.m.sessions.rows[i]
-		if row.id != "" && row.user == u && f.stamp.After(row.stamp) {
+		if row.user == u && !row.about.isImplicit() && f.stamp.After(row.stamp) {
 			f.leave(row)
 		}
 	}
@@ -215,7 +297,7 @@ func (f *folding) rise() bool {
 		f.r.people.drop(s.user)
 		return false
 	})
-	m.cleared.keep(func(c *clearing) bool {
+	m.keepClearings(func(c *clearing) bool {
 		if c.stamp.After(f.stamp) {
 			return true
 		}
@@ -243,7 +325,7 @@ func (f *folding) present(sessions []Session) bool {
 // lateness, once enough has come together to be worth a look, or at once.
 func (m *machine) tidy(r *Roster, now bool) {
 	before := m.newest.Add(-r.settings.AllowedLateness)
-	if m.ended >= before || !now && m.remembered() < m.tidyAt {
+	if m.ended >= before || !now && m.remembered() < int(m.tidyAt) {
 		return
 	}
 	m.ended = math.MaxInt64
@@ -259,7 +341,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 		r.people.drop(s.user)
 		return false
 	})
-	m.cleared.keep(func(c *clearing) bool {
+	m.keepClearings(func(c *clearing) bool {
 		if c.stamp.Date >= before {
 			m.ends(c.stamp)
 			return true
@@ -275,17 +357,11 @@ func (m *machine) ends(s Stamp) { m.ended = min(m.ended, s.Date) }
 
 // tidied sets when to look again: when there is twice as much, so that a look
 // costs each event the same however many registers there are.
-func (m *machine) tidied() { m.tidyAt = max(32, 2*m.remembered()) }
+func (m *machine) tidied() { m.tidyAt = int32(max(32, 2*m.remembered())) }
 
-// newDetails returns copies of a session's details, or nil if it has none.
-func newDetails(s *Session) *details {
-	if s.Since == 0 && s.Terminal == "" && s.Remote == "" && s.Service == "" {
-		return nil
-	}
-	return &details{
-		since:    s.Since,
-		terminal: strings.Clone(s.Terminal),
-		remote:   strings.Clone(s.Remote),
-		service:  strings.Clone(s.Service),
+func (m *machine) reindex() {
+	m.sessions.reindex()
+	if m.cleared != nil {
+		m.cleared.reindex()
 	}
 }

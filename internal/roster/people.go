@@ -8,65 +8,120 @@ import (
 // user is one name, shared by all registers that hold it.
 type user struct {
 	name string
-	refs int // registers that hold it; forgotten with the last
-	// on are the machines with open sessions of the user. Written by the fold
-	// under the index's lock.
-	on table[*machine, presence]
+	// on are the machines with open sessions of the user.
+	on   table[presence]
+	hash uint32 // of the name
+	refs int32  // registers that hold it; forgotten with the last
 }
 
 // presence counts the open sessions of a user on one machine.
-type presence struct {
-	machine *machine
-	open    int32
-}
+type presence struct{ machine, open uint32 }
 
-func (p presence) key() *machine { return p.machine }
+func (p presence) keyHash() uint32 { return hashOfNumber(p.machine) }
 
-// index finds users by name. Only the fold writes it, so the fold reads
-// without the lock.
-type index struct {
-	mu     sync.RWMutex
-	byName map[string]*user
-}
-
-// hold returns the user of a name for one more register.
-func (x *index) hold(name string) *user {
-	u := x.byName[name]
-	if u == nil {
-		u = &user{name: strings.Clone(name)}
-		x.mu.Lock()
-		if x.byName == nil {
-			x.byName = make(map[string]*user)
-		}
-		x.byName[u.name] = u
-		x.mu.Unlock()
+// at returns where in on the machine of a number stands, or -1.
+func (u *user) at(machine uint32) int {
+	if u.on.index != nil {
+		return u.on.lookup(hashOfNumber(machine), func(p *presence) bool { return p.machine == machine })
 	}
-	u.refs++
-	return u
+	for i := range u.on.rows {
+		if u.on.rows[i].machine == machine {
+			return i
+		}
+	}
+	return -1
+}
+
+// people finds users by name. Only the fold writes, and holds the lock for a
+// batch; it reads without the lock. Whoever holds the lock of a machine may
+// read the names of the users on it.
+type people struct {
+	mu    sync.Mutex
+	names index
+	users slab[user]
+	free  []uint32 // numbers of users that were forgotten
+	cuts  int      // as long as there are any, free numbers are not used again
+}
+
+// find returns the number of a user, or 0.
+func (p *people) find(name string, hash uint32) uint32 {
+	for n, next := p.names.first(hash); n != 0; n, next = p.names.next(hash, next) {
+		if p.users.at(n).name == name {
+			return n
+		}
+	}
+	return 0
+}
+
+// hold returns the number of the user of a name for one more register.
+func (p *people) hold(name string) uint32 {
+	hash := hashOf(name)
+	n := p.find(name, hash)
+	if n == 0 {
+		n = p.number()
+		*p.users.at(n) = user{name: strings.Clone(name), hash: hash}
+		p.names.add(hash, n)
+	}
+	p.users.at(n).refs++
+	return n
+}
+
+// number returns a number for a new user.
+func (p *people) number() uint32 {
+	last := len(p.free) - 1
+	if last < 0 || p.cuts > 0 {
+		return p.users.add()
+	}
+	n := p.free[last]
+	p.free = p.free[:last]
+	return n
 }
 
 // drop gives back what hold gave.
-func (x *index) drop(u *user) {
-	if u == nil {
+func (p *people) drop(n uint32) {
+	if n == 0 {
 		return
 	}
+	u := p.users.at(n)
 	if u.refs--; u.refs == 0 {
-		x.mu.Lock()
-		delete(x.byName, u.name)
-		x.mu.Unlock()
+		p.names.remove(u.hash, n)
+		p.free = append(p.free, n)
 	}
 }
 
-// opened notes one more open session of u on m.
-func (x *index) opened(st *Status, u *user, m *machine) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+// name returns a user's name; that of nobody is empty.
+func (p *people) name(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return p.users.at(n).name
+}
+
+// opened notes one more open session of a user on m.
+func (p *people) opened(st *Status, n uint32, m *machine) {
+	u := p.users.at(n)
 	st.Sessions++
-	if p := u.on.find(m); p != nil {
-		p.open++
+	if i := u.at(m.number); i >= 0 {
+		u.on.rows[i].open++
 		return
 	}
-	u.on.put(presence{m, 1})
+	u.enter(st, m)
+}
+
+// entered is opened where m is the last machine of all so far.
+func (p *people) entered(st *Status, n uint32, m *machine) {
+	u := p.users.at(n)
+	st.Sessions++
+	if last := len(u.on.rows) - 1; last >= 0 && u.on.rows[last].machine == m.number {
+		u.on.rows[last].open++
+		return
+	}
+	u.enter(st, m)
+}
+
+// enter notes the first open session of a user on m.
+func (u *user) enter(st *Status, m *machine) {
+	u.on.put(presence{m.number, 1})
 	m.users++
 	switch len(u.on.rows) {
 	case 1:
@@ -76,16 +131,15 @@ func (x *index) opened(st *Status, u *user, m *machine) {
 	}
 }
 
-// closed notes one open session of u on m less.
-func (x *index) closed(st *Status, u *user, m *machine) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+// closed notes one open session of a user on m less.
+func (p *people) closed(st *Status, n uint32, m *machine) {
+	u := p.users.at(n)
 	st.Sessions--
-	p := u.on.find(m)
-	if p.open--; p.open > 0 {
+	i := u.at(m.number)
+	if u.on.rows[i].open--; u.on.rows[i].open > 0 {
 		return
 	}
-	u.on.remove(m)
+	u.on.remove(i)
 	m.users--
 	switch len(u.on.rows) {
 	case 0:
@@ -95,17 +149,18 @@ func (x *index) closed(st *Status, u *user, m *machine) {
 	}
 }
 
-// machines returns the machines that a user is on.
-func (x *index) machines(name string) []*machine {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	u := x.byName[name]
-	if u == nil {
+// machines returns the numbers of the machines that a user is on.
+func (p *people) machines(name string) []uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.find(name, hashOf(name))
+	if n == 0 {
 		return nil
 	}
-	machines := make([]*machine, len(u.on.rows))
-	for i, p := range u.on.rows {
-		machines[i] = p.machine
+	on := p.users.at(n).on.rows
+	machines := make([]uint32, len(on))
+	for i := range on {
+		machines[i] = on[i].machine
 	}
 	return machines
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"time"
 )
 
 // Restore reads a canonical encoding and returns the roster of it, to go on
@@ -17,55 +17,101 @@ import (
 // compared with has been forgotten.
 //
 // The encoding may be any bytes: what is no roster is an error, and memory
-// grows only with what was read.
+// grows only with what was read. Reading and decoding go on beside putting
+// together what was decoded; when Restore returns, from is no longer read.
 func Restore(from io.Reader, now, was Settings, at Position) (*Roster, error) {
-	r := New(now)
-	d := decoder{r: r, in: bufio.NewReaderSize(from, 1<<16), floors: was.AllowedLateness < now.AllowedLateness, was: was}
-	if err := d.roster(); err != nil {
+	d := decoder{in: bufio.NewReaderSize(from, 1<<16)}
+	if was.AllowedLateness < now.AllowedLateness {
+		d.floor = was.AllowedLateness
+	}
+	r, err := d.roster(now)
+	if err != nil {
 		return nil, fmt.Errorf("restoring roster: %w", err)
 	}
-	if d.st.Position.Place != at.Place {
-		return nil, fmt.Errorf("restoring roster: encoded at place %d, want %d", d.st.Position.Place, at.Place)
+	if place := r.status.Position.Place; place != at.Place {
+		return nil, fmt.Errorf("restoring roster: encoded at place %d, want %d", place, at.Place)
 	}
-	d.st.Position = at
-	r.status = d.st
+	r.status.Position = at
 	return r, nil
 }
 
-// decoder reads a canonical encoding into a roster.
+// decoder reads a canonical encoding, block by block.
 type decoder struct {
-	r      *Roster
-	st     Status
 	in     *bufio.Reader
-	floors bool
-	was    Settings
+	st     Status
+	floor  time.Duration // see machine.floor; 0: none
 	record bytes.Buffer
 	counts [3]uint64 // machines, sessions, clearings
+	last   string    // the last machine
+	// Space, to be used again.
+	abouts []byte
+	ends   []int
 }
 
-func (d *decoder) roster() error {
+func (d *decoder) roster(s Settings) (*Roster, error) {
 	if err := d.head(); err != nil {
-		return fmt.Errorf("head: %w", err)
+		return nil, fmt.Errorf("head: %w", err)
 	}
-	last := ""
+	r := New(s)
+	r.status = d.st
+	decoded, used := make(chan *block, 2), make(chan *block, 2)
+	used <- new(block)
+	used <- new(block)
+	var err error
+	go func() {
+		defer close(decoded)
+		err = d.blocks(decoded, used)
+	}()
+	for b := range decoded {
+		r.take(b)
+		used <- b
+	}
+	return r, err
+}
+
+// blocks fills blocks until the end. An error ends them too.
+func (d *decoder) blocks(decoded chan<- *block, used <-chan *block) error {
 	for {
-		size, err := binary.ReadUvarint(d.in)
+		b := (<-used).emptied()
+		more, err := d.block(b)
 		if err != nil {
-			return fmt.Errorf("machine after %q: %w", last, noEOF(err))
+			return fmt.Errorf("machine after %q: %w", d.last, noEOF(err))
 		}
-		if size == 0 {
+		decoded <- b
+		if !more {
 			return d.end()
 		}
-		d.record.Reset()
-		if _, err := io.CopyN(&d.record, d.in, int64(min(size, 1<<40))); err != nil {
-			return fmt.Errorf("machine after %q: %w", last, noEOF(err))
-		}
-		m, err := d.machine(last)
-		if err != nil {
-			return fmt.Errorf("machine after %q: %w", last, err)
-		}
-		last = m.name
 	}
+}
+
+// block fills a block and tells whether there is more.
+func (d *decoder) block(b *block) (more bool, err error) {
+	for len(b.text) < fullBlock {
+		size, err := binary.ReadUvarint(d.in)
+		if err != nil || size == 0 {
+			return false, err
+		}
+		record, err := d.next(size)
+		if err != nil {
+			return false, err
+		}
+		if err := d.machine(b, record); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// next returns the next bytes, valid until the next call.
+func (d *decoder) next(size uint64) ([]byte, error) {
+	if size <= uint64(d.in.Size()) {
+		record, err := d.in.Peek(int(size))
+		d.in.Discard(len(record))
+		return record, err
+	}
+	d.record.Reset()
+	_, err := io.CopyN(&d.record, d.in, int64(min(size, 1<<40)))
+	return d.record.Bytes(), err
 }
 
 func (d *decoder) head() error {
@@ -127,174 +173,4 @@ func noEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// machine reads the record of a machine and adds it to the roster.
-func (d *decoder) machine(last string) (*machine, error) {
-	in := fields{b: d.record.Bytes()}
-	m := &machine{name: in.text()}
-	if in.err == nil && m.name <= last {
-		return nil, fmt.Errorf("machine %q: not in order of name", m.name)
-	}
-	m.lock = d.r.lock(m.name)
-	m.newest = in.time(0)
-	m.heard = in.time(m.newest)
-	m.floor = in.time(m.newest)
-	m.reset = in.stamp(m.newest)
-	d.sessions(m, &in)
-	d.clearings(m, &in)
-	if in.err == nil && len(in.b) > 0 {
-		in.err = errors.New("bytes after the record")
-	}
-	if in.err != nil {
-		return nil, fmt.Errorf("machine %q: %w", m.name, in.err)
-	}
-	if d.floors {
-		m.floor = max(m.floor, m.newest.Add(-d.was.AllowedLateness))
-	}
-	d.add(m)
-	return m, nil
-}
-
-// add puts a machine whose registers are complete into the roster.
-func (d *decoder) add(m *machine) {
-	for i := range m.sessions.rows {
-		if s := &m.sessions.rows[i]; m.open(s) {
-			d.r.people.opened(&d.st, s.user, m)
-		}
-	}
-	m.ended = math.MinInt64 // unknown
-	m.tidy(d.r, true)
-	d.r.remembered += m.remembered()
-	d.r.fleet.add(m)
-	d.st.Machines++
-	if last := d.st.Losses.last(); last > 0 && m.reset.Place <= last {
-		d.st.Unsettled++
-	}
-	d.counts[0]++
-}
-
-func (d *decoder) sessions(m *machine, in *fields) {
-	for n := in.uvarint(); n > 0 && in.err == nil; n-- {
-		d.counts[1]++
-		s := session{id: in.text()}
-		name := in.text()
-		s.stamp = in.stamp(m.newest)
-		s.details = in.details(m.newest)
-		if in.err != nil {
-			return
-		}
-		if name != "" {
-			s.user = d.r.people.hold(name)
-		}
-		if s.key() == (sessionKey{}) || m.sessions.find(s.key()) != nil {
-			in.err = fmt.Errorf("session %q of user %q: no name, or twice", s.id, name)
-			return
-		}
-		m.sessions.put(s)
-	}
-}
-
-func (d *decoder) clearings(m *machine, in *fields) {
-	for n := in.uvarint(); n > 0 && in.err == nil; n-- {
-		d.counts[2]++
-		name := in.text()
-		stamp := in.stamp(m.newest)
-		if in.err != nil {
-			return
-		}
-		u := d.r.people.hold(name)
-		if name == "" || m.cleared.find(u) != nil {
-			in.err = fmt.Errorf("clearing of user %q: no name, or twice", name)
-			return
-		}
-		m.cleared.put(clearing{u, stamp})
-	}
-}
-
-// fields reads the fields of a record. After an error everything is zero.
-type fields struct {
-	b   []byte
-	err error
-}
-
-func (f *fields) uvarint() uint64 {
-	n, size := binary.Uvarint(f.b)
-	return took(f, n, size)
-}
-
-func (f *fields) varint() int64 {
-	n, size := binary.Varint(f.b)
-	return took(f, n, size)
-}
-
-func took[N int64 | uint64](f *fields, n N, size int) N {
-	if size <= 0 {
-		f.fail(io.ErrUnexpectedEOF)
-		return 0
-	}
-	f.b = f.b[size:]
-	return n
-}
-
-func (f *fields) fail(err error) {
-	f.b = nil
-	if f.err == nil {
-		f.err = err
-	}
-}
-
-// text returns a copy of a string.
-func (f *fields) text() string {
-	n := f.uvarint()
-	if n > uint64(len(f.b)) {
-		f.fail(io.ErrUnexpectedEOF)
-		return ""
-	}
-	s := string(f.b[:n])
-	f.b = f.b[n:]
-	return s
-}
-
-func (f *fields) time(from Time) Time {
-	t, err := timeFrom(from, f.varint(), f.uvarint())
-	if err != nil {
-		f.fail(err)
-	}
-	return t
-}
-
-func (f *fields) stamp(newest Time) Stamp {
-	return Stamp{f.time(newest), f.uvarint()}
-}
-
-func (f *fields) details(newest Time) *details {
-	has := f.uvarint()
-	if has == 0 {
-		return nil
-	}
-	if has > allDetails {
-		f.fail(fmt.Errorf("details %#x: unknown", has))
-		return nil
-	}
-	d := new(details)
-	if has&hasSince != 0 {
-		d.since = f.time(newest)
-	}
-	for i, text := range d.texts() {
-		if has&(hasTerminal<<i) != 0 {
-			*text = f.text()
-		}
-	}
-	return d
-}
-
-// timeFrom is the inverse of appendTime.
-func timeFrom(from Time, seconds int64, nanos uint64) (Time, error) {
-	const most = int64(MaxDate / second)
-	s := int64(from/second) - seconds
-	if seconds < -most || seconds > most || s < 0 || s > most || nanos >= second {
-		return 0, fmt.Errorf("time %d s, %d ns: out of range", s, nanos)
-	}
-	return Time(s)*second + Time(nanos), nil
 }

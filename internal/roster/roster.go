@@ -26,16 +26,20 @@
 //
 // [Roster.Fold] is the only writer; calls to it take turns. Readers run beside
 // it: each machine has a lock (one of a fixed number of shards), held for one
-// event or one look, so nobody sees an event half-way. The position, the fates
-// and the totals change together at the end of a batch; [Roster.Status] returns
-// them together. A [Cut] shows all machines as they were at one position.
+// event or one look, so nobody sees an event half-way. The users have one lock,
+// which the fold holds for a batch. The position, the fates and the totals
+// change together at the end of a batch; [Roster.Status] returns them together.
+// A [Cut] shows all machines as they were at one position.
+//
+// Machines and users have numbers, by which registers name them and indexes
+// find them: that takes little space, and none that the garbage collector looks
+// at.
 //
 // The roster copies every string that it keeps: the strings of an Event may
 // point into a buffer that its reader uses again.
 package roster
 
 import (
-	"hash/maphash"
 	"iter"
 	"math"
 	"slices"
@@ -85,10 +89,10 @@ type Roster struct {
 	remembered int
 	exact      bool
 
-	seed   maphash.Seed
 	locks  [shards]sync.Mutex // each guards the machines of its shard
 	fleet  directory
-	people index
+	people people
+	about  []byte // the fold's, to be used again
 
 	statusMu sync.Mutex
 	status   Status
@@ -116,7 +120,7 @@ type Status struct {
 
 // New returns an empty roster.
 func New(s Settings) *Roster {
-	return &Roster{settings: s, seed: maphash.MakeSeed()}
+	return &Roster{settings: s}
 }
 
 // Settings returns what the roster decides by.
@@ -136,6 +140,8 @@ func (r *Roster) Status() Status {
 func (r *Roster) Fold(b *Batch) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
+	r.people.mu.Lock()
+	defer r.people.mu.Unlock()
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
 	for i := range b.Messages {
@@ -209,13 +215,13 @@ func (st *Status) judged(m *Message) {
 func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
 	e := &msg.Event
 	if m == nil {
-		m = &machine{name: strings.Clone(e.Machine), lock: r.lock(e.Machine), ended: math.MaxInt64}
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64})
 		st.Machines++
 		st.Unsettled += st.Losses.any()
-		r.fleet.add(m)
 	}
-	m.lock.Lock()
-	defer m.lock.Unlock()
+	lock := r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
 	for _, c := range r.cuts {
 		c.preserve(m)
 	}
@@ -248,9 +254,10 @@ func (r *Roster) Machines(after string) iter.Seq[View] {
 }
 
 func (r *Roster) show(m *machine, hidden Time, yield func(View) bool) bool {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	v := View{m, hidden}
+	lock := r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
+	v := View{m, &r.people, hidden}
 	return !v.Shown() || yield(v)
 }
 
@@ -261,9 +268,10 @@ func (r *Roster) Machine(name string, show func(View)) bool {
 	if m == nil {
 		return false
 	}
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	show(View{m, r.hiddenBefore(r.Status().Receipt)})
+	lock := r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
+	show(View{m, &r.people, r.hiddenBefore(r.Status().Receipt)})
 	return true
 }
 
@@ -272,10 +280,12 @@ func (r *Roster) Machine(name string, show func(View)) bool {
 func (r *Roster) User(name string) []Stay {
 	var stays []Stay
 	var open []Session
-	for _, m := range r.people.machines(name) {
-		m.lock.Lock()
-		open = View{m: m}.AppendSessions(open[:0])
-		m.lock.Unlock()
+	for _, n := range r.people.machines(name) {
+		m := r.fleet.machines.at(n)
+		lock := r.lock(m)
+		lock.Lock()
+		open = View{m: m, people: &r.people}.AppendSessions(open[:0])
+		lock.Unlock()
 		for _, s := range open {
 			if s.User == name {
 				stays = append(stays, Stay{Machine: m.name, Session: s})
@@ -287,9 +297,7 @@ func (r *Roster) User(name string) []Stay {
 }
 
 // lock is the lock of a machine's shard.
-func (r *Roster) lock(machine string) *sync.Mutex {
-	return &r.locks[maphash.String(r.seed, machine)%shards]
-}
+func (r *Roster) lock(m *machine) *sync.Mutex { return &r.locks[m.hash%shards] }
 
 // hiddenBefore is the receipt before which a machine with nobody on it is no
 // longer shown.

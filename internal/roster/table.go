@@ -1,70 +1,58 @@
 package roster
 
-// keyed is a row that knows its key.
-type keyed[K comparable] interface{ key() K }
+// row is what a table keeps: it knows the hash of its key.
+type row interface{ keyHash() uint32 }
 
-// indexed is the number of rows from which a table keeps an index: fewer are
-// found faster by looking at each.
-const indexed = 24
+const (
+	// indexed is the number of rows from which a table keeps an index: fewer
+	// are found faster by looking at each.
+	indexed = 24
+	// spare is the room that a table keeps although it is empty.
+	spare = 16
+)
 
-// table is a set of rows by key, in no order: a slice, and beside it a map
+// table is a set of rows by key, in no order: a slice, and beside it an index
 // once the slice is long. Most machines have few sessions, and most users are
-// on few machines; a map for each would cost more than the rows.
+// on few machines.
 //
 // Pointers into it are valid until the next put or remove.
-type table[K comparable, R keyed[K]] struct {
+type table[R row] struct {
 	rows  []R
-	index map[K]int32
+	index *index // of positions in rows, from 1; nil: look at each row
 }
 
-func (t *table[K, R]) find(k K) *R {
-	if t.index != nil {
-		if i, ok := t.index[k]; ok {
-			return &t.rows[i]
-		}
-		return nil
-	}
-	for i := range t.rows {
-		if t.rows[i].key() == k {
-			return &t.rows[i]
+// lookup returns the position of a row by the index, or -1.
+func (t *table[R]) lookup(hash uint32, is func(*R) bool) int {
+	for number, next := t.index.first(hash); number != 0; number, next = t.index.next(hash, next) {
+		if i := int(number - 1); is(&t.rows[i]) {
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // put adds a row whose key is not there yet, and returns where it stands.
-func (t *table[K, R]) put(row R) *R {
+func (t *table[R]) put(row R) *R {
 	if len(t.rows) == cap(t.rows) {
-		t.resize(len(t.rows) + len(t.rows)/4 + 1)
+		t.resize(len(t.rows) + len(t.rows)/8 + 1)
 	}
 	t.rows = append(t.rows, row)
 	switch {
 	case t.index != nil:
-		t.index[row.key()] = int32(len(t.rows) - 1)
+		t.index.add(row.keyHash(), uint32(len(t.rows)))
 	case len(t.rows) >= indexed:
 		t.reindex()
 	}
 	return &t.rows[len(t.rows)-1]
 }
 
-func (t *table[K, R]) remove(k K) {
-	for i := range t.rows {
-		if t.index != nil {
-			i = int(t.index[k])
-		}
-		if t.rows[i].key() == k {
-			t.removeRow(i)
-			return
-		}
-	}
-}
-
-func (t *table[K, R]) removeRow(i int) {
+// remove removes the row at a position. The last one takes its place.
+func (t *table[R]) remove(i int) {
 	last := len(t.rows) - 1
 	if t.index != nil {
-		delete(t.index, t.rows[i].key())
+		t.index.remove(t.rows[i].keyHash(), uint32(i+1))
 		if i != last {
-			t.index[t.rows[last].key()] = int32(i)
+			t.index.renumber(t.rows[last].keyHash(), uint32(last+1), uint32(i+1))
 		}
 	}
 	t.rows[i] = t.rows[last]
@@ -74,7 +62,7 @@ func (t *table[K, R]) removeRow(i int) {
 }
 
 // keep removes the rows that f does not want.
-func (t *table[K, R]) keep(f func(*R) bool) {
+func (t *table[R]) keep(f func(*R) bool) {
 	kept := t.rows[:0]
 	for i := range t.rows {
 		if f(&t.rows[i]) {
@@ -87,30 +75,37 @@ func (t *table[K, R]) keep(f func(*R) bool) {
 	clear(t.rows[len(kept):])
 	t.rows, t.index = kept, nil
 	t.shrink()
-	if len(t.rows) >= indexed {
-		t.reindex()
-	}
+	t.reindex()
 }
 
 // shrink gives memory back when most of it is empty.
-func (t *table[K, R]) shrink() {
+func (t *table[R]) shrink() {
 	if len(t.rows) < indexed/2 {
 		t.index = nil
 	}
-	if cap(t.rows) > 4 && len(t.rows) <= cap(t.rows)/4 {
+	if cap(t.rows) > spare && len(t.rows) <= cap(t.rows)/4 {
 		t.resize(len(t.rows))
 	}
 }
 
-func (t *table[K, R]) resize(n int) {
-	rows := make([]R, len(t.rows), n)
-	copy(rows, t.rows)
-	t.rows = rows
+// resize makes room for n rows, and for as many more as the allocator gives
+// with them.
+func (t *table[R]) resize(n int) {
+	t.rows = append(append([]R(nil), make([]R, n)...)[:0], t.rows...)
 }
 
-func (t *table[K, R]) reindex() {
-	t.index = make(map[K]int32, len(t.rows))
-	for i := range t.rows {
-		t.index[t.rows[i].key()] = int32(i)
+// reindex makes an index if the table is long enough for one.
+func (t *table[R]) reindex() {
+	if len(t.rows) < indexed {
+		return
 	}
+	t.index = new(index)
+	for i := range t.rows {
+		t.index.add(t.rows[i].keyHash(), uint32(i+1))
+	}
+}
+
+// clone returns a copy without an index: see reindex.
+func (t *table[R]) clone() table[R] {
+	return table[R]{rows: append([]R(nil), t.rows...)}
 }

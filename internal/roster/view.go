@@ -9,6 +9,7 @@ import (
 // View is a look at one machine while its lock is held.
 type View struct {
 	m      *machine
+	people *people
 	hidden Time // see Shown
 }
 
@@ -19,7 +20,7 @@ func (v View) Name() string { return v.m.name }
 func (v View) Heard() Time { return v.m.heard }
 
 // UserCount returns how many users are on.
-func (v View) UserCount() int { return v.m.users }
+func (v View) UserCount() int { return int(v.m.users) }
 
 // Shown reports whether the machine belongs in reports and metrics: somebody
 // is on, or it was heard within the allowed lateness before the newest receipt.
@@ -30,7 +31,7 @@ func (v View) AppendUsers(dst []string) []string {
 	start := len(dst)
 	for i := range v.m.sessions.rows {
 		if s := &v.m.sessions.rows[i]; v.m.open(s) {
-			dst = append(dst, s.user.name)
+			dst = append(dst, v.people.name(s.user))
 		}
 	}
 	slices.Sort(dst[start:])
@@ -43,7 +44,7 @@ func (v View) AppendSessions(dst []Session) []Session {
 	start := len(dst)
 	for i := range v.m.sessions.rows {
 		if s := &v.m.sessions.rows[i]; v.m.open(s) {
-			dst = append(dst, s.view())
+			dst = append(dst, v.session(s))
 		}
 	}
 	slices.SortFunc(dst[start:], func(a, b Session) int {
@@ -52,13 +53,12 @@ func (v View) AppendSessions(dst []Session) []Session {
 	return dst
 }
 
-func (s *session) view() Session {
-	v := Session{User: s.user.name, ID: s.id, Since: s.stamp.Date}
-	if d := s.details; d != nil {
-		v.Terminal, v.Remote, v.Service = d.terminal, d.remote, d.service
-		if d.since != 0 {
-			v.Since = d.since
-		}
+func (v View) session(s *session) Session {
+	var shown Session
+	s.about.fill(&shown)
+	shown.User = v.people.name(s.user)
+	if shown.Since == 0 {
+		shown.Since = s.stamp.Date
 	}
-	return v
+	return shown
 }

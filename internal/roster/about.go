@@ -1,0 +1,123 @@
+package roster
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
+
+// about is what a session has beside its user: its ID, and its details if it
+// has any. Most sessions have little of it or nothing, so all is in one run of
+// bytes behind one pointer: the length of what follows in two bytes, the ID,
+// the bits of the details that follow, and those. It is written as in the
+// canonical encoding, but that since counts from 0; it ends after the ID where
+// there are no details, and is nil for an implicit session without any.
+type about struct{ bytes *byte }
+
+const (
+	aboutHead = 2
+	maxAbout  = math.MaxUint16
+)
+
+// The details that a session may have.
+const (
+	hasSince = 1 << iota
+	hasTerminal
+	hasRemote
+	hasService
+	allDetails = 1<<iota - 1
+)
+
+// newAbout takes what appendAbout has appended, and keeps it.
+func newAbout(b []byte) about {
+	if len(b) == 0 {
+		return about{}
+	}
+	return about{unsafe.SliceData(b)}
+}
+
+// text returns the bytes after the length. They never change.
+func (a about) text() string {
+	if a.bytes == nil {
+		return ""
+	}
+	n := int(binary.LittleEndian.Uint16(unsafe.Slice(a.bytes, aboutHead)))
+	return unsafe.String(a.bytes, aboutHead+n)[aboutHead:]
+}
+
+// appendAbout appends what is about a session: nothing if there is nothing.
+func appendAbout(b []byte, s *Session) []byte {
+	has := s.has()
+	if s.ID == "" && has == 0 {
+		return b
+	}
+	start := len(b)
+	b = appendString(append(b, 0, 0), s.ID)
+	if has != 0 {
+		b = append(b, has)
+		if s.Since != 0 {
+			b = appendTime(b, s.Since, 0)
+		}
+		for _, text := range s.texts() {
+			if *text != "" {
+				b = appendString(b, *text)
+			}
+		}
+	}
+	binary.LittleEndian.PutUint16(b[start:], uint16(len(b)-start-aboutHead))
+	return b
+}
+
+// has returns the bits of the details that the session has.
+func (s *Session) has() (bits byte) {
+	if s.Since != 0 {
+		bits = hasSince
+	}
+	for i, text := range s.texts() {
+		if *text != "" {
+			bits |= hasTerminal << i
+		}
+	}
+	return bits
+}
+
+func (s *Session) texts() [3]*string { return [...]*string{&s.Terminal, &s.Remote, &s.Service} }
+
+// id returns the ID, and the details that follow it.
+func (a about) id() (id, details string) {
+	in := fields{s: a.text()}
+	if in.s == "" {
+		return "", ""
+	}
+	id = in.text()
+	return id, in.s
+}
+
+// isImplicit reports whether there is no ID.
+func (a about) isImplicit() bool {
+	id, _ := a.id()
+	return id == ""
+}
+
+// fill sets the ID and the details of a session.
+func (a about) fill(s *Session) {
+	id, details := a.id()
+	s.ID = id
+	if details != "" {
+		in := fields{s: details[1:]}
+		in.details(s, details[0], 0)
+	}
+}
+
+// appendDetails appends details as in the canonical encoding.
+func appendDetails(b []byte, details string, newest Time) []byte {
+	if details == "" {
+		return append(b, 0)
+	}
+	b = append(b, details[0])
+	in := fields{s: details[1:]}
+	if details[0]&hasSince != 0 {
+		b = appendTime(b, in.time(0), newest)
+	}
+	return append(b, in.s...)
+}

@@ -1,0 +1,98 @@
+package roster
+
+import "hash/maphash"
+
+// seed is that of all hashes. Nothing that can be seen depends on it.
+var seed = maphash.MakeSeed()
+
+func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) }
+
+// hashOfNumber spreads numbers: those that follow each other go to different
+// slots of an index.
+func hashOfNumber(n uint32) uint32 { return n * 0x9E3779B1 }
+
+// index finds numbers, which are not 0, by the hash of what they stand for;
+// what has the same hash is told apart by whoever asks. It is a table with open
+// addressing: it takes a third of a map's space, has no pointers, and does not
+// keep the keys once more.
+type index struct {
+	slots []slot // a power of two of them, or none
+	used  int
+}
+
+type slot struct{ hash, number uint32 }
+
+const fewestSlots = 8
+
+// first returns the first number with a hash, and where to look for the next
+// one; 0 if there is none.
+func (x *index) first(hash uint32) (number uint32, next int) {
+	if x.used == 0 {
+		return 0, 0
+	}
+	return x.next(hash, int(hash))
+}
+
+func (x *index) next(hash uint32, at int) (number uint32, next int) {
+	mask := len(x.slots) - 1
+	for ; ; at++ {
+		switch s := x.slots[at&mask]; {
+		case s.number == 0:
+			return 0, at
+		case s.hash == hash:
+			return s.number, at + 1
+		}
+	}
+}
+
+func (x *index) add(hash, number uint32) {
+	if x.used >= len(x.slots)/4*3 {
+		x.resize(max(fewestSlots, 2*len(x.slots)))
+	}
+	x.slots[x.where(hash, 0)] = slot{hash, number}
+	x.used++
+}
+
+// where is the slot of a number, or for 0 the one where the next goes.
+func (x *index) where(hash, number uint32) int {
+	mask := len(x.slots) - 1
+	at := int(hash) & mask
+	for x.slots[at].number != number {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+// renumber gives to what had a number another one.
+func (x *index) renumber(hash, from, to uint32) {
+	x.slots[x.where(hash, from)].number = to
+}
+
+// remove empties the slot of a number. Those behind it, up to the next empty
+// one, move up where they would not be found any more.
+func (x *index) remove(hash, number uint32) {
+	mask := len(x.slots) - 1
+	hole := x.where(hash, number)
+	for at := (hole + 1) & mask; x.slots[at].number != 0; at = (at + 1) & mask {
+		home := int(x.slots[at].hash) & mask
+		if (at-home)&mask >= (at-hole)&mask {
+			x.slots[hole] = x.slots[at]
+			hole = at
+		}
+	}
+	x.slots[hole] = slot{}
+	x.used--
+	if len(x.slots) > fewestSlots && x.used < len(x.slots)/8 {
+		x.resize(len(x.slots) / 2)
+	}
+}
+
+func (x *index) resize(n int) {
+	old := x.slots
+	x.slots = make([]slot, n)
+	for _, s := range old {
+		if s.number != 0 {
+			x.slots[x.where(s.hash, 0)] = s
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package roster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"testing"
+)
+
+// record returns a machine's record without sessions and clearings; more is
+// what it has in place of none of them.
+func record(name string, more ...byte) []byte {
+	b := appendString(nil, name)
+	b = appendTime(b, second, 0) // newest
+	for range 2 {                // heard, floor
+		b = appendTime(b, second, second)
+	}
+	b = appendStamp(b, Stamp{}, second) // reset
+	if more == nil {
+		more = []byte{0, 0}
+	}
+	return append(b, more...)
+}
+
+// encoded returns an encoding at place 1 of these records, with these totals.
+func encoded(totals [3]byte, records ...[]byte) []byte {
+	b := appendHead(nil, Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}})
+	for _, r := range records {
+		b = append(binary.AppendUvarint(b, uint64(len(r))), r...)
+	}
+	return append(b, 0, totals[0], totals[1], totals[2])
+}
+
+// TestRestoreRefusesWhatIsNone: an encoding that is whole and that no roster
+// has is refused, with what is wrong.
+func TestRestoreRefusesWhatIsNone(t *testing.T) {
+	session := func(id, user string, more ...byte) []byte {
+		b := appendString(appendString(nil, id), user)
+		return append(appendStamp(b, Stamp{Date: second, Place: 1}, second), more...)
+	}
+	clearing := func(user string) []byte {
+		return appendStamp(appendString(nil, user), Stamp{Date: second, Place: 1}, second)
+	}
+	with := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	one := session("1", "lane", 0)
+	short := appendTime(appendString(nil, "a"), second, 0)
+	for name, c := range map[string]struct {
+		encoding []byte
+		says     string // "": restored
+	}{
+		"good":                    {encoded([3]byte{2, 1, 1}, record("a"), record("b", with([]byte{1}, one, []byte{1}, clearing("lane"))...)), ""},
+		"machine twice":           {encoded([3]byte{2, 0, 0}, record("a"), record("a")), "not in order of name"},
+		"machines not in order":   {encoded([3]byte{2, 0, 0}, record("b"), record("a")), "not in order of name"},
+		"machine without a name":  {encoded([3]byte{1, 0, 0}, record("")), "not in order of name"},
+		"record too long":         {encoded([3]byte{1, 0, 0}, record("a", 0, 0, 0)), "bytes after the record"},
+		"record too short":        {encoded([3]byte{1, 0, 0}, short), "unexpected EOF"},
+		"name longer than record": {encoded([3]byte{1, 0, 0}, []byte{200, 'a'}), "unexpected EOF"},
+		"session twice":           {encoded([3]byte{1, 2, 0}, record("a", with([]byte{2}, one, one, []byte{0})...)), "no name, or twice"},
+		"session without a name":  {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("", "", 0), []byte{0})...)), "no name, or twice"},
+		"clearing twice":          {encoded([3]byte{1, 0, 2}, record("a", with([]byte{0, 2}, clearing("x"), clearing("x"))...)), "no name, or twice"},
+		"clearing of nobody":      {encoded([3]byte{1, 0, 1}, record("a", with([]byte{0, 1}, clearing(""))...)), "no name, or twice"},
+		"unknown details":         {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("1", "lane", 16), []byte{0})...)), "details 0x10: unknown"},
+		"date out of range":       {encoded([3]byte{1, 0, 0}, appendTime(appendString(nil, "a"), -second, 0)), "out of range"},
+		"too few machines":        {encoded([3]byte{2, 0, 0}, record("a")), "2 machines, read 1"},
+		"too few sessions":        {encoded([3]byte{1, 1, 0}, record("a")), "1 sessions, read 0"},
+		"too many clearings":      {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, one, []byte{1}, clearing("x"))...)), "0 clearings, read 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := DefaultSettings()
+			_, err := Restore(bytes.NewReader(c.encoding), s, s, Position{Place: 1})
+			switch {
+			case c.says == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+				t.Errorf("%v, want …%s…", err, c.says)
+			}
+		})
+	}
+}
+
+// TestRestoreRefusesOtherSums: the fates must add up to the position, and the
+// position be the one asked for.
+func TestRestoreRefusesOtherSums(t *testing.T) {
+	s := DefaultSettings()
+	if _, err := Restore(bytes.NewReader(encoded([3]byte{})), s, s, Position{Place: 2}); err == nil || !strings.Contains(err.Error(), "encoded at place 1, want 2") {
+		t.Errorf("another place: %v", err)
+	}
+	b := append(appendHead(nil, Status{Position: Position{Place: 3}, Fates: Fates{Lost: 2}}), 0, 0, 0, 0)
+	if _, err := Restore(bytes.NewReader(b), s, s, Position{Place: 3}); err == nil || !strings.Contains(err.Error(), "fates add up to 2, position is 3") {
+		t.Errorf("other fates: %v", err)
+	}
+}
