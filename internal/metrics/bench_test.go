@@ -8,14 +8,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rollcall/internal/testkit"
 )
 
-// A scrape of 100,000 machines: from the roster, and from a GaugeVec that
-// somebody has kept in step with it.
+// BenchmarkScrape scrapes 100,000 machines: from the roster, and from a
+// GaugeVec that somebody has kept in step with it.
 func BenchmarkScrape(b *testing.B) {
-	r := fleet(100_000)
+	r := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(1_000_000)).Roster()
+	machines := r.Status().Machines
 	live := prometheus.NewRegistry()
-	live.MustRegister(NewCollector(r, upToDate, Build{}, 100_000))
+	live.MustRegister(NewCollector(r, upToDate, Build{}, machines))
 	kept := prometheus.NewRegistry()
 	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_logged_in_users", Help: "Users."}, []string{"machine"})
 	kept.MustRegister(vec)

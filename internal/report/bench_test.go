@@ -8,11 +8,11 @@ import (
 	"rollcall/internal/testkit"
 )
 
-// A report of 100,000 machines with 5 users each: made of a roster (looked at
+// BenchmarkReport makes a report of 100,000 machines with 5 users each: made of a roster (looked at
 // under its locks, encoded in pages and hashed), encoded from a struct that
 // stands ready, and the same by encoding/json.
 func BenchmarkReport(b *testing.B) {
-	r := fleet(100_000, 5)
+	r := testkit.NewFleet(1, testkit.Five, testkit.Scale(500_000)).Roster()
 	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(r)}, now: time.Now}
 	ready := Report{ID: "id", When: testkit.At, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
 	b.Run("roster", func(b *testing.B) {
@@ -46,10 +46,10 @@ func BenchmarkReport(b *testing.B) {
 	})
 }
 
-// One answer of 1 MiB out of 100,000 machines with 5 users each.
+// BenchmarkAnswer makes one answer of 1 MiB out of 100,000 machines with 5 users each.
 func BenchmarkAnswer(b *testing.B) {
-	r := fleet(100_000, 5)
-	q := question{limit: noLimit, after: cursor{machine: "machine-050000.example.com"}}
+	r := testkit.NewFleet(1, testkit.Five, testkit.Scale(500_000)).Roster()
+	q := question{limit: noLimit, after: cursor{machine: "cache"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		rows, more := gather(r, q, 1<<20)

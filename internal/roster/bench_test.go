@@ -1,71 +1,147 @@
 package roster_test
 
 import (
-	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
+	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
-// fleet makes n messages: logins and logouts of 100,000 pairs of a user and a
-// machine, as agents with session names would send them.
-func fleet(n int) []roster.Message {
-	messages := make([]roster.Message, n)
-	for i := range messages {
-		pair := i * 7919 % 100_000
-		e := roster.Event{
-			Type:    roster.Login,
-			Date:    start + roster.Time(i)*1_000_000,
-			Machine: fmt.Sprintf("web-%04d.fra.example.com", pair%10_000),
-			Session: roster.Session{User: fmt.Sprintf("j.smith%d", pair/10), ID: fmt.Sprintf("c%d", pair/10_000)},
-		}
-		if i/100_000%2 == 1 {
-			e.Type = roster.Logout
-		}
-		messages[i] = roster.Message{Place: uint64(i + 1), Receipt: e.Date, Event: e}
-	}
-	return messages
-}
-
-// BenchmarkFold folds decoded events in batches of 500.
+// BenchmarkFold folds decoded events of 100,000 pairs of a user and a machine,
+// in batches of 500; a million of them, then it begins with an empty roster.
 func BenchmarkFold(b *testing.B) {
-	messages := fleet(1_000_000)
+	events := testkit.Scale(1_000_000)
 	b.ReportAllocs()
-	b.ResetTimer()
+	var batch roster.Batch
 	for folded := 0; folded < b.N; {
+		b.StopTimer()
+		f := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(100_000))
 		r := roster.New(roster.DefaultSettings())
-		for at := 0; at < len(messages) && folded < b.N; at += 500 {
-			batch := roster.Batch{Messages: messages[at : at+500], End: roster.Position{Place: uint64(at + 500)}}
+		for end := min(folded+events, b.N); folded < end; folded += len(batch.Messages) {
+			f.Fill(&batch, min(500, end-folded))
+			b.StartTimer()
 			r.Fold(&batch)
-			folded += 500
+			b.StopTimer()
 		}
 	}
 }
 
-// BenchmarkOpenSession measures the memory of one open session without
-// details, the index by user included: 10 sessions a machine, 20 a user.
+// BenchmarkOpenSession measures the memory of one open session without details,
+// the index by user included: of sessions without a name, of such that have
+// one, and of the maps that a simple program would keep.
 func BenchmarkOpenSession(b *testing.B) {
-	for _, id := range []string{"implicit", "named"} {
-		b.Run(id, func(b *testing.B) {
-			const n = 1_000_000
+	for _, size := range []struct {
+		name string
+		n    int
+	}{{"1M", 1_000_000}, {"10M", 10_000_000}} {
+		pairs := testkit.Scale(size.n)
+		b.Run("implicit/"+size.name, func(b *testing.B) {
+			perSession(b, pairs, func(e *roster.Event) { e.Session.ID = "" })
+		})
+		b.Run("named/"+size.name, func(b *testing.B) {
+			stay := 0x3e7
+			perSession(b, pairs, func(e *roster.Event) { stay += 7; e.Session.ID = "0x" + strconv.FormatInt(int64(stay), 16) })
+		})
+	}
+	b.Run("maps/1M", func(b *testing.B) { perEntry(b, testkit.Scale(1_000_000)) })
+}
+
+// perSession measures a roster on which so many pairs are on.
+func perSession(b *testing.B, pairs int, change func(*roster.Event)) {
+	f := testkit.NewFleet(1, testkit.Mixed, pairs)
+	var batch roster.Batch
+	for b.Loop() {
+		before := inUse()
+		r := roster.New(roster.DefaultSettings())
+		for folded := 0; folded < f.Pairs(); folded += len(batch.Messages) {
+			f.Fill(&batch, min(500, f.Pairs()-folded))
+			for i := range batch.Messages {
+				change(&batch.Messages[i].Event)
+			}
+			r.Fold(&batch)
+		}
+		b.ReportMetric(float64(inUse()-before)/float64(r.Status().Sessions), "B/session")
+		runtime.KeepAlive(r)
+		b.StopTimer()
+		f = testkit.NewFleet(1, testkit.Mixed, pairs)
+		b.StartTimer()
+	}
+}
+
+// perEntry measures map[machine]map[user]since and its reverse map. They share
+// one copy of each name.
+func perEntry(b *testing.B, pairs int) {
+	for b.Loop() {
+		f := testkit.NewFleet(1, testkit.Mixed, pairs)
+		var m roster.Message
+		before := inUse()
+		machines, users := map[string]map[string]time.Time{}, map[string]map[string]time.Time{}
+		known := map[string]string{}
+		for range f.Pairs() {
+			f.Next(&m)
+			machine, user := intern(known, m.Event.Machine), intern(known, m.Event.Session.User)
+			put(machines, machine, user, m.Event.Date.Time())
+			put(users, user, machine, m.Event.Date.Time())
+		}
+		clear(known)
+		known = nil
+		b.ReportMetric(float64(inUse()-before)/float64(f.Pairs()), "B/session")
+		runtime.KeepAlive(machines)
+		runtime.KeepAlive(users)
+		runtime.KeepAlive(f)
+	}
+}
+
+func intern(known map[string]string, name string) string {
+	if s, ok := known[name]; ok {
+		return s
+	}
+	s := string([]byte(name))
+	known[s] = s
+	return s
+}
+
+func put(index map[string]map[string]time.Time, outer, inner string, since time.Time) {
+	if index[outer] == nil {
+		index[outer] = map[string]time.Time{}
+	}
+	index[outer][inner] = since
+}
+
+// BenchmarkGrowth shows the cost of an event and the memory of a session as the
+// work grows, of sessions as they are: half of them have names. After everybody
+// has logged in, up to a million logouts and logins are timed, at most ten a
+// session.
+func BenchmarkGrowth(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		n    int
+	}{{"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"10M", 10_000_000}} {
+		b.Run(size.name, func(b *testing.B) {
 			for b.Loop() {
-				before := inUse()
-				r := roster.New(roster.DefaultSettings())
-				for i := range n {
-					e := login(fmt.Sprintf("web-%05d.fra.example.com", i%(n/10)), fmt.Sprintf("j.smith%d", (i%(n/10)*10+i/(n/10))%(n/20)), "")
-					if id == "named" {
-						e.Session.ID = fmt.Sprintf("0x%x", i)
-					}
-					e.Date = start + roster.Time(i)
-					batch := roster.Batch{Messages: []roster.Message{{Place: uint64(i + 1), Receipt: e.Date, Event: e}}, End: roster.Position{Place: uint64(i + 1)}}
-					r.Fold(&batch)
-				}
-				b.ReportMetric(float64(inUse()-before)/float64(r.Status().Sessions), "B/session")
-				runtime.KeepAlive(r)
+				grown(b, testkit.NewFleet(1, testkit.Mixed, testkit.Scale(size.n)))
 			}
 		})
 	}
+}
+
+func grown(b *testing.B, f *testkit.Fleet) {
+	before := inUse()
+	r := f.Roster()
+	b.ReportMetric(float64(inUse()-before)/float64(r.Status().Sessions), "B/session")
+	var batch roster.Batch
+	var took time.Duration
+	n := min(10*f.Pairs(), testkit.Scale(1_000_000))
+	for range n / 500 {
+		f.Fill(&batch, 500)
+		start := time.Now()
+		r.Fold(&batch)
+		took += time.Since(start)
+	}
+	b.ReportMetric(float64(took.Nanoseconds())/float64(n), "ns/event")
 }
 
 func inUse() uint64 {

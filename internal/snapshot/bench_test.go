@@ -1,22 +1,27 @@
 package snapshot
 
 import (
-	"bytes"
+	"context"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
-// The fleet of the benchmarks: 100,000 machines, 50,000 users, a million
-// logins.
-const (
-	benchMachines = 100_000
-	benchLogins   = 1_000_000
-)
+// The benchmarks are of a million sessions on 100,000 machines.
+func benchFleet() *testkit.Fleet {
+	return testkit.NewFleet(1, testkit.Mixed, testkit.Scale(1_000_000))
+}
 
 func BenchmarkWrite(b *testing.B) {
-	r := fleet(b, benchMachines, benchLogins)
+	r := benchFleet().Roster()
 	b.ReportAllocs()
 	var info Info
 	for b.Loop() {
@@ -33,7 +38,7 @@ func BenchmarkWrite(b *testing.B) {
 
 // BenchmarkEncode is what Write does without compressing and checksums.
 func BenchmarkEncode(b *testing.B) {
-	r := fleet(b, benchMachines, benchLogins)
+	r := benchFleet().Roster()
 	b.ReportAllocs()
 	for b.Loop() {
 		enc := r.Encode()
@@ -44,36 +49,41 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
+// BenchmarkRead reads a file, with restoring the roster, and without: then only
+// reading, decompressing and checksums are left.
 func BenchmarkRead(b *testing.B) {
-	r := fleet(b, benchMachines, benchLogins)
-	data := file(b, r)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := Read(bytes.NewReader(data), r.Settings()); err != nil {
-			b.Fatal(err)
-		}
+	r := benchFleet().Roster()
+	path := filepath.Join(b.TempDir(), "snapshot")
+	if err := os.WriteFile(path, file(b, r), 0o600); err != nil {
+		b.Fatal(err)
 	}
+	settings := r.Settings()
+	b.Run("restore", func(b *testing.B) {
+		readFile(b, path, func(f io.Reader) error { _, _, err := Read(f, settings); return err })
+	})
+	b.Run("inspect", func(b *testing.B) {
+		readFile(b, path, func(f io.Reader) error { _, err := Inspect(f); return err })
+	})
 }
 
-// BenchmarkInspect is what Read does without restoring: reading, checksums and
-// decompressing.
-func BenchmarkInspect(b *testing.B) {
-	r := fleet(b, benchMachines, benchLogins)
-	data := file(b, r)
+func readFile(b *testing.B, path string, read func(io.Reader) error) {
 	b.ReportAllocs()
-	var info Info
 	for b.Loop() {
-		var err error
-		if info, err = Inspect(bytes.NewReader(data)); err != nil {
+		f, err := os.Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		err = read(f)
+		f.Close()
+		if err != nil {
 			b.Fatal(err)
 		}
 	}
-	reportBytes(b, r, info)
 }
 
 // BenchmarkSave is all of it, on a real disk.
 func BenchmarkSave(b *testing.B) {
-	r := fleet(b, benchMachines, benchLogins)
+	r := benchFleet().Roster()
 	s, err := Open(b.TempDir(), "bench", quiet(b), nil)
 	if err != nil {
 		b.Fatal(err)
@@ -84,6 +94,53 @@ func BenchmarkSave(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkBeside folds batches of 500 events into a roster, alone, and while a
+// snapshot begins every 3 s, ten times as often as the service makes them. It
+// tells what the slowest batch of a thousand took.
+func BenchmarkBeside(b *testing.B) {
+	b.Run("alone", func(b *testing.B) { besideAll(b, func(context.Context, *roster.Roster) {}) })
+	b.Run("saving", func(b *testing.B) {
+		s, err := Open(b.TempDir(), "bench", quiet(b), prometheus.NewRegistry())
+		if err != nil {
+			b.Fatal(err)
+		}
+		besideAll(b, func(ctx context.Context, r *roster.Roster) {
+			if err := s.Run(ctx, r, time.Duration(testkit.Scale(int(3*time.Second)))); err != nil {
+				b.Error(err)
+			}
+		})
+	})
+}
+
+func besideAll(b *testing.B, other func(context.Context, *roster.Roster)) {
+	for b.Loop() {
+		f := benchFleet()
+		r := f.Roster()
+		ctx, end := context.WithCancel(b.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); other(ctx, r) }()
+		took := batches(f, r, testkit.Scale(30_000))
+		end()
+		<-ended
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs/batch")
+		b.ReportMetric(float64(took[len(took)-1-len(took)/1000].Microseconds()), "p99.9-µs/batch")
+	}
+}
+
+// batches folds n batches and tells how long each took.
+func batches(f *testkit.Fleet, r *roster.Roster, n int) []time.Duration {
+	took := make([]time.Duration, n)
+	var batch roster.Batch
+	for i := range took {
+		f.Fill(&batch, 500)
+		start := time.Now()
+		r.Fold(&batch)
+		took[i] = time.Since(start)
+	}
+	return took
 }
 
 func reportBytes(b *testing.B, r *roster.Roster, info Info) {

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -26,62 +27,72 @@ func testSubjects(t testing.TB) rollcallv1.Subjects {
 	return subjects
 }
 
-func BenchmarkDecode(b *testing.B) {
-	for _, c := range []struct {
-		name    string
-		payload []byte
-	}{
-		{"json", AppendJSON(nil, &realEvent)},
-		{"protobuf", AppendProtobuf(nil, &realEvent)},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			d, e := NewDecoder(testSubjects(b)), new(roster.Event)
-			b.SetBytes(int64(len(c.payload)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if refusal := d.Decode(realSubject, "", c.payload, e); refusal != nil {
-					b.Fatal(refusal)
-				}
-			}
-		})
-	}
+// letter is an event on the wire.
+type letter struct {
+	subject string
+	payload []byte
 }
 
-// BenchmarkLibrary decodes the JSON of BenchmarkDecode by reflection, without
-// judging it: what Decode is measured against.
-func BenchmarkLibrary(b *testing.B) {
-	payload := AppendJSON(nil, &realEvent)
-	b.SetBytes(int64(len(payload)))
-	b.ReportAllocs()
-	for b.Loop() {
-		var e struct {
-			Date     string `json:"date"`
-			Type     string `json:"type"`
-			Machine  string `json:"machine"`
-			User     string `json:"user"`
-			Session  string `json:"session"`
-			Terminal string `json:"terminal"`
-			Remote   string `json:"remote"`
-			Service  string `json:"service"`
+// letters are a thousand logins, with all details that an event may have.
+func letters(t testing.TB, encode func([]byte, *roster.Event) []byte) []letter {
+	f := testkit.NewFleet(1, testkit.Mixed, 10_000)
+	list := make([]letter, 1000)
+	var m roster.Message
+	for i := range list {
+		f.Next(&m)
+		s := &m.Event.Session
+		s.Terminal, s.Remote, s.Service = "pts/0", "10.20.30.40", "sshd"
+		list[i] = letter{testSubjects(t).EventsOf(m.Event.Machine), encode(nil, &m.Event)}
+	}
+	return list
+}
+
+// BenchmarkDecode decodes JSON and protobuf, and beside them the same JSON by
+// reflection into a struct, without judging it: what our own is measured
+// against.
+func BenchmarkDecode(b *testing.B) {
+	b.Run("json", func(b *testing.B) { decodeAll(b, letters(b, AppendJSON)) })
+	b.Run("protobuf", func(b *testing.B) { decodeAll(b, letters(b, AppendProtobuf)) })
+	b.Run("library", func(b *testing.B) {
+		list := letters(b, AppendJSON)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			var e struct {
+				Date     string `json:"date"`
+				Type     string `json:"type"`
+				Machine  string `json:"machine"`
+				User     string `json:"user"`
+				Session  string `json:"session"`
+				Terminal string `json:"terminal"`
+				Remote   string `json:"remote"`
+				Service  string `json:"service"`
+			}
+			if err := json.Unmarshal(list[i%len(list)].payload, &e); err != nil {
+				b.Fatal(err)
+			}
 		}
-		if err := json.Unmarshal(payload, &e); err != nil {
-			b.Fatal(err)
+	})
+}
+
+func decodeAll(b *testing.B, list []letter) {
+	d, e := NewDecoder(testSubjects(b)), new(roster.Event)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		l := &list[i%len(list)]
+		if refusal := d.Decode(l.subject, "", l.payload, e); refusal != nil {
+			b.Fatal(refusal)
 		}
 	}
 }
 
 func BenchmarkAppend(b *testing.B) {
-	var space []byte
-	b.Run("json", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			space = AppendJSON(space[:0], &realEvent)
-		}
-	})
-	b.Run("protobuf", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			space = AppendProtobuf(space[:0], &realEvent)
-		}
-	})
+	for name, encode := range map[string]func([]byte, *roster.Event) []byte{"json": AppendJSON, "protobuf": AppendProtobuf} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var space []byte
+			for b.Loop() {
+				space = encode(space[:0], &realEvent)
+			}
+		})
+	}
 }

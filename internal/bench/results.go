@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// results are what benchmarks told: by name, as in [run], and by unit the
+// values of all runs, in their order.
+type results map[string]map[string][]float64
+
+// result is a line that a benchmark prints; the number of processors comes
+// after its name.
+var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)`)
+
+// add reads the output of benchmarks, as benchstat does.
+func (r results) add(out io.Reader) error {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		m := result.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		if r[m[1]] == nil {
+			r[m[1]] = map[string][]float64{}
+		}
+		fields := strings.Fields(m[2])
+		for i := 0; i+1 < len(fields); i += 2 {
+			value, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				continue
+			}
+			r[m[1]][fields[i+1]] = append(r[m[1]][fields[i+1]], value)
+		}
+	}
+	return lines.Err()
+}
+
+// has tells whether there is a result for each of the runs that are there to be
+// run: python3 need not be.
+func (r results) has(runs []run) bool {
+	for _, run := range runs {
+		if _, ok := r[run.bench]; !ok && run.bench != "Seed/python" {
+			return false
+		}
+	}
+	return true
+}
+
+func (r results) median(name, unit string) float64 { return median(r[name][unit]) }
+
+// ratio is the median of the ratios of one run of a to the run of b beside it.
+func (r results) ratio(a, b, unit string) float64 {
+	as, bs := r[a][unit], r[b][unit]
+	var ratios []float64
+	for i := range min(len(as), len(bs)) {
+		ratios = append(ratios, as[i]/bs[i])
+	}
+	return median(ratios)
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
