@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/testkit"
+)
+
+// These tests see that the service is wired as its parts need it: each part
+// has tests of its own beside it.
+
+// somewhere is a server and a stream of events, in which the test may do what
+// it likes.
+func somewhere(t *testing.T) (*testkit.Server, jetstream.JetStream) {
+	t.Helper()
+	server := testkit.StartServer(t)
+	js := testkit.JetStream(t, testkit.Conn(t, server.URL))
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, js
+}
+
+// publishLogins publishes n good events, once the connection is there.
+func publishLogins(t *testing.T, js jetstream.JetStream, n int) {
+	t.Helper()
+	testkit.Eventually(t, js.Conn().IsConnected, "the test is connected")
+	for i := range n {
+		event := fmt.Sprintf(`{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), i)
+		if _, err := js.Publish(t.Context(), "rollcall.events", []byte(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRestoredStream: the reader knows the positions of the snapshots that are
+// kept. When the stream turns out to be an older copy, it goes on after the
+// newest that the copy proves, and does not read it from its first message.
+func TestRestoredStream(t *testing.T) {
+	server, js := somewhere(t)
+	dir, copied := t.TempDir(), t.TempDir()
+	p := serve(t, dir, "NATS_URL="+server.URL)
+	publishLogins(t, js, 3)
+	p.digest(3)
+	server.Stop()
+	if err := os.CopyFS(copied, os.DirFS(server.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	publishLogins(t, js, 2)
+	p.digest(5)
+	p.stop(syscall.SIGTERM)
+	server.Stop()
+	if err := os.RemoveAll(server.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(server.Dir, os.DirFS(copied)); err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	p = begin(t, dir, "NATS_URL="+server.URL)
+	const another = "the stream is another incarnation: what its predecessor had after our position is lost"
+	if after := p.says(another, "read_on_after"); after != "3" {
+		t.Errorf("reading goes on after %s, want 3", after)
+	}
+}
+
+// TestDeletedStream: a stream that somebody deletes is made again.
+func TestDeletedStream(t *testing.T) {
+	server, js := somewhere(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
+	publishLogins(t, js, 1)
+	p.reaches(1)
+	if err := js.DeleteStream(t.Context(), "ROLLCALL_EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		_, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
+		return err == nil
+	}, "the stream is there again")
+	publishLogins(t, js, 1)
+	p.reaches(2)
+}
+
+// TestAcceptLoss: what the log line of a loss gives, accepts it. That is saved,
+// so that the next start needn't be told again.
+func TestAcceptLoss(t *testing.T) {
+	server, js := somewhere(t)
+	publishLogins(t, js, 3)
+	stream, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
+	if err == nil {
+		err = stream.Purge(t.Context(), jetstream.WithPurgeSequence(3))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	start := func(complete string, variables ...string) *process {
+		t.Helper()
+		p := serve(t, dir, append(variables, "NATS_URL="+server.URL)...)
+		if got := p.metric("rollcall_complete"); got != complete {
+			t.Errorf("with %v rollcall_complete is %s, want %s", variables, got, complete)
+		}
+		return p
+	}
+	p := start("0")
+	accept := p.says("events are lost", "accept")
+	if accept != "ROLLCALL_ACCEPT_LOSS=2" {
+		t.Errorf("the log line gives %s", accept)
+	}
+	p.stop(syscall.SIGTERM)
+	start("0").stop(syscall.SIGTERM)
+	start("1", accept).stop(syscall.SIGTERM)
+	start("1").stop(syscall.SIGTERM)
+}
+
+// TestLettersAtTheEnd: at the end dead letters are stored until the last
+// snapshot is, which waits for them.
+func TestLettersAtTheEnd(t *testing.T) {
+	const n = 4000
+	server, js := somewhere(t)
+	dir := t.TempDir()
+	serve(t, dir, "NATS_URL="+server.URL).stop(syscall.SIGTERM) // makes the streams
+	for range n {
+		if _, err := js.PublishAsync("rollcall.events", []byte("no event")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	p := begin(t, dir, "NATS_URL="+server.URL, "ROLLCALL_SNAPSHOT_INTERVAL=1h")
+	p.says("ready", "place")
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if said := p.log.String(); strings.Contains(said, "no last snapshot") {
+		t.Errorf("there is no last snapshot:\n%s", said)
+	}
+	if place := serve(t, dir, "NATS_URL="+server.URL).says("snapshot loaded", "place"); place != fmt.Sprint(n) {
+		t.Errorf("the last snapshot is of place %s, want %d", place, n)
+	}
+}

@@ -1,0 +1,74 @@
+package guards
+
+var metricsGuards = []guard{
+	{
+		"metrics: machines beyond the most", "a scrape has a bound",
+		"internal/metrics/collector.go", `if shown++; shown <= c.maxMachines {`, `if shown++; true {`, "./internal/metrics TestTooManyMachines",
+	},
+	{
+		"metrics: complete only when caught up", "half a roster is never shown as the whole",
+		"internal/metrics/collector.go", `number(isCaughtUp && st.Losses == roster.Losses{})`, `number(st.Losses == roster.Losses{})`, "./internal/metrics TestValues",
+	},
+	{
+		"metrics: complete only without losses", "what is lost is said, not guessed",
+		"internal/metrics/collector.go", `number(isCaughtUp && st.Losses == roster.Losses{})`, `number(isCaughtUp)`, "./internal/metrics TestValues",
+	},
+	{
+		"metrics: one look for position and fates", "the fates add up to the position in every scrape",
+		"internal/metrics/collector.go", `gauge(ch, fates, float64(st.Fates[fate]), fate.String())`, `gauge(ch, fates, float64(c.roster.Status().Fates[fate]), fate.String())`,
+		"./internal/metrics TestScrapeWhileFolding",
+	},
+	{
+		"metrics: scrapes at a time", "scrapers that don't wait do not fill the memory",
+		"internal/metrics/server.go", `MaxRequestsInFlight: maxScrapes,`, ``, "./internal/metrics TestScrapeTimesOut",
+	},
+	{
+		"metrics: time of a scrape", "a scrape that hangs ends",
+		"internal/metrics/server.go", `Timeout:             scrapeTimeout,`, ``, "./internal/metrics TestScrapeTimesOut",
+	},
+	{
+		"metrics: requests that don't come to their end", "a client that says nothing holds no connection",
+		"internal/metrics/server.go", "ReadHeaderTimeout: timeouts.Read,\n\t\t\tReadTimeout:       timeouts.Read,", "", "./internal/metrics TestSlowAndLongRequests",
+	},
+	{
+		"metrics: long headers", "a request has a bound",
+		"internal/metrics/server.go", `MaxHeaderBytes:    maxHeader,`, ``, "./internal/metrics TestSlowAndLongRequests",
+	},
+	{
+		"metrics: idle connections", "a client that says nothing holds no connection",
+		"internal/metrics/server.go", `IdleTimeout:       timeouts.Idle,`, `IdleTimeout: time.Hour,`, "./internal/metrics TestSlowAndLongRequests",
+	},
+	{
+		"metrics: answers that nobody reads", "a client that doesn't read holds no connection",
+		"internal/metrics/server.go", `WriteTimeout:      timeouts.Write,`, ``, "./internal/metrics TestClientThatDoesNotRead",
+	},
+	{
+		"metrics: the end is bounded", "a client does not hold up the end",
+		"internal/metrics/server.go", `bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)`, `bounded, cancel := context.WithCancel(context.WithoutCancel(ctx))`,
+		"./internal/metrics TestShutdown",
+	},
+	{
+		"metrics: answers under way at the end", "the last scrape is answered",
+		"internal/metrics/server.go", `context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)`, `context.WithTimeout(ctx, s.shutdown)`, "./internal/metrics TestShutdown",
+	},
+	{
+		"metrics: an address in use", "it is told at once, with the way out",
+		"internal/metrics/server.go", `if errors.Is(err, syscall.EADDRINUSE) {`, `if false && errors.Is(err, syscall.EADDRINUSE) {`, "./internal/metrics TestAddressInUse",
+	},
+	{
+		"metrics: what decides about being ready", "the service is ready while NATS is away",
+		"internal/metrics/health.go", `ready = ready && !c.Decides`, `ready = false`, "./internal/metrics TestReady",
+	},
+	{
+		"metrics: ready only when caught up", "nobody is sent to half a roster",
+		"internal/metrics/health.go", `ready = ready && !c.Decides`, ``, "./internal/metrics TestReady",
+	},
+	{
+		"metrics: headers of answers", "a browser guesses and loads nothing",
+		"internal/metrics/server.go", `h.Set("X-Content-Type-Options", "nosniff")`, ``, "./internal/metrics TestRoutes",
+	},
+	{
+		"metrics: no coalescing", "clients that never stop asking see new numbers",
+		"internal/metrics/server.go", `EnableOpenMetrics:   true,`, "EnableOpenMetrics:   true,\n\t\tCoalesceGather: true,", "./internal/metrics TestScrapesAreFresh",
+	},
+}

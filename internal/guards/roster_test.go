@@ -1,0 +1,232 @@
+package guards
+
+const (
+	oracle  = "./internal/roster TestOracle"
+	limits  = "./internal/roster ^TestLimits$"
+	noEvent = "./internal/roster TestRestoreRefuses"
+)
+
+var rosterGuards = []guard{
+	{
+		"roster: future", "no login dated 2099 can never be logged out",
+		"internal/roster/limit.go", `if e.Date > msg.Receipt.Add(r.settings.MaxSkew) {`, `if false {`, "./internal/ingest ^TestRefused$",
+	},
+	{
+		"roster: late", "nothing is judged by what has been forgotten",
+		"internal/roster/limit.go", `if m != nil && e.Date < m.oldestAccepted(r.settings.AllowedLateness) {`, `if false {`, oracle,
+	},
+	{
+		"roster: late stays late", "a greater lateness does not judge what the smaller one has forgotten",
+		"internal/roster/block.go", `if d.floor > 0 {`, `if false {`, "./internal/roster TestLateStaysLate",
+	},
+	{
+		"roster: machines", "memory is bounded",
+		"internal/roster/limit.go", `if s.MaxMachines > 0 && r.fleet.count() >= s.MaxMachines {`, `if false {`, limits,
+	},
+	{
+		"roster: sessions of a machine", "memory is bounded",
+		"internal/roster/limit.go", "if over(m.remembered(), m.more(r, e, stamp), s.MaxSessionsPerMachine) {", "if false {", limits,
+	},
+	{
+		"roster: sessions", "memory is bounded",
+		"internal/roster/limit.go", "if over(r.remembered, m.more(r, e, stamp), s.MaxSessions) {", "if false {", limits,
+	},
+	{
+		"roster: room that forgetting makes", "what may be forgotten does not count: a replay refuses the same",
+		"internal/roster/limit.go", "\t\tr.tidy(m)\n\t\tif over", "\t\tif over", "./internal/roster TestRoomOfWhatIsOver",
+	},
+	{
+		"roster: room that forgetting makes elsewhere", "what may be forgotten does not count: a replay refuses the same",
+		"internal/roster/limit.go", "\t\tr.tidyAll()\n", "", "./internal/roster TestRoomOfWhatIsOver",
+	},
+	{
+		"roster: what adds nothing", "a logout is taken when the roster is full",
+		"internal/roster/limit.go", `limit > 0 && more > 0 && have+more > limit`, `limit > 0 && have+max(1, more) > limit`, limits,
+	},
+	{
+		"roster: full is a loss", "that events were refused for want of room is said",
+		"internal/roster/roster.go", `if m.Fate == DeadLettered && m.Refusal.Reason == Limit {`, `if false {`, limits,
+	},
+	{
+		"roster: a session takes the greater stamp", "order and repetition don't matter",
+		"internal/roster/machine.go", "case !f.stamp.After(row.stamp):\n\t\tf.r.people.drop(u)", "case false:\n\t\tf.r.people.drop(u)", oracle,
+	},
+	{
+		"roster: a logout below the login", "order and repetition don't matter",
+		"internal/roster/machine.go", "case !f.stamp.After(row.stamp):\n\t\treturn false", "case false:\n\t\treturn false", oracle,
+	},
+	{
+		"roster: a clearing takes the greater stamp", "order and repetition don't matter",
+		"internal/roster/machine.go", `if c != nil && !f.stamp.After(c.stamp) {`, `if false {`, oracle,
+	},
+	{
+		"roster: a reset takes the greater stamp", "order and repetition don't matter",
+		"internal/roster/machine.go", "m := f.m\n\tif !f.stamp.After(m.reset) {", "m := f.m\n\tif false {", oracle,
+	},
+	{
+		"roster: a login below the reset", "nobody from before a boot is on",
+		"internal/roster/machine.go", `return f.stamp.After(f.m.reset) && f.raise(s)`, `return f.raise(s)`, "./internal/roster ^(TestOracle|TestSameBytes)$",
+	},
+	{
+		"roster: a logout below the reset", "forgetting is exact: it never shows",
+		"internal/roster/machine.go", "func (f *folding) logout(id string) bool {\n\tif !f.stamp.After(f.m.reset) {", "func (f *folding) logout(id string) bool {\n\tif false {",
+		"./internal/roster ^(TestOracle|TestSameBytes|TestAnyOrder)$",
+	},
+	{
+		"roster: a clearing below the reset", "forgetting is exact: it never shows",
+		"internal/roster/machine.go", "func (f *folding) clear(name string) bool {\n\tif !f.stamp.After(f.m.reset) {", "func (f *folding) clear(name string) bool {\n\tif false {",
+		"./internal/roster ^(TestOracle|TestSameBytes|TestAnyOrder)$",
+	},
+	{
+		"roster: what a reset keeps", "a login above a late boot stays",
+		"internal/roster/machine.go", "if s.stamp.After(f.stamp) {\n\t\t\treturn true", "if false {\n\t\t\treturn true", oracle,
+	},
+	{
+		"roster: a clearing closes", "a logout without a session ends all of the user's",
+		"internal/roster/machine.go", `return c == nil || s.stamp.After(c.stamp)`, `return true || s.stamp.After(c.stamp) || c == nil`, oracle,
+	},
+	{
+		"roster: what is lately over is remembered", "a late login does not undo a logout",
+		"internal/roster/machine.go", `case s.stamp.Date >= before:`, `case false:`, oracle,
+	},
+	{
+		"roster: clearings lately are remembered", "a late login does not undo a logout",
+		"internal/roster/machine.go", "if c.stamp.Date >= before {\n\t\t\tm.ends(c.stamp)", "if false {\n\t\t\tm.ends(c.stamp)", oracle,
+	},
+	{
+		"roster: what is over is forgotten", "memory is bounded by who is on and what ended lately",
+		"internal/roster/machine.go", `if m.ended >= before || !now && m.remembered() < int(m.tidyAt) {`, `if !now {`, "./internal/roster TestBounded",
+	},
+	{
+		"roster: names are forgotten", "memory is bounded by who is on and what ended lately",
+		"internal/roster/people.go", "\t\tp.names.remove(u.hash, n)\n", "", "./internal/roster TestBounded",
+	},
+	{
+		"roster: names are copied", "a reader may use its buffer again",
+		"internal/roster/roster.go", `name: strings.Clone(e.Machine)`, `name: e.Machine`, "./internal/roster TestStringsAreCopied",
+	},
+	{
+		"roster: users are copied", "a reader may use its buffer again",
+		"internal/roster/people.go", `name: strings.Clone(name)`, `name: name + strings.Clone("")`, "./internal/roster TestStringsAreCopied",
+	},
+	{
+		"roster: numbers of users while there is a cut", "a snapshot and a report name the users of their place",
+		"internal/roster/people.go", `if last < 0 || p.cuts > 0 {`, `if last < 0 {`, "./internal/roster TestCut",
+	},
+	{
+		"roster: one fate for each place", "a message that is read again is not counted again",
+		"internal/roster/roster.go", `again := m.Place <= st.Position.Place`, `again := false`, "./internal/roster ^(TestSameBytes|TestPositionStays)$",
+	},
+	{
+		"roster: the position never goes back", "a message that is read again is not counted again",
+		"internal/roster/roster.go", `if b.End.Place >= st.Position.Place {`, `if true {`, "./internal/roster TestPositionStays",
+	},
+	{
+		"roster: places without a message", "the fates add up to the position",
+		"internal/roster/roster.go", `r.lose(&st, m.Place-1, b.Missing)`, ``, "./internal/roster TestFates",
+	},
+	{
+		"roster: places at the end", "the fates add up to the position",
+		"internal/roster/roster.go", `r.lose(&st, b.End.Place, b.Missing)`, ``, "./internal/roster TestAcceptAhead",
+	},
+	{
+		"roster: judged in an earlier incarnation", "nothing is dead-lettered twice",
+		"internal/roster/roster.go", `if m.Receipt <= judged {`, `if false {`, "./internal/ingest TestJudgedBefore",
+	},
+	{
+		"roster: the end of an incarnation is lost", "what was never read of a stream that is gone is said",
+		"internal/roster/roster.go", `if b.Unread {`, `if false {`, "./internal/faults TestIncarnations/recreated_offline$",
+	},
+	{
+		"roster: a loss concerns every machine", "complete is 1 again only when every machine has said who is on",
+		"internal/roster/loss.go", `st.Unsettled = st.Machines`, `st.Unsettled = min(1, st.Machines)`, "./internal/roster TestSettledOnce",
+	},
+	{
+		"roster: a machine settles a loss once", "complete is 1 again only when every machine has said who is on",
+		"internal/roster/loss.go", `if last == 0 || from > last || to <= last {`, `if last == 0 || to <= last {`, "./internal/roster TestSettledOnce",
+	},
+	{
+		"roster: losses that were accepted", "an operator is not told again of what is accepted",
+		"internal/roster/loss.go", `if place <= st.accepted {`, `if false {`, "./internal/roster TestAcceptAhead",
+	},
+	{
+		"roster: losses beyond what was accepted", "nothing is accepted that the operator has not seen",
+		"internal/roster/loss.go", `if lost <= place {`, `if true {`, "./internal/roster TestAcceptAhead",
+	},
+	{
+		"roster: new machines while something is lost", "complete is 1 again only when every machine has said who is on",
+		"internal/roster/roster.go", `st.Unsettled += st.Losses.any()`, ``, "./internal/roster TestFates",
+	},
+	{
+		"roster: a cut sees each machine as it was", "a snapshot and a report are the roster of one place",
+		"internal/roster/roster.go", `c.preserve(m)`, `_ = c`, "./internal/roster TestCut",
+	},
+	{
+		"roster: a cut sees each machine once", "a snapshot and a report are the roster of one place",
+		"internal/roster/cut.go", "if _, ok := c.saved[m]; !ok {", "if true {", "./internal/roster TestCut",
+	},
+	{
+		"roster: what is hidden", "a machine of which nothing was heard for long leaves reports and metrics",
+		"internal/roster/view.go", `v.m.users > 0 || v.m.heard >= v.hidden`, `true || v.m.users > 0 || v.m.heard >= v.hidden`, "./internal/roster TestHidden",
+	},
+	{
+		"roster: who is on is not hidden", "silence is not the same as nobody",
+		"internal/roster/view.go", `v.m.users > 0 || v.m.heard >= v.hidden`, `v.m.heard >= v.hidden`, "./internal/roster TestHidden",
+	},
+	{
+		"roster: the encoding leaves out what may be forgotten", "two rosters that read the same are the same bytes",
+		"internal/roster/encode.go", `s.stamp.Date >= before || m.open(s)`, `true || s.stamp.Date >= before || m.open(s)`, "./internal/roster TestSameBytes",
+	},
+	{
+		"roster: the encoding's order", "two rosters that read the same are the same bytes",
+		"internal/roster/encode.go", `slices.SortFunc(r.cleared, func(a, b clearingRow) int { return strings.Compare(a.user, b.user) })`, ``, "./internal/roster TestSameBytes",
+	},
+	{
+		"restore: another place", "a snapshot goes with its own position",
+		"internal/roster/restore.go", `if place := r.status.Position.Place; place != at.Place {`, `if place := r.status.Position.Place; false && place != at.Place {`, noEvent,
+	},
+	{
+		"restore: fates and position", "the fates add up to the position",
+		"internal/roster/restore.go", `if d.st.Fates.Sum() != d.st.Position.Place {`, `if false {`, noEvent,
+	},
+	{
+		"restore: order of machines", "what no roster has is not restored",
+		"internal/roster/block.go", `if in.err == nil && m.name <= d.last {`, `if false {`, noEvent,
+	},
+	{
+		"restore: bytes after a record", "what no roster has is not restored",
+		"internal/roster/block.go", `if in.err == nil && len(in.s) > 0 {`, `if false {`, noEvent,
+	},
+	{
+		"restore: a session twice", "what no roster has is not restored",
+		"internal/roster/block.go", `if in.err == nil && (s.ID < last.ID || s.ID == last.ID && (s.ID != "" || s.User <= last.User)) {`, `if false {`, noEvent,
+	},
+	{
+		"restore: a clearing twice", "what no roster has is not restored",
+		"internal/roster/block.go", `if in.err == nil && name <= last {`, `if false {`, noEvent,
+	},
+	{
+		"restore: a name cut short", "no file crashes the service",
+		"internal/roster/fields.go", `if n > uint64(len(f.s)) {`, `if false {`, noEvent,
+	},
+	{
+		"restore: a number cut short", "what no roster has is not restored",
+		"internal/roster/fields.go", "\tf.fail(io.ErrUnexpectedEOF)\n\treturn 0\n", "\treturn 0\n", noEvent,
+	},
+	{
+		"restore: unknown details", "what only a newer program can read is not read half",
+		"internal/roster/block.go", `if has > allDetails {`, `if false {`, noEvent,
+	},
+	{
+		"restore: dates out of range", "what no roster has is not restored",
+		"internal/roster/fields.go", `if seconds < -most || seconds > most || s < 0 || s > most || nanos >= second {`, `if false {`, noEvent,
+	},
+	{
+		"restore: totals", "a machine that is missing is noticed",
+		"internal/roster/restore.go", `if n != d.counts[i] {`, `if false {`, noEvent,
+	},
+	{
+		"restore: bytes after the end", "what no roster has is not restored",
+		"internal/roster/restore.go", "case nil:\n\t\treturn errors.New(\"end: bytes after it\")", "case nil:\n\t\treturn nil", noEvent,
+	},
+}
