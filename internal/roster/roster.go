@@ -93,6 +93,7 @@ type Roster struct {
 	fleet  directory
 	people people
 	about  []byte // the fold's, to be used again
+	ahead  ahead
 
 	statusMu sync.Mutex
 	status   Status
@@ -142,6 +143,7 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.fold.Unlock()
 	r.people.mu.Lock()
 	defer r.people.mu.Unlock()
+	r.ahead.look(r, b.Messages)
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
 	for i := range b.Messages {
