@@ -3,8 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/query"
 	"rollcall/internal/report"
 )
 
@@ -28,7 +33,7 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer conn.Close()
-	r, err := report.Join(report.Fetch(ctx, conn, cfg.subjects(), report.Request{}))
+	r, err := report.Join(fetch(ctx, conn, cfg.subjects().Query("report")))
 	if err != nil {
 		return fmt.Errorf("report: %w (NATS_URL=%s)", err, cfg.broker())
 	}
@@ -41,4 +46,19 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	return r.WriteText(std.out)
+}
+
+// fetch asks for the report, page after page.
+func fetch(ctx context.Context, conn *nats.Conn, subject string) iter.Seq2[report.Report, error] {
+	return func(yield func(report.Report, error) bool) {
+		for data, err := range ask.Pages(ctx, conn, subject, query.ReportRequest{}) {
+			var page report.Report
+			if err == nil {
+				page, err = report.Decode(data)
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
@@ -23,7 +24,7 @@ func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 		t.Fatal(err)
 	}
 	nc := testkit.Conn(t, s.URL)
-	service := report.NewService(report.ServiceConfig{
+	service := query.New(query.Config{
 		Source:   report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }},
 		Conn:     nc,
 		Subjects: subjects,

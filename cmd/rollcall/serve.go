@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/broker"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
+	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/snapshot"
@@ -44,7 +45,7 @@ type service struct {
 	roster    *roster.Roster
 	snapshots *snapshot.Store
 	publisher *report.Publisher
-	questions *report.Service
+	questions *query.Service
 
 	// What the health checks look at: they are asked before all of the above
 	// is there.
@@ -247,7 +248,7 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 		Source: source, JetStream: js, Subjects: subjects,
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
 	})
-	s.questions = report.NewService(report.ServiceConfig{
+	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"rollcall/internal/report"
+	"rollcall/internal/query"
 	"rollcall/internal/testkit"
 )
 
@@ -93,7 +93,7 @@ func serveEcho(b *testing.B, _ *service, nc *nats.Conn) string {
 
 // serveReport answers as the service does.
 func serveReport(b *testing.B, s *service, nc *nats.Conn) string {
-	background(b, report.NewService(report.ServiceConfig{
+	background(b, query.New(query.Config{
 		Source: s.source(), Conn: nc, Subjects: subjects, Version: "1.0.0", Log: quiet,
 	}).Run)
 	subject := subjects.Query("report")

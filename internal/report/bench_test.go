@@ -45,15 +45,3 @@ func BenchmarkReport(b *testing.B) {
 		}
 	})
 }
-
-// BenchmarkAnswer makes one answer of 1 MiB out of 100,000 machines with 5 users each.
-func BenchmarkAnswer(b *testing.B) {
-	r := testkit.NewFleet(1, testkit.Five, testkit.Scale(500_000)).Roster()
-	q := question{limit: noLimit, after: cursor{machine: "cache"}}
-	b.ReportAllocs()
-	for b.Loop() {
-		rows, more := gather(r, q, 1<<20)
-		data, _ := appendAnswer(nil, rows, more, 1<<20)
-		b.SetBytes(int64(len(data)))
-	}
-}

@@ -9,23 +9,38 @@ import (
 	"rollcall/internal/roster"
 )
 
-// row is a machine on its way into a report. The roster's own strings are never
+// Row is a machine on its way into a report. The roster's own strings are never
 // written to, so a row may outlive the look at the machine; its users' slice is
 // the owner's.
-type row struct {
-	name  string
-	heard roster.Time
-	users []string
-	shown bool
+type Row struct {
+	Name  string
+	Heard roster.Time
+	Users []string
+	Shown bool
 }
 
-// look makes a row of a machine in the space of another.
-func look(v roster.View, reuse row) row {
-	users := reuse.users[:0]
+// Look makes a row of a machine in the space of another.
+func Look(v roster.View, reuse Row) Row {
+	users := reuse.Users[:0]
 	if users == nil {
 		users = make([]string, 0, v.UserCount())
 	}
-	return row{name: v.Name(), heard: v.Heard(), users: v.AppendUsers(users), shown: v.Shown()}
+	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown()}
+}
+
+// LeastSize is what the row takes in JSON at the least, in bytes.
+func (m *Row) LeastSize() int {
+	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(m.Name)
+	for _, user := range m.Users {
+		size += len(`"",`) + len(user)
+	}
+	return size
+}
+
+// Append appends the row in JSON with as many of its users as fit into room
+// bytes, and at least one, and returns how many these are.
+func (m *Row) Append(b []byte, room int) ([]byte, int) {
+	return appendMachine(b, m.Name, m.Heard.Time(), m.Users, room)
 }
 
 // AppendJSON appends the report as one JSON object: the keys in the order of
@@ -33,7 +48,7 @@ func look(v roster.View, reuse row) row {
 // what encoding/json makes of it too, byte for byte but for the escapes of
 // HTML, in a third of the time.
 func (r *Report) AppendJSON(b []byte) []byte {
-	b = r.appendHead(b)
+	b = r.AppendHead(b)
 	for i := range r.Machines {
 		m := &r.Machines[i]
 		if i > 0 {
@@ -41,17 +56,19 @@ func (r *Report) AppendJSON(b []byte) []byte {
 		}
 		b, _ = appendMachine(b, m.Name, m.Heard, m.Users, noLimit)
 	}
-	return append(b, endOfReport...)
+	return append(b, End...)
 }
 
+// End is what stands after the last machine.
+const End = "]}"
+
 const (
-	endOfReport  = "]}"
 	endOfMachine = "]}"
 	noLimit      = int(^uint(0) >> 1)
 )
 
-// appendHead appends what stands before the first machine.
-func (r *Report) appendHead(b []byte) []byte {
+// AppendHead appends what stands before the first machine.
+func (r *Report) AppendHead(b []byte) []byte {
 	b = appendQuoted(append(b, `{"report":`...), r.ID)
 	b = appendTime(append(b, `,"when":`...), r.When)
 	b = appendQuoted(append(b, `,"stream":`...), r.Stream)

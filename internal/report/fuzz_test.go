@@ -24,22 +24,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-// A request is good or its error can stand in a header.
-func FuzzRequest(f *testing.F) {
-	for _, request := range []string{``, `{}`, `{"limit":1,"cursor":"YQ"}`, `{"cursor":"YQBi"}`, `{"x":1}`, `[`, `{"limit":-1}`} {
-		f.Add([]byte(request))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		q, err := parseRequest(data)
-		if err != nil {
-			if bytes.ContainsAny([]byte(err.Error()), "\r\n") || len(err.Error()) > 1000 {
-				t.Fatalf("%q can't stand in a header", err)
-			}
-			return
-		}
-		if again, err := parseCursor(q.after.String()); err != nil || again != q.after || q.limit < 1 {
-			t.Fatalf("%+v, cursor %+v, %v", q, again, err)
-		}
-	})
-}

@@ -16,13 +16,13 @@ const minPayload = 4 << 10
 // JetStream and those who pass it on may add some.
 const headers = 512
 
-// roomFor is how many bytes the machines of one message may take, if the head
+// RoomFor is how many bytes the machines of one message may take, if the head
 // is at most that long.
-func roomFor(maxPayload int64, head int) (int, error) {
+func RoomFor(maxPayload int64, head int) (int, error) {
 	if maxPayload < minPayload {
 		return 0, fmt.Errorf("the server takes messages of %d bytes: want a max_payload of at least %d", maxPayload, minPayload)
 	}
-	room := int(maxPayload) - headers - head - len(endOfReport)
+	room := int(maxPayload) - headers - head - len(End)
 	if room < minPayload/2 {
 		return 0, fmt.Errorf("a report's head of %d bytes leaves no room for machines in %d", head, maxPayload)
 	}
@@ -55,11 +55,11 @@ func newPages(head *Report, room int, reuse []byte) *pages {
 
 // add puts a machine on the page, or where it doesn't fit any more on the next,
 // or where it fits on none on as many as it needs.
-func (p *pages) add(m *row) {
+func (p *pages) add(m *Row) {
 	p.note(m)
-	heard, users := m.heard.Time(), m.users
+	heard, users := m.Heard.Time(), m.Users
 	for {
-		body, n := appendMachine(p.body, m.name, heard, users, p.room)
+		body, n := appendMachine(p.body, m.Name, heard, users, p.room)
 		if begin := p.begin(); len(p.body) > begin && (n < len(users) || len(body)-begin > p.room) {
 			p.turn()
 			continue
@@ -86,10 +86,10 @@ func (p *pages) turn() { p.ends = append(p.ends, len(p.body)) }
 
 // note adds a machine to the content. Lengths go before what they measure, so
 // no two contents are the same bytes.
-func (p *pages) note(m *row) {
-	b := appendCounted(p.scratch[:0], m.name)
-	b = binary.AppendUvarint(b, uint64(len(m.users)))
-	for _, user := range m.users {
+func (p *pages) note(m *Row) {
+	b := appendCounted(p.scratch[:0], m.Name)
+	b = binary.AppendUvarint(b, uint64(len(m.Users)))
+	for _, user := range m.Users {
 		b = appendCounted(b, user)
 	}
 	p.content.Write(b)
@@ -122,8 +122,8 @@ func (p *pages) messages(head Report) iter.Seq2[int, []byte] {
 		var b []byte
 		head.Pages = p.count()
 		for head.Page = head.Pages; head.Page > 0; head.Page-- {
-			b = append(head.appendHead(b[:0]), p.page(head.Page)...)
-			b = append(b, endOfReport...)
+			b = append(head.AppendHead(b[:0]), p.page(head.Page)...)
+			b = append(b, End...)
 			if !yield(head.Page, b) {
 				return
 			}

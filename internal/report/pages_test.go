@@ -22,7 +22,7 @@ func paged(t interface {
 	t.Helper()
 	p := newPages(&head, room, nil)
 	for _, m := range machines {
-		p.add(&row{name: m.Name, heard: roster.TimeOf(m.Heard), users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Users: m.Users})
 	}
 	var read []Report
 	for n, message := range p.messages(head) {
@@ -91,7 +91,7 @@ func TestNobody(t *testing.T) {
 func content(r Report, room int) string {
 	p := newPages(&r, room, nil)
 	for _, m := range r.Machines {
-		p.add(&row{name: m.Name, heard: roster.TimeOf(m.Heard), users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Users: m.Users})
 	}
 	return string(p.content.Sum(nil))
 }
@@ -158,7 +158,7 @@ func TestRoom(t *testing.T) {
 		{0, 300, false}, // never connected
 		{minPayload, 3000, false},
 	} {
-		if room, err := roomFor(tt.payload, tt.head); (err == nil) != tt.ok {
+		if room, err := RoomFor(tt.payload, tt.head); (err == nil) != tt.ok {
 			t.Errorf("payload %d, head %d: room %d, error %v", tt.payload, tt.head, room, err)
 		}
 	}

@@ -10,22 +10,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
-
-// Source is what reports are made of.
-type Source struct {
-	Roster *roster.Roster
-	// Stream is the name of the stream of events, as reports say it.
-	Stream string
-	// CaughtUp tells whether the roster has read all that there was when the
-	// service started. It must be safe for use by several goroutines.
-	CaughtUp func() bool
-}
 
 // PublisherConfig is what a Publisher needs.
 type PublisherConfig struct {
@@ -184,17 +173,16 @@ func (p *Publisher) send(ctx context.Context, subject string, message []byte) er
 // build makes the report of the roster as it is between two batches, in
 // messages of at most so many bytes.
 func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
-	cut := roster.NewCut(p.Roster, look)
+	cut := roster.NewCut(p.Roster, Look)
 	defer cut.Close()
-	head := Report{ID: nuid.Next(), When: p.now(), Stream: p.Stream}
-	head.fill(&cut.Status)
-	room, err := roomFor(maxPayload, longestHead(head))
+	head := p.Head(&cut.Status, p.now())
+	room, err := RoomFor(maxPayload, longestHead(head))
 	if err != nil {
 		return Report{}, nil, err
 	}
 	pages := newPages(&head, room, p.space)
 	for m := range cut.All() {
-		if m.shown {
+		if m.Shown {
 			pages.add(&m)
 		}
 	}
@@ -204,5 +192,5 @@ func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
 // longestHead is the length of a report's head on any of its pages.
 func longestHead(r Report) int {
 	r.Page, r.Pages = math.MaxInt32, math.MaxInt32
-	return len(r.appendHead(nil))
+	return len(r.AppendHead(nil))
 }

@@ -1,11 +1,12 @@
-// Package report makes reports of a roster: it publishes them, answers
-// questions for them, and asks and reads them on the other side.
+// Package report makes reports of a roster, publishes them, and reads them on
+// the other side.
 //
 // A [Report] lists who is logged in on which machine. What the service
 // publishes is the roster exactly as it was at the report's place: every event
-// up to there is in it, and none after. An answer is made page by page while
-// the roster goes on: every event up to its place is in it, and of the events
-// after it those that the fold came to before the page did.
+// up to there is in it, and none after. An answer to a question for a report is
+// made page by page while the roster goes on: every event up to its place is in
+// it, and of the events after it those that the fold came to before the page
+// did.
 //
 // A report too large for one message comes in pages. A machine whose users do
 // not fit on one page goes on at the beginning of the next, with the same name
@@ -25,8 +26,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"rollcall/internal/roster"
 )
 
 // Report is one report, one page of it, or one answer. Its JSON is that of the
@@ -158,16 +157,4 @@ func (r *Report) join(page *Report) {
 		machines = machines[1:]
 	}
 	r.Machines = append(r.Machines, machines...)
-}
-
-// fill sets what a report says of the roster as a whole.
-func (r *Report) fill(st *roster.Status) {
-	r.Sequence, r.Place = st.Position.Sequence(), st.Position.Place
-	r.Reasons = []string{}
-	for _, loss := range roster.AllLosses() {
-		if st.Losses[loss] != 0 {
-			r.Reasons = append(r.Reasons, loss.String())
-		}
-	}
-	r.Complete = len(r.Reasons) == 0
 }

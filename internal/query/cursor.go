@@ -1,4 +1,4 @@
-package report
+package query
 
 import (
 	"encoding/base64"
@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// cursor is where an answer ended: after a machine or, when user isn't empty,
-// within it after that user.
-type cursor struct{ machine, user string }
+// cursor is where an answer ended. In a report: after the machine first or, when
+// second isn't empty, within it after that user. In a list of sessions: after
+// that of this user and ID, or on this machine and with this ID.
+type cursor struct{ first, second string }
 
 // cursorSeparator stands between the names; no name contains it.
 const cursorSeparator = "\x00"
@@ -22,9 +23,9 @@ var maxCursor = base64.RawURLEncoding.EncodedLen(2*maxName + len(cursorSeparator
 
 // String is the cursor as clients see it: opaque, of letters, digits, - and _.
 func (c cursor) String() string {
-	s := c.machine
-	if c.user != "" {
-		s += cursorSeparator + c.user
+	s := c.first
+	if c.second != "" {
+		s += cursorSeparator + c.second
 	}
 	return base64.RawURLEncoding.EncodeToString([]byte(s))
 }
@@ -40,10 +41,10 @@ func parseCursor(s string) (cursor, error) {
 	if err != nil || !utf8.Valid(b) {
 		return cursor{}, errCursor
 	}
-	machine, user, within := strings.Cut(string(b), cursorSeparator)
-	c := cursor{machine, user}
-	if machine == "" || len(machine) > maxName || len(user) > maxName ||
-		within && user == "" || strings.Contains(user, cursorSeparator) {
+	first, second, both := strings.Cut(string(b), cursorSeparator)
+	c := cursor{first, second}
+	if first == "" || len(first) > maxName || len(second) > maxName ||
+		both && second == "" || strings.Contains(second, cursorSeparator) {
 		return cursor{}, errCursor
 	}
 	return c, nil

@@ -1,0 +1,226 @@
+package query
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// fetch asks for the whole report in answers of so many machines.
+func fetch(t testing.TB, nc *nats.Conn, limit int) []report.Report {
+	t.Helper()
+	request := ReportRequest{}
+	if limit > 0 {
+		request.Limit = new(uint32(limit))
+	}
+	var answers []report.Report
+	for data, err := range ask.Pages(t.Context(), nc, question1, request) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, decodeReport(t, data))
+	}
+	return answers
+}
+
+func decodeReport(t testing.TB, data []byte) report.Report {
+	t.Helper()
+	r, err := report.Decode(data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return r
+}
+
+// machines lists a roster by means of its own.
+func machines(r *roster.Roster) []report.Machine {
+	list := []report.Machine{}
+	for v := range r.Machines("") {
+		list = append(list, report.Machine{Name: v.Name(), Heard: v.Heard().Time(), Users: v.AppendUsers([]string{})})
+	}
+	return list
+}
+
+func all(reports ...report.Report) iter.Seq2[report.Report, error] {
+	return func(yield func(report.Report, error) bool) {
+		for _, r := range reports {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// anyName is a name that may break an encoder.
+func anyName(t *rapid.T, label string) string {
+	return rapid.OneOf(
+		rapid.SampledFrom([]string{`"`, `\`, "日本語", "😀", `THESHIRE\pgustavo`, strings.Repeat(`"`, 255), "\u2028"}),
+		rapid.StringMatching(`[a-zA-Z0-9.\\"-]{1,20}`),
+	).Draw(t, label)
+}
+
+func TestAnswerSeed(t *testing.T) {
+	r := testkit.Seed()
+	nc := serve(t, source(r))
+	before := time.Now()
+	answers := fetch(t, nc, 0)
+	if len(answers) != 1 {
+		t.Fatalf("%d answers, want 1", len(answers))
+	}
+	got := answers[0]
+	if got.When.Before(before.Add(-time.Second)) || got.ID == "" {
+		t.Errorf("report %q of %v", got.ID, got.When)
+	}
+	want := report.Report{
+		ID: got.ID, When: got.When, Stream: "ROLLCALL_EVENTS", Sequence: 6, Place: 6,
+		Complete: true, Reasons: []string{}, Machines: machines(r),
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	m, err := nc.Request(question1, nil, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(m.Data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"page", "pages", "cursor"} {
+		if _, ok := keys[key]; ok {
+			t.Errorf("the last answer has %s", key)
+		}
+	}
+}
+
+func TestAnswersByLimit(t *testing.T) {
+	r := fleet(103, 2)
+	nc := serve(t, source(r))
+	want := machines(r)
+	for _, limit := range []int{1, 2, 50, 102, 103, 104, 1 << 31} {
+		answers := fetch(t, nc, limit)
+		for i, a := range answers {
+			if n := len(a.Machines); n > limit || n < limit && i < len(answers)-1 {
+				t.Fatalf("limit %d: answer %d of %d has %d machines", limit, i+1, len(answers), n)
+			}
+		}
+		got, err := report.Join(all(answers...))
+		if err != nil || !reflect.DeepEqual(got.Machines, want) {
+			t.Errorf("limit %d: the answers joined aren't the roster (%v)", limit, err)
+		}
+	}
+}
+
+func TestAnswersByPayload(t *testing.T) {
+	r := fleet(1000, 2)
+	for i := range 900 { // more than fit one answer
+		testkit.Feed(r, testkit.Login("big", fmt.Sprintf(`DOMAIN\user-%04d`, i)))
+	}
+	for i := range 300 {
+		testkit.Feed(r, testkit.Login("machine-000500.example.com", fmt.Sprintf("user-%04d", i)))
+	}
+	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 4 << 10 })
+	for _, limit := range []int{0, 1, 3} {
+		answers := fetch(t, nc, limit)
+		got, err := report.Join(all(answers...))
+		if err != nil || !reflect.DeepEqual(got.Machines, machines(r)) {
+			t.Errorf("limit %d: the answers joined aren't the roster (%v)", limit, err)
+		}
+	}
+}
+
+// Whatever the machines and the room, the answers joined are the roster.
+func TestAnswersJoined(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := roster.New(roster.DefaultSettings())
+		for range rapid.IntRange(0, 8).Draw(t, "machines") {
+			machine := anyName(t, "machine")
+			testkit.Feed(r, testkit.Logout(machine, "nobody"))
+			for range rapid.IntRange(0, 5).Draw(t, "users") {
+				testkit.Feed(r, testkit.Login(machine, anyName(t, "user")))
+			}
+		}
+		room := rapid.IntRange(700, 3000).Draw(t, "room")
+		q := &ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit"))}
+		var answers []report.Report
+		for {
+			rows, more := gather(r, q, room)
+			b, next := appendRows(nil, rows, more, room)
+			if len(b) > max(room, 1200) {
+				t.Fatalf("%d bytes of machines, room is %d", len(b), room)
+			}
+			var list []report.Machine
+			if err := json.Unmarshal(slices.Concat([]byte("["), b, []byte("]")), &list); err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, report.Report{ID: "id", Machines: list})
+			if next == "" {
+				break
+			}
+			var err error
+			if q.after, err = parseCursor(next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := report.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, machines(r)) {
+			t.Fatalf("got %+v, %v; want %+v", got.Machines, err, machines(r))
+		}
+	})
+}
+
+// A machine that changes between two answers within it: those who stay are
+// there once, and when nobody is left after the cursor the next machine comes.
+func TestMachineChangesBetweenAnswers(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, testkit.Login("a", "k"), testkit.Login("a", "m"), testkit.Login("b", "z"))
+	within := &ReportRequest{Limit: new(uint32(10)), after: cursor{"a", "k"}}
+	if rows, _ := gather(r, within, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
+		t.Errorf("got %+v", rows)
+	}
+	testkit.Feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
+	if rows, _ := gather(r, within, 1000); len(rows) != 1 || rows[0].Name != "b" {
+		t.Errorf("got %+v", rows)
+	}
+}
+
+// An answer has every event up to its place.
+func TestAnswersWhileFolding(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, testkit.Login("machine-00000", "x"))
+	nc := serve(t, source(r))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 1; i < 20_000; i++ { // the machine of place n is machine n-1
+			testkit.Feed(r, testkit.Login(fmt.Sprintf("machine-%05d", i), "x"))
+		}
+	}()
+	for last := false; !last; {
+		select {
+		case <-done:
+			last = true
+		default:
+		}
+		got, err := report.Join(all(fetch(t, nc, 0)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uint64(len(got.Machines)) < got.Place {
+			t.Fatalf("%d machines at place %d", len(got.Machines), got.Place)
+		}
+	}
+}

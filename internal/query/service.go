@@ -1,0 +1,114 @@
+// Package query answers questions about a roster over the NATS micro services
+// API.
+//
+// All questions go one way: a request is read strictly, refused at once when it
+// is wrong, when the roster has not caught up or when too many are waiting, and
+// else put in line for the few workers that make answers. The roster's fold is
+// never waited for, and never waits: a worker holds one machine at a time, for
+// one look. An answer that doesn't fit one message has a cursor, with which the
+// next one goes on.
+//
+// The types of requests and answers are those of the wire contract, in Go; the
+// asking side uses them too.
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall/internal/report"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	report.Source
+	// Conn's handlers must be set before, as the micro services API wraps them.
+	Conn     *nats.Conn
+	Subjects rollcallv1.Subjects
+	// Version is the program's. The API wants a semantic version; one that is
+	// none is told as 0.0.0-dev.
+	Version string
+	Log     *slog.Logger
+}
+
+// Service answers questions.
+type Service struct {
+	Config
+	waiting chan job
+	now     func() time.Time
+}
+
+// New returns a service that doesn't answer yet.
+func New(c Config) *Service {
+	return &Service{Config: c, waiting: make(chan job, maxWaiting), now: time.Now}
+}
+
+// endpoints are the questions that the service answers.
+func (s *Service) endpoints() []endpoint {
+	return []endpoint{
+		newEndpoint("report", s.report),
+	}
+}
+
+// Run answers until the context is done. The error is nil, or why the service
+// could not be added to the connection.
+func (s *Service) Run(ctx context.Context) error {
+	service, err := s.add()
+	if err != nil {
+		return fmt.Errorf("adding service %s to NATS: %w", rollcallv1.ServiceName, err)
+	}
+	var workers sync.WaitGroup
+	for range answering {
+		workers.Go(func() { s.work(ctx) })
+	}
+	defer workers.Wait()
+	if err = s.listen(service); err == nil {
+		<-ctx.Done()
+	}
+	return errors.Join(err, stop(service))
+}
+
+// add adds the service, without endpoints, to the connection.
+func (s *Service) add() (micro.Service, error) {
+	config := micro.Config{
+		Name:        rollcallv1.ServiceName,
+		Version:     strings.TrimPrefix(s.Version, "v"),
+		Description: "Who is logged in where",
+		Metadata:    map[string]string{"stream": s.Stream, "version": s.Version},
+	}
+	service, err := micro.AddService(s.Conn, config)
+	if errors.Is(err, micro.ErrConfigValidation) {
+		config.Version = "0.0.0-dev"
+		service, err = micro.AddService(s.Conn, config)
+	}
+	return service, err
+}
+
+// listen adds the endpoints.
+func (s *Service) listen(service micro.Service) error {
+	for _, e := range s.endpoints() {
+		accept := micro.HandlerFunc(func(r micro.Request) { s.accept(&e, r) })
+		err := service.AddEndpoint(e.name, accept, micro.WithEndpointSubject(s.Subjects.Query(e.name)))
+		if err != nil {
+			return fmt.Errorf("adding endpoint %s: %w", e.name, err)
+		}
+	}
+	return nil
+}
+
+// stop ends a service. That its connection is closed already is no error.
+func stop(service micro.Service) error {
+	if err := service.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("stopping service %s: %w", rollcallv1.ServiceName, err)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var subjects = func() rollcallv1.Subjects {
+	s, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
+
+// fleet is a roster of n machines with so many users each.
+func fleet(n, users int) *roster.Roster {
+	var events []roster.Event
+	for i := range n {
+		machine := fmt.Sprintf("machine-%06d.example.com", i)
+		for u := range users {
+			events = append(events, testkit.Login(machine, fmt.Sprintf("user-%d-%d", i%1000, u)))
+		}
+	}
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, events...)
+	return r
+}
+
+func source(r *roster.Roster) report.Source {
+	return report.Source{Roster: r, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }}
+}
+
+// question1 is the subject of the question that most tests ask.
+const question1 = "rollcall.query.report"
+
+// serve answers for the source until the test ends, and returns a client's
+// connection.
+func serve(t testing.TB, s report.Source, options ...func(*server.Options)) *nats.Conn {
+	t.Helper()
+	return serveVersion(t, s, "v1.2.3", options...)
+}
+
+func serveVersion(t testing.TB, s report.Source, version string, options ...func(*server.Options)) *nats.Conn {
+	t.Helper()
+	url := testkit.StartServer(t, options...).URL
+	service := New(Config{
+		Source: s, Conn: testkit.Conn(t, url), Subjects: subjects, Version: version, Log: testkit.Logger(t),
+	})
+	runService(t, service)
+	nc := testkit.Conn(t, url)
+	testkit.Eventually(t, func() bool {
+		_, err := nc.Request(question1, nil, time.Minute)
+		return !errors.Is(err, nats.ErrNoResponders)
+	}, "the service answers")
+	return nc
+}
+
+// runService runs a service until the test ends.
+func runService(t testing.TB, service *Service) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- service.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running the service: %v", err)
+		}
+	})
+}
+
+func TestNotCaughtUp(t *testing.T) {
+	var caughtUp atomic.Bool
+	s := source(testkit.Seed())
+	s.CaughtUp = caughtUp.Load
+	nc := serve(t, s)
+	_, err := ask.One(t.Context(), nc, question1, ReportRequest{})
+	if refusal, ok := errors.AsType[*ask.Refusal](err); !ok || refusal.Code != rollcallv1.CodeUnavailable || !strings.Contains(err.Error(), "not caught up") {
+		t.Errorf("got %v, want 503", err)
+	}
+	caughtUp.Store(true)
+	if _, err := ask.One(t.Context(), nc, question1, ReportRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFloodIsRefused(t *testing.T) {
+	// Nobody works off what waits: the service isn't run, only its handler.
+	url := testkit.StartServer(t).URL
+	service := New(Config{Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Log: testkit.Logger(t)})
+	api, err := service.add()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.listen(api); err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	nc := testkit.Conn(t, url)
+	inbox := nc.NewRespInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxWaiting + 3 {
+		if err := nc.PublishRequest(question1, inbox, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		if m, err := answers.NextMsg(time.Minute); err != nil || m.Header.Get(micro.ErrorCodeHeader) != "429" {
+			t.Fatalf("got %v, %v; want 429", m, err)
+		}
+	}
+	// Whoever asks by ask.One asks again, a few times.
+	if _, err := ask.One(t.Context(), nc, question1, ReportRequest{}); !isBusy(err) {
+		t.Errorf("got %v, want 429", err)
+	}
+	if n := api.Stats().Endpoints[0].NumErrors; n != 3+4 {
+		t.Errorf("%d errors counted, want %d", n, 3+4)
+	}
+	if err := stop(api); err != nil {
+		t.Error(err)
+	}
+	// Now it's run, and those who waited are answered.
+	runService(t, service)
+	for range maxWaiting {
+		m, err := answers.NextMsg(time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decodeReport(t, m.Data)
+	}
+}
+
+func isBusy(err error) bool {
+	refusal, ok := errors.AsType[*ask.Refusal](err)
+	return ok && refusal.Code == rollcallv1.CodeBusy
+}
+
+func TestInternalError(t *testing.T) {
+	nc := serve(t, source(testkit.Seed()), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	_, err := ask.One(t.Context(), nc, question1, ReportRequest{})
+	if refusal, ok := errors.AsType[*ask.Refusal](err); !ok || refusal.Code != rollcallv1.CodeInternal {
+		t.Errorf("got %v, want 500", err)
+	}
+}
+
+func TestServiceIsFound(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3-rc.1+x": "1.2.3-rc.1+x", "(devel)": "0.0.0-dev", "": "0.0.0-dev", "a1b2c3d": "0.0.0-dev",
+	} {
+		nc := serveVersion(t, source(testkit.Seed()), version)
+		m, err := nc.Request("$SRV.INFO.rollcall", nil, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var info micro.Info
+		if err := json.Unmarshal(m.Data, &info); err != nil {
+			t.Fatal(err)
+		}
+		if info.Name != "rollcall" || info.Version != want || len(info.Endpoints) != 1 ||
+			info.Endpoints[0].Name != "report" || info.Endpoints[0].Subject != question1 {
+			t.Errorf("version %q: %s", version, m.Data)
+		}
+	}
+}

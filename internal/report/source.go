@@ -1,0 +1,42 @@
+package report
+
+import (
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"rollcall/internal/roster"
+)
+
+// Source is what reports and answers are made of.
+type Source struct {
+	Roster *roster.Roster
+	// Stream is the name of the stream of events, as reports say it.
+	Stream string
+	// CaughtUp tells whether the roster has read all that there was when the
+	// service started. It must be safe for use by several goroutines.
+	CaughtUp func() bool
+}
+
+// Head begins a report with an ID of its own: what it says of the roster as a
+// whole.
+func (s *Source) Head(st *roster.Status, when time.Time) Report {
+	reasons := Reasons(st)
+	return Report{
+		ID: nuid.Next(), When: when, Stream: s.Stream,
+		Sequence: st.Position.Sequence(), Place: st.Position.Place,
+		Complete: len(reasons) == 0, Reasons: reasons,
+	}
+}
+
+// Reasons returns why a roster is not complete: the names of its losses. It is
+// never nil.
+func Reasons(st *roster.Status) []string {
+	reasons := []string{}
+	for _, loss := range roster.AllLosses() {
+		if st.Losses[loss] != 0 {
+			reasons = append(reasons, loss.String())
+		}
+	}
+	return reasons
+}
