@@ -79,6 +79,7 @@ func TestValues(t *testing.T) {
 		"ROLLCALL_STREAM_MAX_AGE":   {[]string{"0", "1s", "2160h"}, []string{"-1h", "1ms", "forever"}},
 		"ROLLCALL_STREAM_MAX_BYTES": {[]string{"1", "1048576", "10GiB", "10 gib", "5TB"}, []string{"0", "-1", "10GB/s", "1.5GiB", "9223372036854775807GiB", "18446744073709551616", "GiB"}},
 		"ROLLCALL_STREAM_REPLICAS":  {[]string{"1", "5"}, []string{"0", "6", "-1", "three"}},
+		"ROLLCALL_SILENT_AFTER":     {[]string{"0", "1s", "15m"}, []string{"-1h", "1ms", "never"}},
 		"ROLLCALL_MAX_MACHINES":     {[]string{"1", "1000000"}, []string{"0", "-5", "1e6", "1_000", "0x10", "99999999999999999999"}},
 		"ROLLCALL_HTTP_ADDR":        {[]string{":8080", "127.0.0.1:0", "[::1]:8080", "localhost:1"}, []string{"8080", "localhost", "a:b", "a:65536", "http://a:80", "::1:80", "a:-1"}},
 		"ROLLCALL_SUBJECT":          {[]string{"rollcall", "acme.roll-call_2"}, []string{"a.", ".a", "a..b", "a b", "a.*", "a.>", "é"}},

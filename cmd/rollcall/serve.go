@@ -243,7 +243,10 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	}
 	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
 	s.snapshots.Settled = s.letters.Settled
-	source := report.Source{Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp}
+	source := report.Source{
+		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
+		SilentAfter: time.Duration(s.cfg.SilentAfter),
+	}
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects,
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
@@ -252,7 +255,9 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
-	s.reg.MustRegister(metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines)))
+	collector := metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines))
+	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
+	s.reg.MustRegister(collector)
 	s.caughtUp.Store(s.reader)
 	return nil
 }

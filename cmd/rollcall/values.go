@@ -75,6 +75,22 @@ func (a *age) Set(value string) error {
 	return nil
 }
 
+// silence is how long a machine may not be heard from; 0 is for ever.
+type silence time.Duration
+
+// Set reads a value such as 15m.
+func (s *silence) Set(value string) error {
+	d, err := duration(value)
+	if err != nil {
+		return err
+	}
+	if d < time.Second && d != 0 {
+		return faulty(value, "is too short", "use at least 1s, or 0 for ever")
+	}
+	*s = silence(d)
+	return nil
+}
+
 // count is a number of things, from 1.
 type count int
 

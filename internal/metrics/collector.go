@@ -37,6 +37,7 @@ const replaying = "replaying"
 //
 //	rollcall_logged_in_users{machine}        0 for a machine whose users have left
 //	rollcall_machines, rollcall_users, rollcall_sessions
+//	rollcall_machines_silent                 not heard for long; see Silent
 //	rollcall_users_on_several_machines
 //	rollcall_machines_omitted                beyond the most machines shown
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
@@ -44,6 +45,11 @@ const replaying = "replaying"
 //	rollcall_complete, rollcall_incomplete{reason}
 //	rollcall_build_info{version,goversion,revision}
 type Collector struct {
+	// Silent, if not nil, tells whether a machine that was last heard then is
+	// silent now. It must be quick, and safe for use by several goroutines. Set
+	// it before the collector is registered.
+	Silent func(heard roster.Time) bool
+
 	roster      *roster.Roster
 	reading     Reading
 	build       Build
@@ -53,12 +59,13 @@ type Collector struct {
 // NewCollector returns a collector that shows the users of at most maxMachines
 // machines, the first in byte order of their names.
 func NewCollector(r *roster.Roster, reading Reading, build Build, maxMachines int) *Collector {
-	return &Collector{r, reading, build, maxMachines}
+	return &Collector{roster: r, reading: reading, build: build, maxMachines: maxMachines}
 }
 
 var (
 	loggedIn   = desc("logged_in_users", "Users who are logged in on the machine.", "machine")
 	machines   = desc("machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.")
+	silent     = desc("machines_silent", "Machines, of rollcall_machines, that were not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 when that is off.")
 	users      = desc("users", "Users who are logged in on some machine.")
 	sessions   = desc("sessions", "Open sessions.")
 	several    = desc("users_on_several_machines", "Users who are logged in on more than one machine.")
@@ -79,7 +86,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		loggedIn, machines, users, sessions, several, omitted, position, fates,
+		loggedIn, machines, silent, users, sessions, several, omitted, position, fates,
 		lag, caughtUp, complete, incomplete, buildInfo,
 	} {
 		ch <- d
@@ -110,8 +117,11 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, label
 // machine, and whoever receives may be slow.
 func (c *Collector) collectMachines(ch chan<- prometheus.Metric, st *roster.Status) {
 	on := make([]onMachine, 0, min(st.Machines, c.maxMachines))
-	shown := 0
+	shown, quiet := 0, 0
 	for v := range c.roster.Machines("") {
+		if c.Silent != nil && c.Silent(v.Heard()) {
+			quiet++
+		}
 		if shown++; shown <= c.maxMachines {
 			on = append(on, onMachine{v.Name(), v.UserCount()})
 		}
@@ -120,6 +130,7 @@ func (c *Collector) collectMachines(ch chan<- prometheus.Metric, st *roster.Stat
 		ch <- &on[i]
 	}
 	gauge(ch, machines, float64(shown))
+	gauge(ch, silent, float64(quiet))
 	gauge(ch, omitted, float64(shown-len(on)))
 }
 

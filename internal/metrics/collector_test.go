@@ -89,6 +89,17 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+func TestSilent(t *testing.T) {
+	r := testkit.Seed() // its machines were last heard 4, 5 and 6 seconds after
+	c := NewCollector(r, upToDate, Build{}, 100)
+	c.Silent = func(heard roster.Time) bool { return heard < roster.TimeOf(testkit.At.Add(6*time.Second)) }
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(c)
+	if got := value(t, reg, "rollcall_machines_silent"); got != 2 {
+		t.Errorf("%v machines are silent, want 2", got)
+	}
+}
+
 func TestLint(t *testing.T) {
 	problems, err := testutil.GatherAndLint(registry(t, testkit.Seed(), upToDate, 50_000))
 	if err != nil || len(problems) > 0 {

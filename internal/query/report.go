@@ -48,6 +48,9 @@ func (s *Service) report(q *ReportRequest) ([]byte, error) {
 		return nil, err
 	}
 	rows, more := gather(s.Roster, q, room)
+	for i := range rows {
+		rows[i].Silent = s.Silent(rows[i].Heard, head.When)
+	}
 	machines, next := appendRows(nil, rows, more, room)
 	head.Cursor = next
 	return append(append(head.AppendHead(nil), machines...), report.End...), nil

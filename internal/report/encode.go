@@ -17,6 +17,8 @@ type Row struct {
 	Heard roster.Time
 	Users []string
 	Shown bool
+	// Silent is for the owner to set; see Source.Silent.
+	Silent bool
 }
 
 // Look makes a row of a machine in the space of another.
@@ -40,7 +42,7 @@ func (m *Row) LeastSize() int {
 // Append appends the row in JSON with as many of its users as fit into room
 // bytes, and at least one, and returns how many these are.
 func (m *Row) Append(b []byte, room int) ([]byte, int) {
-	return appendMachine(b, m.Name, m.Heard.Time(), m.Users, room)
+	return appendMachine(b, &Machine{m.Name, m.Heard.Time(), m.Silent, m.Users}, room)
 }
 
 // AppendJSON appends the report as one JSON object: the keys in the order of
@@ -54,7 +56,7 @@ func (r *Report) AppendJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b, _ = appendMachine(b, m.Name, m.Heard, m.Users, noLimit)
+		b, _ = appendMachine(b, m, noLimit)
 	}
 	return append(b, End...)
 }
@@ -95,12 +97,15 @@ func (r *Report) AppendHead(b []byte) []byte {
 
 // appendMachine appends a machine with as many of its users as fit into room
 // bytes, and at least one, and returns how many these are.
-func appendMachine(b []byte, name string, heard time.Time, users []string, room int) ([]byte, int) {
+func appendMachine(b []byte, m *Machine, room int) ([]byte, int) {
 	start := len(b)
-	b = appendQuoted(append(b, `{"machine":`...), name)
-	b = appendTime(append(b, `,"heard":`...), heard)
+	b = appendQuoted(append(b, `{"machine":`...), m.Name)
+	b = appendTime(append(b, `,"heard":`...), m.Heard)
+	if m.Silent {
+		b = append(b, `,"silent":true`...)
+	}
 	b = append(b, `,"users":[`...)
-	for i, user := range users {
+	for i, user := range m.Users {
 		before := len(b)
 		if i > 0 {
 			b = append(b, ',')
@@ -110,7 +115,7 @@ func appendMachine(b []byte, name string, heard time.Time, users []string, room 
 			return append(b[:before], endOfMachine...), i
 		}
 	}
-	return append(b, endOfMachine...), len(users)
+	return append(b, endOfMachine...), len(m.Users)
 }
 
 // appendQuoted appends a JSON string. Every string here is valid UTF-8: the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"strconv"
 )
 
 // minPayload is the smallest limit of a message that reports can live with: the
@@ -57,18 +58,18 @@ func newPages(head *Report, room int, reuse []byte) *pages {
 // or where it fits on none on as many as it needs.
 func (p *pages) add(m *Row) {
 	p.note(m)
-	heard, users := m.Heard.Time(), m.Users
+	rest := *m
 	for {
-		body, n := appendMachine(p.body, m.Name, heard, users, p.room)
-		if begin := p.begin(); len(p.body) > begin && (n < len(users) || len(body)-begin > p.room) {
+		body, n := rest.Append(p.body, p.room)
+		if begin := p.begin(); len(p.body) > begin && (n < len(rest.Users) || len(body)-begin > p.room) {
 			p.turn()
 			continue
 		}
 		p.body = append(body, ',')
-		if n == len(users) {
+		if n == len(rest.Users) {
 			return
 		}
-		users = users[n:]
+		rest.Users = rest.Users[n:]
 		p.turn()
 	}
 }
@@ -88,6 +89,7 @@ func (p *pages) turn() { p.ends = append(p.ends, len(p.body)) }
 // no two contents are the same bytes.
 func (p *pages) note(m *Row) {
 	b := appendCounted(p.scratch[:0], m.Name)
+	b = strconv.AppendBool(b, m.Silent)
 	b = binary.AppendUvarint(b, uint64(len(m.Users)))
 	for _, user := range m.Users {
 		b = appendCounted(b, user)

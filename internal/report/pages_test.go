@@ -22,7 +22,7 @@ func paged(t interface {
 	t.Helper()
 	p := newPages(&head, room, nil)
 	for _, m := range machines {
-		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
 	}
 	var read []Report
 	for n, message := range p.messages(head) {
@@ -91,7 +91,7 @@ func TestNobody(t *testing.T) {
 func content(r Report, room int) string {
 	p := newPages(&r, room, nil)
 	for _, m := range r.Machines {
-		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
 	}
 	return string(p.content.Sum(nil))
 }
@@ -118,6 +118,7 @@ func TestContent(t *testing.T) {
 		"users":        func(r *Report) { r.Machines[0].Users = []string{"xy"} },
 		"nobody":       func(r *Report) { r.Machines[0].Users = nil },
 		"machine":      func(r *Report) { r.Machines[1].Name = "c" },
+		"silent":       func(r *Report) { r.Machines[0].Silent = true },
 		"machine gone": func(r *Report) { r.Machines = r.Machines[:1] },
 	}
 	want := content(one(), 2000)

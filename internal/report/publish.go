@@ -183,6 +183,7 @@ func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
 	pages := newPages(&head, room, p.space)
 	for m := range cut.All() {
 		if m.Shown {
+			m.Silent = p.Silent(m.Heard, head.When)
 			pages.add(&m)
 		}
 	}

@@ -176,6 +176,30 @@ func TestPublishWhatChanged(t *testing.T) {
 	}
 }
 
+// That a machine has fallen silent is news, and that it speaks again.
+func TestPublishSilence(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, testkit.Login("a", "x"), testkit.Login("b", "y")) // heard a second apart
+	p, _ := newPublisher(t, r)
+	stream := makeStream(t, p)
+	p.SilentAfter = time.Minute
+	expect := func(after time.Duration, published float64, a, b bool) {
+		t.Helper()
+		p.now = func() time.Time { return testkit.At.Add(after) }
+		p.tick(t.Context())
+		got := stored(t, stream).Machines
+		if ok, _, _ := results(p); ok != published || got[0].Silent != a || got[1].Silent != b {
+			t.Fatalf("%v reports, %+v; want %v, silent %t and %t", ok, got, published, a, b)
+		}
+	}
+	expect(time.Minute, 1, false, false)
+	expect(time.Minute+time.Second, 1, false, false)
+	expect(time.Minute+2*time.Second, 2, true, false)
+	expect(time.Hour, 3, true, true)
+	testkit.Feed(r, testkit.Login("a", "x"))
+	expect(time.Minute+3*time.Second, 4, false, true)
+}
+
 func TestIncomplete(t *testing.T) {
 	r := testkit.Seed()
 	end := r.Status().Position

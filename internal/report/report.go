@@ -58,6 +58,8 @@ type Machine struct {
 	Name string `json:"machine"`
 	// Heard is the receipt of the last event accepted from it.
 	Heard time.Time `json:"heard"`
+	// Silent says that it was not heard for long: Users are the last known.
+	Silent bool `json:"silent,omitzero"`
 	// Users are those who are on, in byte order of their names.
 	Users []string `json:"users"`
 }
@@ -152,7 +154,7 @@ func (r *Report) join(page *Report) {
 	machines := page.Machines
 	if n := len(r.Machines); n > 0 && len(machines) > 0 && r.Machines[n-1].Name == machines[0].Name {
 		last := &r.Machines[n-1]
-		last.Heard = machines[0].Heard
+		last.Heard, last.Silent = machines[0].Heard, machines[0].Silent
 		last.Users = append(last.Users, machines[0].Users...)
 		machines = machines[1:]
 	}

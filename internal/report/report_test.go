@@ -125,7 +125,7 @@ func anyReport(t *rapid.T) Report {
 	}
 	for _, name := range slices.Compact(names) {
 		users := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string { return anyName(t, "user") }), 0, 5).Draw(t, "users")
-		r.Machines = append(r.Machines, Machine{Name: name, Heard: anyTime(t, "heard"), Users: users})
+		r.Machines = append(r.Machines, Machine{Name: name, Heard: anyTime(t, "heard"), Silent: rapid.Bool().Draw(t, "silent"), Users: users})
 	}
 	return r
 }

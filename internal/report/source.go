@@ -16,6 +16,16 @@ type Source struct {
 	// CaughtUp tells whether the roster has read all that there was when the
 	// service started. It must be safe for use by several goroutines.
 	CaughtUp func() bool
+	// SilentAfter is how long a machine may not be heard from before it is
+	// silent: its users are the last known then, and it isn't said that they
+	// are still on. 0 is for ever.
+	SilentAfter time.Duration
+}
+
+// Silent reports whether a machine that was last heard at one time is silent at
+// another. Silence is told by our clock, and decides nothing.
+func (s *Source) Silent(heard roster.Time, at time.Time) bool {
+	return s.SilentAfter > 0 && heard < roster.TimeOf(at).Add(-s.SilentAfter)
 }
 
 // Head begins a report with an ID of its own: what it says of the roster as a

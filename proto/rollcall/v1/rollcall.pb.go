@@ -473,7 +473,10 @@ type Machine struct {
 	// The receipt of the last event accepted from it.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	// Who is on, in byte order of their names.
-	Users         []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
+	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
+	// The machine was not heard from for longer than the service is set to wait
+	// (ROLLCALL_SILENT_AFTER): the users are the last known. Absent unless true.
+	Silent        bool `protobuf:"varint,4,opt,name=silent,proto3" json:"silent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -527,6 +530,13 @@ func (x *Machine) GetUsers() []string {
 		return x.Users
 	}
 	return nil
+}
+
+func (x *Machine) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
 }
 
 // ReportRequest is what `rollcall.query.report` takes, in JSON; an empty
@@ -619,11 +629,12 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05pages\x18\t \x01(\rR\x05pages\x120\n" +
 	"\bmachines\x18\n" +
 	" \x03(\v2\x14.rollcall.v1.MachineR\bmachines\x12\x16\n" +
-	"\x06cursor\x18\v \x01(\tR\x06cursor\"k\n" +
+	"\x06cursor\x18\v \x01(\tR\x06cursor\"\x83\x01\n" +
 	"\aMachine\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
-	"\x05users\x18\x03 \x03(\tR\x05users\"=\n" +
+	"\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n" +
+	"\x06silent\x18\x04 \x01(\bR\x06silent\"=\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit*\x9a\x01\n" +
