@@ -5,6 +5,8 @@
 //	                    queries, export metrics
 //	rollcall publish    send events from JSON Lines, or one by hand
 //	rollcall report     print who is logged in where
+//	rollcall who        print who is logged in on a machine
+//	rollcall where      print where a user is logged in
 //	rollcall snapshot   look into a snapshot
 //	rollcall version    print the version
 //

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -17,6 +18,15 @@ import (
 // and makes the environment point there.
 func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 	t.Helper()
+	answeringAt(t, report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }})
+}
+
+// now is what the clock of the answering service shows.
+var now = testkit.At.Add(90 * time.Minute)
+
+// answeringAt is answering with a source of its own.
+func answeringAt(t *testing.T, source report.Source) {
+	t.Helper()
 	s := testkit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
@@ -25,10 +35,11 @@ func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 	}
 	nc := testkit.Conn(t, s.URL)
 	service := query.New(query.Config{
-		Source:   report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }},
+		Source:   source,
 		Conn:     nc,
 		Subjects: subjects,
 		Version:  "1.0.0",
+		Now:      func() time.Time { return now },
 		Log:      testkit.Logger(t),
 	})
 	ctx, stop := context.WithCancel(t.Context())

@@ -37,7 +37,9 @@ type Config struct {
 	// Version is the program's. The API wants a semantic version; one that is
 	// none is told as 0.0.0-dev.
 	Version string
-	Log     *slog.Logger
+	// Now is the clock of answers; nil: time.Now.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Service answers questions.
@@ -49,13 +51,19 @@ type Service struct {
 
 // New returns a service that doesn't answer yet.
 func New(c Config) *Service {
-	return &Service{Config: c, waiting: make(chan job, maxWaiting), now: time.Now}
+	s := &Service{Config: c, waiting: make(chan job, maxWaiting), now: c.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
 }
 
 // endpoints are the questions that the service answers.
 func (s *Service) endpoints() []endpoint {
 	return []endpoint{
 		newEndpoint("report", s.report),
+		newEndpoint("machine", s.machine),
+		newEndpoint("user", s.user),
 	}
 }
 

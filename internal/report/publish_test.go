@@ -140,9 +140,8 @@ func TestPublishSeed(t *testing.T) {
 	if err != nil || !bytes.Equal(inStream.Data, m.Data) {
 		t.Errorf("the stream has %v, %v", inStream, err)
 	}
-	var text strings.Builder
-	if err := r.WriteText(&text); err != nil || text.String() != "webserver.local: lane\n" {
-		t.Errorf("as text: %q, %v", text.String(), err)
+	if text := textOf(&r); text != "webserver.local: lane\n" {
+		t.Errorf("as text: %q", text)
 	}
 }
 
@@ -225,10 +224,9 @@ func TestHiddenMachinesAreLeftOut(t *testing.T) {
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	p.tick(t.Context())
-	var text strings.Builder
 	got := stored(t, stream)
-	if err := got.WriteText(&text); err != nil || text.String() != "new: x\nwebserver.local: lane\n" || len(got.Machines) != 2 {
-		t.Errorf("got %+v, %v", got, err)
+	if text := textOf(&got); text != "new: x\nwebserver.local: lane\n" || len(got.Machines) != 2 {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -19,10 +19,8 @@ package report
 import (
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -105,20 +103,6 @@ func (r *Report) check() error {
 func dated(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1970 <= year && year <= 9999
-}
-
-// WriteText writes a line "machine: user, user" for each machine that somebody
-// is on.
-func (r *Report) WriteText(w io.Writer) error {
-	for _, m := range r.Machines {
-		if len(m.Users) == 0 {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "%s: %s\n", m.Name, strings.Join(m.Users, ", ")); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Join makes one report of its pages in their order, and of a machine that goes

@@ -192,18 +192,36 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
-	r := Report{Machines: []Machine{
-		{Name: "a", Users: []string{"x"}}, {Name: "b", Users: []string{}}, {Name: "c", Users: []string{"y", `D\z`}},
-	}}
+// textOf is the text of a report of one page.
+func textOf(r *Report) string {
 	var out strings.Builder
-	if err := r.WriteText(&out); err != nil {
+	text := NewText(&out)
+	if text.Write(r) != nil || text.Close() != nil {
+		panic("a strings.Builder fails")
+	}
+	return out.String()
+}
+
+func TestText(t *testing.T) {
+	pages := []Report{
+		{Machines: []Machine{{Name: "a", Users: []string{"x"}}, {Name: "b", Users: []string{}}, {Name: "c", Users: []string{"y", `D\z`}}}},
+		{Machines: []Machine{{Name: "c", Users: []string{"z"}}, {Name: "d", Users: []string{"x"}}}},
+		{Machines: []Machine{{Name: "e", Users: []string{"x"}}}},
+	}
+	var out strings.Builder
+	text := NewText(&out)
+	for i := range pages {
+		if err := text.Write(&pages[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := text.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "a: x\nc: y, D\\z\n"; out.String() != want {
+	if want := "a: x\nc: y, D\\z, z\nd: x\ne: x\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
-	if err := r.WriteText(failing{}); err == nil {
+	if err := NewText(failing{}).Write(&pages[0]); err == nil {
 		t.Error("a writer's error is lost")
 	}
 }

@@ -539,6 +539,487 @@ func (x *Machine) GetSilent() bool {
 	return false
 }
 
+// MachineRequest is what `rollcall.query.machine` takes, in JSON: who is on this
+// machine?
+type MachineRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name. Required.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// From an earlier answer: go on after its last session. Optional.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MachineRequest) Reset() {
+	*x = MachineRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MachineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MachineRequest) ProtoMessage() {}
+
+func (x *MachineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MachineRequest.ProtoReflect.Descriptor instead.
+func (*MachineRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MachineRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *MachineRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// MachineAnswer is what `rollcall.query.machine` answers, in JSON, by the rules
+// of Report. The code 404 says that no event was ever accepted from the machine.
+type MachineAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report. Every event up to place is in the answer, and of those after it
+	// perhaps some.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,7,opt,name=machine,proto3" json:"machine,omitempty"`
+	// The receipt of the last event accepted from it.
+	Heard *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=heard,proto3" json:"heard,omitempty"`
+	// See Machine. Absent unless true.
+	Silent bool `protobuf:"varint,9,opt,name=silent,proto3" json:"silent,omitempty"`
+	// Absent on the last page: ask again with it for the next.
+	Cursor string `protobuf:"bytes,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Who is on: in byte order of users, then sessions. Empty: nobody. In JSON
+	// user and since are always present, and what is empty is absent.
+	Sessions      []*Session `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MachineAnswer) Reset() {
+	*x = MachineAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MachineAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MachineAnswer) ProtoMessage() {}
+
+func (x *MachineAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MachineAnswer.ProtoReflect.Descriptor instead.
+func (*MachineAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MachineAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *MachineAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *MachineAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *MachineAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *MachineAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *MachineAnswer) GetHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Heard
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *MachineAnswer) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *MachineAnswer) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// UserRequest is what `rollcall.query.user` takes, in JSON: where is this user?
+type UserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user's name. Required.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// From an earlier answer: go on after its last session. Optional.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserRequest) Reset() {
+	*x = UserRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserRequest) ProtoMessage() {}
+
+func (x *UserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserRequest.ProtoReflect.Descriptor instead.
+func (*UserRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UserRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *UserRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// UserAnswer is what `rollcall.query.user` answers, in JSON, by the rules of
+// Report.
+type UserAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report. Every event up to place is in the answer, and of those after it
+	// perhaps some.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// The user's name.
+	User string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	// Absent on the last page: ask again with it for the next.
+	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Where the user is: in byte order of machines, then sessions. Empty:
+	// nowhere, as far as is known; perhaps there is no such user.
+	Sessions      []*Stay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserAnswer) Reset() {
+	*x = UserAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserAnswer) ProtoMessage() {}
+
+func (x *UserAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserAnswer.ProtoReflect.Descriptor instead.
+func (*UserAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UserAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *UserAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *UserAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *UserAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *UserAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *UserAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *UserAnswer) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *UserAnswer) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *UserAnswer) GetSessions() []*Stay {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// Stay is an open session and its machine. In JSON machine, user and since are
+// always present, and what is empty is absent.
+type Stay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// See Machine: the session is the last known. Absent unless true.
+	Silent bool `protobuf:"varint,2,opt,name=silent,proto3" json:"silent,omitempty"`
+	// The user's name.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// The name of the stay on that machine; empty: the user's implicit session.
+	Session string `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
+	// When the stay began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// See Event.
+	Terminal string `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// See Event.
+	Remote string `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
+	// See Event.
+	Service       string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stay) Reset() {
+	*x = Stay{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stay) ProtoMessage() {}
+
+func (x *Stay) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stay.ProtoReflect.Descriptor instead.
+func (*Stay) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Stay) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *Stay) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *Stay) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Stay) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Stay) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Stay) GetTerminal() string {
+	if x != nil {
+		return x.Terminal
+	}
+	return ""
+}
+
+func (x *Stay) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *Stay) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
 // ReportRequest is what `rollcall.query.report` takes, in JSON; an empty
 // request means all.
 type ReportRequest struct {
@@ -553,7 +1034,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[4]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +1046,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[4]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +1059,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -634,7 +1115,46 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
 	"\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n" +
-	"\x06silent\x18\x04 \x01(\bR\x06silent\"=\n" +
+	"\x06silent\x18\x04 \x01(\bR\x06silent\"B\n" +
+	"\x0eMachineRequest\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\xed\x02\n" +
+	"\rMachineAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x18\n" +
+	"\amachine\x18\a \x01(\tR\amachine\x120\n" +
+	"\x05heard\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
+	"\x06silent\x18\t \x01(\bR\x06silent\x12\x16\n" +
+	"\x06cursor\x18\n" +
+	" \x01(\tR\x06cursor\x120\n" +
+	"\bsessions\x18\v \x03(\v2\x14.rollcall.v1.SessionR\bsessions\"9\n" +
+	"\vUserRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\x97\x02\n" +
+	"\n" +
+	"UserAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x12\n" +
+	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
+	"\x06cursor\x18\b \x01(\tR\x06cursor\x12-\n" +
+	"\bsessions\x18\t \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xe6\x01\n" +
+	"\x04Stay\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
+	"\x06silent\x18\x02 \x01(\bR\x06silent\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x18\n" +
+	"\asession\x18\x04 \x01(\tR\asession\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
+	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"=\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit*\x9a\x01\n" +
@@ -659,29 +1179,40 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
 	(*Session)(nil),               // 2: rollcall.v1.Session
 	(*Report)(nil),                // 3: rollcall.v1.Report
 	(*Machine)(nil),               // 4: rollcall.v1.Machine
-	(*ReportRequest)(nil),         // 5: rollcall.v1.ReportRequest
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*MachineRequest)(nil),        // 5: rollcall.v1.MachineRequest
+	(*MachineAnswer)(nil),         // 6: rollcall.v1.MachineAnswer
+	(*UserRequest)(nil),           // 7: rollcall.v1.UserRequest
+	(*UserAnswer)(nil),            // 8: rollcall.v1.UserAnswer
+	(*Stay)(nil),                  // 9: rollcall.v1.Stay
+	(*ReportRequest)(nil),         // 10: rollcall.v1.ReportRequest
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	6, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
-	0, // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
-	2, // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	6, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	6, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	4, // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	6, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	11, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
+	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
+	11, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	11, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
+	11, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	11, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	11, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	2,  // 9: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
+	11, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	9,  // 11: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	11, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -695,7 +1226,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

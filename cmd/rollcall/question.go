@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/ask"
+)
+
+// asking is what the commands that ask the service have in common.
+type asking struct {
+	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer, one JSON object a line; several where it does not fit one message."`
+	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+}
+
+// ask asks a question and prints the answer, page after page as they come.
+// command is the name to complain under; print prints a page as text.
+func (a *asking) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
+	cfg, err := readClient()
+	if err != nil {
+		return err
+	}
+	conn, err := connect(ctx, &cfg.Client)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if a.Output == "json" {
+		print = func(page []byte) error {
+			_, err := std.out.Write(append(page, '\n'))
+			return err
+		}
+	}
+	var missing missing
+	for page, err := range ask.Pages(ctx, conn, cfg.subjects().Query(endpoint), request) {
+		if err != nil {
+			return unanswered(command, err, &cfg.Client)
+		}
+		if err := missing.note(page); err != nil {
+			return fmt.Errorf("%s: reading the answer: %w", command, err)
+		}
+		if err := print(page); err != nil {
+			return fmt.Errorf("%s: %w", command, err)
+		}
+	}
+	missing.tell(std, command)
+	return nil
+}
+
+// unanswered says why there is no answer: what the service said, or else which
+// server was asked.
+func unanswered(command string, err error, c *Client) error {
+	if _, ok := errors.AsType[*ask.Refusal](err); ok {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.broker())
+}
+
+// missing is why an answer is not complete.
+type missing struct{ reasons []string }
+
+// note takes the reasons that a page gives.
+func (m *missing) note(page []byte) error {
+	var head struct {
+		Reasons []string `json:"reasons"`
+	}
+	if err := json.Unmarshal(page, &head); err != nil {
+		return err
+	}
+	for _, reason := range head.Reasons {
+		if !slices.Contains(m.reasons, reason) {
+			m.reasons = append(m.reasons, reason)
+		}
+	}
+	return nil
+}
+
+// tell says what is missing, if anything is.
+func (m *missing) tell(std streams, command string) {
+	if len(m.reasons) > 0 {
+		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); it will be when every machine has sent a boot, shutdown or present\n",
+			command, plain(strings.Join(m.reasons, ", ")))
+	}
+}
+
+// time returns a time as tables have it: whole seconds, in the local zone or,
+// with a Z after it, in UTC.
+func (a *asking) time(t time.Time) string {
+	if a.UTC {
+		return t.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	return t.Local().Format(time.DateTime)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall/internal/query"
+)
+
+type whereCmd struct {
+	User string `arg:"" help:"The user's name."`
+	asking
+}
+
+// Help is what "rollcall where --help" says beside the flags.
+func (whereCmd) Help() string {
+	return `Asks the running service. A line for each session of the user that is open on any machine. Of a silent machine it is the last that is known.`
+}
+
+// Run asks where the user is, and prints it.
+func (c *whereCmd) Run(ctx context.Context, std streams) error {
+	return c.ask(ctx, std, "where", "user", query.UserRequest{User: c.User}, func(page []byte) error {
+		a, err := query.Decode[query.UserAnswer](page)
+		if err != nil {
+			return err
+		}
+		if len(a.Sessions) == 0 {
+			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere\n", harmless(a.User))
+			return err
+		}
+		t := newTable("MACHINE", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE", "NOTE")
+		for _, s := range a.Sessions {
+			t.add(s.Machine, c.time(s.Since), s.ID, s.Terminal, s.Remote, s.Service, note(s.Silent))
+		}
+		return t.write(std.out, width(std.out))
+	})
+}
+
+// note is what a table says of a silent machine.
+func note(silent bool) string {
+	if silent {
+		return "silent"
+	}
+	return ""
+}

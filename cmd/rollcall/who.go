@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall/internal/query"
+)
+
+type whoCmd struct {
+	Machine string `arg:"" help:"The machine's name."`
+	asking
+}
+
+// Help is what "rollcall who --help" says beside the flags.
+func (whoCmd) Help() string {
+	return `Asks the running service. A line for each session that is open on the machine, and when the machine was last heard from. A machine that the service does not know is an error.`
+}
+
+// Run asks who is on the machine, and prints it.
+func (c *whoCmd) Run(ctx context.Context, std streams) error {
+	first := true
+	return c.ask(ctx, std, "who", "machine", query.MachineRequest{Machine: c.Machine}, func(page []byte) error {
+		a, err := query.Decode[query.MachineAnswer](page)
+		if err != nil {
+			return err
+		}
+		if first {
+			first = false
+			fmt.Fprintf(std.out, "%s: %s\n", harmless(a.Machine), c.summary(&a))
+		}
+		t := newTable("USER", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE")
+		for _, s := range a.Sessions {
+			t.add(s.User, c.time(s.Since), s.ID, s.Terminal, s.Remote, s.Service)
+		}
+		return t.write(std.out, width(std.out))
+	})
+}
+
+// summary says what is to be said of the machine itself.
+func (c *whoCmd) summary(a *query.MachineAnswer) string {
+	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
+	switch {
+	case a.Silent && nobody:
+		return "silent, " + heard + "; nobody was logged in then"
+	case a.Silent:
+		return "silent, " + heard + "; these are the last known:"
+	case nobody:
+		return "nobody is logged in; " + heard
+	}
+	return heard
+}

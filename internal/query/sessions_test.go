@@ -1,0 +1,178 @@
+package query
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// pagesOf asks for all pages of an answer.
+func pagesOf[A any, P request[A]](t testing.TB, nc *nats.Conn, endpoint string, request any) []A {
+	t.Helper()
+	var pages []A
+	for data, err := range ask.Pages(t.Context(), nc, subjects.Query(endpoint), request) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := Decode[A, P](data)
+		if err != nil {
+			t.Fatalf("%v: %s", err, data)
+		}
+		pages = append(pages, page)
+	}
+	return pages
+}
+
+// detailed is a login with all that it may say.
+func detailed(machine, user, id string) roster.Event {
+	e := testkit.Login(machine, user)
+	e.Session.ID, e.Session.Terminal, e.Session.Remote, e.Session.Service = id, "pts/0", "10.0.0.7", "sshd"
+	return e
+}
+
+// second is so many seconds after the moment that receipts are counted from.
+func second(n int) time.Time { return testkit.At.Add(time.Duration(n) * time.Second) }
+
+func TestMachine(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, detailed("web1", "lane", "c7"), testkit.Login("web1", "lane"), testkit.Login("web1", "chris"),
+		testkit.Login("web2", "jordan"), testkit.Logout("web2", "jordan"))
+	nc := serve(t, source(r))
+	got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "web1"})
+	want := []MachineAnswer{{
+		Head: got[0].Head, Machine: "web1", Heard: second(3), Sessions: []Session{
+			{User: "chris", Since: second(3)},
+			{User: "lane", Since: second(2)},
+			{User: "lane", ID: "c7", Since: second(1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"},
+		},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if h := got[0].Head; h.Stream != "ROLLCALL_EVENTS" || h.Place != 5 || h.Sequence != 5 || !h.Complete || h.Reasons == nil {
+		t.Errorf("head %+v", h)
+	}
+	nobody := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "web2"})
+	if len(nobody) != 1 || len(nobody[0].Sessions) != 0 || !nobody[0].Heard.Equal(second(5)) {
+		t.Errorf("got %+v", nobody)
+	}
+}
+
+func TestUser(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, testkit.Login("web2", "lane"), detailed("web1", "lane", "c7"), testkit.Login("web1", "lane"), testkit.Login("web1", "chris"))
+	nc := serve(t, source(r))
+	got := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "lane"})
+	want := []UserAnswer{{Head: got[0].Head, User: "lane", Sessions: []Stay{
+		{Machine: "web1", Session: Session{User: "lane", Since: second(3)}},
+		{Machine: "web1", Session: Session{User: "lane", ID: "c7", Since: second(2), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}},
+		{Machine: "web2", Session: Session{User: "lane", Since: second(1)}},
+	}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if nowhere := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "nobody"}); len(nowhere) != 1 || nowhere[0].Sessions == nil || len(nowhere[0].Sessions) != 0 {
+		t.Errorf("got %+v, want no sessions", nowhere)
+	}
+}
+
+// Sessions that don't fit one message come in pages, each of them once.
+func TestSessionsInPages(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	var machine []Session
+	var user []Stay
+	for i := range 300 {
+		e := detailed("big", fmt.Sprintf("user-%d", i%7), fmt.Sprintf("session-%d", i))
+		other := testkit.Login(fmt.Sprintf("machine-%d", i), "everywhere")
+		testkit.Feed(r, e, other)
+		machine = append(machine, Session{e.Session.User, e.Session.ID, second(2*i + 1), "pts/0", "10.0.0.7", "sshd"})
+		user = append(user, Stay{Machine: other.Machine, Session: Session{User: "everywhere", Since: second(2*i + 2)}})
+	}
+	testkit.Feed(r, testkit.Login("big", "user-3"))
+	machine = append(machine, Session{User: "user-3", Since: second(601)})
+	slices.SortFunc(machine, func(a, b Session) int { return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(user, func(a, b Stay) int { return strings.Compare(a.Machine, b.Machine) })
+
+	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 4 << 10 })
+	var gotMachine []Session
+	pages := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "big"})
+	for _, page := range pages {
+		gotMachine = append(gotMachine, page.Sessions...)
+	}
+	if len(pages) < 10 || !reflect.DeepEqual(gotMachine, machine) {
+		t.Errorf("%d pages with %d sessions, want %d", len(pages), len(gotMachine), len(machine))
+	}
+	var gotUser []Stay
+	for _, page := range pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "everywhere"}) {
+		gotUser = append(gotUser, page.Sessions...)
+	}
+	if !reflect.DeepEqual(gotUser, user) {
+		t.Errorf("%d sessions, want %d", len(gotUser), len(user))
+	}
+}
+
+func TestSilentAnswers(t *testing.T) {
+	s := source(testkit.Seed())
+	s.SilentAfter = time.Hour
+	nc := serve(t, s) // today is long after
+	if got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "webserver.local"}); !got[0].Silent {
+		t.Errorf("got %+v, want silent", got)
+	}
+	if got := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "lane"}); !got[0].Sessions[0].Silent {
+		t.Errorf("got %+v, want silent", got)
+	}
+	if got := fetch(t, nc, 0); !got[0].Machines[0].Silent {
+		t.Errorf("got %+v, want silent", got)
+	}
+}
+
+func TestRefusedQuestions(t *testing.T) {
+	nc := serve(t, source(testkit.Seed()))
+	for _, tt := range []struct{ endpoint, request, code, want string }{
+		{"machine", `{"machine":"none"}`, "404", `machine: "none" is not known`},
+		{"machine", `{"machine":"a\nb"}`, "404", `machine: "a\nb" is not known`},
+		{"machine", ``, "400", "machine: missing"},
+		{"machine", `{"machine":""}`, "400", "machine: missing"},
+		{"machine", `{"machine":null}`, "400", "machine: missing"},
+		{"machine", `{"machine":1}`, "400", "machine: want a string"},
+		{"machine", `{"machine":"` + long(256) + `"}`, "400", "machine: 256 bytes, at most 255"},
+		{"machine", `{"machine":"a","cursor":"!"}`, "400", "cursor: "},
+		{"machine", `{"machine":"a","at":"2026-11-22T21:00:00Z"}`, "400", `"at": unknown key: want machine, cursor`},
+		{"user", ``, "400", "user: missing"},
+		{"user", `{"user":["a"]}`, "400", "user: want a string"},
+		{"user", `{"machine":"a"}`, "400", `"machine": unknown key: want user, cursor`},
+	} {
+		m, err := nc.Request(subjects.Query(tt.endpoint), []byte(tt.request), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, description := m.Header.Get(micro.ErrorCodeHeader), m.Header.Get(micro.ErrorHeader)
+		if code != tt.code || !strings.HasPrefix(description, tt.want) {
+			t.Errorf("%s %.50s: %s %q, want %s %q", tt.endpoint, tt.request, code, description, tt.code, tt.want)
+		}
+	}
+}
+
+func TestDecodeAnswer(t *testing.T) {
+	const good = `{"when":"2026-11-22T21:00:00Z","stream":"S","sequence":6,"place":6,"complete":true,"reasons":[],"new":[1],"user":"lane","sessions":[]}`
+	if _, err := Decode[UserAnswer]([]byte(good)); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{``, `{}`, `[]`, strings.Replace(good, `"S"`, `""`, 1), strings.Replace(good, `6`, `"6"`, 1)} {
+		if a, err := Decode[UserAnswer]([]byte(bad)); err == nil {
+			t.Errorf("%s is read as %+v", bad, a)
+		}
+	}
+}
