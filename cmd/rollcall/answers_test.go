@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
@@ -75,6 +77,15 @@ func TestAnswers(t *testing.T) {
 		"where.json":  "where lane --output json",
 		"where-wide":  "where 日本語 --utc",
 		"where-never": "where nobody",
+
+		"report":              "report",
+		"report-glob":         "report web*",
+		"report-several":      "report --user-on-several",
+		"report-silent":       "report --silent-for 1h --utc",
+		"report-longest":      "report --longest 3 --utc",
+		"report-longest.json": "report web? --longest 2 --output json",
+		"report-none":         "report none*",
+		"report-none-long":    "report none* --longest 3",
 	} {
 		golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
 	}
@@ -103,8 +114,77 @@ func TestAnswersWithoutService(t *testing.T) {
 	}
 }
 
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 59900 * time.Millisecond: "59s", 61 * time.Second: "1m1s", 3 * time.Hour: "3h0m",
+		25*time.Hour + time.Minute: "1d1h", 1000 * 24 * time.Hour: "1000d0h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// The pages of a long report are printed as they come, and none is kept.
+func TestReportInPages(t *testing.T) {
+	s := testkit.StartServer(t)
+	environment(t, map[string]string{"NATS_URL": s.URL})
+	printed := make(written, 100)
+	nc := testkit.Conn(t, s.URL)
+	page := func(cursor string, machines ...report.Machine) []byte {
+		r := report.Report{ID: "id", When: now, Stream: "S", Complete: true, Reasons: []string{}, Cursor: cursor, Machines: machines}
+		return r.AppendJSON(nil)
+	}
+	big := func(user string) report.Machine {
+		return report.Machine{Name: "big", Heard: now, Users: []string{user}}
+	}
+	answers := map[string][]byte{
+		"{}":             page("1", report.Machine{Name: "a", Heard: now, Users: []string{"x", "y"}}, big("k")),
+		`{"cursor":"1"}`: page("2", big("l")),
+		`{"cursor":"2"}`: page("", big("m"), report.Machine{Name: "c", Heard: now, Users: []string{"z"}}),
+	}
+	before := map[string]string{"{}": "", `{"cursor":"1"}`: "a: x, y\nbig: k", `{"cursor":"2"}`: "a: x, y\nbig: k, l"}
+	_, err := nc.Subscribe("rollcall.query.report", func(m *nats.Msg) {
+		if got := printed.all(); got != before[string(m.Data)] {
+			t.Errorf("when %s is asked %q is printed, want %q", m.Data, got, before[string(m.Data)])
+		}
+		_ = m.Respond(answers[string(m.Data)])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := run(t.Context(), []string{"report"}, streams{nil, printed, printed}); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	if got, want := printed.all(), "a: x, y\nbig: k, l, m\nc: z\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
+// written is a writer that another goroutine may look at.
+type written chan string
+
+func (l written) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
+}
+
+// all is what was written; it stays to be looked at again.
+func (l written) all() string {
+	var b strings.Builder
+	for range len(l) {
+		part := <-l
+		b.WriteString(part)
+		l <- part
+	}
+	return b.String()
+}
+
 func TestAnswersUsage(t *testing.T) {
-	for _, args := range []string{"who", "where", "who a b", "where a --output xml"} {
+	for _, args := range []string{
+		"who", "where", "who a b", "where a --output xml", "report a b", "report --longest 0", "report --longest 1001",
+		"report --longest x", "report --silent-for 0s", "report --silent-for=-1h", "report --silent-for 1d", "report --longest 3 --user-on-several",
+	} {
 		if r := rollcall(t.Context(), nil, strings.Fields(args)...); r.code != exitUsage {
 			t.Errorf("%s: %+v", args, r)
 		}

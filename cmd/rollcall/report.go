@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 )
 
 type reportCmd struct {
+	Machines      string         `arg:"" optional:"" name:"glob" help:"Only these machines: * is any text, ? any one character. Quote it, or the shell takes it for files."`
+	UserOnSeveral bool           `xor:"filter" help:"Print the users who are on more than one machine, and where."`
+	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for so long, such as 1h30m, and the last known users."`
+	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
 	asking
 }
 
@@ -19,13 +25,36 @@ func (reportCmd) Help() string {
 
 // Run asks the service for its report and prints it.
 func (c *reportCmd) Run(ctx context.Context, std streams) error {
+	request := query.ReportRequest{Filter: query.Filter{Machines: c.Machines}}
+	switch {
+	case c.UserOnSeveral:
+		request.OnSeveral = true
+		return c.runSeveral(ctx, std, request)
+	case c.SilentFor != nil:
+		if *c.SilentFor <= 0 {
+			return usageError{fmt.Errorf("--silent-for=%v: want more than 0, such as 1h30m", *c.SilentFor)}
+		}
+		request.SilentFor = c.SilentFor.String()
+		return c.runSilent(ctx, std, request)
+	case c.Longest != nil:
+		if *c.Longest < 1 || *c.Longest > 1000 {
+			return usageError{fmt.Errorf("--longest=%d: want 1 to 1000", *c.Longest)}
+		}
+		request.Longest = c.Longest
+		return c.runLongest(ctx, std, request)
+	}
 	text := report.NewText(std.out)
-	err := c.ask(ctx, std, "report", "report", query.ReportRequest{}, func(page []byte) error {
+	err := c.askReport(ctx, std, request, text.Write)
+	return errors.Join(err, text.Close())
+}
+
+// askReport asks for a report, and gives its pages to print.
+func (c *reportCmd) askReport(ctx context.Context, std streams, request query.ReportRequest, print func(*report.Report) error) error {
+	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
 		r, err := report.Decode(page)
 		if err != nil {
 			return err
 		}
-		return text.Write(&r)
+		return print(&r)
 	})
-	return errors.Join(err, text.Close())
 }

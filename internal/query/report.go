@@ -2,9 +2,11 @@ package query
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"sort"
 	"strings"
+	"time"
 
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -17,6 +19,10 @@ type ReportRequest struct {
 	// Limit is how many machines the answer may have at most, from 1; nil: as
 	// many as fit.
 	Limit *uint32 `json:"limit,omitzero"`
+	Filter
+	// Longest asks for so many sessions, at most 1000, in place of the machines:
+	// those that have lasted longest. The answer is a LongestAnswer.
+	Longest *uint32 `json:"longest,omitzero"`
 
 	after cursor
 }
@@ -24,6 +30,16 @@ type ReportRequest struct {
 func (q *ReportRequest) check() (err error) {
 	if q.Limit != nil && *q.Limit == 0 {
 		return errors.New("limit: want 1 or more, or leave it out")
+	}
+	if err := q.Filter.check(); err != nil {
+		return err
+	}
+	switch {
+	case q.Longest == nil:
+	case *q.Longest < 1 || *q.Longest > maxLongest:
+		return fmt.Errorf("longest: want 1 to %d", maxLongest)
+	case q.Cursor != "" || q.Limit != nil:
+		return errors.New("longest: has no pages: leave cursor and limit out")
 	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
@@ -37,8 +53,11 @@ func (q *ReportRequest) limit() int {
 	return int(*q.Limit)
 }
 
-// report answers with the machines after the cursor.
+// report answers with the machines of the filter after the cursor.
 func (s *Service) report(q *ReportRequest) ([]byte, error) {
+	if q.Longest != nil {
+		return s.longest(q)
+	}
 	// The position first: every event up to there is in what is read after.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
@@ -47,7 +66,7 @@ func (s *Service) report(q *ReportRequest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, more := gather(s.Roster, q, room)
+	rows, more := gather(s.Roster, q, head.When, room)
 	for i := range rows {
 		rows[i].Silent = s.Silent(rows[i].Heard, head.When)
 	}
@@ -56,23 +75,25 @@ func (s *Service) report(q *ReportRequest) ([]byte, error) {
 	return append(append(head.AppendHead(nil), machines...), report.End...), nil
 }
 
+// lookAtOnce is how many machines are looked at before it is seen whether they
+// are enough.
+const lookAtOnce = 64
+
 // gather looks at the machines that an answer may have, in order: those after
 // the cursor, first the rest of the one within which it stands. It takes at
 // least one, and no more once they can't fit into room bytes; more tells
-// whether there are others. Nothing is encoded here, as each look holds its
-// machine.
-func gather(r *roster.Roster, q *ReportRequest, room int) (rows []report.Row, more bool) {
+// whether there are others.
+func gather(r *roster.Roster, q *ReportRequest, now time.Time, room int) (rows []report.Row, more bool) {
 	if q.after.second != "" {
-		if m, ok := restOf(r, q.after); ok {
+		if m, ok := restOf(r, q); ok {
 			rows = append(rows, m)
 			room -= m.LeastSize()
 		}
 	}
-	for v := range r.Machines(q.after.first) {
+	for m := range q.rows(r, q.after.first, now, min(q.limit(), lookAtOnce)+1) {
 		if len(rows) == q.limit() || room < 0 {
 			return rows, true
 		}
-		m := report.Look(v, report.Row{})
 		rows = append(rows, m)
 		room -= m.LeastSize()
 	}
@@ -81,9 +102,14 @@ func gather(r *roster.Roster, q *ReportRequest, room int) (rows []report.Row, mo
 
 // restOf looks at the users of a machine that come after the cursor, if there
 // are any.
-func restOf(r *roster.Roster, c cursor) (m report.Row, found bool) {
-	r.Machine(c.first, func(v roster.View) { m = report.Look(v, report.Row{}) })
-	after := sort.Search(len(m.Users), func(i int) bool { return m.Users[i] > c.second })
+func restOf(r *roster.Roster, q *ReportRequest) (m report.Row, found bool) {
+	r.Machine(q.after.first, func(v roster.View) { m = report.Look(v, report.Row{}) })
+	left := q.leave(r, []report.Row{m})
+	if len(left) == 0 {
+		return m, false
+	}
+	m = left[0]
+	after := sort.Search(len(m.Users), func(i int) bool { return m.Users[i] > q.after.second })
 	m.Users = m.Users[after:]
 	return m, len(m.Users) > 0
 }

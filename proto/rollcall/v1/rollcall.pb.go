@@ -1021,13 +1021,27 @@ func (x *Stay) GetService() string {
 }
 
 // ReportRequest is what `rollcall.query.report` takes, in JSON; an empty
-// request means all.
+// request means all. What machines, on_several and silent_for say holds
+// together.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From an earlier answer: go on after its last machine. Optional.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// At most so many machines, from 1. Optional: as many as fit one message.
-	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Only machines whose name this means: "*" is any text, "?" any one
+	// character, and all else is itself. Optional.
+	Machines string `protobuf:"bytes,3,opt,name=machines,proto3" json:"machines,omitempty"`
+	// Only users who are on more than one machine, and the machines that they
+	// are on. Optional.
+	OnSeveral bool `protobuf:"varint,4,opt,name=on_several,json=onSeveral,proto3" json:"on_several,omitempty"`
+	// Only machines that were not heard from for so long: a number with a unit,
+	// such as "90s" or "1h30m". Optional.
+	SilentFor string `protobuf:"bytes,5,opt,name=silent_for,json=silentFor,proto3" json:"silent_for,omitempty"`
+	// So many sessions, at most 1000, in place of machines: those that have
+	// lasted longest. Not together with cursor and limit. Optional. The answer is
+	// a LongestAnswer.
+	Longest       uint32 `protobuf:"varint,6,opt,name=longest,proto3" json:"longest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1074,6 +1088,137 @@ func (x *ReportRequest) GetLimit() uint32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *ReportRequest) GetMachines() string {
+	if x != nil {
+		return x.Machines
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetOnSeveral() bool {
+	if x != nil {
+		return x.OnSeveral
+	}
+	return false
+}
+
+func (x *ReportRequest) GetSilentFor() string {
+	if x != nil {
+		return x.SilentFor
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetLongest() uint32 {
+	if x != nil {
+		return x.Longest
+	}
+	return 0
+}
+
+// LongestAnswer is what `rollcall.query.report` answers, in JSON, when it is
+// asked for the longest sessions, by the rules of Report.
+type LongestAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report. Every event up to place is in the answer, and of those after it
+	// perhaps some.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// The longest first; of equal ones in byte order of machines, users and
+	// sessions.
+	Sessions      []*Stay `protobuf:"bytes,7,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LongestAnswer) Reset() {
+	*x = LongestAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LongestAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LongestAnswer) ProtoMessage() {}
+
+func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
+func (*LongestAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *LongestAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *LongestAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *LongestAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *LongestAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *LongestAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *LongestAnswer) GetSessions() []*Stay {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
 }
 
 var File_rollcall_v1_rollcall_proto protoreflect.FileDescriptor
@@ -1154,10 +1299,24 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"=\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\xb1\x01\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit*\x9a\x01\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1a\n" +
+	"\bmachines\x18\x03 \x01(\tR\bmachines\x12\x1d\n" +
+	"\n" +
+	"on_several\x18\x04 \x01(\bR\tonSeveral\x12\x1d\n" +
+	"\n" +
+	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x18\n" +
+	"\alongest\x18\x06 \x01(\rR\alongest\"\xee\x01\n" +
+	"\rLongestAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12-\n" +
+	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions*\x9a\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_TYPE_LOGIN\x10\x01\x12\x15\n" +
@@ -1179,7 +1338,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -1192,27 +1351,30 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*UserAnswer)(nil),            // 8: rollcall.v1.UserAnswer
 	(*Stay)(nil),                  // 9: rollcall.v1.Stay
 	(*ReportRequest)(nil),         // 10: rollcall.v1.ReportRequest
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*LongestAnswer)(nil),         // 11: rollcall.v1.LongestAnswer
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	11, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	12, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	11, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	11, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	12, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	12, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
 	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	11, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	11, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	11, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	12, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	12, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	12, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	2,  // 9: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	11, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	12, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
 	9,  // 11: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	11, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	12, // 13: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	9,  // 14: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -1226,7 +1388,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

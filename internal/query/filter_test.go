@@ -1,0 +1,209 @@
+package query
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/micro"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+func TestMatches(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "anything", true},
+		{"*", "", true},
+		{"web*", "web1", true},
+		{"web*", "Web1", false},
+		{"*.example.com", "a.b.example.com", true},
+		{"web?", "web", false},
+		{"web?", "web語", true},
+		{"web[12]", "web1", false},
+		{"web[12]", "web[12]", true},
+		{`D\*`, `D\x`, true},
+		{"*a*a*a*a*b", strings.Repeat("a", 255), false},
+	} {
+		if got := matches(tt.pattern, tt.name); got != tt.want {
+			t.Errorf("%q, %q: %t", tt.pattern, tt.name, got)
+		}
+	}
+}
+
+// A pattern means what the regular expression means that it is written out as.
+func TestMatchesIsThatOfRegexp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[ab語.\\?*]{1,8}`).Draw(t, "pattern")
+		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")
+		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+		want := regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(name)
+		if got := matches(pattern, name); got != want {
+			t.Fatalf("%q, %q: %t, want %t", pattern, name, got, want)
+		}
+	})
+}
+
+// anyFleet is a roster of a few machines and users, heard a second apart.
+func anyFleet(t *rapid.T) *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	for range rapid.IntRange(0, 30).Draw(t, "events") {
+		machine := rapid.SampledFrom([]string{"web1", "web2", "web3", "db1", "db2"}).Draw(t, "machine")
+		user := rapid.SampledFrom([]string{"lane", "chris", "jordan", "alex"}).Draw(t, "user")
+		e := testkit.Login(machine, user)
+		e.Session.ID = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "session")
+		if rapid.IntRange(0, 3).Draw(t, "type") == 0 {
+			e.Type = roster.Logout
+		}
+		e.Date = roster.TimeOf(testkit.At.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "date")) * time.Second))
+		testkit.Feed(r, e)
+	}
+	return r
+}
+
+func anyFilter(t *rapid.T) Filter {
+	return Filter{
+		Machines:  rapid.SampledFrom([]string{"", "*", "web*", "*1", "web2", "none"}).Draw(t, "machines"),
+		OnSeveral: rapid.Bool().Draw(t, "several"),
+		SilentFor: rapid.SampledFrom([]string{"", "1s", "7s", "15s", "1m"}).Draw(t, "silent"),
+	}
+}
+
+// among returns what a filter leaves of a whole report, by means of its own.
+func among(f Filter, whole []report.Machine, now time.Time) []report.Machine {
+	count := make(map[string]int)
+	for _, m := range whole {
+		for _, user := range m.Users {
+			count[user]++
+		}
+	}
+	list := []report.Machine{}
+	for _, m := range whole {
+		if f.OnSeveral {
+			m.Users = slices.DeleteFunc(m.Users, func(user string) bool { return count[user] < 2 })
+		}
+		name := regexp.MustCompile("^" + strings.ReplaceAll(f.Machines, "*", ".*"))
+		silence, _ := time.ParseDuration(f.SilentFor)
+		if name.MatchString(m.Name) && (f.SilentFor == "" || now.Sub(m.Heard) > silence) && (!f.OnSeveral || len(m.Users) > 0) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// Whatever the filter, the limit and the room, the answers joined are what the
+// filter leaves of the whole.
+func TestFilteredAnswers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := anyFleet(t)
+		q := &ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit")), Filter: anyFilter(t)}
+		now := testkit.At.Add(20 * time.Second)
+		var answers []report.Report
+		for {
+			if err := q.check(); err != nil {
+				t.Fatal(err)
+			}
+			rows, more := gather(r, q, now, 500)
+			_, next := appendRows(nil, rows, more, 500)
+			page := report.Report{ID: "id", Machines: []report.Machine{}}
+			for _, row := range rows {
+				page.Machines = append(page.Machines, report.Machine{Name: row.Name, Heard: row.Heard.Time(), Users: row.Users})
+			}
+			answers = append(answers, page)
+			if q.Cursor = next; next == "" {
+				break
+			}
+		}
+		want := among(q.Filter, machines(r), now)
+		if got, err := report.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, want) {
+			t.Fatalf("got %+v, %v; want %+v", got.Machines, err, want)
+		}
+	})
+}
+
+func TestLongest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := anyFleet(t)
+		filter := anyFilter(t)
+		n := rapid.IntRange(1, 10).Draw(t, "n")
+		var want longest
+		for _, m := range among(filter, machines(r), testkit.At) {
+			var open []roster.Session
+			r.Machine(m.Name, func(v roster.View) { open = v.AppendSessions(nil) })
+			for _, s := range open {
+				if slices.Contains(m.Users, s.User) {
+					want = append(want, Stay{Machine: m.Name, Session: sessionOf(&s)})
+				}
+			}
+		}
+		slices.SortStableFunc(want, func(a, b Stay) int { return a.Since.Compare(b.Since) })
+		want = want[:min(n, len(want))]
+		got := make(longest, 0, n)
+		if err := filter.check(); err != nil {
+			t.Fatal(err)
+		}
+		got = filter.longest(r, got, testkit.At, func(roster.Time) bool { return false })
+		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestLongestAnswer(t *testing.T) {
+	r := fleet(1000, 1)
+	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 16 << 10 })
+	got := pagesOf[LongestAnswer](t, nc, "report", ReportRequest{Longest: new(uint32(3)), Filter: Filter{Machines: "*5.example.com"}})
+	if len(got) != 1 || len(got[0].Sessions) != 3 {
+		t.Fatalf("got %+v", got)
+	}
+	for i, stay := range got[0].Sessions {
+		if want := fmt.Sprintf("machine-%06d.example.com", 10*i+5); stay.Machine != want || !stay.Since.Equal(second(10*i+6)) {
+			t.Errorf("number %d is %+v, want one on %s", i, stay, want)
+		}
+	}
+	_, err := ask.One(t.Context(), nc, question1, ReportRequest{Longest: new(uint32(1000))})
+	if err == nil || !strings.Contains(err.Error(), "longest: 1000 sessions don't fit one answer: ask for fewer") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBadFilters(t *testing.T) {
+	nc := serve(t, source(testkit.Seed()))
+	for request, want := range map[string]string{
+		`{"machines":"web*","on_several":true,"silent_for":"1h","limit":1}`: "",
+		`{"longest":1000}`:                 "",
+		`{"machines":1}`:                   "machines: want a string",
+		`{"machines":"` + long(256) + `"}`: "machines: 256 bytes, at most 255",
+		`{"on_several":"yes"}`:             "on_several: want true or false",
+		`{"silent_for":"1d"}`:              "silent_for: want a number",
+		`{"silent_for":"0s"}`:              "silent_for: want a number",
+		`{"silent_for":"-1h"}`:             "silent_for: want a number",
+		`{"silent_for":3600}`:              "silent_for: want a string",
+		`{"longest":0}`:                    "longest: want 1 to 1000",
+		`{"longest":1001}`:                 "longest: want 1 to 1000",
+		`{"longest":-1}`:                   "longest: want a whole number",
+		`{"longest":5,"limit":5}`:          "longest: has no pages",
+		`{"longest":5,"cursor":"YQ"}`:      "longest: has no pages",
+		`{"at":"2026-11-22T21:00:00Z"}`:    `"at": unknown key: want cursor, limit, machines, on_several, silent_for, longest`,
+	} {
+		m, err := nc.Request(question1, []byte(request), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, description := m.Header.Get(micro.ErrorCodeHeader), m.Header.Get(micro.ErrorHeader)
+		if want == "" && description != "" || want != "" && (code != "400" || !strings.HasPrefix(description, want)) {
+			t.Errorf("%.50s: %s %q, want %q", request, code, description, want)
+		}
+	}
+}

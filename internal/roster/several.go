@@ -1,0 +1,26 @@
+package roster
+
+// severalAtOnce is how many users are looked at before the fold has its turn.
+const severalAtOnce = 500
+
+// OnSeveral reports for each of the users whether they are on more than one
+// machine. It waits for the batch that is being folded; do not call it while a
+// View is valid.
+func (r *Roster) OnSeveral(users []string) []bool {
+	several := make([]bool, len(users))
+	for from := 0; from < len(users); from += severalAtOnce {
+		to := min(from+severalAtOnce, len(users))
+		r.people.several(users[from:to], several[from:to])
+	}
+	return several
+}
+
+func (p *people) several(names []string, several []bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, name := range names {
+		if n := p.find(name, hashOf(name)); n != 0 {
+			several[i] = len(p.users.at(n).on.rows) > 1
+		}
+	}
+}

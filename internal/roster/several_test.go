@@ -1,0 +1,44 @@
+package roster_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+func TestOnSeveral(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	expect := func(want ...bool) {
+		t.Helper()
+		if got := r.OnSeveral([]string{"lane", "chris", "nobody"}); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	expect(false, false, false)
+	testkit.Feed(r, testkit.Login("a", "lane"), testkit.Login("a", "chris"))
+	expect(false, false, false)
+	testkit.Feed(r, testkit.Login("b", "lane"))
+	expect(true, false, false)
+	testkit.Feed(r, testkit.Logout("a", "lane"))
+	expect(false, false, false)
+}
+
+// Many are asked about in one go.
+func TestManyOnSeveral(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	var users []string
+	var want []bool
+	for i := range 1200 {
+		users, want = append(users, fmt.Sprint(i)), append(want, i%3 == 0)
+		testkit.Feed(r, testkit.Login("a", users[i]))
+		if want[i] {
+			testkit.Feed(r, testkit.Login("b", users[i]))
+		}
+	}
+	if got := r.OnSeveral(users); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
