@@ -78,6 +78,9 @@ func TestAnswers(t *testing.T) {
 		"where-wide":  "where 日本語 --utc",
 		"where-never": "where nobody",
 
+		"status":      "status --utc",
+		"status.json": "status --output json",
+
 		"report":              "report",
 		"report-glob":         "report web*",
 		"report-several":      "report --user-on-several",
@@ -88,6 +91,14 @@ func TestAnswers(t *testing.T) {
 		"report-none-long":    "report none* --longest 3",
 	} {
 		golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
+	}
+}
+
+func TestStatusBeforeCaughtUp(t *testing.T) {
+	answering(t, roster.New(roster.DefaultSettings()), false)
+	got := rollcall(t.Context(), nil, "status")
+	if got.code != exitDone || got.err != "" || !strings.Contains(got.out, "caught up     no, 3 messages to go\ncomplete      no, replaying\n") {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -34,6 +34,7 @@ type commands struct {
 	Report   reportCmd   `cmd:"" help:"Print who is logged in where."`
 	Who      whoCmd      `cmd:"" help:"Print who is logged in on a machine."`
 	Where    whereCmd    `cmd:"" help:"Print where a user is logged in."`
+	Status   statusCmd   `cmd:"" help:"Print how the service itself is."`
 	Snapshot snapshotCmd `cmd:"" help:"Look at a snapshot."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -74,7 +74,8 @@ func (m *missing) note(page []byte) error {
 		return err
 	}
 	for _, reason := range head.Reasons {
-		if !slices.Contains(m.reasons, reason) {
+		// That it is still reading only a status says, and says so.
+		if reason != "replaying" && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
 		}
 	}

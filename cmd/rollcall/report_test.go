@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,10 @@ func answeringAt(t *testing.T, source report.Source) {
 		Subjects: subjects,
 		Version:  "1.0.0",
 		Now:      func() time.Time { return now },
+		Lag:      func() uint64 { return 3 },
+		Snapshot: func() *query.Snapshot {
+			return &query.Snapshot{Place: 8, Written: testkit.At, Size: 1234, StateDigest: strings.Repeat("0123456789abcdef", 4)}
+		},
 		Log:      testkit.Logger(t),
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -52,7 +57,7 @@ func answeringAt(t *testing.T, source report.Source) {
 		}
 	})
 	testkit.Eventually(t, func() bool {
-		_, err := nc.Request(subjects.Query("report"), nil, 1e9)
+		_, err := nc.Request(subjects.Query("status"), nil, 1e9) // the last to be there
 		return err == nil
 	}, "the service answers")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -253,6 +254,7 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	})
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
+		Lag: s.reader.Lag, Snapshot: s.lastSnapshot,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
 	collector := metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines))
@@ -269,6 +271,18 @@ func (s *service) earlier() []roster.Position {
 		s.log.Error("no earlier positions", "err", err)
 	}
 	return positions
+}
+
+// lastSnapshot is the snapshot that answers tell of.
+func (s *service) lastSnapshot() *query.Snapshot {
+	last, ok := s.snapshots.Last()
+	if !ok {
+		return nil
+	}
+	return &query.Snapshot{
+		Place: last.Status.Position.Place, Written: last.Written.UTC(), Size: last.Size,
+		StateDigest: hex.EncodeToString(last.StateDigest[:]),
+	}
 }
 
 // run runs the parts until ctx is done or one of them fails.

@@ -25,7 +25,7 @@ type endpoint struct {
 	// read judges a request and returns what makes its answer. Its errors name
 	// the field that is wrong, and are for the client.
 	read func(data []byte) (func() ([]byte, error), error)
-	// early endpoints answer also before the service has caught up.
+	// early: see answeredEarly.
 	early bool
 }
 
@@ -49,6 +49,13 @@ func newEndpoint[Q any, P request[Q]](name string, answer func(P) ([]byte, error
 		return func() ([]byte, error) { return answer(q) }, err
 	}
 	return endpoint{name: name, read: read}
+}
+
+// answeredEarly returns an endpoint that answers also before the service has
+// caught up.
+func (e endpoint) answeredEarly() endpoint {
+	e.early = true
+	return e
 }
 
 // refusal is an error with a code other than that of our own errors. The

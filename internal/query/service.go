@@ -37,6 +37,11 @@ type Config struct {
 	// Version is the program's. The API wants a semantic version; one that is
 	// none is told as 0.0.0-dev.
 	Version string
+	// Lag is how many messages of the stream have no fate yet, Snapshot the
+	// last one that was saved or loaded, nil if none was. They must be safe for
+	// use by several goroutines; where they are nil nothing is known of it.
+	Lag      func() uint64
+	Snapshot func() *Snapshot
 	// Now is the clock of answers; nil: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -64,6 +69,7 @@ func (s *Service) endpoints() []endpoint {
 		newEndpoint("report", s.report),
 		newEndpoint("machine", s.machine),
 		newEndpoint("user", s.user),
+		newEndpoint("status", s.status).answeredEarly(),
 	}
 }
 

@@ -69,7 +69,7 @@ func serveVersion(t testing.TB, s report.Source, version string, options ...func
 	runService(t, service)
 	nc := testkit.Conn(t, url)
 	testkit.Eventually(t, func() bool {
-		_, err := nc.Request(question1, nil, time.Minute)
+		_, err := nc.Request(subjects.Query("status"), nil, time.Minute) // the last to be there
 		return !errors.Is(err, nats.ErrNoResponders)
 	}, "the service answers")
 	return nc

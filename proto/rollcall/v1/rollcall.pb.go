@@ -1020,6 +1020,335 @@ func (x *Stay) GetService() string {
 	return ""
 }
 
+// StatusAnswer is what `rollcall.query.status` answers, in JSON, by the rules of
+// Report, to a request without keys. It is answered also before the service has
+// caught up.
+type StatusAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report; here replaying is among them until the service has caught up.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// The program's version.
+	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	// All that the stream had at the start has been read.
+	CaughtUp bool `protobuf:"varint,8,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// Messages of the stream that have no fate yet, as far as is known.
+	Lag uint64 `protobuf:"varint,9,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Machines that reports show.
+	Machines uint64 `protobuf:"varint,10,opt,name=machines,proto3" json:"machines,omitempty"`
+	// Those of them that are silent; see Machine.
+	Silent uint64 `protobuf:"varint,11,opt,name=silent,proto3" json:"silent,omitempty"`
+	// Users who are on somewhere.
+	Users uint64 `protobuf:"varint,12,opt,name=users,proto3" json:"users,omitempty"`
+	// Those of them who are on more than one machine.
+	OnSeveral uint64 `protobuf:"varint,13,opt,name=on_several,json=onSeveral,proto3" json:"on_several,omitempty"`
+	// Open sessions.
+	Sessions uint64 `protobuf:"varint,14,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// What became of the messages since the first.
+	Fates *Fates `protobuf:"bytes,15,opt,name=fates,proto3" json:"fates,omitempty"`
+	// The last snapshot that was saved or loaded. Absent until there is one.
+	Snapshot      *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusAnswer) Reset() {
+	*x = StatusAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusAnswer) ProtoMessage() {}
+
+func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
+func (*StatusAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *StatusAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *StatusAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *StatusAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *StatusAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *StatusAnswer) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *StatusAnswer) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
+}
+
+func (x *StatusAnswer) GetLag() uint64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetMachines() uint64 {
+	if x != nil {
+		return x.Machines
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetSilent() uint64 {
+	if x != nil {
+		return x.Silent
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetUsers() uint64 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetOnSeveral() uint64 {
+	if x != nil {
+		return x.OnSeveral
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetFates() *Fates {
+	if x != nil {
+		return x.Fates
+	}
+	return nil
+}
+
+func (x *StatusAnswer) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+// Fates counts messages by what became of them. They add up to the place.
+type Fates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accepted, and it changed something.
+	Applied uint64 `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
+	// Accepted, and it changed nothing.
+	Superseded uint64 `protobuf:"varint,2,opt,name=superseded,proto3" json:"superseded,omitempty"`
+	// Refused.
+	DeadLettered uint64 `protobuf:"varint,3,opt,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`
+	// The stream no longer had it.
+	Lost          uint64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fates) Reset() {
+	*x = Fates{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fates) ProtoMessage() {}
+
+func (x *Fates) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fates.ProtoReflect.Descriptor instead.
+func (*Fates) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Fates) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *Fates) GetSuperseded() uint64 {
+	if x != nil {
+		return x.Superseded
+	}
+	return 0
+}
+
+func (x *Fates) GetDeadLettered() uint64 {
+	if x != nil {
+		return x.DeadLettered
+	}
+	return 0
+}
+
+func (x *Fates) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+// Snapshot is the roster on disk.
+type Snapshot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last message that is in it; see Report.
+	Place uint64 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
+	// When it was written.
+	Written *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=written,proto3" json:"written,omitempty"`
+	// Its size in bytes.
+	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// The same for rosters that are the same: SHA-256 in hexadecimal.
+	StateDigest   string `protobuf:"bytes,4,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Snapshot) Reset() {
+	*x = Snapshot{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Snapshot) ProtoMessage() {}
+
+func (x *Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
+func (*Snapshot) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Snapshot) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Snapshot) GetWritten() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Written
+	}
+	return nil
+}
+
+func (x *Snapshot) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Snapshot) GetStateDigest() string {
+	if x != nil {
+		return x.StateDigest
+	}
+	return ""
+}
+
 // ReportRequest is what `rollcall.query.report` takes, in JSON; an empty
 // request means all. What machines, on_several and silent_for say holds
 // together.
@@ -1048,7 +1377,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1389,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1402,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -1144,7 +1473,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1485,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1498,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1299,7 +1628,38 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\xb1\x01\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\xe9\x03\n" +
+	"\fStatusAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x18\n" +
+	"\aversion\x18\a \x01(\tR\aversion\x12\x1b\n" +
+	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x10\n" +
+	"\x03lag\x18\t \x01(\x04R\x03lag\x12\x1a\n" +
+	"\bmachines\x18\n" +
+	" \x01(\x04R\bmachines\x12\x16\n" +
+	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x14\n" +
+	"\x05users\x18\f \x01(\x04R\x05users\x12\x1d\n" +
+	"\n" +
+	"on_several\x18\r \x01(\x04R\tonSeveral\x12\x1a\n" +
+	"\bsessions\x18\x0e \x01(\x04R\bsessions\x12(\n" +
+	"\x05fates\x18\x0f \x01(\v2\x12.rollcall.v1.FatesR\x05fates\x121\n" +
+	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\"z\n" +
+	"\x05Fates\x12\x18\n" +
+	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x1e\n" +
+	"\n" +
+	"superseded\x18\x02 \x01(\x04R\n" +
+	"superseded\x12#\n" +
+	"\rdead_lettered\x18\x03 \x01(\x04R\fdeadLettered\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\x04R\x04lost\"\x8d\x01\n" +
+	"\bSnapshot\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\x04R\x05place\x124\n" +
+	"\awritten\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\awritten\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\x12!\n" +
+	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xb1\x01\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1a\n" +
@@ -1338,7 +1698,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -1350,31 +1710,38 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*UserRequest)(nil),           // 7: rollcall.v1.UserRequest
 	(*UserAnswer)(nil),            // 8: rollcall.v1.UserAnswer
 	(*Stay)(nil),                  // 9: rollcall.v1.Stay
-	(*ReportRequest)(nil),         // 10: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 11: rollcall.v1.LongestAnswer
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*StatusAnswer)(nil),          // 10: rollcall.v1.StatusAnswer
+	(*Fates)(nil),                 // 11: rollcall.v1.Fates
+	(*Snapshot)(nil),              // 12: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 13: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 14: rollcall.v1.LongestAnswer
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	12, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	15, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	12, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	12, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	15, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	15, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
 	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	12, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	12, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	12, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	15, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	15, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	15, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	2,  // 9: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	12, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	15, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
 	9,  // 11: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	12, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	12, // 13: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	9,  // 14: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	15, // 13: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	11, // 14: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	12, // 15: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	15, // 16: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	15, // 17: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	9,  // 18: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -1388,7 +1755,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"rollcall/internal/query"
+)
+
+type statusCmd struct{ asking }
+
+// Help is what "rollcall status --help" says beside the flags.
+func (statusCmd) Help() string {
+	return `Asks the running service about itself, also while it is still reading the events before its start.`
+}
+
+// Run asks the service about itself, and prints it.
+func (c *statusCmd) Run(ctx context.Context, std streams) error {
+	return c.ask(ctx, std, "status", "status", query.StatusRequest{}, func(page []byte) error {
+		a, err := query.Decode[query.StatusAnswer](page)
+		if err != nil {
+			return err
+		}
+		var f facts
+		f.add("version", "%s", a.Version)
+		f.add("stream", "%s", a.Stream)
+		f.add("position", "place %d, sequence %d", a.Place, a.Sequence)
+		f.add("caught up", "%s, %d messages to go", yes(a.CaughtUp), a.Lag)
+		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
+		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
+		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
+		f.add("sessions", "%d", a.Sessions)
+		f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",
+			a.Fates.Applied, a.Fates.Superseded, a.Fates.DeadLettered, a.Fates.Lost)
+		if s := a.Snapshot; s != nil {
+			f.add("snapshot", "place %d, written %s, %d bytes", s.Place, c.time(s.Written), s.Size)
+			f.add("state digest", "%s", s.StateDigest)
+		} else {
+			f.add("snapshot", "none yet")
+		}
+		return f.write(std.out, width(std.out))
+	})
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
+
+// facts are what a command prints as lines of a name and a value.
+type facts [][2]string
+
+func (f *facts) add(name, format string, args ...any) {
+	*f = append(*f, [2]string{name, harmless(fmt.Sprintf(format, args...))})
+}
+
+// write writes the facts. A value that would make a line of more than so many
+// columns goes on below, but a word is never cut.
+func (f facts) write(out io.Writer, width int) error {
+	column := 0
+	for _, fact := range f {
+		column = max(column, len(fact[0])+gap)
+	}
+	var b strings.Builder
+	for _, fact := range f {
+		name := fact[0]
+		for _, line := range wrap(fact[1], width-column) {
+			fmt.Fprintf(&b, "%-*s%s\n", column, name, line)
+			name = ""
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}

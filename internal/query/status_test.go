@@ -1,0 +1,46 @@
+package query
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+func TestStatus(t *testing.T) {
+	r := testkit.Seed()
+	end := r.Status().Position
+	end.Place += 2
+	r.Fold(&roster.Batch{End: end, Missing: roster.Gap})
+	testkit.Feed(r, testkit.Login("a", "lane"))
+	s := source(r)
+	s.SilentAfter = time.Hour // today is long after
+	nc := serve(t, s)
+	got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})
+	want := []StatusAnswer{{
+		Head:    Head{When: got[0].When, Stream: "ROLLCALL_EVENTS", Sequence: 9, Place: 9, Reasons: []string{"gap"}},
+		Version: "v1.2.3", CaughtUp: true, Machines: 4, Silent: 4, Users: 1, OnSeveral: 1, Sessions: 2,
+		Fates: got[0].Fates,
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	f := got[0].Fates
+	if st := r.Status(); f != (Fates{st.Fates[roster.Applied], st.Fates[roster.Superseded], st.Fates[roster.DeadLettered], 2}) ||
+		f.Applied+f.Superseded+f.DeadLettered+f.Lost != 9 {
+		t.Errorf("fates %+v", f)
+	}
+}
+
+// The service is asked about itself when it isn't ready, above all.
+func TestStatusBeforeCaughtUp(t *testing.T) {
+	s := source(testkit.Seed())
+	s.CaughtUp = func() bool { return false }
+	nc := serve(t, s)
+	got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})[0]
+	if got.CaughtUp || got.Complete || !reflect.DeepEqual(got.Reasons, []string{"replaying"}) {
+		t.Errorf("got %+v", got)
+	}
+}
