@@ -29,14 +29,15 @@ type streams struct {
 }
 
 type commands struct {
-	Serve    serveCmd    `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
-	Publish  publishCmd  `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
-	Report   reportCmd   `cmd:"" help:"Print who is logged in where."`
-	Who      whoCmd      `cmd:"" help:"Print who is logged in on a machine."`
-	Where    whereCmd    `cmd:"" help:"Print where a user is logged in."`
-	Status   statusCmd   `cmd:"" help:"Print how the service itself is."`
-	Snapshot snapshotCmd `cmd:"" help:"Look at a snapshot."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
+	Publish     publishCmd     `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
+	Report      reportCmd      `cmd:"" help:"Print who is logged in where."`
+	Who         whoCmd         `cmd:"" help:"Print who is logged in on a machine."`
+	Where       whereCmd       `cmd:"" help:"Print where a user is logged in."`
+	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
+	Status      statusCmd      `cmd:"" help:"Print how the service itself is."`
+	Snapshot    snapshotCmd    `cmd:"" help:"Look at a snapshot."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // run is the whole tool: it returns the exit code, and has then said on err

@@ -7,6 +7,8 @@
 //	rollcall report     print who is logged in where
 //	rollcall who        print who is logged in on a machine
 //	rollcall where      print where a user is logged in
+//	rollcall deadletters
+//	                    print the messages that were refused, and why
 //	rollcall status     print how the service itself is
 //	rollcall snapshot   look into a snapshot
 //	rollcall version    print the version

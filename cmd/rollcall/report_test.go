@@ -45,7 +45,7 @@ func answeringAt(t *testing.T, source report.Source) {
 		Snapshot: func() *query.Snapshot {
 			return &query.Snapshot{Place: 8, Written: testkit.At, Size: 1234, StateDigest: strings.Repeat("0123456789abcdef", 4)}
 		},
-		Log:      testkit.Logger(t),
+		Log: testkit.Logger(t),
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)

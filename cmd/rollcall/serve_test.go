@@ -287,6 +287,10 @@ func TestRefusals(t *testing.T) {
 		}
 		return reasons["bad_name"] && reasons["identity"]
 	}, "both are dead letters, each with its reason")
+	letters := regexp.MustCompile(`^PLACE  RECEIPT +REASON +MACHINE +DETAIL\n[34] .* identity +db `)
+	if got := p.tool("", "deadletters", "--reason", "identity", "--machine", "db"); got.code != exitDone || !letters.MatchString(got.out) {
+		t.Errorf("deadletters: %+v", got)
+	}
 }
 
 func getLetter(t *testing.T, js jetstream.JetStream, place int) (*jetstream.RawStreamMsg, error) {

@@ -32,10 +32,12 @@ type table struct {
 	// whole are the columns, by name, that are never cut: a part of a time says
 	// something else.
 	whole []string
+	// wrap says that the last column goes on below, in place of being cut.
+	wrap bool
 }
 
 func newTable(header ...string) *table {
-	return &table{header: header, whole: []string{"SINCE", "LAST HEARD", "FOR", "PLACE"}}
+	return &table{header: header, whole: []string{"SINCE", "LAST HEARD", "FOR", "PLACE", "RECEIPT", "REASON"}}
 }
 
 // add adds a row, a cell for each column.
@@ -74,15 +76,31 @@ func (t *table) write(out io.Writer, width int) error {
 	widths := t.widths(width)
 	var b strings.Builder
 	for _, row := range append([][]string{t.header}, t.rows...) {
-		line := ""
-		for i, cell := range row {
-			cell = cut(cell, widths[i])
-			line += cell + strings.Repeat(" ", widths[i]+gap-uniseg.StringWidth(cell))
+		last := len(row) - 1
+		lines := []string{row[last]}
+		if t.wrap && row[last] != "" {
+			lines = wrap(row[last], widths[last])
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		for i, text := range lines {
+			if i > 0 {
+				row = make([]string, len(row))
+			}
+			row[last] = text
+			writeRow(&b, row, widths)
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// writeRow writes a line of cells, each cut to the width of its column.
+func writeRow(b *strings.Builder, row []string, widths []int) {
+	line := ""
+	for i, cell := range row {
+		cell = cut(cell, widths[i])
+		line += cell + strings.Repeat(" ", widths[i]+gap-uniseg.StringWidth(cell))
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
 // dropEmpty leaves out the columns without any value.
