@@ -37,6 +37,8 @@ type commands struct {
 	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
 	Status      statusCmd      `cmd:"" help:"Print how the service itself is."`
 	Snapshot    snapshotCmd    `cmd:"" help:"Look at a snapshot."`
+	Completion  completionCmd  `cmd:"" help:"Print a script that makes a shell complete commands and flags."`
+	Complete    completeCmd    `cmd:"" hidden:""`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

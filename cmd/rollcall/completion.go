@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/internal/roster"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help is what "rollcall completion --help" says beside the flags.
+func (completionCmd) Help() string {
+	return `Prints a script that makes the shell complete commands, flags and their values. For bash: source <(rollcall completion bash), best in ~/.bashrc; for zsh the same in ~/.zshrc, after compinit; for fish: rollcall completion fish > ~/.config/fish/completions/rollcall.fish.`
+}
+
+// The scripts ask "rollcall complete" for the candidates of the last of the
+// words, a line for each. Where there are none, files are.
+var completionScripts = map[string]string{
+	"bash": `_rollcall() {
+	local IFS=$'\n'
+	COMPREPLY=($(rollcall complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _rollcall rollcall
+`,
+	"zsh": `#compdef rollcall
+_rollcall() {
+	local -a candidates
+	candidates=("${(@f)$(rollcall complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+	if [[ -n "$candidates" ]]; then
+		compadd -a candidates
+	else
+		_files
+	fi
+}
+compdef _rollcall rollcall
+`,
+	"fish": `complete -c rollcall -a '(rollcall complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+`,
+}
+
+// Run prints the script.
+func (c *completionCmd) Run(std streams) error {
+	_, err := io.WriteString(std.out, completionScripts[c.Shell])
+	return err
+}
+
+type completeCmd struct {
+	Words []string `arg:"" optional:""`
+}
+
+// Run prints the candidates for the last word.
+func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
+	for _, candidate := range candidates(ctx.Model.Node, c.Words) {
+		if _, err := fmt.Fprintln(std.out, candidate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candidates returns what the last of the words after "rollcall" may become.
+func candidates(root *kong.Node, words []string) []string {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	last := words[len(words)-1]
+	if last == "=" { // bash takes --output=json apart
+		last = ""
+	}
+	command, flag := before(root, words[:len(words)-1])
+	name, _, assigned := strings.Cut(last, "=")
+	var all []string
+	switch {
+	case flag != nil:
+		all = values(flag)
+	case assigned:
+		if flag := find(command, name); flag != nil {
+			for _, value := range values(flag) {
+				all = append(all, name+"="+value)
+			}
+		}
+	case strings.HasPrefix(last, "-"):
+		all = flags(command)
+	default:
+		for _, child := range command.Children {
+			if !child.Hidden {
+				all = append(all, child.Name)
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) })
+}
+
+// before returns the command that words name, and the flag that they end with
+// if that still wants its value.
+func before(root *kong.Node, words []string) (command *kong.Node, flag *kong.Flag) {
+	command = root
+	for _, word := range words {
+		switch {
+		case word == "=":
+		case flag != nil: // this is its value
+			flag = nil
+		case strings.HasPrefix(word, "-"):
+			if flag = find(command, word); flag != nil && flag.IsBool() {
+				flag = nil
+			}
+		default:
+			at := slices.IndexFunc(command.Children, func(child *kong.Node) bool { return child.Name == word })
+			if at >= 0 {
+				command = command.Children[at]
+			}
+		}
+	}
+	return command, flag
+}
+
+// flags returns the flags that a command may have: "--output".
+func flags(command *kong.Node) []string {
+	var all []string
+	for _, group := range command.AllFlags(true) {
+		for _, flag := range group {
+			all = append(all, "--"+flag.Name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// find returns the flag of a command that is written so, or nil.
+func find(command *kong.Node, word string) *kong.Flag {
+	for _, group := range command.AllFlags(true) {
+		for _, flag := range group {
+			if word == "--"+flag.Name {
+				return flag
+			}
+		}
+	}
+	return nil
+}
+
+// values returns the values that a flag may have, as far as they can be listed.
+func values(flag *kong.Flag) []string {
+	switch {
+	case flag.Enum != "":
+		return flag.EnumSlice()
+	case flag.Name == "reason":
+		var reasons []string
+		for _, reason := range roster.Reasons() {
+			reasons = append(reasons, string(reason))
+		}
+		return reasons
+	}
+	return nil
+}
