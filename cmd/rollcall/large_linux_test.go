@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// largeFleet is a roster of n machines with five users each.
+func largeFleet(n int) *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	for i := range n {
+		var events []roster.Event
+		for u := range 5 {
+			events = append(events, testkit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d-%d", i%1000, u)))
+		}
+		testkit.Feed(r, events...)
+	}
+	return r
+}
+
+// 100,000 machines with five users each are listed in one go, and neither side
+// keeps more of them than a few pages.
+func TestReportOfALargeFleet(t *testing.T) {
+	const machines, most = 100_000, 64 << 20
+	answering(t, largeFleet(machines), true)
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // so that the heap is little more than what is kept
+	for _, args := range [][]string{{"report"}, {"report", "--output", "json"}} {
+		runtime.GC()
+		peak := watchHeap(t)
+		lines, size, client := listed(t, args...)
+		if grown := peak(); grown > most || client > most {
+			t.Errorf("%v: the service took %d bytes more, the client %d", args, grown, client)
+		}
+		if len(args) == 1 && lines != machines || size < 5*machines*10 || client == 0 {
+			t.Errorf("%v: %d lines, %d bytes", args, lines, size)
+		}
+		t.Logf("%v: %d lines, %d bytes; client %d MiB", args, lines, size, client>>20)
+	}
+}
+
+// listed runs the tool and returns what it printed, in lines and bytes, and the
+// most memory that it had.
+func listed(t *testing.T, args ...string) (lines int, size, memory int64) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), filepath.Join(binary, "rollcall"), args...)
+	out, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := out.Read(buffer)
+		lines += bytes.Count(buffer[:n], []byte("\n"))
+		size += int64(n)
+		memory = max(memory, mostMemory(t, command.Process.Pid))
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := command.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return lines, size, memory
+}
+
+// mostMemory is the most memory that a process had so far, in bytes. What the
+// system tells of a child that has ended won't do: that begins with what the
+// parent had.
+func mostMemory(t *testing.T, process int) int64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var most int64
+	if _, err := fmt.Sscanf(rest, "%d kB", &most); err != nil {
+		return 0 // it has ended
+	}
+	return most << 10
+}
+
+// watchHeap watches the heap until the function that it returns is called, which
+// tells by how many bytes it has grown at most.
+func watchHeap(t *testing.T) func() int64 {
+	t.Helper()
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	before := heap()
+	end, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		most := before
+		for {
+			most = max(most, heap())
+			select {
+			case <-end:
+				peak <- most - before
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() int64 {
+		close(end)
+		return <-peak
+	}
+}
