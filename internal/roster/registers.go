@@ -1,0 +1,50 @@
+package roster
+
+// Registers is what a machine remembers, for who folds other events over it.
+type Registers struct {
+	// Newest is the newest date accepted from the machine.
+	Newest Time
+	// Reset is the stamp of the last boot, shutdown or present; zero if there
+	// was none.
+	Reset Stamp
+	// Sessions and Cleared are in no order. None of them is below Reset, and
+	// none is there that was forgotten.
+	Sessions []SessionRegister
+	Cleared  []ClearedRegister
+}
+
+// SessionRegister is the register of one session.
+type SessionRegister struct {
+	Stamp Stamp
+	// Session is who was on when the event of the stamp raised it; without a
+	// user, nobody.
+	Session Session
+	// Open says that the user is on.
+	Open bool
+}
+
+// ClearedRegister is the register of a user who was logged out of all sessions.
+type ClearedRegister struct {
+	Stamp Stamp
+	User  string
+}
+
+// Registers returns copies of all that the machine remembers.
+func (v View) Registers() Registers {
+	r := Registers{Newest: v.m.newest, Reset: v.m.reset}
+	for i := range v.m.sessions.rows {
+		s := &v.m.sessions.rows[i]
+		register := SessionRegister{Stamp: s.stamp, Session: v.session(s), Open: v.m.open(s)}
+		if s.user == 0 {
+			register.Session = Session{ID: register.Session.ID}
+		}
+		r.Sessions = append(r.Sessions, register)
+	}
+	for _, c := range v.m.clearings() {
+		r.Cleared = append(r.Cleared, ClearedRegister{c.stamp, v.people.name(c.user)})
+	}
+	return r
+}
+
+// Newest returns the newest date accepted from the machine.
+func (v View) Newest() Time { return v.m.newest }
