@@ -14,6 +14,7 @@ var everybody = []string{"rollcall/internal/roster", "rollcall/internal/steps", 
 // allowed are the arrows beside those. Only cmd knows several packages.
 var allowed = map[string][]string{
 	"rollcall/internal/ingest": {"rollcall/internal/stream", "rollcall/internal/wire"},
+	"rollcall/internal/past":   {"rollcall/internal/wire"},
 	"rollcall/internal/query":  {"rollcall/internal/report"},
 }
 
