@@ -185,7 +185,7 @@ var commandGuards = []guard{
 	},
 	{
 		"report: one that is not complete", "what is lost is said on the command line too",
-		"cmd/rollcall/report.go", `if !r.Complete {`, `if false {`, "./cmd/rollcall TestReportNotComplete",
+		"cmd/rollcall/question.go", `if len(m.reasons) > 0 {`, `if false {`, "./cmd/rollcall TestReportNotComplete",
 	},
 	{
 		"inspect: a snapshot's own words", "a hostile file does nothing to a terminal",

@@ -200,13 +200,15 @@ func TestMachineChangesBetweenAnswers(t *testing.T) {
 // An answer has every event up to its place.
 func TestAnswersWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("machine-00000", "x"))
+	testkit.Feed(r, testkit.Login("machine-20000", "x"))
 	nc := serve(t, source(r))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := 1; i < 20_000; i++ { // the machine of place n is machine n-1
-			testkit.Feed(r, testkit.Login(fmt.Sprintf("machine-%05d", i), "x"))
+		// Each place has a machine of its own, and the later the place, the
+		// earlier an answer passes the machine.
+		for i := 1; i < 20_000; i++ {
+			testkit.Feed(r, testkit.Login(fmt.Sprintf("machine-%05d", 20_000-i), "x"))
 		}
 	}()
 	for last := false; !last; {
