@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/query"
+	"rollcall/internal/testkit"
+)
+
+// TestStatusOfAService: the answer tells of the snapshot that the health checks
+// tell of, of the reader, and of the roster.
+func TestStatusOfAService(t *testing.T) {
+	p := serve(t, t.TempDir())
+	if got := p.tool("", "publish", seedFile); got.code != exitDone {
+		t.Fatalf("publish: %+v", got)
+	}
+	digest := p.digest(6)
+	got := p.tool("", "status", "--output", "json")
+	var status query.StatusAnswer
+	if err := json.Unmarshal([]byte(got.out), &status); err != nil {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	if s := status.Snapshot; s == nil || s.StateDigest != digest || s.Place != 6 || s.Size == 0 || s.Written.IsZero() {
+		t.Errorf("snapshot %+v, want one of place 6 with digest %s", s, digest)
+	}
+	if status.Place != 6 || !status.CaughtUp || status.Lag != 0 || status.Machines != 3 || status.Users != 1 || status.Version == "" {
+		t.Errorf("got %s", got.out)
+	}
+}
+
+// TestSilenceOfAService: a machine that falls silent is so in the gauge, in
+// answers and in reports; its users stay.
+func TestSilenceOfAService(t *testing.T) {
+	p := serve(t, t.TempDir(), "ROLLCALL_SILENT_AFTER=1s")
+	reports, err := p.connect().SubscribeSync("rollcall.reports")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.tool("", "publish", seedFile); got.code != exitDone {
+		t.Fatalf("publish: %+v", got)
+	}
+	testkit.Eventually(t, func() bool { return p.metric("rollcall_machines_silent") == "3" }, "three machines are silent")
+	silent := regexp.MustCompile(`^webserver\.local: silent, last heard .*; these are the last known:\nUSER +SINCE\nlane +2020-01-21 18:53:21Z\n$`)
+	if got := p.tool("", "who", "webserver.local", "--utc"); !silent.MatchString(got.out) {
+		t.Errorf("who: %+v", got)
+	}
+	for {
+		msg, err := reports.NextMsg(30 * time.Second)
+		if err != nil {
+			t.Fatalf("no report has silent machines: %v", err)
+		}
+		if strings.Contains(string(msg.Data), `"silent":true,"users":["lane"]`) {
+			return
+		}
+	}
+}
