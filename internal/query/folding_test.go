@@ -1,0 +1,63 @@
+package query
+
+import (
+	"fmt"
+	"testing"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// All questions are asked while the roster is folded: neither waits for the
+// other for long, no answer goes back, and the race detector finds nothing.
+func TestQuestionsWhileFolding(t *testing.T) {
+	const machines, users = 50, 20
+	r := roster.New(roster.DefaultSettings())
+	testkit.Feed(r, testkit.Login("machine-1", "user-1"))
+	nc := serve(t, source(r))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 20_000 {
+			machine, user := fmt.Sprintf("machine-%d", i%machines), fmt.Sprintf("user-%d", i*7%users)
+			if i%3 == 0 {
+				testkit.Feed(r, testkit.Logout(machine, user))
+			} else {
+				testkit.Feed(r, testkit.Login(machine, user))
+			}
+		}
+	}()
+	asked, place := 0, uint64(0)
+	for folding := true; folding; asked++ {
+		for _, question := range []struct {
+			endpoint string
+			request  any
+		}{
+			{"status", StatusRequest{}},
+			{"machine", MachineRequest{Machine: "machine-1"}},
+			{"user", UserRequest{User: "user-1"}},
+			{"report", ReportRequest{Filter: Filter{OnSeveral: true}}},
+			{"report", ReportRequest{Filter: Filter{OnSeveral: true}, Longest: new(uint32(10))}},
+		} {
+			data, err := ask.One(t.Context(), nc, subjects.Query(question.endpoint), question.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, err := Decode[anyAnswer](data)
+			if err != nil || head.Place < place {
+				t.Fatalf("%s: %v: place %d after %d", question.endpoint, err, head.Place, place)
+			}
+			place = head.Place
+		}
+		select {
+		case <-done:
+			folding = false
+		default:
+		}
+	}
+	t.Logf("asked %d times", asked)
+}
+
+// anyAnswer is what all answers have.
+type anyAnswer struct{ Head }
