@@ -104,9 +104,6 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 
 // Times are in the local zone unless it is said otherwise.
 func TestLocalTimes(t *testing.T) {
-	local := time.Local
-	time.Local = time.FixedZone("there", 5*60*60+30*60)
-	t.Cleanup(func() { time.Local = local })
 	answeringAt(t, office())
 	rollcall(t.Context(), nil, "who", "mail").check(t, exitDone, "mail: nobody is logged in; last heard 2026-11-23 03:50:00\n", "")
 }

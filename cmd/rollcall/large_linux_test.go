@@ -55,6 +55,7 @@ func TestReportOfALargeFleet(t *testing.T) {
 func listed(t *testing.T, args ...string) (lines int, size, memory int64) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), filepath.Join(binary, "rollcall"), args...)
+	command.Env = append(os.Environ(), "GOGC=10") // as for the service
 	out, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -18,6 +19,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	local = time.FixedZone("there", 5*60*60+30*60)
 	dir, err := os.MkdirTemp("", "rollcall")
 	if err == nil {
 		err = build(dir)

@@ -90,11 +90,15 @@ func (m *missing) tell(std streams, command string) {
 	}
 }
 
+// local is the zone of times that are printed, unless --utc says otherwise. (A
+// test cannot set time.Local: the server inside is looking at it by then.)
+var local = time.Local
+
 // time returns a time as tables have it: whole seconds, in the local zone or,
 // with a Z after it, in UTC.
 func (a *asking) time(t time.Time) string {
 	if a.UTC {
 		return t.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	return t.Local().Format(time.DateTime)
+	return t.In(local).Format(time.DateTime)
 }
