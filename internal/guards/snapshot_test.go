@@ -121,7 +121,7 @@ var snapshotGuards = []guard{
 		"internal/snapshot/store.go", `if err == nil && info.Status.Position.Place != e.place {`, `if false {`, "./internal/snapshot TestLoadPassesMisnamedOnes",
 	},
 	{
-		"snapshot: names that are none", "nobody else's file is set aside or removed",
+		"snapshot: names that are none", "nobody else's file raises an alarm",
 		"internal/snapshot/folder.go", `return e, e.String() == name`, `return e, true`, "./internal/snapshot TestLoadPassesMisnamedOnes",
 	},
 	{

@@ -273,11 +273,12 @@ func TestFormatOfAnotherVersion(t *testing.T) {
 	for _, test := range []struct {
 		format uint32
 		newer  bool
-	}{{0, false}, {2, true}, {1 << 31, true}} {
+		says   string
+	}{{0, false, "format 0: unknown"}, {2, true, "newer format: 2"}, {1 << 31, true, "newer format: 2147483648"}} {
 		other := append(appendPreamble(nil, test.format), "who knows what"...)
 		_, _, err := Read(bytes.NewReader(other), goldenSettings)
-		if err == nil || errors.Is(err, ErrNewer) != test.newer {
-			t.Errorf("format %d: %v", test.format, err)
+		if err == nil || errors.Is(err, ErrNewer) != test.newer || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("format %d: %v, want …%s…", test.format, err, test.says)
 		}
 	}
 	// One changed bit doesn't make a file of a newer format.

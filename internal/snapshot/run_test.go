@@ -144,6 +144,7 @@ func TestSaveIsInterruptible(t *testing.T) {
 	advance(r)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	s.Settled = func(context.Context, uint64) error { t.Error("written to the end"); return nil }
 	if _, err := s.Save(ctx, r); !errors.Is(err, context.Canceled) {
 		t.Errorf("writing: %v", err)
 	}
@@ -154,5 +155,8 @@ func TestSaveIsInterruptible(t *testing.T) {
 	}
 	if got := names(t, dir); got != "" {
 		t.Errorf("left %s", got)
+	}
+	if _, failing := s.Failing(); failing != nil || testutil.ToFloat64(s.metrics.errors) != 0 {
+		t.Errorf("what was given up failed: %v", failing)
 	}
 }

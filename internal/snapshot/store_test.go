@@ -180,6 +180,9 @@ func TestLoadPassesMisnamedOnes(t *testing.T) {
 	if _, err := os.Stat(entryPath(dir, 7) + ".bad"); err != nil {
 		t.Error(err)
 	}
+	if got := testutil.ToFloat64(s.metrics.errors); got != 1 {
+		t.Errorf("%v errors, want that of place 7", got)
+	}
 }
 
 func TestNewerFormatIsLeftAlone(t *testing.T) {
