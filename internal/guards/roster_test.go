@@ -2,6 +2,7 @@ package guards
 
 const (
 	oracle  = "./internal/roster TestOracle"
+	lately  = "./internal/roster TestLatelyOver"
 	limits  = "./internal/roster ^TestLimits$"
 	noEvent = "./internal/roster TestRestoreRefuses"
 )
@@ -57,7 +58,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: a clearing takes the greater stamp", "order and repetition don't matter",
-		"internal/roster/machine.go", `if c != nil && !f.stamp.After(c.stamp) {`, `if false {`, oracle,
+		"internal/roster/machine.go", `if c != nil && !f.stamp.After(c.stamp) {`, `if false {`, "./internal/roster TestEarlierClearing",
 	},
 	{
 		"roster: a reset takes the greater stamp", "order and repetition don't matter",
@@ -87,11 +88,11 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: what is lately over is remembered", "a late login does not undo a logout",
-		"internal/roster/machine.go", `case s.stamp.Date >= before:`, `case false:`, oracle,
+		"internal/roster/machine.go", `case s.stamp.Date >= before:`, `case false:`, lately,
 	},
 	{
 		"roster: clearings lately are remembered", "a late login does not undo a logout",
-		"internal/roster/machine.go", "if c.stamp.Date >= before {\n\t\t\tm.ends(c.stamp)", "if false {\n\t\t\tm.ends(c.stamp)", oracle,
+		"internal/roster/machine.go", "if c.stamp.Date >= before {\n\t\t\tm.ends(c.stamp)", "if false {\n\t\t\tm.ends(c.stamp)", lately,
 	},
 	{
 		"roster: what is over is forgotten", "memory is bounded by who is on and what ended lately",
@@ -151,7 +152,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: losses beyond what was accepted", "nothing is accepted that the operator has not seen",
-		"internal/roster/loss.go", `if lost <= place {`, `if true {`, "./internal/roster TestAcceptAhead",
+		"internal/roster/loss.go", `if lost <= place {`, `if true || lost <= place {`, "./internal/roster TestAcceptAhead",
 	},
 	{
 		"roster: new machines while something is lost", "complete is 1 again only when every machine has said who is on",
@@ -199,11 +200,11 @@ var rosterGuards = []guard{
 	},
 	{
 		"restore: a session twice", "what no roster has is not restored",
-		"internal/roster/block.go", `if in.err == nil && (s.ID < last.ID || s.ID == last.ID && (s.ID != "" || s.User <= last.User)) {`, `if false {`, noEvent,
+		"internal/roster/block.go", `if in.err == nil && (s.ID < last.ID || s.ID == last.ID && (s.ID != "" || s.User <= last.User)) {`, `if false && s.ID < last.ID {`, noEvent,
 	},
 	{
 		"restore: a clearing twice", "what no roster has is not restored",
-		"internal/roster/block.go", `if in.err == nil && name <= last {`, `if false {`, noEvent,
+		"internal/roster/block.go", `if in.err == nil && name <= last {`, `if false && name <= last {`, noEvent,
 	},
 	{
 		"restore: a name cut short", "no file crashes the service",

@@ -105,23 +105,60 @@ func TestPositionStays(t *testing.T) {
 // TestRoomOfWhatIsOver: what ended so long ago that it may be forgotten takes
 // no room, on its own machine or on another.
 func TestRoomOfWhatIsOver(t *testing.T) {
-	for name, limit := range map[string]func(*roster.Settings){
-		"of a machine": func(s *roster.Settings) { s.MaxSessionsPerMachine = 2 },
-		"of all":       func(s *roster.Settings) { s.MaxSessions = 2 },
+	for name, c := range map[string]struct {
+		limit   func(*roster.Settings)
+		machine string // of those who come then
+	}{
+		"of a machine": {func(s *roster.Settings) { s.MaxSessionsPerMachine = 2 }, "a"},
+		"of all":       {func(s *roster.Settings) { s.MaxSessions = 2 }, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings()
-			limit(&s)
+			c.limit(&s)
 			f := feed{r: roster.New(s)}
-			at := func(e roster.Event, date roster.Time) roster.Event {
-				e.Date = date
-				return e
+			// After a boot there is so little to forget that nothing is, until
+			// the room is needed.
+			wantLimit(t, f.send(dated(start, roster.Event{Type: roster.Boot, Machine: "a"})), false)
+			wantLimit(t, f.send(dated(start+1, login("a", "u1", "1"))), false)
+			wantLimit(t, f.send(dated(start+2, logout("a", "u1", "1"))), false)
+			wantLimit(t, f.send(dated(start+11*hour, login("a", "u2", "2"))), false)
+			if _, there := f.r.Remembered(); there != 2 {
+				t.Fatalf("%d registers remembered, want that of u1 too", there)
 			}
-			wantLimit(t, f.send(at(login("a", "u1", "1"), start)), false)
-			wantLimit(t, f.send(at(logout("a", "u1", "1"), start+1)), false)
-			wantLimit(t, f.send(at(login("a", "u2", "2"), start+11*hour)), false)
-			wantLimit(t, f.send(at(login("a", "u3", "3"), start+11*hour+1)), false)
-			wantLimit(t, f.send(at(login("a", "u4", "4"), start+11*hour+2)), true)
+			wantLimit(t, f.send(dated(start+11*hour+1, login(c.machine, "u3", "3"))), false)
+			wantLimit(t, f.send(dated(start+11*hour+2, login(c.machine, "u4", "4"))), true)
+		})
+	}
+}
+
+// TestEarlierClearing: a logout of all sessions that comes late does not take
+// the place of a later one.
+func TestEarlierClearing(t *testing.T) {
+	f := feed{r: roster.New(settings())}
+	f.send(dated(start+3*hour, logout("web", "alice", "")))
+	f.send(dated(start+hour, logout("web", "alice", "")))
+	f.send(dated(start+2*hour, login("web", "alice", "")))
+	if stays := f.r.User("alice"); len(stays) > 0 {
+		t.Errorf("alice is on: %v", stays)
+	}
+}
+
+// TestLatelyOver: when what ended long ago is forgotten, what ended lately
+// stays, and a late login does not undo it.
+func TestLatelyOver(t *testing.T) {
+	for name, id := range map[string]string{"session": "2", "clearing": ""} {
+		t.Run(name, func(t *testing.T) {
+			f := feed{r: roster.New(settings())}
+			f.send(dated(start, logout("web", "bob", "1")))
+			f.send(dated(start+5*hour, logout("web", "alice", id)))
+			f.send(dated(start+11*hour, login("web", "carol", "3")))
+			if _, there := f.r.Remembered(); there != 2 {
+				t.Errorf("%d registers remembered, want those of alice and carol", there)
+			}
+			f.send(dated(start+4*hour, login("web", "alice", id)))
+			if stays := f.r.User("alice"); len(stays) > 0 {
+				t.Errorf("alice is on: %v", stays)
+			}
 		})
 	}
 }

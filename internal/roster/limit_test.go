@@ -32,6 +32,11 @@ func logout(machine, user, id string) roster.Event {
 	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user, ID: id}}
 }
 
+func dated(date roster.Time, e roster.Event) roster.Event {
+	e.Date = date
+	return e
+}
+
 func wantLimit(t *testing.T, got *roster.Refusal, refused bool) {
 	t.Helper()
 	if refused != (got != nil) || refused && got.Reason != roster.Limit {
