@@ -100,7 +100,7 @@ func TestContent(t *testing.T) {
 	one := func() Report {
 		return Report{
 			ID: "id", When: testkit.At, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
-			Machines: []Machine{{Name: "a", Heard: testkit.At, Users: []string{"x", "y"}}, {Name: "b", Heard: testkit.At}},
+			Machines: []Machine{{Name: "a", Heard: testkit.At, Users: []string{"x", "yz"}}, {Name: "b", Heard: testkit.At}},
 		}
 	}
 	same := map[string]func(*Report){
@@ -115,7 +115,8 @@ func TestContent(t *testing.T) {
 		"reasons":      func(r *Report) { r.Reasons = nil },
 		"reason":       func(r *Report) { r.Reasons = []string{"limit"} },
 		"user":         func(r *Report) { r.Machines[0].Users[1] = "z" },
-		"users":        func(r *Report) { r.Machines[0].Users = []string{"xy"} },
+		"users":        func(r *Report) { r.Machines[0].Users = []string{"xyz"} },
+		"other users":  func(r *Report) { r.Machines[0].Users = []string{"xy", "z"} },
 		"nobody":       func(r *Report) { r.Machines[0].Users = nil },
 		"machine":      func(r *Report) { r.Machines[1].Name = "c" },
 		"silent":       func(r *Report) { r.Machines[0].Silent = true },
