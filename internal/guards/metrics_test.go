@@ -16,7 +16,7 @@ var metricsGuards = []guard{
 	{
 		"metrics: one look for position and fates", "the fates add up to the position in every scrape",
 		"internal/metrics/collector.go", `gauge(ch, fates, float64(st.Fates[fate]), fate.String())`, `gauge(ch, fates, float64(c.roster.Status().Fates[fate]), fate.String())`,
-		"./internal/metrics TestScrapeWhileFolding",
+		"./internal/metrics TestOneLook",
 	},
 	{
 		"metrics: scrapes at a time", "scrapers that don't wait do not fill the memory",

@@ -119,6 +119,34 @@ func TestScrapeWhileFolding(t *testing.T) {
 	}
 }
 
+// TestOneLook: of a roster that moves on during a scrape, position and fates
+// are those of one place.
+func TestOneLook(t *testing.T) {
+	r := testkit.Seed()
+	collected := make(chan prometheus.Metric)
+	go func() {
+		defer close(collected)
+		NewCollector(r, upToDate, Build{}, 100).Collect(collected)
+	}()
+	var sum, at float64
+	for m := range collected {
+		testkit.Feed(r, testkit.Login("web", "x"))
+		var got dto.Metric
+		if err := m.Write(&got); err != nil {
+			t.Fatal(err)
+		}
+		switch m.Desc() {
+		case position:
+			at = got.GetGauge().GetValue()
+		case fates:
+			sum += got.GetGauge().GetValue()
+		}
+	}
+	if sum != at || at == 0 {
+		t.Errorf("fates add up to %v, position is %v", sum, at)
+	}
+}
+
 // Clients that never stop asking see new numbers: no answer is made of what an
 // earlier one gathered.
 func TestScrapesAreFresh(t *testing.T) {

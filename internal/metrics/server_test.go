@@ -195,8 +195,8 @@ func TestCloseGivesTheAddressBack(t *testing.T) {
 	}
 }
 
-// Clients that send their request byte by byte, or nothing, are cut off, as are
-// those that send too long a header.
+// Clients that send their request byte by byte, or nothing, are cut off, and
+// a header that is too long is refused.
 func TestSlowAndLongRequests(t *testing.T) {
 	url := serve(t, ServerConfig{Timeouts: Timeouts{Read: 50 * time.Millisecond, Idle: 50 * time.Millisecond}})
 	for name, start := range map[string]string{
@@ -205,7 +205,6 @@ func TestSlowAndLongRequests(t *testing.T) {
 		"no end":      "GET /livez HTTP/1.1\r\nHost: x\r\nA: b\r\n",
 		"no body":     "GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
 		"idle":        "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
-		"long header": "GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 2*maxHeader),
 	} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
@@ -222,6 +221,11 @@ func TestSlowAndLongRequests(t *testing.T) {
 		if ne, ok := err.(net.Error); ok && ne.Timeout() {
 			t.Errorf("%s: the connection is still open", name)
 		}
+	}
+	url = serve(t, ServerConfig{})
+	answer, _ := ask(t, "GET", url+"/livez", "A", strings.Repeat("x", 2*maxHeader))
+	if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("long header: %s", answer.Status)
 	}
 }
 
