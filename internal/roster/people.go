@@ -41,6 +41,9 @@ type people struct {
 	users slab[user]
 	free  []uint32 // numbers of users that were forgotten
 	cuts  int      // as long as there are any, free numbers are not used again
+
+	follower *Follower // nil: nobody follows
+	event    uint32    // the number of the event that is folded, for the follower
 }
 
 // find returns the number of a user, or 0.
@@ -106,6 +109,7 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 		return
 	}
 	u.enter(st, m)
+	p.follower.note(m, u.name, p.event, true)
 }
 
 // entered is opened where m is the last machine of all so far.
@@ -141,6 +145,7 @@ func (p *people) closed(st *Status, n uint32, m *machine) {
 	}
 	u.on.remove(i)
 	m.users--
+	p.follower.note(m, u.name, p.event, false)
 	switch len(u.on.rows) {
 	case 0:
 		st.Users--

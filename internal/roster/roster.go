@@ -227,6 +227,7 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
 	for _, c := range r.cuts {
 		c.preserve(m)
 	}
+	r.people.event++
 	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}}
 	before := m.remembered()
 	raised := f.apply(e)

@@ -1,0 +1,180 @@
+package roster
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Follower notes who comes onto a machine and who leaves it, for one reader.
+// While there is none the fold does nothing for it. The fold never waits for
+// the reader: what is more than the follower has room for is not noted, and the
+// reader is told so.
+type Follower struct {
+	r       *Roster
+	most    int
+	filling chan struct{}
+	noted   []passage // the fold's
+	full    bool
+	taken   []passage // the reader's
+}
+
+// passage is a user who came onto a machine, or left it.
+type passage struct {
+	user    string
+	machine uint32 // its number
+	event   uint32 // twice the number of the event, and 1 more for who came
+}
+
+func (p passage) came() bool { return p.event&1 == 1 }
+
+// Change is what changed on one machine between two calls of Take.
+type Change struct {
+	// Number stands for the machine as long as the roster lives. Numbers begin
+	// with 1 and leave none out.
+	Number  uint32
+	Machine string
+	// Came are those who are on at the place of the last call, and were not at
+	// that of the one before; Left the others way round. Who came and left
+	// between the two, or left and came, is in neither.
+	Came, Left []string
+	// Users are those who are on. Every event up to the place of the last call
+	// has its effect, and of those after it perhaps some: these are noted for
+	// the next call.
+	Users []string
+}
+
+// Follow begins to note, with room for so many comings and leavings between two
+// calls of Take. The roster has one follower: one that was there before notes
+// nothing more. Close it when done with it.
+func (r *Roster) Follow(most int) *Follower {
+	f := &Follower{r: r, most: most, filling: make(chan struct{}, 1)}
+	r.fold.Lock()
+	defer r.fold.Unlock()
+	r.people.follower = f
+	return f
+}
+
+// Close ends the noting. It may be called more than once.
+func (f *Follower) Close() {
+	f.r.fold.Lock()
+	defer f.r.fold.Unlock()
+	if f.r.people.follower == f {
+		f.r.people.follower = nil
+	}
+}
+
+// Filling gets a value when half of the room is taken: it is time for Take.
+func (f *Follower) Filling() <-chan struct{} { return f.filling }
+
+// Take takes what was noted since the last call, or since Follow, between two
+// batches, and returns the place up to which that is all. Unless complete, there
+// was no room for all of it, and Changes yields nothing.
+func (f *Follower) Take() (place uint64, complete bool) {
+	clear(f.taken) // the names
+	f.r.fold.Lock()
+	f.noted, f.taken = f.taken[:0], f.noted
+	place, complete = f.r.status.Position.Place, !f.full
+	f.full = false
+	f.r.fold.Unlock()
+	if !complete {
+		clear(f.taken)
+		f.taken = f.taken[:0]
+	}
+	slices.SortStableFunc(f.taken, func(a, b passage) int {
+		return cmp.Or(cmp.Compare(a.machine, b.machine), strings.Compare(a.user, b.user))
+	})
+	return place, complete
+}
+
+// Changes yields what the last Take took, in no order that means anything. A
+// machine on which nobody came or left is not among them, nor is one on which
+// some did so only within one event, such as a present that lists those who were
+// on before. What it yields is valid until the next one.
+func (f *Follower) Changes() iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		var c Change
+		for rest := f.taken; len(rest) > 0; {
+			n := runOf(rest, func(p passage) bool { return p.machine == rest[0].machine })
+			if c.read(rest[:n]) {
+				c.look(f.r)
+				if !yield(c) {
+					return
+				}
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// read takes the passages of one machine, in order of users, and reports
+// whether anybody could have seen a change.
+func (c *Change) read(all []passage) (seen bool) {
+	c.Number, c.Came, c.Left = all[0].machine, c.Came[:0], c.Left[:0]
+	for len(all) > 0 {
+		n := runOf(all, func(p passage) bool { return p.user == all[0].user })
+		switch first, last := all[0].came(), all[n-1].came(); {
+		case first && last:
+			c.Came = append(c.Came, all[0].user)
+		case !first && !last:
+			c.Left = append(c.Left, all[0].user)
+		}
+		seen = seen || visible(all[:n])
+		all = all[n:]
+	}
+	return seen
+}
+
+// visible reports whether one of the events changed whether the user is on: the
+// first and last passage of it go the same way.
+func visible(all []passage) bool {
+	for len(all) > 0 {
+		n := runOf(all, func(p passage) bool { return p.event>>1 == all[0].event>>1 })
+		if all[0].came() == all[n-1].came() {
+			return true
+		}
+		all = all[n:]
+	}
+	return false
+}
+
+// runOf returns how many of the first passages are such.
+func runOf(all []passage, such func(passage) bool) int {
+	if end := slices.IndexFunc(all, func(p passage) bool { return !such(p) }); end >= 0 {
+		return end
+	}
+	return len(all)
+}
+
+// look looks at who is on.
+func (c *Change) look(r *Roster) {
+	m := r.fleet.machines.at(c.Number)
+	lock := r.lock(m)
+	lock.Lock()
+	defer lock.Unlock()
+	c.Machine = m.name
+	c.Users = View{m: m, people: &r.people}.AppendUsers(c.Users[:0])
+}
+
+// note notes that a user came onto a machine, or left it. It is for the fold.
+func (f *Follower) note(m *machine, user string, event uint32, came bool) {
+	if f == nil {
+		return
+	}
+	if len(f.noted) == f.most {
+		f.full = true
+		return
+	}
+	p := passage{user: user, machine: m.number, event: event << 1}
+	if came {
+		p.event++
+	}
+	f.noted = append(f.noted, p)
+	if len(f.noted) == (f.most+1)/2 {
+		select {
+		case f.filling <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package roster_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// followed is who is on, as a reader of changes has it: machine → users.
+type followed map[string][]string
+
+// take applies what changed, and checks each change against what was before.
+func (f followed) take(t rapid.TB, follower *roster.Follower) {
+	t.Helper()
+	_, complete := follower.Take()
+	if !complete {
+		t.Fatal("not complete")
+	}
+	for c := range follower.Changes() {
+		before := f[c.Machine]
+		want := slices.DeleteFunc(slices.Clone(before), func(user string) bool { return slices.Contains(c.Left, user) })
+		want = append(want, c.Came...)
+		slices.Sort(want)
+		if !slices.Equal(want, c.Users) {
+			t.Fatalf("%s: %q were on, %q came and %q left, %q are on", c.Machine, before, c.Came, c.Left, c.Users)
+		}
+		f[c.Machine] = slices.Clone(c.Users)
+	}
+	maps.DeleteFunc(f, func(_ string, users []string) bool { return len(users) == 0 })
+}
+
+// onMachines is who the roster says is on.
+func onMachines(r *roster.Roster) followed {
+	f := followed{}
+	for v := range r.Machines("") {
+		if users := v.AppendUsers(nil); len(users) > 0 {
+			f[v.Name()] = users
+		}
+	}
+	return f
+}
+
+// TestFollow: whenever one takes what changed, applying it to what was before
+// gives what is.
+func TestFollow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := roster.New(settings())
+		follower := r.Follow(1000)
+		defer follower.Close()
+		known := followed{}
+		for rest := history(t, true); len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "batch")
+			fold(r, rest[:n]...)
+			rest = rest[n:]
+			if rapid.Bool().Draw(t, "take") {
+				known.take(t, follower)
+			}
+		}
+		known.take(t, follower)
+		if want := onMachines(r); !maps.EqualFunc(known, want, slices.Equal) {
+			t.Fatalf("%v, want %v", known, want)
+		}
+	})
+}
+
+// changesOf is what changed, a line for each machine.
+func changesOf(f *roster.Follower) (lines []string) {
+	f.Take()
+	for c := range f.Changes() {
+		line := c.Machine
+		for _, user := range c.Came {
+			line += " +" + user
+		}
+		for _, user := range c.Left {
+			line += " -" + user
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// What one event takes back itself is no change; what two events do is one, as
+// somebody may have seen what was between.
+func TestFollowPresent(t *testing.T) {
+	present := func(users ...string) roster.Event {
+		e := roster.Event{Type: roster.Present, Machine: "web"}
+		for _, user := range users {
+			e.Sessions = append(e.Sessions, roster.Session{User: user})
+		}
+		return e
+	}
+	r := roster.New(roster.DefaultSettings())
+	follower := r.Follow(100)
+	defer follower.Close()
+	for _, test := range []struct {
+		events []roster.Event
+		want   []string
+	}{
+		{[]roster.Event{present("chris", "lane")}, []string{"web +chris +lane"}},
+		{[]roster.Event{present("chris", "lane"), present("lane", "chris")}, nil},
+		{[]roster.Event{present("chris", "jordan")}, []string{"web +jordan -lane"}},
+		{[]roster.Event{testkit.Logout("web", "jordan"), testkit.Login("web", "jordan")}, []string{"web"}},
+		{[]roster.Event{testkit.Logout("db", "lane")}, nil},
+		{nil, nil},
+	} {
+		testkit.Feed(r, test.events...)
+		if got := changesOf(follower); !slices.Equal(got, test.want) {
+			t.Errorf("%+v: %q, want %q", test.events, got, test.want)
+		}
+	}
+}
+
+// TestFollowTooMuch: what there is no room for is said to be missing, once, and
+// the fold goes on.
+func TestFollowTooMuch(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	follower := r.Follow(4)
+	defer follower.Close()
+	feed := func(n int) {
+		for i := range n {
+			testkit.Feed(r, testkit.Login("web", string(rune('a'+i))))
+		}
+	}
+	feed(1)
+	if len(follower.Filling()) != 0 {
+		t.Error("one of four is half of the room")
+	}
+	feed(5)
+	<-follower.Filling()
+	if place, complete := follower.Take(); complete || place != 6 {
+		t.Errorf("complete at place %d", place)
+	}
+	for c := range follower.Changes() {
+		t.Errorf("%+v", c)
+	}
+	testkit.Feed(r, testkit.Logout("web", "a"))
+	if got := changesOf(follower); !slices.Equal(got, []string{"web -a"}) {
+		t.Errorf("then %q", got)
+	}
+	follower.Close()
+	feed(1)
+	if got := changesOf(follower); got != nil {
+		t.Errorf("when closed %q", got)
+	}
+}
+
+// TestFollowBeside: who reads beside the fold ends with what is.
+func TestFollowBeside(t *testing.T) {
+	f := testkit.NewFleet(1, testkit.Mixed, 200)
+	r := roster.New(roster.DefaultSettings())
+	follower := r.Follow(100_000)
+	defer follower.Close()
+	folded := make(chan struct{})
+	go func() {
+		defer close(folded)
+		f.Fold(r, 20_000)
+	}()
+	known := followed{}
+	look := func() {
+		if _, complete := follower.Take(); !complete {
+			t.Fatal("not complete")
+		}
+		for c := range follower.Changes() {
+			known[c.Machine] = slices.Clone(c.Users)
+		}
+	}
+	for done := false; !done; look() {
+		select {
+		case <-folded:
+			done = true
+		default:
+		}
+	}
+	maps.DeleteFunc(known, func(_ string, users []string) bool { return len(users) == 0 })
+	if want := onMachines(r); !maps.EqualFunc(known, want, slices.Equal) {
+		t.Errorf("%v, want %v", known, want)
+	}
+}
+
+// TestFollowAllocates: noting allocates nothing once there was as much before.
+func TestFollowAllocates(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	follower := r.Follow(1000)
+	defer follower.Close()
+	batch := roster.Batch{Messages: make([]roster.Message, 2)}
+	both := func() {
+		for i, e := range []roster.Event{testkit.Login("web", "lane"), testkit.Logout("web", "lane")} {
+			batch.End.Place++
+			e.Date = start + roster.Time(batch.End.Place)
+			batch.Messages[i] = roster.Message{Place: batch.End.Place, Receipt: e.Date, Event: e}
+		}
+		r.Fold(&batch)
+		follower.Take()
+	}
+	for range 10 {
+		both()
+	}
+	if n := testing.AllocsPerRun(100, both); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
