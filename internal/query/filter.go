@@ -45,7 +45,7 @@ func checkGlob(pattern string) error {
 
 // wants reports whether a machine may be in the part, whoever is on it.
 func (f *Filter) wants(v roster.View, now time.Time) bool {
-	return matches(f.Machines, v.Name()) &&
+	return Matches(f.Machines, v.Name()) &&
 		(f.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-f.silentFor))
 }
 

@@ -36,7 +36,7 @@ func TestMatches(t *testing.T) {
 		{`D\*`, `D\x`, true},
 		{"*a*a*a*a*b", strings.Repeat("a", 255), false},
 	} {
-		if got := matches(tt.pattern, tt.name); got != tt.want {
+		if got := Matches(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("%q, %q: %t", tt.pattern, tt.name, got)
 		}
 	}
@@ -49,7 +49,7 @@ func TestMatchesIsThatOfRegexp(t *testing.T) {
 		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")
 		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
 		want := regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(name)
-		if got := matches(pattern, name); got != want {
+		if got := Matches(pattern, name); got != want {
 			t.Fatalf("%q, %q: %t, want %t", pattern, name, got, want)
 		}
 	})

@@ -2,10 +2,10 @@ package query
 
 import "unicode/utf8"
 
-// matches reports whether a name is one that a pattern means: in it "*" is any
+// Matches reports whether a name is one that a pattern means: in it "*" is any
 // text, none included, "?" any one character, and all else is itself. The empty
 // pattern means every name. It takes no more than the product of the lengths.
-func matches(pattern, name string) bool {
+func Matches(pattern, name string) bool {
 	if pattern == "" {
 		return true
 	}
