@@ -1550,6 +1550,199 @@ func (x *LongestAnswer) GetSessions() []*Stay {
 	return nil
 }
 
+// Change is what rollcall publishes on `rollcall.changes.<machine>`, at most once
+// a second for each machine, in JSON, by the rules of Report: who came and who
+// left since the machine's previous change. It is a plain message: no stream
+// keeps it, and nothing says that it arrived.
+//
+// Who keeps a state subscribes to `rollcall.changes` and `rollcall.changes.>`
+// first, then asks for a report, and applies a change whose place is greater
+// than the place up to which the machine is known: that of the report, or of the
+// machine's last change. A change whose previous is greater than that shows that
+// one was missed: ask for the report again. See ChangesBeat for what shows when
+// no change comes.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// When the change was published, by the service's clock.
+	When *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
+	// The last message that is in came and left; see Report.
+	Place uint64 `protobuf:"varint,3,opt,name=place,proto3" json:"place,omitempty"`
+	// The place of the machine's previous change. Of the first one since the
+	// service began to tell changes, it is the place where it began (since of
+	// ChangesBeat): what was before it may not have been told.
+	Previous uint64 `protobuf:"varint,4,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Who is on at place and was not at previous, in byte order. It and left may
+	// both be empty: somebody came and left meanwhile, or left and came.
+	Came []string `protobuf:"bytes,5,rep,name=came,proto3" json:"came,omitempty"`
+	// Who was on at previous and is not at place, in byte order.
+	Left []string `protobuf:"bytes,6,rep,name=left,proto3" json:"left,omitempty"`
+	// Who is on, in byte order. Every event up to place has its effect here, and of
+	// those after it perhaps some; their change is still to come.
+	Users []string `protobuf:"bytes,7,rep,name=users,proto3" json:"users,omitempty"`
+	// All that does not fit one message: came, left and users are empty and say
+	// nothing. Ask `rollcall.query.machine` who is on. Absent unless true.
+	Large         bool `protobuf:"varint,8,opt,name=large,proto3" json:"large,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Change) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *Change) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *Change) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Change) GetPrevious() uint64 {
+	if x != nil {
+		return x.Previous
+	}
+	return 0
+}
+
+func (x *Change) GetCame() []string {
+	if x != nil {
+		return x.Came
+	}
+	return nil
+}
+
+func (x *Change) GetLeft() []string {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *Change) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *Change) GetLarge() bool {
+	if x != nil {
+		return x.Large
+	}
+	return false
+}
+
+// ChangesBeat is what rollcall publishes on `rollcall.changes`, in JSON, by the
+// rules of Report: at once when it begins to tell changes, and every ten seconds.
+// It begins when it has caught up after a start, and anew when changes could not
+// be told: it was cut off from NATS, or too many came at once. Whoever has asked
+// for a report with a place below since asks again, and so does who has one with
+// a place above that of a beat which came later: that was another roster.
+type ChangesBeat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Change.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// The last message that had been read; see Report.
+	Place uint64 `protobuf:"varint,2,opt,name=place,proto3" json:"place,omitempty"`
+	// Every change after this place is told: the service began here.
+	Since         uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesBeat) Reset() {
+	*x = ChangesBeat{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesBeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesBeat) ProtoMessage() {}
+
+func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
+func (*ChangesBeat) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *ChangesBeat) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *ChangesBeat) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 var File_rollcall_v1_rollcall_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_rollcall_proto_rawDesc = "" +
@@ -1676,7 +1869,20 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12-\n" +
-	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions*\x9a\x01\n" +
+	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xd8\x01\n" +
+	"\x06Change\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12.\n" +
+	"\x04when\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
+	"\x05place\x18\x03 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bprevious\x18\x04 \x01(\x04R\bprevious\x12\x12\n" +
+	"\x04came\x18\x05 \x03(\tR\x04came\x12\x12\n" +
+	"\x04left\x18\x06 \x03(\tR\x04left\x12\x14\n" +
+	"\x05users\x18\a \x03(\tR\x05users\x12\x14\n" +
+	"\x05large\x18\b \x01(\bR\x05large\"i\n" +
+	"\vChangesBeat\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
+	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since*\x9a\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_TYPE_LOGIN\x10\x01\x12\x15\n" +
@@ -1698,7 +1904,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -1715,33 +1921,37 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*Snapshot)(nil),              // 12: rollcall.v1.Snapshot
 	(*ReportRequest)(nil),         // 13: rollcall.v1.ReportRequest
 	(*LongestAnswer)(nil),         // 14: rollcall.v1.LongestAnswer
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Change)(nil),                // 15: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 16: rollcall.v1.ChangesBeat
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	15, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	17, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	15, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	15, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	17, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	17, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
 	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	15, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	15, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	15, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	17, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	17, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	17, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	2,  // 9: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	15, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	17, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
 	9,  // 11: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	15, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	15, // 13: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	17, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	17, // 13: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
 	12, // 15: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	15, // 16: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	15, // 17: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	17, // 16: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	17, // 17: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
 	9,  // 18: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 19: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	17, // 20: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -1755,7 +1965,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -129,7 +129,15 @@ func (s Subjects) Query(name string) string { return s.base + ".query." + name }
 // AllQueries returns the subjects of all questions.
 func (s Subjects) AllQueries() string { return s.base + ".query.>" }
 
-// AllChanges returns the subjects of all changes.
+// Changes returns the subject of what holds for the changes of all machines.
+func (s Subjects) Changes() string { return s.base + ".changes" }
+
+// ChangesOf returns the subject of the changes of one machine.
+func (s Subjects) ChangesOf(machine string) string {
+	return s.Changes() + "." + EncodeMachine(machine)
+}
+
+// AllChanges returns the subjects of the changes of every machine.
 func (s Subjects) AllChanges() string { return s.base + ".changes.>" }
 
 // EncodeMachine spells a machine's name as the end of a subject. Dots stay,

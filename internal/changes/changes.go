@@ -1,0 +1,228 @@
+// Package changes publishes who comes onto a machine and who leaves it, as it
+// happens.
+//
+// About once a second the machines whose users changed meanwhile get one message
+// each: who came, who left, who is on now. It goes out as a plain message, which
+// nobody keeps and nobody acknowledges, so it must show when one is missed. Each
+// change names the place of its machine's previous change, and a beat names the
+// place from which on changes are told: what was before it was told by another
+// process, or not at all. Whenever the publisher could not tell all of it (the
+// connection was away, too much came at once) it begins anew from there, with a
+// beat. So the fold waits for nothing, nothing piles up, and nothing is dropped
+// silently.
+package changes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Config is what a Publisher needs.
+type Config struct {
+	Roster *roster.Roster
+	// CaughtUp tells whether the roster has read all that there was when the
+	// service started: before, nothing is told.
+	CaughtUp func() bool
+	Conn     *nats.Conn
+	Subjects rollcallv1.Subjects
+	// Interval is how long a machine's changes are folded together, Beat how
+	// often a beat is published; 0: a second, ten seconds.
+	Interval, Beat time.Duration
+	Log            *slog.Logger
+	Registry       prometheus.Registerer
+}
+
+// Publisher publishes the changes of a roster.
+type Publisher struct {
+	Config
+	metrics  *publisherMetrics
+	follower *roster.Follower
+
+	since      uint64   // where telling began
+	previous   []uint64 // by the machine's number: the place of its last change
+	reconnects uint64   // of the connection, at the last look
+	missed     bool     // something was not told
+	beaten     time.Time
+	told       time.Time // when trouble was last told of
+}
+
+const (
+	defaultInterval = time.Second
+	defaultBeat     = 10 * time.Second
+	// startPoll is how often it is looked whether the roster has caught up.
+	startPoll = 50 * time.Millisecond
+	// room is for how many comings and leavings there is room in an interval;
+	// half of them are published before it ends.
+	room = 1 << 18
+	// headers is what is left of the largest message to those who add headers.
+	headers = 512
+	// complainEvery is how often trouble is told of.
+	complainEvery = 20 * time.Second
+)
+
+// NewPublisher returns a publisher and registers its metrics.
+func NewPublisher(c Config) *Publisher {
+	if c.Interval == 0 {
+		c.Interval = defaultInterval
+	}
+	if c.Beat == 0 {
+		c.Beat = defaultBeat
+	}
+	return &Publisher{Config: c, metrics: newPublisherMetrics(c.Registry)}
+}
+
+type publisherMetrics struct{ published, missed prometheus.Counter }
+
+func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
+	m := &publisherMetrics{
+		published: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_changes_total",
+			Help: "Changes of machines published since the process began.",
+		}),
+		missed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_changes_missed_total",
+			Help: "How often changes could not be published since the process began (cut off from NATS, too many at once): who watches asks for the state again.",
+		}),
+	}
+	reg.MustRegister(m.published, m.missed)
+	return m
+}
+
+// Run publishes until the context is done, from when the roster has caught up.
+// It returns nil.
+func (p *Publisher) Run(ctx context.Context) error {
+	if !p.awaitCaughtUp(ctx) {
+		return nil
+	}
+	p.follower = p.Roster.Follow(room)
+	defer p.follower.Close()
+	p.begin(p.Roster.Status().Position.Place)
+	ticker := time.NewTicker(p.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.follower.Filling():
+		case <-ticker.C:
+		}
+		p.tick(ctx)
+	}
+}
+
+// awaitCaughtUp returns false if the context is done first.
+func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
+	ticker := time.NewTicker(startPoll)
+	defer ticker.Stop()
+	for !p.CaughtUp() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// tick publishes what changed, or begins anew after what could not be told.
+func (p *Publisher) tick(ctx context.Context) {
+	place, complete := p.follower.Take()
+	switch reconnects := p.Conn.Stats().Reconnects; {
+	case !p.Conn.IsConnected():
+		// What is published now would be kept, and sent, old, later.
+		p.miss(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
+	case reconnects != p.reconnects:
+		// What was published just before it broke may be lost.
+		p.miss(errors.New("the connection to NATS was away"))
+		p.begin(place)
+	case !complete:
+		p.miss(fmt.Errorf("more than %d comings and leavings at once", room))
+		p.begin(place)
+	case p.missed:
+		p.begin(place)
+	default:
+		p.publish(ctx, place)
+	}
+}
+
+// miss notes that something is not told.
+func (p *Publisher) miss(why error) {
+	if p.missed {
+		return
+	}
+	p.missed = true
+	p.metrics.missed.Inc()
+	if now := time.Now(); now.Sub(p.told) >= complainEvery {
+		p.told = now
+		p.Log.Warn("changes not published, who watches asks for the state again", "err", why)
+	}
+}
+
+// begin begins to tell changes, those after a place.
+func (p *Publisher) begin(place uint64) {
+	p.reconnects = p.Conn.Stats().Reconnects
+	p.since, p.missed = place, false
+	clear(p.previous)
+	p.beat(place)
+}
+
+// beat publishes a beat.
+func (p *Publisher) beat(place uint64) {
+	p.beaten = time.Now()
+	data, err := encodeBeat(Beat{When: p.beaten.UTC(), Place: place, Since: p.since})
+	if err == nil {
+		err = p.Conn.Publish(p.Subjects.Changes(), data)
+	}
+	if err != nil {
+		p.miss(err)
+	}
+}
+
+// publish publishes what was taken, up to a place, and before it a beat when it
+// is time.
+func (p *Publisher) publish(ctx context.Context, place uint64) {
+	if time.Since(p.beaten) >= p.Beat {
+		p.beat(place)
+	}
+	when, most := time.Now().UTC(), int(p.Conn.MaxPayload())-headers
+	for change := range p.follower.Changes() {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := p.send(&change, place, when, most); err != nil {
+			p.miss(err)
+			return
+		}
+	}
+}
+
+// send publishes the change of one machine.
+func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most int) error {
+	if n := int(c.Number) + 1; n > len(p.previous) {
+		p.previous = append(p.previous, make([]uint64, n-len(p.previous))...)
+	}
+	previous := &p.previous[c.Number]
+	message := Change{
+		Machine: c.Machine, When: when, Place: place, Previous: max(*previous, p.since),
+		Came: c.Came, Left: c.Left, Users: c.Users,
+	}
+	data, err := message.encode(most)
+	if err != nil {
+		return fmt.Errorf("encoding change: %w", err)
+	}
+	if err := p.Conn.Publish(p.Subjects.ChangesOf(c.Machine), data); err != nil {
+		return fmt.Errorf("publishing change: %w", err)
+	}
+	*previous = place
+	p.metrics.published.Inc()
+	return nil
+}
