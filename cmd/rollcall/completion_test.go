@@ -7,8 +7,8 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where deadletters status snapshot completion version",
-		"w":                           "who where",
+		"":                            "serve publish report who where watch deadletters status snapshot completion version",
+		"w":                           "who where watch",
 		"x":                           "",
 		"snapshot ":                   "inspect",
 		"report --":                   "--help --longest --output --silent-for --user-on-several --utc",

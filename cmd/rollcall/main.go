@@ -7,6 +7,7 @@
 //	rollcall report       print who is logged in where
 //	rollcall who          print who is logged in on a machine
 //	rollcall where        print where a user is logged in
+//	rollcall watch        print who comes and who leaves, as it happens
 //	rollcall status       print how the service itself is
 //	rollcall deadletters  print the messages that were refused, and why
 //	rollcall snapshot     look into a snapshot
@@ -17,11 +18,12 @@
 //
 // cli.go has the commands and what a failure looks like, and a file of its own
 // each what a command does; question.go is what those that ask the service have
-// in common, table.go what they print. Configuration is the environment: config.go says
-// which variables there are, values.go what may be in them, environment.go how
-// they are read, and variables.go how they are listed. Everything else is in
-// packages under internal, which know the roster and not each other; only this
-// command knows several of them.
+// in common, watching.go how a state is kept as it changes, table.go what they
+// print. Configuration is the environment: config.go says which variables there
+// are, values.go what may be in them, environment.go how they are read, and
+// variables.go how they are listed. Everything else is in packages under
+// internal, which know the roster and not each other; only this command knows
+// several of them.
 package main
 
 import (

@@ -25,8 +25,8 @@ func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 // now is what the clock of the answering service shows.
 var now = testkit.At.Add(90 * time.Minute)
 
-// answeringAt is answering with a source of its own.
-func answeringAt(t *testing.T, source report.Source) {
+// answeringAt is answering with a source of its own. It returns the server.
+func answeringAt(t *testing.T, source report.Source) *testkit.Server {
 	t.Helper()
 	s := testkit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
@@ -60,6 +60,7 @@ func answeringAt(t *testing.T, source report.Source) {
 		_, err := nc.Request(subjects.Query("status"), nil, 1e9) // the last to be there
 		return err == nil
 	}, "the service answers")
+	return s
 }
 
 // fold returns a roster that has read these events, and lost those of the

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rollcall/internal/broker"
+	"rollcall/internal/changes"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/query"
@@ -37,7 +38,7 @@ type service struct {
 	lock     *os.File         // of the data folder
 	embedded *broker.Embedded // nil: somebody else's server
 	reading  *nats.Conn       // events, and nothing that could hold them up
-	other    *nats.Conn       // dead letters, reports, questions
+	other    *nats.Conn       // dead letters, reports, changes, questions
 	lost     chan error       // a connection that has ended for good
 
 	reader    *stream.Reader
@@ -46,6 +47,7 @@ type service struct {
 	roster    *roster.Roster
 	snapshots *snapshot.Store
 	publisher *report.Publisher
+	changes   *changes.Publisher
 	questions *query.Service
 
 	// What the health checks look at: they are asked before all of the above
@@ -225,7 +227,7 @@ func (s *service) streams() broker.Streams {
 }
 
 // wire connects the parts: reader → ingest → roster → snapshots, reports,
-// metrics.
+// changes, answers, metrics.
 func (s *service) wire(js jetstream.JetStream) (err error) {
 	subjects := s.cfg.subjects()
 	s.reader, err = stream.New(stream.Config{
@@ -251,6 +253,9 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects,
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
+	})
+	s.changes = changes.NewPublisher(changes.Config{
+		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
 	})
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
@@ -310,6 +315,7 @@ func (s *service) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return s.publisher.Run(ctx) })
+	g.Go(func() error { return s.changes.Run(ctx) })
 	g.Go(func() error { return s.questions.Run(ctx) })
 	g.Go(func() error {
 		select {

@@ -159,9 +159,12 @@ func (c *Change) look(r *Roster) {
 
 // note notes that a user came onto a machine, or left it. It is for the fold.
 func (f *Follower) note(m *machine, user string, event uint32, came bool) {
-	if f == nil {
-		return
+	if f != nil {
+		f.add(m, user, event, came)
 	}
+}
+
+func (f *Follower) add(m *machine, user string, event uint32, came bool) {
 	if len(f.noted) == f.most {
 		f.full = true
 		return

@@ -204,3 +204,28 @@ func TestFollowAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// BenchmarkFollow is BenchmarkFold with a follower that takes what changed after
+// every hundred batches.
+func BenchmarkFollow(b *testing.B) {
+	events := testkit.Scale(1_000_000)
+	b.ReportAllocs()
+	var batch roster.Batch
+	for folded := 0; folded < b.N; {
+		b.StopTimer()
+		f := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(100_000))
+		r := roster.New(roster.DefaultSettings())
+		follower := r.Follow(100_000)
+		for end := min(folded+events, b.N); folded < end; folded += len(batch.Messages) {
+			f.Fill(&batch, min(500, end-folded))
+			b.StartTimer()
+			r.Fold(&batch)
+			b.StopTimer()
+			if folded/500%100 == 99 {
+				if _, complete := follower.Take(); !complete {
+					b.Fatal("not complete")
+				}
+			}
+		}
+	}
+}

@@ -180,6 +180,8 @@ func TestSubjects(t *testing.T) {
 		s.DeadLetter(1<<64 - 1): "ops.rollcall.deadletters.18446744073709551615",
 		s.Query("report"):       "ops.rollcall.query.report",
 		s.AllQueries():          "ops.rollcall.query.>",
+		s.Changes():             "ops.rollcall.changes",
+		s.ChangesOf("a b"):      "ops.rollcall.changes.a%20b",
 		s.AllChanges():          "ops.rollcall.changes.>",
 	} {
 		if got != want {

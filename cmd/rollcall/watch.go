@@ -1,0 +1,104 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/rivo/uniseg"
+)
+
+type watchCmd struct {
+	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * is any text, ? any one character. Quote it, or the shell takes it for files."`
+	Output   string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object a line, for each machine that somebody is on, then for each change."`
+	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+}
+
+// Help is what "rollcall watch --help" says beside the flags.
+func (watchCmd) Help() string {
+	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. Who comes and leaves within a second may not show.`
+}
+
+// Run watches until the context is done, which is no error.
+func (c *watchCmd) Run(ctx context.Context, std streams) error {
+	cfg, err := readClient()
+	if err != nil {
+		return err
+	}
+	watched, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	w := newWatching(cfg.subjects(), c.Machines, fail)
+	w.tell = func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
+	w.print = c.printer(std.out)
+	if w.conn, err = connect(ctx, &cfg.Client, w.handlers()...); err != nil {
+		return err
+	}
+	defer w.conn.Close()
+	err = w.run(watched)
+	var failed printing
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case context.Cause(watched) != nil:
+		return fmt.Errorf("watch: %w", context.Cause(watched))
+	case errors.As(err, &failed):
+		return fmt.Errorf("watch: %w", err)
+	}
+	return unanswered("watch", err, &cfg.Client)
+}
+
+// printer returns what prints a difference.
+func (c *watchCmd) printer(out io.Writer) func(*difference) error {
+	if c.Output == "json" {
+		return func(d *difference) error {
+			line, err := json.Marshal(d)
+			if err == nil {
+				_, err = out.Write(append(line, '\n'))
+			}
+			return err
+		}
+	}
+	return func(d *difference) error {
+		line := harmless(d.Machine) + ": " + joined(d.Users)
+		if !d.first {
+			line = c.line(d, width(out))
+		}
+		_, err := io.WriteString(out, line+"\n")
+		return err
+	}
+}
+
+// line says in one line what changed, and who is on as far as there is room.
+func (c *watchCmd) line(d *difference, width int) string {
+	at := d.When.Local().Format(time.TimeOnly)
+	if c.UTC {
+		at = d.When.UTC().Format(time.TimeOnly) + "Z"
+	}
+	line := at + " " + harmless(d.Machine) + ":"
+	for _, user := range d.Came {
+		line += " +" + harmless(user)
+	}
+	for _, user := range d.Left {
+		line += " -" + harmless(user)
+	}
+	const brackets = 3 // and a space before them
+	if room := width - uniseg.StringWidth(line) - brackets; room > leastCells {
+		line += " (" + cut(cmp.Or(joined(d.Users), "nobody"), room) + ")"
+	}
+	return line
+}
+
+// joined returns names as the report lists them.
+func joined(names []string) string {
+	safe := slices.Clone(names)
+	for i := range safe {
+		safe[i] = harmless(safe[i])
+	}
+	return strings.Join(safe, ", ")
+}
