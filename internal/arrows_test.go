@@ -15,7 +15,7 @@ var everybody = []string{"rollcall/internal/roster", "rollcall/internal/steps", 
 var allowed = map[string][]string{
 	"rollcall/internal/ingest": {"rollcall/internal/stream", "rollcall/internal/wire"},
 	"rollcall/internal/past":   {"rollcall/internal/wire"},
-	"rollcall/internal/query":  {"rollcall/internal/report"},
+	"rollcall/internal/query":  {"rollcall/internal/past", "rollcall/internal/report"},
 }
 
 // TestArrows: the packages under internal know the roster and the wire

@@ -34,6 +34,7 @@ type commands struct {
 	Report      reportCmd      `cmd:"" help:"Print who is logged in where."`
 	Who         whoCmd         `cmd:"" help:"Print who is logged in on a machine."`
 	Where       whereCmd       `cmd:"" help:"Print where a user is logged in."`
+	History     historyCmd     `cmd:"" help:"Print who was logged in where, from when to when."`
 	Watch       watchCmd       `cmd:"" help:"Print who is logged in where, then who comes and who leaves."`
 	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
 	Status      statusCmd      `cmd:"" help:"Print how the service itself is."`

@@ -7,11 +7,11 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where watch deadletters status snapshot completion version",
+		"":                            "serve publish report who where history watch deadletters status snapshot completion version",
 		"w":                           "who where watch",
 		"x":                           "",
 		"snapshot ":                   "inspect",
-		"report --":                   "--help --longest --output --silent-for --user-on-several --utc",
+		"report --":                   "--at --help --longest --output --silent-for --user-on-several --utc",
 		"report --o":                  "--output",
 		"report --output ":            "text json",
 		"report --output j":           "json",

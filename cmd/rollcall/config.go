@@ -76,6 +76,7 @@ type Outputs struct {
 	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
 	HTTPAddr           address   `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
 	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long a machine may not be heard from before it is silent: its users are the last known; 0 is for ever"`
+	MaxPastQuestions   count     `split_words:"true" default:"4" desc:"most questions about the past that are answered at a time"`
 	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
 	LogLevel           logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`

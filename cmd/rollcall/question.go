@@ -16,7 +16,7 @@ import (
 // asking is what the commands that ask the service have in common.
 type asking struct {
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer, one JSON object a line; several where it does not fit one message."`
-	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone, and take those given for UTC."`
 }
 
 // ask asks a question and prints the answer, page after page as they come.
@@ -38,6 +38,8 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 		}
 	}
 	var missing missing
+	past := reading{std: std, command: command}
+	defer past.end()
 	for page, err := range ask.Pages(ctx, conn, cfg.subjects().Query(endpoint), request) {
 		if err != nil {
 			return unanswered(command, err, &cfg.Client)
@@ -45,11 +47,17 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 		if err := missing.note(page); err != nil {
 			return fmt.Errorf("%s: reading the answer: %w", command, err)
 		}
+		if answer, err := past.note(page); err != nil {
+			return fmt.Errorf("%s: reading the answer: %w", command, err)
+		} else if !answer {
+			continue
+		}
 		if err := print(page); err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
 	}
 	missing.tell(std, command)
+	past.tell(a)
 	return nil
 }
 
@@ -65,6 +73,10 @@ func unanswered(command string, err error, c *Client) error {
 // missing is why an answer is not complete.
 type missing struct{ reasons []string }
 
+// toldElsewhere are the reasons that no event ends: that it is still reading
+// only a status says, and says so; what the past lacks has a line of its own.
+var toldElsewhere = []string{"replaying", "not_retained", "unplaced"}
+
 // note takes the reasons that a page gives.
 func (m *missing) note(page []byte) error {
 	var head struct {
@@ -74,8 +86,7 @@ func (m *missing) note(page []byte) error {
 		return err
 	}
 	for _, reason := range head.Reasons {
-		// That it is still reading only a status says, and says so.
-		if reason != "replaying" && !slices.Contains(m.reasons, reason) {
+		if !slices.Contains(toldElsewhere, reason) && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
 		}
 	}

@@ -15,6 +15,7 @@ type reportCmd struct {
 	UserOnSeveral bool           `xor:"filter" help:"Print the users who are on more than one machine, and where."`
 	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for so long, such as 1h30m, and the last known users."`
 	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
+	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	asking
 }
 
@@ -27,6 +28,8 @@ func (reportCmd) Help() string {
 func (c *reportCmd) Run(ctx context.Context, std streams) error {
 	request := query.ReportRequest{Filter: query.Filter{Machines: c.Machines}}
 	switch {
+	case c.At != "":
+		return c.runAt(ctx, std, request)
 	case c.UserOnSeveral:
 		request.OnSeveral = true
 		return c.runSeveral(ctx, std, request)
@@ -57,4 +60,25 @@ func (c *reportCmd) askReport(ctx context.Context, std streams, request query.Re
 		}
 		return print(&r)
 	})
+}
+
+// runAt prints the report of a past moment.
+func (c *reportCmd) runAt(ctx context.Context, std streams, request query.ReportRequest) error {
+	var err error
+	if request.At, err = c.moment("--at", c.At); err != nil {
+		return err
+	}
+	text := report.NewText(std.out)
+	err = c.ask(ctx, std, "report", "report", request, func(page []byte) error {
+		a, err := query.Decode[query.PastReport](page)
+		if err != nil {
+			return err
+		}
+		var r report.Report
+		for _, m := range a.Machines {
+			r.Machines = append(r.Machines, report.Machine{Name: m.Name, Users: m.Users})
+		}
+		return text.Write(&r)
+	})
+	return errors.Join(err, text.Close())
 }

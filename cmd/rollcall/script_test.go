@@ -8,13 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rollcall/internal/ask"
+	"rollcall/internal/query"
 	"rollcall/internal/testkit"
 )
 
@@ -23,13 +27,18 @@ import (
 //
 //	code N COMMAND…        run it; its exit code must be N
 //	nats [USER PASSWORD]   start a NATS server and set NATS_URL
+//	serve [NAME=VALUE…]    run the service on that server, with these variables,
+//	                       and wait until it is ready
+//	read PLACE             wait until it has read so far
 //	stream NAME SUBJECT…   make a stream
+//	purge NAME SEQUENCE    remove its messages before that one
 //	events NAME            print its messages, "SUBJECT PAYLOAD"
 //
 // and $SNAPSHOT is the path of a good one.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", binary+string(os.PathListSeparator)+e.Getenv("PATH"))
 			good, err := filepath.Abs("../../internal/snapshot/testdata/format-1.rollcall")
@@ -39,7 +48,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":   codeCmd,
 			"nats":   func(ts *testscript.TestScript, _ bool, args []string) { natsCmd(t, ts, args) },
+			"serve":  func(ts *testscript.TestScript, _ bool, args []string) { serveScript(t, ts, args) },
+			"read":   readCmd,
 			"stream": streamCmd,
+			"purge":  purgeCmd,
 			"events": eventsCmd,
 		},
 	})
@@ -70,6 +82,33 @@ func natsCmd(t *testing.T, ts *testscript.TestScript, args []string) {
 	ts.Setenv("NATS_URL", s.URL)
 }
 
+func serveScript(t *testing.T, ts *testscript.TestScript, args []string) {
+	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "data")
+	ts.Check(err)
+	p := serve(t, dir, append(args, "NATS_URL="+ts.Getenv("NATS_URL"))...)
+	ts.Defer(func() { p.stop(syscall.SIGTERM) })
+}
+
+func readCmd(ts *testscript.TestScript, _ bool, args []string) {
+	place, err := strconv.ParseUint(args[0], 10, 64)
+	ts.Check(err)
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	defer nc.Close()
+	for deadline := time.Now().Add(time.Minute); ; {
+		data, err := ask.One(context.Background(), nc, "rollcall.query.status", query.StatusRequest{})
+		ts.Check(err)
+		a, err := query.Decode[query.StatusAnswer](data)
+		ts.Check(err)
+		if a.Place >= place {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the service has read to place %d, want %d", a.Place, place)
+		}
+	}
+}
+
 // jetStream connects to the script's server for as long as the script runs.
 func jetStream(ts *testscript.TestScript) jetstream.JetStream {
 	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
@@ -83,6 +122,14 @@ func jetStream(ts *testscript.TestScript) jetstream.JetStream {
 func streamCmd(ts *testscript.TestScript, _ bool, args []string) {
 	_, err := jetStream(ts).CreateStream(context.Background(), jetstream.StreamConfig{Name: args[0], Subjects: args[1:]})
 	ts.Check(err)
+}
+
+func purgeCmd(ts *testscript.TestScript, _ bool, args []string) {
+	sequence, err := strconv.ParseUint(args[1], 10, 64)
+	ts.Check(err)
+	s, err := jetStream(ts).Stream(context.Background(), args[0])
+	ts.Check(err)
+	ts.Check(s.Purge(context.Background(), jetstream.WithPurgeSequence(sequence)))
 }
 
 func eventsCmd(ts *testscript.TestScript, _ bool, args []string) {

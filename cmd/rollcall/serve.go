@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/changes"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
+	"rollcall/internal/past"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -48,6 +49,7 @@ type service struct {
 	snapshots *snapshot.Store
 	publisher *report.Publisher
 	changes   *changes.Publisher
+	past      *past.Questions
 	questions *query.Service
 
 	// What the health checks look at: they are asked before all of the above
@@ -257,9 +259,16 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	s.changes = changes.NewPublisher(changes.Config{
 		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
 	})
+	s.past, err = past.New(past.Config{
+		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.behind,
+		MaxQuestions: int(s.cfg.MaxPastQuestions), Log: s.log, Registry: s.reg,
+	})
+	if err != nil {
+		return err
+	}
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
-		Lag: s.reader.Lag, Snapshot: s.lastSnapshot,
+		Lag: s.reader.Lag, Snapshot: s.lastSnapshot, Past: s.past,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
 	collector := metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines))
@@ -277,6 +286,14 @@ func (s *service) earlier() []roster.Position {
 	}
 	return positions
 }
+
+// behindBy is how many messages may wait for the fold before reading the past
+// waits for it: more than the batches under way while it keeps up, and some
+// hundredths of a second of its work.
+const behindBy = 10_000
+
+// behind reports whether questions about the past have to wait.
+func (s *service) behind() bool { return s.reader.Lag() > behindBy }
 
 // lastSnapshot is the snapshot that answers tell of.
 func (s *service) lastSnapshot() *query.Snapshot {
@@ -316,7 +333,10 @@ func (s *service) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
-	g.Go(func() error { return s.questions.Run(ctx) })
+	g.Go(func() error {
+		defer s.past.Close()
+		return s.questions.Run(ctx)
+	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

@@ -37,7 +37,7 @@ type table struct {
 }
 
 func newTable(header ...string) *table {
-	return &table{header: header, whole: []string{"SINCE", "LAST HEARD", "FOR", "PLACE", "RECEIPT", "REASON"}}
+	return &table{header: header, whole: []string{"SINCE", "UNTIL", "LAST HEARD", "FOR", "END", "PLACE", "RECEIPT", "REASON"}}
 }
 
 // add adds a row, a cell for each column.

@@ -9,6 +9,7 @@ import (
 
 type whereCmd struct {
 	User string `arg:"" help:"The user's name."`
+	At   string `placeholder:"TIME" help:"Print where the user was at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	asking
 }
 
@@ -19,9 +20,18 @@ func (whereCmd) Help() string {
 
 // Run asks where the user is, and prints it.
 func (c *whereCmd) Run(ctx context.Context, std streams) error {
-	return c.ask(ctx, std, "where", "user", query.UserRequest{User: c.User}, func(page []byte) error {
+	at, err := c.moment("--at", c.At)
+	if err != nil {
+		return err
+	}
+	request := query.UserRequest{User: c.User, Moment: query.Moment{At: at}}
+	return c.ask(ctx, std, "where", "user", request, func(page []byte) error {
 		a, err := query.Decode[query.UserAnswer](page)
 		if err != nil {
+			return err
+		}
+		if len(a.Sessions) == 0 && a.Past != nil {
+			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere at %s\n", harmless(a.User), c.time(a.Past.At))
 			return err
 		}
 		if len(a.Sessions) == 0 {

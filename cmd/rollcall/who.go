@@ -9,6 +9,7 @@ import (
 
 type whoCmd struct {
 	Machine string `arg:"" help:"The machine's name."`
+	At      string `placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	asking
 }
 
@@ -19,8 +20,13 @@ func (whoCmd) Help() string {
 
 // Run asks who is on the machine, and prints it.
 func (c *whoCmd) Run(ctx context.Context, std streams) error {
+	at, err := c.moment("--at", c.At)
+	if err != nil {
+		return err
+	}
+	request := query.MachineRequest{Machine: c.Machine, Moment: query.Moment{At: at}}
 	first := true
-	return c.ask(ctx, std, "who", "machine", query.MachineRequest{Machine: c.Machine}, func(page []byte) error {
+	return c.ask(ctx, std, "who", "machine", request, func(page []byte) error {
 		a, err := query.Decode[query.MachineAnswer](page)
 		if err != nil {
 			return err
@@ -41,6 +47,10 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 func (c *whoCmd) summary(a *query.MachineAnswer) string {
 	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
 	switch {
+	case a.Past != nil && nobody:
+		return "nobody was logged in at " + c.time(a.Past.At)
+	case a.Past != nil:
+		return "at " + c.time(a.Past.At)
 	case a.Silent && nobody:
 		return "silent, " + heard + "; nobody was logged in then"
 	case a.Silent:

@@ -46,8 +46,9 @@ type paged struct {
 
 // Pages asks a question on its subject and yields the answers, page after page,
 // beginning with the first. The request is what encodes as a JSON object
-// without a cursor. The last thing it yields may be an error: a *Refusal, the
-// context's, or one that says why nobody answered.
+// without a cursor. Of a question about the past the first ones may only say
+// how far the service has read. The last thing it yields may be an error: a
+// *Refusal, the context's, or one that says why nobody answered.
 func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		question, err := json.Marshal(request)
@@ -57,7 +58,10 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 		}
 		cursor := ""
 		for {
-			answer, next, err := page(ctx, nc, subject, paged{question, cursor})
+			answer, next, underWay, err := page(ctx, nc, subject, paged{question, cursor})
+			if underWay {
+				cursor = "" // it may be given again
+			}
 			if err == nil && next != "" && next == cursor {
 				err = fmt.Errorf("reading the answer of %s: its cursor doesn't move on", subject)
 			}
@@ -69,19 +73,23 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 	}
 }
 
-// page asks for one page, and returns with it the cursor of the next.
-func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, err error) {
+// page asks for one page, and returns with it the cursor of the next, and whether
+// it only says how far a question about the past is.
+func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, underWay bool, err error) {
 	answer, err = One(ctx, nc, subject, request)
 	if err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
 	var read struct {
 		Cursor string `json:"cursor"`
+		Past   *struct {
+			Done bool `json:"done"`
+		} `json:"past"`
 	}
 	if err := json.Unmarshal(answer, &read); err != nil {
-		return nil, "", fmt.Errorf("reading the answer of %s: %w", subject, err)
+		return nil, "", false, fmt.Errorf("reading the answer of %s: %w", subject, err)
 	}
-	return answer, read.Cursor, nil
+	return answer, read.Cursor, read.Past != nil && !read.Past.Done, nil
 }
 
 // One asks a question that has one answer, again if the service is busy. See

@@ -92,6 +92,9 @@ func Endings() []Ending {
 // String returns the ending's name: "logout".
 func (e Ending) String() string { return endingNames[e] }
 
+// Question is what was asked.
+func (a *Answer) Question() Question { return a.inquiry.question }
+
 // Rows is how many rows On or Stays has.
 func (a *Answer) Rows() int { return len(a.On) + len(a.Stays) }
 

@@ -154,6 +154,9 @@ func (q *Questions) Close() {
 	q.running.Wait()
 }
 
+// Most returns how many questions may be under way at a time.
+func (q *Questions) Most() int { return q.config.MaxQuestions }
+
 // Ask begins a question and waits up to two seconds for its answer. An answer
 // that is not done, or whose rows were not all handed out, has a cursor: ask on
 // with it within half a minute, or the question is over. The errors are a

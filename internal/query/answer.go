@@ -90,9 +90,9 @@ const endOfList = "]}"
 
 // encodeList encodes an answer whose last key is a list, with as many items as
 // fit into a message of at most so many bytes. answer returns it with an empty
-// list and the cursor that goes on after the item that after was asked about,
-// or "" when there are no more.
-func encodeList[T any](maxPayload int64, items []T, after func(*T) cursor, answer func(cursor string) any) ([]byte, error) {
+// list and a cursor; after, which is asked once, gives the one that goes on
+// after so many items, or "" when there are no more.
+func encodeList[T any](maxPayload int64, items []T, after func(n int) string, answer func(cursor string) any) ([]byte, error) {
 	longest, err := json.Marshal(answer(strings.Repeat("x", maxCursor)))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
@@ -102,24 +102,35 @@ func encodeList[T any](maxPayload int64, items []T, after func(*T) cursor, answe
 		return nil, err
 	}
 	var list []byte
-	next := ""
+	fit := len(items)
 	for i := range items {
 		item, err := json.Marshal(&items[i])
 		if err != nil {
 			return nil, fmt.Errorf("encoding the answer: %w", err)
 		}
 		if i > 0 && len(list)+len(item) > room {
-			next = after(&items[i-1]).String()
+			fit = i
 			break
 		}
 		list = append(append(list, item...), ',')
 	}
-	b, err := json.Marshal(answer(next))
+	b, err := json.Marshal(answer(after(fit)))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
 	b = append(bytes.TrimSuffix(b, []byte(endOfList)), bytes.TrimSuffix(list, []byte(","))...)
 	return append(b, endOfList...), nil
+}
+
+// cursorAfter returns the after of an encodeList whose cursors name the last
+// item.
+func cursorAfter[T any](items []T, of func(last *T) cursor) func(n int) string {
+	return func(n int) string {
+		if n == len(items) {
+			return ""
+		}
+		return of(&items[n-1]).String()
+	}
 }
 
 // checkName says what is wrong with a name that a request asks about.

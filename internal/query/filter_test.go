@@ -195,7 +195,10 @@ func TestBadFilters(t *testing.T) {
 		`{"longest":-1}`:                   "longest: want a whole number",
 		`{"longest":5,"limit":5}`:          "longest: has no pages",
 		`{"longest":5,"cursor":"YQ"}`:      "longest: has no pages",
-		`{"at":"2026-11-22T21:00:00Z"}`:    `"at": unknown key: want cursor, limit, machines, on_several, silent_for, longest`,
+		`{"when":"2026-11-22T21:00:00Z"}`:  `"when": unknown key: want cursor, limit, machines, on_several, silent_for, at, longest`,
+		`{"at":"2026-11-22","longest":5}`:  "at: not together with",
+		`{"at":5}`:                         "at: want a string",
+		`{"at":"2026-11-22"}`:              "at: want a time in RFC 3339",
 	} {
 		m, err := nc.Request(question1, []byte(request), time.Minute)
 		if err != nil {

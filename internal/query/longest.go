@@ -27,7 +27,7 @@ func (s *Service) longest(q *ReportRequest) ([]byte, error) {
 	stays := q.longest(s.Roster, make(longest, 0, *q.Longest), a.When, silent)
 	fit := true
 	b, err := encodeList(s.Conn.MaxPayload(), stays,
-		func(*Stay) cursor { return cursor{first: "more"} },
+		cursorAfter(stays, func(*Stay) cursor { return cursor{first: "more"} }),
 		func(next string) any { fit = next == ""; return &a })
 	if err == nil && !fit {
 		err = &refusal{rollcallv1.CodeBadRequest, fmt.Sprintf("longest: %d sessions don't fit one answer: ask for fewer", len(stays))}

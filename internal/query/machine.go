@@ -2,11 +2,13 @@ package query
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"sort"
 	"strings"
 	"time"
 
+	"rollcall/internal/past"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -14,6 +16,7 @@ import (
 // MachineRequest asks who is on a machine.
 type MachineRequest struct {
 	Machine string `json:"machine"`
+	Moment
 	// Cursor is from an earlier answer; empty: from the beginning.
 	Cursor string `json:"cursor,omitzero"`
 
@@ -24,12 +27,15 @@ type MachineRequest struct {
 type MachineAnswer struct {
 	Head
 	Machine string `json:"machine"`
-	// Heard is the receipt of the last event accepted from it.
-	Heard time.Time `json:"heard"`
+	// Heard is the receipt of the last event accepted from it; at a past moment
+	// of the newest dated by then, zero when the stream no longer has that.
+	Heard time.Time `json:"heard,omitzero"`
 	// Silent says that this was long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
 	// Cursor asks for the sessions after these; empty when that was all.
-	Cursor   string    `json:"cursor,omitzero"`
+	Cursor string `json:"cursor,omitzero"`
+	// Past is nil when it was asked about now.
+	Past     *Past     `json:"past,omitzero"`
 	Sessions []Session `json:"sessions"`
 }
 
@@ -37,12 +43,18 @@ func (q *MachineRequest) check() (err error) {
 	if err := checkName("machine", q.Machine); err != nil {
 		return err
 	}
+	if q.aboutPast() {
+		return q.Moment.check()
+	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
 }
 
 // machine answers who is on a machine.
-func (s *Service) machine(q *MachineRequest) ([]byte, error) {
+func (s *Service) machine(ctx context.Context, q *MachineRequest) ([]byte, error) {
+	if q.aboutPast() {
+		return s.machineAt(ctx, q)
+	}
 	st := s.Roster.Status()
 	a := MachineAnswer{Head: s.head(&st), Machine: q.Machine, Sessions: []Session{}}
 	var heard roster.Time
@@ -51,7 +63,7 @@ func (s *Service) machine(q *MachineRequest) ([]byte, error) {
 		heard, open = v.Heard(), v.AppendSessions(nil)
 	})
 	if !known {
-		return nil, &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("machine: %q is not known: no event was ever accepted from it", q.Machine)}
+		return nil, unknownMachine(q.Machine)
 	}
 	a.Heard, a.Silent = heard.Time(), s.Silent(heard, a.When)
 	open = open[sort.Search(len(open), func(i int) bool {
@@ -62,6 +74,30 @@ func (s *Service) machine(q *MachineRequest) ([]byte, error) {
 		sessions[i] = sessionOf(&open[i])
 	}
 	return encodeList(s.Conn.MaxPayload(), sessions,
-		func(last *Session) cursor { return cursor{last.User, last.ID} },
+		cursorAfter(sessions, func(last *Session) cursor { return cursor{last.User, last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
+}
+
+// machineAt answers who was on a machine.
+func (s *Service) machineAt(ctx context.Context, q *MachineRequest) ([]byte, error) {
+	found, err := s.recall(ctx, past.Question{Machine: q.Machine, To: q.at}, q.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	a := MachineAnswer{Machine: q.Machine, Sessions: []Session{}}
+	a.Head, a.Past = s.headOfPast(found)
+	var sessions []Session
+	for i := range found.On {
+		on := &found.On[i]
+		a.Heard = timeOf(on.Heard)
+		if on.Session.User != "" {
+			sessions = append(sessions, sessionOf(&on.Session))
+		}
+	}
+	return encodeList(s.Conn.MaxPayload(), sessions, takeAfter(found, len(sessions)),
+		func(next string) any { a.Cursor = next; return &a })
+}
+
+func unknownMachine(name string) error {
+	return &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("machine: %q is not known: no event was ever accepted from it", name)}
 }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -20,6 +21,8 @@ type ReportRequest struct {
 	// many as fit.
 	Limit *uint32 `json:"limit,omitzero"`
 	Filter
+	// The moment goes together with Machines, and no other part.
+	Moment
 	// Longest asks for so many sessions, at most 1000, in place of the machines:
 	// those that have lasted longest. The answer is a LongestAnswer.
 	Longest *uint32 `json:"longest,omitzero"`
@@ -35,6 +38,10 @@ func (q *ReportRequest) check() (err error) {
 		return err
 	}
 	switch {
+	case q.aboutPast() && (q.OnSeveral || q.SilentFor != "" || q.Longest != nil):
+		return errors.New("at: not together with on_several, silent_for and longest")
+	case q.aboutPast():
+		return q.Moment.check()
 	case q.Longest == nil:
 	case *q.Longest < 1 || *q.Longest > maxLongest:
 		return fmt.Errorf("longest: want 1 to %d", maxLongest)
@@ -54,8 +61,11 @@ func (q *ReportRequest) limit() int {
 }
 
 // report answers with the machines of the filter after the cursor.
-func (s *Service) report(q *ReportRequest) ([]byte, error) {
-	if q.Longest != nil {
+func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) {
+	switch {
+	case q.aboutPast():
+		return s.reportAt(ctx, q)
+	case q.Longest != nil:
 		return s.longest(q)
 	}
 	// The position first: every event up to there is in what is read after.

@@ -13,18 +13,21 @@ import (
 )
 
 // So many answers are made at a time, and so many questions wait; those beyond
-// are refused.
+// are refused. Questions about the past wait for the stream to be read, so they
+// have a line of their own, and one worker more than may be under way: it says
+// so to the next.
 const (
-	answering  = 2
-	maxWaiting = 64
+	answering      = 2
+	maxWaiting     = 64
+	maxWaitingPast = 8
 )
 
 // endpoint answers the questions of one subject.
 type endpoint struct {
 	name string
-	// read judges a request and returns what makes its answer. Its errors name
-	// the field that is wrong, and are for the client.
-	read func(data []byte) (func() ([]byte, error), error)
+	// read judges a request. Its errors name the field that is wrong, and are
+	// for the client.
+	read func(data []byte) (asked, error)
 	// early: see answeredEarly.
 	early bool
 }
@@ -37,16 +40,27 @@ type request[Q any] interface {
 	check() error
 }
 
+// asked is a question that was read.
+type asked struct {
+	answer func(context.Context) ([]byte, error)
+	// past says that the stream has to be read for it.
+	past bool
+}
+
 // newEndpoint returns the endpoint of a type of request. answer makes the JSON
 // of the answer; an error that is no *refusal is told as one of ours.
-func newEndpoint[Q any, P request[Q]](name string, answer func(P) ([]byte, error)) endpoint {
-	read := func(data []byte) (func() ([]byte, error), error) {
+func newEndpoint[Q any, P request[Q]](name string, answer func(context.Context, P) ([]byte, error)) endpoint {
+	read := func(data []byte) (asked, error) {
 		q := P(new(Q))
 		err := decode(data, q)
 		if err == nil {
 			err = q.check()
 		}
-		return func() ([]byte, error) { return answer(q) }, err
+		about, ok := any(q).(interface{ aboutPast() bool })
+		return asked{
+			answer: func(ctx context.Context) ([]byte, error) { return answer(ctx, q) },
+			past:   ok && about.aboutPast(),
+		}, err
 	}
 	return endpoint{name: name, read: read}
 }
@@ -69,8 +83,8 @@ func (r *refusal) Error() string { return r.description }
 
 // job is a question that waits for its answer.
 type job struct {
-	answer func() ([]byte, error)
-	reply  string
+	asked
+	reply string
 }
 
 // accept judges a request and puts it in line. It runs on the subscription's
@@ -81,17 +95,23 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 	if request.Reply() == "" {
 		return
 	}
-	answer, err := e.read(request.Data())
+	q, err := e.read(request.Data())
+	line := s.waiting
+	if q.past {
+		line = s.waitingPast
+	}
 	switch {
 	case err != nil:
 		s.refuse(request, rollcallv1.CodeBadRequest, err.Error())
 	case !e.early && !s.CaughtUp():
 		s.refuse(request, rollcallv1.CodeUnavailable, "not caught up: rollcall is still reading the events before its start: ask again later")
+	case q.past && s.Past == nil:
+		s.refuse(request, rollcallv1.CodeUnavailable, "no questions about the past are answered here")
 	default:
 		select {
-		case s.waiting <- job{answer, request.Reply()}:
+		case line <- job{q, request.Reply()}:
 		default:
-			s.refuse(request, rollcallv1.CodeBusy, fmt.Sprintf("busy: %d questions are waiting: ask again later", maxWaiting))
+			s.refuse(request, rollcallv1.CodeBusy, fmt.Sprintf("busy: %d questions are waiting: ask again later", cap(line)))
 		}
 	}
 }
@@ -102,18 +122,19 @@ func (s *Service) refuse(request micro.Request, code int, description string) {
 	}
 }
 
-// work makes answers until the context is done and nobody waits.
-func (s *Service) work(ctx context.Context) {
+// work makes answers to those who wait in a line until the context is done and
+// nobody waits.
+func (s *Service) work(ctx context.Context, line <-chan job) {
 	for {
 		select {
-		case j := <-s.waiting:
-			s.reply(j)
+		case j := <-line:
+			s.reply(ctx, j)
 			continue
 		default:
 		}
 		select {
-		case j := <-s.waiting:
-			s.reply(j)
+		case j := <-line:
+			s.reply(ctx, j)
 		case <-ctx.Done():
 			return
 		}
@@ -121,10 +142,10 @@ func (s *Service) work(ctx context.Context) {
 }
 
 // reply makes the answer to one question and sends it.
-func (s *Service) reply(j job) {
+func (s *Service) reply(ctx context.Context, j job) {
 	message := &nats.Msg{Subject: j.reply}
 	var err error
-	message.Data, err = j.answer()
+	message.Data, err = j.answer(ctx)
 	if most := s.Conn.MaxPayload(); err == nil && int64(len(message.Data)) > most {
 		err = fmt.Errorf("an answer of %d bytes does not fit a message of %d", len(message.Data), most)
 	}

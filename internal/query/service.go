@@ -8,6 +8,9 @@
 // one look. An answer that doesn't fit one message has a cursor, with which the
 // next one goes on.
 //
+// Questions about the past take longer than one look, as the stream is read
+// again: they wait in a line of their own, and hold up no others.
+//
 // The types of requests and answers are those of the wire contract, in Go; the
 // asking side uses them too.
 package query
@@ -24,6 +27,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"rollcall/internal/past"
 	"rollcall/internal/report"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -42,6 +46,8 @@ type Config struct {
 	// use by several goroutines; where they are nil nothing is known of it.
 	Lag      func() uint64
 	Snapshot func() *Snapshot
+	// Past answers questions about the past. Where it is nil they are refused.
+	Past *past.Questions
 	// Now is the clock of answers; nil: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -50,13 +56,17 @@ type Config struct {
 // Service answers questions.
 type Service struct {
 	Config
-	waiting chan job
-	now     func() time.Time
+	waiting     chan job
+	waitingPast chan job
+	now         func() time.Time
 }
 
 // New returns a service that doesn't answer yet.
 func New(c Config) *Service {
-	s := &Service{Config: c, waiting: make(chan job, maxWaiting), now: c.Now}
+	s := &Service{
+		Config: c, now: c.Now,
+		waiting: make(chan job, maxWaiting), waitingPast: make(chan job, maxWaitingPast),
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -69,6 +79,7 @@ func (s *Service) endpoints() []endpoint {
 		newEndpoint("report", s.report),
 		newEndpoint("machine", s.machine),
 		newEndpoint("user", s.user),
+		newEndpoint("history", s.history),
 		newEndpoint("status", s.status).answeredEarly(),
 	}
 }
@@ -82,7 +93,12 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	var workers sync.WaitGroup
 	for range answering {
-		workers.Go(func() { s.work(ctx) })
+		workers.Go(func() { s.work(ctx, s.waiting) })
+	}
+	if s.Past != nil {
+		for range s.Past.Most() + 1 {
+			workers.Go(func() { s.work(ctx, s.waitingPast) })
+		}
 	}
 	defer workers.Wait()
 	if err = s.listen(service); err == nil {

@@ -149,10 +149,10 @@ func TestRefusedQuestions(t *testing.T) {
 		{"machine", `{"machine":1}`, "400", "machine: want a string"},
 		{"machine", `{"machine":"` + long(256) + `"}`, "400", "machine: 256 bytes, at most 255"},
 		{"machine", `{"machine":"a","cursor":"!"}`, "400", "cursor: "},
-		{"machine", `{"machine":"a","at":"2026-11-22T21:00:00Z"}`, "400", `"at": unknown key: want machine, cursor`},
+		{"machine", `{"machine":"a","when":"2026-11-22T21:00:00Z"}`, "400", `"when": unknown key: want machine, at, cursor`},
 		{"user", ``, "400", "user: missing"},
 		{"user", `{"user":["a"]}`, "400", "user: want a string"},
-		{"user", `{"machine":"a"}`, "400", `"machine": unknown key: want user, cursor`},
+		{"user", `{"machine":"a"}`, "400", `"machine": unknown key: want user, at, cursor`},
 	} {
 		m, err := nc.Request(subjects.Query(tt.endpoint), []byte(tt.request), time.Minute)
 		if err != nil {

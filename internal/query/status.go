@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -60,7 +61,7 @@ const replaying = "replaying"
 func (*StatusRequest) check() error { return nil }
 
 // status answers how the service is.
-func (s *Service) status(*StatusRequest) ([]byte, error) {
+func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := StatusAnswer{
 		Head: s.head(&st), Version: s.Version, CaughtUp: s.CaughtUp(),

@@ -339,7 +339,8 @@ type Report struct {
 	// Every event since the first is accounted for.
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
-	// limit. Empty when complete.
+	// limit; in an answer about the past also not_retained (see
+	// Past.complete_from) and unplaced (see Past.unplaced). Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// This page, from 1. Published reports only. The last page is stored first:
 	// when page 1 comes, the others have come. Pages of an earlier, longer report
@@ -353,7 +354,9 @@ type Report struct {
 	Machines []*Machine `protobuf:"bytes,10,rep,name=machines,proto3" json:"machines,omitempty"`
 	// Answers only, in place of page and pages, and absent on the last page: ask
 	// again with it for the next.
-	Cursor        string `protobuf:"bytes,11,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,11,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only where a past moment was asked about.
+	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,12 +468,20 @@ func (x *Report) GetCursor() string {
 	return ""
 }
 
+func (x *Report) GetPast() *Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
 // Machine is one machine of a report.
 type Machine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The receipt of the last event accepted from it.
+	// The receipt of the last event accepted from it; at a past moment, of the
+	// newest dated by then, and absent when the stream no longer has one.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	// Who is on, in byte order of their names.
 	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
@@ -546,7 +557,11 @@ type MachineRequest struct {
 	// The machine's name. Required.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
 	// From an earlier answer: go on after its last session. Optional.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
+	// an event that arrived late counts where it belongs. Optional: now, with all
+	// that was read, also what is dated ahead. See Past.
+	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,6 +610,13 @@ func (x *MachineRequest) GetCursor() string {
 	return ""
 }
 
+func (x *MachineRequest) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
 // MachineAnswer is what `rollcall.query.machine` answers, in JSON, by the rules
 // of Report. The code 404 says that no event was ever accepted from the machine.
 type MachineAnswer struct {
@@ -614,7 +636,7 @@ type MachineAnswer struct {
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,7,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The receipt of the last event accepted from it.
+	// See Machine.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=heard,proto3" json:"heard,omitempty"`
 	// See Machine. Absent unless true.
 	Silent bool `protobuf:"varint,9,opt,name=silent,proto3" json:"silent,omitempty"`
@@ -622,7 +644,9 @@ type MachineAnswer struct {
 	Cursor string `protobuf:"bytes,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Who is on: in byte order of users, then sessions. Empty: nobody. In JSON
 	// user and since are always present, and what is empty is absent.
-	Sessions      []*Session `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions []*Session `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Only where a past moment was asked about.
+	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -734,13 +758,24 @@ func (x *MachineAnswer) GetSessions() []*Session {
 	return nil
 }
 
+func (x *MachineAnswer) GetPast() *Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
 // UserRequest is what `rollcall.query.user` takes, in JSON: where is this user?
 type UserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user's name. Required.
 	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// From an earlier answer: go on after its last session. Optional.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
+	// an event that arrived late counts where it belongs. Optional: now, with all
+	// that was read, also what is dated ahead. See Past.
+	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -789,6 +824,13 @@ func (x *UserRequest) GetCursor() string {
 	return ""
 }
 
+func (x *UserRequest) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
 // UserAnswer is what `rollcall.query.user` answers, in JSON, by the rules of
 // Report.
 type UserAnswer struct {
@@ -812,7 +854,9 @@ type UserAnswer struct {
 	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Where the user is: in byte order of machines, then sessions. Empty:
 	// nowhere, as far as is known; perhaps there is no such user.
-	Sessions      []*Stay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions []*Stay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Only where a past moment was asked about.
+	Past          *Past `protobuf:"bytes,10,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,6 +950,13 @@ func (x *UserAnswer) GetCursor() string {
 func (x *UserAnswer) GetSessions() []*Stay {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *UserAnswer) GetPast() *Past {
+	if x != nil {
+		return x.Past
 	}
 	return nil
 }
@@ -1370,7 +1421,12 @@ type ReportRequest struct {
 	// So many sessions, at most 1000, in place of machines: those that have
 	// lasted longest. Not together with cursor and limit. Optional. The answer is
 	// a LongestAnswer.
-	Longest       uint32 `protobuf:"varint,6,opt,name=longest,proto3" json:"longest,omitempty"`
+	Longest uint32 `protobuf:"varint,6,opt,name=longest,proto3" json:"longest,omitempty"`
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
+	// an event that arrived late counts where it belongs. Optional: now, with all
+	// that was read, also what is dated ahead. See Past. Not together with
+	// on_several, silent_for and longest.
+	At            string `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1445,6 +1501,13 @@ func (x *ReportRequest) GetLongest() uint32 {
 		return x.Longest
 	}
 	return 0
+}
+
+func (x *ReportRequest) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
 }
 
 // LongestAnswer is what `rollcall.query.report` answers, in JSON, when it is
@@ -1743,6 +1806,451 @@ func (x *ChangesBeat) GetSince() uint64 {
 	return 0
 }
 
+// HistoryRequest is what `rollcall.query.history` takes, in JSON; an empty
+// request means all: which sessions overlap this time?
+type HistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only sessions on this machine. Optional.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// Only sessions of this user. Optional.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// Only sessions that were open at this moment or later: RFC 3339, from 1970
+	// to 2261. One that ended at this very moment is none of them. Optional.
+	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Only sessions that began at this moment or earlier, in the same form.
+	// Optional.
+	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// From an earlier answer: go on after its last session. Optional.
+	Cursor        string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryRequest) Reset() {
+	*x = HistoryRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryRequest) ProtoMessage() {}
+
+func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
+func (*HistoryRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HistoryRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// HistoryAnswer is what `rollcall.query.history` answers, in JSON, by the rules
+// of Report. The code 404 says that no event was ever accepted from the machine.
+type HistoryAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Absent on the last page: ask again with it for the next.
+	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// How far the answer is.
+	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
+	// The sessions in the order of their beginnings; of equal ones in byte order
+	// of machines, users and sessions.
+	Sessions      []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryAnswer) Reset() {
+	*x = HistoryAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryAnswer) ProtoMessage() {}
+
+func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
+func (*HistoryAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *HistoryAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *HistoryAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *HistoryAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *HistoryAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *HistoryAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *HistoryAnswer) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *HistoryAnswer) GetPast() *Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *HistoryAnswer) GetSessions() []*PastStay {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// PastStay is a session from its beginning to its end. Events that tell of it
+// again (a present, or another login of the user) do not begin another one. In
+// JSON machine, user, since and how are always present, and what is empty is
+// absent.
+type PastStay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// The user's name.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// The name of the stay on that machine; empty: the user's implicit session.
+	Session string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	// When the stay began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// See Event.
+	Terminal string `protobuf:"bytes,5,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// See Event.
+	Remote string `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
+	// See Event.
+	Service string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
+	// When the stay ended: the date of the event that ended it. Absent while it
+	// is open, and when no event says it.
+	Ended *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
+	// How it ended: logout; boot or shutdown of the machine; present, one that
+	// doesn't list it; replaced, by another user's login under the same session;
+	// reset, a boot, shutdown or present that the stream no longer has; gone, by
+	// what the stream no longer has, nobody knows when. Or it is open.
+	How           string `protobuf:"bytes,9,opt,name=how,proto3" json:"how,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastStay) Reset() {
+	*x = PastStay{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastStay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastStay) ProtoMessage() {}
+
+func (x *PastStay) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
+func (*PastStay) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PastStay) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *PastStay) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *PastStay) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *PastStay) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PastStay) GetTerminal() string {
+	if x != nil {
+		return x.Terminal
+	}
+	return ""
+}
+
+func (x *PastStay) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *PastStay) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PastStay) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *PastStay) GetHow() string {
+	if x != nil {
+		return x.How
+	}
+	return ""
+}
+
+// Past is in every answer to a question about the past: how far it is. For that
+// the stream is read again, in the background, and only while the service is not
+// behind with new events. An answer comes within about two seconds. While it is
+// not done it has no rows, its place and sequence are 0, and its cursor, which
+// may stay the same, is to be asked with again; so is that of an answer with
+// more pages, each time with the request as it was. A question that is not asked
+// on for 30 seconds is over: then its cursor gets the code 404. As many as
+// ROLLCALL_MAX_PAST_QUESTIONS are under way at a time; one more gets 429. The
+// answer is the fold of the events that the stream still has, dated at or before
+// the moment, over what the service remembers from before them. It is as of its
+// place: later events are not in it.
+type Past struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The moment that was asked about. Absent in a history.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// The answer is there. In JSON done, first, read and last are always present.
+	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// Sequences of the stream: the first that it had.
+	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	// How far it has been read.
+	Read uint64 `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
+	// The last that has to be read.
+	Last uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	// The stream begins after the moment asked about, and the service doesn't
+	// remember either: who came before this moment and has left since may be
+	// missing. It is the receipt of the first message that the stream has; a
+	// question about later moments lacks nothing for that. Absent otherwise.
+	CompleteFrom *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=complete_from,json=completeFrom,proto3" json:"complete_from,omitempty"`
+	// Events that came too late for the memory of the question: they are not in
+	// the answer. Absent when there are none. Ask for one machine, one user or a
+	// shorter time.
+	Unplaced      uint64 `protobuf:"varint,7,opt,name=unplaced,proto3" json:"unplaced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Past) Reset() {
+	*x = Past{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Past) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Past) ProtoMessage() {}
+
+func (x *Past) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Past.ProtoReflect.Descriptor instead.
+func (*Past) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Past) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Past) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *Past) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Past) GetRead() uint64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Past) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Past) GetCompleteFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteFrom
+	}
+	return nil
+}
+
+func (x *Past) GetUnplaced() uint64 {
+	if x != nil {
+		return x.Unplaced
+	}
+	return 0
+}
+
 var File_rollcall_v1_rollcall_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_rollcall_proto_rawDesc = "" +
@@ -1764,7 +2272,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x04 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\x06 \x01(\tR\aservice\"\xc4\x02\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\"\xeb\x02\n" +
 	"\x06Report\x12\x16\n" +
 	"\x06report\x18\x01 \x01(\tR\x06report\x12.\n" +
 	"\x04when\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -1777,15 +2285,17 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05pages\x18\t \x01(\rR\x05pages\x120\n" +
 	"\bmachines\x18\n" +
 	" \x03(\v2\x14.rollcall.v1.MachineR\bmachines\x12\x16\n" +
-	"\x06cursor\x18\v \x01(\tR\x06cursor\"\x83\x01\n" +
+	"\x06cursor\x18\v \x01(\tR\x06cursor\x12%\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\x83\x01\n" +
 	"\aMachine\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
 	"\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n" +
-	"\x06silent\x18\x04 \x01(\bR\x06silent\"B\n" +
+	"\x06silent\x18\x04 \x01(\bR\x06silent\"R\n" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\xed\x02\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\x94\x03\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -1798,10 +2308,12 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06silent\x18\t \x01(\bR\x06silent\x12\x16\n" +
 	"\x06cursor\x18\n" +
 	" \x01(\tR\x06cursor\x120\n" +
-	"\bsessions\x18\v \x03(\v2\x14.rollcall.v1.SessionR\bsessions\"9\n" +
+	"\bsessions\x18\v \x03(\v2\x14.rollcall.v1.SessionR\bsessions\x12%\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"I\n" +
 	"\vUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\x97\x02\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xbe\x02\n" +
 	"\n" +
 	"UserAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -1812,7 +2324,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x12\n" +
 	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\b \x01(\tR\x06cursor\x12-\n" +
-	"\bsessions\x18\t \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xe6\x01\n" +
+	"\bsessions\x18\t \x03(\v2\x11.rollcall.v1.StayR\bsessions\x12%\n" +
+	"\x04past\x18\n" +
+	" \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xe6\x01\n" +
 	"\x04Stay\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06silent\x18\x02 \x01(\bR\x06silent\x12\x12\n" +
@@ -1852,7 +2366,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x01 \x01(\x04R\x05place\x124\n" +
 	"\awritten\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\awritten\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12!\n" +
-	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xb1\x01\n" +
+	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xc1\x01\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1a\n" +
@@ -1861,7 +2375,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"on_several\x18\x04 \x01(\bR\tonSeveral\x12\x1d\n" +
 	"\n" +
 	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x18\n" +
-	"\alongest\x18\x06 \x01(\rR\alongest\"\xee\x01\n" +
+	"\alongest\x18\x06 \x01(\rR\alongest\x12\x0e\n" +
+	"\x02at\x18\a \x01(\tR\x02at\"\xee\x01\n" +
 	"\rLongestAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -1882,7 +2397,41 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vChangesBeat\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since*\x9a\x01\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"z\n" +
+	"\x0eHistoryRequest\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\xb1\x02\n" +
+	"\rHistoryAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x16\n" +
+	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
+	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
+	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\x96\x02\n" +
+	"\bPastStay\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n" +
+	"\asession\x18\x03 \x01(\tR\asession\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\bterminal\x18\x05 \x01(\tR\bterminal\x12\x16\n" +
+	"\x06remote\x18\x06 \x01(\tR\x06remote\x12\x18\n" +
+	"\aservice\x18\a \x01(\tR\aservice\x120\n" +
+	"\x05ended\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x10\n" +
+	"\x03how\x18\t \x01(\tR\x03how\"\xe1\x01\n" +
+	"\x04Past\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\x04R\x04read\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x04R\x04last\x12?\n" +
+	"\rcomplete_from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteFrom\x12\x1a\n" +
+	"\bunplaced\x18\a \x01(\x04R\bunplaced*\x9a\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_TYPE_LOGIN\x10\x01\x12\x15\n" +
@@ -1904,7 +2453,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -1923,35 +2472,49 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*LongestAnswer)(nil),         // 14: rollcall.v1.LongestAnswer
 	(*Change)(nil),                // 15: rollcall.v1.Change
 	(*ChangesBeat)(nil),           // 16: rollcall.v1.ChangesBeat
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*HistoryRequest)(nil),        // 17: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 18: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 19: rollcall.v1.PastStay
+	(*Past)(nil),                  // 20: rollcall.v1.Past
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	17, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	21, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	17, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	17, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	21, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	21, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
 	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	17, // 6: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	17, // 7: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	17, // 8: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	2,  // 9: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	17, // 10: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	9,  // 11: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	17, // 12: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	17, // 13: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	11, // 14: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	12, // 15: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	17, // 16: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	17, // 17: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	9,  // 18: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	17, // 19: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	17, // 20: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	20, // 6: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	21, // 7: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	21, // 8: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 9: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	2,  // 10: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
+	20, // 11: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	21, // 12: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	9,  // 13: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	20, // 14: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	21, // 15: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	21, // 16: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	11, // 17: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	12, // 18: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	21, // 19: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	21, // 20: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	9,  // 21: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	21, // 22: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	21, // 23: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	21, // 24: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	20, // 25: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	19, // 26: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	21, // 27: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	21, // 28: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	21, // 29: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	21, // 30: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -1965,7 +2528,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall/internal/query"
+)
+
+type historyCmd struct {
+	Machine string `placeholder:"MACHINE" help:"Only sessions on this machine."`
+	User    string `placeholder:"USER" help:"Only sessions of this user."`
+	From    string `placeholder:"TIME" help:"Only sessions that were open at this moment or later: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	To      string `placeholder:"TIME" help:"Only sessions that began at this moment or earlier. A day is its first moment."`
+	asking
+}
+
+// Help is what "rollcall history --help" says beside the flags.
+func (historyCmd) Help() string {
+	return `Asks the running service, which reads the events again. A line for each session, the earliest first: when it began and ended, how long it lasted, and how it ended, unless it is open: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's under its name; reset and gone when the event that ended it is no longer there. A table of 100 columns and more has where it came from, --output json has all.`
+}
+
+// Run asks for the sessions of a time and prints them.
+func (c *historyCmd) Run(ctx context.Context, std streams) error {
+	request := query.HistoryRequest{Machine: c.Machine, User: c.User}
+	var err error
+	if request.From, err = c.moment("--from", c.From); err != nil {
+		return err
+	}
+	if request.To, err = c.moment("--to", c.To); err != nil {
+		return err
+	}
+	found := false
+	err = c.ask(ctx, std, "history", "history", request, func(page []byte) error {
+		a, err := query.Decode[query.HistoryAnswer](page)
+		if err != nil {
+			return err
+		}
+		found = found || len(a.Sessions) > 0
+		if !found {
+			_, err := fmt.Fprintln(std.out, "no sessions")
+			return err
+		}
+		return c.table(a.Sessions, width(std.out)).write(std.out, width(std.out))
+	})
+	return err
+}
+
+// roomForRemote is the least width at which a table has room for where a session
+// came from.
+const roomForRemote = 100
+
+// table has a row for each session. The name, terminal and service of a session
+// are left to --output json: there is no room for all.
+func (c *historyCmd) table(sessions []query.PastStay, width int) *table {
+	t := newTable("USER", "MACHINE", "SINCE", "UNTIL", "FOR", "END", "REMOTE")
+	for _, s := range sessions {
+		lasted := ""
+		if !s.Ended.IsZero() {
+			lasted = span(s.Ended.Sub(s.Since))
+		}
+		if width < roomForRemote {
+			s.Remote = ""
+		}
+		t.add(s.User, s.Machine, c.time(s.Since), c.until(&s), lasted, s.How, s.Remote)
+	}
+	return t
+}
+
+// until is when a session ended, if it has: the time of day, and how many days
+// after that on which it began.
+func (c *historyCmd) until(s *query.PastStay) string {
+	if s.Ended.IsZero() {
+		return ""
+	}
+	day := func(t string) time.Time {
+		d, _ := time.Parse(time.DateOnly, t[:len(time.DateOnly)])
+		return d
+	}
+	since, until := c.time(s.Since), c.time(s.Ended)
+	clock := until[len(time.DateOnly)+1:]
+	if days := int(day(until).Sub(day(since)).Hours()) / 24; days != 0 {
+		return fmt.Sprintf("%s %+dd", clock, days)
+	}
+	return clock
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// momentForms are the ways to write a time on the command line that have no
+// zone.
+var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05"}
+
+// moment reads the value of a flag that is a time, in the local zone or UTC
+// where it has none, and returns it as requests have it. Without a value there
+// is none.
+func (a *asking) moment(flag, value string) (string, error) {
+	zone := time.Local
+	if a.UTC {
+		zone = time.UTC
+	}
+	if value == "" {
+		return "", nil
+	}
+	t, err := parseMoment(value, zone)
+	if year := t.UTC().Year(); err != nil || year < 1970 || year > 2261 {
+		return "", usageError{fmt.Errorf("%s=%s: want a time from 1970 to 2261, such as 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or 2006-01-02T15:04:05Z", flag, value)}
+	}
+	return t.UTC().Format(time.RFC3339Nano), nil
+}
+
+func parseMoment(value string, zone *time.Location) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, value)
+	for _, form := range momentForms {
+		if err != nil {
+			t, err = time.ParseInLocation(form, value, zone)
+		}
+	}
+	return t, err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/schollz/progressbar/v3"
+
+	"rollcall/internal/query"
+)
+
+// reading shows on a terminal how far the service has read the past.
+type reading struct {
+	std     streams
+	command string
+	bar     *progressbar.ProgressBar // nil until there is something to show
+	// What the last page lacks.
+	completeFrom time.Time
+	unplaced     uint64
+}
+
+// note reports whether a page is one to print; else it only says how far the
+// reading is.
+func (r *reading) note(page []byte) (bool, error) {
+	var answer struct {
+		Past *query.Past `json:"past"`
+	}
+	if err := json.Unmarshal(page, &answer); err != nil {
+		return false, err
+	}
+	p := answer.Past
+	if p == nil {
+		return true, nil
+	}
+	if !p.Done {
+		r.show(p)
+		return false, nil
+	}
+	r.end()
+	r.completeFrom, r.unplaced = p.CompleteFrom, p.Unplaced
+	return true, nil
+}
+
+// show draws how far it is.
+func (r *reading) show(p *query.Past) {
+	if p.Last < p.First || p.Last == 0 || !isTerminal(r.std.err) {
+		return
+	}
+	if r.bar == nil {
+		r.bar = progressbar.NewOptions64(int64(p.Last-p.First+1),
+			progressbar.OptionSetWriter(r.std.err),
+			progressbar.OptionSetDescription("reading the past"),
+			progressbar.OptionShowCount(),
+			// No goroutine that draws by itself.
+			progressbar.OptionSetSpinnerChangeInterval(0),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	read := max(p.Read+1, p.First) - p.First
+	_ = r.bar.Set64(int64(min(read, p.Last-p.First))) // the end is the answer
+}
+
+// end takes the bar away.
+func (r *reading) end() {
+	if r.bar != nil {
+		_ = r.bar.Clear()
+		_ = r.bar.Exit()
+		r.bar = nil
+	}
+}
+
+// tell says what is missing for want of events, if anything is.
+func (r *reading) tell(a *asking) {
+	if !r.completeFrom.IsZero() {
+		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: the stream begins at %s, and who came before and has left since is missing\n",
+			r.command, a.time(r.completeFrom))
+	}
+	if r.unplaced > 0 {
+		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: %d events came too late for the memory of the question; ask for one machine, one user or a shorter time\n",
+			r.command, r.unplaced)
+	}
+}

@@ -1,0 +1,144 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall/internal/past"
+	"rollcall/internal/roster"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Moment is when it is asked about; the zero value is now, with all that was
+// read, also what is dated ahead.
+type Moment struct {
+	// At is in RFC 3339, and inclusive.
+	At string `json:"at,omitzero"`
+
+	at roster.Time
+}
+
+func (m *Moment) aboutPast() bool { return m.At != "" }
+
+func (m *Moment) check() (err error) {
+	m.at, err = parseTime("at", m.At)
+	return err
+}
+
+// parseTime reads the time of a request's field.
+func parseTime(key, value string) (roster.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, value)
+	if year := t.UTC().Year(); err != nil || year < 1970 || year > 2261 {
+		return 0, fmt.Errorf("%s: want a time in RFC 3339 from 1970 to 2261, such as 2006-01-02T15:04:05Z", key)
+	}
+	return roster.TimeOf(t), nil
+}
+
+// Past is how far the answer to a question about the past is.
+type Past struct {
+	// At is the moment asked about; zero when it is a history.
+	At time.Time `json:"at,omitzero"`
+	// Done says that the answer is there. Until then the stream is being read,
+	// and the answer has nothing but a cursor to go on asking with.
+	Done bool `json:"done"`
+	// First, Read and Last are sequences of the stream: the first that it had,
+	// how far reading has come, and the last that has to be read.
+	First uint64 `json:"first"`
+	Read  uint64 `json:"read"`
+	Last  uint64 `json:"last"`
+	// CompleteFrom is given when the stream begins after the moment asked about,
+	// and nobody remembers more: from then on nothing would be missing.
+	CompleteFrom time.Time `json:"complete_from,omitzero"`
+	// Unplaced counts the events that came too late for the memory that the
+	// question had.
+	Unplaced uint64 `json:"unplaced,omitzero"`
+}
+
+// Why an answer about the past is not complete, beside the losses.
+const (
+	notRetained = "not_retained"
+	unplaced    = "unplaced"
+)
+
+// recall asks about the past, or goes on with the question of a cursor.
+func (s *Service) recall(ctx context.Context, q past.Question, cursor string) (*past.Answer, error) {
+	var a *past.Answer
+	var err error
+	if cursor == "" {
+		a, err = s.Past.Ask(ctx, q)
+	} else {
+		a, err = s.Past.Continue(ctx, cursor)
+	}
+	switch {
+	case errors.Is(err, past.ErrUnknownMachine):
+		return nil, unknownMachine(q.Machine)
+	case err != nil:
+		return nil, refusalOf(err)
+	case a.Question() != q:
+		return nil, &refusal{rollcallv1.CodeBadRequest, "cursor: of another question: leave it out to ask anew"}
+	}
+	return a, nil
+}
+
+// refusalOf tells a client why a question about the past has no answer.
+func refusalOf(err error) error {
+	_, bad := errors.AsType[*past.FieldError](err)
+	switch {
+	case bad:
+		return &refusal{rollcallv1.CodeBadRequest, err.Error()}
+	case errors.Is(err, past.ErrTooLarge):
+		return &refusal{rollcallv1.CodeBadRequest, "request: " + err.Error()}
+	case errors.Is(err, past.ErrGone):
+		return &refusal{rollcallv1.CodeNotFound, "cursor: " + err.Error()}
+	case errors.Is(err, past.ErrBusy):
+		return &refusal{rollcallv1.CodeBusy, err.Error()}
+	case errors.Is(err, past.ErrClosed), errors.Is(err, context.Canceled):
+		return &refusal{rollcallv1.CodeUnavailable, "rollcall is ending: ask again later"}
+	}
+	return &refusal{rollcallv1.CodeUnavailable, fmt.Sprintf("the past can't be read now: %v: ask again later", err)}
+}
+
+// headOfPast begins an answer about the past. Until it is done it is of no
+// place.
+func (s *Service) headOfPast(a *past.Answer) (Head, *Past) {
+	st := s.Roster.Status()
+	h := s.head(&st)
+	h.Sequence, h.Place = 0, a.Place
+	if a.Done {
+		h.Sequence = a.Last
+	}
+	p := &Past{Done: a.Done, First: a.First, Read: a.Read, Last: a.Last, Unplaced: a.Unplaced}
+	if q := a.Question(); !q.Stays {
+		p.At = q.To.Time()
+	}
+	if a.Incomplete {
+		p.CompleteFrom = a.From.Time()
+		h.Reasons = append(h.Reasons, notRetained)
+	}
+	if a.Unplaced > 0 {
+		h.Reasons = append(h.Reasons, unplaced)
+	}
+	h.Complete = len(h.Reasons) == 0
+	return h, p
+}
+
+// takeAfter returns the after of an encodeList that has an item for each row of
+// an answer, and none for a machine with nobody.
+func takeAfter(a *past.Answer, items int) func(n int) string {
+	return func(n int) string {
+		if n == items {
+			n = a.Rows()
+		}
+		return a.Take(n)
+	}
+}
+
+// timeOf is a time that may not be known.
+func timeOf(t roster.Time) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.Time()
+}
