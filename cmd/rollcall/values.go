@@ -63,16 +63,10 @@ type age time.Duration
 
 // Set reads a value such as 2160h.
 func (a *age) Set(value string) error {
-	d, err := duration(value)
-	if err != nil {
-		return err
-	}
 	// A stream's messages must live longer than its window of duplicates.
-	if d < time.Second && d != 0 {
-		return faulty(value, "is too short", "use at least 1s, or 0 for ever")
-	}
+	d, err := secondOrEver(value)
 	*a = age(d)
-	return nil
+	return err
 }
 
 // silence is how long a machine may not be heard from; 0 is for ever.
@@ -80,15 +74,21 @@ type silence time.Duration
 
 // Set reads a value such as 15m.
 func (s *silence) Set(value string) error {
-	d, err := duration(value)
-	if err != nil {
-		return err
-	}
-	if d < time.Second && d != 0 {
-		return faulty(value, "is too short", "use at least 1s, or 0 for ever")
-	}
+	d, err := secondOrEver(value)
 	*s = silence(d)
-	return nil
+	return err
+}
+
+// secondOrEver reads a duration of at least a second, or 0.
+func secondOrEver(value string) (time.Duration, error) {
+	d, err := duration(value)
+	if err == nil && d < time.Second && d != 0 {
+		err = faulty(value, "is too short", "use at least 1s, or 0 for ever")
+	}
+	if err != nil {
+		return 0, err
+	}
+	return d, nil
 }
 
 // count is a number of things, from 1.

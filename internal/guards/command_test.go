@@ -40,7 +40,7 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: the end of a connection is heard of", "reading goes on, as after a crash",
-		"cmd/rollcall/serve.go", `s.lost <- fmt.Errorf("%w: %s: %w", errClosed, nc.Opts.Name, err)`, `_ = err`, "./cmd/rollcall TestClosedIsHeardOf",
+		"cmd/rollcall/serve_nats.go", `s.lost <- fmt.Errorf("%w: %s: %w", errClosed, nc.Opts.Name, err)`, `_ = err`, "./cmd/rollcall TestClosedIsHeardOf",
 	},
 	{
 		"serve: a canceled start is a clean end", "SIGTERM ends with exit code 0 at any moment",

@@ -153,8 +153,8 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt}), nil
 }
 
-// metadata is parseReply for the replies of this consumer, which all begin the
-// same.
+// metadata reads a reply subject, without an allocation. Those of one consumer
+// all begin the same.
 func (c *consumer) metadata(reply string) (metadata, bool) {
 	if c.replies == "" || !strings.HasPrefix(reply, c.replies) {
 		at, ok := numbersAt(reply)

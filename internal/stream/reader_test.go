@@ -364,14 +364,14 @@ func TestSlowFold(t *testing.T) {
 	}
 }
 
-func TestParseReply(t *testing.T) {
+func TestMetadata(t *testing.T) {
 	want := metadata{sequence: 22, delivery: 3, pending: 7, receipt: 1700000000000000001}
 	for _, reply := range []string{
 		"$JS.ACK.EVENTS.c.1.22.3.1700000000000000001.7",
 		"$JS.ACK.hub.ACCOUNT.EVENTS.c.1.22.3.1700000000000000001.7",
 		"$JS.ACK._.ACCOUNT.EVENTS.c.1.22.3.1700000000000000001.7.token",
 	} {
-		if got, ok := parseReply(reply); !ok || got != want {
+		if got, ok := new(consumer).metadata(reply); !ok || got != want {
 			t.Errorf("%s: %+v, %v", reply, got, ok)
 		}
 	}
@@ -379,7 +379,7 @@ func TestParseReply(t *testing.T) {
 		"", "x", "_INBOX.a.b", "$JS.ACK.EVENTS.c.1.22.3.1.x", "$JS.ACK.EVENTS.c.1.22.3.1", "$JS.ACK.EVENTS.c.1.22.3.1.-7",
 		"$JS.ACK.EVENTS.c.1.22.3.1..", "$JS.ACK.E.c.1.22.3.99999999999999999999.7", "$JS.ACK.a.b.c.d.e.f.g.h", strings.Repeat(".", 100),
 	} {
-		if got, ok := parseReply(reply); ok {
+		if got, ok := new(consumer).metadata(reply); ok {
 			t.Errorf("%q: %+v", reply, got)
 		}
 	}

@@ -14,23 +14,14 @@ type metadata struct {
 	receipt  roster.Time
 }
 
-// parseReply reads the reply subject of a delivered message, which is either
+// numbersAt returns where the sequence begins in the reply subject of a
+// delivered message, which is either
 //
 //	$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<delivery>.<receipt>.<pending>
 //	$JS.ACK.<domain>.<account>.<stream>.<consumer>.<deliveries>.<sequence>.<delivery>.<receipt>.<pending>[.<token>]
 //
-// (NATS ADR-15). Reading it here costs no allocation.
-func parseReply(reply string) (metadata, bool) {
-	at, ok := numbersAt(reply)
-	if !ok {
-		return metadata{}, false
-	}
-	return parseNumbers(reply[at:])
-}
-
-// numbersAt returns where the sequence begins in a reply subject. What stands
-// before it is the same in all replies of one consumer without acks: it
-// delivers every message once.
+// (NATS ADR-15). What stands before it is the same in all replies of one
+// consumer without acks: it delivers every message once.
 func numbersAt(reply string) (at int, ok bool) {
 	before := 5
 	switch strings.Count(reply, ".") + 1 {
