@@ -1,0 +1,230 @@
+// Package program builds and runs programs in the tests of this folder: the
+// real rollcall, and those that it works with.
+package program
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Process is a running program. The test that started it ends it.
+type Process struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the program has ended and was waited for
+	err   error         // how it ended; after ended
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// Write takes what the program prints.
+func (p *Process) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(line)
+}
+
+// Log is what the program has printed so far, on both of its outputs.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Start starts a program with these variables, PATH and HOME, and no others.
+// What it printed is shown if the test fails.
+func Start(t testing.TB, variables []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, variables...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(path), p.Log())
+		}
+	})
+	return p
+}
+
+// Signal sends the program a signal.
+func (p *Process) Signal(signal os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// Wait waits until the program has ended and returns how, as exec.Cmd.Wait
+// does.
+func (p *Process) Wait() error {
+	<-p.ended
+	return p.err
+}
+
+// Stop asks the program to end, and kills it after ten seconds.
+func (p *Process) Stop() {
+	select {
+	case <-p.ended:
+		return
+	default:
+	}
+	_ = p.cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// AwaitLog waits until the program has printed this text.
+func (p *Process) AwaitLog(text string) {
+	p.t.Helper()
+	Eventually(p.t, "the log has "+text, func() bool {
+		select {
+		case <-p.ended:
+			p.t.Fatalf("ended (%v) before it printed %q", p.err, text)
+		default:
+		}
+		return strings.Contains(p.Log(), text)
+	})
+}
+
+// folder holds what is built.
+var folder string
+
+// Main runs the tests of a package, for its TestMain.
+func Main(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if folder, err = os.MkdirTemp("", "rollcall"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	return m.Run()
+}
+
+// root is the folder of the repository.
+var root = sync.OnceValues(func() (string, error) {
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	return filepath.Dir(filepath.Dir(string(mod))), err
+})
+
+// Root returns the folder of the repository.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var built sync.Map // of func() (string, error), by package path
+
+// Build builds a command of the repository, or of what it depends on, and
+// returns the path of the program. Only the first call builds. The package's
+// TestMain must call Main.
+func Build(t testing.TB, pkg string) string {
+	t.Helper()
+	dir := Root(t)
+	build, _ := built.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
+		path := filepath.Join(folder, filepath.Base(pkg))
+		cmd := exec.Command("go", "build", "-o", path, pkg)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+		}
+		return path, err
+	}))
+	path, err := build.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Rollcall is the path of the program, built from the tree as it stands.
+func Rollcall(t testing.TB) string {
+	t.Helper()
+	return Build(t, "rollcall/cmd/rollcall")
+}
+
+// Service is a running rollcall serve.
+type Service struct {
+	*Process
+	URL  string // of metrics and health, without a slash at the end
+	NATS string // URL of the server that it uses
+}
+
+// Serve starts rollcall serve with these variables, on a free port, with a
+// folder of its own, and a server inside on a free port unless they name one.
+// It returns when the service is ready.
+func Serve(t testing.TB, variables ...string) *Service {
+	t.Helper()
+	s := &Service{Process: Start(t, append([]string{
+		"ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0",
+	}, variables...), Rollcall(t), "serve")}
+	s.AwaitLog(`"msg":"ready"`)
+	for line := range strings.Lines(s.Log()) {
+		var said struct{ Msg, URL, NATS string }
+		_ = json.Unmarshal([]byte(line), &said)
+		switch said.Msg {
+		case "metrics and health":
+			s.URL = strings.TrimSuffix(said.URL, "/")
+		case "events in":
+			s.NATS = said.NATS
+		}
+	}
+	return s
+}
+
+// Get asks the service for a path over HTTP and returns the body.
+func (s *Service) Get(path string) string {
+	s.t.Helper()
+	answer, err := http.Get(s.URL + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// Eventually waits, a minute at most, until the condition holds.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !condition(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
