@@ -1,59 +1,96 @@
 package roster
 
-// ahead looks at what a batch is about to need. The fold of an event waits for
-// memory again and again: for the slot of its machine in the index, then for
-// the machine, then for its name and its registers, and the same for its user;
-// with 100,000 of them that is most of the fold's time. Here each step is done
-// for all events before the next: none waits for another, so the processor
-// waits for many at once, and the fold finds all of it in the cache. Nothing is
-// decided here.
+// ahead looks at what the next events are about to need. The fold of an event
+// waits for memory again and again: for the slot of its machine in the index,
+// then for the machine, then for its name and its registers, and the same for
+// its user; with 100,000 of them that is most of the fold's time. Here each step
+// is done for some events before the next: none waits for another, so the
+// processor waits for many at once, and the fold finds all of it in the cache.
+// Nothing is decided here.
 type ahead struct {
-	machines, users []uint32 // numbers, by the hashes of names alone
-	seen            uint32   // a sum of what was looked at, or the compiler would leave it out
+	events []foreseen
+	seen   uint32 // a sum of what was looked at, or the compiler would leave it out
 }
 
-// few is how many messages are not worth looking ahead.
-const few = 4
+// foreseen is what one event is about to need, by the hashes of names alone.
+type foreseen struct {
+	machine  *machine // nil: the event brings a new one, or a new user
+	user     *user
+	key      uint32 // hash of the session's key
+	number   uint32 // hash of the user's number
+	session  *session
+	presence *presence
+}
+
+const (
+	// foresight is how many events are looked at together: enough to wait for
+	// many at once, few enough for all that they need to stay in the cache.
+	foresight = 64
+	// few is how many events are not worth it.
+	few = 4
+)
 
 func (a *ahead) look(r *Roster, messages []Message) {
 	if len(messages) < few {
 		return
 	}
-	a.find(r, messages)
-	for _, n := range a.machines {
-		a.seen += r.fleet.machines.at(n).hash
+	a.events = a.events[:0]
+	for i := range messages {
+		a.events = append(a.events, foresee(r, &messages[i].Event))
 	}
-	for _, n := range a.users {
-		a.seen += r.people.users.at(n).hash
-	}
-	for _, n := range a.machines {
-		m := r.fleet.machines.at(n)
-		a.seen += firstByte(m.name)
-		if len(m.sessions.rows) > 0 {
-			a.seen += m.sessions.rows[0].hash
+	for i := range a.events {
+		if e := &a.events[i]; e.machine != nil {
+			a.seen += e.machine.hash + uint32(e.machine.newest) + e.user.hash
 		}
 	}
-	for _, n := range a.users {
-		u := r.people.users.at(n)
-		a.seen += firstByte(u.name)
-		if len(u.on.rows) > 0 {
-			a.seen += u.on.rows[0].machine
+	for i := range a.events {
+		if e := &a.events[i]; e.machine != nil {
+			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedUsed()
+			e.session = e.machine.sessions.first(e.key)
+			e.presence = e.user.on.first(hashOfNumber(e.machine.number))
+		}
+	}
+	for i := range a.events {
+		if e := &a.events[i]; e.machine != nil {
+			a.seen += e.look()
 		}
 	}
 }
 
-// find finds the machines and users of the messages.
-func (a *ahead) find(r *Roster, messages []Message) {
-	a.machines, a.users = a.machines[:0], a.users[:0]
-	for i := range messages {
-		e := &messages[i].Event
-		if n, _ := r.fleet.names.first(hashOf(e.Machine)); n != 0 {
-			a.machines = append(a.machines, n)
-		}
-		if n, _ := r.people.names.first(hashOf(e.Session.User)); n != 0 {
-			a.users = append(a.users, n)
+// foresee finds the machine and the user of an event.
+func foresee(r *Roster, e *Event) foreseen {
+	machine, _ := r.fleet.names.first(hashOf(e.Machine))
+	user, _ := r.people.names.first(hashOf(e.Session.User))
+	if machine == 0 || user == 0 {
+		return foreseen{}
+	}
+	return foreseen{
+		machine: r.fleet.machines.at(machine), user: r.people.users.at(user),
+		key: keyOf(e.Session.ID, user).hash, number: hashOfNumber(user),
+	}
+}
+
+// look looks at the registers.
+func (e *foreseen) look() (seen uint32) {
+	if e.session != nil {
+		seen += firstByte(e.session.about.text())
+	}
+	if e.presence != nil {
+		seen += e.presence.open
+	}
+	if e.machine.cleared != nil {
+		if c := e.machine.cleared.first(e.number); c != nil {
+			seen += c.user
 		}
 	}
+	return seen
+}
+
+func (m *machine) clearedUsed() uint32 {
+	if m.cleared == nil {
+		return 0
+	}
+	return uint32(m.cleared.index.used)
 }
 
 func firstByte(s string) uint32 {

@@ -62,7 +62,7 @@ func (s *session) is(k *sessionKey) bool {
 // session finds the register of a session, or nil.
 func (m *machine) session(k sessionKey) *session {
 	t := &m.sessions
-	if t.index != nil {
+	if t.indexed() {
 		if i := t.lookup(k.hash, func(s *session) bool { return s.is(&k) }); i >= 0 {
 			return &t.rows[i]
 		}
@@ -90,7 +90,7 @@ func (m *machine) clearing(user uint32) *clearing {
 	if t == nil {
 		return nil
 	}
-	if t.index != nil {
+	if t.indexed() {
 		if i := t.lookup(hashOfNumber(user), func(c *clearing) bool { return c.user == user }); i >= 0 {
 			return &t.rows[i]
 		}

@@ -21,7 +21,7 @@ func (p presence) keyHash() uint32 { return hashOfNumber(p.machine) }
 
 // at returns where in on the machine of a number stands, or -1.
 func (u *user) at(machine uint32) int {
-	if u.on.index != nil {
+	if u.on.indexed() {
 		return u.on.lookup(hashOfNumber(machine), func(p *presence) bool { return p.machine == machine })
 	}
 	for i := range u.on.rows {

@@ -143,10 +143,12 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.fold.Unlock()
 	r.people.mu.Lock()
 	defer r.people.mu.Unlock()
-	r.ahead.look(r, b.Messages)
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
 	for i := range b.Messages {
+		if i%foresight == 0 {
+			r.ahead.look(r, b.Messages[i:min(i+foresight, len(b.Messages))])
+		}
 		m := &b.Messages[i]
 		again := m.Place <= st.Position.Place
 		if !again {

@@ -4,9 +4,9 @@ package roster
 type row interface{ keyHash() uint32 }
 
 const (
-	// indexed is the number of rows from which a table keeps an index: fewer
+	// manyRows is the number of rows from which a table keeps an index: fewer
 	// are found faster by looking at each.
-	indexed = 24
+	manyRows = 24
 	// spare is the room that a table keeps although it is empty.
 	spare = 16
 )
@@ -18,8 +18,11 @@ const (
 // Pointers into it are valid until the next put or remove.
 type table[R row] struct {
 	rows  []R
-	index *index // of positions in rows, from 1; nil: look at each row
+	index index // of positions in rows, from 1; empty: look at each row
 }
+
+// indexed reports whether rows are found by the index.
+func (t *table[R]) indexed() bool { return t.index.used > 0 }
 
 // lookup returns the position of a row by the index, or -1.
 func (t *table[R]) lookup(hash uint32, is func(*R) bool) int {
@@ -31,6 +34,22 @@ func (t *table[R]) lookup(hash uint32, is func(*R) bool) int {
 	return -1
 }
 
+// first returns the first row that a search for a hash finds, or nil.
+func (t *table[R]) first(hash uint32) *R {
+	if t.indexed() {
+		if number, _ := t.index.first(hash); number != 0 {
+			return &t.rows[number-1]
+		}
+		return nil
+	}
+	for i := range t.rows {
+		if row := &t.rows[i]; (*row).keyHash() == hash {
+			return row
+		}
+	}
+	return nil
+}
+
 // put adds a row whose key is not there yet, and returns where it stands.
 func (t *table[R]) put(row R) *R {
 	if len(t.rows) == cap(t.rows) {
@@ -38,9 +57,9 @@ func (t *table[R]) put(row R) *R {
 	}
 	t.rows = append(t.rows, row)
 	switch {
-	case t.index != nil:
+	case t.indexed():
 		t.index.add(row.keyHash(), uint32(len(t.rows)))
-	case len(t.rows) >= indexed:
+	case len(t.rows) >= manyRows:
 		t.reindex()
 	}
 	return &t.rows[len(t.rows)-1]
@@ -49,7 +68,7 @@ func (t *table[R]) put(row R) *R {
 // remove removes the row at a position. The last one takes its place.
 func (t *table[R]) remove(i int) {
 	last := len(t.rows) - 1
-	if t.index != nil {
+	if t.indexed() {
 		t.index.remove(t.rows[i].keyHash(), uint32(i+1))
 		if i != last {
 			t.index.renumber(t.rows[last].keyHash(), uint32(last+1), uint32(i+1))
@@ -73,15 +92,15 @@ func (t *table[R]) keep(f func(*R) bool) {
 		return
 	}
 	clear(t.rows[len(kept):])
-	t.rows, t.index = kept, nil
+	t.rows, t.index = kept, index{}
 	t.shrink()
 	t.reindex()
 }
 
 // shrink gives memory back when most of it is empty.
 func (t *table[R]) shrink() {
-	if len(t.rows) < indexed/2 {
-		t.index = nil
+	if len(t.rows) < manyRows/2 {
+		t.index = index{}
 	}
 	if cap(t.rows) > spare && len(t.rows) <= cap(t.rows)/4 {
 		t.resize(len(t.rows))
@@ -96,10 +115,10 @@ func (t *table[R]) resize(n int) {
 
 // reindex makes an index if the table is long enough for one.
 func (t *table[R]) reindex() {
-	if len(t.rows) < indexed {
+	if len(t.rows) < manyRows {
 		return
 	}
-	t.index = new(index)
+	t.index = index{}
 	for i := range t.rows {
 		t.index.add(t.rows[i].keyHash(), uint32(i+1))
 	}

@@ -97,13 +97,29 @@ func (f *Fleet) Next(m *roster.Message) {
 	*m = roster.Message{Place: uint64(f.count), Receipt: receipt, Event: e}
 }
 
-// Fill makes b the next n messages, in its own space.
+// Fill makes b the next n messages, in its own space. All their names stand
+// together, as in messages that were just read.
 func (f *Fleet) Fill(b *roster.Batch, n int) {
 	b.Messages = slices.Grow(b.Messages[:0], n)[:n]
+	var read strings.Builder
 	for i := range b.Messages {
 		f.Next(&b.Messages[i])
+		for _, name := range texts(&b.Messages[i]) {
+			read.WriteString(*name)
+		}
+	}
+	rest := read.String()
+	for i := range b.Messages {
+		for _, name := range texts(&b.Messages[i]) {
+			*name, rest = rest[:len(*name)], rest[len(*name):]
+		}
 	}
 	b.End = roster.Position{Place: uint64(f.count)}
+}
+
+// texts are the texts that an event of a fleet has.
+func texts(m *roster.Message) [3]*string {
+	return [...]*string{&m.Event.Machine, &m.Event.Session.User, &m.Event.Session.ID}
 }
 
 // Fold folds the next n messages into a roster. After the first [Fleet.Pairs]
