@@ -41,7 +41,15 @@ _rollcall() {
 }
 compdef _rollcall rollcall
 `,
-	"fish": `complete -c rollcall -a '(rollcall complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+	"fish": `function __rollcall
+	set -l candidates (rollcall complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+	if set -q candidates[1]
+		printf '%s\n' $candidates
+	else
+		__fish_complete_path (commandline -ct)
+	end
+end
+complete -c rollcall -f -a '(__rollcall)'
 `,
 }
 
@@ -79,10 +87,10 @@ func candidates(root *kong.Node, words []string) []string {
 	var all []string
 	switch {
 	case flag != nil:
-		all = values(flag)
+		all = values(flag.Value)
 	case assigned:
 		if flag := find(command, name); flag != nil {
-			for _, value := range values(flag) {
+			for _, value := range values(flag.Value) {
 				all = append(all, name+"="+value)
 			}
 		}
@@ -93,6 +101,9 @@ func candidates(root *kong.Node, words []string) []string {
 			if !child.Hidden {
 				all = append(all, child.Name)
 			}
+		}
+		for _, argument := range command.Positional {
+			all = append(all, values(argument)...)
 		}
 	}
 	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) })
@@ -145,12 +156,13 @@ func find(command *kong.Node, word string) *kong.Flag {
 	return nil
 }
 
-// values returns the values that a flag may have, as far as they can be listed.
-func values(flag *kong.Flag) []string {
+// values returns what may be given for a flag or an argument, as far as that can
+// be listed.
+func values(of *kong.Value) []string {
 	switch {
-	case flag.Enum != "":
-		return flag.EnumSlice()
-	case flag.Name == "reason":
+	case of.Enum != "":
+		return of.EnumSlice()
+	case of.Name == "reason":
 		var reasons []string
 		for _, reason := range roster.Reasons() {
 			reasons = append(reasons, string(reason))

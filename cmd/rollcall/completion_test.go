@@ -26,7 +26,8 @@ func TestCandidates(t *testing.T) {
 		"who web1 --u":                "--utc",
 		"snapshot inspect --output t": "text",
 		"deadletters --reason bad":    "bad_date bad_name",
-		"completion ":                 "",
+		"completion ":                 "bash zsh fish",
+		"completion z":                "zsh",
 	} {
 		args := append([]string{"complete", "--"}, strings.Split(words, " ")...)
 		got := rollcall(t.Context(), nil, args...)
