@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rivo/uniseg"
+	"golang.org/x/sys/unix"
+
+	"rollcall/internal/testkit"
+)
+
+// terminal is a real one, with nobody before it: what is written to it can be
+// looked at.
+type terminal struct {
+	*os.File
+	written screen
+	ended   chan struct{} // closed when all that was written is in written
+}
+
+// newTerminal makes one of so many columns, until the test ends.
+func newTerminal(t *testing.T, columns uint16) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number int
+	problem := raw.Control(func(fd uintptr) {
+		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err != nil {
+			return
+		}
+		if number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err != nil {
+			return
+		}
+		err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns})
+	})
+	if problem != nil || err != nil {
+		t.Fatal(problem, err)
+	}
+	tty := &terminal{ended: make(chan struct{})}
+	tty.File, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(tty.ended)
+		defer master.Close()
+		_, _ = io.Copy(&tty.written, master) // until the other end is closed
+	}()
+	t.Cleanup(tty.hangUp)
+	return tty
+}
+
+// hangUp waits until all that was written is there.
+func (tty *terminal) hangUp() {
+	_ = tty.Close() // perhaps again
+	<-tty.ended
+}
+
+// lines are those that somebody at the terminal sees in the end. Each must have
+// fit it: what goes on in the next row is not taken back by a return.
+func (tty *terminal) lines(t *testing.T, columns int) []string {
+	t.Helper()
+	tty.hangUp()
+	var lines []string
+	for line := range strings.Lines(tty.written.String()) {
+		var shown []rune
+		for part := range strings.SplitSeq(strings.TrimRight(line, "\r\n"), "\r") {
+			if uniseg.StringWidth(part) > columns {
+				t.Errorf("%q has %d columns of %d", part, uniseg.StringWidth(part), columns)
+			}
+			written := []rune(part)
+			shown = append(written, shown[min(len(shown), len(written)):]...)
+		}
+		lines = append(lines, strings.TrimRight(string(shown), " "))
+	}
+	return lines
+}
+
+// reader answers questions about a machine's past: that it is reading, so often,
+// and then that lane was on.
+func reader(t *testing.T, reading int) {
+	t.Helper()
+	s := testkit.StartServer(t)
+	environment(t, map[string]string{"NATS_URL": s.URL})
+	const last, head = 4_000_000, `{"when":"2026-11-22T21:00:00Z","stream":"S","complete":true,"reasons":[],"machine":"web1","cursor":%q,"past":` +
+		`{"at":"2026-11-22T20:00:00Z","done":%t,"first":1,"read":%d,"last":4000000},"sessions":[%s]}`
+	asked := 0
+	_, err := testkit.Conn(t, s.URL).Subscribe("rollcall.query.machine", func(m *nats.Msg) {
+		asked++
+		answer := fmt.Sprintf(head, "c", false, last/(reading+1)*asked, "")
+		if asked > reading {
+			answer = fmt.Sprintf(head, "", true, last, `{"user":"lane-with-a-name-that-is-long","since":"2026-11-22T19:00:00Z","remote":"2001:db8:85a3::8a2e:370:7334"}`)
+		}
+		_ = m.Respond([]byte(answer))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadingOnATerminal: how far the service has read the past is shown while
+// it reads, and taken away before the answer, which is cut to the terminal.
+func TestReadingOnATerminal(t *testing.T) {
+	for _, columns := range []int{60, 80, 120} {
+		reader(t, 3)
+		tty := newTerminal(t, uint16(columns))
+		code := run(t.Context(), strings.Fields("who web1 --at 2026-11-22T20:00 --utc"), streams{nil, tty.File, tty.File})
+		got := tty.lines(t, columns)
+		if want := []string{"web1: at 2026-11-22 20:00:00Z", "USER", "lane"}; code != exitDone || len(got) != len(want) ||
+			got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasPrefix(got[2], want[2]) {
+			t.Errorf("%d columns: exit code %d, and in the end it shows %q", columns, code, got)
+		}
+		if narrow := columns < 100; strings.Contains(got[len(got)-1], "…") != narrow {
+			t.Errorf("%d columns: %q", columns, got[len(got)-1])
+		}
+		for _, shown := range []string{"reading the past", "25%", "50%", "75%", "(1000000/4000000)"} {
+			if !strings.Contains(tty.written.String(), shown) {
+				t.Errorf("%d columns: it never showed %q: %q", columns, shown, tty.written.String())
+			}
+		}
+	}
+}
+
+// Where the answer goes into a file the terminal has the progress, and the file
+// has nothing of it; where standard error is no terminal, there is none.
+func TestReadingElsewhere(t *testing.T) {
+	reader(t, 2)
+	tty, out := newTerminal(t, 80), new(screen)
+	args := strings.Fields("who web1 --at 2026-11-22T20:00 --utc --output json")
+	if code := run(t.Context(), args, streams{nil, out, tty.File}); code != exitDone || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("exit code %d, %q", code, out.String())
+	}
+	if got := tty.lines(t, 80); strings.Join(got, "") != "" || !strings.Contains(tty.written.String(), "66%") {
+		t.Errorf("the terminal shows %q, and had %q", got, tty.written.String())
+	}
+	reader(t, 2)
+	if got := rollcall(t.Context(), nil, args...); got.err != "" || got.code != exitDone {
+		t.Errorf("%+v", got)
+	}
+}
