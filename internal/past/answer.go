@@ -134,7 +134,7 @@ func (a *Answer) from(offset int) error {
 	return nil
 }
 
-// on lists who is on at the end of the fold.
+// on lists who is on at the end of the fold. It can be called once.
 func (f *fold) on() []On {
 	var rows []On
 	var newest roster.Time
@@ -142,7 +142,7 @@ func (f *fold) on() []On {
 		newest = max(newest, m.heard)
 	}
 	hidden := newest.Add(-f.settings.AllowedLateness)
-	for _, m := range f.machines {
+	for m := range f.finished() {
 		sessions := m.sessions()
 		for _, s := range sessions {
 			if f.User == "" || s.User == f.User {
@@ -159,10 +159,10 @@ func (f *fold) on() []On {
 	return rows
 }
 
-// allStays lists the stays at the end of the fold.
+// allStays lists the stays at the end of the fold. It can be called once.
 func (f *fold) allStays() []Stay {
 	var rows []Stay
-	for _, m := range f.machines {
+	for m := range f.finished() {
 		rows = append(rows, m.stays...)
 		for k, s := range m.open {
 			switch {

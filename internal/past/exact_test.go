@@ -208,7 +208,7 @@ func TestPlaced(t *testing.T) {
 		at     roster.Time
 		placed bool
 	}{{roster.Present, 1, false}, {roster.Login, 2, true}, {roster.Login, 3, false}, {roster.Login, 11, true}} {
-		if got := m.add(record{stamp: roster.Stamp{Date: c.at, Place: uint64(c.at)}, kind: c.kind}); got != c.placed {
+		if _, got := m.add(record{stamp: roster.Stamp{Date: c.at, Place: uint64(c.at)}, kind: c.kind}); got != c.placed {
 			t.Errorf("%v at %d: placed %v, want %v", c.kind, c.at, got, c.placed)
 		}
 	}

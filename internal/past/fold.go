@@ -1,6 +1,7 @@
 package past
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -113,12 +114,11 @@ func (f *fold) machine(name string) *machine {
 
 // keep adds a record to a machine, and makes room when there is none.
 func (f *fold) keep(m *machine, r record) error {
-	if !m.add(r) {
+	held, placed := m.add(r)
+	if !placed {
 		f.unplaced++
-		return nil
 	}
-	f.held += 1 + len(r.sessions)
-	if f.held <= f.limit {
+	if f.held += held; f.held <= f.limit {
 		return nil
 	}
 	return f.settle()
@@ -139,10 +139,17 @@ func (f *fold) settle() error {
 	return nil
 }
 
-// finish folds what is left.
-func (f *fold) finish() {
-	for _, m := range f.machines {
-		m.foldAll(f.Question)
+// finished yields the machines when all that was read of them is folded, and
+// frees each after that: what the answer has of it takes its place.
+func (f *fold) finished() iter.Seq[*machine] {
+	return func(yield func(*machine) bool) {
+		for name, m := range f.machines {
+			m.foldAll(f.Question)
+			if !yield(m) {
+				return
+			}
+			delete(f.machines, name)
+		}
 	}
 }
 

@@ -71,7 +71,6 @@ func (i *inquiry) inquire() (*Answer, error) {
 			return nil, err
 		}
 	}
-	f.finish()
 	a := &Answer{
 		Done: true, Place: position.Place, Unplaced: f.unplaced, inquiry: i,
 		First: i.first.Load(), Read: i.last.Load(), Last: i.last.Load(),

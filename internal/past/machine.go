@@ -97,13 +97,18 @@ func (m *machine) weight() int {
 	return n
 }
 
-// add adds a record that was read, and reports whether there is still a place
-// for it. There is if the roster remembers it, which has been folded then: of a
-// reset, though, the roster does not remember all.
-func (m *machine) add(r record) bool {
+// add adds a record that was read, and returns how many records and sessions
+// that adds, and whether there is still a place for it. What the roster
+// remembers is not held twice. Of a reset, though, the roster does not remember
+// all.
+func (m *machine) add(r record) (held int, placed bool) {
+	if r.kind == roster.Login || r.kind == roster.Logout {
+		if _, found := slices.BinarySearchFunc(m.remembered, r, byStamp); found {
+			return 0, true
+		}
+	}
 	if !r.stamp.After(m.folded) {
-		_, found := slices.BinarySearchFunc(m.remembered, r, byStamp)
-		return found && (r.kind == roster.Login || r.kind == roster.Logout)
+		return 0, false
 	}
 	if r.kind == roster.Present {
 		if slices.Equal(r.sessions, m.listed) {
@@ -112,7 +117,7 @@ func (m *machine) add(r record) bool {
 		m.listed = r.sessions
 	}
 	m.records = append(m.records, r)
-	return true
+	return 1 + len(r.sessions), true
 }
 
 // fold folds the n oldest records, and the registers before the last of them.
