@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// largeService is a service that has read of so many machines that five users
+// came onto each at eight, one more at nine, and that all of them are still on.
+func largeService(t *testing.T, machines int) *process {
+	t.Helper()
+	s := testkit.StartServer(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=1h", "GOGC=10")
+	var events []roster.Event
+	for i := range machines {
+		for u := range 5 {
+			events = append(events, testkit.On("2020-01-21 08:00:00", testkit.Login(machineName(i), fmt.Sprintf("user-%d-%d", i%1000, u))))
+		}
+	}
+	for i := range machines {
+		events = append(events, testkit.On("2020-01-21 09:00:00", testkit.Login(machineName(i), "lane")))
+	}
+	store(t, s.URL, events)
+	p.reaches(len(events))
+	environment(t, map[string]string{"NATS_URL": p.nats})
+	return p
+}
+
+func machineName(i int) string { return fmt.Sprintf("machine-%06d.example.com", i) }
+
+// store publishes events, and returns when all are stored.
+func store(t *testing.T, url string, events []roster.Event) {
+	t.Helper()
+	js := testkit.JetStream(t, testkit.Conn(t, url))
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range events {
+		future, err := js.PublishAsync(subjects.EventsOf(events[i].Machine), wire.AppendJSON(nil, &events[i]), jetstream.WithStallWait(time.Minute))
+		if err != nil {
+			t.Fatal(future, err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+}
+
+// What the tool may have of a large answer: a few pages beside the program. A
+// question about the past holds what it is about in the service, at some 500
+// bytes a session.
+const (
+	mostOfTool    = 64 << 20
+	mostOfService = 128 << 20
+)
+
+// TestPastOfALargeFleet: whatever is asked about the past of a large fleet, the
+// tool keeps no more of the answer than a page, and the service no more for the
+// third question than for the first.
+func TestPastOfALargeFleet(t *testing.T) {
+	const machines = 20_000
+	p := largeService(t, machines)
+	peak := p.watchMemory()
+	for range 2 {
+		for args, least := range map[string]int{
+			"report --at 2020-01-21T08:30 --utc": machines, "history --utc": 6 * machines, "where lane --at 2020-01-21T09:00 --utc": machines,
+			"history --utc --output json": 2,
+		} {
+			lines, size, tool := listed(t, strings.Fields(args)...)
+			if tool > mostOfTool || lines < least || size == 0 {
+				t.Errorf("%s: %d lines, %d bytes; the tool had %d bytes", args, lines, size, tool)
+			}
+			t.Logf("%s: %d lines, %d bytes; tool %d MiB", args, lines, size, tool>>20)
+		}
+		grown := peak()
+		if grown > mostOfService {
+			t.Errorf("the service had %d bytes more", grown)
+		}
+		t.Logf("service %d MiB more", grown>>20)
+	}
+}
+
+// TestWatchOfALargeFleet: watching costs the tool the state, not what has
+// changed, and the service nothing for those who watch.
+func TestWatchOfALargeFleet(t *testing.T) {
+	const machines, rounds = 20_000, 4
+	p := largeService(t, machines)
+	peak := p.watchMemory()
+	watch := exec.Command(filepath.Join(binary, "rollcall"), "watch")
+	watch.Env = append(os.Environ(), "GOGC=10")
+	lines := new(counted)
+	watch.Stdout = lines
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Wait()         //nolint:errcheck // it was killed
+	defer watch.Process.Kill() //nolint:errcheck // it may have ended
+	testkit.Eventually(t, func() bool { return lines.Load() == machines }, "watch has the state")
+	const most = 64 << 20
+	for round := range int64(rounds) {
+		var events []roster.Event
+		for i := range machines {
+			event := testkit.Logout(machineName(i), "lane")
+			if round%2 == 1 {
+				event = testkit.Login(machineName(i), "lane")
+			}
+			event.Date = roster.TimeOf(testkit.At.Add(time.Duration(round) * time.Minute))
+			events = append(events, event)
+		}
+		store(t, p.nats, events)
+		want := (round + 2) * machines
+		testkit.Eventually(t, func() bool { return lines.Load() >= want }, "watch has shown every change")
+		if tool, grown := mostMemory(t, watch.Process.Pid), peak(); tool > most || grown > most {
+			t.Errorf("after round %d the tool had %d bytes, the service %d more", round, tool, grown)
+		}
+		t.Logf("tool %d MiB, service %d MiB more", mostMemory(t, watch.Process.Pid)>>20, peak()>>20)
+	}
+	if lines.Load() != (rounds+1)*machines {
+		t.Errorf("%d lines", lines.Load())
+	}
+}
+
+// counted counts the lines that are written to it.
+type counted struct{ atomic.Int64 }
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.Add(int64(bytes.Count(b, []byte("\n"))))
+	return len(b), nil
+}
+
+// watchMemory returns a function that tells by how many bytes the service has
+// grown at most since.
+func (p *process) watchMemory() func() int64 {
+	p.t.Helper()
+	process := p.cmd.Process.Pid
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", process), []byte("5"), 0) // the most is what there is now
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	before := mostMemory(p.t, process)
+	return func() int64 { return mostMemory(p.t, process) - before }
+}
