@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/ask"
@@ -276,5 +277,48 @@ func TestPastYields(t *testing.T) {
 	}
 	if page, err = Decode[PastReport](data); err != nil || !page.Past.Done || page.Cursor != "" || len(page.Machines) != 1 {
 		t.Errorf("%s, %v", data, err)
+	}
+}
+
+// TestPastStarvesNobody: while as many questions about the past as may be are
+// under way, one more is refused, and one about now is answered, before any of
+// those is.
+func TestPastStarvesNobody(t *testing.T) {
+	const most = 4
+	m := remember(t, most, []roster.Event{
+		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
+	})
+	m.behind.Store(true)
+	inbox := m.nc.NewInbox()
+	answers, err := m.nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range most + 2 {
+		request := fmt.Sprintf(`{"at":%q}`, moment(2).At)
+		if i == most+1 {
+			request = ""
+		}
+		if err := m.nc.PublishRequest(subjects.Query("report"), inbox, []byte(request)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var refused, answered bool
+	for range 2 {
+		answer, err := answers.NextMsg(time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch code := answer.Header.Get(micro.ErrorCodeHeader); {
+		case code == fmt.Sprint(rollcallv1.CodeBusy):
+			refused = true
+		case code == "" && !strings.Contains(string(answer.Data), `"past"`):
+			answered = true
+		default:
+			t.Errorf("first came %v %s", answer.Header, answer.Data)
+		}
+	}
+	if !refused || !answered {
+		t.Errorf("one too many refused: %t; one about now answered: %t", refused, answered)
 	}
 }
