@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// TestFloodOfPastQuestions: many times more questions about the past of a large
+// stream than may be under way, while the stream goes on growing: the fold keeps
+// up, those too many are refused, questions about now are answered, and no more
+// memory is taken than by those under way.
+func TestFloodOfPastQuestions(t *testing.T) {
+	const most, askers, machines, rounds, memory = 2, 24, 1000, 60, 160 << 20
+	s := testkit.StartServer(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "GOGC=10", fmt.Sprintf("ROLLCALL_MAX_PAST_QUESTIONS=%d", most),
+		"ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=1h")
+	round := func(n int) (events []roster.Event) {
+		for i := range machines {
+			e := testkit.Login(machineName(i), "lane")
+			if n%2 == 1 {
+				e = testkit.Logout(machineName(i), "lane")
+			}
+			events = append(events, testkit.On(fmt.Sprintf("2020-01-21 %02d:%02d:00", n/60, n%60), e))
+		}
+		return events
+	}
+	for n := range rounds {
+		store(t, s.URL, round(n))
+	}
+	p.reaches(rounds * machines)
+
+	peak := p.watchMemory()
+	ctx, end := context.WithCancel(t.Context())
+	var refused, answered atomic.Int64
+	var asking sync.WaitGroup
+	for range askers {
+		asking.Go(func() {
+			nc := testkit.Conn(t, s.URL)
+			for ctx.Err() == nil {
+				answer, err := nc.RequestWithContext(ctx, "rollcall.query.history", []byte(`{"to":"2020-01-21T00:30:00Z"}`))
+				switch {
+				case ctx.Err() != nil:
+				case err != nil:
+					t.Error(err)
+					return
+				case answer.Header.Get(micro.ErrorCodeHeader) == fmt.Sprint(rollcallv1.CodeBusy):
+					refused.Add(1)
+				case answer.Header.Get(micro.ErrorCodeHeader) != "":
+					t.Errorf("%v", answer.Header)
+					return
+				default:
+					answered.Add(1) // and not asked on
+				}
+			}
+		})
+	}
+	testkit.Eventually(t, func() bool { return answered.Load() >= most && refused.Load() >= 100 }, "some are answered and the others refused")
+	for n := range 20 {
+		store(t, s.URL, round(rounds+n))
+		p.reaches((rounds + n + 1) * machines)
+		if under := p.metric("rollcall_past_questions"); under > fmt.Sprint(most) {
+			t.Errorf("%s questions are under way", under)
+		}
+	}
+	began := time.Now()
+	got := p.tool("", "who", machineName(7), "--utc")
+	if !strings.Contains(got.out, "nobody is logged in") {
+		t.Errorf("%+v", got)
+	}
+	t.Logf("%d answered, %d refused; who took %v; the service had %d MiB more", answered.Load(), refused.Load(), time.Since(began), peak()>>20)
+	if peak() > memory {
+		t.Errorf("the service had %d bytes more", peak())
+	}
+	end()
+	asking.Wait()
+}
