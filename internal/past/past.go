@@ -83,7 +83,7 @@ type Config struct {
 	// MaxQuestions is how many are under way at a time; 0 is the default.
 	MaxQuestions int
 	// MaxRecords is how many machines, events and sessions one question may
-	// hold, at some 200 bytes each; 0 is the default.
+	// hold, at up to some 500 bytes each; 0 is the default.
 	MaxRecords int
 	Log        *slog.Logger
 	Registry   prometheus.Registerer
