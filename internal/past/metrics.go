@@ -15,7 +15,7 @@ type metrics struct {
 const (
 	resultAnswered = "answered"
 	resultUnasked  = "unasked" // nobody asked on
-	resultRefused  = "refused" // too many were under way
+	resultRefused  = "refused" // too many were under way, or it has no answer
 	resultFailed   = "failed"
 )
 
@@ -49,6 +49,8 @@ func resultOf(cause error) string {
 		return resultAnswered
 	case errors.Is(cause, errUnasked):
 		return resultUnasked
+	case errors.Is(cause, ErrUnknownMachine), errors.Is(cause, ErrTooLarge):
+		return resultRefused
 	}
 	return resultFailed
 }

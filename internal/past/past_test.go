@@ -177,6 +177,8 @@ func TestBadQuestions(t *testing.T) {
 		t.Errorf("unknown machine: %v", err)
 	}
 	w.awaitNone(t)
+	w.counted(t, resultRefused, 1) // no failure of the service's
+	w.counted(t, resultFailed, 0)
 	a, err := w.Ask(t.Context(), Question{To: moment})
 	if err != nil {
 		t.Fatal(err)
