@@ -117,8 +117,15 @@ type process struct {
 // start starts a program with these variables and no others. The test ends it.
 func start(t *testing.T, path string, variables []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, ended: make(chan struct{}), cmd: exec.Command(path, args...)}
-	p.cmd.Env = variables
+	cmd := exec.Command(path, args...)
+	cmd.Env = variables
+	return run(t, cmd)
+}
+
+// run starts a command; its standard error is the log.
+func run(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, ended: make(chan struct{}), cmd: cmd}
 	stderr, err := p.cmd.StderrPipe()
 	if err == nil {
 		err = p.cmd.Start()
@@ -144,7 +151,7 @@ func start(t *testing.T, path string, variables []string, args ...string) *proce
 		p.end(syscall.SIGKILL)
 		if t.Failed() {
 			said := p.said()
-			t.Logf("end of the log of %s, process %d:\n%s", filepath.Base(path), p.cmd.Process.Pid, said[max(0, len(said)-4096):])
+			t.Logf("end of the log of %s, process %d:\n%s", filepath.Base(cmd.Path), p.cmd.Process.Pid, said[max(0, len(said)-4096):])
 		}
 	})
 	return p
