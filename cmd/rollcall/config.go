@@ -20,6 +20,12 @@ type clientConfig struct {
 	Client
 }
 
+// deadLettersConfig is what deadletters needs.
+type deadLettersConfig struct {
+	Client
+	DeadLetters
+}
+
 // serveConfig is what serve needs: all there is.
 type serveConfig struct {
 	Client
@@ -47,12 +53,17 @@ type Client struct {
 
 // Streams says which streams there are, and how to make those that are missing.
 type Streams struct {
-	Stream            streamName `split_words:"true" default:"ROLLCALL_EVENTS" desc:"stream of events"`
-	ReportsStream     streamName `split_words:"true" default:"ROLLCALL_REPORTS" desc:"stream of reports"`
+	Stream        streamName `split_words:"true" default:"ROLLCALL_EVENTS" desc:"stream of events"`
+	ReportsStream streamName `split_words:"true" default:"ROLLCALL_REPORTS" desc:"stream of reports"`
+	DeadLetters
+	StreamMaxAge   age      `split_words:"true" default:"2160h" desc:"how long a stream we make keeps events; 0: for ever"`
+	StreamMaxBytes size     `split_words:"true" desc:"how much a stream of events we make keeps, such as 10GiB" shown:"none; embedded: half of the server's limit"`
+	StreamReplicas replicas `split_words:"true" default:"1" desc:"how many servers keep a stream we make, 1 to 5"`
+}
+
+// DeadLetters says which stream has what was refused.
+type DeadLetters struct {
 	DeadlettersStream streamName `split_words:"true" default:"ROLLCALL_DEADLETTERS" desc:"stream of refused events"`
-	StreamMaxAge      age        `split_words:"true" default:"2160h" desc:"how long a stream we make keeps events; 0: for ever"`
-	StreamMaxBytes    size       `split_words:"true" desc:"how much a stream of events we make keeps, such as 10GiB" shown:"none; embedded: half of the server's limit"`
-	StreamReplicas    replicas   `split_words:"true" default:"1" desc:"how many servers keep a stream we make, 1 to 5"`
 }
 
 // Files says what is kept on disk.
@@ -138,6 +149,13 @@ func (s *Streams) check(found problems) problems {
 // lists all problems.
 func readClient() (*clientConfig, error) {
 	cfg := new(clientConfig)
+	return cfg, cfg.Client.check(read(cfg)).orNil()
+}
+
+// readDeadLetters reads the configuration of deadletters. The error lists all
+// problems.
+func readDeadLetters() (*deadLettersConfig, error) {
+	cfg := new(deadLettersConfig)
 	return cfg, cfg.Client.check(read(cfg)).orNil()
 }
 

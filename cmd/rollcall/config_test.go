@@ -26,7 +26,8 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("subject %s, want %s", got, want)
 	}
 	want := Streams{
-		rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream, rollcallv1.DefaultDeadLettersStream,
+		rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream,
+		DeadLetters{rollcallv1.DefaultDeadLettersStream},
 		age(2160 * time.Hour), 0, 1,
 	}
 	if cfg.Streams != want {

@@ -34,7 +34,7 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if c.Limit == 0 {
 		return usageError{errors.New("--limit=0: want 1 or more")}
 	}
-	cfg, err := readClient()
+	cfg, err := readDeadLetters()
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	}
 	defer conn.Close()
 	found := latest{most: int(c.Limit)}
-	err = letters(ctx, conn, cfg.subjects(), func(l letter) {
+	err = letters(ctx, conn, cfg.subjects(), string(cfg.DeadlettersStream), func(l letter) {
 		if (c.Reason == "" || l.Reason == c.Reason) && (c.Machine == "" || l.Machine == c.Machine) {
 			found.add(l)
 		}

@@ -20,13 +20,15 @@ import (
 func lettersOf(t *testing.T, letters ...*nats.Msg) {
 	t.Helper()
 	s := testkit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	environment(t, map[string]string{"NATS_URL": s.URL, "ROLLCALL_DEADLETTERS_STREAM": "LETTERS"})
 	js := testkit.JetStream(t, testkit.Conn(t, s.URL))
-	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LETTERS", Subjects: []string{"rollcall.deadletters.>"}})
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "LETTERS", Subjects: []string{"rollcall.deadletters.>", "other"}, AllowDirect: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range letters {
+	for _, l := range append([]*nats.Msg{nats.NewMsg("other")}, letters...) {
 		if _, err := js.PublishMsg(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +89,8 @@ func TestNoDeadLetters(t *testing.T) {
 	s := testkit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "deadletters").check(t, exitFailed, "",
-		"rollcall: deadletters: no stream takes rollcall.deadletters.>; \"rollcall serve\" makes it (NATS_URL="+s.URL+")\n")
+		"rollcall: deadletters: no stream ROLLCALL_DEADLETTERS that may be read directly; \"rollcall serve\" makes it; "+
+			"if it has another name, set ROLLCALL_DEADLETTERS_STREAM (NATS_URL="+s.URL+")\n")
 	for _, args := range []string{"--reason=none", "--limit=0", "--limit=x", "x"} {
 		if r := rollcall(t.Context(), nil, "deadletters", args); r.code != exitUsage {
 			t.Errorf("%s: %+v", args, r)

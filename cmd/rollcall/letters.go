@@ -36,76 +36,61 @@ type letter struct {
 	Size     uint64 `json:"size"` // of the payload, in bytes
 }
 
-// letterPatience is how long the next letter may take to come.
+// letterPatience is how long a letter may take to come.
 const letterPatience = 10 * time.Second
 
-// letters reads the stream of dead letters as it stands, and gives each letter
-// to take, in the order in which they were stored.
-func letters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, take func(letter)) error {
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return fmt.Errorf("opening JetStream: %w", err)
-	}
-	all := subjects.AllDeadLetters()[0]
-	name, err := js.StreamNameBySubject(ctx, all)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("no stream takes %s; \"rollcall serve\" makes it", all)
-	}
-	if err != nil {
-		return fmt.Errorf("finding the stream of dead letters: %w", err)
-	}
-	stream, err := js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("opening stream %s: %w", name, err)
-	}
-	if stream.CachedInfo().State.Msgs == 0 {
-		return nil
-	}
-	if err := readLetters(ctx, stream, subjects, take); err != nil {
-		return fmt.Errorf("reading stream %s: %w", name, err)
-	}
-	return nil
-}
-
-func readLetters(ctx context.Context, stream jetstream.Stream, subjects rollcallv1.Subjects, take func(letter)) error {
-	last := stream.CachedInfo().State.LastSeq
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		return err
-	}
-	// Few at a time: each may have the largest payload there is.
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(50))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		wait, cancel := context.WithTimeout(ctx, letterPatience)
-		m, err := messages.Next(jetstream.NextContext(wait))
-		cancel()
-		if err != nil {
-			return cmp.Or(ctx.Err(), err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		take(readLetter(m, subjects))
-		if meta.Sequence.Stream >= last || meta.NumPending == 0 {
+// letters reads a stream of dead letters as it stands, and gives each letter to
+// take, in the order in which they were stored. It asks for one after another. A
+// consumer would be faster, but whoever may make one may have the server publish
+// what is in the stream on any subject; this takes no more than leave to ask.
+func letters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, take func(letter)) error {
+	for after := uint64(0); ; {
+		m, err := nextLetter(ctx, conn, subjects, stream, after)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			return fmt.Errorf("no stream %s that may be read directly; \"rollcall serve\" makes it; if it has another name, set ROLLCALL_DEADLETTERS_STREAM", stream)
+		case err != nil:
+			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(ctx.Err(), err))
+		case m == nil:
 			return nil
 		}
+		take(readLetter(m, subjects))
+		if after, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
+			return fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
+		}
+	}
+}
+
+// nextLetter returns the first message of the stream after a sequence, or nil
+// when there is none. It comes with headers of the server's, which say what it
+// was stored as.
+func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, letterPatience)
+	defer cancel()
+	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
+	m, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
+	if err != nil {
+		return nil, err
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		return m, nil
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("the server says %s %s", status, m.Header.Get("Description"))
 	}
 }
 
 // readLetter reads a letter. What it lacks is left empty: anybody may write into
 // the stream.
-func readLetter(m jetstream.Msg, subjects rollcallv1.Subjects) letter {
-	h := m.Headers()
+func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) letter {
+	h := m.Header
 	number := func(text string) uint64 {
 		n, _ := strconv.ParseUint(text, 10, 64)
 		return n
 	}
-	rest := strings.TrimPrefix(m.Subject(), strings.TrimSuffix(subjects.AllDeadLetters()[0], ">"))
+	rest := strings.TrimPrefix(h.Get(jetstream.SubjectHeader), strings.TrimSuffix(subjects.AllDeadLetters()[0], ">"))
 	place, _, _ := strings.Cut(rest, ".")
 	l := letter{
 		Place:    number(place),
@@ -120,7 +105,7 @@ func readLetter(m jetstream.Msg, subjects rollcallv1.Subjects) letter {
 	if machine, err := subjects.MachineOf(l.Subject); err == nil && machine != "" {
 		l.Machine = machine
 	} else {
-		l.Machine = machineOf(m.Data())
+		l.Machine = machineOf(m.Data)
 	}
 	return l
 }
