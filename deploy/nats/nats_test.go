@@ -1,0 +1,300 @@
+// Package nats_test runs a server with the files of this folder and tries who
+// may do what.
+package nats_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/deploy/internal/program"
+)
+
+// cases are what somebody may not do.
+type cases struct{ publish, subscribe []string }
+
+// nobody but the admin may do these.
+var nobody = cases{
+	publish: []string{
+		"$JS.API.STREAM.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.DELETE.ROLLCALL_REPORTS",
+		"$JS.API.STREAM.PURGE.ROLLCALL_EVENTS", "$JS.API.STREAM.PURGE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_REPORTS",
+		"$JS.API.STREAM.MSG.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.MSG.DELETE.ROLLCALL_DEADLETTERS",
+		"$JS.API.STREAM.UPDATE.ROLLCALL_EVENTS", "$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS",
+		"$JS.API.STREAM.SNAPSHOT.ROLLCALL_EVENTS", "$JS.API.STREAM.RESTORE.OTHER",
+		"$JS.API.STREAM.LEADER.STEPDOWN.ROLLCALL_EVENTS", "$JS.API.STREAM.PEER.REMOVE.ROLLCALL_EVENTS",
+		"$JS.API.CONSUMER.CREATE.ROLLCALL_DEADLETTERS.x", "$JS.API.CONSUMER.DURABLE.CREATE.ROLLCALL_EVENTS.x",
+		"$SYS.REQ.SERVER.PING", "rollcall.events", "rollcall.events.web2", "other", "_INBOX.x",
+	},
+	subscribe: []string{
+		">", "*", "rollcall.>", "rollcall.*", "rollcall.events.>", "rollcall.events.web1", "rollcall.deadletters.>",
+		"_INBOX.>", "_R_.>", "_INBOX_service.>", "_INBOX_admin.>", "$JS.>", "$JS.EVENT.>", "$SYS.>", "other",
+	},
+}
+
+// denied checks that the server denies all of it, to each connection its own
+// and what it denies to everybody.
+func (c cases) denied(t *testing.T, nc *conn) {
+	t.Helper()
+	for _, subject := range append(c.publish, nobody.publish...) {
+		if err := nc.Publish(subject, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		nc.wantDenied("publishing to " + subject)
+	}
+	for _, subject := range append(c.subscribe, nobody.subscribe...) {
+		if _, err := nc.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		nc.wantDenied("subscribing to " + subject)
+	}
+}
+
+// TestMachine: a machine publishes its own events and learns that they are
+// stored, and can do nothing else.
+func TestMachine(t *testing.T) {
+	w := newWorld(t)
+	for name, machine := range map[string]string{"web1": "web1", "web.example.com": "web.example.com", "space%20ship": "space ship"} {
+		w.publish(name, "--login", "lane", "--machine", machine)
+	}
+	inbox := "_INBOX_" + strings.TrimSpace(read(t, w.path("keys/web.example.com.key")))
+	cases{
+		publish: []string{
+			"rollcall.events.web.example.com", "rollcall.events.web1.x", "rollcall.events.web", "rollcall.reports", "rollcall.changes.web1",
+			"rollcall.deadletters.1", "rollcall.query.report", "$JS.API.INFO", "$JS.API.STREAM.INFO.ROLLCALL_EVENTS",
+			"$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS", "$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS.x", "$SRV.PING", "_R_.x", inbox + ".x",
+		},
+		subscribe: []string{"rollcall.reports", "rollcall.changes.>", "rollcall.query.>", "$SRV.>", "_INBOX_reader.>", inbox + ".>"},
+	}.denied(t, w.connect("web1"))
+
+	out, err := w.rollcall("web1", "publish", "--login", "lane", "--machine", "web2")
+	if err == nil || !strings.Contains(out, `Permissions Violation for Publish to "rollcall.events.web2"; use credentials that may publish to it`) {
+		t.Errorf("publishing for another machine: %v: %s", err, out)
+	}
+	if got := w.stored("ROLLCALL_EVENTS"); got != len(machines) {
+		t.Errorf("%d events are stored, want %d", got, len(machines))
+	}
+}
+
+// stored is how many messages a stream has.
+func (w *world) stored(stream string) int {
+	w.t.Helper()
+	s, err := jetStream(w.t, w.connect("admin")).Stream(w.t.Context(), stream)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return int(s.CachedInfo().State.Msgs)
+}
+
+// TestAnswersElsewhere: NATS does not look at the subject on which an answer is
+// asked for. Wherever a machine or a reader has it sent, it does nothing there.
+func TestAnswersElsewhere(t *testing.T) {
+	w := newWorld(t)
+	admin := w.connect("admin")
+	js := jetStream(t, admin)
+	letter := nats.NewMsg("rollcall.events.web1")
+	letter.Data = []byte(`{"date":"2026-11-22 21:00:00","type":"login","machine":"web2","user":"mallory"}`)
+	if _, err := js.PublishMsg(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	program.Serve(t, w.user("service")...)
+	program.Eventually(t, "a report and a dead letter are stored", func() bool {
+		return w.stored("ROLLCALL_REPORTS") == 1 && w.stored("ROLLCALL_DEADLETTERS") == 1
+	})
+
+	machine, reader := w.connect("web1"), w.connect("reader")
+	elsewhere := []string{
+		"rollcall.events.web2", "rollcall.events", "rollcall.reports", "rollcall.deadletters.9", "rollcall.changes.web2", "_INBOX_admin.x",
+		"$JS.API.STREAM.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_REPORTS",
+		"$JS.API.STREAM.MSG.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.CREATE.OTHER",
+	}
+	heard, err := admin.SubscribeSync("rollcall.changes.web2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range elsewhere {
+		if err := machine.PublishRequest("rollcall.events.web1", subject, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		for _, question := range []struct{ subject, request string }{
+			{"$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS", `{"seq":1}`},
+			{"$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS", `{"seq":1,"batch":100}`},
+			{"rollcall.query.report", ""},
+		} {
+			if err := reader.PublishRequest(question.subject, subject, []byte(question.request)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	machine.wantAllowed("publishing")
+	reader.wantAllowed("asking")
+	want := 1 + len(elsewhere) // what was published, and nothing that was answered
+	program.Eventually(t, "all is stored and refused", func() bool { return w.stored("ROLLCALL_DEADLETTERS") >= want })
+	if got := w.stored("ROLLCALL_EVENTS"); got != want {
+		t.Errorf("%d events are stored, want %d", got, want)
+	}
+	if got := w.stored("ROLLCALL_REPORTS"); got != 1 {
+		t.Errorf("%d reports are stored, want 1", got)
+	}
+	if msg, err := heard.NextMsg(time.Second); err == nil {
+		t.Errorf("an answer came as a change: %s", msg.Data)
+	}
+	if out, err := w.rollcall("reader", "where", "mallory"); err != nil || !strings.Contains(out, "not logged in anywhere") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestReader: a reader can ask everything with the real commands, and can do
+// nothing else.
+func TestReader(t *testing.T) {
+	w := newWorld(t)
+	s := program.Serve(t, w.user("service")...)
+	w.publish("web1", "--login", "lane", "--machine", "web1")
+	watch := program.Start(t, w.user("reader"), program.Rollcall(t), "watch")
+	watch.AwaitLog("web1: lane")
+	w.publish("web1", "--login", "ada", "--machine", "web1")
+	watch.AwaitLog("+ada")
+	forged := nats.NewMsg("rollcall.events.web1")
+	forged.Data = []byte(`{"date":"2026-11-22 21:00:00","type":"login","machine":"web2","user":"mallory"}`)
+	if _, err := jetStream(t, w.connect("admin")).PublishMsg(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	program.Eventually(t, "the dead letter is stored", func() bool { return w.stored("ROLLCALL_DEADLETTERS") == 1 })
+	for _, c := range []struct{ command, want string }{
+		{"report", "web1: ada, lane"},
+		{"who web1", "lane"},
+		{"where lane", "web1"},
+		{"where mallory", "not logged in anywhere"},
+		{"history --user lane", "web1"},
+		{"report --at 2026-11-22T21:00:00Z", ""},
+		{"status", "ROLLCALL_EVENTS"},
+		{"deadletters", "identity"},
+		{"deadletters --output json", `"machine":"web1"`},
+	} {
+		if out, err := w.rollcall("reader", strings.Fields(c.command)...); err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v:\n%s", c.command, err, out)
+		}
+	}
+	cases{
+		publish: []string{
+			"rollcall.events.web1", "rollcall.reports", "rollcall.changes.web1", "rollcall.deadletters.1",
+			"$JS.API.INFO", "$JS.API.STREAM.INFO.ROLLCALL_EVENTS", "$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS",
+			"$JS.API.DIRECT.GET.ROLLCALL_EVENTS", "$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS.x", "$SRV.PING", "_R_.x", "_INBOX_web1.x",
+		},
+		subscribe: []string{"rollcall.query.>", "$SRV.>", "_INBOX_rollcall.>"},
+	}.denied(t, w.connect("reader"))
+
+	reader := w.connect("reader")
+	last, err := reader.Request("$JS.API.DIRECT.GET.ROLLCALL_REPORTS.rollcall.reports", nil, 5*time.Second)
+	if err != nil || last.Header.Get("Nats-Subject") != "rollcall.reports" {
+		t.Errorf("the last report: %+v (%v)", last, err)
+	}
+	wantNoDenials(t, s.Log())
+}
+
+func wantNoDenials(t *testing.T, log string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "denies") || strings.Contains(line, "Violation") {
+			t.Error(line)
+		}
+	}
+}
+
+// TestService: the service can do all of its work, also when the server was
+// away, and can do nothing else.
+func TestService(t *testing.T) {
+	w := newWorld(t)
+	variables := append(w.user("service"),
+		"ROLLCALL_SNAPSHOT_INTERVAL=100ms", "ROLLCALL_REPORT_INTERVAL=100ms", "ROLLCALL_DATA_DIR="+t.TempDir())
+	s := program.Serve(t, variables...)
+	admin := w.connect("admin", nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	changes, err := admin.SubscribeSync("rollcall.changes.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Publish("rollcall.events.web1", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	w.publish("web1", "--login", "lane", "--machine", "web1")
+	others := 0
+	program.Eventually(t, "a change is published", func() bool { // those before it began to tell are not
+		others++
+		w.publish("web1", "--login", fmt.Sprint("user", others), "--machine", "web1")
+		change, err := changes.NextMsg(time.Second)
+		return err == nil && change.Subject == "rollcall.changes.web1"
+	})
+	admin.wantAllowed("listening to changes")
+	if pong, err := admin.Request("$SRV.PING.rollcall", nil, 5*time.Second); err != nil || !strings.Contains(string(pong.Data), `"name":"rollcall"`) {
+		t.Errorf("not discovered: %v", err)
+	}
+	if out, err := w.rollcall("admin", "who", "web1"); err != nil || !strings.Contains(out, "lane") {
+		t.Errorf("the admin asks: %v: %s", err, out)
+	}
+
+	w.server.Shutdown()
+	w.server.WaitForShutdown()
+	w.start()
+	w.publish("web1", "--login", "ada", "--machine", "web1")
+	program.Eventually(t, "the report is stored again", func() bool { return strings.Contains(w.lastReport(), `"users":["ada","lane",`) })
+	if got := s.Get("/readyz?verbose"); !strings.Contains(got, "[+] nats: CONNECTED") {
+		t.Error(got)
+	}
+	s.Stop()
+	wantNoDenials(t, s.Log())
+
+	s = program.Serve(t, variables...)
+	if !strings.Contains(s.Log(), "snapshot loaded") {
+		t.Error("no snapshot was loaded")
+	}
+	position := fmt.Sprintf("\nrollcall_position %d\n", w.stored("ROLLCALL_EVENTS"))
+	program.Eventually(t, "it reads on", func() bool { return strings.Contains(s.Get("/metrics"), position) })
+	wantNoDenials(t, s.Log())
+	if got := w.stored("ROLLCALL_DEADLETTERS"); got != 1 {
+		t.Errorf("%d dead letters, want 1", got)
+	}
+}
+
+// lastReport is the report that is stored.
+func (w *world) lastReport() string {
+	w.t.Helper()
+	s, err := jetStream(w.t, w.connect("admin")).Stream(w.t.Context(), "ROLLCALL_REPORTS")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m, err := s.GetLastMsgForSubject(w.t.Context(), "rollcall.reports")
+	if err != nil {
+		return ""
+	}
+	return string(m.Data)
+}
+
+// TestServiceDenied: what the service does not need it may not do.
+func TestServiceDenied(t *testing.T) {
+	w := newWorld(t)
+	service := w.connect("service")
+	cases{
+		publish: []string{
+			"rollcall.events.web1", "rollcall.query.report", "$JS.API.INFO", "$JS.API.STREAM.CREATE.ROLLCALL_DEADLETTERS",
+			"$JS.API.DIRECT.GET.ROLLCALL_EVENTS", "$JS.API.CONSUMER.DELETE.ROLLCALL_DEADLETTERS.x", "_INBOX_reader.x", "$SRV.PING",
+		},
+		subscribe: []string{"rollcall.events", "rollcall.reports", "_INBOX_reader.>"},
+	}.denied(t, service)
+}
+
+// TestStreamsMissing: the service may not make streams, and says who is to.
+func TestStreamsMissing(t *testing.T) {
+	w := newFolder(t)
+	w.start()
+	variables := append(w.user("service"), "ROLLCALL_DATA_DIR="+t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0")
+	out, err := command(t, variables, "serve")
+	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "making stream ROLLCALL_EVENTS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
+		t.Errorf("%v: %s", err, out)
+	}
+	t.Log(out)
+}
+
+var _ jetstream.JetStream
