@@ -14,6 +14,7 @@ func (s *service) checks() []metrics.Check {
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
 		{Name: "nats", Run: s.checkNATS},
 		{Name: "snapshot", Run: s.checkSnapshot},
+		{Name: "stream", Run: s.checkStream},
 	}
 }
 
@@ -53,6 +54,15 @@ func (s *service) checkSnapshot() (bool, string) {
 		return false, fmt.Sprintf("failing since %s: %v; the last: %s", since.UTC().Format(time.RFC3339), failing, state)
 	}
 	return true, state
+}
+
+// checkStream shows by what the stream of events may lose messages.
+func (s *service) checkStream() (bool, string) {
+	known := s.risks.Load()
+	if known == nil {
+		return false, "starting"
+	}
+	return known.state()
 }
 
 func describeLast(s *snapshot.Store) string {

@@ -57,6 +57,7 @@ type service struct {
 	natsUp   atomic.Pointer[nats.Conn]
 	natsAway atomic.Bool
 	caughtUp atomic.Pointer[stream.Reader]
+	risks    atomic.Pointer[risks]
 }
 
 // errClosed says that a connection to NATS has ended for good.
@@ -143,9 +144,13 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
-	if _, err := broker.Prepare(ctx, js, s.streams(), s.log); err != nil {
+	info, err := broker.Prepare(ctx, js, s.streams(), s.log)
+	if err != nil {
 		return err
 	}
+	risks := newRisks(s.streams(), js, s.reg)
+	risks.note(info)
+	s.risks.Store(risks)
 	return s.wire(js)
 }
 
@@ -276,6 +281,10 @@ func (s *service) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
+	g.Go(func() error {
+		s.risks.Load().run(ctx)
+		return nil
+	})
 	g.Go(func() error {
 		defer s.past.Close()
 		return s.questions.Run(ctx)

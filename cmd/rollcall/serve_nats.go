@@ -66,5 +66,6 @@ func (s *service) streams() broker.Streams {
 		MaxAge:          time.Duration(s.cfg.StreamMaxAge),
 		MaxBytes:        maxBytes,
 		Replicas:        int(s.cfg.StreamReplicas),
+		Embedded:        s.embedded != nil,
 	}
 }

@@ -1,10 +1,8 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -99,32 +97,32 @@ func quote(subjects []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// warn says what of a stream of ours can serve, but may lose something.
-func (r role) warn(ctx context.Context, info *jetstream.StreamInfo, lateness time.Duration, log *slog.Logger) {
-	c := info.Config
-	log = log.With("stream", c.Name)
+// risks returns what of a stream of ours can serve, but may lose something.
+func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
+	var list []Risk
+	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
 	if c.Discard == jetstream.DiscardNew {
-		log.Warn("stream refuses what is new when it is full (discard new)")
+		add("discard_new", "stream refuses what is new when it is full (discard new)")
 	}
 	if c.Storage == jetstream.MemoryStorage {
-		log.Warn("stream is in memory: it is lost when its server stops")
+		add("memory_storage", "stream is in memory: it is lost when its server stops")
+	}
+	if c.PersistMode == jetstream.AsyncPersistMode {
+		add("async_persistence", "stream acknowledges messages before they are stored (persist_mode async)")
 	}
 	if !r.events {
-		return
+		return list
 	}
 	if c.Replicas <= 1 {
-		log.Log(ctx, replicaLevel(info), "stream has one replica: it is lost with its server's disk")
+		add(oneReplica, "stream has one replica: it is lost with its server's disk")
+	}
+	if c.Duplicates > duplicateWindow {
+		add("long_duplicate_window", "stream drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it",
+			"duplicate_window", c.Duplicates)
 	}
 	if c.MaxAge > 0 && c.MaxAge < lateness {
-		log.Warn("stream forgets events that would still count (max age below the allowed lateness)",
+		add("short_max_age", "stream forgets events that would still count (max age below the allowed lateness)",
 			"max_age", c.MaxAge, "allowed_lateness", lateness)
 	}
-}
-
-// replicaLevel is a warning in a cluster, where more replicas could be had.
-func replicaLevel(info *jetstream.StreamInfo) slog.Level {
-	if info.Cluster == nil || info.Cluster.Name == "" {
-		return slog.LevelInfo
-	}
-	return slog.LevelWarn
+	return list
 }

@@ -31,6 +31,10 @@ type Streams struct {
 	MaxAge   time.Duration
 	MaxBytes int64
 	Replicas int
+
+	// Embedded says that they are in the server of StartEmbedded, which can only
+	// have one replica: that is then told, and no risk.
+	Embedded bool
 }
 
 // How long a request may take, and a JetStream that is not ready yet.
@@ -66,7 +70,7 @@ func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.L
 		return nil, err
 	}
 	for i, r := range roles {
-		r.warn(ctx, infos[i], s.AllowedLateness, log)
+		s.warn(ctx, r, infos[i], log)
 	}
 	return infos[0], nil
 }

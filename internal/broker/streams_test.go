@@ -78,7 +78,7 @@ func TestPrepareMakesStreams(t *testing.T) {
 	if c.MaxMsgsPerSubject != 1 || c.MaxAge != 2160*time.Hour || c.MaxBytes != 16<<20 || !slices.Equal(c.Subjects, []string{"rollcall.deadletters.>"}) {
 		t.Errorf("dead letters: %+v", c)
 	}
-	if !r.has(`level=INFO msg="stream has one replica`) || strings.Count(r.String(), "\n") != 1 {
+	if !r.has(`level=WARN msg="stream has one replica`) || strings.Count(r.String(), "\n") != 1 {
 		t.Errorf("log says:\n%s", r)
 	}
 }
@@ -249,7 +249,8 @@ func TestWarnings(t *testing.T) {
 	}{
 		"discard new": {with(func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }), "level=WARN msg=\"stream refuses what is new"},
 		"memory":      {with(func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }), "level=WARN msg=\"stream is in memory"},
-		"one replica": {events, "stream has one replica"},
+		"one replica": {events, "level=WARN msg=\"stream has one replica"},
+		"long window": {events, "duplicate_window=2m0s"},
 		"max age":     {with(func(c *jetstream.StreamConfig) { c.MaxAge = 719 * time.Hour }), "max_age=719h0m0s allowed_lateness=720h0m0s"},
 		"reports":     {jetstream.StreamConfig{Name: "ROLLCALL_REPORTS", Subjects: []string{"rollcall.reports", "rollcall.reports.>"}, Storage: jetstream.MemoryStorage}, "in memory"},
 	} {
@@ -265,9 +266,11 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
-	cluster := &jetstream.StreamInfo{Cluster: &jetstream.ClusterInfo{Name: "C1"}}
-	if level := replicaLevel(cluster); level.String() != "WARN" {
-		t.Errorf("one replica in a cluster is said at level %v", level)
+	ours := ourStreams(t)
+	ours.Embedded = true
+	log, r := logger()
+	if _, err := Prepare(t.Context(), newJetStream(t), ours, log); err != nil || !r.has(`level=INFO msg="stream has one replica`) {
+		t.Errorf("%v, the log of the embedded server's says:\n%s", err, r)
 	}
 }
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/broker"
+	"rollcall/internal/testkit"
+)
+
+// TestRisks: by what the stream may lose messages shows in the check, which
+// never decides, and in the metric, and both follow when it is changed.
+func TestRisks(t *testing.T) {
+	s := new(service)
+	s.wantState(t, "stream", false, "starting")
+	js := testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	config := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events"}, Duplicates: 2 * time.Minute}
+	made, err := js.CreateStream(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRisks(broker.Streams{Events: "EVENTS"}, js, prometheus.NewRegistry())
+	r.note(made.CachedInfo())
+	s.risks.Store(r)
+	value := func(reason string) float64 { return testutil.ToFloat64(r.gauge.WithLabelValues(reason)) }
+	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk; "+
+		"drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it, duplicate_window 2m0s")
+	if value("one_replica") != 1 || value("long_duplicate_window") != 1 || value("memory_storage") != 0 {
+		t.Error("the metric does not show the risks")
+	}
+	for _, check := range s.checks() {
+		if check.Name == "stream" && check.Decides {
+			t.Error("a risk makes the service unready")
+		}
+	}
+
+	config.Duplicates = 100 * time.Millisecond
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	r.look(t.Context())
+	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk")
+	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
+		t.Error("the metric does not follow the stream")
+	}
+}
+
+// TestNoRisks: what cannot be seen is said.
+func TestNoRisks(t *testing.T) {
+	for embedded, text := range map[bool]string{
+		true:  "no risk known: a message is on the disk before its ack; one replica",
+		false: "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here",
+	} {
+		s, r := new(service), newRisks(broker.Streams{Embedded: embedded}, nil, prometheus.NewRegistry())
+		r.note(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}})
+		s.risks.Store(r)
+		s.wantState(t, "stream", true, text)
+	}
+}
