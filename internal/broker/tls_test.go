@@ -10,10 +10,12 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"rollcall/internal/testkit"
 )
@@ -124,4 +126,34 @@ func TestServerWithoutTLS(t *testing.T) {
 	s := testkit.StartServer(t)
 	_, err := Await(t.Context(), Options{URL: s.URL, CA: newAuthority(t).file}, "test", testkit.Logger(t))
 	wantError(t, err, true, s.URL, "does not speak TLS")
+}
+
+// TestTLSLater: a certificate that is no longer trusted is told of, which the
+// library does not do, and trusted again it is taken without a restart.
+func TestTLSLater(t *testing.T) {
+	ours, other := newAuthority(t), newAuthority(t)
+	s := testkit.StartServer(t, withTLS(t, ours))
+	cert, key := ours.issue(t)
+	log, r := logger()
+	nc, err := Connect(t.Context(), Options{URL: s.URL, CA: ours.file, Cert: cert, Key: key}, "test", log,
+		nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	trusted := encode("CERTIFICATE", ours.cert.Raw)
+	overwrite(t, ours.file, encode("CERTIFICATE", other.cert.Raw))
+	if err := nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return r.has("nats has a certificate that NATS_CA does not vouch for") }, "the log tells of the certificate")
+	overwrite(t, ours.file, trusted)
+	testkit.Eventually(t, nc.IsConnected, "the connection is back")
+}
+
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

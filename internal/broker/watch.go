@@ -1,9 +1,14 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -11,7 +16,18 @@ import (
 // watch logs what happens to a connection, then calls the handlers that the
 // options had before.
 func (c *complaints) watch(n *nats.Options) {
-	n.DisconnectedErrCB = both(c.disconnected, n.DisconnectedErrCB)
+	var last atomic.Pointer[nats.Conn]
+	n.DisconnectedErrCB = both(func(nc *nats.Conn, err error) {
+		last.Store(nc)
+		c.disconnected(nc, err)
+	}, n.DisconnectedErrCB)
+	wait, jitter := n.ReconnectWait, n.ReconnectJitter
+	n.CustomReconnectDelayCB = func(int) time.Duration {
+		if nc := last.Load(); nc != nil {
+			c.handshake(nc.LastError())
+		}
+		return wait + rand.N(jitter+1)
+	}
 	n.ReconnectErrCB = both(c.stillAway, n.ReconnectErrCB)
 	reconnected, closed, failed := n.ReconnectedCB, n.ClosedCB, n.AsyncErrorCB
 	n.ReconnectedCB = func(nc *nats.Conn) {
@@ -62,6 +78,19 @@ func (c *complaints) closed(err error) {
 
 func (c *complaints) stillAway(_ *nats.Conn, err error) {
 	c.say(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
+}
+
+// handshake is told how the last attempt to come back ended, if it was in the
+// handshake of TLS: no handler of the library's is called for that.
+func (c *complaints) handshake(err error) {
+	var certificate *tls.CertificateVerificationError
+	var remote *net.OpError
+	switch {
+	case errors.As(err, &certificate):
+		c.say(slog.LevelError, "certificate", "nats has a certificate that NATS_CA does not vouch for, trying again", "err", err)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		c.say(slog.LevelError, "tls", "nats refuses the TLS connection, trying again; check NATS_CERT and NATS_KEY", "err", err)
+	}
 }
 
 // failed logs an asynchronous error. A permission that is missing shows
