@@ -4,6 +4,7 @@ package nats_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +244,9 @@ func TestService(t *testing.T) {
 	if got := s.Get("/readyz?verbose"); !strings.Contains(got, "[+] nats: CONNECTED") {
 		t.Error(got)
 	}
+	if got := s.Get("/readyz?verbose"); !strings.Contains(got, "[-] stream: has one replica: it is lost with its server's disk (ready without it)\n") {
+		t.Error(got)
+	}
 	s.Stop()
 	wantNoDenials(t, s.Log())
 
@@ -294,7 +298,47 @@ func TestStreamsMissing(t *testing.T) {
 	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "making stream ROLLCALL_EVENTS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
 		t.Errorf("%v: %s", err, out)
 	}
-	t.Log(out)
 }
 
-var _ jetstream.JetStream
+// TestStreams: the streams that the admin makes are those that rollcall would,
+// but for the replicas and for what a server inside has no room for.
+func TestStreams(t *testing.T) {
+	s := program.Serve(t)
+	js := jetStream(t, dial(t, s.NATS))
+	for _, name := range streamFiles(t) {
+		want := streamConfig(t, name)
+		made, err := js.Stream(t.Context(), want.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Replicas != 3 || want.MaxBytes != -1 {
+			t.Errorf("%s: %d replicas, at most %d bytes", name, want.Replicas, want.MaxBytes)
+		}
+		theirs := made.CachedInfo().Config
+		want.Replicas, want.MaxBytes = theirs.Replicas, theirs.MaxBytes
+		created := recreated(t, want)
+		theirs.Metadata, created.Metadata = nil, nil
+		if !reflect.DeepEqual(theirs, created) {
+			t.Errorf("%s makes\n%+v, rollcall\n%+v", name, created, theirs)
+		}
+	}
+}
+
+// recreated is what a server makes of a configuration.
+func recreated(t *testing.T, config jetstream.StreamConfig) jetstream.StreamConfig {
+	t.Helper()
+	ns := start(t, emptyFile(t))
+	made, err := jetStream(t, dial(t, ns.ClientURL())).CreateStream(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.CachedInfo().Config
+}
+
+// emptyFile is the configuration of a server that anybody may use.
+func emptyFile(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir+"/nats.conf", fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q }\n", freePort(t), dir))
+	return dir + "/nats.conf"
+}

@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := newFolder(t)
 	w.start()
-	w.makeStreams()
+	w.makeStreams(w.connect("admin"))
 	return w
 }
 
@@ -187,9 +187,9 @@ func (w *world) reload() {
 }
 
 // makeStreams makes the streams with one replica, as there is one server.
-func (w *world) makeStreams() {
+func (w *world) makeStreams(admin *conn) {
 	w.t.Helper()
-	js := jetStream(w.t, w.connect("admin"))
+	js := jetStream(w.t, admin)
 	for _, name := range streamFiles(w.t) {
 		config := streamConfig(w.t, name)
 		config.Replicas = 1
