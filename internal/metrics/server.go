@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
 )
 
 // ServerConfig is what a Server needs.
@@ -22,7 +24,11 @@ type ServerConfig struct {
 	Version  string
 	Gatherer prometheus.Gatherer
 	Checks   []Check
-	Log      *slog.Logger
+	// WebConfigFile is the path of a web configuration file: TLS, client
+	// certificates, users with passwords, for all paths alike. Empty: plain
+	// HTTP for everybody.
+	WebConfigFile string
+	Log           *slog.Logger
 	// Timeouts are the defaults where they are 0.
 	Timeouts Timeouts
 }
@@ -37,6 +43,9 @@ type Timeouts struct {
 	Scrape time.Duration
 	// Shutdown is for the answers that are under way when the server ends.
 	Shutdown time.Duration
+	// Recheck is how often it is looked whether the web configuration file is
+	// still right.
+	Recheck time.Duration
 }
 
 // withDefaults returns the time-outs with the defaults where they are 0.
@@ -50,6 +59,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Idle, 2 * time.Minute},
 		{&t.Scrape, 30 * time.Second},
 		{&t.Shutdown, time.Second},
+		{&t.Recheck, 30 * time.Second},
 	} {
 		if *d.timeout == 0 {
 			*d.timeout = d.standard
@@ -72,40 +82,87 @@ const (
 //	/livez    200 as long as the process serves
 //	/readyz   200 when all checks that decide hold, else 503 and the checks;
 //	          ?verbose lists them in any case
+//
+// What of the web configuration file has changed holds for the next connection,
+// certificates, or the next request, users. Only TLS as a whole, HTTP/2 and the
+// rate limit are as they were at the start.
 type Server struct {
-	listener net.Listener
-	server   *http.Server
-	shutdown time.Duration
+	listener  net.Listener
+	server    *http.Server
+	shutdown  time.Duration
+	webConfig string // its path, or empty
+	recheck   time.Duration
+	scheme    string
+	log       *slog.Logger
 }
 
 // Listen takes the address, so that an address in use is an error at once. Then
 // Serve serves, or Close gives the address back.
 func Listen(c ServerConfig) (*Server, error) {
-	listener, err := net.Listen("tcp", c.Addr)
+	timeouts := c.Timeouts.withDefaults()
+	var found WebConfig
+	var err error
+	if c.WebConfigFile != "" {
+		if found, err = ReadWebConfig(c.WebConfigFile); err != nil {
+			return nil, fmt.Errorf("reading the web configuration file %s: %w", c.WebConfigFile, err)
+		}
+	}
+	listener, err := listen(c.Addr, "HTTP", "ROLLCALL_HTTP_ADDR")
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(listener, handler(&c, timeouts.Scrape), timeouts, c.Log)
+	s.webConfig, s.recheck = c.WebConfigFile, timeouts.Recheck
+	switch {
+	case found.TLS:
+		s.scheme = "https"
+	case found.Users && reachable(listener):
+		c.Log.Warn("passwords travel in clear text: the web configuration file has users and no TLS", "path", c.WebConfigFile)
+	}
+	return s, nil
+}
+
+// listen takes an address. An error says what for, and which variable has it.
+func listen(addr, what, variable string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s for HTTP: the address is in use: stop what listens there, or set ROLLCALL_HTTP_ADDR to another", c.Addr)
+		return nil, fmt.Errorf("listening on %s for %s: the address is in use: stop what listens there, or set %s to another", addr, what, variable)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s for HTTP: %w: set ROLLCALL_HTTP_ADDR to an address of this machine", c.Addr, err)
+		return nil, fmt.Errorf("listening on %s for %s: %w: set %s to an address of this machine", addr, what, err, variable)
 	}
-	timeouts := c.Timeouts.withDefaults()
+	return listener, nil
+}
+
+// reachable reports whether other machines may reach an address.
+func reachable(listener net.Listener) bool {
+	at, ok := listener.Addr().(*net.TCPAddr)
+	return !ok || !at.IP.IsLoopback()
+}
+
+func newServer(listener net.Listener, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
 	return &Server{
 		listener: listener,
 		server: &http.Server{
-			Handler:           handler(&c, timeouts.Scrape),
+			Handler:           handler,
 			ReadHeaderTimeout: timeouts.Read,
 			ReadTimeout:       timeouts.Read,
 			WriteTimeout:      timeouts.Write,
 			IdleTimeout:       timeouts.Idle,
 			MaxHeaderBytes:    maxHeader,
-			ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 		shutdown: timeouts.Shutdown,
-	}, nil
+		scheme:   "http",
+		log:      log,
+	}
 }
 
 // Addr is where the server listens, with its real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL is where it is asked, without a slash at the end.
+func (s *Server) URL() string { return s.scheme + "://" + s.Addr().String() }
 
 // Close gives the address back without serving.
 func (s *Server) Close() error { return s.listener.Close() }
@@ -115,7 +172,14 @@ func (s *Server) Close() error { return s.listener.Close() }
 // it, and can be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(s.listener) }()
+	go func() { served <- s.serve() }()
+	if s.webConfig != "" {
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		watched, end := context.WithCancel(ctx)
+		defer end()
+		watch.Go(func() { watchWebConfig(watched, s.webConfig, s.recheck, s.log) })
+	}
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)
@@ -132,6 +196,14 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("ending HTTP on %s: %w", s.Addr(), err)
 	}
 	return nil
+}
+
+func (s *Server) serve() error {
+	if s.webConfig == "" {
+		return s.server.Serve(s.listener)
+	}
+	// What the toolkit logs is known already, or said by watchWebConfig.
+	return web.Serve(s.listener, s.server, &web.FlagConfig{WebConfigFile: &s.webConfig}, slog.New(slog.DiscardHandler))
 }
 
 // handler routes the requests. The mux answers 404 to other paths, and 405 with
@@ -153,12 +225,15 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	return secured(mux)
 }
 
-// secured sets the headers that every answer has.
+// secured sets the headers that every answer has. Those of the web configuration
+// file are set before.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		if h.Get("Content-Security-Policy") == "" {
+			h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		}
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)

@@ -39,7 +39,7 @@ func serve(t testing.TB, c ServerConfig) string {
 			t.Errorf("serving: %v", err)
 		}
 	})
-	return "http://" + s.Addr().String()
+	return s.URL()
 }
 
 // ask makes a request and returns the answer and its body.
