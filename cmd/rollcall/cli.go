@@ -38,6 +38,7 @@ type commands struct {
 	Watch       watchCmd       `cmd:"" help:"Print who is logged in where, then who comes and who leaves."`
 	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
 	Status      statusCmd      `cmd:"" help:"Print how the service itself is."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask the service on this machine whether it lives, or is ready."`
 	Snapshot    snapshotCmd    `cmd:"" help:"Look at a snapshot."`
 	Completion  completionCmd  `cmd:"" help:"Print a script that makes a shell complete commands and flags."`
 	Complete    completeCmd    `cmd:"" hidden:""`

@@ -7,7 +7,7 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where history watch deadletters status snapshot completion version",
+		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot completion version",
 		"w":                           "who where watch",
 		"x":                           "",
 		"snapshot ":                   "inspect",
@@ -28,6 +28,8 @@ func TestCandidates(t *testing.T) {
 		"deadletters --reason bad":    "bad_date bad_name",
 		"completion ":                 "bash zsh fish",
 		"completion z":                "zsh",
+		"healthcheck --":              "--cert --help --key --password-file --ready --user",
+		"version --output ":           "text json",
 	} {
 		args := append([]string{"complete", "--"}, strings.Split(words, " ")...)
 		got := rollcall(t.Context(), nil, args...)

@@ -32,7 +32,13 @@ type serveConfig struct {
 	Streams
 	Files
 	Decisions
+	Web
 	Outputs
+}
+
+// healthConfig is what healthcheck needs.
+type healthConfig struct {
+	Web
 }
 
 // Client says which server to talk to, as whom, and on which subjects.
@@ -82,10 +88,16 @@ type Decisions struct {
 	AcceptLoss            place    `split_words:"true" desc:"place up to which lost events are accepted: the roster counts as complete again" shown:"none"`
 }
 
+// Web says what is served over HTTP.
+type Web struct {
+	HTTPAddr      address       `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
+	WebConfigFile webConfigFile `split_words:"true" desc:"web configuration file of the Prometheus exporters: TLS, client certificates, users with passwords, for metrics and health alike" shown:"none: plain HTTP"`
+	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, for nobody but whoever runs the service: 127.0.0.1:6060" shown:"none"`
+}
+
 // Outputs says what comes out.
 type Outputs struct {
 	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
-	HTTPAddr           address   `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
 	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long a machine may not be heard from before it is silent: its users are the last known; 0 is for ever"`
 	MaxPastQuestions   count     `split_words:"true" default:"4" desc:"most questions about the past that are answered at a time"`
 	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
@@ -157,6 +169,13 @@ func readClient() (*clientConfig, error) {
 func readDeadLetters() (*deadLettersConfig, error) {
 	cfg := new(deadLettersConfig)
 	return cfg, cfg.Client.check(read(cfg)).orNil()
+}
+
+// readHealth reads the configuration of healthcheck. The error lists all
+// problems.
+func readHealth() (*healthConfig, error) {
+	cfg := new(healthConfig)
+	return cfg, read(cfg).orNil()
 }
 
 // readServe reads the configuration of serve. The error lists all problems.

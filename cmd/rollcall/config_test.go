@@ -87,6 +87,8 @@ func TestValues(t *testing.T) {
 		"ROLLCALL_STREAM":           {[]string{"A", "rollcall-events_2"}, []string{"a.b", "a b", "a*", "a>", "a/b", `a\b`, "a\tb", "é", strings.Repeat("a", 256)}},
 		"ROLLCALL_LOG_LEVEL":        {[]string{"debug", "info", "warn", "error", "INFO"}, []string{"trace", "info+1", "0"}},
 		"ROLLCALL_LOG_FORMAT":       {[]string{"text", "JSON"}, []string{"xml"}},
+		"ROLLCALL_WEB_CONFIG_FILE":  {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
+		"ROLLCALL_PPROF_ADDR":       {[]string{"127.0.0.1:6060"}, []string{"6060"}},
 		"NATS_INBOX_PREFIX":         {[]string{"_INBOX_x", "a.b"}, []string{"a.", "a.>", "a b", "*"}},
 		"NATS_NKEY":                 {[]string{seed}, []string{folder, filepath.Join(folder, "none"), "SUAEXAMPLE"}},
 		"NATS_CREDS":                {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
@@ -202,7 +204,7 @@ func TestSecretsAreNotFormatted(t *testing.T) {
 }
 
 func TestHelpFitsTheScreen(t *testing.T) {
-	for _, command := range []string{"", "serve", "publish", "report", "version"} {
+	for _, command := range []string{"", "serve", "publish", "report", "healthcheck", "version"} {
 		r := rollcall(t.Context(), nil, strings.Fields("help "+command)...)
 		for line := range strings.Lines(r.out) {
 			if len(strings.TrimSuffix(line, "\n")) > helpWidth {

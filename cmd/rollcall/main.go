@@ -10,6 +10,7 @@
 //	rollcall watch        print who comes and who leaves, as it happens
 //	rollcall status       print how the service itself is
 //	rollcall deadletters  print the messages that were refused, and why
+//	rollcall healthcheck  say whether the service lives, or is ready
 //	rollcall snapshot     look into a snapshot
 //	rollcall completion   print a script that makes a shell complete all this
 //	rollcall version      print the version

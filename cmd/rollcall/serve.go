@@ -94,7 +94,7 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
 	webCtx, endWeb := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- web.Serve(webCtx)
+		served <- web.serve(webCtx)
 		cancel() // nothing runs unseen
 	}()
 	defer s.close()
@@ -111,17 +111,6 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
 		err = nil
 	}
 	return errors.Join(err, webErr)
-}
-
-// listen takes the address of metrics and health.
-func (s *service) listen() (*metrics.Server, error) {
-	return metrics.Listen(metrics.ServerConfig{
-		Addr:     string(s.cfg.HTTPAddr),
-		Version:  buildVersion(),
-		Gatherer: s.reg,
-		Log:      s.log,
-		Checks:   s.checks(),
-	})
 }
 
 // open makes everything.
@@ -331,12 +320,14 @@ func (s *service) close() {
 }
 
 // announce says where events go in and where everything comes out.
-func (s *service) announce(web *metrics.Server) {
+func (s *service) announce(web *web) {
 	subjects := s.cfg.subjects()
-	url := "http://" + web.Addr().String()
 	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "subject", subjects.Events())
 	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
-	s.log.Info("metrics and health", "url", url+"/")
+	s.log.Info("metrics and health", "url", web.main.URL()+"/")
+	if web.profiling != nil {
+		s.log.Info("profiling", "url", web.profiling.URL()+"/debug/pprof/")
+	}
 }
 
 // watchReplay shows how far a long replay is, and when it is over.

@@ -383,6 +383,10 @@ func TestCannotServe(t *testing.T) {
 	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	badWeb := filepath.Join(t.TempDir(), "web.yml")
+	if err := os.WriteFile(badWeb, []byte("basic_auth_users: {prometheus: s3cret}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	used := t.TempDir()
 	serve(t, used)
 	locked := testkit.StartServer(t, testkit.WithPassword("rollcall", "right"))
@@ -399,14 +403,16 @@ func TestCannotServe(t *testing.T) {
 		code      int
 		says      []string
 	}{
-		"nats port taken": {[]string{"ROLLCALL_EMBEDDED_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "NATS_URL=", "ROLLCALL_EMBEDDED_ADDR"}},
-		"http port taken": {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
-		"misspelt":        {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 2, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
-		"data folder":     {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
-		"folder used":     {[]string{"ROLLCALL_DATA_DIR=" + used}, 1, []string{used, "another rollcall", "ROLLCALL_DATA_DIR"}},
-		"no JetStream":    {[]string{"NATS_URL=" + without.URL}, 2, []string{"JetStream"}},
-		"wrong password":  {[]string{"NATS_URL=" + locked.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret"}, 2, []string{"NATS_PASSWORD"}},
-		"work queue":      {[]string{"NATS_URL=" + interest.URL}, 2, []string{"ROLLCALL_EVENTS", "retention"}},
+		"nats port taken":   {[]string{"ROLLCALL_EMBEDDED_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "NATS_URL=", "ROLLCALL_EMBEDDED_ADDR"}},
+		"http port taken":   {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
+		"pprof port taken":  {[]string{"ROLLCALL_PPROF_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_PPROF_ADDR"}},
+		"web configuration": {[]string{"ROLLCALL_WEB_CONFIG_FILE=" + badWeb}, 2, []string{"ROLLCALL_WEB_CONFIG_FILE", badWeb, "basic_auth_users", "no bcrypt hash"}},
+		"misspelt":          {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 2, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
+		"data folder":       {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
+		"folder used":       {[]string{"ROLLCALL_DATA_DIR=" + used}, 1, []string{used, "another rollcall", "ROLLCALL_DATA_DIR"}},
+		"no JetStream":      {[]string{"NATS_URL=" + without.URL}, 2, []string{"JetStream"}},
+		"wrong password":    {[]string{"NATS_URL=" + locked.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret"}, 2, []string{"NATS_PASSWORD"}},
+		"work queue":        {[]string{"NATS_URL=" + interest.URL}, 2, []string{"ROLLCALL_EVENTS", "retention"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := begin(t, t.TempDir(), c.variables...)

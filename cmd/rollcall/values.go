@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/broker"
+	"rollcall/internal/metrics"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -261,6 +262,18 @@ func unreadable(path string) string {
 		return "is a folder"
 	}
 	return ""
+}
+
+// webConfigFile is the path of a web configuration file of what is served over HTTP.
+type webConfigFile string
+
+// Set reads the path of a web configuration file.
+func (w *webConfigFile) Set(value string) error {
+	if _, err := metrics.ReadWebConfig(value); err != nil {
+		return faulty(value, "is wrong: "+err.Error(), "give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it")
+	}
+	*w = webConfigFile(value)
+	return nil
 }
 
 // keyFile is the path of a file with a seed. The value is never printed: the

@@ -4,15 +4,34 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/go-json-experiment/json"
 )
 
-// version is set by the linker: -ldflags "-X main.version=v1.2.3".
-var version string
+// version and commit are set by the linker, where Go cannot record them:
+// -ldflags "-X main.version=v1.2.3 -X main.commit=0123abcd".
+var version, commit string
 
-type versionCmd struct{}
+type versionCmd struct {
+	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object with version, revision, go, os and arch."`
+}
 
 // Run prints the version, the Go version and the platform, on one line.
-func (versionCmd) Run(std streams) error {
+func (c *versionCmd) Run(std streams) error {
+	if c.Output == "json" {
+		line, err := json.Marshal(struct {
+			Version  string `json:"version"`
+			Revision string `json:"revision"` // of the source; empty if it is not known
+			Go       string `json:"go"`
+			OS       string `json:"os"`
+			Arch     string `json:"arch"`
+		}{buildVersion(), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		if err != nil {
+			return fmt.Errorf("version: encoding: %w", err)
+		}
+		_, err = std.out.Write(append(line, '\n'))
+		return err
+	}
 	_, err := fmt.Fprintf(std.out, "rollcall %s (%s, %s/%s)\n",
 		buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
@@ -51,8 +70,12 @@ func recordedVersion(info *debug.BuildInfo) string {
 	return v
 }
 
-// revision is the commit that the program was built from, if Go recorded it.
+// revision is the commit that the program was built from: the linker's, else
+// that which Go recorded, if any.
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
 			if setting.Key == "vcs.revision" {

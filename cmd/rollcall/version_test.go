@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -34,4 +36,11 @@ func TestLinkedVersion(t *testing.T) {
 	if got := buildVersion(); got != version {
 		t.Errorf("%s, want %s", got, version)
 	}
+}
+
+func TestVersionAsJSON(t *testing.T) {
+	version, commit = "v9.8.7", "0123abcd"
+	t.Cleanup(func() { version, commit = "", "" })
+	want := fmt.Sprintf(`{"version":"v9.8.7","revision":"0123abcd","go":%q,"os":%q,"arch":%q}`+"\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	rollcall(t.Context(), nil, "version", "--output", "json").check(t, exitDone, want, "")
 }
