@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,8 @@ type service struct {
 	natsAway atomic.Bool
 	caughtUp atomic.Pointer[stream.Reader]
 	risks    atomic.Pointer[risks]
+
+	pulse pulse // of the fold
 }
 
 // errClosed says that a connection to NATS has ended for good.
@@ -65,9 +68,14 @@ var errClosed = errors.New("connection to NATS closed")
 
 // runService runs the service until ctx is done. When a connection has ended
 // for good, it begins anew from the last snapshot, as after a crash.
-func runService(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
+func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
+	ended, end := context.WithCancel(context.Background())
+	var told sync.WaitGroup
+	defer told.Wait()
+	defer end()
+	told.Go(func() { tell.run(ctx, ended) })
 	for {
-		err := runOnce(ctx, cfg, log)
+		err := runOnce(ctx, cfg, log, tell)
 		if !errors.Is(err, errClosed) || ctx.Err() != nil {
 			return err
 		}
@@ -83,8 +91,9 @@ func runService(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
 // runOnce runs the service, and ends it in the reverse order of its start:
 // first the fold, then a last snapshot, then what that waits for, then the
 // connections, then the server.
-func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
+func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
 	s := &service{cfg: cfg, log: log, reg: prometheus.NewRegistry(), lost: make(chan error, 2)}
+	tell.service.Store(s)
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
 	if err != nil {
@@ -101,6 +110,7 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger) error {
 	err = s.open(ctx)
 	if err == nil {
 		s.announce(web)
+		tell.serving()
 		err = s.run(ctx)
 	}
 	canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)
@@ -250,7 +260,7 @@ func (s *service) run(ctx context.Context) error {
 	folded, saved := make(chan struct{}), make(chan struct{})
 	g.Go(func() error {
 		defer close(folded)
-		if err := s.reader.Run(ctx, s.roster.Status().Position, s.ingest.Fold); err != nil {
+		if err := s.reader.Run(ctx, s.roster.Status().Position, s.pulse.of(s.ingest.Fold)); err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
 		return nil

@@ -20,7 +20,8 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	return runService(ctx, *cfg, newLogger(std.err, &cfg.Outputs))
+	log := newLogger(std.err, &cfg.Outputs)
+	return runService(ctx, *cfg, log, &notifier{log: log})
 }
 
 // newLogger returns the logger of the service, in text on a terminal and else
