@@ -1,0 +1,98 @@
+package systemd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rollcall/deploy/internal/program"
+)
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+const unit = "rollcall.service"
+
+// content returns what a file has, comments left out.
+func content(t *testing.T, file string) (lines []string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// analyze runs systemd-analyze and wants success.
+func analyze(t *testing.T, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Fatal("systemd-analyze is missing: apt-get install systemd")
+	}
+	out, err := exec.Command(path, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+	}
+	return string(out)
+}
+
+// TestVerify: systemd has nothing to say against the unit, once the program is
+// where the unit has it.
+func TestVerify(t *testing.T) {
+	const installed = "/usr/local/bin/rollcall"
+	text, err := os.ReadFile(unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "\nExecStart="+installed+" serve\n") {
+		t.Fatalf("%s does not start %s serve", unit, installed)
+	}
+	here := strings.ReplaceAll(string(text), "="+installed, "="+program.Rollcall(t))
+	path := filepath.Join(t.TempDir(), unit)
+	if err := os.WriteFile(path, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := analyze(t, "verify", path); said != "" {
+		t.Errorf("systemd-analyze verify says %s", said)
+	}
+}
+
+// TestHardened: 2.0 of 10 is what systemd calls OK, and what we promise.
+func TestHardened(t *testing.T) {
+	said := analyze(t, "security", "--offline=true", "--threshold=20", unit)
+	if !strings.Contains(said, "Overall exposure level for "+unit) {
+		t.Errorf("systemd-analyze security says %s", said)
+	}
+}
+
+// TestEnvironment: the program knows every variable of the unit and of its file,
+// and takes every value.
+func TestEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nats.creds"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var set []string
+	for _, line := range content(t, unit) {
+		if assignment, ok := strings.CutPrefix(line, "Environment="); ok {
+			set = append(set, strings.NewReplacer("%S", dir, "%d", dir).Replace(assignment))
+		}
+	}
+	set = append(set, content(t, "rollcall.env")...)
+	if len(set) < 5 {
+		t.Fatalf("only %q", set)
+	}
+	// A value that is wrong is told together with all others that are.
+	p := program.Start(t, append(set, "ROLLCALL_LOG_LEVEL=loud"), program.Rollcall(t), "serve")
+	_ = p.Wait()
+	if said := p.Log(); !strings.HasPrefix(said, "rollcall: ROLLCALL_LOG_LEVEL: ") || strings.Count(said, "\n") != 1 {
+		t.Errorf("with %q serve says %s", set, said)
+	}
+}
