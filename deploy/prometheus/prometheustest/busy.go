@@ -1,0 +1,46 @@
+package prometheustest
+
+import (
+	"testing"
+
+	"rollcall/deploy/internal/program"
+)
+
+// Busy starts a rollcall and a Prometheus that scrapes it, and has everything
+// happen that the alerts and the panels ask about: logins and logouts on several
+// machines, one user on two, refusals, reports, snapshots. It returns when
+// Prometheus knows of it.
+func Busy(t testing.TB) *Server {
+	t.Helper()
+	service := program.Serve(t, "ROLLCALL_SNAPSHOT_INTERVAL=1s", "ROLLCALL_REPORT_INTERVAL=1s")
+	server := Start(t, service.URL)
+	for _, event := range [][]string{
+		{"--login", "lane", "--machine", "web1"},
+		{"--login", "lane", "--machine", "db1"},
+		{"--login", "chris", "--machine", "db1"},
+		{"--logout=chris", "--machine", "db1"},
+		{"--boot", "--machine", "db2"},
+		// Refused: dated years after its receipt, which publish cannot know.
+		{"--login", "jordan", "--machine", "web1", "--date", "2199-01-01T00:00:00Z"},
+	} {
+		Publish(t, service, event...)
+	}
+	program.Eventually(t, "all of it is seen", func() bool {
+		return len(server.Query(`rollcall_position == 6
+			and on () instance:rollcall_snapshot_age:seconds > 0
+			and on () instance:rollcall_apply_delay_seconds:p99_rate5m > 0
+			and on () increase(rollcall_reports_total{result="ok"}[5m]) > 0
+			and on () increase(rollcall_refused_total{reason="future"}[5m]) > 0
+			and on () instance:rollcall_refused:ratio_rate15m > 0`)) == 1
+	})
+	return server
+}
+
+// Publish publishes one event with rollcall publish.
+func Publish(t testing.TB, service *program.Service, event ...string) {
+	t.Helper()
+	publish := program.Start(t, []string{"NATS_URL=" + service.NATS}, program.Rollcall(t), append([]string{"publish"}, event...)...)
+	if err := publish.Wait(); err != nil {
+		t.Fatalf("publishing %q: %v", event, err)
+	}
+}

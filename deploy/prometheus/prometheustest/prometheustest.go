@@ -1,0 +1,162 @@
+// Package prometheustest runs a real Prometheus with the configuration of this
+// folder, in tests.
+package prometheustest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"rollcall/deploy/internal/program"
+)
+
+// Program is the path of prometheus or promtool.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%v: it is in Debian's package prometheus: apt-get install --no-install-recommends prometheus", err)
+	}
+	return path
+}
+
+// Promtool runs promtool in a folder; the test fails if it does.
+func Promtool(t testing.TB, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(Program(t, "promtool"), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// Server is a running Prometheus.
+type Server struct {
+	*program.Process
+	t   testing.TB
+	url string
+}
+
+// quickly makes the intervals of prometheus.yml short.
+var quickly = strings.NewReplacer(
+	"scrape_interval: 15s", "scrape_interval: 200ms\n  scrape_timeout: 200ms",
+	"evaluation_interval: 15s", "evaluation_interval: 200ms",
+)
+
+// Start starts a Prometheus with this folder's configuration and rules, its
+// intervals made short and its targets replaced by the service at this URL. It
+// returns when the service has been scraped.
+func Start(t testing.TB, service string) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	own := filepath.Join(program.Root(t), "deploy", "prometheus")
+	for _, name := range []string{"prometheus.yml", "rules.yml", "alerts.yml"} {
+		text, err := os.ReadFile(filepath.Join(own, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), quickly.Replace(string(text)))
+	}
+	target, err := json.Marshal([]map[string][]string{{"targets": {strings.TrimPrefix(service, "http://")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "targets.yml"), string(target))
+	s := &Server{t: t, Process: program.Start(t, nil, Program(t, "prometheus"),
+		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address=127.0.0.1:0")}
+	s.AwaitLog("Server is ready to receive web requests.")
+	s.url = "http://" + listening.FindStringSubmatch(s.Log())[1]
+	program.Eventually(t, "the service is scraped", func() bool {
+		return len(s.Query(`up{job="rollcall"} == 1`)) == 1
+	})
+	return s
+}
+
+// listening is how Prometheus tells its port, which is any free one.
+var listening = regexp.MustCompile(`address=(127\.0\.0\.1:[1-9]\d*)`)
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Sample is one series of an answer.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Query asks for the value of an expression now. An expression that Prometheus
+// refuses fails the test.
+func (s *Server) Query(expr string) []Sample {
+	s.t.Helper()
+	var data struct {
+		ResultType string
+		Result     json.RawMessage
+	}
+	s.Get("/api/v1/query", url.Values{"query": {expr}}, &data)
+	if data.ResultType == "scalar" {
+		var value [2]any
+		s.decode(data.Result, &value)
+		return []Sample{{Value: s.number(value)}}
+	}
+	var result []struct {
+		Metric map[string]string
+		Value  [2]any
+	}
+	s.decode(data.Result, &result)
+	var samples []Sample
+	for _, r := range result {
+		samples = append(samples, Sample{r.Metric, s.number(r.Value)})
+	}
+	return samples
+}
+
+// Get asks Prometheus's API and decodes the data of its answer.
+func (s *Server) Get(path string, parameters url.Values, data any) {
+	s.t.Helper()
+	answer, err := http.Get(s.url + path + "?" + parameters.Encode())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct {
+		Status, Error string
+		Data          json.RawMessage
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		s.t.Fatalf("%s %v: %s: %v", path, parameters, answer.Status, err)
+	}
+	if got.Status != "success" {
+		s.t.Fatalf("%s %v: %s", path, parameters, got.Error)
+	}
+	s.decode(got.Data, data)
+}
+
+func (s *Server) decode(text json.RawMessage, into any) {
+	s.t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		s.t.Fatalf("%v in %s", err, text)
+	}
+}
+
+// number is the value of a point: its time, and a number as text.
+func (s *Server) number(point [2]any) float64 {
+	s.t.Helper()
+	text, _ := point[1].(string)
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return value
+}
