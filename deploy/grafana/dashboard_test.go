@@ -1,0 +1,94 @@
+// Package grafana_test checks the dashboard: by the rules of Grafana's
+// dashboard-linter, and by asking a real Prometheus everything that it asks.
+package grafana_test
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"rollcall/deploy/internal/program"
+)
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+const dashboardFile = "dashboards/rollcall.json"
+
+// dashboard is what the tests look at of one.
+type dashboard struct {
+	UID, Title, Description, Refresh string
+	Editable                         bool
+	Templating                       struct{ List []variable }
+	Panels                           []panel
+}
+
+type variable struct {
+	Name, Label, Type, Regex, AllValue string
+	Multi, IncludeAll                  bool
+	Refresh                            int
+	Datasource                         source
+	Query                              any // text; of type query an object
+}
+
+// expr is what the variable asks Prometheus: "label_values(…)".
+func (v *variable) expr() string {
+	if object, ok := v.Query.(map[string]any); ok {
+		text, _ := object["query"].(string)
+		return text
+	}
+	text, _ := v.Query.(string)
+	return text
+}
+
+type panel struct {
+	ID                       int
+	Type, Title, Description string
+	Datasource               source
+	FieldConfig              struct{ Defaults struct{ Unit string } }
+	GridPos                  struct{ H, W, X, Y int }
+	Targets                  []target
+}
+
+type source struct{ Type, UID string }
+
+type target struct {
+	RefID, Expr, LegendFormat string
+	Datasource                source
+}
+
+// templated is the data source that the user has chosen.
+var templated = source{Type: "prometheus", UID: "${datasource}"}
+
+func readDashboard(t *testing.T) *dashboard {
+	t.Helper()
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(dashboard)
+	if err := json.Unmarshal(text, d); err != nil {
+		t.Fatalf("%s: %v", dashboardFile, err)
+	}
+	return d
+}
+
+// variable returns the variable of that name, or nil.
+func (d *dashboard) variable(name string) *variable {
+	for i := range d.Templating.List {
+		if d.Templating.List[i].Name == name {
+			return &d.Templating.List[i]
+		}
+	}
+	return nil
+}
+
+// graphs are the panels that show something: all but the rows.
+func (d *dashboard) graphs() []panel {
+	var graphs []panel
+	for _, p := range d.Panels {
+		if p.Type != "row" {
+			graphs = append(graphs, p)
+		}
+	}
+	return graphs
+}

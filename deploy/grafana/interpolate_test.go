@@ -1,0 +1,51 @@
+package grafana_test
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+)
+
+// builtin are Grafana's own variables, as they are for the last minutes.
+var builtin = map[string]string{"__rate_interval": "1m", "__interval": "15s", "__range": "5m"}
+
+var reference = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)\})`)
+
+// interpolate replaces the variables in text. It tells of one that has no value.
+func interpolate(text string, values map[string]string) (string, error) {
+	var unknown []string
+	text = reference.ReplaceAllStringFunc(text, func(found string) string {
+		name := strings.Trim(found, "${}")
+		value, ok := values[name]
+		if !ok {
+			unknown = append(unknown, name)
+		}
+		return value
+	})
+	if unknown != nil {
+		return "", fmt.Errorf("no variable %q", unknown)
+	}
+	return text, nil
+}
+
+// chosen are the values of the variables when these are chosen: none of one with
+// all included means all. As in Grafana, what is chosen of a variable that takes
+// several is escaped for a regular expression, that of another for a string.
+func chosen(d *dashboard, choice map[string]string) map[string]string {
+	values := maps.Clone(builtin)
+	for _, v := range d.Templating.List {
+		value, ok := choice[v.Name]
+		switch {
+		case ok && v.Multi:
+			values[v.Name] = strings.ReplaceAll(regexp.QuoteMeta(value), `\`, `\\`)
+		case ok:
+			values[v.Name] = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)
+		case v.IncludeAll:
+			values[v.Name] = v.AllValue
+		case v.Type == "textbox":
+			values[v.Name] = v.expr()
+		}
+	}
+	return values
+}

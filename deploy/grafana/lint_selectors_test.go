@@ -1,0 +1,137 @@
+package grafana_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// perSelector tells of the selectors in all targets that are not as they should
+// be. above are the expressions that a selector stands in, the outermost first.
+func perSelector(d *dashboard, good func(s *parser.VectorSelector, above []parser.Node) bool) (wrong []string) {
+	for _, p := range d.graphs() {
+		for _, target := range p.Targets {
+			expr, err := parse(d, target.Expr)
+			if err != nil {
+				continue // another rule's
+			}
+			parser.Inspect(expr, func(node parser.Node, above []parser.Node) error {
+				if s, ok := node.(*parser.VectorSelector); ok && !good(s, above) {
+					wrong = append(wrong, fmt.Sprintf("%s: %s in %s", p.Title, s.Name, target.Expr))
+				}
+				return nil
+			})
+		}
+	}
+	return wrong
+}
+
+// matcher returns the matcher of that label, or nil.
+func matcher(s *parser.VectorSelector, label string) *labels.Matcher {
+	for _, m := range s.LabelMatchers {
+		if m.Name == label {
+			return m
+		}
+	}
+	return nil
+}
+
+// targetMatcher wants label=~"$label" in each selector.
+func targetMatcher(d *dashboard, label string) []string {
+	return perSelector(d, func(s *parser.VectorSelector, _ []parser.Node) bool {
+		m := matcher(s, label)
+		return m != nil && m.Type == labels.MatchRegexp && m.Value == "$"+label
+	})
+}
+
+// targetInterval wants rates over $__rate_interval, and no range that does not
+// follow what is shown.
+func targetInterval(d *dashboard) []string {
+	return perSelector(d, func(_ *parser.VectorSelector, above []parser.Node) bool {
+		if len(above) < 2 {
+			return true
+		}
+		matrix, ok := above[len(above)-1].(*parser.MatrixSelector)
+		if !ok {
+			return true
+		}
+		call, _ := above[len(above)-2].(*parser.Call)
+		isRate := call != nil && slices.Contains([]string{"rate", "irate", "increase"}, call.Func.Name)
+		return matrix.Range == rateInterval || !isRate && matrix.Range == timeRange
+	})
+}
+
+// targetCounter wants a counter's rate or increase.
+func targetCounter(d *dashboard) []string {
+	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
+		return !strings.HasSuffix(s.Name, "_total") || calledBy(above, "rate", "irate", "increase")
+	})
+}
+
+// targetHistogram wants quantiles of buckets.
+func targetHistogram(d *dashboard) []string {
+	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
+		return !strings.HasSuffix(s.Name, "_bucket") || calledBy(above, "histogram_quantile")
+	})
+}
+
+func calledBy(above []parser.Node, functions ...string) bool {
+	return slices.ContainsFunc(above, func(node parser.Node) bool {
+		call, ok := node.(*parser.Call)
+		return ok && slices.Contains(functions, call.Func.Name)
+	})
+}
+
+// mostLines is how many machines one panel may show.
+const mostLines = 20
+
+// bounded wants of the series that there are 100,000 of one machine's, the top
+// few, or an aggregate that is not by machine.
+func bounded(d *dashboard) []string {
+	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
+		if s.Name != "rollcall_logged_in_users" {
+			return true
+		}
+		if m := matcher(s, "machine"); m != nil && m.Type == labels.MatchEqual {
+			return true
+		}
+		return slices.ContainsFunc(above, func(node parser.Node) bool {
+			a, ok := node.(*parser.AggregateExpr)
+			if !ok {
+				return false
+			}
+			if a.Op == parser.TOPK {
+				k, ok := a.Param.(*parser.NumberLiteral)
+				return ok && k.Val <= mostLines
+			}
+			return !a.Without && !slices.Contains(a.Grouping, "machine")
+		})
+	})
+}
+
+// layout wants each panel to have an id and a place of its own on Grafana's 24
+// columns.
+func layout(d *dashboard) (wrong []string) {
+	ids, taken := map[int]bool{}, map[[2]int]bool{}
+	for _, p := range d.Panels {
+		if ids[p.ID] || p.ID == 0 {
+			wrong = append(wrong, fmt.Sprintf("%s: id %d", p.Title, p.ID))
+		}
+		ids[p.ID] = true
+		free := p.GridPos.X+p.GridPos.W <= 24
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				square := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				free = free && !taken[square]
+				taken[square] = true
+			}
+		}
+		if !free {
+			wrong = append(wrong, p.Title+" lies on another panel or beyond the edge")
+		}
+	}
+	return wrong
+}

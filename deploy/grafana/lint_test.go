@@ -1,0 +1,288 @@
+package grafana_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// The rules of Grafana's dashboard-linter, by its names for them, and some of
+// ours. Each returns what is wrong.
+//
+// https://github.com/grafana/dashboard-linter/blob/main/docs/index.md
+var rules = map[string]func(*dashboard) []string{
+	"template-datasource-rule":            templateDatasource,
+	"template-job-rule":                   func(d *dashboard) []string { return templateLabel(d, "job") },
+	"template-instance-rule":              func(d *dashboard) []string { return templateLabel(d, "instance") },
+	"template-label-promql-rule":          templatePromQL,
+	"template-on-time-change-reload-rule": templateReload,
+	"template-unused-rule":                templateUnused,
+	"uneditable-dashboard-rule":           uneditable,
+	"panel-datasource-rule":               panelDatasource,
+	"panel-title-description-rule":        panelTitle,
+	"panel-units-rule":                    panelUnits,
+	"panel-no-targets-rule":               panelTargets,
+	"target-promql-rule":                  targetPromQL,
+	"target-rate-interval-rule":           targetInterval,
+	"target-job-rule":                     func(d *dashboard) []string { return targetMatcher(d, "job") },
+	"target-instance-rule":                func(d *dashboard) []string { return targetMatcher(d, "instance") },
+	"target-counter-agg-rule":             targetCounter,
+	"target-histogram-rule":               targetHistogram,
+	"bounded":                             bounded,
+	"layout":                              layout,
+}
+
+func TestLint(t *testing.T) {
+	d := readDashboard(t)
+	for name, rule := range rules {
+		for _, wrong := range rule(d) {
+			t.Errorf("%s: %s", name, wrong)
+		}
+	}
+}
+
+// Each rule complains of what it is there for.
+func TestLintComplains(t *testing.T) {
+	expr := func(expr string) func(*dashboard) {
+		return func(d *dashboard) { d.Panels[1].Targets[0].Expr = expr }
+	}
+	const own = `job=~"$job", instance=~"$instance"`
+	breaks := map[string][]func(*dashboard){
+		"template-datasource-rule": {
+			func(d *dashboard) { d.variable("datasource").Name = "prometheus" },
+			func(d *dashboard) { d.variable("datasource").Query = "loki" },
+			func(d *dashboard) { d.variable("datasource").Label = "" },
+			func(d *dashboard) { d.Templating.List = append(d.Templating.List, *d.variable("datasource")) },
+		},
+		"template-job-rule": {
+			func(d *dashboard) { d.variable("job").Name = "service" },
+			func(d *dashboard) { d.variable("job").Multi = false },
+			func(d *dashboard) { d.variable("job").AllValue = ".*" },
+			func(d *dashboard) { d.variable("job").Datasource.UID = "prometheus" },
+		},
+		"template-instance-rule":     {func(d *dashboard) { d.variable("instance").Label = "host" }},
+		"template-label-promql-rule": {func(d *dashboard) { d.variable("job").Query = "label_values(up{, job)" }},
+		"template-on-time-change-reload-rule": {
+			func(d *dashboard) { d.variable("machine").Refresh = 1 },
+		},
+		"template-unused-rule": {
+			func(d *dashboard) { d.Templating.List = append(d.Templating.List, variable{Name: "room"}) },
+		},
+		"uneditable-dashboard-rule": {func(d *dashboard) { d.Editable = true }},
+		"panel-datasource-rule": {
+			func(d *dashboard) { d.Panels[1].Datasource.UID = "prometheus" },
+			func(d *dashboard) { d.Panels[1].Targets[0].Datasource.UID = "prometheus" },
+		},
+		"panel-title-description-rule": {
+			func(d *dashboard) { d.Panels[1].Title = "" },
+			func(d *dashboard) { d.Panels[1].Description = "" },
+		},
+		"panel-units-rule": {
+			func(d *dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "" },
+			func(d *dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "seconds" },
+		},
+		"panel-no-targets-rule": {func(d *dashboard) { d.Panels[1].Targets = nil }},
+		"target-promql-rule":    {expr("sum(")},
+		"target-rate-interval-rule": {
+			expr("rate(rollcall_messages_total{" + own + "}[5m])"),
+			expr("max_over_time(rollcall_users{" + own + "}[5m])"),
+		},
+		"target-job-rule":      {expr(`rollcall_users{instance=~"$instance"}`), expr(`rollcall_users{job="$job", instance=~"$instance"}`)},
+		"target-instance-rule": {expr(`rollcall_users{job=~"$job"}`)},
+		"target-counter-agg-rule": {
+			expr("rollcall_messages_total{" + own + "}"),
+			expr("max_over_time(rollcall_messages_total{" + own + "}[$__rate_interval])"),
+		},
+		"target-histogram-rule": {expr("rate(rollcall_apply_delay_seconds_bucket{" + own + "}[$__rate_interval])")},
+		"bounded": {
+			expr("rollcall_logged_in_users{" + own + "}"),
+			expr("max by (machine) (rollcall_logged_in_users{" + own + "})"),
+			expr("sum without (job) (rollcall_logged_in_users{" + own + "})"),
+			expr(`rollcall_logged_in_users{` + own + `, machine=~"$machine"}`),
+			expr("topk(1000, rollcall_logged_in_users{" + own + "})"),
+		},
+		"layout": {
+			func(d *dashboard) { d.Panels[1].ID = d.Panels[2].ID },
+			func(d *dashboard) { d.Panels[1].GridPos = d.Panels[2].GridPos },
+			func(d *dashboard) { d.Panels[1].GridPos.X = 23 },
+		},
+	}
+	for name, rule := range rules {
+		if len(breaks[name]) == 0 {
+			t.Errorf("%s is not tried", name)
+		}
+		for i, spoil := range breaks[name] {
+			d := readDashboard(t)
+			if spoil(d); len(rule(d)) == 0 {
+				t.Errorf("%s: does not complain of %d", name, i)
+			}
+		}
+	}
+}
+
+func templateDatasource(d *dashboard) (wrong []string) {
+	found := 0
+	for _, v := range d.Templating.List {
+		if v.Type != "datasource" {
+			continue
+		}
+		found++
+		if v.Name != "datasource" || v.Label != "Data Source" || v.expr() != "prometheus" {
+			wrong = append(wrong, fmt.Sprintf("%s, labelled %q, of type %s", v.Name, v.Label, v.expr()))
+		}
+	}
+	if found != 1 {
+		wrong = append(wrong, fmt.Sprintf("%d data sources to choose", found))
+	}
+	return wrong
+}
+
+func templateLabel(d *dashboard, name string) []string {
+	v := d.variable(name)
+	switch {
+	case v == nil:
+		return []string{"there is none"}
+	case v.Label != name || v.Type != "query" || v.Datasource != templated ||
+		!labelValues.MatchString(v.expr()) || !v.Multi || !v.IncludeAll || v.AllValue != ".+":
+		return []string{fmt.Sprintf("%+v", *v)}
+	}
+	return nil
+}
+
+func templatePromQL(d *dashboard) (wrong []string) {
+	for _, v := range d.Templating.List {
+		if v.Type != "query" {
+			continue
+		}
+		found := labelValues.FindStringSubmatch(v.expr())
+		if found == nil {
+			found = queryResult.FindStringSubmatch(v.expr())
+		}
+		if found == nil {
+			wrong = append(wrong, v.expr())
+		} else if _, err := parse(d, found[1]); err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	return wrong
+}
+
+func templateReload(d *dashboard) (wrong []string) {
+	const onTimeChange = 2
+	for _, v := range d.Templating.List {
+		if v.Type == "query" && v.Refresh != onTimeChange {
+			wrong = append(wrong, v.Name)
+		}
+	}
+	return wrong
+}
+
+func templateUnused(d *dashboard) (wrong []string) {
+	var text strings.Builder
+	for _, v := range d.Templating.List {
+		text.WriteString(v.expr())
+	}
+	for _, p := range d.Panels {
+		text.WriteString(p.Datasource.UID)
+		for _, target := range p.Targets {
+			text.WriteString(target.Expr)
+		}
+	}
+	for _, v := range d.Templating.List {
+		if !strings.Contains(text.String(), "$"+v.Name) && !strings.Contains(text.String(), "${"+v.Name+"}") {
+			wrong = append(wrong, v.Name)
+		}
+	}
+	return wrong
+}
+
+func uneditable(d *dashboard) []string {
+	if d.Editable {
+		return []string{"what is clicked together would be lost"}
+	}
+	return nil
+}
+
+func panelDatasource(d *dashboard) (wrong []string) {
+	for _, p := range d.graphs() {
+		same := p.Datasource == templated
+		for _, target := range p.Targets {
+			same = same && target.Datasource == templated
+		}
+		if !same {
+			wrong = append(wrong, p.Title)
+		}
+	}
+	return wrong
+}
+
+func panelTitle(d *dashboard) (wrong []string) {
+	for _, p := range d.graphs() {
+		if p.Title == "" || p.Description == "" {
+			wrong = append(wrong, fmt.Sprintf("panel %d: title %q, description %q", p.ID, p.Title, p.Description))
+		}
+	}
+	return wrong
+}
+
+// units are those of Grafana's that the dashboard needs.
+//
+// https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
+var units = []string{"none", "short", "locale", "percentunit", "bytes", "s", "cps", "cpm", "bool_yes_no"}
+
+func panelUnits(d *dashboard) (wrong []string) {
+	for _, p := range d.graphs() {
+		if !slices.Contains(units, p.FieldConfig.Defaults.Unit) {
+			wrong = append(wrong, fmt.Sprintf("%s: %q", p.Title, p.FieldConfig.Defaults.Unit))
+		}
+	}
+	return wrong
+}
+
+func panelTargets(d *dashboard) (wrong []string) {
+	for _, p := range d.graphs() {
+		if len(p.Targets) == 0 {
+			wrong = append(wrong, p.Title)
+		}
+	}
+	return wrong
+}
+
+// Durations that nobody writes stand for Grafana's intervals, to be known again.
+const (
+	rateInterval = 11*time.Hour + 13*time.Minute
+	timeRange    = 17*time.Hour + 19*time.Minute
+)
+
+// parse parses an expression with the variables replaced.
+func parse(d *dashboard, expr string) (parser.Expr, error) {
+	values := chosen(d, map[string]string{"machine": "m"})
+	values["__rate_interval"], values["__range"] = "11h13m", "17h19m"
+	for _, name := range []string{"job", "instance"} {
+		values[name] = "$" + name
+	}
+	expr, err := interpolate(expr, values)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", expr, err)
+	}
+	return parsed, nil
+}
+
+func targetPromQL(d *dashboard) (wrong []string) {
+	for _, p := range d.graphs() {
+		for _, target := range p.Targets {
+			if _, err := parse(d, target.Expr); err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s: %v", p.Title, err))
+			}
+		}
+	}
+	return wrong
+}
