@@ -104,11 +104,12 @@ func (s *setup) letter(place uint64) *jetstream.RawStreamMsg {
 func TestRefused(t *testing.T) {
 	s := newSetup(t)
 	s.store()
+	byMQTT := &nats.Msg{Subject: "rollcall.events.web//local", Data: []byte(strings.Replace(good, `"web"`, `"web.local"`, 1))}
 	foreign := &nats.Msg{Subject: "rollcall.events.db", Data: []byte(good), Header: nats.Header{"Content-Type": {"application/json"}}}
 	s.send(event(good), event(`{"date":"yesterday","type":"login","machine":"web","user":"bob"}`), foreign,
-		event(strings.Replace(good, "2026", "2099", 1)), event(strings.Replace(good, "lane", "chris", 1)))
+		event(strings.Replace(good, "2026", "2099", 1)), event(strings.Replace(good, "lane", "chris", 1)), byMQTT)
 	s.settled()
-	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 2, roster.DeadLettered: 3}) {
+	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 3, roster.DeadLettered: 3}) {
 		t.Errorf("fates are %v", st.Fates)
 	}
 	for place, reason := range map[uint64]string{2: "bad_date", 3: "identity", 4: "future"} {

@@ -221,7 +221,7 @@ func (i *inquiry) subjects() []string {
 		return []string{""}
 	}
 	s := i.config.Subjects
-	return []string{s.Events(), s.EventsOf(i.question.Machine)}
+	return append(s.AllEventsOf(i.question.Machine), s.Events())
 }
 
 // readSome reads from a lane once ingest is not behind.

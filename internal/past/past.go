@@ -40,12 +40,13 @@
 //
 // # What it costs
 //
-// A question about one machine reads the subject of that machine and the one of
-// all machines, each with a consumer of its own; any other reads the whole
-// stream. Consumers are ephemeral, in memory and without acks. At most a few
-// questions are answered at a time, each in bounded memory: beyond that the
-// oldest events of each machine are folded for good, and what arrives later
-// than those is counted as unplaced.
+// A question about one machine reads the subjects of that machine (one with dots
+// in its name has another for what came by MQTT) and the one of all machines,
+// each with a consumer of its own; any other reads the whole stream. Consumers
+// are ephemeral, in memory and without acks. At most a few questions are answered
+// at a time, each in bounded memory: beyond that the oldest events of each
+// machine are folded for good, and what arrives later than those is counted as
+// unplaced.
 package past
 
 import (

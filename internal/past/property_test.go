@@ -29,7 +29,7 @@ func session(t *rapid.T, needUser bool) roster.Session {
 }
 
 // event draws an event of one of a few machines, one of which is spelt
-// differently in its subject.
+// differently in its subject, and one in two ways.
 func event(t *rapid.T, date roster.Time) roster.Event {
 	e := roster.Event{
 		Date:    date,
@@ -87,7 +87,9 @@ func (w *world) fill(t *rapid.T) {
 			w.raw(w.subjects.Events()+".%zz", []byte(`{"date":"2026-11-22T20:59:00Z","type":"boot","machine":"web"}`))
 			continue
 		}
-		w.send(event(t, date), rapid.Bool().Draw(t, "wide"))
+		e := event(t, date)
+		subjects := append(w.subjects.AllEventsOf(e.Machine), w.subjects.Events())
+		w.sendTo(rapid.SampledFrom(subjects).Draw(t, "subject"), e)
 	}
 }
 

@@ -31,6 +31,23 @@ func TestLargeMessages(t *testing.T) {
 	}
 }
 
+// TestFromMQTT: what came by MQTT is found where the machine's other events are.
+func TestFromMQTT(t *testing.T) {
+	w := lonely(t, settings(1000*time.Hour))
+	const machine = "web.example.com"
+	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(5), testkit.Login(machine, "lane")))
+	w.send(at(ago(4), testkit.Login(machine, "chris")), false)
+	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(3), testkit.Logout(machine, "chris")))
+	w.send(at(ago(2), testkit.Logout(machine, "lane")), true)
+	w.read(t, t)
+	if a := w.ask(t, t, Question{Machine: machine, Stays: true, To: roster.MaxDate}); len(a.Stays) != 2 {
+		t.Errorf("%v, want a stay of chris and one of lane", a.Stays)
+	}
+	if a := w.ask(t, t, Question{Machine: machine, To: ago(4.5)}); len(a.On) != 1 || a.On[0].Session.User != "lane" {
+		t.Errorf("%v, want lane", a.On)
+	}
+}
+
 // TestAnotherStream: the past is not made of another stream's events, also when
 // that comes while it is read.
 func TestAnotherStream(t *testing.T) {

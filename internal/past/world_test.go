@@ -106,6 +106,10 @@ func (w *world) send(e roster.Event, wide bool) {
 	if wide {
 		subject = w.subjects.Events()
 	}
+	w.sendTo(subject, e)
+}
+
+func (w *world) sendTo(subject string, e roster.Event) {
 	w.raw(subject, wire.AppendJSON(nil, &e))
 	w.events[w.sent] = e
 }

@@ -93,7 +93,8 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 
 // Event is one message on `rollcall.events` or `rollcall.events.<machine>`:
 // somebody logged in or out on a machine, or the machine started, stopped or
-// said who is on.
+// said who is on. By MQTT, through the NATS server's listener, that is the topic
+// `rollcall/events/<machine>`.
 //
 // A payload is this message, or one JSON object with the keys date, type,
 // machine, user, session, terminal, remote, service and sessions. In JSON a

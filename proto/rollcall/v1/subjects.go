@@ -79,6 +79,18 @@ func (s Subjects) EventsOf(machine string) string {
 	return s.Events() + "." + EncodeMachine(machine)
 }
 
+// AllEventsOf returns the subjects below Events that the events of one machine
+// may have: EventsOf and, if that has dots in the machine, the one on which they
+// arrive from MQTT.
+func (s Subjects) AllEventsOf(machine string) []string {
+	token := EncodeMachine(machine)
+	subjects := []string{s.Events() + "." + token}
+	if strings.Contains(token, ".") {
+		subjects = append(subjects, s.Events()+"."+strings.ReplaceAll(token, ".", mqttDot))
+	}
+	return subjects
+}
+
 // AllEvents returns what the stream of events listens to.
 func (s Subjects) AllEvents() []string { return []string{s.Events(), s.Events() + ".>"} }
 
@@ -144,6 +156,11 @@ func (s Subjects) AllChanges() string { return s.base + ".changes.>" }
 // but for a dot that begins or ends the name or follows a dot; that, and space,
 // "*", ">", "/", "%", control and non-ASCII bytes, become %XX in upper case.
 // Two names never have the same spelling.
+//
+// An MQTT client writes the same behind a slash: the NATS server maps the topic
+// "rollcall/events/web.example.com" to the subject
+// "rollcall.events.web//example//com". With "//" for every dot, a machine's name
+// has its one other spelling, which nothing else can be: no slash stays.
 func EncodeMachine(name string) string {
 	if spellsItself(name) {
 		return name
@@ -189,11 +206,18 @@ func escaped(name string, i int) bool {
 	return !unescaped[name[i]]
 }
 
-// DecodeMachine is the inverse of EncodeMachine. Any other spelling of the name
-// is an error: a machine has one subject.
+// mqttDot is what the NATS server's MQTT listener makes of a dot in a topic.
+const mqttDot = "//"
+
+// DecodeMachine is the inverse of EncodeMachine, and of what MQTT makes of its
+// spellings. Any other spelling of the name is an error: a machine whose name
+// has a dot has two subjects, any other has one.
 func DecodeMachine(token string) (string, error) {
 	if token == "" {
 		return "", errors.New("no machine")
+	}
+	if strings.Contains(token, mqttDot) && !strings.Contains(token, ".") {
+		token = strings.ReplaceAll(token, mqttDot, ".")
 	}
 	name := token
 	if strings.Contains(token, "%") {

@@ -8,14 +8,14 @@ import (
 )
 
 // FuzzSubject takes a text as a name and as a token. The spelling of the name
-// must stand for the name, be a subject, and be the only one; the token must be
-// taken exactly when it is the spelling of some name.
+// must stand for the name, be a subject, and be the only one but for that of
+// MQTT; the token must be taken exactly when it is a spelling of some name.
 func FuzzSubject(f *testing.F) {
 	for name, token := range spellings {
 		f.Add(name)
 		f.Add(token)
 	}
-	for _, token := range []string{"%2e", "a%2Eb", "%", "%zz", "a..b", "a.", "a%20", "%C3", "a.%2E.b"} {
+	for _, token := range []string{"%2e", "a%2Eb", "%", "%zz", "a..b", "a.", "a%20", "%C3", "a.%2E.b", "a//b", "a//%2E", "a///b", "a////b", "a.b//c", "a//", "//"} {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -32,14 +32,30 @@ func FuzzSubject(f *testing.F) {
 		if name, err := DecodeMachine(token); name != text || err != nil {
 			t.Errorf("%q is spelt %q, which is read as %q, %v", text, token, name, err)
 		}
+		if name, err := DecodeMachine(fromMQTT(token)); name != text || err != nil {
+			t.Errorf("%q is spelt %q in MQTT, which is read as %q, %v", text, fromMQTT(token), name, err)
+		}
 		if name, err := DecodeMachine(text); err == nil {
-			if EncodeMachine(name) != text || !plainToken(text) {
-				t.Errorf("%q is read as %q, which is spelt %q", text, name, EncodeMachine(name))
+			if token := EncodeMachine(name); token != text && fromMQTT(token) != text {
+				t.Errorf("%q is read as %q, which is spelt %q", text, name, token)
 			}
-		} else if canonicalPlainly(text) {
+		} else if canonicalPlainly(text) || fromMQTTPlainly(text) {
 			t.Errorf("%q is refused: %v", text, err)
 		}
 	})
+}
+
+// fromMQTT is the spelling as it arrives from MQTT.
+func fromMQTT(token string) string {
+	return strings.Join(strings.Split(token, "."), "//")
+}
+
+// fromMQTTPlainly reports whether a token is one that arrives from MQTT: parts
+// without a dot or a slash, with two slashes between them, which with dots there
+// would be a canonical spelling.
+func fromMQTTPlainly(token string) bool {
+	parts := strings.Split(token, "//")
+	return !strings.ContainsAny(strings.Join(parts, ""), "./") && canonicalPlainly(strings.Join(parts, "."))
 }
 
 // plainToken reports whether a text can end a subject: tokens of visible ASCII

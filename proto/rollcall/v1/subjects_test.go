@@ -83,6 +83,32 @@ func TestPlainNamesAllocateNothing(t *testing.T) {
 	}
 }
 
+// From MQTT every dot that stays comes as two slashes, and no other does.
+func TestSpellingsFromMQTT(t *testing.T) {
+	s, err := NewSubjects(DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range spellings {
+		want := []string{"rollcall.events." + token}
+		if fromMQTT(token) != token {
+			want = append(want, "rollcall.events."+fromMQTT(token))
+		}
+		subjects := s.AllEventsOf(name)
+		if !slices.Equal(subjects, want) || subjects[0] != s.EventsOf(name) {
+			t.Errorf("AllEventsOf(%q): %q, want %q", name, subjects, want)
+		}
+		for _, subject := range subjects {
+			if got, err := s.MachineOf(subject); got != name || err != nil {
+				t.Errorf("MachineOf(%q) is %q, %v; want %q", subject, got, err, name)
+			}
+		}
+	}
+	if got, err := DecodeMachine("web//example//com"); got != "web.example.com" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestMisspelt(t *testing.T) {
 	for token, says := range map[string]string{
 		"":                 "no machine",
@@ -103,6 +129,16 @@ func TestMisspelt(t *testing.T) {
 		"*":                `want "%2A"`,
 		"a>":               `want "a%3E"`,
 		"a/b":              `want "a%2Fb"`,
+		"//":               `want "%2E"`,
+		"//a":              `want "%2Ea"`,
+		"a//":              `want "a%2E"`,
+		"a///b":            `want "a.%2Fb"`,
+		"a////b":           `want "a.%2Eb"`,
+		"a.b//c":           `want "a.b%2F%2Fc"`,
+		"a//b/c":           `want "a.b%2Fc"`,
+		"a//b%2Ec":         `want "a.b.c"`,
+		"a//b%2e":          `want "a.b%2E"`,
+		"a/.b":             `want "a%2F.b"`,
 		"é":                `want "%C3%A9"`,
 		"\x7f":             `want "%7F"`,
 		"\n":               `want "%0A"`,
