@@ -94,7 +94,7 @@ func TestValues(t *testing.T) {
 		"NATS_CREDS":                {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
 		"NATS_URL": {
 			[]string{"nats://a", "a", "a:4222", "tls://u:p@a:1", "ws://a", "nats://a, nats://t@b", "nats://[::1]:4222", "nats://u:p%2Cq@a"},
-			[]string{"http://a", "nats://", "nats://a:b", ",", "nats://a,", "nats://u:p,q@a", "nats://u:p%@a", "a b"},
+			[]string{"http://a", "nats://", "nats://a:b", ",", "nats://a,", "nats://u:p,q@a", "nats://u:4222,q@a", "nats://u:p%@a", "a b"},
 		},
 	} {
 		for _, value := range values.good {
