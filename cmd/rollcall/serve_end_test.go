@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestNoLastSnapshot: an end at which no snapshot can be written is a clean end,
+// and the next start reads on from an earlier one; here from none.
+func TestNoLastSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir, "ROLLCALL_SNAPSHOT_INTERVAL=1h")
+	p.tool("", "publish", seedFile)
+	p.reaches(6)
+	snapshots := filepath.Join(dir, "snapshots")
+	if err := errors.Join(os.RemoveAll(snapshots), os.WriteFile(snapshots, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+	if !strings.Contains(p.log.String(), "no last snapshot") {
+		t.Error("the log doesn't say that there is no last snapshot")
+	}
+	if err := os.Remove(snapshots); err != nil {
+		t.Fatal(err)
+	}
+	p = serve(t, dir)
+	p.reaches(6)
+	p.wantReport("webserver.local: lane\n")
+}
