@@ -44,6 +44,19 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestClosed: reading ends with an error when the connection has ended for good.
+func TestClosed(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 3)
+	r := s.read(roster.Position{})
+	r.await("message 3")
+	r.source.(*jetStream).nc.Close()
+	testkit.Eventually(t, func() bool { return len(r.done) == 1 }, "reading ends")
+	if _, err := r.end(); !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("got %v, want that of a connection that is closed", err)
+	}
+}
+
 // TestAnotherName: a position in a stream of another name is none in this one,
 // though all else of it is right.
 func TestAnotherName(t *testing.T) {

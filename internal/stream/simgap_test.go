@@ -126,10 +126,11 @@ func TestGapCutOff(t *testing.T) {
 	}
 }
 
-// TestForkedFetch: a message that was asked for is not taken for one of this
-// incarnation when the stream has become another meanwhile.
+// TestForkedFetch: a message that was asked for, because three consumers did not
+// deliver it, is not taken for one of this incarnation when the stream has become
+// another meanwhile.
 func TestForkedFetch(t *testing.T) {
-	for nth := 1; nth <= 4; nth++ {
+	for nth := 1; nth <= 8; nth++ {
 		play(t, func(p *player) {
 			p.publish(10)
 			p.start()
@@ -139,8 +140,8 @@ func TestForkedFetch(t *testing.T) {
 				p.wedged = true
 			})
 			p.publish(1)
-			<-time.After(20 * time.Second)
-			p.before("get", nth+1, func() {
+			<-time.After(3*stallAfter - time.Second)
+			p.before("get", nth, func() {
 				p.cutTo(5)
 				for range 8 {
 					p.storeOne()
@@ -219,6 +220,14 @@ func TestUnansweredGet(t *testing.T) {
 
 // TestQuickly: what needs no doubt needs no wait.
 func TestQuickly(t *testing.T) {
+	play(t, func(p *player) { // many gaps that were deleted
+		p.publish(200)
+		for seq := uint64(2); seq < 200; seq += 2 {
+			p.life.remove(seq)
+		}
+		p.start()
+		p.within(p.reads(200), time.Second)
+	})
 	play(t, func(p *player) { // a deleted end
 		p.publish(10)
 		p.start()
@@ -243,10 +252,8 @@ func TestQuickly(t *testing.T) {
 		p.publish(10)
 		p.start()
 		p.reads(10)
-		p.locked(func() {
-			p.service.delivery.dead, p.service.delivery.silent = true, true
-			p.instead(nil)
-		})
+		p.silences()
+		p.locked(func() { p.instead(nil) })
 		p.within(p.until(func() bool { return p.life != nil }, "the stream is made"), 9*time.Second)
 	})
 }

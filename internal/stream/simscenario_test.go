@@ -135,6 +135,14 @@ func (p *player) breaks() {
 	})
 }
 
+// silences lets the consumer deliver no more, without a word.
+func (p *player) silences() {
+	p.locked(func() {
+		d := p.service.delivery
+		d.dead, d.silent, d.heard = true, true, time.Now()
+	})
+}
+
 // saves writes a snapshot to its end.
 func (p *player) saves() {
 	p.snapshot()
@@ -168,7 +176,7 @@ func TestEndCutOff(t *testing.T) {
 		p.publish(10)
 		p.start()
 		p.reads(10)
-		p.locked(func() { p.wedged = true })
+		p.silences()
 		p.publish(20)
 		<-time.After(6 * time.Second) // the watch has seen them
 		p.fork(15)
@@ -228,24 +236,45 @@ func TestProofOddlyMissing(t *testing.T) {
 
 // TestOddEnd: a stream that ends before the position is not taken for ours when
 // an old leader tells, once, that it goes further, though an earlier position is
-// in it.
+// in it, or that it was purged, so that nothing in it would prove anything.
 func TestOddEnd(t *testing.T) {
-	for nth := 1; nth <= 4; nth++ {
+	for _, first := range []uint64{1, 11} {
+		for nth := 1; nth <= 4; nth++ {
+			play(t, func(p *player) {
+				p.publish(4)
+				p.start()
+				p.reads(4)
+				p.saves()
+				p.publish(6)
+				p.reads(10)
+				p.fork(5)
+				lie := state{p.life.created, first, 10}
+				p.before("look", nth, func() { p.lie, p.disturbed = &lie, time.Now() })
+				p.breaks()
+				p.until(func() bool { return time.Since(p.disturbed) > time.Second }, "the old leader has answered")
+				p.publish(10)
+				p.rebases(1)
+				p.reads(15)
+			})
+		}
+	}
+}
+
+// TestOddRecreation: where the stream was recreated, an old leader's answer that
+// tells of yet another one, once, is no second incarnation.
+func TestOddRecreation(t *testing.T) {
+	for nth := 1; nth <= 6; nth++ {
 		play(t, func(p *player) {
-			p.publish(4)
-			p.start()
-			p.reads(4)
-			p.saves()
-			p.publish(6)
-			p.reads(10)
-			p.fork(5)
-			lie := state{p.life.created, 1, 10}
-			p.before("look", nth, func() { p.lie, p.disturbed = &lie, time.Now() })
-			p.breaks()
-			p.until(func() bool { return time.Since(p.disturbed) > time.Second }, "the old leader has answered")
 			p.publish(10)
-			p.rebases(1)
-			p.reads(15)
+			p.start()
+			p.reads(10)
+			p.before("look", nth, func() { p.lie = &state{created: 1, first: 1, last: 3} })
+			p.locked(p.create)
+			p.publish(5)
+			<-time.After(40 * time.Second)
+			if p.unread() != 1 {
+				p.t.Errorf("look %d: %d incarnations", nth, p.unread())
+			}
 		})
 	}
 }
@@ -270,34 +299,27 @@ func TestProofOfAnother(t *testing.T) {
 }
 
 // TestOddBeginnings: at the very first look, when there is nothing to compare
-// with, an old leader tells of another stream. It is not taken for ours.
+// with, an old leader tells of another stream, longer or shorter, whose beginning
+// is there or not. It is not taken for ours.
 func TestOddBeginnings(t *testing.T) {
-	another := state{created: 1, first: 5, last: 500}
-	for nth := 1; nth <= 5; nth++ {
-		play(t, func(p *player) {
-			p.publish(10)
-			p.locked(func() { p.life.begin(3) })
-			p.before("look", nth, func() { p.lie = &another })
-			p.start()
-			p.reads(10)
-			p.breaks()
-			<-time.After(20 * time.Second)
-			p.wants(roster.BaselineLost, 1, 2)
-			if p.unread() != 0 || p.service.reader.Lag() != 0 {
-				p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
+	for _, another := range []state{{created: 1, first: 5, last: 500}, {created: 1, first: 1, last: 500}, {created: 1, first: 1, last: 5}} {
+		for _, begun := range []uint64{1, 3} {
+			for nth := 1; nth <= 5; nth++ {
+				play(t, func(p *player) {
+					p.publish(10)
+					p.locked(func() { p.life.begin(begun) })
+					p.before("look", nth, func() { p.lie = &another })
+					p.start()
+					p.reads(10)
+					p.breaks()
+					<-time.After(20 * time.Second)
+					p.wants(roster.BaselineLost, []uint64{1, 2}[:begun-1]...)
+					if p.unread() != 0 || p.service.reader.Lag() != 0 {
+						p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
+					}
+				})
 			}
-		})
-		play(t, func(p *player) {
-			p.publish(10)
-			p.before("look", nth, func() { p.lie = &another })
-			p.start()
-			p.reads(10)
-			p.breaks()
-			<-time.After(20 * time.Second)
-			if p.unread() != 0 || p.service.reader.Lag() != 0 {
-				p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
-			}
-		})
+		}
 	}
 }
 
@@ -381,6 +403,25 @@ func TestSamePayloads(t *testing.T) {
 			}
 		})
 		p.rebases(1)
+		p.reads(15)
+	})
+}
+
+// TestForkUntold: a stream that became an older copy and has gone on beyond the
+// position is noticed in time, though nobody says that the consumer has gone.
+func TestForkUntold(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.silences()
+		p.locked(func() {
+			p.cutTo(5)
+			for range 10 {
+				p.storeOne()
+			}
+		})
+		p.within(p.rebases(1), 8*time.Second)
 		p.reads(15)
 	})
 }
