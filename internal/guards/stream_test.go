@@ -260,7 +260,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: silence", "a consumer that somebody deletes is made anew",
-		"internal/stream/consumer.go", `if quiet := time.Since(c.heard); quiet > 3*c.beat {`, `if quiet := time.Since(c.heard); false {`, "./internal/stream TestConsumerVanishes",
+		"internal/stream/consumer.go", `if quiet := time.Since(c.heard); quiet > 3*c.beat {`, `if quiet := time.Since(c.heard); false {`, "./internal/stream TestSilence",
 	},
 	{
 		"stream: after a reconnect", "what was on its way is asked for again",
@@ -268,15 +268,15 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: other statuses", "a consumer that the server ends is made anew at once",
-		"internal/stream/consumer.go", `return doubtful(causeServer, "the server ended the consumer: %s %s", status, description)`, `return nil`, "./internal/stream TestConsumerVanishes",
+		"internal/stream/consumer.go", `return doubtful(causeServer, "the server ended the consumer: %s %s", status, description)`, `return nil`, "./internal/stream TestServerEndsConsumer",
 	},
 	{
 		"stream: no consumer while away", "no consumer is made for nobody",
-		"internal/stream/consumer.go", `if !s.nc.IsConnected() { //`, `if false { //`, "./internal/faults TestLinks/cut_again_and_again",
+		"internal/stream/consumer.go", `if !s.nc.IsConnected() { //`, `if false { //`, "./internal/stream TestNoConsumerWhileAway",
 	},
 	{
-		"stream: an empty stream", "a stream that was purged has no message before its end",
-		"internal/stream/jetstream.go", `if info.State.Msgs == 0 {`, `if false {`, retention + "purged_running,_and_nothing_after",
+		"stream: an empty stream", "a stream without messages begins after its end, though it never had any",
+		"internal/stream/jetstream.go", `if info.State.Msgs == 0 {`, `if false {`, "./internal/stream TestEmptyStreams",
 	},
 	{
 		"stream: an answer of nothing", "no answer crashes the service",
@@ -284,10 +284,10 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: replies of nobody", "what is no reply of a delivery is not read as one",
-		"internal/stream/reply.go", `if !strings.HasPrefix(reply, "$JS.ACK.") {`, `if false {`, "./internal/stream TestParseReply",
+		"internal/stream/reply.go", `if !strings.HasPrefix(reply, "$JS.ACK.") {`, `if false {`, "./internal/stream TestMetadata",
 	},
 	{
 		"stream: long numbers", "no number overflows",
-		"internal/stream/reply.go", `0 < i && i <= 19`, `0 < i`, "./internal/stream TestParseReply",
+		"internal/stream/reply.go", `0 < i && i <= 19`, `0 < i`, "./internal/stream TestMetadata",
 	},
 }

@@ -133,6 +133,11 @@ func TestLargestMessage(t *testing.T) {
 	}
 	reader := s.reader(prometheus.NewRegistry())
 	reader.source.(*jetStream).beat = 3 * time.Second // the message takes its time
+	defer func() {
+		if n := testutil.ToFloat64(reader.metrics.rebuilds.WithLabelValues(causeStalled)); n != 0 {
+			t.Errorf("%v consumers made anew: it was asked for, not pulled", n)
+		}
+	}()
 	var got int
 	err := reader.Run(ctx, roster.Position{}, func(b *Batch) {
 		got = len(b.Messages[0].Data)

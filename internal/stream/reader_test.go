@@ -376,7 +376,7 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	for _, reply := range []string{
-		"", "x", "_INBOX.a.b", "$JS.ACK.EVENTS.c.1.22.3.1.x", "$JS.ACK.EVENTS.c.1.22.3.1", "$JS.ACK.EVENTS.c.1.22.3.1.-7",
+		"", "x", "_INBOX.a.b", "$JS.NAK.EVENTS.c.1.22.3.1.7", "$JS.ACK.EVENTS.c.1.22.3.1.x", "$JS.ACK.EVENTS.c.1.22.3.1", "$JS.ACK.EVENTS.c.1.22.3.1.-7",
 		"$JS.ACK.EVENTS.c.1.22.3.1..", "$JS.ACK.E.c.1.22.3.99999999999999999999.7", "$JS.ACK.a.b.c.d.e.f.g.h", strings.Repeat(".", 100),
 	} {
 		if got, ok := new(consumer).metadata(reply); ok {
