@@ -46,7 +46,7 @@ func guards() []guard {
 		snapshotGuards, reportGuards, queryGuards, pastGuards, changesGuards, metricsGuards, brokerGuards, commandGuards)
 }
 
-// TestGuardsStand: every guard is where its list says, once.
+// TestGuardsStand: every guard is where its list says, once, and so is its test.
 func TestGuardsStand(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, g := range guards() {
@@ -57,7 +57,37 @@ func TestGuardsStand(t *testing.T) {
 		if _, err := g.taken(root); err != nil {
 			t.Errorf("%s: %v", g.name, err)
 		}
+		for _, name := range g.tests() {
+			if pkg, _ := g.where(); !strings.Contains(source(t, pkg), "\nfunc "+name) {
+				t.Errorf("%s: %s has no %s", g.name, pkg, name)
+			}
+		}
 	}
+}
+
+// tests returns what the names of the guard's tests begin with.
+func (g *guard) tests() []string {
+	_, pattern := g.where()
+	pattern, _, _ = strings.Cut(pattern, "/")
+	return strings.Split(strings.Trim(pattern, "^()$"), "|")
+}
+
+// source returns the text of a package's tests.
+func source(t *testing.T, pkg string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(b)
+	}
+	return text.String()
 }
 
 // TestGuardsAreNeeded is the proof.
