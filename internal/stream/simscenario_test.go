@@ -260,6 +260,25 @@ func TestOddEnd(t *testing.T) {
 	}
 }
 
+// TestOddTruncation: where the stream has lost its beginning, an old leader's
+// answer that tells of an even later one, once, gives up no message that is
+// there.
+func TestOddTruncation(t *testing.T) {
+	for nth := 1; nth <= 6; nth++ {
+		play(t, func(p *player) {
+			p.publish(10)
+			p.start()
+			p.reads(10)
+			p.silences()
+			p.publish(10)
+			p.before("look", nth, func() { p.lie = &state{p.life.created, 17, 20} })
+			p.locked(func() { p.life.begin(13) })
+			p.reads(20)
+			p.wants(roster.Truncated, 11, 12)
+		})
+	}
+}
+
 // TestOddRecreation: where the stream was recreated, an old leader's answer that
 // tells of yet another one, once, is no second incarnation.
 func TestOddRecreation(t *testing.T) {
