@@ -19,6 +19,10 @@ var streamGuards = []guard{
 		"internal/stream/proof.go", `case p.Stream != r.stream || p.Created`, `case p.Created`, "./internal/stream TestAnotherName",
 	},
 	{
+		"stream: when it was created, in the proof", "a stream made anew from the same messages is another, once",
+		"internal/stream/proof.go", `p.Created != st.created || p.Sequence > st.last:`, `p.Sequence > st.last:`, "./internal/stream TestCopiedMessages",
+	},
+	{
 		"stream: its end", "what is stored where the position was is read",
 		"internal/stream/verdict.go", `if max(at.Sequence(), tail) > st.last {`, `if tail > st.last {`, "./internal/stream TestCutBehindLosses",
 	},

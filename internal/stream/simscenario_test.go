@@ -444,3 +444,29 @@ func TestForkUntold(t *testing.T) {
 		p.reads(15)
 	})
 }
+
+// TestCopiedMessages: a stream made anew that holds the same messages, as a
+// mirror does, under the same sequences and with the same receipts, is another
+// incarnation, once, and is read from its first message.
+func TestCopiedMessages(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(5)
+		p.start()
+		p.reads(5)
+		p.saves()
+		p.locked(func() {
+			old := p.life.history
+			p.create()
+			for _, m := range old {
+				again := *m
+				p.life.store(&again)
+				p.all[again.receipt] = &again
+			}
+		})
+		p.publish(2)
+		p.reads(7)
+		if p.unread() != 1 || p.service.at.Place != 12 {
+			p.t.Errorf("%d incarnations, at place %d", p.unread(), p.service.at.Place)
+		}
+	})
+}
