@@ -66,7 +66,11 @@ var pastGuards = []guard{
 	},
 	{
 		"past: the subject of all machines", "events of the simplest publishers count",
-		"internal/past/inquiry.go", `return []string{s.Events(), s.EventsOf(i.question.Machine)}`, `return []string{s.EventsOf(i.question.Machine)}`, pastOracle,
+		"internal/past/inquiry.go", `return append(s.AllEventsOf(i.question.Machine), s.Events())`, `return s.AllEventsOf(i.question.Machine)`, pastOracle,
+	},
+	{
+		"past: a machine's subject of MQTT", "events that came by MQTT count",
+		"internal/past/inquiry.go", `return append(s.AllEventsOf(i.question.Machine), s.Events())`, `return []string{s.Events(), s.EventsOf(i.question.Machine)}`, "./internal/past ^(TestOracle|TestFromMQTT)$",
 	},
 	{
 		"past: at the greatest date it is the roster", "without the stream's beginning the present is still known",
