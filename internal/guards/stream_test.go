@@ -272,7 +272,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: after a reconnect", "what was on its way is asked for again",
-		"internal/stream/consumer.go", "\tcase <-c.reconnected:\n", "\tcase <-make(chan int):\n", "./internal/stream TestServerRestarts",
+		"internal/stream/consumer.go", "\tcase <-c.reconnected:\n", "\tcase <-make(chan int):\n", "./internal/stream TestReconnected",
 	},
 	{
 		"stream: other statuses", "a consumer that the server ends is made anew at once",

@@ -67,6 +67,18 @@ func TestServerEndsConsumer(t *testing.T) {
 	c.wantDoubt(t, causeServer, 3*c.beat)
 }
 
+// TestReconnected: after a reconnect a consumer is in doubt at once: what was on
+// its way to the connection of before may be lost.
+func TestReconnected(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 3)
+	c := s.consumer(3*time.Second, 3)
+	if err := c.reconnect(); err != nil {
+		t.Fatal(err)
+	}
+	c.wantDoubt(t, causeReconnect, 2*c.beat)
+}
+
 // TestNoConsumerWhileAway: while the connection is away no consumer is asked
 // for: the question would be put when it is back, and the answer be nobody's.
 func TestNoConsumerWhileAway(t *testing.T) {
