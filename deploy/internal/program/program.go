@@ -148,12 +148,12 @@ var built sync.Map // of func() (string, error), by package path
 // Build builds a command of the repository, or of what it depends on, and
 // returns the path of the program. Only the first call builds. The package's
 // TestMain must call Main.
-func Build(t testing.TB, pkg string) string {
+func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
 	dir := Root(t)
 	build, _ := built.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
 		path := filepath.Join(folder, filepath.Base(pkg))
-		cmd := exec.Command("go", "build", "-o", path, pkg)
+		cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -166,6 +166,12 @@ func Build(t testing.TB, pkg string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// NATS is the path of the nats tool, of the version in internal/tools.
+func NATS(t testing.TB) string {
+	t.Helper()
+	return Build(t, "github.com/nats-io/natscli/nats", "-modfile=internal/tools/go.mod")
 }
 
 // Rollcall is the path of the program, built from the tree as it stands.

@@ -1,0 +1,55 @@
+package publishers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"rollcall/deploy/internal/program"
+)
+
+// telegraf builds the one of the newest release that was tried, with only the
+// plugins of our configuration: all of them would take half an hour.
+func telegraf(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	cmd := exec.Command("go", "install", "-tags=custom,inputs.tail,parsers.grok,outputs.nats,serializers.template",
+		"github.com/influxdata/telegraf/cmd/telegraf@v1.37.2")
+	cmd.Env = append(os.Environ(), "GOBIN="+folder)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building Telegraf: %v\n%s", err, out)
+	}
+	return filepath.Join(folder, "telegraf")
+}
+
+func TestTelegraf(t *testing.T) {
+	s := serve(t)
+	folder := t.TempDir()
+	log := filepath.Join(folder, "auth.log")
+	if err := os.WriteFile(log, []byte("2026-11-22T20:59:58.250000+00:00 web1.example.com systemd-logind[612]: New session 1 of user before.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := program.Start(t, []string{"ROLLCALL_AUTH_LOG=" + log, "ROLLCALL_TELEGRAF_STATE=" + filepath.Join(folder, "state"), "NATS_URL=" + s.NATS},
+		telegraf(t), "--config", "telegraf/rollcall.conf", "--debug")
+	p.AwaitLog(`Tail added for "` + log)
+	lines := `2026-11-22T21:00:00.250000+00:00 web1.example.com systemd-logind[612]: New session 7 of user lane.
+2026-11-22T22:00:00.000001+01:00 web1.example.com systemd-logind[612]: New session 8 of user ACME\o"brien.
+2026-11-22T21:00:01.000001+00:00 web2.example.com systemd-logind[9]: New session '10' of user 'chris' with class 'user' and type 'tty'.
+2026-11-22T21:00:01.500000+00:00 web2.example.com systemd-logind[9]: New session '11' of user 'nobody' with class 'manager' and type 'unspecified'.
+2026-11-22T21:00:02.000000+00:00 web1.example.com sshd[99]: New session 12 of user mallory.
+2026-11-22T21:00:03.000000+00:00 web1.example.com systemd-logind[612]: Session 7 logged out. Waiting for processes to exit.
+2026-11-22T21:00:04.000000+00:00 web1.example.com systemd-logind[612]: Removed session 7.
+`
+	file, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString(lines); err != nil {
+		t.Fatal(err)
+	}
+	s.await("web1.example.com: ACME\\o\"brien\nweb2.example.com: chris\n")
+	has(t, s.ask("who", "web1.example.com", "--utc"), "2026-11-22 21:00:00Z", "logind", "8")
+	s.accepted("4")
+}
