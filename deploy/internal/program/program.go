@@ -224,6 +224,16 @@ func (s *Service) Get(path string) string {
 	return string(body)
 }
 
+// Output runs a program to its end and returns what it printed.
+func Output(t testing.TB, path string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(path, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v", path, args, err)
+	}
+	return string(out)
+}
+
 // Eventually waits, a minute at most, until the condition holds.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()

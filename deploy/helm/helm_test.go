@@ -1,0 +1,390 @@
+// Package helm tests the chart: with Helm itself, the types of Kubernetes and
+// the real rollcall.
+package helm
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"rollcall/deploy/internal/program"
+)
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+// plain is what an operator gives who changes nothing; full is all there is.
+const (
+	plain = ""
+	full  = `
+image: {repository: registry.example.com/rollcall, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
+imagePullSecrets: [{name: registry}]
+nats:
+  url: tls://nats-0.nats:4222,tls://nats-1.nats:4222
+  inboxPrefix: _INBOX_rollcall
+  auth: {secret: nats, credsKey: user.creds, nkeyKey: seed, userKey: user, passwordKey: password, tokenKey: token}
+  tls: {secret: certificates, certKey: tls.crt, keyKey: tls.key}
+config: {ROLLCALL_STREAM_REPLICAS: "3", ROLLCALL_SILENT_AFTER: 1h}
+persistence: {size: 10Gi, storageClass: fast, accessModes: [ReadWriteOncePod]}
+resources: {requests: {cpu: "1", memory: 2Gi}, limits: {memory: 4Gi}}
+probes: {startupFailureThreshold: 6}
+service: {port: 80, annotations: {a: b}}
+serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 15s, labels: {release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+networkPolicy:
+  scrapers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  nats: [{podSelector: {matchLabels: {app.kubernetes.io/name: nats}}}]
+  natsPorts: [4222, 4223]
+serviceAccount: {annotations: {a: b}}
+podAnnotations: {a: b}
+podLabels: {team: logins}
+nodeSelector: {kubernetes.io/arch: amd64}
+tolerations: [{key: dedicated, operator: Exists}]
+affinity: {nodeAffinity: {}}
+priorityClassName: important
+terminationGracePeriodSeconds: 120
+`
+)
+
+// values reads some as an operator writes them.
+func values(t *testing.T, text string) map[string]any {
+	t.Helper()
+	v := map[string]any{}
+	if err := yaml.UnmarshalStrict([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// render makes the chart's objects, as helm template does.
+func render(t *testing.T, text string) (*release.Release, error) {
+	t.Helper()
+	chart, err := loader.Load("rollcall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	install := action.NewInstall(action.NewConfiguration())
+	install.DryRunStrategy = action.DryRunClient
+	kube, err := common.ParseKubeVersion("v1.34.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	install.KubeVersion = kube
+	install.ReleaseName, install.Namespace = "logins", "fleet"
+	made, err := install.RunWithContext(t.Context(), chart, values(t, text))
+	if err != nil {
+		return nil, err
+	}
+	return made.(*release.Release), nil
+}
+
+// objects are what the chart makes.
+type objects struct {
+	ServiceAccount *corev1.ServiceAccount
+	Service        *corev1.Service
+	StatefulSet    *appsv1.StatefulSet
+	NetworkPolicy  *networkingv1.NetworkPolicy
+	ServiceMonitor *monitoringv1.ServiceMonitor
+	PrometheusRule *monitoringv1.PrometheusRule
+	notes          string
+}
+
+// read reads what is made strictly: an object of another kind, one twice, and a
+// key twice or of which Kubernetes knows nothing, fail.
+func read(t *testing.T, text string) *objects {
+	t.Helper()
+	made, err := render(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := &objects{notes: made.Info.Notes}
+	for document := range strings.SplitSeq(strings.TrimPrefix(made.Manifest, "---\n"), "\n---\n") {
+		text, err := yaml.YAMLToJSONStrict([]byte(document))
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, document)
+		}
+		var head struct {
+			Kind string `json:"kind"`
+		}
+		if _, err := json.UnmarshalStrict(text, &head); err != nil {
+			t.Fatal(err)
+		}
+		field := reflect.ValueOf(all).Elem().FieldByName(head.Kind)
+		if !field.IsValid() || !field.IsNil() {
+			t.Fatalf("kind %q, or not for the first time:\n%s", head.Kind, document)
+		}
+		field.Set(reflect.New(field.Type().Elem()))
+		if unknown, err := json.UnmarshalStrict(text, field.Interface()); err != nil || len(unknown) > 0 {
+			t.Fatalf("%s: %v %v\n%s", head.Kind, err, unknown, document)
+		}
+	}
+	return all
+}
+
+// container is the only one.
+func (o *objects) container(t *testing.T) corev1.Container {
+	t.Helper()
+	spec := o.StatefulSet.Spec.Template.Spec
+	if len(spec.Containers) != 1 || len(spec.InitContainers) != 0 {
+		t.Fatalf("%d containers and %d before them, want one", len(spec.Containers), len(spec.InitContainers))
+	}
+	return spec.Containers[0]
+}
+
+func TestLint(t *testing.T) {
+	for name, text := range map[string]string{"plain": plain, "full": full} {
+		lint := action.NewLint()
+		lint.Strict = true
+		result := lint.Run([]string{"rollcall"}, values(t, text))
+		for _, message := range result.Messages {
+			// A chart may have a picture; ours has none.
+			if !strings.Contains(message.Err.Error(), "icon is recommended") {
+				t.Errorf("%s: %v", name, message)
+			}
+		}
+		if result.TotalChartsLinted != 1 {
+			t.Errorf("%s: %d charts: %v", name, result.TotalChartsLinted, result.Errors)
+		}
+	}
+}
+
+func TestOptionalObjects(t *testing.T) {
+	o := read(t, plain)
+	if o.ServiceMonitor != nil || o.PrometheusRule != nil || o.NetworkPolicy == nil || o.ServiceAccount == nil {
+		t.Errorf("%+v", o)
+	}
+	if read(t, "networkPolicy: {enabled: false}").NetworkPolicy != nil {
+		t.Error("a NetworkPolicy that nobody wants")
+	}
+	if !strings.Contains(o.notes, "without credentials") || !strings.Contains(o.notes, "prometheusRule.enabled") {
+		t.Errorf("the notes warn of nothing:\n%s", o.notes)
+	}
+	if notes := read(t, full).notes; strings.Contains(notes, "WARNING") || strings.Contains(notes, "Enabled") {
+		t.Errorf("the notes warn of nothing real:\n%s", notes)
+	}
+}
+
+// TestOneWriter: nobody can have a second pod, or one without its data.
+func TestOneWriter(t *testing.T) {
+	for _, text := range []string{plain, full} {
+		o := read(t, text)
+		set := o.StatefulSet.Spec
+		if *set.Replicas != 1 || set.ServiceName != o.Service.Name {
+			t.Errorf("%d replicas behind %s", *set.Replicas, set.ServiceName)
+		}
+		if len(set.VolumeClaimTemplates) != 1 || set.VolumeClaimTemplates[0].Name != "data" {
+			t.Errorf("%+v, want one volume", set.VolumeClaimTemplates)
+		}
+		mounts := o.container(t).VolumeMounts
+		if i := slices.IndexFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == "data" }); i < 0 || mounts[i].MountPath != environment(t, o)["ROLLCALL_DATA_DIR"] {
+			t.Errorf("%+v, want the volume where the data goes", mounts)
+		}
+	}
+	if _, err := render(t, "replicas: 2"); err == nil {
+		t.Error("replicas can be set")
+	}
+}
+
+// TestRestricted: the pod keeps to the Pod Security Standard "restricted", and
+// has nothing else that it does not need.
+func TestRestricted(t *testing.T) {
+	for _, text := range []string{plain, full} {
+		o := read(t, text)
+		pod, c := o.StatefulSet.Spec.Template.Spec, o.container(t)
+		switch {
+		case !*pod.SecurityContext.RunAsNonRoot, *pod.SecurityContext.RunAsUser == 0,
+			pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault,
+			*c.SecurityContext.AllowPrivilegeEscalation, !*c.SecurityContext.ReadOnlyRootFilesystem,
+			!slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}), len(c.SecurityContext.Capabilities.Add) > 0,
+			*pod.EnableServiceLinks, *pod.AutomountServiceAccountToken, *o.ServiceAccount.AutomountServiceAccountToken,
+			pod.HostNetwork, pod.HostPID, pod.HostIPC:
+			t.Errorf("%+v\n%+v", pod, c)
+		}
+		for _, v := range pod.Volumes {
+			if v.Secret == nil || *v.Secret.DefaultMode&0o007 != 0 {
+				t.Errorf("%+v, want a Secret that only the group reads", v)
+			}
+		}
+		if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+			t.Errorf("%+v, want memory", c.Resources)
+		}
+	}
+}
+
+// TestSelectors: what is selected are the labels of the pod, and the ports its
+// ports.
+func TestSelectors(t *testing.T) {
+	o := read(t, full)
+	labels := o.StatefulSet.Spec.Template.Labels
+	for name, selector := range map[string]map[string]string{
+		"StatefulSet": o.StatefulSet.Spec.Selector.MatchLabels, "Service": o.Service.Spec.Selector,
+		"NetworkPolicy": o.NetworkPolicy.Spec.PodSelector.MatchLabels,
+	} {
+		for key, value := range selector {
+			if labels[key] != value {
+				t.Errorf("%s selects %s=%s; the pod has %q", name, key, value, labels[key])
+			}
+		}
+		if len(selector) == 0 {
+			t.Errorf("%s selects every pod", name)
+		}
+	}
+	for key, value := range o.ServiceMonitor.Spec.Selector.MatchLabels {
+		if o.Service.Labels[key] != value {
+			t.Errorf("the ServiceMonitor selects %s=%s; the Service has %q", key, value, o.Service.Labels[key])
+		}
+	}
+	port := o.container(t).Ports[0].Name
+	for what, got := range map[string]string{
+		"Service": o.Service.Spec.Ports[0].TargetPort.String(), "ServiceMonitor": o.ServiceMonitor.Spec.Endpoints[0].Port,
+		"NetworkPolicy": o.NetworkPolicy.Spec.Ingress[0].Ports[0].Port.String(),
+	} {
+		if got != port {
+			t.Errorf("%s: port %s, want %s", what, got, port)
+		}
+	}
+}
+
+// environment is what the container has, by name; a Secret's is "<secret>/<key>".
+func environment(t *testing.T, o *objects) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, v := range o.container(t).Env {
+		if _, twice := all[v.Name]; twice {
+			t.Errorf("%s is there twice", v.Name)
+		}
+		all[v.Name] = v.Value
+		if v.ValueFrom != nil {
+			all[v.Name] = v.ValueFrom.SecretKeyRef.Name + "/" + v.ValueFrom.SecretKeyRef.Key
+		}
+	}
+	return all
+}
+
+func TestEnvironment(t *testing.T) {
+	got := environment(t, read(t, full))
+	want := map[string]string{
+		"ROLLCALL_DATA_DIR": "/data", "ROLLCALL_HTTP_ADDR": ":8080",
+		"NATS_URL": "tls://nats-0.nats:4222,tls://nats-1.nats:4222", "NATS_INBOX_PREFIX": "_INBOX_rollcall",
+		"NATS_CREDS": "/etc/rollcall/nats/user.creds", "NATS_NKEY": "/etc/rollcall/nats/seed",
+		"NATS_USER": "nats/user", "NATS_PASSWORD": "nats/password", "NATS_TOKEN": "nats/token",
+		"NATS_CA": "/etc/rollcall/tls/ca.crt", "NATS_CERT": "/etc/rollcall/tls/tls.crt", "NATS_KEY": "/etc/rollcall/tls/tls.key",
+		"ROLLCALL_STREAM_REPLICAS": "3", "ROLLCALL_SILENT_AFTER": "1h",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := environment(t, read(t, plain)); len(got) != 3 || got["NATS_URL"] != "nats://nats:4222" {
+		t.Errorf("%v", got)
+	}
+	known := regexp.MustCompile(`(?m)^  ([A-Z_]+) `).FindAllStringSubmatch(program.Output(t, program.Rollcall(t), "serve", "--help"), -1)
+	for name := range want {
+		if !slices.ContainsFunc(known, func(k []string) bool { return k[1] == name }) {
+			t.Errorf("serve --help does not list %s", name)
+		}
+	}
+}
+
+// TestFiles: what a variable names is mounted.
+func TestFiles(t *testing.T) {
+	o := read(t, full)
+	files := map[string]bool{}
+	for _, m := range o.container(t).VolumeMounts {
+		for _, v := range o.StatefulSet.Spec.Template.Spec.Volumes {
+			for i := 0; v.Name == m.Name && i < len(v.Secret.Items); i++ {
+				files[m.MountPath+"/"+v.Secret.Items[i].Path] = m.ReadOnly
+			}
+		}
+	}
+	for name, value := range environment(t, o) {
+		if strings.HasPrefix(value, "/etc/") && !files[value] {
+			t.Errorf("%s is %s, which is not mounted to be read: %v", name, value, files)
+		}
+	}
+}
+
+// TestProbes: the paths are the service's, and what waits for a replay is not
+// what ends the process.
+func TestProbes(t *testing.T) {
+	c := read(t, plain).container(t)
+	s := program.Serve(t)
+	for _, probe := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		if body := s.Get(probe.HTTPGet.Path); body != "ok\n" {
+			t.Errorf("%s answers %q", probe.HTTPGet.Path, body)
+		}
+		if probe.HTTPGet.Port.String() != c.Ports[0].Name {
+			t.Errorf("port %s, want %s", probe.HTTPGet.Port.String(), c.Ports[0].Name)
+		}
+	}
+	if c.StartupProbe.HTTPGet.Path != "/livez" || c.LivenessProbe.HTTPGet.Path != "/livez" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+		t.Error("a replay that takes long would be ended, or shown as ready")
+	}
+}
+
+// TestRules: the chart's rules are those of deploy/prometheus, all of them.
+func TestRules(t *testing.T) {
+	var want []monitoringv1.RuleGroup
+	for _, name := range []string{"rules.yml", "alerts.yml"} {
+		ours, err := os.ReadFile(filepath.Join("rollcall/files", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := os.ReadFile(filepath.Join("../prometheus", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(ours, theirs) {
+			t.Errorf("differ: cp deploy/prometheus/%s deploy/helm/rollcall/files/", name)
+		}
+		var spec monitoringv1.PrometheusRuleSpec
+		if err := yaml.UnmarshalStrict(theirs, &spec); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, spec.Groups...)
+	}
+	if got := read(t, full).PrometheusRule.Spec.Groups; len(got) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d groups, want %d, or they differ", len(got), len(want))
+	}
+	relabelings := read(t, full).ServiceMonitor.Spec.Endpoints[0].RelabelConfigs
+	if len(relabelings) != 1 || relabelings[0].TargetLabel != "job" || *relabelings[0].Replacement != "rollcall" {
+		t.Errorf("%+v, want the job that the alerts look for", relabelings)
+	}
+}
+
+// TestBadValues: a mistake is told before anything is installed.
+func TestBadValues(t *testing.T) {
+	for text, says := range map[string]string{
+		"imag: {}":                                     "imag",
+		"nats: {url: nats}":                            "url",
+		"nats: {auth: {credsKey: user.creds}}":         "secret",
+		"nats: {auth: {secret: nats, passwordKey: p}}": "userKey",
+		"nats: {tls: {secret: c, certKey: tls.crt}}":   "keyKey",
+		"config: {ROLLCALL_DATA_DIR: /tmp}":            "ROLLCALL_DATA_DIR",
+		"config: {LD_PRELOAD: x}":                      "LD_PRELOAD",
+		"config: {ROLLCALL_STREAM_REPLICAS: 3}":        "ROLLCALL_STREAM_REPLICAS",
+		"persistence: {accessModes: [ReadWriteMany]}":  "accessModes",
+		"image: {digest: latest}":                      "digest",
+		"serviceMonitor: {interval: 30}":               "interval",
+		"networkPolicy: {natsPorts: []}":               "natsPorts",
+	} {
+		if _, err := render(t, text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want an error that names %s", text, err, says)
+		}
+	}
+}
