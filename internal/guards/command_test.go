@@ -8,7 +8,7 @@ const (
 var commandGuards = []guard{
 	{
 		"serve: the data folder's lock", "two services never write over each other's snapshots",
-		"cmd/rollcall/lock.go", `syscall.LOCK_EX|syscall.LOCK_NB`, `syscall.LOCK_SH|syscall.LOCK_NB`, "./cmd/rollcall TestCannotServe/folder_used",
+		"cmd/rollcall/lock_unix.go", `syscall.LOCK_EX|syscall.LOCK_NB`, `syscall.LOCK_SH|syscall.LOCK_NB`, "./cmd/rollcall TestCannotServe/folder_used",
 	},
 	{
 		"serve: a snapshot waits for the letters", "no dead letter is lost by a crash",
