@@ -5,6 +5,9 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+
+	"rollcall/internal/testkit"
 )
 
 // BenchmarkStart starts "rollcall serve" with the server inside and an empty
@@ -12,10 +15,10 @@ import (
 func BenchmarkStart(b *testing.B) {
 	path := program(b, "rollcall", "rollcall/cmd/rollcall")
 	for b.Loop() {
-		web := freeAddress(b)
+		web := testkit.FreeAddress(b)
 		cmd := exec.Command(path, "serve")
 		cmd.Env = []string{
-			"ROLLCALL_DATA_DIR=" + b.TempDir(), "ROLLCALL_HTTP_ADDR=" + web, "ROLLCALL_EMBEDDED_ADDR=" + freeAddress(b),
+			"ROLLCALL_DATA_DIR=" + b.TempDir(), "ROLLCALL_HTTP_ADDR=" + web, "ROLLCALL_EMBEDDED_ADDR=" + testkit.FreeAddress(b),
 		}
 		stop := startProcess(b, cmd)
 		awaitReady(b, "http://"+web+"/readyz")

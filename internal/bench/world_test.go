@@ -75,7 +75,7 @@ func program(b *testing.B, name, pkg string) string {
 func startServer(b *testing.B, store string) string {
 	b.Helper()
 	path := program(b, "nats-server", "github.com/nats-io/nats-server/v2")
-	address := freeAddress(b)
+	address := testkit.FreeAddress(b)
 	host, port, _ := net.SplitHostPort(address)
 	startProcess(b, exec.Command(path, "-a", host, "-p", port, "-js", "-sd", keep(b, store)))
 	testkit.Eventually(b, func() bool {
@@ -97,16 +97,6 @@ func startProcess(b *testing.B, cmd *exec.Cmd) (stop func()) {
 	})
 	b.Cleanup(stop)
 	return stop
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // history is a stream of a fleet's events on a server.

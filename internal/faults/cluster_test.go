@@ -56,7 +56,7 @@ func startCluster(t *testing.T) ([]*server, string) {
 	t.Helper()
 	var routes []string
 	for range 3 {
-		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t)))
 	}
 	var cluster []*server
 	var urls []string

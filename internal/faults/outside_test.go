@@ -270,7 +270,7 @@ func TestClosed(t *testing.T) {
 	url := testkit.StartServer(t).URL
 	link := newProxy(t, url)
 	dir := t.TempDir()
-	p := serve(t, dir, link.URL, fmt.Sprintf("ROLLCALL_HTTP_ADDR=127.0.0.1:%d", freePort(t)))
+	p := serve(t, dir, link.URL, fmt.Sprintf("ROLLCALL_HTTP_ADDR=127.0.0.1:%d", testkit.FreePort(t)))
 	p.says("ready", "place")
 	publishNow(t, url, rng, 1000)
 	p.reaches(1000) // so that the words don't come in the midst of others

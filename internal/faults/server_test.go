@@ -64,7 +64,7 @@ type server struct {
 // configuration.
 func newServer(t *testing.T, more ...string) *server {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), testkit.FreePort(t)
 	s := &server{t: t, url: fmt.Sprintf("nats://127.0.0.1:%d", port), config: filepath.Join(dir, "nats.conf")}
 	config := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n%s\n",
 		port, filepath.Join(dir, "store"), strings.Join(more, "\n"))
@@ -72,17 +72,6 @@ func newServer(t *testing.T, more ...string) *server {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// freePort returns a port that nobody listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // start starts the server, and returns when it takes connections.
