@@ -1,0 +1,157 @@
+// Release makes what a release consists of, in dist: for each platform an
+// archive and a list of the modules in its program (an SBOM in CycloneDX), and
+// the checksums of all.
+//
+//	cd deploy && go run ./release v1.2.3
+//
+// The same commit, version and Go make the same bytes.
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./release v1.2.3")
+		os.Exit(2)
+	}
+	if err := releaseAll(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+func releaseAll(version string) error {
+	s, err := sourceOf(".", version)
+	if err != nil {
+		return err
+	}
+	return s.release(filepath.Join(s.root, "dist"), platforms)
+}
+
+// platform is what a program is built for.
+type platform struct{ os, arch string }
+
+// platforms are those of a release. On Windows there are only the commands that
+// ask a service, which runs elsewhere.
+var platforms = []platform{
+	{"darwin", "amd64"},
+	{"darwin", "arm64"},
+	{"linux", "amd64"},
+	{"linux", "arm64"},
+	{"windows", "amd64"},
+	{"windows", "arm64"},
+}
+
+// program is the file name of the program.
+func (p platform) program() string {
+	if p.os == "windows" {
+		return "rollcall.exe"
+	}
+	return "rollcall"
+}
+
+// source is what is released.
+type source struct {
+	root    string
+	version string    // v1.2.3
+	commit  string    // in full
+	date    time.Time // of the commit: no file is dated later
+}
+
+var versions = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+
+// sourceOf returns the source that a folder belongs to.
+func sourceOf(folder, version string) (*source, error) {
+	if !versions.MatchString(version) {
+		return nil, fmt.Errorf("version %q: want one like v1.2.3", version)
+	}
+	out, err := output(folder, nil, "git", "log", "-1", "--format=%H %ct")
+	if err != nil {
+		return nil, err
+	}
+	commit, seconds, _ := strings.Cut(out, " ")
+	unix, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("reading the date of %s: %w", commit, err)
+	}
+	root, err := output(folder, nil, "git", "rev-parse", "--show-toplevel")
+	return &source{root, version, commit, time.Unix(unix, 0).UTC()}, err
+}
+
+// release makes the files in a folder that is not there yet.
+func (s *source) release(folder string, platforms []platform) error {
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return fmt.Errorf("making a folder for the release: %w", err)
+	}
+	var sums strings.Builder
+	for _, p := range platforms {
+		name := fmt.Sprintf("rollcall_%s_%s_%s", strings.TrimPrefix(s.version, "v"), p.os, p.arch)
+		files, err := s.make(folder, name, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(filepath.Join(folder, file))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), file)
+		}
+	}
+	return os.WriteFile(filepath.Join(folder, "SHA256SUMS"), []byte(sums.String()), 0o644)
+}
+
+// make makes the files of one platform and returns their names.
+func (s *source) make(folder, name string, p platform) (names []string, err error) {
+	work, err := os.MkdirTemp("", "rollcall-release")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	program := filepath.Join(work, p.program())
+	if err := s.build(program, p); err != nil {
+		return nil, err
+	}
+	list := name + ".cdx.json"
+	if err := s.writeList(filepath.Join(folder, list), program, p); err != nil {
+		return nil, fmt.Errorf("listing the modules: %w", err)
+	}
+	archive, err := s.pack(folder, name, program, p)
+	return []string{archive, list}, err
+}
+
+// build builds the program without a trace of this machine. Git's own stamp is
+// left out: it tells of files that are not in the commit.
+func (s *source) build(program string, p platform) error {
+	_, err := output(s.root, []string{"CGO_ENABLED=0", "GOFLAGS=", "GOOS=" + p.os, "GOARCH=" + p.arch},
+		"go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w -X main.version="+s.version+" -X main.commit="+s.commit,
+		"-o", program, "./cmd/rollcall")
+	return err
+}
+
+// output runs a program with these variables too, and returns what it prints.
+func output(folder string, variables []string, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), variables...)
+	out, err := cmd.Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%w: %s", err, failed.Stderr)
+	}
+	if err != nil {
+		return "", fmt.Errorf("running %s: %w", name, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
+)
+
+// tried are the platform of this machine, and one of each other kind.
+var tried = []platform{{runtime.GOOS, runtime.GOARCH}, {"darwin", "arm64"}, {"windows", "amd64"}}
+
+func made(t *testing.T) (folder string, files map[string][]byte) {
+	t.Helper()
+	s, err := sourceOf(".", "v1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder = filepath.Join(t.TempDir(), "dist")
+	if err := s.release(folder, tried); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = map[string][]byte{}
+	for _, e := range entries {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(folder, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder, files
+}
+
+func TestRelease(t *testing.T) {
+	folder, files := made(t)
+	var sums strings.Builder
+	for _, p := range tried {
+		name, ending := "rollcall_1.2.3_"+p.os+"_"+p.arch, ".tar.gz"
+		if p.os == "windows" {
+			ending = ".zip"
+		}
+		for _, file := range []string{name + ending, name + ".cdx.json"} {
+			if files[file] == nil {
+				t.Fatalf("no %s", file)
+			}
+			fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(files[file]), file)
+		}
+		checkList(t, files[name+".cdx.json"])
+	}
+	if string(files["SHA256SUMS"]) != sums.String() || len(files) != 2*len(tried)+1 {
+		t.Errorf("%d files, and the sums\n%s, want\n%s", len(files), files["SHA256SUMS"], &sums)
+	}
+
+	// The archive of this machine holds a program that knows its version.
+	name := "rollcall_1.2.3_" + tried[0].os + "_" + tried[0].arch
+	if out, err := exec.Command("tar", "-C", folder, "-xzf", filepath.Join(folder, name+".tar.gz")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(filepath.Join(folder, name, "rollcall"), "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "rollcall v1.2.3 ") {
+		t.Errorf("version: %s, %v", out, err)
+	}
+	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+		if _, err := os.Stat(filepath.Join(folder, name, file)); err != nil {
+			t.Error(err)
+		}
+	}
+
+	_, again := made(t)
+	for file, data := range files {
+		if !bytes.Equal(again[file], data) {
+			t.Errorf("%s is not the same the second time", file)
+		}
+	}
+}
+
+// checkList looks for some of what is in the program.
+func checkList(t *testing.T, data []byte) {
+	t.Helper()
+	var list cdx.BOM
+	if err := cdx.NewBOMDecoder(bytes.NewReader(data), cdx.BOMFileFormatJSON).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"pkg:golang/github.com/nats-io/nats.go@v", "pkg:golang/std@" + strings.TrimPrefix(runtime.Version(), "go")} {
+		if !slices.ContainsFunc(*list.Components, func(c cdx.Component) bool { return strings.HasPrefix(c.PackageURL, url) }) {
+			t.Errorf("the list lacks %s", url)
+		}
+	}
+}
+
+// TestNoRelease: what is no version is not built, and nothing is written over.
+func TestNoRelease(t *testing.T) {
+	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3 -X main.x=y", "latest"} {
+		if _, err := sourceOf(".", version); err == nil {
+			t.Errorf("version %q is taken", version)
+		}
+	}
+	s, err := sourceOf(".", "v1.2.3-rc.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.release(t.TempDir(), nil); err == nil {
+		t.Error("a folder that is there was written to")
+	}
+}
+
+// TestPinned: what the workflows use can't be changed by who owns it, and may do
+// nothing but read unless it says so.
+func TestPinned(t *testing.T) {
+	workflows, err := filepath.Glob("../../.github/workflows/*.yml")
+	if err != nil || len(workflows) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	pinned := regexp.MustCompile(`uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+\n`)
+	for _, path := range workflows {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, good := bytes.Count(text, []byte("uses:")), len(pinned.FindAll(text, -1)); all != good {
+			t.Errorf("%s: %d of %d actions are pinned", path, good, all)
+		}
+		if !bytes.Contains(text, []byte("\npermissions:\n  contents: read\n\n")) || !bytes.Contains(text, []byte("- run: .ci/run\n")) {
+			t.Errorf("%s may do more than read, or does not run the checks", path)
+		}
+	}
+}
