@@ -206,4 +206,16 @@ func TestBounded(t *testing.T) {
 	if n := len(w.ask(t, t, Question{Machine: "machine-07", To: moment}).On); n != 1 {
 		t.Errorf("%d are on one machine, want 1", n)
 	}
+	// The roster remembers little of what one user did, and all of it is asked for.
+	for i := range 200 {
+		e := testkit.Login("busy", "lane")
+		if i%2 == 1 {
+			e = testkit.Logout("busy", "lane")
+		}
+		w.send(at(ago(20-float64(i)/10), e), false)
+	}
+	w.read(t, t)
+	if _, err := w.Ask(t.Context(), Question{Machine: "busy", Stays: true, To: roster.MaxDate}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a hundred stays: %v, want ErrTooLarge", err)
+	}
 }

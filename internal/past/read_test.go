@@ -73,12 +73,19 @@ func TestAnotherStream(t *testing.T) {
 	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, errAnother) {
 		t.Errorf("with another stream: %v", err)
 	}
+	for range w.sent {
+		w.raw(w.subjects.Events(), []byte("{}"))
+	}
+	w.store(t)
+	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, errAnother) {
+		t.Errorf("with another stream that is as long: %v", err)
+	}
 	w.behind.Store(false)
 	if _, err := w.Continue(t.Context(), begun.Take(0)); !errors.Is(err, errAnother) {
 		t.Errorf("begun with the other: %v", err)
 	}
 	w.awaitNone(t)
-	w.counted(t, resultFailed, 3)
+	w.counted(t, resultFailed, 4)
 }
 
 // TestServerAway: a question outlives its consumers and the connection.
