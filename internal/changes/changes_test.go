@@ -128,6 +128,11 @@ func TestPublish(t *testing.T) {
 	testkit.Feed(w.roster, testkit.Login("web1", "chris"))
 	w.start()
 	testkit.Feed(w.roster, testkit.Login("web1", "jordan"))
+	select {
+	case m := <-w.messages:
+		t.Errorf("%s: %s, before it has caught up", m.Subject, m.Data)
+	case <-time.After(4 * startPoll):
+	}
 	w.caughtUp.Store(true)
 	w.wantBeat(2)
 	testkit.Feed(w.roster, testkit.Login("web1", "lane"), testkit.Logout("web1", "chris"))
@@ -193,6 +198,27 @@ func TestAwayAndBack(t *testing.T) {
 			w.wantChange("web1 3 2 -lane =chris")
 		})
 	}
+}
+
+// TestNotSentLate: a change that happens while the connection is away is not kept
+// until it is back, but missed.
+func TestNotSentLate(t *testing.T) {
+	w := newWorld(t)
+	w.conn = testkit.Conn(t, w.server.URL, nats.ReconnectWait(500*time.Millisecond))
+	w.Conn = w.conn
+	w.caughtUp.Store(true)
+	w.start()
+	w.wantBeat(0)
+	client, err := w.conn.GetClientID()
+	if err == nil {
+		err = w.server.NATS().DisconnectClientByID(client)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return !w.conn.IsConnected() }, "the connection is away")
+	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	w.wantBeat(1)
 }
 
 // TestTooMuch: more than there is room for begins anew too.

@@ -109,6 +109,10 @@ var brokerGuards = []guard{
 		"internal/broker/options.go", `list[i] = u.Scheme + "://" + u.Host`, `list[i] = u.String()`, "./internal/broker TestRedact",
 	},
 	{
+		"broker: a long duplicate window", "that one machine can suppress another's event is told",
+		"internal/broker/refuse.go", `if c.Duplicates > duplicateWindow {`, `if false {`, "./internal/broker TestRisks",
+	},
+	{
 		"broker: a comma in a password", "no half of a password is taken for a host and logged",
 		"internal/broker/options.go", `if len(list) > 1 && strings.Contains(urls, "@") && !strings.Contains(server, "://") {`, `if false {`, "./internal/broker TestRedact",
 	},

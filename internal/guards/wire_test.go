@@ -12,6 +12,11 @@ var contractGuards = []guard{
 		subjectsTest + "TestMisspelt",
 	},
 	{
+		"contract: one other spelling", "what is half a spelling of MQTT's is none",
+		"proto/rollcall/v1/subjects.go", `if strings.Contains(token, mqttDot) && !strings.Contains(token, ".") {`, `if strings.Contains(token, mqttDot) {`,
+		subjectsTest + "TestMisspelt",
+	},
+	{
 		"contract: dots that would make an empty token", "every name has a subject that NATS takes",
 		"proto/rollcall/v1/subjects.go", `return i == 0 || i == len(name)-1 || name[i-1] == '.'`, `return false`,
 		subjectsTest + "TestSpellings",
