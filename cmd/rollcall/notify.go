@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,12 +35,10 @@ const (
 // run tells all of it until ended is done. The service is to end when ctx is
 // done, which takes a while.
 func (n *notifier) run(ctx, ended context.Context) {
-	if told, err := daemon.SdNotify(false, "STATUS=starting"); !told {
-		if err != nil {
-			n.log.Warn("telling systemd does not work", "err", err)
-		}
+	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
 	}
+	n.tell("STATUS=starting")
 	status, latest := time.NewTicker(statusEvery), time.NewTimer(readyAtLatest)
 	defer status.Stop()
 	defer latest.Stop()
@@ -93,10 +93,31 @@ func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	return every, time.Tick(every / 2)
 }
 
+// tellWithin is how long one message may take: a manager that does not read
+// must not hold up the service.
+const tellWithin = time.Second
+
 func (n *notifier) tell(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	if err := send(path, state); err != nil {
 		n.log.Debug("telling systemd does not work", "err", err)
 	}
+}
+
+func send(path, state string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(tellWithin)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return err
 }
 
 // summary says in a line how far the service has come.

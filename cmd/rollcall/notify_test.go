@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,8 +111,10 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	testkit.Eventually(t, func() bool { return s.roster.Status().Position.Place == 1 }, "the event is folded")
 	m.want("WATCHDOG=1")
 
-	held, release := make(chan struct{}), make(chan struct{})
-	go s.roster.Machine("m0", func(roster.View) { close(held); <-release })
+	held, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release) // before the end, which waits for the fold
+	go s.roster.Machine("m0", func(roster.View) { close(held); <-released })
 	<-held
 	publishLogins(t, testkit.JetStream(t, testkit.Conn(t, s.embedded.URL())), 1)
 	testkit.Eventually(t, func() bool { return !s.pulse.beats(watchdog) }, "the fold is stuck")
@@ -119,7 +122,7 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	if all, heard := m.hears("WATCHDOG=1", 5*watchdog); heard {
 		t.Errorf("a stuck fold is alive: %q", all)
 	}
-	close(release)
+	release()
 	m.want("WATCHDOG=1")
 	end()
 	m.want("STOPPING=1")
@@ -136,6 +139,19 @@ func TestReadyWithoutNATS(t *testing.T) {
 	}
 	end()
 	m.want("STOPPING=1")
+}
+
+// TestManagerThatDoesNotRead: it holds up neither the start nor the end.
+func TestManagerThatDoesNotRead(t *testing.T) {
+	m := underSystemd(t, 0)
+	full := func() bool { return send(m.conn.LocalAddr().String(), strings.Repeat("x", 1024)) != nil }
+	testkit.Eventually(t, full, "no message has room any more")
+	tell, end := inThisProcess(t, map[string]string{})
+	testkit.Eventually(t, func() bool {
+		s := tell.service.Load()
+		return s != nil && s.caughtUp.Load() != nil && s.caughtUp.Load().CaughtUp()
+	}, "the service has caught up")
+	end()
 }
 
 // TestReadyOnce: also when the service begins anew.

@@ -120,7 +120,7 @@ func TestBoundsWithTLS(t *testing.T) {
 	a.Issue(t, dir, "")
 	url := serve(t, ServerConfig{
 		WebConfigFile: configure(t, dir, withTLS),
-		Timeouts:      Timeouts{Read: 100 * time.Millisecond, Idle: 100 * time.Millisecond},
+		Timeouts:      Timeouts{Read: 100 * time.Millisecond},
 	})
 	dial := func(protocols ...string) net.Conn {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "https://"))
@@ -136,7 +136,7 @@ func TestBoundsWithTLS(t *testing.T) {
 		return c
 	}
 	for name, c := range map[string]net.Conn{
-		"no handshake": dial(), "no request": dial("http/1.1"), "no preface": dial("h2"),
+		"no handshake": dial(), "no request": dial("http/1.1"),
 	} {
 		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
