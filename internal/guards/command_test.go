@@ -43,6 +43,18 @@ var commandGuards = []guard{
 		"cmd/rollcall/serve_nats.go", `s.lost <- fmt.Errorf(`, `_ = fmt.Errorf(`, "./cmd/rollcall TestClosedIsHeardOf",
 	},
 	{
+		"serve: a fold that is stuck", "systemd restarts a service that does nothing",
+		"cmd/rollcall/serve.go", `s.pulse.of(s.ingest.Fold)`, `s.ingest.Fold`, "./cmd/rollcall TestStuckFoldIsNotPingedFor",
+	},
+	{
+		"serve: a manager that does not read", "what is told of the service does not hold it up",
+		"cmd/rollcall/notify.go", `Add(tellWithin)`, `Add(time.Hour)`, "./cmd/rollcall TestManagerThatDoesNotRead",
+	},
+	{
+		"healthcheck: the service's own certificate", "nobody else's health is taken for the service's",
+		"cmd/rollcall/healthcheck.go", `!state.PeerCertificates[0].Equal(served.Certificate)`, `false`, "./cmd/rollcall TestHealthcheckWithTLS",
+	},
+	{
 		"serve: a canceled start is a clean end", "SIGTERM ends with exit code 0 at any moment",
 		"cmd/rollcall/serve.go", `canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)`, `canceled := false`, "./internal/faults TestTerminateStalled/starting",
 	},

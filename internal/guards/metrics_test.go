@@ -2,6 +2,10 @@ package guards
 
 var metricsGuards = []guard{
 	{
+		"metrics: long profiles", "no request is served for longer than the time-outs say, or a minute",
+		"internal/metrics/profiling.go", `seconds > longestProfile`, `seconds > 1e9`, "./internal/metrics TestProfiling",
+	},
+	{
 		"metrics: machines beyond the most", "a scrape has a bound",
 		"internal/metrics/collector.go", `if shown++; shown <= c.maxMachines {`, `if shown++; true {`, "./internal/metrics TestTooManyMachines",
 	},

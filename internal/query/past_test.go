@@ -227,7 +227,7 @@ func TestPastRefused(t *testing.T) {
 	m := remember(t, 4, []roster.Event{
 		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
 	})
-	for _, at := range []string{"now", "2020-01-21", "2020-01-21 09:00:00", "1969-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "1970-01-01T00:00:00+01:00"} {
+	for _, at := range []string{"now", "2020-01-21", "2020-01-21 09:00:00", "1969-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "2600-01-01T00:00:00Z", "1970-01-01T00:00:00+01:00"} {
 		for endpoint, request := range map[string]any{
 			"report":  ReportRequest{Moment: Moment{At: at}},
 			"machine": MachineRequest{Machine: "web1", Moment: Moment{At: at}},
