@@ -196,6 +196,19 @@ func TestWatchNotMissed(t *testing.T) {
 	}
 }
 
+// Who was on a machine that the service no longer knows has left.
+func TestWatchMachineGone(t *testing.T) {
+	var got []difference
+	w := &watching{place: 9, state: map[string]known{"web1": {users: []string{"lane"}, place: 3}, "web2": {place: 4}}}
+	w.print = func(d *difference) error { got = append(got, *d); return nil }
+	if err := w.replace(map[string]known{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].Machine != "web1" || got[0].Place != 9 || !slices.Equal(got[0].Left, []string{"lane"}) || len(got[0].Users) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestWatchWithoutService(t *testing.T) {
 	s := testkit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})

@@ -96,7 +96,7 @@ var changesGuards = []guard{
 	},
 	{
 		"changes: watch, machines that are gone", "who left meanwhile is printed",
-		"cmd/rollcall/watching.go", `!ok && len(k.users) > 0 {`, `false && !ok && len(k.users) > 0 {`, "./cmd/rollcall TestWatchToTheEnd",
+		"cmd/rollcall/watching.go", `!ok && len(k.users) > 0 {`, `false && !ok && len(k.users) > 0 {`, "./cmd/rollcall TestWatchMachineGone",
 	},
 	{
 		"changes: watch, hostile names", "a name does nothing to a terminal",
