@@ -23,6 +23,7 @@ import (
 // came onto each at eight, one more at nine, and that all of them are still on.
 func largeService(t *testing.T, machines int) *process {
 	t.Helper()
+	withoutRace(t)
 	s := testkit.StartServer(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=1h", "GOGC=10")
 	var events []roster.Event

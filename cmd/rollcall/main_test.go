@@ -35,9 +35,10 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-func build(dir string) error {
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "rollcall"), ".").CombinedOutput()
-	if err != nil {
+func build(dir string, variables ...string) error {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "rollcall"), ".")
+	cmd.Env = append(os.Environ(), variables...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building rollcall: %w\n%s", err, out)
 	}
 	return nil
