@@ -48,7 +48,8 @@ func withoutRace(t *testing.T) {
 // 100,000 machines with five users each are listed in one go, and neither side
 // keeps more of them than a few pages.
 func TestReportOfALargeFleet(t *testing.T) {
-	const machines, most = 100_000, 64 << 20
+	const machines, most = 100_000, 48 << 20
+	withoutRace(t)
 	answering(t, largeFleet(machines), true)
 	defer debug.SetGCPercent(debug.SetGCPercent(10)) // so that the heap is little more than what is kept
 	for _, args := range [][]string{{"report"}, {"report", "--output", "json"}} {

@@ -1,9 +1,11 @@
 package publishers
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"rollcall/deploy/internal/program"
@@ -23,33 +25,50 @@ func telegraf(t *testing.T) string {
 	return filepath.Join(folder, "telegraf")
 }
 
+// TestTelegraf: of what is logged from when Telegraf runs, also while it is being
+// started anew, the comings and goings are events, and nothing else is.
 func TestTelegraf(t *testing.T) {
 	s := serve(t)
 	folder := t.TempDir()
 	log := filepath.Join(folder, "auth.log")
-	if err := os.WriteFile(log, []byte("2026-11-22T20:59:58.250000+00:00 web1.example.com systemd-logind[612]: New session 1 of user before.\n"), 0o644); err != nil {
-		t.Fatal(err)
+	write := func(lines string) {
+		file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err == nil {
+			_, err = file.WriteString(lines)
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	p := program.Start(t, []string{"ROLLCALL_AUTH_LOG=" + log, "ROLLCALL_TELEGRAF_STATE=" + filepath.Join(folder, "state"), "NATS_URL=" + s.NATS},
-		telegraf(t), "--config", "telegraf/rollcall.conf", "--debug")
-	p.AwaitLog(`Tail added for "` + log)
-	lines := `2026-11-22T21:00:00.250000+00:00 web1.example.com systemd-logind[612]: New session 7 of user lane.
+	binary := telegraf(t)
+	start := func() *program.Process {
+		return program.Start(t, []string{"ROLLCALL_AUTH_LOG=" + log, "ROLLCALL_TELEGRAF_STATE=" + filepath.Join(folder, "state"), "NATS_URL=" + s.NATS},
+			binary, "--config", "telegraf/rollcall.conf", "--debug")
+	}
+
+	write("2026-11-22T20:59:58.250000+00:00 web1.example.com systemd-logind[612]: New session 1 of user before.\n")
+	p := start()
+	// It does not say from when on it reads: until it does, this line is passed over.
+	program.Eventually(t, "Telegraf reads the log", func() bool {
+		write("2026-11-22T20:59:59.000000+00:00 web0.example.com systemd-logind[612]: New session 2 of user first.\n")
+		return s.ask("report") == "web0.example.com: first\n"
+	})
+	p.Stop()
+	write(`2026-11-22T21:00:00.250000+00:00 web1.example.com systemd-logind[612]: New session 7 of user lane.
 2026-11-22T22:00:00.000001+01:00 web1.example.com systemd-logind[612]: New session 8 of user ACME\o"brien.
 2026-11-22T21:00:01.000001+00:00 web2.example.com systemd-logind[9]: New session '10' of user 'chris' with class 'user' and type 'tty'.
 2026-11-22T21:00:01.500000+00:00 web2.example.com systemd-logind[9]: New session '11' of user 'nobody' with class 'manager' and type 'unspecified'.
 2026-11-22T21:00:02.000000+00:00 web1.example.com sshd[99]: New session 12 of user mallory.
 2026-11-22T21:00:03.000000+00:00 web1.example.com systemd-logind[612]: Session 7 logged out. Waiting for processes to exit.
 2026-11-22T21:00:04.000000+00:00 web1.example.com systemd-logind[612]: Removed session 7.
-`
-	file, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteString(lines); err != nil {
-		t.Fatal(err)
-	}
-	s.await("web1.example.com: ACME\\o\"brien\nweb2.example.com: chris\n")
+`)
+	start()
+	s.await("web0.example.com: first\nweb1.example.com: ACME\\o\"brien\nweb2.example.com: chris\n")
 	has(t, s.ask("who", "web1.example.com", "--utc"), "2026-11-22 21:00:00Z", "logind", "8")
-	s.accepted("4")
+	if history := s.ask("history", "--output", "json"); strings.Count(history, `"how":`) != 4 {
+		t.Errorf("want four sessions: %s", history)
+	}
+	if metrics := s.Get("/metrics"); !strings.Contains(metrics, nothingRefused) {
+		t.Errorf("refused: %s", s.ask("deadletters"))
+	}
 }

@@ -115,11 +115,14 @@ func (s *service) await(report string) {
 	}
 }
 
+// nothingRefused is a line of the metrics while no event was refused.
+const nothingRefused = "rollcall_fates{fate=\"dead_lettered\"} 0\n"
+
 // accepted fails if anything that was published was refused, or if not so many
 // events were accepted.
 func (s *service) accepted(events string) {
 	s.t.Helper()
-	for _, line := range []string{"rollcall_fates{fate=\"dead_lettered\"} 0\n", "rollcall_position " + events + "\n"} {
+	for _, line := range []string{nothingRefused, "rollcall_position " + events + "\n"} {
 		if metrics := s.Get("/metrics"); !strings.Contains(metrics, line) {
 			s.t.Errorf("the metrics lack %s; refused: %s", line, s.ask("deadletters"))
 		}
