@@ -167,6 +167,10 @@ var rosterGuards = []guard{
 		"internal/roster/cut.go", "if _, ok := c.saved[m]; !ok {", "if true {", "./internal/roster TestCut",
 	},
 	{
+		"roster: a view of a cut is a copy", "a snapshot and a report are the roster of one place",
+		"internal/roster/cut.go", "k.sessions = append(k.sessions, m.sessions.rows...)\n", "k.sessions, n = m.sessions.rows, 0\n", "./internal/roster TestCutWhileFolding",
+	},
+	{
 		"roster: what is hidden", "a machine of which nothing was heard for long leaves reports and metrics",
 		"internal/roster/view.go", `v.m.users > 0 || v.m.heard >= v.hidden`, `true || v.m.users > 0 || v.m.heard >= v.hidden`, "./internal/roster TestHidden",
 	},

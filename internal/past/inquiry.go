@@ -142,14 +142,14 @@ func (i *inquiry) recallMachine(f *fold, place uint64) (uint64, error) {
 
 // recallFleet returns the position at which it saw all machines.
 func (i *inquiry) recallFleet(f *fold, looked roster.Position) (roster.Position, error) {
-	cut := roster.NewCut(i.config.Roster, func(v roster.View, _ remembered) remembered { return look(v) })
+	cut := i.config.Roster.Cut()
 	defer cut.Close()
 	position := cut.Status.Position
 	if position.Base != looked.Base || position.Proof.Created != looked.Proof.Created {
 		return position, fmt.Errorf("stream %s: %w", i.config.Stream, errAnother)
 	}
-	for known := range cut.All() {
-		if err := f.remember(known); err != nil {
+	for v := range cut.All() {
+		if err := f.remember(look(v)); err != nil {
 			return position, err
 		}
 		if i.ctx.Err() != nil {

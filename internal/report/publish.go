@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -173,7 +172,7 @@ func (p *Publisher) send(ctx context.Context, subject string, message []byte) er
 // build makes the report of the roster as it is between two batches, in
 // messages of at most so many bytes.
 func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
-	cut := roster.NewCut(p.Roster, Look)
+	cut := p.Roster.Cut()
 	defer cut.Close()
 	head := p.Head(&cut.Status, p.now())
 	room, err := RoomFor(maxPayload, longestHead(head))
@@ -181,8 +180,9 @@ func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
 		return Report{}, nil, err
 	}
 	pages := newPages(&head, room, p.space)
-	for m := range cut.All() {
-		if m.Shown {
+	var m Row
+	for v := range cut.All() {
+		if m = Look(v, m); m.Shown {
 			m.Silent = p.Silent(m.Heard, head.When)
 			pages.add(&m)
 		}

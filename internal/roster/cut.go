@@ -10,31 +10,27 @@ import (
 type preserver interface{ preserve(m *machine) }
 
 // Cut is every machine as it was at one position, between two batches, while
-// the fold goes on: a machine is viewed when the reader comes to it. When an
-// event for it comes first, the fold keeps a copy of it just before that event,
-// which is cheaper than any view. So nothing stops.
-type Cut[T any] struct {
+// the fold goes on: a machine is copied when the reader comes to it, or by the
+// fold just before an event for it that comes first. So nothing stops.
+type Cut struct {
 	// Status is that of the cut.
 	Status Status
 
 	r        *Roster
-	view     func(View, T) T
 	hidden   Time
 	machines []*machine
+	copies   copies
 
 	mu    sync.Mutex
 	done  string                // the name of the last machine the reader has come to
 	saved map[*machine]*machine // as they were, kept by the fold
 }
 
-// NewCut begins a cut. view makes of a machine what the reader wants. It is
-// called once for each machine, by whoever reads All, with the machine's lock
-// held, so it must be brief and must not call the roster. It may use the space
-// of reuse, which is either empty or what the reader was given last. Close the
-// cut when done with it: until then the fold works for it.
-func NewCut[T any](r *Roster, view func(v View, reuse T) T) *Cut[T] {
+// Cut begins a cut. Close it when done with it: until then the fold works for
+// it.
+func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
-	c := &Cut[T]{Status: r.status, r: r, view: view, saved: make(map[*machine]*machine)}
+	c := &Cut{Status: r.status, r: r, saved: make(map[*machine]*machine)}
 	c.hidden = r.hiddenBefore(c.Status.Receipt)
 	sorted, count := r.fleet.listed()
 	r.cuts = append(r.cuts, c)
@@ -45,7 +41,7 @@ func NewCut[T any](r *Roster, view func(v View, reuse T) T) *Cut[T] {
 }
 
 // Close ends the cut. It may be called more than once.
-func (c *Cut[T]) Close() {
+func (c *Cut) Close() {
 	c.r.fold.Lock()
 	defer c.r.fold.Unlock()
 	for i, other := range c.r.cuts {
@@ -58,47 +54,81 @@ func (c *Cut[T]) Close() {
 }
 
 // All returns the machines in byte order of their names, hidden ones included.
-// What it yields is valid until the next one. It can be read once.
-func (c *Cut[T]) All() iter.Seq[T] {
-	return func(yield func(T) bool) {
-		var last T
-		for _, m := range c.machines {
-			last = c.take(m, last)
-			if !yield(last) {
-				return
+// A view is valid until the next one, and holds nobody up. They can be read
+// once, before Close.
+func (c *Cut) All() iter.Seq[View] {
+	return func(yield func(View) bool) {
+		for rest := c.machines; len(rest) > 0; {
+			n := c.copy(rest)
+			for i := range c.copies.machines {
+				if !yield(View{&c.copies.machines[i], &c.r.people, c.hidden}) {
+					return
+				}
 			}
+			rest = rest[n:]
 		}
 	}
 }
 
-// take views a machine, or what the fold has kept of it.
-func (c *Cut[T]) take(m *machine, reuse T) T {
+// copies are some machines that the reader has come to. Each is reached by way
+// of memory that no cache holds; like ahead, each step is done for all of them
+// before the next.
+type copies struct {
+	machines []machine
+	sessions []session
+	cleared  []clearing
+	seen     uint32 // a sum of what was looked at, or the compiler would leave it out
+}
+
+const (
+	// copiedAtOnce is how many machines are copied at a time, and so is
+	// registersAtOnce, unless one machine alone has more.
+	copiedAtOnce    = 64
+	registersAtOnce = 1024
+)
+
+// copy copies some of the next machines, and tells how many.
+func (c *Cut) copy(next []*machine) int {
+	next = next[:min(copiedAtOnce, len(next))]
+	k := &c.copies
+	k.machines, k.sessions, k.cleared = k.machines[:0], k.sessions[:0], k.cleared[:0]
+	for _, m := range next {
+		k.seen += firstByte(m.name) + m.hash
+	}
+	for _, m := range next {
+		if len(k.sessions)+len(k.cleared) >= registersAtOnce {
+			break
+		}
+		c.take(m)
+	}
+	k.look(&c.r.people)
+	return len(k.machines)
+}
+
+// take copies a machine, or takes what the fold has kept of it.
+func (c *Cut) take(m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
 	if saved := c.pass(m); saved != nil {
 		m = saved
 	}
-	return c.view(View{m, &c.r.people, c.hidden}, reuse)
+	c.copies.add(m)
 }
 
 // pass notes that the reader has come to a machine, and returns what the fold
 // has kept of it, or nil.
-func (c *Cut[T]) pass(m *machine) *machine {
+func (c *Cut) pass(m *machine) *machine {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done = m.name
 	saved := c.saved[m]
-	if saved == nil {
-		return nil
-	}
 	delete(c.saved, m)
-	saved.reindex()
 	return saved
 }
 
 // preserve keeps a copy of a machine that the fold is about to change.
-func (c *Cut[T]) preserve(m *machine) {
+func (c *Cut) preserve(m *machine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.name <= c.done {
@@ -106,5 +136,33 @@ func (c *Cut[T]) preserve(m *machine) {
 	}
 	if _, ok := c.saved[m]; !ok {
 		c.saved[m] = m.clone()
+	}
+}
+
+// add appends a copy of a machine.
+func (k *copies) add(m *machine) {
+	n := len(k.sessions)
+	k.sessions = append(k.sessions, m.sessions.rows...)
+	k.machines = append(k.machines, *m)
+	added := &k.machines[len(k.machines)-1]
+	added.sessions = table[session]{rows: k.sessions[n:len(k.sessions):len(k.sessions)]}
+	if m.cleared != nil {
+		n := len(k.cleared)
+		k.cleared = append(k.cleared, m.cleared.rows...)
+		added.cleared = &table[clearing]{rows: k.cleared[n:len(k.cleared):len(k.cleared)]}
+		added.cleared.reindex()
+	}
+}
+
+// look looks at the names of users. As long as there is a cut none of them
+// becomes another's.
+func (k *copies) look(p *people) {
+	for i := range k.sessions {
+		if n := k.sessions[i].user; n != 0 {
+			k.seen += uint32(len(p.users.at(n).name))
+		}
+	}
+	for i := range k.sessions {
+		k.seen += firstByte(p.name(k.sessions[i].user))
 	}
 }

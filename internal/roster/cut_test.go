@@ -36,3 +36,31 @@ func TestCutKeepsNames(t *testing.T) {
 		t.Error("the cut is not what the roster was when it began")
 	}
 }
+
+// TestCutWhileFolding: whoever reads a cut may hold up its views, and what is
+// folded meanwhile shows in none of them, nor in who is viewed.
+func TestCutWhileFolding(t *testing.T) {
+	f := feed{r: roster.New(settings())}
+	for i := range 200 {
+		f.send(login(fmt.Sprintf("machine%03d", i), "before", "s"))
+		f.send(logout(fmt.Sprintf("machine%03d", i), "left", ""))
+	}
+	cut := f.r.Cut()
+	defer cut.Close()
+	viewed := 0
+	for v := range cut.All() {
+		for i := range 200 {
+			f.send(logout(fmt.Sprintf("machine%03d", i), "before", "s"))
+			f.send(login(fmt.Sprintf("machine%03d", i), "left", ""))
+		}
+		if got, want := v.Registers(), fmt.Sprintf("machine%03d", viewed); v.Name() != want ||
+			len(got.Sessions) != 1 || got.Sessions[0].Session.User != "before" || !got.Sessions[0].Open ||
+			len(got.Cleared) != 1 || got.Cleared[0].User != "left" {
+			t.Fatalf("%s: %+v, want %s as it was", v.Name(), got, want)
+		}
+		viewed++
+	}
+	if viewed != 200 {
+		t.Errorf("%d machines, want 200", viewed)
+	}
+}

@@ -24,13 +24,15 @@ import (
 //	              follows: 1 since, 2 terminal, 4 remote, 8 service
 //	          number of clearings; each, in order of user: user, stamp
 //	end       0, and the numbers of machines, sessions and clearings
-type Encoding struct{ cut *Cut[[]byte] }
+type Encoding struct {
+	cut *Cut
+	rec recorder
+}
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
 func (r *Roster) Encode() *Encoding {
-	rec := recorder{people: &r.people, lateness: r.settings.AllowedLateness}
-	return &Encoding{NewCut(r, func(v View, reuse []byte) []byte { return rec.append(reuse[:0], v.m) })}
+	return &Encoding{r.Cut(), recorder{people: &r.people, lateness: r.settings.AllowedLateness}}
 }
 
 // Status is the status at the cut.
@@ -44,16 +46,15 @@ func (e *Encoding) WriteTo(w io.Writer) (int64, error) {
 	out := counting{w: w}
 	out.write(appendHead(nil, e.cut.Status))
 	var total [3]uint64
-	var length []byte
-	for record := range e.cut.All() {
-		sessions, clearings := recordCounts(record)
+	var length, record []byte
+	for v := range e.cut.All() {
+		record = e.rec.append(record[:0], v.m)
 		total[0]++
-		total[1] += sessions
-		total[2] += clearings
-		body := record[countsSize:]
-		length = binary.AppendUvarint(length[:0], uint64(len(body)))
+		total[1] += uint64(len(e.rec.sessions))
+		total[2] += uint64(len(e.rec.cleared))
+		length = binary.AppendUvarint(length[:0], uint64(len(record)))
 		out.write(length)
-		out.write(body)
+		out.write(record)
 		if out.err != nil {
 			break
 		}
@@ -92,14 +93,6 @@ func appendHead(b []byte, st Status) []byte {
 	return b
 }
 
-// countsSize is what stands before a record on its way to WriteTo: how many
-// sessions and clearings it has.
-const countsSize = 8
-
-func recordCounts(record []byte) (sessions, clearings uint64) {
-	return uint64(binary.LittleEndian.Uint32(record)), uint64(binary.LittleEndian.Uint32(record[4:]))
-}
-
 // recorder makes records of machines.
 type recorder struct {
 	people   *people
@@ -125,8 +118,6 @@ type (
 // dated before the allowed lateness.
 func (r *recorder) append(b []byte, m *machine) []byte {
 	r.collect(m, m.newest.Add(-r.lateness))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.sessions)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.cleared)))
 	b = appendString(b, m.name)
 	b = appendTime(b, m.newest, 0)
 	b = appendTime(b, m.heard, m.newest)

@@ -139,7 +139,7 @@ func (m *machine) open(s *session) bool {
 
 func (m *machine) remembered() int { return len(m.sessions.rows) + len(m.clearings()) }
 
-// clone returns a copy for a cut, to be indexed before it is used.
+// clone returns a copy for a cut, without indexes.
 func (m *machine) clone() *machine {
 	c := *m
 	c.sessions = m.sessions.clone()

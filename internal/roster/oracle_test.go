@@ -97,18 +97,13 @@ func onOf(s roster.Session, date roster.Time) on {
 // seen is what the roster's views show, in the oracle's shape.
 func seen(r *roster.Roster) map[string]map[name]on {
 	machines := map[string]map[name]on{}
-	cut := roster.NewCut(r, func(v roster.View, _ func()) func() {
-		n, sessions := v.Name(), v.AppendSessions(nil)
-		return func() {
-			machines[n] = map[name]on{}
-			for _, s := range sessions {
-				machines[n][nameOf(s)] = onOf(s, s.Since)
-			}
-		}
-	})
+	cut := r.Cut()
 	defer cut.Close()
-	for add := range cut.All() {
-		add()
+	for v := range cut.All() {
+		machines[v.Name()] = map[name]on{}
+		for _, s := range v.AppendSessions(nil) {
+			machines[v.Name()][nameOf(s)] = onOf(s, s.Since)
+		}
 	}
 	return machines
 }

@@ -119,18 +119,13 @@ func stayOf(s roster.Session) stay {
 // shows is what the roster's views show, in the oracle's shape.
 func shows(r *roster.Roster) map[string]map[stay]string {
 	machines := map[string]map[stay]string{}
-	cut := roster.NewCut(r, func(v roster.View, _ func()) func() {
-		n, sessions := v.Name(), v.AppendSessions(nil)
-		return func() {
-			machines[n] = map[stay]string{}
-			for _, s := range sessions {
-				machines[n][stayOf(s)] = s.User
-			}
-		}
-	})
+	cut := r.Cut()
 	defer cut.Close()
-	for add := range cut.All() {
-		add()
+	for v := range cut.All() {
+		machines[v.Name()] = map[stay]string{}
+		for _, s := range v.AppendSessions(nil) {
+			machines[v.Name()][stayOf(s)] = s.User
+		}
 	}
 	return machines
 }
