@@ -20,6 +20,7 @@ import (
 
 	"rollcall/internal/broker"
 	"rollcall/internal/changes"
+	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/past"
@@ -125,6 +126,7 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notif
 
 // open makes everything.
 func (s *service) open(ctx context.Context) error {
+	heap.Slacken()
 	var err error
 	if s.lock, err = lockFolder(s.cfg.DataDir); err != nil {
 		return err

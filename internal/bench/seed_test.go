@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/heap"
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
 )
@@ -65,6 +66,7 @@ func writeEvents(b *testing.B) string {
 }
 
 func seedRoster(b *testing.B) {
+	heap.Slacken()
 	for b.Loop() {
 		f, events := seedFleet()
 		r := roster.New(roster.DefaultSettings())

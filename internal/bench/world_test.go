@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
@@ -154,6 +155,7 @@ type service struct {
 
 func newService(b *testing.B, url string) *service {
 	b.Helper()
+	heap.Slacken()
 	s := &service{roster: roster.New(roster.DefaultSettings()), reg: prometheus.NewRegistry()}
 	var err error
 	s.reader, err = stream.New(stream.Config{

@@ -204,7 +204,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"restore: a session twice", "what no roster has is not restored",
-		"internal/roster/block.go", `if in.err == nil && (s.ID < last.ID || s.ID == last.ID && (s.ID != "" || s.User <= last.User)) {`, `if false && s.ID < last.ID {`, noEvent,
+		"internal/roster/block.go", `if in.err == nil && (s.ID < lastID || s.ID == lastID && (s.ID != "" || s.User <= lastUser)) {`, `if false && s.ID < lastID+lastUser {`, noEvent,
 	},
 	{
 		"restore: a clearing twice", "what no roster has is not restored",
@@ -228,10 +228,10 @@ var rosterGuards = []guard{
 	},
 	{
 		"restore: totals", "a machine that is missing is noticed",
-		"internal/roster/restore.go", `if n != d.counts[i] {`, `if false {`, noEvent,
+		"internal/roster/restore.go", `if c[i] != end[i] {`, `if false {`, noEvent,
 	},
 	{
 		"restore: bytes after the end", "what no roster has is not restored",
-		"internal/roster/restore.go", "case nil:\n\t\treturn errors.New(\"end: bytes after it\")", "case nil:\n\t\treturn nil", noEvent,
+		"internal/roster/restore.go", "case nil:\n\t\treturn nil, errors.New(\"end: bytes after it\")", "case nil:\n\t\treturn &end, nil", noEvent,
 	},
 }

@@ -9,32 +9,52 @@ import (
 	"unsafe"
 )
 
-// fullBlock is how many bytes of records make a block.
-const fullBlock = 1 << 16
+const (
+	// fullBlock is how many bytes of records make a block.
+	fullBlock = 1 << 16
+	// blocks is how many are on their way: enough for neither side to wait for
+	// the other block by block.
+	blocks = 8
+)
 
-// block is some machines on their way from an encoding into the roster: all of
-// them but the numbers of their users, whose names are in users, of each session
-// and then of each clearing, machine by machine. Nobody's is empty.
+// block is some machines on their way from an encoding into the roster.
 type block struct {
+	// As read: records, where each ends, and after the last of all either the
+	// end of the encoding or why there is none.
+	text []byte
+	ends []int
+	end  *counts
+	err  error
+	// As decoded: all of the machines but the numbers of their users, whose
+	// names are in users, of each session and then of each clearing, machine by
+	// machine. Nobody's is empty.
 	machines []machine
-	users    []string // parts of text
-	text     []byte
-	numbers  []uint32 // of users
-	known    []string
+	users    []named // parts of text
+	// Space for holdAll.
+	numbers []uint32
+	known   []string
 }
+
+// named is a name, and its hash.
+type named struct {
+	name string
+	hash uint32
+}
+
+func (b *block) user(name string) { b.users = append(b.users, named{name, hashOf(name)}) }
 
 func (b *block) emptied() *block {
 	clear(b.machines)
-	b.machines, b.users, b.text = b.machines[:0], b.users[:0], b.text[:0]
+	b.text, b.ends, b.end, b.err = b.text[:0], b.ends[:0], nil, nil
+	b.machines, b.users = b.machines[:0], b.users[:0]
 	return b
 }
 
-// machine reads the record of a machine into the block.
+// machine decodes a record of the block.
 func (d *decoder) machine(b *block, record []byte) error {
-	start := len(b.text)
-	b.text = append(b.text, record...)
-	in := fields{s: unsafe.String(&b.text[start], len(record))}
+	in := fields{s: unsafe.String(unsafe.SliceData(record), len(record))}
 	m := machine{name: strings.Clone(in.text())}
+	m.hash = hashOf(m.name)
 	if in.err == nil && m.name <= d.last {
 		return fmt.Errorf("machine %q: not in order of name", m.name)
 	}
@@ -53,16 +73,16 @@ func (d *decoder) machine(b *block, record []byte) error {
 	if d.floor > 0 {
 		m.floor = max(m.floor, m.newest.Add(-d.floor))
 	}
-	m.ended = math.MinInt64 // unknown
+	m.ended = math.MaxInt64
 	b.machines = append(b.machines, m)
 	d.last = m.name
 	d.counts[0]++
 	return nil
 }
 
-// leastRecord is how many bytes the record of a session has at least: what is
-// read bounds what room is made for.
-const leastRecord = 6
+// leastRecord and leastClearing are how many bytes the record of a session, or a
+// clearing, has at least: what is read bounds what room is made for.
+const leastRecord, leastClearing = 6, 4
 
 // sessions reads the sessions of a machine. What is about them is one
 // allocation for all.
@@ -70,22 +90,23 @@ func (d *decoder) sessions(b *block, m *machine, in *fields) {
 	n := in.uvarint()
 	m.sessions.resize(int(min(n, uint64(len(in.s)/leastRecord))))
 	d.abouts, d.ends = d.abouts[:0], d.ends[:0]
-	var last, s Session
+	var s Session
+	lastID, lastUser := "", ""
 	for ; n > 0 && in.err == nil; n-- {
 		stamp := d.session(&s, m.newest, in)
-		if in.err == nil && (s.ID < last.ID || s.ID == last.ID && (s.ID != "" || s.User <= last.User)) {
+		if in.err == nil && (s.ID < lastID || s.ID == lastID && (s.ID != "" || s.User <= lastUser)) {
 			in.fail(fmt.Errorf("session %q of user %q: no name, or twice, or not in order", s.ID, s.User))
 		}
 		if in.err != nil {
 			return
 		}
-		last = s
+		lastID, lastUser = s.ID, s.User
 		row := session{stamp: stamp}
 		if s.ID != "" {
 			row.hash = hashOf(s.ID)
 		}
 		m.sessions.rows = append(m.sessions.rows, row)
-		b.users = append(b.users, s.User)
+		b.user(s.User)
 		d.ends = append(d.ends, len(d.abouts))
 		d.counts[1]++
 	}
@@ -104,7 +125,9 @@ func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 	if has > allDetails {
 		in.fail(fmt.Errorf("details %#x: unknown", has))
 	}
-	in.details(s, byte(has), newest)
+	if has != 0 {
+		in.details(s, byte(has), newest)
+	}
 	before := len(d.abouts)
 	d.abouts = appendAbout(d.abouts, s)
 	if n := len(d.abouts) - before; n > maxAbout {
@@ -115,7 +138,12 @@ func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 
 func (d *decoder) clearings(b *block, m *machine, in *fields) {
 	last := ""
-	for n := in.uvarint(); n > 0 && in.err == nil; n-- {
+	n := in.uvarint()
+	if n > 0 {
+		m.cleared = new(table[clearing])
+		m.cleared.resize(int(min(n, uint64(len(in.s)/leastClearing))))
+	}
+	for ; n > 0 && in.err == nil; n-- {
 		name := in.text()
 		stamp := in.stamp(m.newest)
 		if in.err == nil && name <= last {
@@ -125,11 +153,8 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 			return
 		}
 		last = name
-		if m.cleared == nil {
-			m.cleared = new(table[clearing])
-		}
 		m.cleared.rows = append(m.cleared.rows, clearing{stamp: stamp})
-		b.users = append(b.users, name)
+		b.user(name)
 		d.counts[2]++
 	}
 }
@@ -145,6 +170,8 @@ func (r *Roster) take(b *block) {
 		for i := range m.sessions.rows {
 			if s := &m.sessions.rows[i]; m.open(s) {
 				r.people.entered(&r.status, s.user, m)
+			} else {
+				m.ends(s.stamp)
 			}
 		}
 		m.tidy(r, true)
@@ -171,6 +198,7 @@ func (m *machine) assign(users []uint32) []uint32 {
 	clearings := m.clearings()
 	for i, n := range users[:len(clearings)] {
 		clearings[i].user = n
+		m.ends(clearings[i].stamp)
 	}
 	m.reindex()
 	return users[len(clearings):]
@@ -181,21 +209,21 @@ func (m *machine) assign(users []uint32) []uint32 {
 // then the next: the processor waits for many at once.
 func (p *people) holdAll(b *block) []uint32 {
 	b.numbers, b.known = b.numbers[:0], b.known[:0]
-	for _, name := range b.users {
-		n, _ := p.names.first(hashOf(name))
+	for _, u := range b.users {
+		n, _ := p.names.first(u.hash)
 		b.numbers = append(b.numbers, n)
 	}
 	for _, n := range b.numbers {
 		b.known = append(b.known, p.name(n))
 	}
-	for i, name := range b.users {
+	for i, u := range b.users {
 		switch {
-		case name == "":
+		case u.name == "":
 			b.numbers[i] = 0
-		case name == b.known[i]:
+		case u.name == b.known[i]:
 			p.users.at(b.numbers[i]).refs++
 		default:
-			b.numbers[i] = p.hold(name)
+			b.numbers[i] = p.holdHashed(u.name, u.hash)
 		}
 	}
 	return b.numbers

@@ -34,11 +34,11 @@ func (d *directory) lookup(name string) *machine {
 	return d.find(name)
 }
 
-// add adds a machine whose name is not there yet.
+// add adds a machine, whose hash is set, and whose name is not there yet.
 func (d *directory) add(m machine) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.number, m.hash = d.machines.add(), hashOf(m.name)
+	m.number = d.machines.add()
 	added := d.machines.at(m.number)
 	*added = m
 	d.names.add(m.hash, m.number)

@@ -45,8 +45,20 @@ func (x *index) next(hash uint32, at int) (number uint32, next int) {
 	}
 }
 
+// most is how many of n slots may be used.
+func most(n int) int { return n / 4 * 3 }
+
+// slotsFor is how many slots so many numbers need.
+func slotsFor(numbers int) int {
+	n := fewestSlots
+	for most(n) < numbers {
+		n *= 2
+	}
+	return n
+}
+
 func (x *index) add(hash, number uint32) {
-	if x.used >= len(x.slots)/4*3 {
+	if x.used >= most(len(x.slots)) {
 		x.resize(max(fewestSlots, 2*len(x.slots)))
 	}
 	x.slots[x.where(hash, 0)] = slot{hash, number}

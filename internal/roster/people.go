@@ -57,8 +57,9 @@ func (p *people) find(name string, hash uint32) uint32 {
 }
 
 // hold returns the number of the user of a name for one more register.
-func (p *people) hold(name string) uint32 {
-	hash := hashOf(name)
+func (p *people) hold(name string) uint32 { return p.holdHashed(name, hashOf(name)) }
+
+func (p *people) holdHashed(name string, hash uint32) uint32 {
 	n := p.find(name, hash)
 	if n == 0 {
 		n = p.number()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,18 +36,23 @@ func Restore(from io.Reader, now, was Settings, at Position) (*Roster, error) {
 	return r, nil
 }
 
-// decoder reads a canonical encoding, block by block.
+// decoder reads a canonical encoding, block by block, in three steps beside each
+// other: records are read, decoded, and taken into the roster.
 type decoder struct {
 	in     *bufio.Reader
 	st     Status
 	floor  time.Duration // see machine.floor; 0: none
 	record bytes.Buffer
-	counts [3]uint64 // machines, sessions, clearings
-	last   string    // the last machine
+	failed atomic.Bool // decoding has: nothing more needs to be read
+	counts counts
+	last   string // the last machine
 	// Space, to be used again.
 	abouts []byte
 	ends   []int
 }
+
+// counts are what an encoding ends with: of machines, sessions, clearings.
+type counts [3]uint64
 
 func (d *decoder) roster(s Settings) (*Roster, error) {
 	if err := d.head(); err != nil {
@@ -54,13 +60,18 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 	}
 	r := New(s)
 	r.status = d.st
-	decoded, used := make(chan *block, 2), make(chan *block, 2)
-	used <- new(block)
-	used <- new(block)
+	used, read, decoded := make(chan *block, blocks), make(chan *block, blocks), make(chan *block, blocks)
+	for range blocks {
+		used <- new(block)
+	}
+	go func() {
+		defer close(read)
+		d.readAll(read, used)
+	}()
 	var err error
 	go func() {
 		defer close(decoded)
-		err = d.blocks(decoded, used)
+		err = d.decodeAll(decoded, read)
 	}()
 	for b := range decoded {
 		r.take(b)
@@ -69,37 +80,76 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 	return r, err
 }
 
-// blocks fills blocks until the end. An error ends them too.
-func (d *decoder) blocks(decoded chan<- *block, used <-chan *block) error {
-	for {
+// readAll fills blocks with records. The last one has the end, or an error.
+func (d *decoder) readAll(read chan<- *block, used <-chan *block) {
+	for more := true; more && !d.failed.Load(); {
 		b := (<-used).emptied()
-		more, err := d.block(b)
-		if err != nil {
-			return fmt.Errorf("machine after %q: %w", d.last, noEOF(err))
-		}
-		decoded <- b
-		if !more {
-			return d.end()
-		}
+		more, b.err = d.readBlock(b)
+		more = more && b.err == nil
+		read <- b
 	}
 }
 
-// block fills a block and tells whether there is more.
-func (d *decoder) block(b *block) (more bool, err error) {
+// readBlock fills a block with records and tells whether there are more.
+func (d *decoder) readBlock(b *block) (more bool, err error) {
 	for len(b.text) < fullBlock {
 		size, err := binary.ReadUvarint(d.in)
-		if err != nil || size == 0 {
+		if err != nil {
+			return false, err
+		}
+		if size == 0 {
+			b.end, err = d.end()
 			return false, err
 		}
 		record, err := d.next(size)
 		if err != nil {
 			return false, err
 		}
-		if err := d.machine(b, record); err != nil {
-			return false, err
-		}
+		b.text = append(b.text, record...)
+		b.ends = append(b.ends, len(b.text))
 	}
 	return true, nil
+}
+
+// decodeAll decodes blocks until there are no more. After an error it decodes
+// none, and passes on what was decoded of that block: whole machines.
+func (d *decoder) decodeAll(decoded chan<- *block, read <-chan *block) (err error) {
+	for b := range read {
+		if err == nil {
+			err = d.decode(b)
+		}
+		d.failed.Store(err != nil)
+		decoded <- b
+	}
+	return err
+}
+
+// decode decodes the records of a block, and judges the end if it has it.
+func (d *decoder) decode(b *block) error {
+	start := 0
+	for _, end := range b.ends {
+		if err := d.machine(b, b.text[start:end]); err != nil {
+			return fmt.Errorf("machine after %q: %w", d.last, err)
+		}
+		start = end
+	}
+	if b.err != nil {
+		return fmt.Errorf("machine after %q: %w", d.last, noEOF(b.err))
+	}
+	if b.end != nil {
+		return d.counts.check(b.end)
+	}
+	return nil
+}
+
+// check compares what was read with the end.
+func (c *counts) check(end *counts) error {
+	for i, what := range []string{"machines", "sessions", "clearings"} {
+		if c[i] != end[i] {
+			return fmt.Errorf("end: %d %s, read %d", end[i], what, c[i])
+		}
+	}
+	return nil
 }
 
 // next returns the next bytes, valid until the next call.
@@ -148,23 +198,21 @@ func (d *decoder) number(n *uint64) (err error) {
 	return noEOF(err)
 }
 
-func (d *decoder) end() error {
-	for i, what := range []string{"machines", "sessions", "clearings"} {
-		var n uint64
-		if err := d.number(&n); err != nil {
-			return fmt.Errorf("end: %w", err)
-		}
-		if n != d.counts[i] {
-			return fmt.Errorf("end: %d %s, read %d", n, what, d.counts[i])
+// end reads what stands after the last machine, and that nothing follows.
+func (d *decoder) end() (*counts, error) {
+	var end counts
+	for i := range end {
+		if err := d.number(&end[i]); err != nil {
+			return nil, fmt.Errorf("end: %w", err)
 		}
 	}
 	switch _, err := d.in.ReadByte(); err {
 	case io.EOF:
-		return nil
+		return &end, nil
 	case nil:
-		return errors.New("end: bytes after it")
+		return nil, errors.New("end: bytes after it")
 	default:
-		return fmt.Errorf("end: %w", err)
+		return nil, fmt.Errorf("end: %w", err)
 	}
 }
 

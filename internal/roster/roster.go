@@ -219,7 +219,7 @@ func (st *Status) judged(m *Message) {
 func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
 	e := &msg.Event
 	if m == nil {
-		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64})
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), hash: hashOf(e.Machine), ended: math.MaxInt64})
 		st.Machines++
 		st.Unsettled += st.Losses.any()
 	}

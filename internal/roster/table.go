@@ -1,5 +1,7 @@
 package roster
 
+import "unsafe"
+
 // row is what a table keeps: it knows the hash of its key.
 type row interface{ keyHash() uint32 }
 
@@ -9,6 +11,9 @@ const (
 	manyRows = 24
 	// spare is the room that a table keeps although it is empty.
 	spare = 16
+	// growth is by how many bytes a table grows at the least, but for its first
+	// row: most never get a second.
+	growth = 32
 )
 
 // table is a set of rows by key, in no order: a slice, and beside it an index
@@ -53,7 +58,7 @@ func (t *table[R]) first(hash uint32) *R {
 // put adds a row whose key is not there yet, and returns where it stands.
 func (t *table[R]) put(row R) *R {
 	if len(t.rows) == cap(t.rows) {
-		t.resize(len(t.rows) + len(t.rows)/8 + 1)
+		t.grow()
 	}
 	t.rows = append(t.rows, row)
 	switch {
@@ -107,6 +112,16 @@ func (t *table[R]) shrink() {
 	}
 }
 
+// grow makes room for more rows.
+func (t *table[R]) grow() {
+	n := len(t.rows)
+	if n == 0 {
+		t.resize(1)
+		return
+	}
+	t.resize(n + max(n/8+1, growth/int(unsafe.Sizeof(t.rows[0]))))
+}
+
 // resize makes room for n rows, and for as many more as the allocator gives
 // with them.
 func (t *table[R]) resize(n int) {
@@ -118,7 +133,7 @@ func (t *table[R]) reindex() {
 	if len(t.rows) < manyRows {
 		return
 	}
-	t.index = index{}
+	t.index = index{slots: make([]slot, slotsFor(len(t.rows)))}
 	for i := range t.rows {
 		t.index.add(t.rows[i].keyHash(), uint32(i+1))
 	}

@@ -78,7 +78,6 @@ type Reader struct {
 	makeStream func(context.Context) error
 	log        *slog.Logger
 	metrics    *metrics
-	slack      []byte
 
 	// Written by Run, read by others.
 	position atomic.Uint64 // as a sequence
@@ -93,16 +92,8 @@ func New(c Config) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	r := newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, beat: 3 * time.Second})
-	r.slack = make([]byte, slack)
-	return r, nil
+	return newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, beat: 3 * time.Second}), nil
 }
-
-// slack is how much of what was read may wait to be collected, beside as much
-// as is in use. Each message read is some 400 bytes of garbage: with a small
-// roster the collector would run a dozen times a second. The bytes are never
-// touched, so no memory stands behind them.
-const slack = 64 << 20
 
 func newReader(c Config, s source) *Reader {
 	return &Reader{
