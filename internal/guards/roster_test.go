@@ -164,7 +164,11 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: a cut sees each machine once", "a snapshot and a report are the roster of one place",
-		"internal/roster/cut.go", "if _, ok := c.saved[m]; !ok {", "if true {", "./internal/roster TestCut",
+		"internal/roster/cut.go", "&& c.kept[m.number] == nil {", "{", "./internal/roster TestCut",
+	},
+	{
+		"roster: a cut has no machine that came later", "a snapshot and a report are the roster of one place",
+		"internal/roster/cut.go", "if int(m.number) < len(c.kept) && ", "if ", "./internal/roster TestCutWhileFolding",
 	},
 	{
 		"roster: a view of a cut is a copy", "a snapshot and a report are the roster of one place",

@@ -1,9 +1,6 @@
 package roster
 
-import (
-	"iter"
-	"sync"
-)
+import "iter"
 
 // preserver is told of each machine just before the fold changes it, with the
 // machine's lock held.
@@ -20,19 +17,21 @@ type Cut struct {
 	hidden   Time
 	machines []*machine
 	copies   copies
-
-	mu    sync.Mutex
-	done  string                // the name of the last machine the reader has come to
-	saved map[*machine]*machine // as they were, kept by the fold
+	// kept has by the machine's number, under the machine's lock, what the fold
+	// has kept of it; or taken, once the reader has come to it.
+	kept []*machine
 }
+
+// taken stands for a machine that the reader has come to.
+var taken = new(machine)
 
 // Cut begins a cut. Close it when done with it: until then the fold works for
 // it.
 func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
-	c := &Cut{Status: r.status, r: r, saved: make(map[*machine]*machine)}
-	c.hidden = r.hiddenBefore(c.Status.Receipt)
 	sorted, count := r.fleet.listed()
+	c := &Cut{Status: r.status, r: r, kept: make([]*machine, count+1)}
+	c.hidden = r.hiddenBefore(c.Status.Receipt)
 	r.cuts = append(r.cuts, c)
 	r.people.cuts = len(r.cuts)
 	r.fold.Unlock()
@@ -110,32 +109,18 @@ func (c *Cut) take(m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	if saved := c.pass(m); saved != nil {
-		m = saved
+	as := m
+	if kept := c.kept[m.number]; kept != nil {
+		as = kept
 	}
-	c.copies.add(m)
-}
-
-// pass notes that the reader has come to a machine, and returns what the fold
-// has kept of it, or nil.
-func (c *Cut) pass(m *machine) *machine {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.done = m.name
-	saved := c.saved[m]
-	delete(c.saved, m)
-	return saved
+	c.kept[m.number] = taken
+	c.copies.add(as)
 }
 
 // preserve keeps a copy of a machine that the fold is about to change.
 func (c *Cut) preserve(m *machine) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m.name <= c.done {
-		return
-	}
-	if _, ok := c.saved[m]; !ok {
-		c.saved[m] = m.clone()
+	if int(m.number) < len(c.kept) && c.kept[m.number] == nil {
+		c.kept[m.number] = m.clone()
 	}
 }
 

@@ -48,6 +48,7 @@ func TestCutWhileFolding(t *testing.T) {
 	cut := f.r.Cut()
 	defer cut.Close()
 	viewed := 0
+	f.send(login("machine000b", "later", ""))
 	for v := range cut.All() {
 		for i := range 200 {
 			f.send(logout(fmt.Sprintf("machine%03d", i), "before", "s"))
