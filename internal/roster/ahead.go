@@ -90,7 +90,7 @@ func (m *machine) clearedUsed() uint32 {
 	if m.cleared == nil {
 		return 0
 	}
-	return uint32(m.cleared.index.used)
+	return m.cleared.index.used
 }
 
 func firstByte(s string) uint32 {

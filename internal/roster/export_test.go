@@ -22,4 +22,4 @@ func (r *Roster) Remembered() (counted, there int) {
 }
 
 // Names returns how many users' names are kept.
-func (r *Roster) Names() int { return r.people.names.used }
+func (r *Roster) Names() int { return int(r.people.names.used) }

@@ -1,6 +1,9 @@
 package roster
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"unsafe"
+)
 
 // seed is that of all hashes. Nothing that can be seen depends on it.
 var seed = maphash.MakeSeed()
@@ -16,9 +19,16 @@ func hashOfNumber(n uint32) uint32 { return n * 0x9E3779B1 }
 // addressing: it takes a third of a map's space, has no pointers, and does not
 // keep the keys once more.
 type index struct {
-	slots []slot // a power of two of them, or none
-	used  int
+	slots      *slot // a power of two of them, or none
+	size, used uint32
 }
+
+func newIndex(slots int) index {
+	return index{slots: unsafe.SliceData(make([]slot, slots)), size: uint32(slots)}
+}
+
+// all returns the slots.
+func (x *index) all() []slot { return unsafe.Slice(x.slots, x.size) }
 
 type slot struct{ hash, number uint32 }
 
@@ -34,9 +44,10 @@ func (x *index) first(hash uint32) (number uint32, next int) {
 }
 
 func (x *index) next(hash uint32, at int) (number uint32, next int) {
-	mask := len(x.slots) - 1
+	slots := x.all()
+	mask := len(slots) - 1
 	for ; ; at++ {
-		switch s := x.slots[at&mask]; {
+		switch s := slots[at&mask]; {
 		case s.number == 0:
 			return 0, at
 		case s.hash == hash:
@@ -58,18 +69,19 @@ func slotsFor(numbers int) int {
 }
 
 func (x *index) add(hash, number uint32) {
-	if x.used >= most(len(x.slots)) {
-		x.resize(max(fewestSlots, 2*len(x.slots)))
+	if int(x.used) >= most(int(x.size)) {
+		x.resize(max(fewestSlots, 2*int(x.size)))
 	}
-	x.slots[x.where(hash, 0)] = slot{hash, number}
+	x.all()[x.where(hash, 0)] = slot{hash, number}
 	x.used++
 }
 
 // where is the slot of a number, or for 0 the one where the next goes.
 func (x *index) where(hash, number uint32) int {
-	mask := len(x.slots) - 1
+	slots := x.all()
+	mask := len(slots) - 1
 	at := int(hash) & mask
-	for x.slots[at].number != number {
+	for slots[at].number != number {
 		at = (at + 1) & mask
 	}
 	return at
@@ -77,34 +89,37 @@ func (x *index) where(hash, number uint32) int {
 
 // renumber gives to what had a number another one.
 func (x *index) renumber(hash, from, to uint32) {
-	x.slots[x.where(hash, from)].number = to
+	x.all()[x.where(hash, from)].number = to
 }
 
 // remove empties the slot of a number. Those behind it, up to the next empty
 // one, move up where they would not be found any more.
 func (x *index) remove(hash, number uint32) {
-	mask := len(x.slots) - 1
+	slots := x.all()
+	mask := len(slots) - 1
 	hole := x.where(hash, number)
-	for at := (hole + 1) & mask; x.slots[at].number != 0; at = (at + 1) & mask {
-		home := int(x.slots[at].hash) & mask
+	for at := (hole + 1) & mask; slots[at].number != 0; at = (at + 1) & mask {
+		home := int(slots[at].hash) & mask
 		if (at-home)&mask >= (at-hole)&mask {
-			x.slots[hole] = x.slots[at]
+			slots[hole] = slots[at]
 			hole = at
 		}
 	}
-	x.slots[hole] = slot{}
+	slots[hole] = slot{}
 	x.used--
-	if len(x.slots) > fewestSlots && x.used < len(x.slots)/8 {
-		x.resize(len(x.slots) / 2)
+	if x.size > fewestSlots && x.used < x.size/8 {
+		x.resize(len(slots) / 2)
 	}
 }
 
 func (x *index) resize(n int) {
-	old := x.slots
-	x.slots = make([]slot, n)
+	old, used := x.all(), x.used
+	*x = newIndex(n)
+	x.used = used
+	slots := x.all()
 	for _, s := range old {
 		if s.number != 0 {
-			x.slots[x.where(s.hash, 0)] = s
+			slots[x.where(s.hash, 0)] = s
 		}
 	}
 }

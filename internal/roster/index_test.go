@@ -38,8 +38,8 @@ func TestIndex(t *testing.T) {
 		for n, h := range hashes {
 			x.remove(h, n)
 		}
-		if x.used != 0 || len(x.slots) > fewestSlots {
-			t.Fatalf("%d used, %d slots when all are removed", x.used, len(x.slots))
+		if x.used != 0 || x.size > fewestSlots {
+			t.Fatalf("%d used, %d slots when all are removed", x.used, x.size)
 		}
 	})
 }
@@ -66,7 +66,7 @@ func checkIndex(t *rapid.T, x *index, hashes map[uint32]uint32) {
 			t.Fatalf("number %d of hash %d is not found", n, h)
 		}
 	}
-	if len(found) != len(hashes) || x.used != len(hashes) {
+	if len(found) != len(hashes) || int(x.used) != len(hashes) {
 		t.Fatalf("%d found, %d used, want %d", len(found), x.used, len(hashes))
 	}
 }

@@ -133,7 +133,7 @@ func (t *table[R]) reindex() {
 	if len(t.rows) < manyRows {
 		return
 	}
-	t.index = index{slots: make([]slot, slotsFor(len(t.rows)))}
+	t.index = newIndex(slotsFor(len(t.rows)))
 	for i := range t.rows {
 		t.index.add(t.rows[i].keyHash(), uint32(i+1))
 	}
