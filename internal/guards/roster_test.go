@@ -66,7 +66,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: a login below the reset", "nobody from before a boot is on",
-		"internal/roster/machine.go", `return f.stamp.After(f.m.reset) && f.raise(s)`, `return f.raise(s)`, "./internal/roster ^(TestOracle|TestSameBytes)$",
+		"internal/roster/machine.go", "if !f.stamp.After(f.m.reset) {\n\t\treturn false\n\t}\n\tu := f.r.people.holdSeen(f.seen, s.User)\n", "u := f.r.people.holdSeen(f.seen, s.User)\n", "./internal/roster ^(TestOracle|TestSameBytes)$",
 	},
 	{
 		"roster: a logout below the reset", "forgetting is exact: it never shows",
@@ -113,6 +113,18 @@ var rosterGuards = []guard{
 	{
 		"roster: numbers of users while there is a cut", "a snapshot and a report name the users of their place",
 		"internal/roster/people.go", `if last < 0 || p.cuts > 0 {`, `if last < 0 {`, "./internal/roster TestCut",
+	},
+	{
+		"roster: a machine of the same hash", "what is looked up ahead decides nothing",
+		"internal/roster/roster.go", "machine == nil || machine.name != m.Event.Machine", "machine == nil", "./internal/roster TestForeseen",
+	},
+	{
+		"roster: a user of the same hash", "what is looked up ahead decides nothing",
+		"internal/roster/people.go", "u.refs > 0 && u.name == name", "u.refs > 0", "./internal/roster TestForeseen",
+	},
+	{
+		"roster: a user who has gone", "what is looked up ahead decides nothing",
+		"internal/roster/people.go", "u.refs > 0 && u.name == name", "u.name == name", "./internal/roster TestForeseen",
 	},
 	{
 		"roster: one fate for each place", "a message that is read again is not counted again",

@@ -8,6 +8,7 @@ package heap
 // them.
 const slack = 64 << 20
 
+//lint:ignore U1000 That it is held is what it is for.
 var held []byte
 
 // Slacken lets the collector run less often from now on. It is for the main

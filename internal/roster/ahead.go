@@ -6,7 +6,8 @@ package roster
 // its user; with 100,000 of them that is most of the fold's time. Here each step
 // is done for some events before the next: none waits for another, so the
 // processor waits for many at once, and the fold finds all of it in the cache.
-// Nothing is decided here.
+// Nothing is decided here: what is foreseen of an event holds only until the one
+// before it is folded, so the fold looks whether it still does.
 type ahead struct {
 	events []foreseen
 	seen   uint32 // a sum of what was looked at, or the compiler would leave it out
@@ -16,28 +17,36 @@ type ahead struct {
 type foreseen struct {
 	machine  *machine // nil: the event brings a new one, or a new user
 	user     *user
-	key      uint32 // hash of the session's key
-	number   uint32 // hash of the user's number
+	number   uint32 // the user's
 	session  *session
 	presence *presence
+	// hashes of the names of the machine, its user, and the session, if it has one
+	machineHash, userHash, idHash uint32
 }
 
 const (
 	// foresight is how many events are looked at together: enough to wait for
 	// many at once, few enough for all that they need to stay in the cache.
 	foresight = 64
-	// few is how many events are not worth it.
+	// few is how many events are not worth more than one step.
 	few = 4
 )
 
-func (a *ahead) look(r *Roster, messages []Message) {
-	if len(messages) < few {
-		return
-	}
+// look returns what is foreseen of each of the next messages, until the next
+// call.
+func (a *ahead) look(r *Roster, messages []Message) []foreseen {
 	a.events = a.events[:0]
 	for i := range messages {
 		a.events = append(a.events, foresee(r, &messages[i].Event))
 	}
+	if len(messages) >= few {
+		a.touch()
+	}
+	return a.events
+}
+
+// touch reaches what comes after the first step.
+func (a *ahead) touch() {
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
 			a.seen += e.machine.hash + uint32(e.machine.newest) + e.user.hash
@@ -46,7 +55,7 @@ func (a *ahead) look(r *Roster, messages []Message) {
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
 			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedUsed()
-			e.session = e.machine.sessions.first(e.key)
+			e.session = e.machine.sessions.first(e.key())
 			e.presence = e.user.on.first(hashOfNumber(e.machine.number))
 		}
 	}
@@ -59,15 +68,24 @@ func (a *ahead) look(r *Roster, messages []Message) {
 
 // foresee finds the machine and the user of an event.
 func foresee(r *Roster, e *Event) foreseen {
-	machine, _ := r.fleet.names.first(hashOf(e.Machine))
-	user, _ := r.people.names.first(hashOf(e.Session.User))
-	if machine == 0 || user == 0 {
-		return foreseen{}
+	f := foreseen{machineHash: hashOf(e.Machine), userHash: hashOf(e.Session.User)}
+	if e.Session.ID != "" {
+		f.idHash = hashOf(e.Session.ID)
 	}
-	return foreseen{
-		machine: r.fleet.machines.at(machine), user: r.people.users.at(user),
-		key: keyOf(e.Session.ID, user).hash, number: hashOfNumber(user),
+	machine, _ := r.fleet.names.first(f.machineHash)
+	user, _ := r.people.names.first(f.userHash)
+	if machine != 0 && user != 0 {
+		f.machine, f.user, f.number = r.fleet.machines.at(machine), r.people.users.at(user), user
 	}
+	return f
+}
+
+// key is the hash of the session's key.
+func (e *foreseen) key() uint32 {
+	if e.idHash != 0 {
+		return e.idHash
+	}
+	return hashOfNumber(e.number)
 }
 
 // look looks at the registers.
@@ -79,7 +97,7 @@ func (e *foreseen) look() (seen uint32) {
 		seen += e.presence.open
 	}
 	if e.machine.cleared != nil {
-		if c := e.machine.cleared.first(e.number); c != nil {
+		if c := e.machine.cleared.first(hashOfNumber(e.number)); c != nil {
 			seen += c.user
 		}
 	}

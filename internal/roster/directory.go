@@ -17,8 +17,7 @@ type directory struct {
 }
 
 // find is for the fold.
-func (d *directory) find(name string) *machine {
-	hash := hashOf(name)
+func (d *directory) find(name string, hash uint32) *machine {
 	for n, next := d.names.first(hash); n != 0; n, next = d.names.next(hash, next) {
 		if m := d.machines.at(n); m.name == name {
 			return m
@@ -31,7 +30,7 @@ func (d *directory) find(name string) *machine {
 func (d *directory) lookup(name string) *machine {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.find(name)
+	return d.find(name, hashOf(name))
 }
 
 // add adds a machine, whose hash is set, and whose name is not there yet.

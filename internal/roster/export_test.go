@@ -23,3 +23,6 @@ func (r *Roster) Remembered() (counted, there int) {
 
 // Names returns how many users' names are kept.
 func (r *Roster) Names() int { return int(r.people.names.used) }
+
+// HashOf is the hash of a name.
+func HashOf(name string) uint32 { return hashOf(name) }

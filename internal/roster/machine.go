@@ -156,6 +156,7 @@ type folding struct {
 	st    *Status
 	m     *machine
 	stamp Stamp
+	seen  *foreseen // of the event's own session
 }
 
 // apply folds the event and tells whether it raised a register.
@@ -177,13 +178,23 @@ func (f *folding) apply(e *Event) bool {
 }
 
 func (f *folding) login(s *Session) bool {
-	return f.stamp.After(f.m.reset) && f.raise(s)
+	if !f.stamp.After(f.m.reset) {
+		return false
+	}
+	u := f.r.people.holdSeen(f.seen, s.User)
+	return f.raise(s, f.key(s.ID, u), u)
 }
 
-// raise gives the session's register to the session's user.
-func (f *folding) raise(s *Session) bool {
-	u := f.r.people.hold(s.User)
-	key := keyOf(s.ID, u)
+// key is keyOf of the event's own session.
+func (f *folding) key(id string, user uint32) sessionKey {
+	if id == "" {
+		return keyOf("", user)
+	}
+	return sessionKey{id: id, hash: f.seen.idHash}
+}
+
+// raise gives the session's register to the session's user, who is held for it.
+func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	row := f.m.session(key)
 	switch {
 	case row == nil:
@@ -227,7 +238,7 @@ func (f *folding) logout(id string) bool {
 		return false
 	}
 	f.m.ends(f.stamp)
-	key := keyOf(id, 0)
+	key := f.key(id, 0)
 	row := f.m.session(key)
 	switch {
 	case row == nil:
@@ -247,7 +258,7 @@ func (f *folding) clear(name string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	u := f.r.people.hold(name)
+	u := f.r.people.holdSeen(f.seen, name)
 	c := f.m.clearing(u)
 	if c != nil && !f.stamp.After(c.stamp) {
 		f.r.people.drop(u)
@@ -316,7 +327,8 @@ func (f *folding) present(sessions []Session) bool {
 		return false
 	}
 	for i := range sessions {
-		f.raise(&sessions[i])
+		u := f.r.people.hold(sessions[i].User)
+		f.raise(&sessions[i], keyOf(sessions[i].ID, u), u)
 	}
 	return true
 }

@@ -59,6 +59,15 @@ func (p *people) find(name string, hash uint32) uint32 {
 // hold returns the number of the user of a name for one more register.
 func (p *people) hold(name string) uint32 { return p.holdHashed(name, hashOf(name)) }
 
+// holdSeen is hold where a user may have been foreseen.
+func (p *people) holdSeen(seen *foreseen, name string) uint32 {
+	if u := seen.user; u != nil && u.refs > 0 && u.name == name {
+		u.refs++
+		return seen.number
+	}
+	return p.holdHashed(name, seen.userHash)
+}
+
 func (p *people) holdHashed(name string, hash uint32) uint32 {
 	n := p.find(name, hash)
 	if n == 0 {

@@ -145,16 +145,17 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.people.mu.Unlock()
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
+	var seen []foreseen
 	for i := range b.Messages {
 		if i%foresight == 0 {
-			r.ahead.look(r, b.Messages[i:min(i+foresight, len(b.Messages))])
+			seen = r.ahead.look(r, b.Messages[i:min(i+foresight, len(b.Messages))])
 		}
 		m := &b.Messages[i]
 		again := m.Place <= st.Position.Place
 		if !again {
 			r.lose(&st, m.Place-1, b.Missing)
 		}
-		r.judge(&st, m, b.End.Judged)
+		r.judge(&st, m, &seen[i%foresight], b.End.Judged)
 		if !again {
 			st.judged(m)
 		}
@@ -185,11 +186,13 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 // judge gives a message its fate and folds it if it is accepted. One that was
 // received no later than judged had its fate in an earlier incarnation of the
 // stream: it is not refused again.
-func (r *Roster) judge(st *Status, m *Message, judged Time) {
+func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) {
 	st.Receipt = max(st.Receipt, m.Receipt)
 	var machine *machine
 	if m.Refusal == nil {
-		machine = r.fleet.find(m.Event.Machine)
+		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine {
+			machine = r.fleet.find(m.Event.Machine, seen.machineHash)
+		}
 		m.Refusal = r.refuse(machine, m)
 	}
 	if m.Refusal != nil {
@@ -200,7 +203,7 @@ func (r *Roster) judge(st *Status, m *Message, judged Time) {
 		return
 	}
 	m.Fate = Superseded
-	if r.accept(st, machine, m) {
+	if r.accept(st, machine, m, seen) {
 		m.Fate = Applied
 	}
 }
@@ -216,10 +219,10 @@ func (st *Status) judged(m *Message) {
 
 // accept folds an accepted message into its machine, nil if that is new, and
 // tells whether it raised a register other than newest and heard.
-func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
+func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bool {
 	e := &msg.Event
 	if m == nil {
-		m = r.fleet.add(machine{name: strings.Clone(e.Machine), hash: hashOf(e.Machine), ended: math.MaxInt64})
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), hash: seen.machineHash, ended: math.MaxInt64})
 		st.Machines++
 		st.Unsettled += st.Losses.any()
 	}
@@ -230,7 +233,7 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message) bool {
 		c.preserve(m)
 	}
 	r.people.event++
-	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}}
+	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, seen: seen}
 	before := m.remembered()
 	raised := f.apply(e)
 	m.newest = max(m.newest, e.Date)
