@@ -187,6 +187,10 @@ var rosterGuards = []guard{
 		"internal/roster/cut.go", "k.sessions = append(k.sessions, m.sessions.rows...)\n", "k.sessions, n = m.sessions.rows, 0\n", "./internal/roster TestCutWhileFolding",
 	},
 	{
+		"roster: a cut that is left is copied no further", "a snapshot that can't be written holds nothing up",
+		"internal/roster/cut.go", "close(free)\n", "\n", "./internal/roster TestCutLeft",
+	},
+	{
 		"roster: what is hidden", "a machine of which nothing was heard for long leaves reports and metrics",
 		"internal/roster/view.go", `v.m.users > 0 || v.m.heard >= v.hidden`, `true || v.m.users > 0 || v.m.heard >= v.hidden`, "./internal/roster TestHidden",
 	},

@@ -16,7 +16,6 @@ type Cut struct {
 	r        *Roster
 	hidden   Time
 	machines []*machine
-	copies   copies
 	// kept has by the machine's number, under the machine's lock, what the fold
 	// has kept of it; or taken, once the reader has come to it.
 	kept []*machine
@@ -52,26 +51,49 @@ func (c *Cut) Close() {
 	}
 }
 
+// lots is how many lots of copies there are: one is read while the next is made.
+const lots = 2
+
 // All returns the machines in byte order of their names, hidden ones included.
 // A view is valid until the next one, and holds nobody up. They can be read
-// once, before Close.
+// once, before Close. The next are copied while the reader is at the last.
 func (c *Cut) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
-		for rest := c.machines; len(rest) > 0; {
-			n := c.copy(rest)
-			for i := range c.copies.machines {
-				if !yield(View{&c.copies.machines[i], &c.r.people, c.hidden}) {
+		free, filled := make(chan *copies, lots), make(chan *copies, lots)
+		for range lots {
+			free <- new(copies)
+		}
+		go c.copyAll(free, filled)
+		defer func() { // also when the reader wants no more
+			close(free)
+			for range filled {
+			}
+		}()
+		for k := range filled {
+			for i := range k.machines {
+				if !yield(View{&k.machines[i], &c.r.people, c.hidden}) {
 					return
 				}
 			}
-			rest = rest[n:]
+			free <- k
 		}
 	}
 }
 
-// copies are some machines that the reader has come to. Each is reached by way
-// of memory that no cache holds; like ahead, each step is done for all of them
-// before the next.
+// copyAll copies the machines, until the reader closes free.
+func (c *Cut) copyAll(free <-chan *copies, filled chan<- *copies) {
+	defer close(filled)
+	for rest := c.machines; len(rest) > 0; {
+		k, ok := <-free
+		if !ok {
+			return
+		}
+		rest = rest[c.fill(k, rest):]
+		filled <- k
+	}
+}
+
+// copies are a lot of machines that the reader comes to next.
 type copies struct {
 	machines []machine
 	sessions []session
@@ -80,32 +102,46 @@ type copies struct {
 }
 
 const (
-	// copiedAtOnce is how many machines are copied at a time, and so is
-	// registersAtOnce, unless one machine alone has more.
-	copiedAtOnce    = 64
-	registersAtOnce = 1024
+	// A lot is full with so many machines or registers: enough that waking the
+	// reader for it costs little. One machine alone may have more.
+	lotMachines  = 1024
+	lotRegisters = 8 * lotMachines
+	// copiedAtOnce is how many machines are copied in one round. Each is reached
+	// by way of memory that no cache holds; like ahead, each step is done for all
+	// of them before the next.
+	copiedAtOnce = 64
 )
 
-// copy copies some of the next machines, and tells how many.
-func (c *Cut) copy(next []*machine) int {
-	next = next[:min(copiedAtOnce, len(next))]
-	k := &c.copies
+func (k *copies) full() bool {
+	return len(k.machines) >= lotMachines || len(k.sessions)+len(k.cleared) >= lotRegisters
+}
+
+// fill makes k a lot of the next machines, and tells how many they are.
+func (c *Cut) fill(k *copies, next []*machine) int {
 	k.machines, k.sessions, k.cleared = k.machines[:0], k.sessions[:0], k.cleared[:0]
-	for _, m := range next {
-		k.seen += firstByte(m.name) + m.hash
+	for i := 0; i < len(next) && !k.full(); i = len(k.machines) {
+		c.copy(k, next[i:min(i+copiedAtOnce, len(next))])
 	}
-	for _, m := range next {
-		if len(k.sessions)+len(k.cleared) >= registersAtOnce {
-			break
-		}
-		c.take(m)
-	}
-	k.look(&c.r.people)
 	return len(k.machines)
 }
 
-// take copies a machine, or takes what the fold has kept of it.
-func (c *Cut) take(m *machine) {
+// copy copies machines to k until it is full.
+func (c *Cut) copy(k *copies, machines []*machine) {
+	for _, m := range machines {
+		k.seen += firstByte(m.name) + m.hash
+	}
+	before := len(k.sessions)
+	for _, m := range machines {
+		if k.full() {
+			break
+		}
+		c.take(k, m)
+	}
+	k.look(&c.r.people, k.sessions[before:])
+}
+
+// take copies a machine, or takes what the fold has kept of it, to k.
+func (c *Cut) take(k *copies, m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
@@ -114,7 +150,7 @@ func (c *Cut) take(m *machine) {
 		as = kept
 	}
 	c.kept[m.number] = taken
-	c.copies.add(as)
+	k.add(as)
 }
 
 // preserve keeps a copy of a machine that the fold is about to change.
@@ -141,13 +177,13 @@ func (k *copies) add(m *machine) {
 
 // look looks at the names of users. As long as there is a cut none of them
 // becomes another's.
-func (k *copies) look(p *people) {
-	for i := range k.sessions {
-		if n := k.sessions[i].user; n != 0 {
+func (k *copies) look(p *people, sessions []session) {
+	for i := range sessions {
+		if n := sessions[i].user; n != 0 {
 			k.seen += uint32(len(p.users.at(n).name))
 		}
 	}
-	for i := range k.sessions {
-		k.seen += firstByte(p.name(k.sessions[i].user))
+	for i := range sessions {
+		k.seen += firstByte(p.name(sessions[i].user))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"rollcall/internal/roster"
 )
 
@@ -38,30 +40,65 @@ func TestCutKeepsNames(t *testing.T) {
 }
 
 // TestCutWhileFolding: whoever reads a cut may hold up its views, and what is
-// folded meanwhile shows in none of them, nor in who is viewed.
+// folded meanwhile shows in none of them, nor in who is viewed: neither in what
+// is read, nor in what is copied ahead of that, nor in what comes after.
 func TestCutWhileFolding(t *testing.T) {
+	const machines = 5000
 	f := feed{r: roster.New(settings())}
-	for i := range 200 {
-		f.send(login(fmt.Sprintf("machine%03d", i), "before", "s"))
-		f.send(logout(fmt.Sprintf("machine%03d", i), "left", ""))
+	name := func(i int) string { return fmt.Sprintf("machine%04d", i) }
+	for i := range machines {
+		f.send(login(name(i), "before", "s"))
+		f.send(logout(name(i), "left", ""))
+	}
+	change := func(i int) {
+		f.send(logout(name(i), "before", "s"))
+		f.send(login(name(i), "left", ""))
 	}
 	cut := f.r.Cut()
 	defer cut.Close()
 	viewed := 0
-	f.send(login("machine000b", "later", ""))
+	f.send(login("machine0000b", "later", ""))
 	for v := range cut.All() {
-		for i := range 200 {
-			f.send(logout(fmt.Sprintf("machine%03d", i), "before", "s"))
-			f.send(login(fmt.Sprintf("machine%03d", i), "left", ""))
+		switch {
+		case viewed == 0:
+			for i := range machines {
+				change(i)
+			}
+		case viewed%500 == 0:
+			for i := range 10 {
+				change(viewed + i)
+			}
 		}
-		if got, want := v.Registers(), fmt.Sprintf("machine%03d", viewed); v.Name() != want ||
+		if got, want := v.Registers(), name(viewed); v.Name() != want ||
 			len(got.Sessions) != 1 || got.Sessions[0].Session.User != "before" || !got.Sessions[0].Open ||
 			len(got.Cleared) != 1 || got.Cleared[0].User != "left" {
 			t.Fatalf("%s: %+v, want %s as it was", v.Name(), got, want)
 		}
 		viewed++
 	}
-	if viewed != 200 {
-		t.Errorf("%d machines, want 200", viewed)
+	if viewed != machines {
+		t.Errorf("%d machines, want %d", viewed, machines)
+	}
+}
+
+// TestCutLeft: whoever has seen enough of a cut leaves nothing running.
+func TestCutLeft(t *testing.T) {
+	f := feed{r: roster.New(settings())}
+	for i := range 10_000 {
+		f.send(login(fmt.Sprintf("machine%04d", i), "user", ""))
+	}
+	for _, enough := range []int{1, 1500, 10_000} {
+		cut := f.r.Cut()
+		viewed := 0
+		for range cut.All() {
+			if viewed++; viewed == enough {
+				break
+			}
+		}
+		cut.Close()
+		if viewed != enough {
+			t.Errorf("%d machines, want %d", viewed, enough)
+		}
+		goleak.VerifyNone(t)
 	}
 }
