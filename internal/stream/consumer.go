@@ -14,7 +14,7 @@ import (
 // are asked for before the last are in. The channel holds more than both: a
 // message that finds it full is dropped for good.
 const (
-	pullMessages = 20_000
+	pullMessages = 40_000
 	pullBytes    = 16 << 20
 	channelSize  = 2*pullMessages + 1024
 )
