@@ -16,7 +16,7 @@ var (
 	fewProtobuf = history{"few-protobuf", wire.AppendProtobuf, testkit.Scale(100_000), testkit.Scale(1_000_000)}
 	fewJSON     = history{"few-json", wire.AppendJSON, testkit.Scale(100_000), testkit.Scale(1_000_000)}
 	// many begins with the login of each of a million pairs.
-	many = history{"many", wire.AppendProtobuf, testkit.Scale(1_000_000), testkit.Scale(4_000_000)}
+	many = history{"many", wire.AppendProtobuf, testkit.Scale(1_000_000), testkit.Scale(7_000_000)}
 )
 
 // BenchmarkIngest reads a million events from a stream into a roster, and beside

@@ -15,11 +15,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// often is how often there are snapshots and reports beside the reading: ten
+// often is how often there are snapshots and reports beside the reading: five
 // times as often as by default, so that several fall into a run.
-var often = time.Duration(testkit.Scale(int(3 * time.Second)))
+var often = time.Duration(testkit.Scale(int(6 * time.Second)))
 
-// BenchmarkLoad reads three million events into a roster of a million sessions
+// BenchmarkLoad reads six million events into a roster of a million sessions
 // on 100,000 machines, alone and while the service does what else it does.
 func BenchmarkLoad(b *testing.B) {
 	for _, load := range []struct {

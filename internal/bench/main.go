@@ -88,7 +88,8 @@ func choose(keys string) []row {
 }
 
 // measure runs the benchmarks of the rows, each side once, then again, with what
-// takes long to make in a folder, and adds what they print to a file. A side of several rows is run for the first only.
+// takes long to make in a folder, and adds what they print to a file. A side of
+// several rows is run for the first only.
 func measure(chosen []row, dir, path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {

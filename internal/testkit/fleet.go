@@ -101,20 +101,27 @@ func (f *Fleet) Next(m *roster.Message) {
 // together, as in messages that were just read.
 func (f *Fleet) Fill(b *roster.Batch, n int) {
 	b.Messages = slices.Grow(b.Messages[:0], n)[:n]
-	var read strings.Builder
 	for i := range b.Messages {
 		f.Next(&b.Messages[i])
-		for _, name := range texts(&b.Messages[i]) {
+	}
+	Rewrite(b.Messages)
+	b.End = roster.Position{Place: uint64(f.count)}
+}
+
+// Rewrite writes all names of the messages anew, behind each other.
+func Rewrite(messages []roster.Message) {
+	var read strings.Builder
+	for i := range messages {
+		for _, name := range texts(&messages[i]) {
 			read.WriteString(*name)
 		}
 	}
 	rest := read.String()
-	for i := range b.Messages {
-		for _, name := range texts(&b.Messages[i]) {
+	for i := range messages {
+		for _, name := range texts(&messages[i]) {
 			*name, rest = rest[:len(*name)], rest[len(*name):]
 		}
 	}
-	b.End = roster.Position{Place: uint64(f.count)}
 }
 
 // texts are the texts that an event of a fleet has.
