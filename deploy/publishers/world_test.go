@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/deploy/internal/program"
 )
@@ -107,12 +106,15 @@ func (s *service) ask(args ...string) string {
 func (s *service) await(report string) {
 	s.t.Helper()
 	got := "nothing"
-	for end := time.Now().Add(20 * time.Second); got != report; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("the report is\n%s, want\n%s; refused:\n%s", got, report, s.ask("deadletters"))
+	defer func() {
+		if got != report {
+			s.t.Logf("the report is\n%s, want\n%s; refused:\n%s", got, report, s.ask("deadletters"))
 		}
+	}()
+	program.Eventually(s.t, "the report is as it should be", func() bool {
 		got = s.ask("report")
-	}
+		return got == report
+	})
 }
 
 // nothingRefused is a line of the metrics while no event was refused.

@@ -32,7 +32,7 @@ func awaitReady(b *testing.B, url string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		answer, err := client.Get(url)
 		if err != nil {
 			continue
@@ -42,5 +42,5 @@ func awaitReady(b *testing.B, url string) {
 			return
 		}
 	}
-	b.Fatal("not ready after half a minute")
+	b.Fatal("not ready after five minutes")
 }
