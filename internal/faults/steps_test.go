@@ -154,9 +154,7 @@ func recreate(t *testing.T, url string) {
 	if err := js.DeleteStream(t.Context(), rollcallv1.DefaultEventsStream); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
-		t.Fatal(err)
-	}
+	testkit.CreateStream(t, js, stream.CachedInfo().Config)
 }
 
 // TestPlaceGivenTwice: rollcall is killed before it has saved anything, and the

@@ -104,9 +104,7 @@ func (w *world) create(changes ...func(*jetstream.StreamConfig)) {
 	for _, change := range changes {
 		change(&config)
 	}
-	if _, err := w.js.CreateStream(w.t.Context(), config); err != nil {
-		w.t.Fatal(err)
-	}
+	testkit.CreateStream(w.t, w.js, config)
 }
 
 // update changes the stream of events.

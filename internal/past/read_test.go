@@ -67,9 +67,7 @@ func TestAnotherStream(t *testing.T) {
 	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("without the stream: %v", err)
 	}
-	if _, err := w.land.js.CreateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	testkit.CreateStream(t, w.land.js, config)
 	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, errAnother) {
 		t.Errorf("with another stream: %v", err)
 	}

@@ -47,10 +47,7 @@ func (s *setup) create(change ...func(*jetstream.StreamConfig)) {
 	for _, c := range change {
 		c(&config)
 	}
-	var err error
-	if s.stream, err = s.js.CreateStream(s.t.Context(), config); err != nil {
-		s.t.Fatal(err)
-	}
+	s.stream = testkit.CreateStream(s.t, s.js, config)
 }
 
 func (s *setup) publish(from, to int) {

@@ -25,78 +25,86 @@ const (
 var incarnations = []verdict{recreated, restored}
 
 // judge compares the stream with a position. An error means that the stream
-// could not be asked, which is no verdict.
+// could not be asked, or that its answers contradict each other, which is no
+// verdict. Where the message of the position itself doesn't prove that the stream
+// is the same, an old leader alone might have said so: it is judged twice.
 func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state, error) {
-	tail := r.tail.Load() // a last sequence below it: the end was cut off
-	st, err := r.source.look(ctx)
-	switch {
-	case errors.Is(err, errNoStream):
-		return missing, st, nil
-	case err != nil:
-		return "", st, err
+	first, was, proven, err := r.compare(ctx, at)
+	if err != nil || first != same {
+		return first, was, err
 	}
-	if at.Proof.Stream == "" { // nothing was ever read
-		return r.ours(at, st), st, nil
-	}
-	if at.Proof.Stream != r.stream || at.Proof.Created != st.created {
-		return recreated, st, nil
-	}
-	if max(at.Sequence(), tail) > st.last {
-		return restored, st, nil
-	}
-	same, known, err := r.anyProves(ctx, at, st)
-	switch {
-	case err != nil:
-		return "", st, err
-	case known && !same:
-		return restored, st, nil
-	case !known:
-		if err := r.lookAgain(ctx, st); err != nil {
+	if !proven {
+		again, st, _, err := r.compare(ctx, at)
+		if err != nil {
 			return "", st, err
 		}
+		if again != first || st.created != was.created {
+			return "", st, contradiction(first, again)
+		}
+		was = st
 	}
-	return r.ours(at, st), st, nil
+	r.sawTail(was.last)
+	return first, was, nil
 }
 
-// lookAgain reports a doubt when a second look doesn't bear out the first:
-// where no message proves anything, one answer alone would decide.
-func (r *Reader) lookAgain(ctx context.Context, st state) error {
-	again, err := r.source.look(ctx)
+// contradiction is the doubt between two answers about the stream.
+func contradiction(was, is verdict) error {
+	if was == is {
+		return doubtful(causeIncarnation, "the stream was %s twice, but not the same one: asking once more", is)
+	}
+	return doubtful(causeIncarnation, "the stream was %s and is now %s: asking once more", was, is)
+}
+
+// compare compares the stream, as it tells of itself once, with a position.
+// proven says that the message of the position has decided.
+func (r *Reader) compare(ctx context.Context, at roster.Position) (v verdict, st state, proven bool, err error) {
+	tail := r.tail.Load() // a last sequence below it: the end was cut off
+	st, err = r.source.look(ctx)
+	switch {
+	case errors.Is(err, errNoStream):
+		return missing, st, false, nil
+	case err != nil:
+		return "", st, false, err
+	}
+	if at.Proof.Stream == "" { // nothing was ever read
+		return begins(at, st), st, false, nil
+	}
+	if at.Proof.Stream != r.stream || at.Proof.Created != st.created {
+		return recreated, st, false, nil
+	}
+	if max(at.Sequence(), tail) > st.last {
+		return restored, st, false, nil
+	}
+	held, known, err := r.proves(ctx, at.Proof, st)
+	if proven = known; !known && err == nil && at.Proof.Sequence >= st.first { // else the earlier have left it, too
+		held, known, err = r.earlierProves(ctx, at, st)
+	}
 	switch {
 	case err != nil:
-		return err
-	case again.created != st.created || again.last < st.last:
-		return doubtful(causeIncarnation, "the stream was another: asking once more")
+		return "", st, false, err
+	case known && !held:
+		return restored, st, proven, nil
 	}
-	return nil
+	return begins(at, st), st, proven, nil
 }
 
-// anyProves looks at the position's own proof and, where the stream no longer
-// tells, at those of earlier positions.
-func (r *Reader) anyProves(ctx context.Context, at roster.Position, st state) (same, known bool, err error) {
-	same, known, err = r.proves(ctx, at.Proof, st)
-	if known || err != nil || at.Proof.Sequence < st.first {
-		return same, known, err // earlier messages have left the stream too
-	}
-	// One answer alone has told that the stream goes as far as the position.
-	if err := r.lookAgain(ctx, st); err != nil {
-		return false, false, err
-	}
+// earlierProves looks at the newest earlier position of this incarnation whose
+// message the stream still has.
+func (r *Reader) earlierProves(ctx context.Context, at roster.Position, st state) (held, known bool, err error) {
 	for _, earlier := range r.earlier() {
 		if earlier.Proof.Created != st.created || earlier.Base != at.Base || earlier.Place > at.Place {
 			continue
 		}
-		if same, known, err = r.proves(ctx, earlier.Proof, st); known || err != nil {
-			return same, known, err
+		if held, known, err = r.proves(ctx, earlier.Proof, st); known || err != nil {
+			return held, known, err
 		}
 	}
 	return false, false, nil
 }
 
-// ours is the verdict on the incarnation that the position is in. Only that one
-// has messages that are to be read after the position.
-func (r *Reader) ours(at roster.Position, st state) verdict {
-	r.sawTail(st.last)
+// begins is the verdict on the incarnation that the position is in: whether it
+// still has what comes after the position.
+func begins(at roster.Position, st state) verdict {
 	if st.first > at.Sequence()+1 {
 		return truncated
 	}
@@ -116,7 +124,8 @@ func (r *reading) settle(ctx context.Context) error {
 		return err
 	}
 	if first == same {
-		return r.adopt(ctx, was)
+		r.adopt(was)
+		return nil
 	}
 	if !sleep(ctx, confirmAfter) {
 		return ctx.Err()
@@ -126,7 +135,7 @@ func (r *reading) settle(ctx context.Context) error {
 	case err != nil:
 		return err
 	case again != first || st.created != was.created:
-		return doubtful(causeIncarnation, "the stream was %s and is now %s: asking once more", first, again)
+		return contradiction(first, again)
 	}
 	switch again {
 	case truncated:
@@ -143,15 +152,10 @@ func (r *reading) settle(ctx context.Context) error {
 }
 
 // adopt takes the stream as ours when nothing was ever read.
-func (r *reading) adopt(ctx context.Context, st state) error {
-	if r.at.Proof.Stream != "" {
-		return nil
+func (r *reading) adopt(st state) {
+	if r.at.Proof.Stream == "" {
+		r.own(st)
 	}
-	if err := r.lookAgain(ctx, st); err != nil {
-		return err
-	}
-	r.own(st)
-	return nil
 }
 
 // own makes the stream that of a position at which nothing was read yet.
@@ -164,9 +168,8 @@ func (r *reading) own(st state) {
 
 // truncate gives up what the stream no longer has after the position.
 func (r *reading) truncate(st state) {
-	if r.at.Proof.Stream == "" {
-		r.own(st)
-	}
+	r.adopt(st)
+	r.sawTail(st.last)
 	r.lose(st.first-1, r.truncation())
 }
 

@@ -38,22 +38,8 @@ func (r *reading) holds(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	at := r.proven
 	r.mu.Unlock()
-	st, err := r.source.look(ctx)
-	if errors.Is(err, errNoStream) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if st.created != at.Proof.Created || st.last < at.Sequence() || st.first > at.Sequence()+1 {
-		return false, nil
-	}
-	same, known, err := r.proves(ctx, at.Proof, st)
-	if err != nil || known && !same {
-		return false, err
-	}
-	r.sawTail(st.last)
-	return true, nil
+	verdict, _, err := r.judge(ctx, at)
+	return verdict == same, err
 }
 
 // moving reports a doubt when the stream has more and the position stands

@@ -1,9 +1,11 @@
 package testkit
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -56,4 +58,22 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 		t.Fatalf("opening JetStream: %v", err)
 	}
 	return js
+}
+
+// CreateStream makes a stream, also in the place of one that was deleted just
+// now: the server removes the files of that one, and of its consumers, a little
+// later, and can't make the new one's meanwhile.
+func CreateStream(t testing.TB, js jetstream.JetStream, config jetstream.StreamConfig) jetstream.Stream {
+	t.Helper()
+	var made jetstream.Stream
+	var err error
+	await(func() bool {
+		made, err = js.CreateStream(t.Context(), config)
+		var api *jetstream.APIError
+		return !errors.As(err, &api) || api.ErrorCode != jetstream.ErrorCode(server.JSStreamCreateErrF)
+	}, deadline)
+	if err != nil {
+		t.Fatalf("making stream %s: %v", config.Name, err)
+	}
+	return made
 }
