@@ -110,6 +110,13 @@ func (p *player) unread() int {
 	return n
 }
 
+// after is the first sequence read of another incarnation.
+func (p *player) after() uint64 {
+	log := p.service.log
+	i := slices.IndexFunc(log, func(e entry) bool { return e.unread })
+	return log[i+1].seq
+}
+
 // lost are the sequences given up for a reason.
 func (p *player) lost(why roster.Loss) []uint64 {
 	var lost []uint64
@@ -223,9 +230,9 @@ func TestProofRemoved(t *testing.T) {
 	})
 }
 
-// TestProofOddlyMissing: that an old leader does not have the message of the
+// TestProofOddlyMissing: that an old leader does not have the message of a
 // position, once, does not make another stream ours, whether or not an earlier
-// position is in it.
+// position is in it, and reading goes on after that one.
 func TestProofOddlyMissing(t *testing.T) {
 	for _, saved := range []bool{false, true} {
 		for nth := 1; nth <= 6; nth++ {
@@ -247,6 +254,13 @@ func TestProofOddlyMissing(t *testing.T) {
 				})
 				p.rebases(1)
 				p.reads(15)
+				want := uint64(1)
+				if saved {
+					want = 5
+				}
+				if got := p.after(); got != want {
+					p.t.Errorf("get %d: reading goes on with %d, want %d", nth, got, want)
+				}
 			})
 		}
 	}
