@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
@@ -36,7 +35,7 @@ import (
 type service struct {
 	cfg serveConfig
 	log *slog.Logger
-	reg *prometheus.Registry
+	reg *metrics.Registry
 
 	lock     *os.File         // of the data folder
 	embedded *broker.Embedded // nil: somebody else's server
@@ -93,7 +92,7 @@ func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *no
 // first the fold, then a last snapshot, then what that waits for, then the
 // connections, then the server.
 func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
-	s := &service{cfg: cfg, log: log, reg: prometheus.NewRegistry(), lost: make(chan error, 2)}
+	s := &service{cfg: cfg, log: log, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
 	tell.service.Store(s)
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
@@ -222,7 +221,7 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
 	collector := metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines))
 	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
-	s.reg.MustRegister(collector)
+	s.reg.MustShow(collector)
 	s.caughtUp.Store(s.reader)
 	return nil
 }

@@ -98,7 +98,7 @@ func (s *service) source() report.Source {
 
 // scrapes asks for the metrics every second, compressed, as Prometheus does.
 func scrapes(b *testing.B, s *service, _ string) func(context.Context) error {
-	s.reg.MustRegister(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, many.pairs))
+	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, many.pairs))
 	web, err := metrics.Listen(metrics.ServerConfig{Addr: "127.0.0.1:0", Gatherer: s.reg, Log: quiet})
 	if err != nil {
 		b.Fatal(err)

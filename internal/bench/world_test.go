@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
+	"rollcall/internal/metrics"
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
 	"rollcall/internal/testkit"
@@ -148,7 +148,7 @@ func (h *history) store(b *testing.B, url string) {
 // does it.
 type service struct {
 	roster *roster.Roster
-	reg    *prometheus.Registry
+	reg    *metrics.Registry
 	reader *stream.Reader
 	ingest *ingest.Ingest
 }
@@ -156,7 +156,7 @@ type service struct {
 func newService(b *testing.B, url string) *service {
 	b.Helper()
 	heap.Slacken()
-	s := &service{roster: roster.New(roster.DefaultSettings()), reg: prometheus.NewRegistry()}
+	s := &service{roster: roster.New(roster.DefaultSettings()), reg: metrics.NewRegistry()}
 	var err error
 	s.reader, err = stream.New(stream.Config{
 		Conn: testkit.Conn(b, url), Stream: rollcallv1.DefaultEventsStream, Log: quiet, Registry: s.reg,

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/roster"
@@ -21,7 +19,7 @@ import (
 // service is what "rollcall serve" runs between the stream and the roster, in
 // this process, wired in the same way.
 type service struct {
-	reg     *prometheus.Registry
+	reg     *metrics.Registry
 	store   *snapshot.Store
 	roster  *roster.Roster
 	reader  *stream.Reader
@@ -34,7 +32,7 @@ type service struct {
 // start starts the service from its last snapshot.
 func (w *world) start() {
 	w.t.Helper()
-	s := &service{reg: prometheus.NewRegistry()}
+	s := &service{reg: metrics.NewRegistry()}
 	log := w.log.logger()
 	fatal := func(err error) {
 		w.t.Helper()
@@ -66,7 +64,7 @@ func (w *world) start() {
 	fatal(err)
 	s.store.Settled = s.letters.Settled
 	s.ingest = ingest.New(s.roster, w.streams.Subjects, s.letters, s.reader.CaughtUp, s.reg)
-	s.reg.MustRegister(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, 100))
+	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, 100))
 	w.service = s
 	s.run(w)
 	w.t.Cleanup(func() { s.end(); s.endRest() })

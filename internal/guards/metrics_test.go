@@ -7,7 +7,7 @@ var metricsGuards = []guard{
 	},
 	{
 		"metrics: machines beyond the most", "a scrape has a bound",
-		"internal/metrics/collector.go", `if shown++; shown <= c.maxMachines {`, `if shown++; true {`, "./internal/metrics TestTooManyMachines",
+		"internal/metrics/machines.go", `if shown++; shown <= c.maxMachines {`, `if shown++; true {`, "./internal/metrics TestTooManyMachines",
 	},
 	{
 		"metrics: complete only when caught up", "half a roster is never shown as the whole",

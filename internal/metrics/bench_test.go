@@ -17,8 +17,8 @@ import (
 func BenchmarkScrape(b *testing.B) {
 	r := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(1_000_000)).Roster()
 	machines := r.Status().Machines
-	live := prometheus.NewRegistry()
-	live.MustRegister(NewCollector(r, upToDate, Build{}, machines))
+	live := NewRegistry()
+	live.MustShow(NewCollector(r, upToDate, Build{}, machines))
 	kept := prometheus.NewRegistry()
 	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_logged_in_users", Help: "Users."}, []string{"machine"})
 	kept.MustRegister(vec)
@@ -27,7 +27,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	for _, bb := range []struct {
 		name string
-		reg  *prometheus.Registry
+		reg  prometheus.Gatherer
 	}{{"roster", live}, {"gaugevec", kept}} {
 		b.Run(bb.name, func(b *testing.B) {
 			h := promhttp.HandlerFor(bb.reg, promhttp.HandlerOpts{})

@@ -3,7 +3,7 @@
 // health checks. No user's name is ever in it.
 //
 // Nothing here is kept in step with the roster, so nothing can go stale; and a
-// scrape of many machines costs a third of what it would with a gauge kept for
+// scrape of many machines costs an eighth of what it would with a gauge kept for
 // each.
 package metrics
 
@@ -33,13 +33,10 @@ type Build struct {
 // replaying is the reason for being incomplete that is no loss: not caught up.
 const replaying = "replaying"
 
-// Collector collects what the roster and its reader tell, anew for each scrape:
+// Collector collects what the roster and its reader tell, anew for each scrape.
+// The machines are gathered by a [Registry] that shows it.
 //
-//	rollcall_logged_in_users{machine}        0 for a machine whose users have left
-//	rollcall_machines, rollcall_users, rollcall_sessions
-//	rollcall_machines_silent                 not heard for long; see Silent
-//	rollcall_users_on_several_machines
-//	rollcall_machines_omitted                beyond the most machines shown
+//	rollcall_users, rollcall_sessions, rollcall_users_on_several_machines
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
 //	rollcall_lag_messages, rollcall_caught_up
 //	rollcall_complete, rollcall_incomplete{reason}
@@ -47,7 +44,7 @@ const replaying = "replaying"
 type Collector struct {
 	// Silent, if not nil, tells whether a machine that was last heard then is
 	// silent now. It must be quick, and safe for use by several goroutines. Set
-	// it before the collector is registered.
+	// it before the collector is shown.
 	Silent func(heard roster.Time) bool
 
 	roster      *roster.Roster
@@ -63,13 +60,9 @@ func NewCollector(r *roster.Roster, reading Reading, build Build, maxMachines in
 }
 
 var (
-	loggedIn   = desc("logged_in_users", "Users who are logged in on the machine.", "machine")
-	machines   = desc("machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.")
-	silent     = desc("machines_silent", "Machines, of rollcall_machines, that were not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 when that is off.")
 	users      = desc("users", "Users who are logged in on some machine.")
 	sessions   = desc("sessions", "Open sessions.")
 	several    = desc("users_on_several_machines", "Users who are logged in on more than one machine.")
-	omitted    = desc("machines_omitted", "Machines without a rollcall_logged_in_users of their own, as there are too many; see ROLLCALL_METRICS_MAX_MACHINES.")
 	position   = desc("position", "Place up to which every message has its fate.")
 	fates      = desc("fates", "Messages since the first, by fate; they add up to rollcall_position.", "fate")
 	lag        = desc("lag_messages", "Messages of the stream that have no fate yet.")
@@ -86,8 +79,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		loggedIn, machines, silent, users, sessions, several, omitted, position, fates,
-		lag, caughtUp, complete, incomplete, buildInfo,
+		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, buildInfo,
 	} {
 		ch <- d
 	}
@@ -96,7 +88,6 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	st := c.roster.Status()
-	c.collectMachines(ch, &st)
 	gauge(ch, users, float64(st.Users))
 	gauge(ch, sessions, float64(st.Sessions))
 	gauge(ch, several, float64(st.Several))
@@ -111,27 +102,6 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-}
-
-// collectMachines looks at all machines first and sends then: a look holds its
-// machine, and whoever receives may be slow.
-func (c *Collector) collectMachines(ch chan<- prometheus.Metric, st *roster.Status) {
-	on := make([]onMachine, 0, min(st.Machines, c.maxMachines))
-	shown, quiet := 0, 0
-	for v := range c.roster.Machines("") {
-		if c.Silent != nil && c.Silent(v.Heard()) {
-			quiet++
-		}
-		if shown++; shown <= c.maxMachines {
-			on = append(on, onMachine{v.Name(), v.UserCount()})
-		}
-	}
-	for i := range on {
-		ch <- &on[i]
-	}
-	gauge(ch, machines, float64(shown))
-	gauge(ch, silent, float64(quiet))
-	gauge(ch, omitted, float64(shown-len(on)))
 }
 
 func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Status) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,10 +49,10 @@ func fleet(n int) *roster.Roster {
 	return r
 }
 
-func registry(t testing.TB, r *roster.Roster, state Reading, maxMachines int) *prometheus.Registry {
+func registry(t testing.TB, r *roster.Roster, state Reading, maxMachines int) *Registry {
 	t.Helper()
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(NewCollector(r, state, Build{"v1.2.3", "a1b2c3d"}, maxMachines))
+	reg := &Registry{Registry: prometheus.NewPedanticRegistry()}
+	reg.MustShow(NewCollector(r, state, Build{"v1.2.3", "a1b2c3d"}, maxMachines))
 	return reg
 }
 
@@ -93,10 +94,40 @@ func TestSilent(t *testing.T) {
 	r := testkit.Seed() // its machines were last heard 4, 5 and 6 seconds after
 	c := NewCollector(r, upToDate, Build{}, 100)
 	c.Silent = func(heard roster.Time) bool { return heard < roster.TimeOf(testkit.At.Add(6*time.Second)) }
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(c)
+	reg := NewRegistry()
+	reg.MustShow(c)
 	if got := value(t, reg, "rollcall_machines_silent"); got != 2 {
 		t.Errorf("%v machines are silent, want 2", got)
+	}
+}
+
+// TestConsistent: the machines' metrics would pass a registry's checks, whatever
+// their names, and while machines come and go.
+func TestConsistent(t *testing.T) {
+	r := fleet(500)
+	for _, name := range hostile {
+		testkit.Feed(r, testkit.Login(name, "x"))
+	}
+	var coming sync.WaitGroup
+	defer coming.Wait()
+	coming.Go(func() {
+		for i := range 2000 {
+			testkit.Feed(r, testkit.Login(fmt.Sprintf("new-%d", i*7919%2000), "x"))
+		}
+	})
+	checked := prometheus.Gatherers{registry(t, r, upToDate, 1000)}
+	for range 20 {
+		families, err := checked.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := shownMachines(t, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil }))
+		if !slices.IsSorted(names) || len(names) < 500 {
+			t.Fatalf("%d machines, in order %v", len(names), slices.IsSorted(names))
+		}
+		if !slices.IsSortedFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) }) {
+			t.Fatal("the families are not in order")
+		}
 	}
 }
 

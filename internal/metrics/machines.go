@@ -1,0 +1,106 @@
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// Registry is a registry that also gathers the metrics of the machines:
+//
+//	rollcall_logged_in_users{machine}  0 for a machine whose users have left
+//	rollcall_machines
+//	rollcall_machines_silent           not heard for long; see Collector.Silent
+//	rollcall_machines_omitted          beyond the most machines shown
+//
+// They don't come through a collector, as a registry would hash, check and sort
+// each on every scrape, which takes it longer than all the rest: here they are
+// valid, unlike each other and in order as the roster has them.
+type Registry struct {
+	*prometheus.Registry
+	collector atomic.Pointer[Collector]
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry { return &Registry{Registry: prometheus.NewRegistry()} }
+
+// MustShow registers the collector, and gathers its machines from now on.
+func (r *Registry) MustShow(c *Collector) {
+	r.MustRegister(c)
+	r.collector.Store(c)
+}
+
+// Gather implements [prometheus.Gatherer].
+func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
+	families, err := r.Registry.Gather()
+	if c := r.collector.Load(); c != nil {
+		families = append(families, c.machines()...)
+		slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	}
+	return families, err
+}
+
+// onMachine is what one look at a machine tells.
+type onMachine struct {
+	name  string
+	users int
+}
+
+// machines are the metrics of the machines, after one look at each.
+func (c *Collector) machines() []*dto.MetricFamily {
+	on := make([]onMachine, 0, min(c.roster.Status().Machines, c.maxMachines))
+	shown, quiet := 0, 0
+	for v := range c.roster.Machines("") {
+		if c.Silent != nil && c.Silent(v.Heard()) {
+			quiet++
+		}
+		if shown++; shown <= c.maxMachines {
+			on = append(on, onMachine{v.Name(), v.UserCount()})
+		}
+	}
+	families := []*dto.MetricFamily{
+		single("rollcall_machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.", shown),
+		single("rollcall_machines_silent", "Machines, of rollcall_machines, that were not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 when that is off.", quiet),
+		single("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users of their own, as there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
+	}
+	if len(on) > 0 { // a family without metrics would be none of a registry's
+		families = append(families, gauges("rollcall_logged_in_users", "Users who are logged in on the machine.", loggedIn(on)))
+	}
+	return families
+}
+
+var machineLabel = "machine"
+
+// loggedIn makes a metric of each machine, all in few allocations.
+func loggedIn(on []onMachine) []*dto.Metric {
+	parts := make([]struct {
+		metric dto.Metric
+		gauge  dto.Gauge
+		label  dto.LabelPair
+		labels [1]*dto.LabelPair
+		value  float64
+	}, len(on))
+	metrics := make([]*dto.Metric, len(on))
+	for i := range on {
+		p := &parts[i]
+		p.value = float64(on[i].users)
+		p.gauge.Value = &p.value
+		p.label.Name, p.label.Value = &machineLabel, &on[i].name
+		p.labels[0] = &p.label
+		p.metric.Label, p.metric.Gauge = p.labels[:], &p.gauge
+		metrics[i] = &p.metric
+	}
+	return metrics
+}
+
+func single(name, help string, value int) *dto.MetricFamily {
+	v := float64(value)
+	return gauges(name, help, []*dto.Metric{{Gauge: &dto.Gauge{Value: &v}}})
+}
+
+func gauges(name, help string, metrics []*dto.Metric) *dto.MetricFamily {
+	return &dto.MetricFamily{Name: &name, Help: &help, Type: dto.MetricType_GAUGE.Enum(), Metric: metrics}
+}
