@@ -212,6 +212,24 @@ func TestEndCutOff(t *testing.T) {
 	})
 }
 
+// TestEndCutOffOfTruncated: the same where the stream has lost its beginning, too:
+// what the answer that told so has told of its end is not forgotten.
+func TestEndCutOffOfTruncated(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(func() { p.wedged = true })
+		p.publish(20)
+		p.locked(func() { p.life.begin(15) })
+		p.before("look", 3, func() { p.cutTo(25) }) // the second has told that it was truncated
+		p.breaks()
+		p.rebases(1)
+		p.locked(func() { p.wedged = false })
+		p.reads(25)
+	})
+}
+
 // TestProofRemoved: where the message of the position is gone, that of an
 // earlier position tells that the stream is another copy.
 func TestProofRemoved(t *testing.T) {

@@ -30,10 +30,10 @@ var incarnations = []verdict{recreated, restored}
 // is the same, an old leader alone might have said so: it is judged twice.
 func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state, error) {
 	first, was, proven, err := r.compare(ctx, at)
-	if err != nil || first != same {
+	if err != nil || first != same && first != truncated {
 		return first, was, err
 	}
-	if !proven {
+	if first == same && !proven {
 		again, st, _, err := r.compare(ctx, at)
 		if err != nil {
 			return "", st, err
@@ -169,7 +169,6 @@ func (r *reading) own(st state) {
 // truncate gives up what the stream no longer has after the position.
 func (r *reading) truncate(st state) {
 	r.adopt(st)
-	r.sawTail(st.last)
 	r.lose(st.first-1, r.truncation())
 }
 
