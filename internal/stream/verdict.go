@@ -26,8 +26,9 @@ var incarnations = []verdict{recreated, restored}
 
 // judge compares the stream with a position. An error means that the stream
 // could not be asked, or that its answers contradict each other, which is no
-// verdict. Where the message of the position itself doesn't prove that the stream
-// is the same, an old leader alone might have said so: it is judged twice.
+// verdict. That the stream is the same is said for good: unless the message of the
+// position proves it, one old leader might have said so, and it is judged twice.
+// Any other verdict is for the caller to confirm.
 func (r *Reader) judge(ctx context.Context, at roster.Position) (verdict, state, error) {
 	first, was, proven, err := r.compare(ctx, at)
 	if err != nil || first != same && first != truncated {
@@ -76,7 +77,8 @@ func (r *Reader) compare(ctx context.Context, at roster.Position) (v verdict, st
 		return restored, st, false, nil
 	}
 	held, known, err := r.proves(ctx, at.Proof, st)
-	if proven = known; !known && err == nil && at.Proof.Sequence >= st.first { // else the earlier have left it, too
+	proven = known
+	if err == nil && !known && at.Proof.Sequence >= st.first { // else earlier messages have left it, too
 		held, known, err = r.earlierProves(ctx, at, st)
 	}
 	switch {
