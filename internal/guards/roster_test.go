@@ -254,4 +254,16 @@ var rosterGuards = []guard{
 		"restore: bytes after the end", "what no roster has is not restored",
 		"internal/roster/restore.go", "case nil:\n\t\treturn nil, errors.New(\"end: bytes after it\")", "case nil:\n\t\treturn &end, nil", noEvent,
 	},
+	{
+		"roster: a user of several sessions on a machine, restored", "a restored roster counts who is on, and not sessions",
+		"internal/roster/gather.go", `if g.latest[user] != m.number {`, `if true {`, "./internal/roster TestRestoredIndex",
+	},
+	{
+		"roster: a user on several machines, restored", "a restored roster says who is on several machines",
+		"internal/roster/gather.go", `if on > 1 {`, `if on > 2 {`, "./internal/roster TestRestoredIndex",
+	},
+	{
+		"roster: sessions of one machine in the index, restored", "a user is off a machine with the last session there, also in a restored roster",
+		"internal/roster/gather.go", `if i > 0 && n == machines[i-1] {`, `if i < 0 && n == machines[i-1] {`, "./internal/roster TestRestoredIndex",
+	},
 }

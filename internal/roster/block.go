@@ -160,8 +160,8 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 }
 
 // take puts the machines of a block into the roster, which nobody else knows
-// yet.
-func (r *Roster) take(b *block) {
+// yet, and gathers who is on them.
+func (r *Roster) take(b *block, g *gathering) {
 	users := r.people.holdAll(b)
 	last := r.status.Losses.last()
 	for i := range b.machines {
@@ -169,7 +169,7 @@ func (r *Roster) take(b *block) {
 		users = m.assign(users)
 		for i := range m.sessions.rows {
 			if s := &m.sessions.rows[i]; m.open(s) {
-				r.people.entered(&r.status, s.user, m)
+				g.add(s.user, m)
 			} else {
 				m.ends(s.stamp)
 			}

@@ -122,17 +122,6 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 	p.follower.note(m, u.name, p.event, true)
 }
 
-// entered is opened where m is the last machine of all so far.
-func (p *people) entered(st *Status, n uint32, m *machine) {
-	u := p.users.at(n)
-	st.Sessions++
-	if last := len(u.on.rows) - 1; last >= 0 && u.on.rows[last].machine == m.number {
-		u.on.rows[last].open++
-		return
-	}
-	u.enter(st, m)
-}
-
 // enter notes the first open session of a user on m.
 func (u *user) enter(st *Status, m *machine) {
 	u.on.put(presence{m.number, 1})

@@ -73,10 +73,12 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 		defer close(decoded)
 		err = d.decodeAll(decoded, read)
 	}()
+	var g gathering
 	for b := range decoded {
-		r.take(b)
+		r.take(b, &g)
 		used <- b
 	}
+	g.finish(&r.people, &r.status)
 	return r, err
 }
 

@@ -1,0 +1,76 @@
+package roster
+
+import "slices"
+
+// gathering puts open sessions into the index by user, all at once: machine by
+// machine as they come, each would wait for its user's memory, and make the
+// user's table grow. Gathered first and sorted by user, they go into tables made
+// to measure, one user after the other.
+type gathering struct {
+	users, machines []uint32 // of each open session
+	latest          []uint32 // by user: the last machine that the user is on
+}
+
+// add notes an open session of a user on m, the last machine of all so far.
+func (g *gathering) add(user uint32, m *machine) {
+	if n := int(user) + 1; n > len(g.latest) {
+		g.latest = slices.Grow(g.latest, n-len(g.latest))[:n]
+	}
+	if g.latest[user] != m.number {
+		g.latest[user] = m.number
+		m.users++
+	}
+	g.users, g.machines = append(g.users, user), append(g.machines, m.number)
+}
+
+// finish gives each user the machines that the user is on. Nobody was on any.
+func (g *gathering) finish(p *people, st *Status) {
+	st.Sessions += len(g.users)
+	ends := g.latest // their space is used again
+	clear(ends)
+	for _, user := range g.users {
+		ends[user]++
+	}
+	// Where the users' machines begin, which moves on to where they end.
+	sum := uint32(0)
+	for user, n := range ends {
+		ends[user] = sum
+		sum += n
+	}
+	sorted := make([]uint32, len(g.machines))
+	for i, user := range g.users {
+		sorted[ends[user]] = g.machines[i]
+		ends[user]++
+	}
+	start := uint32(0)
+	for user, end := range ends {
+		if end > start {
+			p.users.at(uint32(user)).fill(st, sorted[start:end])
+		}
+		start = end
+	}
+}
+
+// fill gives a user who is nowhere open sessions on machines, some of them more
+// than once in a row.
+func (u *user) fill(st *Status, machines []uint32) {
+	on := 1
+	for i := 1; i < len(machines); i++ {
+		if machines[i] != machines[i-1] {
+			on++
+		}
+	}
+	u.on.resize(on)
+	for i, n := range machines {
+		if i > 0 && n == machines[i-1] {
+			u.on.rows[len(u.on.rows)-1].open++
+			continue
+		}
+		u.on.rows = append(u.on.rows, presence{n, 1})
+	}
+	u.on.reindex()
+	st.Users++
+	if on > 1 {
+		st.Several++
+	}
+}
