@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"sort"
-	"strings"
 	"time"
 
 	"rollcall/internal/report"
@@ -71,8 +70,8 @@ func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) 
 	// The position first: every event up to there is in what is read after.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
-	head.Cursor = strings.Repeat("x", maxCursor)
-	room, err := report.RoomFor(s.Conn.MaxPayload(), len(head.AppendHead(nil)))
+	withCursor := len(head.AppendHead(nil)) + len(`,"cursor":""`) + maxCursor
+	room, err := report.RoomFor(s.Conn.MaxPayload(), withCursor)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,8 @@ type Config struct {
 	Conn   *nats.Conn
 	Stream string
 	// Earlier returns positions of before, the newest first: where to go back
-	// to when the stream turns out to be an older copy.
+	// to when the stream turns out to be an older copy. It must be safe for use by
+	// several goroutines.
 	Earlier func() []roster.Position
 	// Make makes the stream when it is missing.
 	Make     func(context.Context) error
