@@ -70,7 +70,8 @@ func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) 
 	// The position first: every event up to there is in what is read after.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
-	withCursor := len(head.AppendHead(nil)) + len(`,"cursor":""`) + maxCursor
+	answer := head.AppendHead(make([]byte, 0, 1<<10))
+	withCursor := len(answer) + len(`,"cursor":""`) + maxCursor
 	room, err := report.RoomFor(s.Conn.MaxPayload(), withCursor)
 	if err != nil {
 		return nil, err
@@ -79,9 +80,9 @@ func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) 
 	for i := range rows {
 		rows[i].Silent = s.Silent(rows[i].Heard, head.When)
 	}
-	machines, next := appendRows(nil, rows, more, room)
+	machines, next := appendRows(make([]byte, 0, 1<<10), rows, more, room)
 	head.Cursor = next
-	return append(append(head.AppendHead(nil), machines...), report.End...), nil
+	return append(append(head.AppendHead(answer[:0]), machines...), report.End...), nil
 }
 
 // lookAtOnce is how many machines are looked at before it is seen whether they
