@@ -148,10 +148,16 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 		p.cmd.Wait() //nolint:errcheck // its state is looked at
 	}()
 	t.Cleanup(func() {
+		length := 4096
+		select {
+		case <-p.ended:
+			length = 512 // of the many that a test has killed
+		default:
+		}
 		p.end(syscall.SIGKILL)
 		if t.Failed() {
 			said := p.said()
-			t.Logf("end of the log of %s, process %d:\n%s", filepath.Base(cmd.Path), p.cmd.Process.Pid, said[max(0, len(said)-4096):])
+			t.Logf("end of the log of %s, process %d:\n%s", filepath.Base(cmd.Path), p.cmd.Process.Pid, said[max(0, len(said)-length):])
 		}
 	})
 	return p
@@ -283,14 +289,22 @@ func (p *process) fates() map[string]int {
 	return counts
 }
 
-// report returns what "rollcall report" prints.
+// report returns what "rollcall report" prints, once it is answered: rollcall's
+// connection for questions may come back later than the one for events.
 func (p *process) report(nats string) string {
 	p.t.Helper()
-	cmd := exec.Command(rollcall(p.t), "report")
-	cmd.Env = []string{"NATS_URL=" + nats}
-	out, err := cmd.Output()
-	if err != nil {
-		p.t.Fatalf("rollcall report: %v", err)
-	}
-	return string(out)
+	var stdout, stderr bytes.Buffer
+	defer func() {
+		if stderr.Len() > 0 {
+			p.t.Logf("rollcall report: %s", &stderr)
+		}
+	}()
+	testkit.Eventually(p.t, func() bool {
+		stdout.Reset()
+		stderr.Reset()
+		cmd := exec.Command(rollcall(p.t), "report")
+		cmd.Env, cmd.Stdout, cmd.Stderr = []string{"NATS_URL=" + nats}, &stdout, &stderr
+		return cmd.Run() == nil
+	}, "rollcall report is answered")
+	return stdout.String()
 }
