@@ -152,7 +152,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: what the watch finds", "whatever becomes of the stream is noticed while running",
-		"internal/stream/watch.go", `return verdict == same, err`, `return verdict != missing, err`, "./internal/stream TestForkUntold",
+		"internal/stream/watch.go", `return found == same, err`, `return found != missing, err`, "./internal/stream TestForkUntold",
 	},
 	{
 		"stream: behind and not moving", "a consumer that stalls is made anew",

@@ -1,7 +1,5 @@
 package roster
 
-import "slices"
-
 // gathering puts open sessions into the index by user, all at once: machine by
 // machine as they come, each would wait for its user's memory, and make the
 // user's table grow. Gathered first and sorted by user, they go into tables made
@@ -14,7 +12,7 @@ type gathering struct {
 // add notes an open session of a user on m, the last machine of all so far.
 func (g *gathering) add(user uint32, m *machine) {
 	if n := int(user) + 1; n > len(g.latest) {
-		g.latest = slices.Grow(g.latest, n-len(g.latest))[:n]
+		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
 	}
 	if g.latest[user] != m.number {
 		g.latest[user] = m.number

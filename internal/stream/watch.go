@@ -38,8 +38,8 @@ func (r *reading) holds(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	at := r.proven
 	r.mu.Unlock()
-	verdict, _, err := r.judge(ctx, at)
-	return verdict == same, err
+	found, _, err := r.judge(ctx, at)
+	return found == same, err
 }
 
 // moving reports a doubt when the stream has more and the position stands
