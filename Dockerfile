@@ -16,8 +16,8 @@ RUN --mount=type=cache,target=/go/pkg/mod \
 COPY . .
 ARG VERSION=devel
 ARG REVISION=
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -o /out/rollcall \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build \
+    CGO_ENABLED=0 GOCACHE=/go/build go build -trimpath -o /out/rollcall \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${REVISION}" ./cmd/rollcall \
     && mkdir /out/data
 

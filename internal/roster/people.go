@@ -118,14 +118,9 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 		u.on.rows[i].open++
 		return
 	}
-	u.enter(st, m)
-	p.follower.note(m, u.name, p.event, true)
-}
-
-// enter notes the first open session of a user on m.
-func (u *user) enter(st *Status, m *machine) {
 	u.on.put(presence{m.number, 1})
 	m.users++
+	p.follower.note(m, u.name, p.event, true)
 	switch len(u.on.rows) {
 	case 1:
 		st.Users++

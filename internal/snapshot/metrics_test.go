@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -15,7 +14,7 @@ import (
 )
 
 func TestMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // the time it takes is 0
+	bubble(t, func(t *testing.T) { // the time it takes is 0
 		reg := prometheus.NewPedanticRegistry()
 		s, err := Open(t.TempDir(), "test", quiet(t), reg)
 		if err != nil {

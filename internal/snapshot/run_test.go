@@ -40,24 +40,38 @@ func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(conte
 	return u
 }
 
+// bubble is [synctest.Test]. What decompresses for all is made before: made in a
+// bubble it could be used in no other.
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	if _, err := decompressor(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, f)
+}
+
+// pass lets time pass on the clock of a bubble, which moves on at once,
+// and waits until everybody has done what was due.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func TestRunSavesWhatChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		r := roster.New(goldenSettings)
 		u := run(t, r, 30*time.Second, nil)
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		if got := names(t, u.dir); got != "" {
 			t.Errorf("nothing was read: %s", got)
 		}
 		advance(r)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		first, ok := u.store.Last()
 		if !ok || first.Status.Position != position(1) {
 			t.Errorf("last %+v", first)
 		}
-		time.Sleep(time.Hour)
-		synctest.Wait()
+		pass(time.Hour)
 		if last, _ := u.store.Last(); last != first {
 			t.Errorf("saved again without a change: %+v", last)
 		}
@@ -74,7 +88,7 @@ func TestRunSavesWhatChanged(t *testing.T) {
 
 // TestRunGoesOnAfterFailures lets every snapshot fail for ten minutes.
 func TestRunGoesOnAfterFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		r := roster.New(goldenSettings)
 		var broken atomic.Bool
 		broken.Store(true)
@@ -85,8 +99,7 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 			return nil
 		})
 		advance(r)
-		time.Sleep(10*time.Minute + time.Second/2)
-		synctest.Wait()
+		pass(10*time.Minute + time.Second/2)
 		if got := testutil.ToFloat64(u.store.metrics.errors); got != 120 {
 			t.Errorf("%v errors", got)
 		}
@@ -94,8 +107,7 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 			t.Errorf("told %d times in ten minutes", got)
 		}
 		broken.Store(false)
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		pass(5 * time.Second)
 		if got := names(t, u.dir); got != "1.rollcall" {
 			t.Errorf("after the failures: %s", got)
 		}
@@ -108,15 +120,14 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 
 // TestRunEnds stops it while what goes elsewhere is never stored.
 func TestRunEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		r := roster.New(goldenSettings)
 		u := run(t, r, time.Second, func(ctx context.Context, _ uint64) error {
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		advance(r)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		if got := testutil.ToFloat64(u.store.metrics.errors); got != 0 {
 			t.Errorf("%v errors", got)
 		}
