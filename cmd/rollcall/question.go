@@ -56,7 +56,7 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 			return fmt.Errorf("%s: %w", command, err)
 		}
 	}
-	missing.tell(std, command)
+	missing.tell(std, command, a)
 	past.tell(a)
 	return nil
 }
@@ -70,8 +70,13 @@ func unanswered(command string, err error, c *Client) error {
 	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.broker())
 }
 
-// missing is why an answer is not complete.
-type missing struct{ reasons []string }
+// missing is why an answer is not complete, how many machines that concerns, and
+// when it ends.
+type missing struct {
+	reasons   []string
+	unsettled int
+	until     time.Time
+}
 
 // toldElsewhere are the reasons that no event ends: that it is still reading
 // only a status says, and says so; what the past lacks has a line of its own.
@@ -80,11 +85,14 @@ var toldElsewhere = []string{"replaying", "not_retained", "unplaced"}
 // note takes the reasons that a page gives.
 func (m *missing) note(page []byte) error {
 	var head struct {
-		Reasons []string `json:"reasons"`
+		Reasons       []string  `json:"reasons"`
+		Unsettled     int       `json:"unsettled"`
+		CompleteAfter time.Time `json:"complete_after"`
 	}
 	if err := json.Unmarshal(page, &head); err != nil {
 		return err
 	}
+	m.unsettled, m.until = head.Unsettled, head.CompleteAfter
 	for _, reason := range head.Reasons {
 		if !slices.Contains(toldElsewhere, reason) && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
@@ -94,11 +102,24 @@ func (m *missing) note(page []byte) error {
 }
 
 // tell says what is missing, if anything is.
-func (m *missing) tell(std streams, command string) {
+func (m *missing) tell(std streams, command string, a *asking) {
 	if len(m.reasons) > 0 {
-		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); it will be when every machine has sent a boot, shutdown or present\n",
-			command, plain(strings.Join(m.reasons, ", ")))
+		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, plain(strings.Join(m.reasons, ", ")), m.end(a))
 	}
+}
+
+// end says how the answer becomes complete.
+func (m *missing) end(a *asking) string {
+	const settles = "a boot, shutdown or present"
+	switch {
+	case m.until.IsZero() && m.unsettled <= 1:
+		return "it will be when the machine has sent " + settles
+	case m.until.IsZero():
+		return fmt.Sprintf("%d machines have sent no events since", m.unsettled)
+	case m.unsettled > 0:
+		return fmt.Sprintf("machines that have not sent %s since: %d; it will be when they have, and not before %s", settles, m.unsettled, a.time(m.until))
+	}
+	return "machines not heard of since may be missing; it will be after " + a.time(m.until)
 }
 
 // local is the zone of times that are printed, unless --utc says otherwise. (A

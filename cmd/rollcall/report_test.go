@@ -117,7 +117,7 @@ func TestReportOfNobody(t *testing.T) {
 func TestReportNotComplete(t *testing.T) {
 	answering(t, fold(map[uint64]roster.Event{1: login("web1", "lane"), 3: login("web2", "lane")}, 3), true)
 	rollcall(t.Context(), nil, "report").check(t, exitDone, "web1: lane\nweb2: lane\n",
-		"rollcall: report: not complete (deleted); it will be ")
+		"rollcall: report: not complete (deleted); machines that have not sent a boot, shutdown or present since: 2; it will be when they have, and not before ")
 }
 
 func TestReportNotCaughtUp(t *testing.T) {

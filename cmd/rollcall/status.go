@@ -29,7 +29,16 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		f.add("position", "place %d, sequence %d", a.Place, a.Sequence)
 		f.add("caught up", "%s, %d messages to go", yes(a.CaughtUp), a.Lag)
 		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
+		if a.Unsettled > 0 {
+			f.add("unsettled", "%d machines have not sent a boot, shutdown or present since", a.Unsettled)
+		}
+		if !a.CompleteAfter.IsZero() {
+			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))
+		}
 		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
+		if a.Limited > 0 {
+			f.add("limited", "%d machines, of which events were refused for want of room", a.Limited)
+		}
 		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
 		f.add("sessions", "%d", a.Sessions)
 		f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",

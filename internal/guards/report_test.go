@@ -56,7 +56,7 @@ var reportGuards = []guard{
 	},
 	{
 		"report: silence in the content", "that a machine has fallen silent is published",
-		"internal/report/pages.go", `b = strconv.AppendBool(b, m.Silent)`, `b = strconv.AppendBool(b, false)`, "./internal/report ^(TestPublishSilence|TestContent)$",
+		"internal/report/pages.go", `strconv.AppendBool(b, m.Silent)`, `strconv.AppendBool(b, false)`, "./internal/report ^(TestPublishSilence|TestContent)$",
 	},
 	{
 		"report: silence is off by default", "no machine is silent that nobody waits for",

@@ -154,7 +154,7 @@ var snapshotGuards = []guard{
 	},
 	{
 		"snapshot: version below ours", "what nobody wrote is not read",
-		"internal/snapshot/section.go", `case format != Format:`, `case false:`, "./internal/snapshot TestFormatOfAnotherVersion",
+		"internal/snapshot/section.go", `case format == 0:`, `case false:`, "./internal/snapshot TestFormatOfAnotherVersion",
 	},
 	{
 		"snapshot: checksum of a section", "no damaged header gives a position to go back to",

@@ -40,6 +40,7 @@ const replaying = "replaying"
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
 //	rollcall_lag_messages, rollcall_caught_up
 //	rollcall_complete, rollcall_incomplete{reason}
+//	rollcall_machines_unsettled, rollcall_machines_limited
 //	rollcall_build_info{version,goversion,revision}
 type Collector struct {
 	// Silent, if not nil, tells whether a machine that was last heard then is
@@ -67,8 +68,10 @@ var (
 	fates      = desc("fates", "Messages since the first, by fate; they add up to rollcall_position.", "fate")
 	lag        = desc("lag_messages", "Messages of the stream that have no fate yet.")
 	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, else 0.")
-	complete   = desc("complete", "1 when every event since the first is accounted for, else 0.")
+	complete   = desc("complete", "1 when every event is accounted for that concerns a machine heard within the allowed lateness, else 0.")
 	incomplete = desc("incomplete", "1 for each reason why events are missing from the roster, else 0.", "reason")
+	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present since.")
+	limited    = desc("machines_limited", "Machines of which events were refused for want of room since their last boot, shutdown or present.")
 	buildInfo  = desc("build_info", "Always 1; the labels tell the program.", "version", "goversion", "revision")
 )
 
@@ -79,7 +82,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, buildInfo,
+		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, unsettled, limited, buildInfo,
 	} {
 		ch <- d
 	}
@@ -107,11 +110,17 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, label
 func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Status) {
 	isCaughtUp := c.reading.CaughtUp()
 	gauge(ch, caughtUp, number(isCaughtUp))
-	gauge(ch, complete, number(isCaughtUp && st.Losses == roster.Losses{}))
+	gauge(ch, complete, number(isCaughtUp && st.Complete()))
 	gauge(ch, incomplete, number(!isCaughtUp), replaying)
 	for _, loss := range roster.AllLosses() {
-		gauge(ch, incomplete, number(st.Losses[loss] != 0), loss.String())
+		gauge(ch, incomplete, number(!st.Complete() && st.Losses[loss] != 0), loss.String())
 	}
+	open := 0
+	if !st.Complete() {
+		open = st.Unsettled
+	}
+	gauge(ch, unsettled, float64(open))
+	gauge(ch, limited, float64(st.Limited))
 }
 
 func number(b bool) float64 {

@@ -135,15 +135,6 @@ func TestRosterKnowsBetter(t *testing.T) {
 		w.purge(t, t, 3)
 		w.wantOpen(t, "lane")
 	})
-	t.Run("limit", func(t *testing.T) {
-		s := settings(1000 * time.Hour)
-		s.MaxSessionsPerMachine = 1
-		w := lonely(t, s)
-		w.send(at(ago(50), lane), false)
-		w.send(at(ago(40), testkit.Logout("web", "lane")), false) // refused: no room for a clearing
-		w.read(t, t)
-		w.wantOpen(t, "lane")
-	})
 }
 
 // wantOpen: this user's stay is open, and no other is.

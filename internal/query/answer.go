@@ -25,16 +25,21 @@ type Head struct {
 	Place    uint64   `json:"place"`
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
+	// Unsettled and CompleteAfter: see [report.Report].
+	Unsettled     int       `json:"unsettled,omitzero"`
+	CompleteAfter time.Time `json:"complete_after,omitzero"`
 }
 
 // head begins an answer. Take it before the roster is looked at.
 func (s *Service) head(st *roster.Status) Head {
 	reasons := report.Reasons(st)
-	return Head{
+	h := Head{
 		When: s.now().UTC(), Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
 		Complete: len(reasons) == 0, Reasons: reasons,
 	}
+	h.Unsettled, h.CompleteAfter = report.Unsettled(st)
+	return h
 }
 
 func (h *Head) check() error {

@@ -27,6 +27,9 @@ type StatusAnswer struct {
 	// heard for long.
 	Machines int `json:"machines"`
 	Silent   int `json:"silent"`
+	// Limited counts the machines of which events were refused for want of room
+	// since they last said who is on.
+	Limited int `json:"limited,omitzero"`
 	// Users are those who are on somewhere; OnSeveral, on more than one machine.
 	Users     int `json:"users"`
 	OnSeveral int `json:"on_several"`
@@ -65,7 +68,7 @@ func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := StatusAnswer{
 		Head: s.head(&st), Version: s.Version, CaughtUp: s.CaughtUp(),
-		Users: st.Users, OnSeveral: st.Several, Sessions: st.Sessions,
+		Users: st.Users, OnSeveral: st.Several, Sessions: st.Sessions, Limited: st.Limited,
 		Fates: Fates{
 			Applied: st.Fates[roster.Applied], Superseded: st.Fates[roster.Superseded],
 			DeadLettered: st.Fates[roster.DeadLettered], Lost: st.Fates[roster.Lost],

@@ -17,6 +17,8 @@ type Row struct {
 	Heard roster.Time
 	Users []string
 	Shown bool
+	// Incomplete: see Machine.
+	Incomplete bool
 	// Silent is for the owner to set; see Source.Silent.
 	Silent bool
 }
@@ -27,7 +29,7 @@ func Look(v roster.View, reuse Row) Row {
 	if users == nil {
 		users = make([]string, 0, v.UserCount())
 	}
-	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown()}
+	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(), Incomplete: v.Limited() || !v.Settled()}
 }
 
 // LeastSize is what the row takes in JSON at the least, in bytes.
@@ -42,7 +44,7 @@ func (m *Row) LeastSize() int {
 // Append appends the row in JSON with as many of its users as fit into room
 // bytes, and at least one, and returns how many these are.
 func (m *Row) Append(b []byte, room int) ([]byte, int) {
-	return appendMachine(b, &Machine{m.Name, m.Heard.Time(), m.Silent, m.Users}, room)
+	return appendMachine(b, &Machine{m.Name, m.Heard.Time(), m.Silent, m.Incomplete, m.Users}, room)
 }
 
 // AppendJSON appends the report as one JSON object: the keys in the order of
@@ -85,6 +87,12 @@ func (r *Report) AppendHead(b []byte) []byte {
 		b = appendQuoted(b, reason)
 	}
 	b = append(b, ']')
+	if r.Unsettled > 0 {
+		b = strconv.AppendInt(append(b, `,"unsettled":`...), int64(r.Unsettled), 10)
+	}
+	if !r.CompleteAfter.IsZero() {
+		b = appendTime(append(b, `,"complete_after":`...), r.CompleteAfter)
+	}
 	if r.Pages > 0 {
 		b = strconv.AppendInt(append(b, `,"page":`...), int64(r.Page), 10)
 		b = strconv.AppendInt(append(b, `,"pages":`...), int64(r.Pages), 10)
@@ -103,6 +111,9 @@ func appendMachine(b []byte, m *Machine, room int) ([]byte, int) {
 	b = appendTime(append(b, `,"heard":`...), m.Heard)
 	if m.Silent {
 		b = append(b, `,"silent":true`...)
+	}
+	if m.Incomplete {
+		b = append(b, `,"incomplete":true`...)
 	}
 	b = append(b, `,"users":[`...)
 	for i, user := range m.Users {

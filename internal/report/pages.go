@@ -50,6 +50,8 @@ func newPages(head *Report, room int, reuse []byte) *pages {
 	for _, reason := range head.Reasons {
 		b = appendCounted(b, reason)
 	}
+	b = binary.AppendVarint(b, int64(head.Unsettled))
+	b = binary.AppendVarint(b, head.CompleteAfter.UnixNano())
 	p.content.Write(b)
 	return p
 }
@@ -89,7 +91,7 @@ func (p *pages) turn() { p.ends = append(p.ends, len(p.body)) }
 // no two contents are the same bytes.
 func (p *pages) note(m *Row) {
 	b := appendCounted(p.scratch[:0], m.Name)
-	b = strconv.AppendBool(b, m.Silent)
+	b = strconv.AppendBool(strconv.AppendBool(b, m.Silent), m.Incomplete)
 	b = binary.AppendUvarint(b, uint64(len(m.Users)))
 	for _, user := range m.Users {
 		b = appendCounted(b, user)

@@ -42,6 +42,11 @@ type Report struct {
 	// say why not.
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
+	// Unsettled is, while not complete, how many machines a loss concerns, and
+	// CompleteAfter the receipt after which it is complete if none of them is
+	// left; zero: not known.
+	Unsettled     int       `json:"unsettled,omitzero"`
+	CompleteAfter time.Time `json:"complete_after,omitzero"`
 	// Page, from 1, of Pages; 0 in an answer.
 	Page  int `json:"page,omitzero"`
 	Pages int `json:"pages,omitzero"`
@@ -58,6 +63,8 @@ type Machine struct {
 	Heard time.Time `json:"heard"`
 	// Silent says that it was not heard for long: Users are the last known.
 	Silent bool `json:"silent,omitzero"`
+	// Incomplete says that a login or logout of the machine may be missing.
+	Incomplete bool `json:"incomplete,omitzero"`
 	// Users are those who are on, in byte order of their names.
 	Users []string `json:"users"`
 }
@@ -138,7 +145,7 @@ func (r *Report) join(page *Report) {
 	machines := page.Machines
 	if n := len(r.Machines); n > 0 && len(machines) > 0 && r.Machines[n-1].Name == machines[0].Name {
 		last := &r.Machines[n-1]
-		last.Heard, last.Silent = machines[0].Heard, machines[0].Silent
+		last.Heard, last.Silent, last.Incomplete = machines[0].Heard, machines[0].Silent, machines[0].Incomplete
 		last.Users = append(last.Users, machines[0].Users...)
 		machines = machines[1:]
 	}

@@ -32,16 +32,40 @@ func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 // whole.
 func (s *Source) Head(st *roster.Status, when time.Time) Report {
 	reasons := Reasons(st)
-	return Report{
+	r := Report{
 		ID: nuid.Next(), When: when, Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
 		Complete: len(reasons) == 0, Reasons: reasons,
 	}
+	r.Unsettled, r.CompleteAfter = Unsettled(st)
+	return r
+}
+
+// Unsettled returns, of a roster that is not complete, how many machines are
+// unsettled, and after which receipt it is complete if none of them is left;
+// zero: not known yet.
+func Unsettled(st *roster.Status) (machines int, until time.Time) {
+	if st.Complete() {
+		return 0, time.Time{}
+	}
+	if st.CompleteAfter != 0 {
+		until = st.CompleteAfter.Time()
+	}
+	return st.Unsettled, until
 }
 
 // Reasons returns why a roster is not complete: the names of its losses. It is
 // never nil.
 func Reasons(st *roster.Status) []string {
+	if st.Complete() {
+		return []string{}
+	}
+	return Losses(st)
+}
+
+// Losses returns the names of the losses of a roster that may still concern a
+// machine. It is never nil.
+func Losses(st *roster.Status) []string {
 	reasons := []string{}
 	for _, loss := range roster.AllLosses() {
 		if st.Losses[loss] != 0 {

@@ -49,7 +49,7 @@ func (a *ahead) look(r *Roster, messages []Message) []foreseen {
 func (a *ahead) touch() {
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
-			a.seen += e.machine.hash + uint32(e.machine.newest) + e.user.hash
+			a.seen += e.machine.number + uint32(e.machine.newest) + e.user.hash
 		}
 	}
 	for i := range a.events {

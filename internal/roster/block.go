@@ -29,7 +29,8 @@ type block struct {
 	// names are in users, of each session and then of each clearing, machine by
 	// machine. Nobody's is empty.
 	machines []machine
-	users    []named // parts of text
+	hashes   []uint32 // of their names
+	users    []named  // parts of text
 	// Space for holdAll.
 	numbers []uint32
 	known   []string
@@ -46,7 +47,7 @@ func (b *block) user(name string) { b.users = append(b.users, named{name, hashOf
 func (b *block) emptied() *block {
 	clear(b.machines)
 	b.text, b.ends, b.end, b.err = b.text[:0], b.ends[:0], nil, nil
-	b.machines, b.users = b.machines[:0], b.users[:0]
+	b.machines, b.hashes, b.users = b.machines[:0], b.hashes[:0], b.users[:0]
 	return b
 }
 
@@ -54,14 +55,12 @@ func (b *block) emptied() *block {
 func (d *decoder) machine(b *block, record []byte) error {
 	in := fields{s: unsafe.String(unsafe.SliceData(record), len(record))}
 	m := machine{name: strings.Clone(in.text())}
-	m.hash = hashOf(m.name)
 	if in.err == nil && m.name <= d.last {
 		return fmt.Errorf("machine %q: not in order of name", m.name)
 	}
 	m.newest = in.time(0)
 	m.heard = in.time(m.newest)
-	m.floor = in.time(m.newest)
-	m.reset = in.stamp(m.newest)
+	d.machineBounds(&m, &in)
 	d.sessions(b, &m, &in)
 	d.clearings(b, &m, &in)
 	if in.err == nil && len(in.s) > 0 {
@@ -71,13 +70,37 @@ func (d *decoder) machine(b *block, record []byte) error {
 		return fmt.Errorf("machine %q: %w", m.name, in.err)
 	}
 	if d.floor > 0 {
-		m.floor = max(m.floor, m.newest.Add(-d.floor))
+		m.raiseFloor(m.newest.Add(-d.floor))
 	}
 	m.ended = math.MaxInt64
-	b.machines = append(b.machines, m)
+	b.machines, b.hashes = append(b.machines, m), append(b.hashes, hashOf(m.name))
 	d.last = m.name
 	d.counts[0]++
 	return nil
+}
+
+// machineBounds reads the machine's floor, reset and what was refused.
+func (d *decoder) machineBounds(m *machine, in *fields) {
+	has := uint64(hasFloor | hasReset)
+	if d.version > 1 {
+		has = in.uvarint()
+	}
+	if has > allBounds {
+		in.fail(fmt.Errorf("bounds %#x: unknown", has))
+	}
+	var l imposed
+	if has&hasFloor != 0 {
+		l.floor = in.time(m.newest)
+	}
+	if has&hasReset != 0 {
+		m.reset = in.stamp(m.newest)
+	}
+	if has&hasRefused != 0 {
+		l.refused = in.stamp(m.newest)
+	}
+	if l != (imposed{}) {
+		m.limits = &l
+	}
 }
 
 // leastRecord and leastClearing are how many bytes the record of a session, or a
@@ -163,12 +186,12 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 // yet, and gathers who is on them.
 func (r *Roster) take(b *block, g *gathering) {
 	users := r.people.holdAll(b)
-	last := r.status.Losses.last()
+	before := r.hiddenBefore(r.status.Receipt)
 	for i := range b.machines {
-		m := r.fleet.add(b.machines[i])
+		m := r.fleet.add(b.machines[i], b.hashes[i], 0)
 		users = m.assign(users)
 		for i := range m.sessions.rows {
-			if s := &m.sessions.rows[i]; m.open(s) {
+			if s := &m.sessions.rows[i]; m.isOpen(s) {
 				g.add(s.user, m)
 			} else {
 				m.ends(s.stamp)
@@ -177,8 +200,10 @@ func (r *Roster) take(b *block, g *gathering) {
 		m.tidy(r, true)
 		r.remembered += m.remembered()
 		r.status.Machines++
-		if last > 0 && m.reset.Place <= last {
-			r.status.Unsettled++
+		s := r.standingOf(&r.status, m, before)
+		r.status.count(standing{}, s)
+		if s.lately {
+			r.lately = append(r.lately, heard{m.heard, m.number})
 		}
 	}
 }

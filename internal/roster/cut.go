@@ -14,7 +14,6 @@ type Cut struct {
 	Status Status
 
 	r        *Roster
-	hidden   Time
 	machines []*machine
 	// kept has by the machine's number, under the machine's lock, what the fold
 	// has kept of it; or taken, once the reader has come to it.
@@ -28,13 +27,12 @@ var taken = new(machine)
 // it.
 func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
-	sorted, count := r.fleet.listed()
-	c := &Cut{Status: r.status, r: r, kept: make([]*machine, count+1)}
-	c.hidden = r.hiddenBefore(c.Status.Receipt)
+	listed := r.fleet.listed()
+	c := &Cut{Status: r.status, r: r, kept: make([]*machine, r.fleet.machines.n+1)}
 	r.cuts = append(r.cuts, c)
 	r.people.cuts = len(r.cuts)
 	r.fold.Unlock()
-	c.machines = r.fleet.order(sorted, count)
+	c.machines = r.fleet.order(listed)
 	return c
 }
 
@@ -71,7 +69,7 @@ func (c *Cut) All() iter.Seq[View] {
 		}()
 		for k := range filled {
 			for i := range k.machines {
-				if !yield(View{&k.machines[i], &c.r.people, c.hidden}) {
+				if !yield(c.r.view(&k.machines[i], &c.Status)) {
 					return
 				}
 			}
@@ -128,7 +126,7 @@ func (c *Cut) fill(k *copies, next []*machine) int {
 // copy copies machines to k until it is full.
 func (c *Cut) copy(k *copies, machines []*machine) {
 	for _, m := range machines {
-		k.seen += firstByte(m.name) + m.hash
+		k.seen += firstByte(m.name) + m.number
 	}
 	before := len(k.sessions)
 	for _, m := range machines {

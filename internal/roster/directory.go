@@ -1,19 +1,29 @@
 package roster
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
+// gone is when a machine was heard that is no longer in the directory.
+const gone Time = math.MinInt64
+
 // directory finds machines by name and lists them in byte order of their
-// names. Only the fold adds, so the fold finds without the lock. Machines are
-// never removed: their newest and reset decide about what is still to come.
+// names. Only the fold adds and removes, so the fold finds without the lock.
 type directory struct {
 	mu       sync.RWMutex
 	names    index
 	machines slab[machine]
-	sorted   []*machine // the first of them; never written to again once it stands here
+	sorted   []*machine // never written to again once it stands here
+	fresh    []*machine // those added since, in no order
+	version  int        // of sorted
+	// free are the numbers of machines that were removed. One is used again only
+	// when nobody may still be looking at the old machine by its number.
+	free    []uint32
+	looking atomic.Int32
 }
 
 // find is for the fold.
@@ -33,24 +43,47 @@ func (d *directory) lookup(name string) *machine {
 	return d.find(name, hashOf(name))
 }
 
-// add adds a machine, whose hash is set, and whose name is not there yet.
-func (d *directory) add(m machine) *machine {
+// add adds a machine whose name has this hash and is not there yet.
+func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.number = d.machines.add()
+	m.number = d.number(cuts)
 	added := d.machines.at(m.number)
 	*added = m
-	d.names.add(m.hash, m.number)
+	d.names.add(hash, m.number)
+	d.fresh = append(d.fresh, added)
 	return added
 }
 
-// count is how many machines there are; for the fold.
-func (d *directory) count() int { return int(d.machines.n) }
+// number returns a number for a new machine.
+func (d *directory) number(cuts int) uint32 {
+	last := len(d.free) - 1
+	if last < 0 || cuts > 0 || d.looking.Load() > 0 {
+		return d.machines.add()
+	}
+	n := d.free[last]
+	d.free = d.free[:last]
+	return n
+}
 
-// all yields the machines in the order in which they were added; for the fold.
+// remove removes machines, which are gone.
+func (d *directory) remove(machines []*machine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range machines {
+		d.names.remove(hashOf(m.name), m.number)
+		d.free = append(d.free, m.number)
+	}
+	isGone := func(m *machine) bool { return m.heard == gone }
+	d.sorted = slices.DeleteFunc(slices.Clone(d.sorted), isGone)
+	d.fresh = slices.DeleteFunc(d.fresh, isGone)
+	d.version++
+}
+
+// all yields the machines in no order that means anything; for the fold.
 func (d *directory) all(yield func(*machine) bool) {
 	for n := range d.machines.n {
-		if !yield(d.machines.at(n + 1)) {
+		if m := d.machines.at(n + 1); m.heard != gone && !yield(m) {
 			return
 		}
 	}
@@ -58,36 +91,37 @@ func (d *directory) all(yield func(*machine) bool) {
 
 // ordered returns all machines in order of name. The slice must not be
 // written to.
-func (d *directory) ordered() []*machine {
-	return d.order(d.listed())
+func (d *directory) ordered() []*machine { return d.order(d.listed()) }
+
+// listing is what order needs.
+type listing struct {
+	sorted, fresh []*machine
+	version       int
 }
 
 // listed returns what order needs, at once, so that the fold isn't held up by
 // the sorting.
-func (d *directory) listed() (sorted []*machine, count int) {
+func (d *directory) listed() listing {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.sorted, d.count()
+	return listing{d.sorted, slices.Clone(d.fresh), d.version}
 }
 
 // order merges the machines that were added since with the sorted ones and
 // keeps the result for the next reader, unless somebody was faster.
-func (d *directory) order(sorted []*machine, count int) []*machine {
-	if len(sorted) == count {
-		return sorted
+func (d *directory) order(l listing) []*machine {
+	if len(l.fresh) == 0 {
+		return l.sorted
 	}
-	fresh := make([]*machine, count-len(sorted))
-	for i := range fresh {
-		fresh[i] = d.machines.at(uint32(len(sorted) + i + 1))
+	if !slices.IsSortedFunc(l.fresh, byName) {
+		slices.SortFunc(l.fresh, byName)
 	}
-	if !slices.IsSortedFunc(fresh, byName) {
-		slices.SortFunc(fresh, byName)
-	}
-	merged := merge(sorted, fresh)
+	merged := merge(l.sorted, l.fresh)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.sorted) == len(sorted) {
-		d.sorted = merged
+	if d.version == l.version {
+		d.sorted, d.fresh = merged, slices.Clone(d.fresh[len(l.fresh):])
+		d.version++
 	}
 	return merged
 }

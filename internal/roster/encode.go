@@ -16,18 +16,29 @@ import (
 // difference in whole seconds to the newest date of its machine (to 0 where
 // there is none), zigzag, and its nanoseconds; a stamp is its date and place.
 //
-//	head      place, the fates in their order, receipt, the losses in their order
+//	head      place, the fates in their order, receipt, the losses in their order,
+//	          the receipt read first after the last loss (0: none), the fleet's floor
 //	machine*  its length in bytes, and in order of name:
-//	          name, newest (from 0), heard, floor, reset,
+//	          name, newest (from 0), heard, bits of what follows: 1 floor,
+//	          2 reset, 4 refused; floor is a time, the others are stamps;
 //	          number of sessions; each, in order of id, then user:
 //	              id ("" implicit), user ("" nobody), stamp, bits of what
 //	              follows: 1 since, 2 terminal, 4 remote, 8 service
 //	          number of clearings; each, in order of user: user, stamp
 //	end       0, and the numbers of machines, sessions and clearings
+//
+// A floor is left out that is not after newest minus the allowed lateness, and
+// what was refused if reset is above it. Version 1 of the encoding has, in the
+// head, nothing after the losses, and of each machine floor and reset without
+// bits before them.
 type Encoding struct {
 	cut *Cut
 	rec recorder
 }
+
+// EncodingVersion is that of the encoding which Encode makes, and the newest that
+// Restore reads.
+const EncodingVersion = 2
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
@@ -90,7 +101,7 @@ func appendHead(b []byte, st Status) []byte {
 	for _, place := range st.Losses {
 		b = binary.AppendUvarint(b, place)
 	}
-	return b
+	return appendTime(appendTime(b, st.resumed, 0), st.fleetFloor, 0)
 }
 
 // recorder makes records of machines.
@@ -117,12 +128,12 @@ type (
 // append appends the machine's record, without what holds nothing open and is
 // dated before the allowed lateness.
 func (r *recorder) append(b []byte, m *machine) []byte {
-	r.collect(m, m.newest.Add(-r.lateness))
+	horizon := m.horizon(r.lateness)
+	r.collect(m, horizon)
 	b = appendString(b, m.name)
 	b = appendTime(b, m.newest, 0)
 	b = appendTime(b, m.heard, m.newest)
-	b = appendTime(b, m.floor, m.newest)
-	b = appendStamp(b, m.reset, m.newest)
+	b = appendBounds(b, m, horizon)
 	b = binary.AppendUvarint(b, uint64(len(r.sessions)))
 	for i := range r.sessions {
 		b = r.sessions[i].append(b, m.newest)
@@ -134,17 +145,43 @@ func (r *recorder) append(b []byte, m *machine) []byte {
 	return b
 }
 
+// The bits of what follows in the record of a machine.
+const (
+	hasFloor = 1 << iota
+	hasReset
+	hasRefused
+	allBounds = 1<<iota - 1
+)
+
+func appendBounds(b []byte, m *machine, horizon Time) []byte {
+	at := len(b)
+	b = append(b, 0)
+	if m.floor() > horizon {
+		b[at] |= hasFloor
+		b = appendTime(b, m.floor(), m.newest)
+	}
+	if m.reset != (Stamp{}) {
+		b[at] |= hasReset
+		b = appendStamp(b, m.reset, m.newest)
+	}
+	if m.limited() {
+		b[at] |= hasRefused
+		b = appendStamp(b, m.refused(), m.newest)
+	}
+	return b
+}
+
 // collect takes the machine's registers, in their order.
 func (r *recorder) collect(m *machine, before Time) {
 	r.sessions, r.cleared = r.sessions[:0], r.cleared[:0]
 	for i := range m.sessions.rows {
-		if s := &m.sessions.rows[i]; s.stamp.Date >= before || m.open(s) {
+		if s := &m.sessions.rows[i]; s.stamp.Date >= before && !m.forgets(s.stamp) || m.isOpen(s) {
 			id, details := s.about.id()
 			r.sessions = append(r.sessions, sessionRow{id, details, r.people.name(s.user), s.stamp})
 		}
 	}
 	for _, c := range m.clearings() {
-		if c.stamp.Date >= before {
+		if c.stamp.Date >= before && !m.forgets(c.stamp) {
 			r.cleared = append(r.cleared, clearingRow{r.people.name(c.user), c.stamp})
 		}
 	}

@@ -6,9 +6,7 @@ func (r *Roster) TidyAll() {
 	defer r.fold.Unlock()
 	r.people.mu.Lock()
 	defer r.people.mu.Unlock()
-	for m := range r.fleet.all {
-		r.tidy(m)
-	}
+	r.tidyAll(nil)
 }
 
 // Remembered counts what the limits count, and what is really there.

@@ -32,7 +32,8 @@ func (p passage) came() bool { return p.event&1 == 1 }
 // Change is what changed on one machine between two calls of Take.
 type Change struct {
 	// Number stands for the machine as long as the roster lives. Numbers begin
-	// with 1 and leave none out.
+	// with 1 and leave none out, but are used again for others after a Take that
+	// was not complete.
 	Number  uint32
 	Machine string
 	// Came are those who are on at the place of the last call, and were not at
@@ -70,7 +71,8 @@ func (f *Follower) Filling() <-chan struct{} { return f.filling }
 
 // Take takes what was noted since the last call, or since Follow, between two
 // batches, and returns the place up to which that is all. Unless complete, there
-// was no room for all of it, and Changes yields nothing.
+// was no room for all of it, or machines were forgotten and their numbers are
+// used again, and Changes yields nothing.
 func (f *Follower) Take() (place uint64, complete bool) {
 	clear(f.taken) // the names
 	f.r.fold.Lock()
@@ -155,6 +157,13 @@ func (c *Change) look(r *Roster) {
 	defer lock.Unlock()
 	c.Machine = m.name
 	c.Users = View{m: m, people: &r.people}.AppendUsers(c.Users[:0])
+}
+
+// forgotten notes that machines were forgotten. It is for the fold.
+func (f *Follower) forgotten() {
+	if f != nil {
+		f.full = true
+	}
 }
 
 // note notes that a user came onto a machine, or left it. It is for the fold.

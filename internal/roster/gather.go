@@ -18,6 +18,7 @@ func (g *gathering) add(user uint32, m *machine) {
 		g.latest[user] = m.number
 		m.users++
 	}
+	m.open++
 	g.users, g.machines = append(g.users, user), append(g.machines, m.number)
 }
 

@@ -36,37 +36,6 @@ func TestStringsAreCopied(t *testing.T) {
 	}
 }
 
-// TestSettledOnce: of what concerns a machine only the first boot, shutdown or
-// present after a loss counts, and none before it.
-func TestSettledOnce(t *testing.T) {
-	f := feed{r: roster.New(settings())}
-	unsettled := func(want int) {
-		t.Helper()
-		if st := f.r.Status(); st.Unsettled != want || (st.Losses == roster.Losses{}) != (want == 0) {
-			t.Errorf("%d machines unsettled, losses %v; want %d", st.Unsettled, st.Losses, want)
-		}
-		if again := restore(t, f.r).Status(); again != f.r.Status() {
-			t.Errorf("restored status %+v, want %+v", again, f.r.Status())
-		}
-	}
-	boot := func(machine string) roster.Event { return roster.Event{Type: roster.Boot, Machine: machine} }
-	f.send(boot("web"))
-	f.send(boot("db"))
-	f.place += 5
-	f.send(login("web", "lane", ""))
-	unsettled(2)
-	f.send(boot("web"))
-	unsettled(1)
-	f.send(boot("web"))
-	unsettled(1)
-	old := boot("db")
-	old.Date = start // below the one before: raises nothing
-	f.send(old)
-	unsettled(1)
-	f.send(boot("db"))
-	unsettled(0)
-}
-
 // TestAcceptAhead: the losses up to an accepted place don't count when they are
 // noted later, and those beyond it do.
 func TestAcceptAhead(t *testing.T) {

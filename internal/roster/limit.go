@@ -1,14 +1,11 @@
 package roster
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // refuse judges what only the fold can judge, in the order of the reasons:
 // future, late, limit. m is the event's machine, nil if it is new. It returns
 // nil when the event is accepted.
-func (r *Roster) refuse(m *machine, msg *Message) *Refusal {
+func (r *Roster) refuse(st *Status, m *machine, msg *Message) *Refusal {
 	e := &msg.Event
 	if e.Date > msg.Receipt.Add(r.settings.MaxSkew) {
 		return &Refusal{
@@ -17,45 +14,71 @@ func (r *Roster) refuse(m *machine, msg *Message) *Refusal {
 			"set the clock of the machine that publishes",
 		}
 	}
-	if m != nil && e.Date < m.oldestAccepted(r.settings.AllowedLateness) {
+	if refusal := r.late(st, m, e); refusal != nil {
+		return refusal
+	}
+	return r.overLimit(st, m, e, Stamp{e.Date, msg.Place})
+}
+
+// late refuses an event that can no longer be judged, because what it would have
+// to be compared with has been forgotten.
+func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
+	const remedy = "publish a machine's events roughly in the order of their dates"
+	lateness := r.settings.AllowedLateness
+	switch {
+	case m == nil && e.Date < st.fleetFloor:
 		return &Refusal{
 			Late,
-			fmt.Sprintf("date %s is more than %v before the machine's newest event of %s", e.Date, r.settings.AllowedLateness, m.newest),
-			"publish a machine's events roughly in the order of their dates",
+			fmt.Sprintf("date %s is before %s: machines that were not heard since have been forgotten, for want of room", e.Date, st.fleetFloor),
+			remedy + ", or raise ROLLCALL_MAX_MACHINES",
+		}
+	case m != nil && e.Date < m.horizon(lateness):
+		return &Refusal{
+			Late,
+			fmt.Sprintf("date %s is more than %v before the machine's newest event of %s", e.Date, lateness, m.newest),
+			remedy,
+		}
+	case m != nil && e.Date < m.floor() && e.mostOpened() > 0:
+		return &Refusal{
+			Late,
+			fmt.Sprintf("date %s is before %s, up to when the machine's ended sessions have been forgotten", e.Date, m.floor()),
+			remedy + ", or raise ROLLCALL_MAX_SESSIONS_PER_MACHINE",
 		}
 	}
-	return r.overLimit(m, e, Stamp{e.Date, msg.Place})
+	return nil
 }
 
-// oldestAccepted is the date before which an event of the machine is late.
-func (m *machine) oldestAccepted(lateness time.Duration) Time {
-	return max(m.floor, m.newest.Add(-lateness))
+// mostOpened is how many sessions the event opens at the most; 0: it only ends
+// some.
+func (e *Event) mostOpened() int {
+	if e.Type == Login {
+		return 1
+	}
+	return len(e.Sessions)
 }
 
-// overLimit refuses an event that the roster has no room for. What may be
-// forgotten does not count, so that the verdict depends on the events alone.
-func (r *Roster) overLimit(m *machine, e *Event, stamp Stamp) *Refusal {
+// overLimit refuses an event that makes more sessions be open than there is room
+// for, and every event of a machine that is one too many. What only ends
+// something is never refused.
+func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refusal {
 	s := &r.settings
-	if m == nil {
-		if s.MaxMachines > 0 && r.fleet.count() >= s.MaxMachines {
-			return full("machines", s.MaxMachines, "ROLLCALL_MAX_MACHINES")
-		}
-		m = new(machine)
-	}
-	most := max(1, len(e.Sessions))
-	if over(m.remembered(), most, s.MaxSessionsPerMachine) {
-		r.tidy(m)
-		if over(m.remembered(), m.more(r, e, stamp), s.MaxSessionsPerMachine) {
-			return full("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
+	if m == nil && s.MaxMachines > 0 && st.Machines-st.Hidden >= s.MaxMachines {
+		return &Refusal{
+			Limit,
+			fmt.Sprintf("the roster is full: %d machines", s.MaxMachines),
+			"raise ROLLCALL_MAX_MACHINES; one on which nobody is makes room once it was not heard for ROLLCALL_ALLOWED_LATENESS",
 		}
 	}
-	if over(r.remembered, most, s.MaxSessions) {
-		r.tidyAll()
-		if over(r.remembered, m.more(r, e, stamp), s.MaxSessions) {
-			return full("sessions", s.MaxSessions, "ROLLCALL_MAX_SESSIONS")
-		}
+	most := e.mostOpened()
+	if most == 0 || !over(m.opened(), most, s.MaxSessionsPerMachine) && !over(st.Sessions, most, s.MaxSessions) {
+		return nil
 	}
-	r.exact = r.exact && r.remembered > s.MaxSessions/10*9
+	switch more := r.opens(m, e, stamp); {
+	case over(m.opened(), more, s.MaxSessionsPerMachine):
+		return full("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
+	case over(st.Sessions, more, s.MaxSessions):
+		return full("sessions", s.MaxSessions, "ROLLCALL_MAX_SESSIONS")
+	}
 	return nil
 }
 
@@ -65,33 +88,52 @@ func full(what string, limit int, variable string) *Refusal {
 	return &Refusal{
 		Limit,
 		fmt.Sprintf("the roster is full: %d %s", limit, what),
-		"raise " + variable + ", or end what is over with a shutdown of the machine",
+		"raise " + variable + ", or end what is over: a logout, a shutdown or a boot is always taken",
 	}
 }
 
-// more is how many registers the event adds to those remembered.
-func (m *machine) more(r *Roster, e *Event, stamp Stamp) int {
-	if !stamp.After(m.reset) {
+// opened is how many sessions are open on a machine; nil: none.
+func (m *machine) opened() int {
+	if m == nil {
 		return 0
 	}
-	switch e.Type {
-	case Login, Logout:
-		if e.Type == Logout && e.Session.ID == "" {
-			u := r.people.find(e.Session.User, hashOf(e.Session.User))
-			return missing(m.clearing(u) != nil)
+	return int(m.open)
+}
+
+// opens is how many more sessions are open on the machine once the event is
+// folded: less than 0 where it ends more than it opens.
+func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
+	switch {
+	case m == nil:
+		return e.mostOpened()
+	case !stamp.After(m.reset):
+		return 0
+	case e.Type == Login:
+		row := r.session(m, &e.Session)
+		if row != nil && !stamp.After(row.stamp) {
+			return 0
 		}
-		return missing(r.session(m, &e.Session) != nil)
-	case Present:
-		return m.afterPresent(r, e.Sessions, stamp) - m.remembered()
+		return difference(row != nil && m.isOpen(row), !r.isCleared(m, e.Session.User, stamp))
 	}
-	return 0
+	return r.openAfterPresent(m, e.Sessions, stamp) - m.opened()
 }
 
-func missing(found bool) int {
-	if found {
-		return 0
+// openAfterPresent is how many sessions are open once a present is folded: its
+// entries, and those above it.
+func (r *Roster) openAfterPresent(m *machine, sessions []Session, stamp Stamp) int {
+	open := 0
+	for i := range m.sessions.rows {
+		if row := &m.sessions.rows[i]; row.stamp.After(stamp) && m.isOpen(row) {
+			open++
+		}
 	}
-	return 1
+	for i := range sessions {
+		row := r.session(m, &sessions[i])
+		if (row == nil || !row.stamp.After(stamp)) && !r.isCleared(m, sessions[i].User, stamp) {
+			open++
+		}
+	}
+	return open
 }
 
 // session finds the register of a session, or nil.
@@ -105,50 +147,32 @@ func (r *Roster) session(m *machine, s *Session) *session {
 	return m.session(keyOf(s.ID, user))
 }
 
-// afterPresent is how many registers there are once a present is folded: the
-// entries, and what is above it.
-func (m *machine) afterPresent(r *Roster, sessions []Session, stamp Stamp) int {
-	n := len(sessions)
-	for i := range sessions {
-		if row := r.session(m, &sessions[i]); row != nil && row.stamp.After(stamp) {
-			n--
-		}
+// isCleared reports whether a user was logged out of all sessions on the machine
+// after a stamp.
+func (r *Roster) isCleared(m *machine, user string, stamp Stamp) bool {
+	u := r.people.find(user, hashOf(user))
+	if u == 0 {
+		return false
 	}
-	for _, row := range m.sessions.rows {
-		if row.stamp.After(stamp) {
-			n++
-		}
-	}
-	for _, c := range m.clearings() {
-		if c.stamp.After(stamp) {
-			n++
-		}
-	}
-	return n
+	c := m.clearing(u)
+	return c != nil && !stamp.After(c.stamp)
 }
 
-// tidy forgets all that may be forgotten of one machine.
-func (r *Roster) tidy(m *machine) {
-	if m.number == 0 {
+// refusedForRoom notes that an event was refused for want of room. It concerns its
+// machine; where that is not in the roster, it is lost like any other event.
+func (r *Roster) refusedForRoom(st *Status, m *machine, stamp Stamp) {
+	if m == nil {
+		r.lost(st, LossLimit, stamp.Place)
 		return
 	}
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	before := m.remembered()
-	m.tidy(r, true)
-	r.remembered += m.remembered() - before
-}
-
-// tidyAll forgets all that may be forgotten. From then on, until there is a
-// tenth of room again, each event tidies its own machine, which keeps the count
-// exact without looking at all of them again.
-func (r *Roster) tidyAll() {
-	if r.exact {
-		return
+	r.preserve(m)
+	since := r.hiddenBefore(st.Receipt)
+	was := r.standingOf(st, m, since)
+	if stamp.After(m.refused()) {
+		m.limits = &imposed{m.floor(), stamp}
 	}
-	for m := range r.fleet.all {
-		r.tidy(m)
-	}
-	r.exact = true
+	st.count(was, r.standingOf(st, m, since))
 }

@@ -2,10 +2,9 @@ package roster_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"rollcall/internal/roster"
 )
@@ -48,53 +47,62 @@ func TestLimits(t *testing.T) {
 	s := settings()
 	s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 3, 5, 3
 	f := feed{r: roster.New(s)}
+	present := func(machine string, users ...string) roster.Event {
+		e := roster.Event{Type: roster.Present, Machine: machine}
+		for _, user := range users {
+			e.Sessions = append(e.Sessions, roster.Session{User: user})
+		}
+		return e
+	}
 	wantLimit(t, f.send(login("a", "u1", "1")), false)
 	wantLimit(t, f.send(login("a", "u2", "2")), false)
 	wantLimit(t, f.send(login("a", "u3", "")), false)
-	if st := f.r.Status(); st.Losses != (roster.Losses{}) {
-		t.Errorf("losses %v before any", st.Losses)
+	if st := f.r.Status(); st.Limited != 0 {
+		t.Errorf("%d machines limited before any", st.Limited)
 	}
 	wantLimit(t, f.send(login("a", "u4", "4")), true)
-	wantLimit(t, f.send(logout("a", "u4", "")), true)
-	wantLimit(t, f.send(logout("a", "u1", "1")), false) // a register there is
-	wantLimit(t, f.send(login("a", "u9", "1")), false)
-	wantLimit(t, f.send(roster.Event{Type: roster.Boot, Machine: "b"}), false)
-	wantLimit(t, f.send(roster.Event{Type: roster.Present, Machine: "b", Sessions: []roster.Session{{User: "x"}, {User: "y"}, {User: "z"}}}), true)
-	wantLimit(t, f.send(roster.Event{Type: roster.Present, Machine: "b", Sessions: []roster.Session{{User: "x"}, {User: "y"}}}), false)
-	wantLimit(t, f.send(login("c", "u1", "")), true) // the sixth of all
-	wantLimit(t, f.send(roster.Event{Type: roster.Boot, Machine: "c"}), false)
-	wantLimit(t, f.send(roster.Event{Type: roster.Boot, Machine: "d"}), true)
-	if st := f.r.Status(); st.Losses[roster.LossLimit] == 0 {
-		t.Error("a refusal for limit is no loss")
+	wantLimit(t, f.send(logout("a", "u4", "")), false) // an ending, of what nobody saw begin
+	wantLimit(t, f.send(login("a", "u9", "1")), false) // in the place of u1
+	wantLimit(t, f.send(login("a", "u2", "2")), false) // who is on already
+	if st := f.r.Status(); st.Limited != 1 || st.Losses != (roster.Losses{}) {
+		t.Errorf("%d machines limited, losses %v; want the machine, and no loss", st.Limited, st.Losses)
 	}
-	// What ended long enough ago does not count.
-	wantLimit(t, f.send(logout("a", "u9", "1")), false)
-	later := login("a", "u5", "5")
-	later.Date = start + 11*hour
-	wantLimit(t, f.send(roster.Event{Type: roster.Boot, Machine: "b", Date: start + 11*hour}), false)
-	wantLimit(t, f.send(logout("a", "u3", "")), true)
-	wantLimit(t, f.send(roster.Event{Type: roster.Shutdown, Machine: "a", Date: start + 11*hour - 1}), false)
-	wantLimit(t, f.send(later), false)
+	wantLimit(t, f.send(boot("b")), false)
+	wantLimit(t, f.send(present("b", "x", "y", "z")), true) // six of all
+	wantLimit(t, f.send(present("b", "x", "y")), false)
+	wantLimit(t, f.send(login("c", "u1", "")), true) // the sixth of all
+	if st := f.r.Status(); st.Losses[roster.LossLimit] == 0 {
+		t.Error("a machine that is not in the roster, and is refused, is no loss")
+	}
+	wantLimit(t, f.send(boot("c")), false)
+	wantLimit(t, f.send(boot("d")), true) // a fourth machine
+	wantLimit(t, f.send(present("a", "u1", "u2", "u3", "u4")), true)
+	wantLimit(t, f.send(present("a", "u1", "u2", "u3")), false)
+	if st := f.r.Status(); st.Limited != 0 {
+		t.Errorf("%d machines limited after they said who is on", st.Limited)
+	}
+	// Machines on which nobody is make room once they are hidden.
+	wantLimit(t, f.send(dated(start+11*hour, login("a", "u1", ""))), false)
+	wantLimit(t, f.send(dated(start+11*hour, boot("d"))), false)
 }
 
-// TestLimitsForgetExactly: with limits that bind, a roster that forgets as
-// early as it can and one that forgets as late as it may refuse the same.
-func TestLimitsForgetExactly(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := settings()
-		s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 2, 8, 5
-		eager, lazy := roster.New(s), roster.New(s)
-		for _, m := range history(t, rapid.Bool().Draw(t, "ties")) {
-			eager.TidyAll()
-			a, b := fold(eager, m)[0], fold(lazy, m)[0]
-			if a.Fate != b.Fate || fmt.Sprint(a.Refusal) != fmt.Sprint(b.Refusal) {
-				t.Fatalf("message %d: %v %v, and %v %v", m.Place, a.Fate, a.Refusal, b.Fate, b.Refusal)
-			}
-			if rapid.IntRange(0, 9).Draw(t, "restore") == 0 {
-				eager = restore(t, eager)
-			}
-		}
-	})
+// TestBusyMachineIsNeverFull: what ended long ago takes no room, however much it
+// is: a check that logs in and out again and again.
+func TestBusyMachineIsNeverFull(t *testing.T) {
+	s := settings()
+	s.MaxSessionsPerMachine = 3
+	f := feed{r: roster.New(s)}
+	for i := range 1000 {
+		at := start + roster.Time(i)*roster.Time(time.Minute)
+		id := fmt.Sprint(i)
+		wantLimit(t, f.send(dated(at, login("git", "check", id))), false)
+		wantLimit(t, f.send(dated(at+1, logout("git", "", id))), false)
+	}
+	late := dated(start+990*roster.Time(time.Minute)-1, login("git", "lane", "0"))
+	if got := f.send(late); got == nil || got.Reason != roster.Late || !strings.Contains(got.Remedy, "ROLLCALL_MAX_SESSIONS_PER_MACHINE") {
+		t.Errorf("a login below the floor is refused with %v, want late", got)
+	}
+	wantLimit(t, f.send(dated(start+500*roster.Time(time.Minute), logout("git", "lane", ""))), false)
 }
 
 // TestBounded: one machine with many short sessions over a long time keeps
@@ -132,9 +140,9 @@ func TestLateStaysLate(t *testing.T) {
 	boot := login("web", "bob", "2")
 	boot.Date = start + 11*hour
 	f.send(boot)
-	was, now := settings(), settings()
+	now := settings()
 	now.AllowedLateness = 1000 * time.Hour
-	r, err := roster.Restore(encodeReader(t, f.r), now, was, f.r.Status().Position)
+	r, err := roster.Restore(encodeReader(t, f.r), encodedBy(f.r), now)
 	if err != nil {
 		t.Fatal(err)
 	}

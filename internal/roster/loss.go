@@ -1,13 +1,16 @@
 package roster
 
+import "math"
+
 // Loss is why a roster is not complete: why events are missing from it.
 type Loss uint8
 
 // The losses. BaselineLost: the stream began before what was ever read.
 // Truncated: it lost messages to age, size, count or a purge before they were
 // read. Deleted: single messages were deleted. Gap: messages are missing and
-// nothing explains it. Recreated: the stream is another, and the end of the
-// old one was never read. LossLimit: events were refused because the roster was full.
+// nothing explains it. Recreated: the stream is another, and the end of the old
+// one was never read. LossLimit: events of machines that are not in the roster
+// were refused because there was no room for them.
 const (
 	BaselineLost Loss = iota
 	Truncated
@@ -33,9 +36,12 @@ func AllLosses() []Loss {
 
 // Losses has the place of the last loss of each kind; 0 is none.
 //
-// A loss concerns every machine until a boot, shutdown or present of that
-// machine comes at a later place. When the last machine has had one, all
-// losses are over.
+// A loss concerns every machine, known or not, until a boot, shutdown or present
+// of that machine settles it: one at a later place, dated more than the allowed
+// skew after the receipt of the first message that was read after the loss. (A
+// boot of before the loss may arrive late, out of the spool of an agent, and
+// tells nothing of what was lost.) A machine that is first heard after the loss
+// is concerned, too, until it sends one.
 type Losses [losses]uint64
 
 // last is the place of the last loss of any kind.
@@ -47,16 +53,58 @@ func (l Losses) last() uint64 {
 	return last
 }
 
-// any is 1 if there is a loss, else 0.
-func (l Losses) any() int { return int(min(l.last(), 1)) }
+// never is the date after which a reset settles a machine while no message was
+// read after the last loss.
+const never Time = math.MaxInt64
+
+// settling is what decides whether a machine is settled.
+type settling struct {
+	loss  uint64 // the place of the last loss; 0: none
+	after Time   // the date after which a reset settles a machine
+}
+
+// settles reports whether a machine is settled whose reset this is.
+func (s *settling) settles(reset Stamp) bool {
+	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
+}
+
+// Complete reports whether the roster is: no loss is known, or the last one is
+// over. It is over when no machine that was heard within the allowed lateness is
+// unsettled, and for as long nothing was lost: a machine nobody has heard of yet
+// would have spoken.
+func (st *Status) Complete() bool {
+	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
+}
 
 // lost notes a loss at a place: it concerns every machine there is.
-func (st *Status) lost(why Loss, place uint64) {
+func (r *Roster) lost(st *Status, why Loss, place uint64) {
 	if place <= st.accepted {
 		return
 	}
 	st.Losses[why] = max(st.Losses[why], place)
-	st.Unsettled = st.Machines
+	st.resumed = 0
+	r.settle(st)
+	st.Unsettled = len(r.lately)
+}
+
+// resume notes that a message was read after the last loss.
+func (r *Roster) resume(st *Status) {
+	st.resumed = st.Receipt
+	r.settle(st)
+}
+
+// settle derives from the receipt of the first message after the last loss what
+// follows from it.
+func (r *Roster) settle(st *Status) {
+	st.settling, st.CompleteAfter = settling{}, 0
+	switch last := st.Losses.last(); {
+	case last == 0:
+	case st.resumed == 0:
+		st.settling = settling{last, never}
+	default:
+		st.settling = settling{last, st.resumed.Add(r.settings.MaxSkew)}
+		st.CompleteAfter = st.resumed.Add(r.settings.AllowedLateness)
+	}
 }
 
 // Accept ends the losses up to a place, and those up to there that are still to
@@ -71,27 +119,17 @@ func (r *Roster) Accept(place uint64) {
 			st.Losses[why] = 0
 		}
 	}
+	if st.Losses == (Losses{}) {
+		st.resumed = 0
+	}
+	r.settle(&st)
 	st.Unsettled = 0
-	if last := st.Losses.last(); last > 0 {
-		for m := range r.fleet.all {
-			if m.reset.Place <= last {
-				st.Unsettled++
-			}
+	for _, h := range r.lately {
+		if !st.settles(r.fleet.machines.at(h.number).reset) {
+			st.Unsettled++
 		}
 	}
 	r.statusMu.Lock()
 	defer r.statusMu.Unlock()
 	r.status = st
-}
-
-// settle notes that a machine's reset rose from one place to another, and ends
-// all losses when it was the last one that they concerned.
-func (st *Status) settle(from, to uint64) {
-	last := st.Losses.last()
-	if last == 0 || from > last || to <= last {
-		return
-	}
-	if st.Unsettled--; st.Unsettled == 0 {
-		st.Losses = Losses{}
-	}
 }

@@ -3,28 +3,69 @@ package roster
 import (
 	"bytes"
 	"math"
+	"time"
 )
 
 // machine has the registers of one machine. Written by the fold, under lock.
 type machine struct {
 	name   string
 	newest Time
-	heard  Time
-	// floor, when not 0, is a date before which events are late whatever
-	// newest says: set when a roster goes on with a greater allowed lateness,
-	// because what the smaller one forgot is gone.
-	floor Time
-	reset Stamp
-	// ended is no later than the date of any register that holds nothing open:
+	heard  Time     // the newest receipt accepted, or gone
+	limits *imposed // nil: none; replaced, never written to
+	reset  Stamp
+	// ended is no later than the date of any register that holds nothing open,
+	// and before all dates if one of them may be forgotten whatever its date:
 	// while it is within the allowed lateness there is nothing to forget.
 	ended    Time
 	sessions table[session]
 	cleared  *table[clearing] // nil: none
-	number   uint32           // in the directory; 0 for one that isn't there
-	hash     uint32           // of the name
+	number   uint32           // in the directory
 	users    int32            // how many are on
+	open     int32            // open sessions
 	tidyAt   int32            // registers from which tidy looks again; 0 at first: at once
 }
+
+// imposed is what the limits have done to a machine; few have any of it.
+type imposed struct {
+	// floor is a date before which nothing opens: an event that opens a session
+	// is late, and what only ends one leaves no register. It is the moment after
+	// the newest date forgotten for want of room (see room.go), or before the
+	// roster went on with a greater allowed lateness.
+	floor Time
+	// refused is the greatest stamp of the events refused for want of room.
+	refused Stamp
+}
+
+// floor returns the date before which nothing opens on the machine.
+func (m *machine) floor() Time {
+	if m.limits == nil {
+		return 0
+	}
+	return m.limits.floor
+}
+
+// raiseFloor raises the floor to a date.
+func (m *machine) raiseFloor(to Time) {
+	if to > m.floor() {
+		m.limits = &imposed{to, m.refused()}
+	}
+}
+
+// refused returns the greatest stamp refused for want of room.
+func (m *machine) refused() Stamp {
+	if m.limits == nil {
+		return Stamp{}
+	}
+	return m.limits.refused
+}
+
+// limited reports whether an event that was refused for want of room may be
+// missing: no reset above it has come since.
+func (m *machine) limited() bool { return m.limits != nil && m.limits.refused.After(m.reset) }
+
+// forgets reports whether a register with this stamp is forgotten once it holds
+// nothing open, whatever the machine's newest date.
+func (m *machine) forgets(s Stamp) bool { return s.Date < m.floor() || !s.After(m.reset) }
 
 // session is the register of one session.
 type session struct {
@@ -128,8 +169,8 @@ func (m *machine) clearings() []clearing {
 	return m.cleared.rows
 }
 
-// open reports whether a session's user is on.
-func (m *machine) open(s *session) bool {
+// isOpen reports whether a session's user is on.
+func (m *machine) isOpen(s *session) bool {
 	if s.user == 0 || m.reset.After(s.stamp) {
 		return false
 	}
@@ -137,7 +178,10 @@ func (m *machine) open(s *session) bool {
 	return c == nil || s.stamp.After(c.stamp)
 }
 
+// remembered counts the machine's registers, and closed those that hold nothing
+// open.
 func (m *machine) remembered() int { return len(m.sessions.rows) + len(m.clearings()) }
+func (m *machine) closed() int     { return m.remembered() - int(m.open) }
 
 // clone returns a copy for a cut, without indexes.
 func (m *machine) clone() *machine {
@@ -207,7 +251,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 		f.r.people.drop(row.user)
 		row.stamp, row.about, row.user = f.stamp, f.about(s, row.about), u
 	}
-	if f.m.open(row) {
+	if f.m.isOpen(row) {
 		f.r.people.opened(f.st, u, f.m)
 	} else {
 		f.m.ends(row.stamp)
@@ -226,8 +270,8 @@ func (f *folding) about(s *Session, before about) about {
 
 // leave notes that a session is about to end, if it is open.
 func (f *folding) leave(row *session) {
-	f.m.ends(row.stamp)
-	if f.m.open(row) {
+	f.m.ended = min(f.m.ended, row.stamp.Date)
+	if f.m.isOpen(row) {
 		f.r.people.closed(f.st, row.user, f.m)
 	}
 }
@@ -241,10 +285,15 @@ func (f *folding) logout(id string) bool {
 	key := f.key(id, 0)
 	row := f.m.session(key)
 	switch {
+	case row == nil && f.stamp.Date < f.m.floor():
+		return false
 	case row == nil:
 		f.m.sessions.put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
 	case !f.stamp.After(row.stamp):
 		return false
+	case f.stamp.Date < f.m.floor():
+		f.leave(row)
+		f.m.keepSessions(func(s *session) bool { return s != row }, f.r)
 	default:
 		f.leave(row)
 		f.r.people.drop(row.user)
@@ -264,7 +313,11 @@ func (f *folding) clear(name string) bool {
 		f.r.people.drop(u)
 		return false
 	}
-	f.leaveAll(u)
+	left := f.leaveAll(u)
+	if f.stamp.Date < f.m.floor() {
+		f.r.people.drop(u)
+		return left
+	}
 	f.m.ends(f.stamp)
 	if c == nil {
 		f.m.putClearing(clearing{f.stamp, u})
@@ -275,22 +328,45 @@ func (f *folding) clear(name string) bool {
 	return true
 }
 
-// leaveAll notes that all sessions of a user below the stamp end. Most users
-// have the implicit one only; the others are looked for only if there are any.
-func (f *folding) leaveAll(u uint32) {
-	row := f.m.session(keyOf("", u))
-	if row != nil && f.stamp.After(row.stamp) {
-		f.leave(row)
-	}
-	if f.r.people.users.at(u).at(f.m.number) < 0 {
-		return
-	}
-	for i := range f.m.sessions.rows {
-		row := &f.m.sessions.rows[i]
-		if row.user == u && !row.about.isImplicit() && f.stamp.After(row.stamp) {
+// leaveAll ends all sessions of a user below the stamp, and tells whether there
+// were any open. Most users have the implicit one only; the others are looked
+// for only if there are any. What is below the floor goes at once.
+func (f *folding) leaveAll(u uint32) bool {
+	before, floor, below := f.m.open, f.m.floor(), false
+	end := func(row *session) {
+		if f.stamp.After(row.stamp) {
 			f.leave(row)
+			f.m.ends(row.stamp)
+			below = below || row.stamp.Date < floor
 		}
 	}
+	if row := f.m.session(keyOf("", u)); row != nil {
+		end(row)
+	}
+	if f.r.people.users.at(u).at(f.m.number) >= 0 {
+		for i := range f.m.sessions.rows {
+			if row := &f.m.sessions.rows[i]; row.user == u && !row.about.isImplicit() {
+				end(row)
+			}
+		}
+	}
+	if below {
+		f.m.keepSessions(func(s *session) bool {
+			return s.user != u || !f.stamp.After(s.stamp) || s.stamp.Date >= floor
+		}, f.r)
+	}
+	return f.m.open < before
+}
+
+// keepSessions removes the sessions, none of them open, that f does not want.
+func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
+	m.sessions.keep(func(s *session) bool {
+		if f(s) {
+			return true
+		}
+		r.people.drop(s.user)
+		return false
+	})
 }
 
 // rise raises the machine's reset: all registers that are not above it are
@@ -315,7 +391,6 @@ func (f *folding) rise() bool {
 		f.r.people.drop(c.user)
 		return false
 	})
-	f.st.settle(m.reset.Place, f.stamp.Place)
 	m.reset = f.stamp
 	m.tidied()
 	return true
@@ -336,7 +411,7 @@ func (f *folding) present(sessions []Session) bool {
 // tidy forgets what holds nothing open and is dated before the allowed
 // lateness, once enough has come together to be worth a look, or at once.
 func (m *machine) tidy(r *Roster, now bool) {
-	before := m.newest.Add(-r.settings.AllowedLateness)
+	before := m.horizon(r.settings.AllowedLateness)
 	if m.ended >= before || !now && m.remembered() < int(m.tidyAt) {
 		return
 	}
@@ -344,9 +419,9 @@ func (m *machine) tidy(r *Roster, now bool) {
 	// Sessions first: a clearing may be what keeps an older session closed.
 	m.sessions.keep(func(s *session) bool {
 		switch {
-		case m.open(s):
+		case m.isOpen(s):
 			return true
-		case s.stamp.Date >= before:
+		case s.stamp.Date >= before && !m.forgets(s.stamp):
 			m.ends(s.stamp)
 			return true
 		}
@@ -354,7 +429,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 		return false
 	})
 	m.keepClearings(func(c *clearing) bool {
-		if c.stamp.Date >= before {
+		if c.stamp.Date >= before && !m.forgets(c.stamp) {
 			m.ends(c.stamp)
 			return true
 		}
@@ -364,8 +439,16 @@ func (m *machine) tidy(r *Roster, now bool) {
 	m.tidied()
 }
 
-// ends notes the date of a register that holds nothing open, or soon won't.
-func (m *machine) ends(s Stamp) { m.ended = min(m.ended, s.Date) }
+// horizon is the date before which every event of the machine is late.
+func (m *machine) horizon(lateness time.Duration) Time { return m.newest.Add(-lateness) }
+
+// ends notes the stamp of a register that holds nothing open.
+func (m *machine) ends(s Stamp) {
+	if m.forgets(s) {
+		m.ended = math.MinInt64
+	}
+	m.ended = min(m.ended, s.Date)
+}
 
 // tidied sets when to look again: when there is twice as much, so that a look
 // costs each event the same however many registers there are.

@@ -114,6 +114,7 @@ func (p *people) name(n uint32) string {
 func (p *people) opened(st *Status, n uint32, m *machine) {
 	u := p.users.at(n)
 	st.Sessions++
+	m.open++
 	if i := u.at(m.number); i >= 0 {
 		u.on.rows[i].open++
 		return
@@ -133,6 +134,7 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 func (p *people) closed(st *Status, n uint32, m *machine) {
 	u := p.users.at(n)
 	st.Sessions--
+	m.open--
 	i := u.at(m.number)
 	if u.on.rows[i].open--; u.on.rows[i].open > 0 {
 		return

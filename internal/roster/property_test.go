@@ -104,10 +104,15 @@ func encode(t rapid.TB, r *roster.Roster) []byte {
 	return b.Bytes()
 }
 
+// encodedBy is what is told beside the encoding of a roster.
+func encodedBy(r *roster.Roster) roster.Encoded {
+	return roster.Encoded{Version: roster.EncodingVersion, Settings: r.Settings(), Position: r.Status().Position}
+}
+
 func restore(t rapid.TB, r *roster.Roster) *roster.Roster {
 	t.Helper()
 	s := r.Settings()
-	restored, err := roster.Restore(bytes.NewReader(encode(t, r)), s, s, r.Status().Position)
+	restored, err := roster.Restore(bytes.NewReader(encode(t, r)), encodedBy(r), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +252,9 @@ func TestRestoreRefuses(t *testing.T) {
 		r := roster.New(settings())
 		fold(r, history(t, false)...)
 		whole := encode(t, r)
-		s, at := r.Settings(), r.Status().Position
 		cut := rapid.IntRange(0, len(whole)-1).Draw(t, "cut")
 		for _, bad := range [][]byte{whole[:cut], append(slices.Clone(whole), 0)} {
-			if _, err := roster.Restore(bytes.NewReader(bad), s, s, at); err == nil {
+			if _, err := roster.Restore(bytes.NewReader(bad), encodedBy(r), r.Settings()); err == nil {
 				t.Fatalf("%d of %d bytes restored", len(bad), len(whole))
 			}
 		}

@@ -34,7 +34,7 @@ func (v View) Registers() Registers {
 	r := Registers{Newest: v.m.newest, Reset: v.m.reset}
 	for i := range v.m.sessions.rows {
 		s := &v.m.sessions.rows[i]
-		register := SessionRegister{Stamp: s.stamp, Session: v.session(s), Open: v.m.open(s)}
+		register := SessionRegister{Stamp: s.stamp, Session: v.session(s), Open: v.m.isOpen(s)}
 		if s.user == 0 {
 			register.Session = Session{ID: register.Session.ID}
 		}

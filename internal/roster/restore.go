@@ -3,6 +3,7 @@ package roster
 import (
 	"bufio"
 	"bytes"
+	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,41 +12,52 @@ import (
 	"time"
 )
 
+// Encoded is what is told beside a canonical encoding: its version, the settings
+// that it was made with, and the position whose place it has.
+type Encoded struct {
+	Version  uint32
+	Settings Settings
+	Position Position
+}
+
 // Restore reads a canonical encoding and returns the roster of it, to go on
-// with the settings given from the position given. was are the settings that
-// the encoding was made with: where a greater lateness is allowed now, events
-// that the old one had refused stay refused, because what they would have to be
-// compared with has been forgotten.
+// with the settings given. Where a greater lateness is allowed now than when it
+// was made, events that the old one had refused stay refused, because what they
+// would have to be compared with has been forgotten.
 //
 // The encoding may be any bytes: what is no roster is an error, and memory
 // grows only with what was read. Reading and decoding go on beside putting
 // together what was decoded; when Restore returns, from is no longer read.
-func Restore(from io.Reader, now, was Settings, at Position) (*Roster, error) {
-	d := decoder{in: bufio.NewReaderSize(from, 1<<16)}
-	if was.AllowedLateness < now.AllowedLateness {
-		d.floor = was.AllowedLateness
+func Restore(from io.Reader, was Encoded, now Settings) (*Roster, error) {
+	if was.Version < 1 || was.Version > EncodingVersion {
+		return nil, fmt.Errorf("restoring roster: version %d of the encoding: unknown", was.Version)
+	}
+	d := decoder{in: bufio.NewReaderSize(from, 1<<16), version: was.Version}
+	if was.Settings.AllowedLateness < now.AllowedLateness {
+		d.floor = was.Settings.AllowedLateness
 	}
 	r, err := d.roster(now)
 	if err != nil {
 		return nil, fmt.Errorf("restoring roster: %w", err)
 	}
-	if place := r.status.Position.Place; place != at.Place {
-		return nil, fmt.Errorf("restoring roster: encoded at place %d, want %d", place, at.Place)
+	if place := r.status.Position.Place; place != was.Position.Place {
+		return nil, fmt.Errorf("restoring roster: encoded at place %d, want %d", place, was.Position.Place)
 	}
-	r.status.Position = at
+	r.status.Position = was.Position
 	return r, nil
 }
 
 // decoder reads a canonical encoding, block by block, in three steps beside each
 // other: records are read, decoded, and taken into the roster.
 type decoder struct {
-	in     *bufio.Reader
-	st     Status
-	floor  time.Duration // see machine.floor; 0: none
-	record bytes.Buffer
-	failed atomic.Bool // decoding has: nothing more needs to be read
-	counts counts
-	last   string // the last machine
+	in      *bufio.Reader
+	version uint32
+	st      Status
+	floor   time.Duration // what opens more than so long before newest is late; 0: no such
+	record  bytes.Buffer
+	failed  atomic.Bool // decoding has: nothing more needs to be read
+	counts  counts
+	last    string // the last machine
 	// Space, to be used again.
 	abouts []byte
 	ends   []int
@@ -60,6 +72,7 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 	}
 	r := New(s)
 	r.status = d.st
+	r.settle(&r.status)
 	used, read, decoded := make(chan *block, blocks), make(chan *block, blocks), make(chan *block, blocks)
 	for range blocks {
 		used <- new(block)
@@ -79,6 +92,7 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 		used <- b
 	}
 	g.finish(&r.people, &r.status)
+	heap.Init(&r.lately)
 	return r, err
 }
 
@@ -173,6 +187,39 @@ func (d *decoder) head() error {
 			return err
 		}
 	}
+	if err := d.time(&d.st.Receipt); err != nil {
+		return err
+	}
+	for i := range d.st.Losses {
+		if err := d.number(&d.st.Losses[i]); err != nil {
+			return err
+		}
+	}
+	if err := d.bounds(); err != nil {
+		return err
+	}
+	if d.st.Fates.Sum() != d.st.Position.Place {
+		return fmt.Errorf("fates add up to %d, position is %d", d.st.Fates.Sum(), d.st.Position.Place)
+	}
+	return nil
+}
+
+// bounds reads what version 1 of the encoding does not tell: there a loss is
+// taken to have ended with the newest receipt.
+func (d *decoder) bounds() error {
+	if d.version == 1 {
+		if d.st.Losses != (Losses{}) {
+			d.st.resumed = d.st.Receipt
+		}
+		return nil
+	}
+	if err := d.time(&d.st.resumed); err != nil {
+		return err
+	}
+	return d.time(&d.st.fleetFloor)
+}
+
+func (d *decoder) time(t *Time) error {
 	var nanos uint64
 	seconds, err := binary.ReadVarint(d.in)
 	if err != nil {
@@ -181,18 +228,8 @@ func (d *decoder) head() error {
 	if err := d.number(&nanos); err != nil {
 		return err
 	}
-	if d.st.Receipt, err = timeFrom(0, seconds, nanos); err != nil {
-		return err
-	}
-	for i := range d.st.Losses {
-		if err := d.number(&d.st.Losses[i]); err != nil {
-			return err
-		}
-	}
-	if d.st.Fates.Sum() != d.st.Position.Place {
-		return fmt.Errorf("fates add up to %d, position is %d", d.st.Fates.Sum(), d.st.Position.Place)
-	}
-	return nil
+	*t, err = timeFrom(0, seconds, nanos)
+	return err
 }
 
 func (d *decoder) number(n *uint64) (err error) {

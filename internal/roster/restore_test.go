@@ -11,11 +11,9 @@ import (
 // what it has in place of none of them.
 func record(name string, more ...byte) []byte {
 	b := appendString(nil, name)
-	b = appendTime(b, second, 0) // newest
-	for range 2 {                // heard, floor
-		b = appendTime(b, second, second)
-	}
-	b = appendStamp(b, Stamp{}, second) // reset
+	b = appendTime(b, second, 0)      // newest
+	b = appendTime(b, second, second) // heard
+	b = append(b, 0)                  // no floor, reset, or refusal
 	if more == nil {
 		more = []byte{0, 0}
 	}
@@ -60,6 +58,7 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 		"clearing twice":          {encoded([3]byte{1, 0, 2}, record("a", with([]byte{0, 2}, clearing("x"), clearing("x"))...)), "no name, or twice"},
 		"clearing of nobody":      {encoded([3]byte{1, 0, 1}, record("a", with([]byte{0, 1}, clearing(""))...)), "no name, or twice"},
 		"unknown details":         {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("1", "lane", 16), []byte{0})...)), "details 0x10: unknown"},
+		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 8)), "bounds 0x8: unknown"},
 		"date out of range":       {encoded([3]byte{1, 0, 0}, appendTime(appendString(nil, "a"), -second, 0)), "out of range"},
 		"too few machines":        {encoded([3]byte{2, 0, 0}, record("a")), "2 machines, read 1"},
 		"too few sessions":        {encoded([3]byte{1, 1, 0}, record("a")), "1 sessions, read 0"},
@@ -67,7 +66,7 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := DefaultSettings()
-			_, err := Restore(bytes.NewReader(c.encoding), s, s, Position{Place: 1})
+			_, err := Restore(bytes.NewReader(c.encoding), Encoded{EncodingVersion, s, Position{Place: 1}}, s)
 			switch {
 			case c.says == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -82,11 +81,46 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 // position be the one asked for.
 func TestRestoreRefusesOtherSums(t *testing.T) {
 	s := DefaultSettings()
-	if _, err := Restore(bytes.NewReader(encoded([3]byte{})), s, s, Position{Place: 2}); err == nil || !strings.Contains(err.Error(), "encoded at place 1, want 2") {
+	if _, err := Restore(bytes.NewReader(encoded([3]byte{})), Encoded{EncodingVersion, s, Position{Place: 2}}, s); err == nil || !strings.Contains(err.Error(), "encoded at place 1, want 2") {
 		t.Errorf("another place: %v", err)
 	}
 	b := append(appendHead(nil, Status{Position: Position{Place: 3}, Fates: Fates{Lost: 2}}), 0, 0, 0, 0)
-	if _, err := Restore(bytes.NewReader(b), s, s, Position{Place: 3}); err == nil || !strings.Contains(err.Error(), "fates add up to 2, position is 3") {
+	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion, s, Position{Place: 3}}, s); err == nil || !strings.Contains(err.Error(), "fates add up to 2, position is 3") {
 		t.Errorf("other fates: %v", err)
+	}
+}
+
+// TestRestoreVersion1: the encoding before machines had floors of the limits is
+// still read. What it kept of the entries of a present that are closed is
+// forgotten.
+func TestRestoreVersion1(t *testing.T) {
+	reset := Stamp{Date: second, Place: 1}
+	machine := appendTime(appendString(nil, "a"), 2*second, 0)
+	machine = appendTime(machine, second, 2*second) // heard
+	machine = appendTime(machine, 0, 2*second)      // floor
+	machine = appendStamp(machine, reset, 2*second)
+	machine = append(machine, 1)
+	machine = appendStamp(appendString(appendString(machine, "1"), "lane"), reset, 2*second)
+	machine = append(machine, 0, 1)
+	machine = appendStamp(appendString(machine, "lane"), Stamp{Date: 2 * second, Place: 2}, 2*second)
+	b := binary.AppendUvarint(nil, 5)
+	b = append(b, 2, 0, 0, 3)       // fates
+	b = appendTime(b, 3*second, 0)  // receipt
+	b = append(b, 3, 0, 0, 0, 0, 0) // losses
+	b = append(binary.AppendUvarint(b, uint64(len(machine))), machine...)
+	b = append(b, 0, 1, 1, 1)
+	s := DefaultSettings()
+	r, err := Restore(bytes.NewReader(b), Encoded{1, s, Position{Place: 5}}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := r.Status(); st.Unsettled != 1 || st.Complete() || st.CompleteAfter != Time(3*second).Add(s.AllowedLateness) || st.Sessions != 0 {
+		t.Errorf("status %+v", st)
+	}
+	if _, there := r.Remembered(); there != 1 {
+		t.Errorf("%d registers, want the clearing", there)
+	}
+	if _, err := Restore(bytes.NewReader(b), Encoded{3, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 3") {
+		t.Errorf("version 3: %v", err)
 	}
 }

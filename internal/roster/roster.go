@@ -14,11 +14,14 @@
 //	reset          everybody before it is off       boot, shutdown, present
 //	newest         the newest date accepted         every accepted event
 //	heard          the newest receipt accepted      every accepted event
+//	floor          what opens before it is late     want of room (room.go)
+//	refused        what there was no room for       an event refused for that
 //
 // A session is open when its register holds a user and its stamp is not below
 // reset and above cleared of that user. A register that holds nothing open and
-// is not above reset, or is dated before newest minus the allowed lateness, is
-// forgotten: no event that is still accepted could have been decided by it.
+// is not above reset, or is dated before newest minus the allowed lateness or
+// before the floor, is forgotten: no event that is still accepted could have been
+// decided by it.
 // To keep that exact a stamp below reset raises nothing, whether or not the
 // register that it would have raised is still remembered.
 //
@@ -40,6 +43,7 @@
 package roster
 
 import (
+	"container/heap"
 	"iter"
 	"math"
 	"slices"
@@ -57,8 +61,10 @@ type Settings struct {
 	// AllowedLateness is how far an event may be dated before the newest date
 	// accepted from its machine.
 	AllowedLateness time.Duration `json:"allowed_lateness"`
-	// MaxMachines, MaxSessions (sessions and clearings remembered) and
-	// MaxSessionsPerMachine bound the roster; 0 is no bound.
+	// MaxMachines bounds the machines that reports show, MaxSessions and
+	// MaxSessionsPerMachine the open sessions; as many machines that no report
+	// shows, and registers that hold nothing open, are remembered beside them. 0
+	// is no bound.
 	MaxMachines           int `json:"max_machines"`
 	MaxSessions           int `json:"max_sessions"`
 	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
@@ -91,6 +97,7 @@ type Roster struct {
 
 	locks  [shards]sync.Mutex // each guards the machines of its shard
 	fleet  directory
+	lately lately // the fold's
 	people people
 	about  []byte // the fold's, to be used again
 	ahead  ahead
@@ -106,17 +113,26 @@ type Status struct {
 	Fates    Fates
 	// Receipt is the newest receipt read.
 	Receipt Time
-	// Losses has, for each reason, the place of the last loss that may still
-	// show in the roster; empty when every event is accounted for.
+	// Losses has, for each reason, the place of the last loss, unless it was
+	// accepted; empty when every event is accounted for.
 	Losses Losses
-	// Machines counts all machines ever accepted, those included that no
+	// Machines counts the machines in the roster, Hidden those of them that no
 	// report shows any more; Users, those who are on somewhere; Several, those
 	// who are on more than one machine; Sessions, the open ones.
-	Machines, Users, Several, Sessions int
-	// Unsettled counts the machines that a loss concerns.
-	Unsettled int
+	Machines, Hidden, Users, Several, Sessions int
+	// Unsettled counts the machines heard within the allowed lateness that a
+	// loss concerns. CompleteAfter is the receipt after which, if none of them
+	// is left, the losses are over; 0 while nothing was read after the last one.
+	Unsettled     int
+	CompleteAfter Time
+	// Limited counts the machines of which events were refused for want of room
+	// since they last said who is on.
+	Limited int
 
-	accepted uint64 // see Accept
+	settling
+	resumed    Time   // the newest receipt once a message was read after the last loss; 0: none yet
+	fleetFloor Time   // see forgetHidden
+	accepted   uint64 // see Accept
 }
 
 // New returns an empty roster.
@@ -155,9 +171,9 @@ func (r *Roster) Fold(b *Batch) {
 		if !again {
 			r.lose(&st, m.Place-1, b.Missing)
 		}
-		r.judge(&st, m, &seen[i%foresight], b.End.Judged)
+		machine := r.judge(&st, m, &seen[i%foresight], b.End.Judged)
 		if !again {
-			st.judged(m)
+			r.judged(&st, machine, m)
 		}
 	}
 	r.lose(&st, b.End.Place, b.Missing)
@@ -165,7 +181,7 @@ func (r *Roster) Fold(b *Batch) {
 		st.Position = b.End
 	}
 	if b.Unread {
-		st.lost(Recreated, st.Position.Place)
+		r.lost(&st, Recreated, st.Position.Place)
 	}
 	r.statusMu.Lock()
 	r.status = st
@@ -180,40 +196,44 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 	}
 	st.Fates.count(Lost, through-st.Position.Place)
 	st.Position.Place = through
-	st.lost(why, through)
+	r.lost(st, why, through)
 }
 
-// judge gives a message its fate and folds it if it is accepted. One that was
-// received no later than judged had its fate in an earlier incarnation of the
-// stream: it is not refused again.
-func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) {
-	st.Receipt = max(st.Receipt, m.Receipt)
-	var machine *machine
+// judge gives a message its fate and folds it if it is accepted, and returns the
+// machine that it was found to concern. One that was received no later than
+// judged had its fate in an earlier incarnation of the stream: it is not refused
+// again.
+func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) (machine *machine) {
+	r.received(st, m.Receipt)
+	if st.resumed == 0 && st.loss > 0 && m.Place > st.loss {
+		r.resume(st)
+	}
 	if m.Refusal == nil {
-		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine {
+		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == gone {
 			machine = r.fleet.find(m.Event.Machine, seen.machineHash)
 		}
-		m.Refusal = r.refuse(machine, m)
+		m.Refusal = r.refuse(st, machine, m)
 	}
 	if m.Refusal != nil {
 		m.Fate = DeadLettered
 		if m.Receipt <= judged {
 			m.Fate = Superseded
 		}
-		return
+		return machine
 	}
 	m.Fate = Superseded
 	if r.accept(st, machine, m, seen) {
 		m.Fate = Applied
 	}
+	return machine
 }
 
 // judged counts the fate of a message and moves the position to it.
-func (st *Status) judged(m *Message) {
+func (r *Roster) judged(st *Status, machine *machine, m *Message) {
 	st.Fates.count(m.Fate, 1)
 	st.Position.Place = m.Place
-	if m.Fate == DeadLettered && m.Refusal.Reason == Limit {
-		st.lost(LossLimit, m.Place)
+	if m.Refusal != nil && m.Refusal.Reason == Limit {
+		r.refusedForRoom(st, machine, Stamp{m.Event.Date, m.Place})
 	}
 }
 
@@ -221,17 +241,18 @@ func (st *Status) judged(m *Message) {
 // tells whether it raised a register other than newest and heard.
 func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bool {
 	e := &msg.Event
+	since := r.hiddenBefore(st.Receipt)
+	var was standing
 	if m == nil {
-		m = r.fleet.add(machine{name: strings.Clone(e.Machine), hash: seen.machineHash, ended: math.MaxInt64})
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, seen.machineHash, len(r.cuts))
 		st.Machines++
-		st.Unsettled += st.Losses.any()
+	} else {
+		was = r.standingOf(st, m, since)
 	}
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	for _, c := range r.cuts {
-		c.preserve(m)
-	}
+	r.preserve(m)
 	r.people.event++
 	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, seen: seen}
 	before := m.remembered()
@@ -240,6 +261,12 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bo
 	m.heard = max(m.heard, msg.Receipt)
 	m.tidy(r, r.exact)
 	r.remembered += m.remembered() - before
+	r.makeRoom(st, m)
+	is := r.standingOf(st, m, since)
+	if is.lately && !was.lately {
+		heap.Push(&r.lately, heard{m.heard, m.number})
+	}
+	st.count(was, is)
 	return raised
 }
 
@@ -250,42 +277,57 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bo
 // do not call the roster from it.
 func (r *Roster) Machines(after string) iter.Seq[View] {
 	return func(yield func(View) bool) {
+		r.fleet.looking.Add(1)
+		defer r.fleet.looking.Add(-1)
 		machines := r.fleet.ordered()
 		i := sort.Search(len(machines), func(i int) bool { return machines[i].name > after })
-		hidden := r.hiddenBefore(r.Status().Receipt)
+		st := r.Status()
 		for _, m := range machines[i:] {
-			if !r.show(m, hidden, yield) {
+			if !r.show(m, &st, yield) {
 				return
 			}
 		}
 	}
 }
 
-func (r *Roster) show(m *machine, hidden Time, yield func(View) bool) bool {
+func (r *Roster) show(m *machine, st *Status, yield func(View) bool) bool {
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	v := View{m, &r.people, hidden}
+	v := r.view(m, st)
 	return !v.Shown() || yield(v)
+}
+
+// view is a look at a machine, which the caller holds.
+func (r *Roster) view(m *machine, st *Status) View {
+	return View{m, &r.people, r.hiddenBefore(st.Receipt), st.settling}
 }
 
 // Machine shows one machine, if it was ever accepted, hidden or not. See
 // Machines for how long the view is valid.
 func (r *Roster) Machine(name string, show func(View)) bool {
+	r.fleet.looking.Add(1)
+	defer r.fleet.looking.Add(-1)
 	m := r.fleet.lookup(name)
 	if m == nil {
 		return false
 	}
+	st := r.Status()
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	show(View{m, &r.people, r.hiddenBefore(r.Status().Receipt)})
+	if m.heard == gone {
+		return false
+	}
+	show(r.view(m, &st))
 	return true
 }
 
 // User returns the open sessions of one user on all machines, by machine, then
 // session. It costs what the user's own sessions cost, not the fleet.
 func (r *Roster) User(name string) []Stay {
+	r.fleet.looking.Add(1)
+	defer r.fleet.looking.Add(-1)
 	var stays []Stay
 	var open []Session
 	for _, n := range r.people.machines(name) {
@@ -305,7 +347,7 @@ func (r *Roster) User(name string) []Stay {
 }
 
 // lock is the lock of a machine's shard.
-func (r *Roster) lock(m *machine) *sync.Mutex { return &r.locks[m.hash%shards] }
+func (r *Roster) lock(m *machine) *sync.Mutex { return &r.locks[m.number%shards] }
 
 // hiddenBefore is the receipt before which a machine with nobody on it is no
 // longer shown.

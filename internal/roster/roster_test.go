@@ -70,19 +70,6 @@ func TestFates(t *testing.T) {
 	if st.Losses[roster.Gap] != 13 || st.Unsettled != 1 {
 		t.Errorf("losses are %v, unsettled %d", st.Losses, st.Unsettled)
 	}
-	f.send(login("db", "alice", ""))
-	f.send(roster.Event{Type: roster.Boot, Machine: "web"})
-	if st := f.r.Status(); st.Unsettled != 1 {
-		t.Errorf("unsettled %d, want db", st.Unsettled)
-	}
-	again := restore(t, f.r).Status()
-	if again != f.r.Status() {
-		t.Errorf("restored status %+v, want %+v", again, f.r.Status())
-	}
-	f.send(roster.Event{Type: roster.Present, Machine: "db"})
-	if st := f.r.Status(); st.Losses != (roster.Losses{}) {
-		t.Errorf("losses are %v after every machine said who is on", st.Losses)
-	}
 }
 
 // TestHidden: a machine on which nobody is leaves the reports once it was not

@@ -8,9 +8,10 @@ import (
 
 // View is a look at one machine while its lock is held.
 type View struct {
-	m      *machine
-	people *people
-	hidden Time // see Shown
+	m        *machine
+	people   *people
+	hidden   Time // see Shown
+	settling settling
 }
 
 // Name returns the machine's name.
@@ -26,11 +27,18 @@ func (v View) UserCount() int { return int(v.m.users) }
 // is on, or it was heard within the allowed lateness before the newest receipt.
 func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
 
+// Settled reports whether no loss concerns the machine; see Losses.
+func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
+
+// Limited reports whether an event of the machine was refused for want of room
+// since the machine last said who is on.
+func (v View) Limited() bool { return v.m.limited() }
+
 // AppendUsers appends the names of those who are on to dst, in byte order.
 func (v View) AppendUsers(dst []string) []string {
 	start := len(dst)
 	for i := range v.m.sessions.rows {
-		if s := &v.m.sessions.rows[i]; v.m.open(s) {
+		if s := &v.m.sessions.rows[i]; v.m.isOpen(s) {
 			dst = append(dst, v.people.name(s.user))
 		}
 	}
@@ -43,7 +51,7 @@ func (v View) AppendUsers(dst []string) []string {
 func (v View) AppendSessions(dst []Session) []Session {
 	start := len(dst)
 	for i := range v.m.sessions.rows {
-		if s := &v.m.sessions.rows[i]; v.m.open(s) {
+		if s := &v.m.sessions.rows[i]; v.m.isOpen(s) {
 			dst = append(dst, v.session(s))
 		}
 	}

@@ -112,7 +112,7 @@ func FuzzBody(f *testing.F) {
 func bodyAgain(t *testing.T, encoded []byte) {
 	restore := func(encoded []byte) (*roster.Roster, error) {
 		place, _ := binary.Uvarint(encoded)
-		return roster.Restore(bodies.of(encoded), goldenSettings, goldenSettings, position(place))
+		return roster.Restore(bodies.of(encoded), encodedBy(goldenSettings, position(place)), goldenSettings)
 	}
 	r, err := restore(encoded)
 	if err != nil {
@@ -184,7 +184,7 @@ func around(encoded []byte) []byte {
 	h := goldenHeader
 	place, _ := binary.Uvarint(encoded)
 	h.Status.Position = position(place)
-	if r, err := roster.Restore(bytes.NewReader(encoded), goldenSettings, goldenSettings, h.Status.Position); err == nil {
+	if r, err := roster.Restore(bytes.NewReader(encoded), encodedBy(goldenSettings, h.Status.Position), goldenSettings); err == nil {
 		h.Status = r.Status()
 	}
 	header, err := h.encode()

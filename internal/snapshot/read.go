@@ -25,7 +25,7 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 		return nil, Info{}, err
 	}
 	was := b.info.Status
-	restored, err := roster.Restore(b, now, b.info.Settings, was.Position)
+	restored, err := roster.Restore(b, roster.Encoded{Version: b.info.Format, Settings: b.info.Settings, Position: was.Position}, now)
 	// What is wrong with the file explains what is wrong with its roster.
 	if b.err != nil && b.err != io.EOF {
 		return nil, Info{}, b.err
@@ -36,6 +36,7 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	if st := restored.Status(); st.Fates != was.Fates || st.Receipt != was.Receipt || st.Losses != was.Losses {
 		return nil, Info{}, errors.New("reading snapshot: header and body differ in fates, receipt or losses")
 	}
+	b.info.Status = restored.Status()
 	return restored, b.info, nil
 }
 

@@ -57,7 +57,7 @@ func golden() *roster.Roster {
 		goldenEvent(4, roster.Logout, "db.example.com", roster.Session{ID: "c2"}),
 		{Receipt: after(4 * time.Minute), Refusal: &roster.Refusal{Reason: roster.Malformed}},
 	}, roster.AllLosses()[:3])
-	r, err := roster.Restore(bytes.NewReader(encoding(r)), goldenSettings, before, r.Status().Position)
+	r, err := roster.Restore(bytes.NewReader(encoding(r)), encodedBy(before, r.Status().Position), goldenSettings)
 	if err != nil {
 		panic(err)
 	}
@@ -76,6 +76,11 @@ func golden() *roster.Roster {
 		goldenEvent(10, roster.Shutdown, "quiet", roster.Session{}),
 	}, roster.AllLosses()[3:])
 	return r
+}
+
+// encodedBy is what stands beside an encoding that is made now.
+func encodedBy(s roster.Settings, at roster.Position) roster.Encoded {
+	return roster.Encoded{Version: roster.EncodingVersion, Settings: s, Position: at}
 }
 
 // goldenEvent is an event of the minute given.

@@ -75,7 +75,7 @@ func checkPreamble(b []byte) (format uint32, err error) {
 	switch format = binary.LittleEndian.Uint32(b[len(magic):]); {
 	case format > Format:
 		err = fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, format, Format)
-	case format != Format:
+	case format == 0:
 		err = fmt.Errorf("format %d: unknown", format)
 	}
 	return format, err

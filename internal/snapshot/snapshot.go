@@ -9,7 +9,7 @@
 //
 //	preamble   16 bytes, laid out so in every version of the format
 //	    0   8  "rollcall"
-//	    8   4  version of the format: 1
+//	    8   4  version of the format: 2, which is also that of the encoding
 //	   12   4  CRC of the 12 bytes before
 //	section*   the header, 1 or more of the body, the trailer
 //	    0   1  kind: 'H' header, 'B' body, 'T' trailer
@@ -57,7 +57,8 @@
 // So every bit of the file is under a checksum: any change, cut or addition is
 // noticed, and mostly it is said where. Whatever a program must know to read a
 // file rightly is in the version; a change of the canonical encoding, or
-// another setting that decides, is another version. Version 1 stays readable.
+// another setting that decides, is another version. Version 1, which differs in
+// the encoding only, stays readable.
 package snapshot
 
 import (
@@ -69,7 +70,7 @@ import (
 
 // Format is the version of the file format that Write writes, and the newest
 // that Read reads.
-const Format = 1
+const Format = roster.EncodingVersion
 
 // ErrNewer says that a file has a newer format than Format: it is no damage,
 // but only a newer program can read it.
@@ -84,7 +85,8 @@ type Header struct {
 	Version string
 	// Settings are what the roster decided by.
 	Settings roster.Settings
-	// Status is the roster's at the cut.
+	// Status is the roster's at the cut. Of a file of which only the header, or
+	// all but the roster, was read it has what the header tells.
 	Status roster.Status
 }
 

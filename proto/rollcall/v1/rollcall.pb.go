@@ -337,12 +337,23 @@ type Report struct {
 	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The same message's number in all that rollcall has ever read.
 	Place uint64 `protobuf:"varint,5,opt,name=place,proto3" json:"place,omitempty"`
-	// Every event since the first is accounted for.
+	// Every event since the first is accounted for, as far as it concerns the
+	// machines heard within the allowed lateness, and a machine that nobody has
+	// heard of would have spoken since the last loss.
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
 	// limit; in an answer about the past also not_retained (see
 	// Past.complete_from) and unplaced (see Past.unplaced). Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// While not complete: how many machines are unsettled, of those heard within
+	// the allowed lateness. A loss may have hidden a login or logout of theirs; it
+	// is settled by a boot, shutdown or present of the machine that is dated after
+	// the loss. Absent when 0.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// While not complete because of losses: once a message is received after this
+	// time, nothing more was lost meanwhile, and no machine is unsettled, it is
+	// complete. Absent until a message was received after the last loss.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// This page, from 1. Published reports only. The last page is stored first:
 	// when page 1 comes, the others have come. Pages of an earlier, longer report
 	// stay in the stream beyond pages: go by report.
@@ -441,6 +452,20 @@ func (x *Report) GetReasons() []string {
 	return nil
 }
 
+func (x *Report) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *Report) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
+	}
+	return nil
+}
+
 func (x *Report) GetPage() uint32 {
 	if x != nil {
 		return x.Page
@@ -488,7 +513,12 @@ type Machine struct {
 	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
 	// The machine was not heard from for longer than the service is set to wait
 	// (ROLLCALL_SILENT_AFTER): the users are the last known. Absent unless true.
-	Silent        bool `protobuf:"varint,4,opt,name=silent,proto3" json:"silent,omitempty"`
+	Silent bool `protobuf:"varint,4,opt,name=silent,proto3" json:"silent,omitempty"`
+	// A login or logout of the machine may be missing: it is unsettled (see
+	// Report.unsettled), or an event of it was refused for want of room since its
+	// last boot, shutdown or present; rollcall.query.machine tells the reasons.
+	// Absent unless true.
+	Incomplete    bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,6 +577,13 @@ func (x *Machine) GetUsers() []string {
 func (x *Machine) GetSilent() bool {
 	if x != nil {
 		return x.Silent
+	}
+	return false
+}
+
+func (x *Machine) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
 	}
 	return false
 }
@@ -631,10 +668,15 @@ type MachineAnswer struct {
 	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// See Report.
 	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
-	// See Report.
+	// Every event of this machine is accounted for; see Machine.incomplete.
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
-	// See Report.
+	// Why not: see Report, and limit: events of the machine were refused for want
+	// of room since it last said who is on.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,7,opt,name=machine,proto3" json:"machine,omitempty"`
 	// See Machine.
@@ -720,6 +762,20 @@ func (x *MachineAnswer) GetComplete() bool {
 func (x *MachineAnswer) GetReasons() []string {
 	if x != nil {
 		return x.Reasons
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *MachineAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
 	}
 	return nil
 }
@@ -849,6 +905,10 @@ type UserAnswer struct {
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	// See Report.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The user's name.
 	User string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
 	// Absent on the last page: ask again with it for the next.
@@ -930,6 +990,20 @@ func (x *UserAnswer) GetComplete() bool {
 func (x *UserAnswer) GetReasons() []string {
 	if x != nil {
 		return x.Reasons
+	}
+	return nil
+}
+
+func (x *UserAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *UserAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
 	}
 	return nil
 }
@@ -1089,6 +1163,10 @@ type StatusAnswer struct {
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	// See Report; here replaying is among them until the service has caught up.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The program's version.
 	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
 	// All that the stream had at the start has been read.
@@ -1099,6 +1177,9 @@ type StatusAnswer struct {
 	Machines uint64 `protobuf:"varint,10,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Those of them that are silent; see Machine.
 	Silent uint64 `protobuf:"varint,11,opt,name=silent,proto3" json:"silent,omitempty"`
+	// Those of which events were refused for want of room since their last boot,
+	// shutdown or present. Absent when 0.
+	Limited uint64 `protobuf:"varint,22,opt,name=limited,proto3" json:"limited,omitempty"`
 	// Users who are on somewhere.
 	Users uint64 `protobuf:"varint,12,opt,name=users,proto3" json:"users,omitempty"`
 	// Those of them who are on more than one machine.
@@ -1185,6 +1266,20 @@ func (x *StatusAnswer) GetReasons() []string {
 	return nil
 }
 
+func (x *StatusAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
+	}
+	return nil
+}
+
 func (x *StatusAnswer) GetVersion() string {
 	if x != nil {
 		return x.Version
@@ -1216,6 +1311,13 @@ func (x *StatusAnswer) GetMachines() uint64 {
 func (x *StatusAnswer) GetSilent() uint64 {
 	if x != nil {
 		return x.Silent
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetLimited() uint64 {
+	if x != nil {
+		return x.Limited
 	}
 	return 0
 }
@@ -1528,6 +1630,10 @@ type LongestAnswer struct {
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	// See Report.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The longest first; of equal ones in byte order of machines, users and
 	// sessions.
 	Sessions      []*Stay `protobuf:"bytes,7,rep,name=sessions,proto3" json:"sessions,omitempty"`
@@ -1603,6 +1709,20 @@ func (x *LongestAnswer) GetComplete() bool {
 func (x *LongestAnswer) GetReasons() []string {
 	if x != nil {
 		return x.Reasons
+	}
+	return nil
+}
+
+func (x *LongestAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *LongestAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
 	}
 	return nil
 }
@@ -1908,6 +2028,10 @@ type HistoryAnswer struct {
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	// See Report.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// Absent on the last page: ask again with it for the next.
 	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// How far the answer is.
@@ -1987,6 +2111,20 @@ func (x *HistoryAnswer) GetComplete() bool {
 func (x *HistoryAnswer) GetReasons() []string {
 	if x != nil {
 		return x.Reasons
+	}
+	return nil
+}
+
+func (x *HistoryAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *HistoryAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
 	}
 	return nil
 }
@@ -2273,7 +2411,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x04 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\x06 \x01(\tR\aservice\"\xeb\x02\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\"\xcc\x03\n" +
 	"\x06Report\x12\x16\n" +
 	"\x06report\x18\x01 \x01(\tR\x06report\x12.\n" +
 	"\x04when\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -2281,29 +2419,36 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x05 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x06 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\a \x03(\tR\areasons\x12\x12\n" +
+	"\areasons\x18\a \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x12\n" +
 	"\x04page\x18\b \x01(\rR\x04page\x12\x14\n" +
 	"\x05pages\x18\t \x01(\rR\x05pages\x120\n" +
 	"\bmachines\x18\n" +
 	" \x03(\v2\x14.rollcall.v1.MachineR\bmachines\x12\x16\n" +
 	"\x06cursor\x18\v \x01(\tR\x06cursor\x12%\n" +
-	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\x83\x01\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xa3\x01\n" +
 	"\aMachine\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
 	"\x05users\x18\x03 \x03(\tR\x05users\x12\x16\n" +
-	"\x06silent\x18\x04 \x01(\bR\x06silent\"R\n" +
+	"\x06silent\x18\x04 \x01(\bR\x06silent\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x05 \x01(\bR\n" +
+	"incomplete\"R\n" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\x94\x03\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xf5\x03\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\x06 \x03(\tR\areasons\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\amachine\x18\a \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
 	"\x06silent\x18\t \x01(\bR\x06silent\x12\x16\n" +
@@ -2314,7 +2459,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\xbe\x02\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\x9f\x03\n" +
 	"\n" +
 	"UserAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -2322,7 +2467,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\x06 \x03(\tR\areasons\x12\x12\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x12\n" +
 	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\b \x01(\tR\x06cursor\x12-\n" +
 	"\bsessions\x18\t \x03(\v2\x11.rollcall.v1.StayR\bsessions\x12%\n" +
@@ -2336,20 +2483,23 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\xe9\x03\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\xe4\x04\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\x06 \x03(\tR\areasons\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x1b\n" +
 	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x10\n" +
 	"\x03lag\x18\t \x01(\x04R\x03lag\x12\x1a\n" +
 	"\bmachines\x18\n" +
 	" \x01(\x04R\bmachines\x12\x16\n" +
-	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x14\n" +
+	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x18\n" +
+	"\alimited\x18\x16 \x01(\x04R\alimited\x12\x14\n" +
 	"\x05users\x18\f \x01(\x04R\x05users\x12\x1d\n" +
 	"\n" +
 	"on_several\x18\r \x01(\x04R\tonSeveral\x12\x1a\n" +
@@ -2377,14 +2527,16 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x18\n" +
 	"\alongest\x18\x06 \x01(\rR\alongest\x12\x0e\n" +
-	"\x02at\x18\a \x01(\tR\x02at\"\xee\x01\n" +
+	"\x02at\x18\a \x01(\tR\x02at\"\xcf\x02\n" +
 	"\rLongestAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\x06 \x03(\tR\areasons\x12-\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12-\n" +
 	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xd8\x01\n" +
 	"\x06Change\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12.\n" +
@@ -2404,14 +2556,16 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
-	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\xb1\x02\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\x92\x03\n" +
 	"\rHistoryAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
-	"\areasons\x18\x06 \x03(\tR\areasons\x12\x16\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
 	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\x96\x02\n" +
@@ -2485,37 +2639,43 @@ var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
 	21, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
 	21, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	4,  // 5: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	20, // 6: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	21, // 7: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	21, // 8: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 9: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	2,  // 10: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	20, // 11: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	21, // 12: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	9,  // 13: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	20, // 14: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	21, // 15: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	21, // 16: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	11, // 17: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	12, // 18: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	21, // 19: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	21, // 20: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	9,  // 21: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	21, // 22: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	21, // 23: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	21, // 24: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	20, // 25: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	19, // 26: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	21, // 27: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	21, // 28: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	21, // 29: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	21, // 30: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	21, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	4,  // 6: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
+	20, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	21, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	21, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	21, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	2,  // 12: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
+	20, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	21, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 16: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	20, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	21, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	21, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	12, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	21, // 23: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	21, // 24: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 25: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 26: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	21, // 27: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	21, // 28: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	21, // 29: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	21, // 30: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	20, // 31: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	19, // 32: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	21, // 33: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	21, // 34: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	21, // 35: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	21, // 36: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }

@@ -1,0 +1,155 @@
+package roster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// What the limits refuse is a loss, so they refuse only what makes more be open
+// (limit.go). What is remembered beside that, to judge events that come late, has
+// ceilings of the same sizes: where one is passed, the older half is forgotten,
+// and a floor rises to the newest date forgotten. What opens and is dated below
+// the floor is late from then on. What ends something is not: everything open is
+// remembered, so an ending can still be judged.
+
+// makeRoom keeps what holds nothing open within its ceilings, after an event of
+// a machine, which the caller holds.
+func (r *Roster) makeRoom(st *Status, m *machine) {
+	if most := r.settings.MaxSessionsPerMachine; most > 0 && m.closed() > most {
+		before := m.remembered()
+		if m.tidy(r, true); m.closed() > most {
+			r.forgetHalf(m)
+		}
+		r.remembered += m.remembered() - before
+	}
+	most := r.settings.MaxSessions
+	if r.exact = r.exact && r.closed(st) > most/10*9; most > 0 && r.closed(st) > most {
+		r.makeRoomEverywhere(st, m)
+	}
+}
+
+// closed counts the registers of all machines that hold nothing open.
+func (r *Roster) closed(st *Status) int { return r.remembered - st.Sessions }
+
+// makeRoomEverywhere forgets all that may be forgotten, and if that does not
+// suffice, half of what holds nothing open on every machine. From then on, until
+// there is a tenth of room again, each event tidies its own machine, which keeps
+// the count exact without a look at all of them.
+func (r *Roster) makeRoomEverywhere(st *Status, held *machine) {
+	if !r.exact {
+		r.exact = true
+		r.tidyAll(held)
+	}
+	if r.closed(st) <= r.settings.MaxSessions {
+		return
+	}
+	for m := range r.fleet.all {
+		r.change(m, held, func() {
+			r.preserve(m)
+			r.forgetHalf(m)
+		})
+	}
+}
+
+// tidyAll forgets all that may be forgotten.
+func (r *Roster) tidyAll(held *machine) {
+	for m := range r.fleet.all {
+		r.change(m, held, func() { m.tidy(r, true) })
+	}
+}
+
+// change changes what a machine remembers, with its lock held. The caller holds
+// one machine already, or none (nil).
+func (r *Roster) change(m, held *machine, f func()) {
+	if lock := r.lock(m); held == nil || lock != r.lock(held) {
+		lock.Lock()
+		defer lock.Unlock()
+	}
+	before := m.remembered()
+	f()
+	r.remembered += m.remembered() - before
+}
+
+// preserve lets every cut keep the machine as it is, before it changes.
+func (r *Roster) preserve(m *machine) {
+	for _, c := range r.cuts {
+		c.preserve(m)
+	}
+}
+
+// forgetHalf forgets the older half, by stamp, of the machine's registers that
+// hold nothing open, and with them all others of the same date; the floor rises.
+func (r *Roster) forgetHalf(m *machine) {
+	stamps := m.closedStamps()
+	if len(stamps) == 0 {
+		return
+	}
+	slices.SortFunc(stamps, Stamp.compare)
+	m.raiseFloor(stamps[(len(stamps)-1)/2].Date + 1)
+	m.keepSessions(func(s *session) bool { return m.isOpen(s) || s.stamp.Date >= m.floor() }, r)
+	m.keepClearings(func(c *clearing) bool {
+		if c.stamp.Date >= m.floor() {
+			return true
+		}
+		r.people.drop(c.user)
+		return false
+	})
+	m.tidied()
+}
+
+// closedStamps returns the stamps of the registers that hold nothing open.
+func (m *machine) closedStamps() []Stamp {
+	stamps := make([]Stamp, 0, m.closed())
+	for i := range m.sessions.rows {
+		if s := &m.sessions.rows[i]; !m.isOpen(s) {
+			stamps = append(stamps, s.stamp)
+		}
+	}
+	for _, c := range m.clearings() {
+		stamps = append(stamps, c.stamp)
+	}
+	return stamps
+}
+
+func (s Stamp) compare(o Stamp) int {
+	return cmp.Or(cmp.Compare(s.Date, o.Date), cmp.Compare(s.Place, o.Place))
+}
+
+// forgetHidden forgets, of the machines that no report shows, the half that was
+// heard longest ago. The fleet's floor rises to their newest dates: what a
+// machine that is not in the roster dates below it is late.
+func (r *Roster) forgetHidden(st *Status) {
+	before := r.hiddenBefore(st.Receipt)
+	var hidden []*machine
+	for m := range r.fleet.all {
+		if m.users == 0 && m.heard < before {
+			hidden = append(hidden, m)
+		}
+	}
+	slices.SortFunc(hidden, func(a, b *machine) int {
+		return cmp.Or(cmp.Compare(a.heard, b.heard), strings.Compare(a.name, b.name))
+	})
+	hidden = hidden[:(len(hidden)+1)/2]
+	for _, m := range hidden {
+		st.fleetFloor = max(st.fleetFloor, m.newest+1)
+		st.count(r.standingOf(st, m, before), standing{})
+		st.Machines--
+		r.change(m, nil, func() {
+			r.preserve(m)
+			m.forgetAll(r)
+		})
+	}
+	r.fleet.remove(hidden)
+	r.people.follower.forgotten()
+}
+
+// forgetAll forgets all that a machine remembers, on which nobody is.
+func (m *machine) forgetAll(r *Roster) {
+	m.keepSessions(func(*session) bool { return false }, r)
+	m.keepClearings(func(c *clearing) bool {
+		r.people.drop(c.user)
+		return false
+	})
+	m.limits, m.heard = nil, gone
+}

@@ -1,0 +1,215 @@
+package roster_test
+
+import (
+	"sort"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// roomOracle says what a roster with limits refuses, and what is on it then, by
+// the rules alone and without any of the roster's means: it keeps every accepted
+// event, and finds everything out from them anew for each message.
+type roomOracle struct {
+	settings roster.Settings
+	receipt  roster.Time
+	machines map[string]*roomMachine
+	floor    roster.Time // of machines that are not there
+}
+
+// roomMachine is a machine that is not forgotten.
+type roomMachine struct {
+	name     string
+	accepted []roster.Message
+	heard    roster.Time
+	floor    roster.Time
+	refused  roster.Stamp
+}
+
+func newRoomOracle(s roster.Settings) *roomOracle {
+	return &roomOracle{settings: s, machines: map[string]*roomMachine{}}
+}
+
+// register is what one session, or one clearing, stands at.
+type register struct {
+	stamp roster.Stamp
+	open  bool
+}
+
+// registers finds out what a machine's events have left: the newest event of each
+// session and of each clearing that no reset has ended, and which are open.
+func (m *roomMachine) registers() (reset roster.Stamp, all []register) {
+	events := append([]roster.Message(nil), m.accepted...)
+	sort.SliceStable(events, func(i, j int) bool { return events[i].Place < events[j].Place })
+	sort.SliceStable(events, func(i, j int) bool { return events[i].Event.Date < events[j].Event.Date })
+	type row struct {
+		stamp roster.Stamp
+		user  string
+	}
+	sessions, cleared := map[name]row{}, map[string]roster.Stamp{}
+	for _, msg := range events {
+		e := msg.Event
+		stamp := roster.Stamp{Date: e.Date, Place: msg.Place}
+		switch {
+		case e.Type == roster.Login:
+			sessions[nameOf(e.Session)] = row{stamp, e.Session.User}
+		case e.Type == roster.Logout && e.Session.ID != "":
+			sessions[nameOf(e.Session)] = row{stamp, ""}
+		case e.Type == roster.Logout:
+			cleared[e.Session.User] = stamp
+		default:
+			clear(sessions)
+			clear(cleared)
+			reset = stamp
+			for _, s := range e.Sessions {
+				sessions[nameOf(s)] = row{stamp, s.User}
+			}
+		}
+	}
+	for _, s := range sessions {
+		all = append(all, register{s.stamp, s.user != "" && s.stamp.After(cleared[s.user])})
+	}
+	for _, stamp := range cleared {
+		all = append(all, register{stamp, false})
+	}
+	return reset, all
+}
+
+func (m *roomMachine) newest() (newest roster.Time) {
+	for _, msg := range m.accepted {
+		newest = max(newest, msg.Event.Date)
+	}
+	return newest
+}
+
+func (m *roomMachine) open() (n int) {
+	_, all := m.registers()
+	for _, r := range all {
+		if r.open {
+			n++
+		}
+	}
+	return n
+}
+
+// closed are the stamps that count in the ceilings, in order.
+func (o *roomOracle) closed(m *roomMachine) (stamps []roster.Stamp) {
+	reset, all := m.registers()
+	for _, r := range all {
+		if !r.open && r.stamp.After(reset) && r.stamp.Date >= max(m.floor, m.newest()-roster.Time(o.settings.AllowedLateness)) {
+			stamps = append(stamps, r.stamp)
+		}
+	}
+	sort.Slice(stamps, func(i, j int) bool { return stamps[j].After(stamps[i]) })
+	return stamps
+}
+
+func (o *roomOracle) halve(m *roomMachine) {
+	if stamps := o.closed(m); len(stamps) > 0 {
+		m.floor = stamps[(len(stamps)-1)/2].Date + 1
+	}
+}
+
+func (o *roomOracle) shown(m *roomMachine) bool {
+	return m.open() > 0 || m.heard >= o.receipt-roster.Time(o.settings.AllowedLateness)
+}
+
+// hidden are the machines that no report shows, the one heard longest ago first.
+func (o *roomOracle) hidden() (hidden []*roomMachine) {
+	for _, m := range o.machines {
+		if !o.shown(m) {
+			hidden = append(hidden, m)
+		}
+	}
+	sort.Slice(hidden, func(i, j int) bool {
+		a, b := hidden[i], hidden[j]
+		return a.heard < b.heard || a.heard == b.heard && a.name < b.name
+	})
+	return hidden
+}
+
+// read takes a message, and returns the reason to refuse it, or "".
+func (o *roomOracle) read(msg roster.Message) roster.Reason {
+	e, s := msg.Event, o.settings
+	o.receipt = max(o.receipt, msg.Receipt)
+	if hidden := o.hidden(); len(hidden) > s.MaxMachines {
+		for _, m := range hidden[:(len(hidden)+1)/2] {
+			o.floor = max(o.floor, m.newest()+1)
+			delete(o.machines, m.name)
+		}
+	}
+	m := o.machines[e.Machine]
+	opens := e.Type == roster.Login || len(e.Sessions) > 0
+	switch {
+	case e.Date > msg.Receipt+roster.Time(s.MaxSkew):
+		return roster.Future
+	case m == nil && e.Date < o.floor,
+		m != nil && e.Date < m.newest()-roster.Time(s.AllowedLateness),
+		m != nil && e.Date < m.floor && opens:
+		return roster.Late
+	}
+	with := &roomMachine{name: e.Machine}
+	if m != nil {
+		*with = *m
+	}
+	before := with.open()
+	with.accepted = append(append([]roster.Message(nil), with.accepted...), msg)
+	more := with.open() - before
+	total := 0
+	for _, other := range o.machines {
+		total += other.open()
+	}
+	switch {
+	case m == nil && len(o.machines)-len(o.hidden()) >= s.MaxMachines:
+		return roster.Limit
+	case more > 0 && (before+more > s.MaxSessionsPerMachine || total+more > s.MaxSessions):
+		if m != nil {
+			if stamp := (roster.Stamp{Date: e.Date, Place: msg.Place}); stamp.After(m.refused) {
+				m.refused = stamp
+			}
+		}
+		return roster.Limit
+	}
+	with.heard = max(with.heard, msg.Receipt)
+	o.machines[e.Machine] = with
+	o.makeRoom(with)
+	return ""
+}
+
+// makeRoom keeps the ceilings after an event of a machine.
+func (o *roomOracle) makeRoom(m *roomMachine) {
+	if len(o.closed(m)) > o.settings.MaxSessionsPerMachine {
+		o.halve(m)
+	}
+	total := 0
+	for _, m := range o.machines {
+		total += len(o.closed(m))
+	}
+	if total > o.settings.MaxSessions {
+		for _, m := range o.machines {
+			o.halve(m)
+		}
+	}
+}
+
+// limited are the machines of which something was refused that they have not
+// told anew since.
+func (o *roomOracle) limited() map[string]bool {
+	limited := map[string]bool{}
+	for _, m := range o.machines {
+		if reset, _ := m.registers(); m.refused.After(reset) {
+			limited[m.name] = true
+		}
+	}
+	return limited
+}
+
+// fold is who is on: what the plain oracle makes of the events accepted from the
+// machines that are not forgotten.
+func (o *roomOracle) fold() map[string]map[name]on {
+	plain := newOracle(time.Duration(o.settings.MaxSkew), time.Duration(o.settings.AllowedLateness))
+	for _, m := range o.machines {
+		plain.accepted = append(plain.accepted, m.accepted...)
+	}
+	return plain.fold()
+}
