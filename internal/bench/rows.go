@@ -94,7 +94,7 @@ var rows = []row{
 				r.median("Query/report", "p99-µs"), r.median("Query/echo", "p99-µs")), two(p50) + "; " + two(p99), p50 <= 1.3 && p99 <= 2
 		},
 	},
-	growthRow("10k", "10⁴"), growthRow("100k", "10⁵"), growthRow("1M", "10⁶"), growthRow("10M", "10⁷"),
+	growthRow("1k", "10³"), growthRow("10k", "10⁴"), growthRow("100k", "10⁵"), growthRow("1M", "10⁶"), growthRow("10M", "10⁷"),
 	{
 		"start", "`rollcall serve` until ready, empty", "≤ 1 s",
 		[]run{{"bench", "Start", "3x"}},

@@ -28,18 +28,28 @@ const (
 	// foresight is how many events are looked at together: enough to wait for
 	// many at once, few enough for all that they need to stay in the cache.
 	foresight = 64
-	// few is how many events are not worth more than one step.
+	// few is how many events are not worth it.
 	few = 4
 )
+
+// outgrown is how many registers a roster has that is larger than the cache of
+// one core: a smaller one is found there anyway, and looking ahead only costs (a
+// third of the fold, with 1,000 of them). Tests change it.
+var outgrown = 20_000
 
 // look returns what is foreseen of each of the next messages, until the next
 // call.
 func (a *ahead) look(r *Roster, messages []Message) []foreseen {
 	a.events = a.events[:0]
+	worth := r.remembered > outgrown && len(messages) >= few
 	for i := range messages {
-		a.events = append(a.events, foresee(r, &messages[i].Event))
+		f := hashed(&messages[i].Event)
+		if worth {
+			f.find(r)
+		}
+		a.events = append(a.events, f)
 	}
-	if len(messages) >= few {
+	if worth {
 		a.touch()
 	}
 	return a.events
@@ -66,18 +76,22 @@ func (a *ahead) touch() {
 	}
 }
 
-// foresee finds the machine and the user of an event.
-func foresee(r *Roster, e *Event) foreseen {
+// hashed is what is always foreseen: the fold needs the hashes.
+func hashed(e *Event) foreseen {
 	f := foreseen{machineHash: hashOf(e.Machine), userHash: hashOf(e.Session.User)}
 	if e.Session.ID != "" {
 		f.idHash = hashOf(e.Session.ID)
 	}
+	return f
+}
+
+// find finds the machine and the user of the event.
+func (f *foreseen) find(r *Roster) {
 	machine, _ := r.fleet.names.first(f.machineHash)
 	user, _ := r.people.names.first(f.userHash)
 	if machine != 0 && user != 0 {
 		f.machine, f.user, f.number = r.fleet.machines.at(machine), r.people.users.at(user), user
 	}
-	return f
 }
 
 // key is the hash of the session's key.

@@ -119,7 +119,7 @@ func BenchmarkGrowth(b *testing.B) {
 	for _, size := range []struct {
 		name string
 		n    int
-	}{{"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"10M", 10_000_000}} {
+	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"10M", 10_000_000}} {
 		b.Run(size.name, func(b *testing.B) {
 			for b.Loop() {
 				grown(b, testkit.NewFleet(1, testkit.Mixed, testkit.Scale(size.n)))
