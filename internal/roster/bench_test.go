@@ -1,8 +1,10 @@
 package roster_test
 
 import (
+	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,4 +151,68 @@ func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkRoom measures the memory at the ceilings, with the limits as they are
+// set: of one hostile machine that logs in ever new sessions with all that they
+// may have, and of a fleet whose machines live for a moment.
+func BenchmarkRoom(b *testing.B) {
+	b.Run("hostile", func(b *testing.B) {
+		long := strings.Repeat("x", 245)
+		atCeiling(b, testkit.Scale(10_000_000), func(i int, e *roster.Event) {
+			e.Date = start + roster.Time(i)*roster.Time(time.Millisecond)
+			e.Machine = "hostile"
+			e.Session = roster.Session{
+				User: fmt.Sprintf("%s%09d", long, i), ID: fmt.Sprintf("%s%09d", long, i),
+				Terminal: long, Remote: long, Service: long,
+			}
+			if i%4 == 3 { // half of those who came leave
+				e.Type, e.Session = roster.Logout, roster.Session{ID: fmt.Sprintf("%s%09d", long, i-1)}
+			}
+		})
+	})
+	b.Run("churn", func(b *testing.B) {
+		atCeiling(b, testkit.Scale(16_000_000), func(i int, e *roster.Event) {
+			// As many machines as the limit are heard within the allowed lateness.
+			e.Date = start + roster.Time(i/4)*(roster.Time(720*time.Hour)/roster.Time(limited().MaxMachines))
+			e.Machine = fmt.Sprintf("ci-runner-%09d.example.com", i/4)
+			e.Session = roster.Session{User: fmt.Sprintf("job-%09d", i/8), ID: "1"}
+			switch i % 4 {
+			case 2:
+				e.Type = roster.Logout
+			case 3:
+				e.Type, e.Session = roster.Shutdown, roster.Session{}
+			}
+		})
+	})
+}
+
+func limited() roster.Settings {
+	s := roster.DefaultSettings()
+	s.MaxMachines = testkit.Scale(s.MaxMachines)
+	return s
+}
+
+func atCeiling(b *testing.B, events int, next func(i int, e *roster.Event)) {
+	for b.Loop() {
+		before := inUse()
+		r := roster.New(limited())
+		var batch roster.Batch
+		batch.Messages = make([]roster.Message, 500)
+		for i := 0; i < events; {
+			for j := range batch.Messages {
+				m := &batch.Messages[j]
+				*m = roster.Message{Place: uint64(i + 1), Event: roster.Event{Type: roster.Login}}
+				next(i, &m.Event)
+				m.Receipt = m.Event.Date
+				i++
+			}
+			batch.End.Place = uint64(i)
+			r.Fold(&batch)
+		}
+		b.ReportMetric(float64(inUse()-before)/1e6, "MB")
+		st := r.Status()
+		b.ReportMetric(float64(st.Machines), "machines")
+		b.ReportMetric(float64(st.Sessions), "open")
+	}
 }

@@ -24,10 +24,10 @@ func tight(t *rapid.T) roster.Settings {
 // crowd draws a history of more machines, some of which are not heard for long.
 func crowd(t *rapid.T) []roster.Message {
 	messages := history(t, rapid.Bool().Draw(t, "ties"))
-	fleet := rapid.IntRange(1, 9).Draw(t, "fleet")
+	fleet := rapid.SampledFrom([]int{1, 2, 9}).Draw(t, "fleet")
 	later := roster.Time(0)
 	for i := range messages {
-		if rapid.IntRange(0, 19).Draw(t, "pause") == 0 {
+		if rapid.IntRange(0, 29).Draw(t, "pause") == 0 {
 			later += 11 * hour
 		}
 		m := &messages[i]
