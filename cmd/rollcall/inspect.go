@@ -185,7 +185,7 @@ type headerJSON struct {
 	Version   string            `json:"version"`
 	Place     uint64            `json:"place"`
 	Sequence  uint64            `json:"sequence"`
-	Base      uint64            `json:"base"`
+	Base      int64             `json:"base"`
 	Stream    string            `json:"stream"`
 	Created   time.Time         `json:"created"`
 	Fates     map[string]uint64 `json:"fates"`

@@ -60,6 +60,10 @@ func (in *Ingest) Fold(from *stream.Batch) {
 	in.letters.Judged(b.End.Place)
 }
 
+// headerMarker is why the server has stored a message of its own, where others
+// were removed by age, by a purge or one by one (NATS ADR-43).
+const headerMarker = "Nats-Marker-Reason"
+
 // decode appends a message to the batch. A message with broken headers comes
 // without any.
 func (in *Ingest) decode(m *stream.Message) {
@@ -71,6 +75,10 @@ func (in *Ingest) decode(m *stream.Message) {
 	}
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
+	if to.Marker = m.Header.Get(headerMarker) != ""; to.Marker {
+		to.Refusal, to.Event = nil, roster.Event{}
+		return
+	}
 	to.Refusal = in.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
@@ -85,6 +93,9 @@ func (in *Ingest) account(messages []stream.Message) {
 				in.full(m)
 			}
 			in.letters.Put(&messages[i], m.Refusal)
+			continue
+		}
+		if m.Marker {
 			continue
 		}
 		if m.Refusal != nil {

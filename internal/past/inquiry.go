@@ -107,7 +107,7 @@ func (i *inquiry) recall(f *fold, source *retained) (roster.Position, error) {
 		if err := source.look(i.ctx, st); err != nil {
 			return position, err
 		}
-		f.base, f.first = position.Base, position.Base+source.first
+		f.base, f.first = uint64(position.Base), position.PlaceOf(source.first)
 		if f.first > 1 {
 			f.gone = source.receipt
 		}

@@ -142,7 +142,7 @@ func (w *world) read(t tester, log *testing.T) {
 	info := w.stream.CachedInfo()
 	batch := roster.Batch{End: w.roster.Status().Position}
 	batch.End.Place = max(batch.End.Place, w.base)
-	batch.End.Base = w.base
+	batch.End.Base = int64(w.base)
 	batch.End.Proof.Stream, batch.End.Proof.Created = info.Config.Name, roster.TimeOf(info.Created)
 	decoder := wire.NewDecoder(w.subjects)
 	for w.sent > batch.End.Sequence() {

@@ -120,6 +120,9 @@ type Message struct {
 	// read otherwise. Fold sets Refusal too when it is the one to refuse.
 	Refusal *Refusal
 	Event   Event
+	// Marker says that the message is the server's own, and nobody's event: it
+	// is superseded.
+	Marker bool
 	// Fate is set by Fold.
 	Fate Fate
 }

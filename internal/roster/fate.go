@@ -74,8 +74,9 @@ func (r *Refusal) Error() string {
 type Position struct {
 	Place uint64 `json:"place"`
 	// Base is what is added to a sequence of this incarnation of the stream to
-	// get the place.
-	Base  uint64 `json:"base"`
+	// get the place. It is negative where the stream's first sequence is beyond
+	// the first place: a stream may begin anywhere.
+	Base  int64 `json:"base"`
 	Proof Proof  `json:"proof"`
 	// Judged is the receipt up to which messages were judged in an earlier
 	// incarnation: read again, what is refused is superseded.
@@ -83,7 +84,17 @@ type Position struct {
 }
 
 // Sequence is the position's place as a sequence of the stream.
-func (p Position) Sequence() uint64 { return p.Place - p.Base }
+func (p Position) Sequence() uint64 { return p.Place - uint64(p.Base) }
+
+// PlaceOf is the place of a sequence of the stream.
+func (p Position) PlaceOf(sequence uint64) uint64 { return sequence + uint64(p.Base) }
+
+// On returns the position with its place at a sequence of the stream, where
+// reading goes on after it.
+func (p Position) On(sequence uint64) Position {
+	p.Base = int64(p.Place - sequence)
+	return p
+}
 
 // Proof identifies one incarnation of a stream by its name, its creation and
 // the last message that was read from it. Sequence is 0 when none was.

@@ -208,6 +208,10 @@ func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) (mac
 	if st.resumed == 0 && st.loss > 0 && m.Place > st.loss {
 		r.resume(st)
 	}
+	if m.Marker {
+		m.Fate = Superseded
+		return nil
+	}
 	if m.Refusal == nil {
 		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == gone {
 			machine = r.fleet.find(m.Event.Machine, seen.machineHash)

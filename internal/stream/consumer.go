@@ -1,13 +1,16 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // What a pull asks for. Two are under way at a time, so that the next messages
@@ -62,14 +65,7 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	made, err := s.js.CreateConsumer(ctx, s.stream, jetstream.ConsumerConfig{
-		AckPolicy:         jetstream.AckNonePolicy,
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       from,
-		MemoryStorage:     true,
-		Replicas:          1,
-		InactiveThreshold: time.Minute,
-	})
+	made, err := s.create(ctx, from)
 	if err != nil {
 		c.close()
 		return nil, doubtful(causeCreate, "creating consumer of stream %s: %w", s.stream, err)
@@ -77,6 +73,45 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 	c.name, c.begun = made.CachedInfo().Name, made.CachedInfo().NumPending
 	c.toCome = c.begun
 	return c, nil
+}
+
+// consumerName is what the consumer is called by the id of whoever reads.
+func consumerName(id string) string { return "rollcall-" + cmp.Or(id, nuid.Next()) }
+
+// create makes the consumer under the reader's own name, in the place of one
+// that was left by a crash: a stream may have room for one only, and the server
+// keeps that for a minute. Creating what is there already would return it, which
+// has delivered before: so no two are described the same. Where the old one stays,
+// as its deletion is lost or denied, the new one gets another name.
+func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer, error) {
+	s.remove(ctx, s.consumer)
+	config := jetstream.ConsumerConfig{
+		Name:              s.consumer,
+		Metadata:          map[string]string{"rollcall": nuid.Next()},
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       from,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: time.Minute,
+	}
+	made, err := s.js.CreateConsumer(ctx, s.stream, config)
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		config.Name += "-" + nuid.Next()
+		made, err = s.js.CreateConsumer(ctx, s.stream, config)
+	}
+	return made, err
+}
+
+// removeWithin is how long the deletion of a consumer is waited for: whatever
+// comes of it, the server frees one that is not used after a minute.
+const removeWithin = time.Second
+
+// remove deletes a consumer, if it is there.
+func (s *jetStream) remove(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, removeWithin)
+	defer cancel()
+	_ = s.js.DeleteConsumer(ctx, s.stream, name)
 }
 
 func (c *consumer) pending() uint64 { return c.begun }
@@ -91,8 +126,8 @@ func (c *consumer) close() {
 		}
 	}
 	if c.name != "" && c.nc.IsConnected() {
-		// Nobody waits for the answer.
-		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+c.stream+"."+c.name, nil)
+		// It is waited for: carried out later it would be the next one's end.
+		c.remove(context.Background(), c.name)
 	}
 }
 
@@ -100,6 +135,15 @@ func (c *consumer) close() {
 func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	if err := c.ask(); err != nil {
 		return dst, err
+	}
+	if ctx.Err() != nil {
+		return dst, ctx.Err()
+	}
+	select { // what has been delivered counts, whatever became of the connection
+	case msg := <-c.messages:
+		c.heard = time.Now()
+		return c.drain(dst, msg)
+	default:
 	}
 	select {
 	case <-ctx.Done():

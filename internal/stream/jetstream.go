@@ -18,7 +18,9 @@ type jetStream struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream string
-	beat   time.Duration // how often an idle server says that it is there
+	// consumer is what the reader's consumer is called.
+	consumer string
+	beat     time.Duration // how often an idle server says that it is there
 }
 
 // apiTimeout is how long the server may take to answer.
@@ -29,7 +31,7 @@ func (s *jetStream) look(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	st := state{created: roster.TimeOf(info.Created), first: info.State.FirstSeq, last: info.State.LastSeq}
+	st := state{created: roster.TimeOf(info.Created), first: info.State.FirstSeq, last: info.State.LastSeq, begins: info.Config.FirstSeq}
 	if info.State.Msgs == 0 {
 		st.first = st.last + 1
 	}

@@ -45,15 +45,14 @@ func (m *Message) prove(p *roster.Proof) {
 	p.Sequence, p.Receipt, p.Hash = m.Sequence, m.Receipt, m.hash()
 }
 
-// proves reports whether the stream has the message of a proof under its
-// sequence. known is false where the stream no longer tells: the message has
-// been removed since.
-func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (same, known bool, err error) {
+// proves asks whether the stream has the message of a proof under its sequence.
+// It is gone where the stream no longer tells: it has been removed since.
+func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, error) {
 	switch {
 	case p.Stream != r.stream || p.Created != st.created || p.Sequence > st.last:
-		return false, true, nil
+		return refuted, nil
 	case p.Sequence == 0 || p.Sequence < st.first:
-		return false, false, nil
+		return gone, nil
 	}
 	m, err := r.source.get(ctx, p.Sequence)
 	if errors.Is(err, errNoMessage) { // or an old leader has answered, which never had it
@@ -61,9 +60,11 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (same, kn
 	}
 	switch {
 	case errors.Is(err, errNoMessage):
-		return false, false, nil
+		return gone, nil
 	case err != nil:
-		return false, false, err
+		return gone, err
+	case m.Receipt != p.Receipt || m.hash() != p.Hash:
+		return refuted, nil
 	}
-	return m.Receipt == p.Receipt && m.hash() == p.Hash, true, nil
+	return held, nil
 }

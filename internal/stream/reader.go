@@ -6,13 +6,20 @@
 // position and nothing that the server keeps. A consumer is thrown away and
 // made anew at position + 1 whenever something is in doubt: a reconnect, a
 // message that was dropped on the way, a gap, silence. Before a fresh consumer's
-// first message is handed on, and every few seconds, the position is verified
-// (verdict.go); only a gap that a fresh consumer shows again is a gap of the
-// stream (gap.go). In doubt the reader rewinds, and never skips.
+// first message is handed on, and every few seconds, the position is verified:
+// decide.go has the table of what follows from which answers, and confirm.go
+// asks. Only a gap that a fresh consumer shows again is a gap of the stream
+// (gap.go). In doubt the reader rewinds, and never skips.
+//
+// No answer is waited for that only a stream at rest could give: its retention
+// may take a message away at any moment. So whatever the traffic and the
+// retention, a reader that can read reaches the end.
 package stream
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -45,7 +52,8 @@ type Batch struct {
 	// Missing is why places up to the end have no message in the batch.
 	Missing roster.Loss
 	// Unread says that End begins another incarnation of the stream, and that
-	// what the last one had after the position was never read.
+	// what the last one had after the position was never read: as many places as
+	// are known of are missing.
 	Unread bool
 }
 
@@ -65,6 +73,14 @@ type Config struct {
 	// to when the stream turns out to be an older copy. It must be safe for use by
 	// several goroutines.
 	Earlier func() []roster.Position
+	// Given returns the greatest place that anything outside the snapshots tells
+	// of: a crash may have come after places that no snapshot has. 0 is none; nil
+	// asks nobody. An error is asked again.
+	Given func(context.Context) (uint64, error)
+	// ID is what the consumer is named after: the same for each process that reads
+	// for the same roster, and for no other. A start deletes the consumer that a
+	// crash has left. Empty: one of its own for each Reader.
+	ID string
 	// Make makes the stream when it is missing.
 	Make     func(context.Context) error
 	Log      *slog.Logger
@@ -76,6 +92,7 @@ type Reader struct {
 	source     source
 	stream     string
 	earlier    func() []roster.Position
+	given      func(context.Context) (uint64, error)
 	makeStream func(context.Context) error
 	log        *slog.Logger
 	metrics    *metrics
@@ -83,7 +100,7 @@ type Reader struct {
 	// Written by Run, read by others.
 	position atomic.Uint64 // as a sequence
 	tail     atomic.Uint64 // the last sequence known of
-	target   atomic.Uint64 // the last sequence known at the start
+	target   atomic.Uint64 // the last sequence known when the first consumer delivered
 	caughtUp atomic.Bool
 }
 
@@ -93,18 +110,19 @@ func New(c Config) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	return newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, beat: 3 * time.Second}), nil
+	return newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, consumer: consumerName(c.ID), beat: 3 * time.Second}), nil
 }
 
 func newReader(c Config, s source) *Reader {
 	return &Reader{
-		source: s, stream: c.Stream, earlier: c.Earlier, makeStream: c.Make,
+		source: s, stream: c.Stream, earlier: c.Earlier, given: c.Given, makeStream: c.Make,
 		log: c.Log, metrics: newMetrics(c.Registry),
 	}
 }
 
-// CaughtUp reports whether the last sequence known at the start has been
-// passed.
+// CaughtUp reports whether all has been folded that the stream had when the
+// first consumer delivered, and still has. What was lost is not passed: a loss
+// of all that sets the target anew.
 func (r *Reader) CaughtUp() bool { return r.caughtUp.Load() }
 
 // Lag is how many sequences are known of and not yet folded.
@@ -124,6 +142,7 @@ func (r *Reader) Target() uint64 { return r.target.Load() }
 // good.
 func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch)) error {
 	rd := &reading{Reader: r, fold: fold}
+	defer rd.tellLosses(true)
 	rd.move(from)
 	var pause time.Duration
 	for ctx.Err() == nil {
@@ -176,11 +195,18 @@ func (r *Reader) sawTail(seq uint64) {
 	}
 }
 
-// begun notes the first look at the stream: from here on the roster is caught
-// up once it has passed the last sequence.
-func (r *Reader) begun() {
-	r.target.CompareAndSwap(0, r.tail.Load())
-	if r.position.Load() >= r.target.Load() {
+// aim notes the last sequence when a consumer has delivered for the first time:
+// the roster is caught up once it has passed that.
+func (r *reading) aim() {
+	if !r.aimed {
+		r.target.Store(r.tail.Load())
+		r.aimed = true
+	}
+}
+
+// passed notes that the roster is caught up, if it is.
+func (r *reading) passed() {
+	if r.aimed && r.position.Load() >= r.target.Load() {
 		r.caughtUp.Store(true)
 	}
 }
@@ -193,7 +219,9 @@ type reading struct {
 
 	batch   Batch
 	taken   []Message
-	suspect uint64    // the sequence that the last consumer did not have
+	fresh   bool      // the consumer has not delivered yet
+	aimed   bool      // the target is known
+	losses  losses    // that were not told of yet
 	removed []uint64  // sequences known to be deleted, in order
 	moved   time.Time // when the position last moved, or nothing was to come
 	stalled int       // how many consumers in a row stood still
@@ -201,8 +229,9 @@ type reading struct {
 	complaint  string // the last cause logged, and when
 	complained time.Time
 
-	mu     sync.Mutex
-	proven roster.Position // at, for the watch
+	mu      sync.Mutex
+	proven  roster.Position // at, for the watch
+	waiting bool            // for the consumer to deliver
 }
 
 // move moves the position.
@@ -214,28 +243,81 @@ func (r *reading) move(to roster.Position) {
 	r.mu.Unlock()
 }
 
+// deliverWithin is how long a fresh consumer that has something to deliver is
+// waited for before the stream is asked: what it delivers is at hand then,
+// whatever leaves the stream meanwhile.
+const deliverWithin = 2 * time.Second
+
 // once reads with one consumer, until something is in doubt. The consumer is
 // made before the position is verified: if the stream becomes another after
 // that, the consumer is gone with it.
 func (r *reading) once(ctx context.Context) error {
 	st, lookErr := r.source.look(ctx)
-	d, consumeErr := r.source.consume(ctx, r.at.Sequence()+1)
-	if consumeErr == nil {
-		defer d.close()
+	if lookErr != nil && !errors.Is(lookErr, errNoStream) {
+		return lookErr
 	}
-	if err := r.settle(ctx); err != nil {
+	d, err := r.source.consume(ctx, r.at.Sequence()+1)
+	if err != nil {
+		return cmp.Or(r.settleWithout(ctx), err)
+	}
+	defer d.close()
+	deliverErr := r.awaitFirst(ctx, d)
+	if err := r.settle(ctx, r.first(d, st)); err != nil {
 		return err
 	}
-	if consumeErr != nil {
-		return consumeErr
+	if r.fresh = true; deliverErr == nil {
+		r.aim()
 	}
-	if lookErr == nil && st.created == r.at.Proof.Created {
+	if err := cmp.Or(r.take(ctx), deliverErr); err != nil {
+		return err
+	}
+	if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
 		if err := r.undelivered(ctx, d, st.last); err != nil {
 			return err
 		}
 	}
-	r.begun()
+	r.passed()
 	return r.watched(ctx, d)
+}
+
+// awaitFirst waits for what a fresh consumer delivers first.
+func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
+	r.taken = r.taken[:0]
+	if d.pending() == 0 {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	for len(r.taken) == 0 {
+		var err error
+		r.taken, err = d.next(within, r.taken)
+		switch {
+		case within.Err() != nil && ctx.Err() == nil:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// first is the first sequence that a fresh consumer delivers, by what it has
+// delivered; where it has nothing to deliver, what is stored after the look that
+// was made before it. 0: nobody knows.
+func (r *reading) first(d delivery, before state) uint64 {
+	switch {
+	case len(r.taken) > 0:
+		return r.taken[0].Sequence
+	case d.pending() == 0:
+		return before.last + 1
+	}
+	return 0
+}
+
+// settleWithout looks what the stream is where no consumer can be made, as when
+// the stream is missing. Nothing is lost then: a consumer may have it yet.
+func (r *reading) settleWithout(ctx context.Context) error {
+	return r.settle(ctx, r.at.Sequence()+1)
 }
 
 // watched follows a consumer until it, or the watch, is in doubt.
@@ -256,7 +338,10 @@ func (r *reading) watched(ctx context.Context, d delivery) error {
 func (r *reading) follow(ctx context.Context, d delivery) error {
 	for {
 		var err error
+		r.wait(true)
 		r.taken, err = d.next(ctx, r.taken[:0])
+		r.wait(false)
+		r.tellLosses(false)
 		if foldErr := r.take(ctx); foldErr != nil {
 			return foldErr
 		}
@@ -275,11 +360,12 @@ func (r *reading) take(ctx context.Context) error {
 		m := &r.taken[i]
 		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
 			r.flush()
-			if err := r.gap(ctx, m.Sequence); err != nil {
+			if err := r.gap(ctx, m.Sequence, r.fresh); err != nil {
 				return err
 			}
 		}
-		m.Place = r.at.Base + m.Sequence
+		r.fresh = false
+		m.Place = r.at.PlaceOf(m.Sequence)
 		r.batch.Messages = append(r.batch.Messages, *m)
 	}
 	r.flush()
@@ -302,7 +388,7 @@ func (r *reading) flush() {
 	steps.At("batch-folded")
 	r.move(b.End)
 	r.sawTail(last.Sequence)
-	r.begun()
+	r.passed()
 	clear(b.Messages)
 	b.Messages = b.Messages[:0]
 }

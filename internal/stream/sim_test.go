@@ -46,6 +46,7 @@ type world struct {
 	lives   int
 	all     map[roster.Time]*simMessage // every message ever stored
 	last    roster.Time                 // the last receipt
+	longest uint64                      // the last sequence of the longest stream that there was
 	copies  []*life
 	past    []pastState
 	disk    simDisk

@@ -64,7 +64,7 @@ func (s *service) checkMessages(b *Batch) {
 		place := s.at.Place + uint64(i) + 1
 		was := w.all[m.Receipt]
 		switch {
-		case m.Place != place || m.Place != b.End.Base+m.Sequence || b.End.Base != s.at.Base:
+		case m.Place != place || m.Place != b.End.PlaceOf(m.Sequence) || b.End.Base != s.at.Base:
 			w.fail("sequence %d has place %d after %d, base %d", m.Sequence, m.Place, place-1, b.End.Base)
 		case was == nil || was.seq != m.Sequence || was.msg != m.Msg:
 			w.fail("sequence %d is no message of the stream", m.Sequence)
@@ -170,11 +170,15 @@ func (s *service) checkUnread(b *Batch) {
 	sure := now != nil && time.Since(w.disturbed) > settled && time.Since(w.disk.changed) > settled && time.Since(w.removed) > settled
 	old := s.at
 	w.note("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.life)
-	s.log = append(s.log, entry{place: old.Place, unread: true})
-	if b.End.Place != old.Place || b.End.Judged != max(old.Judged, old.Proof.Receipt) {
+	s.log = append(s.log, entry{place: old.Place + 1, lost: b.End.Place - old.Place, why: roster.Recreated, unread: true})
+	judged := old.Judged
+	if b.End.Proof.Sequence > 0 { // a copy: what it has was judged before
+		judged = max(judged, old.Proof.Receipt)
+	}
+	if b.End.Place < old.Place || b.End.Place > old.PlaceOf(max(w.longest, old.Sequence())) || b.End.Judged != judged {
 		w.fail("another incarnation begins at %+v after %+v", b.End, old)
 	}
-	if kind := s.told(); sure && old.Proof.Stream != "" && kind != kindOf(old, now) {
+	if kind := s.told(); sure && old.Proof.Stream != "" && kind != kindOf(b.End, old, now) {
 		w.fail("the stream was %s, it is said", kind)
 	}
 	if sure {
@@ -213,8 +217,8 @@ func (s *service) told() verdict {
 }
 
 // kindOf is what a stream is that does not go on from a position.
-func kindOf(at roster.Position, now *life) verdict {
-	if at.Proof.Created != now.created {
+func kindOf(next, at roster.Position, now *life) verdict {
+	if at.Proof.Created != now.created && next.Proof.Sequence == 0 {
 		return recreated
 	}
 	return restored
@@ -224,7 +228,7 @@ func kindOf(at roster.Position, now *life) verdict {
 // proves, or 0.
 func (w *world) rewound(now *life, at roster.Position) uint64 {
 	for _, earlier := range append([]roster.Position{at}, w.disk.positions()...) {
-		if earlier.Place <= at.Place && now.proves(earlier.Proof) {
+		if earlier.Place <= at.Place && now.copies(earlier.Proof) {
 			w.saw("goes on after an earlier position")
 			return earlier.Proof.Sequence
 		}

@@ -77,6 +77,7 @@ func (w *world) publish(n int) {
 func (w *world) storeOne() {
 	m := w.message()
 	w.life.store(m)
+	w.longest = max(w.longest, w.life.last)
 	w.all[m.receipt] = m
 }
 

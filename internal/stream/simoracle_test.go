@@ -27,8 +27,10 @@ func foretell(settings roster.Settings, log []entry) *oracle {
 	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}}
 	for _, e := range log {
 		switch {
-		case e.unread && e.place > 0:
-			o.losses[roster.Recreated] = e.place
+		case e.unread && e.place+e.lost > 1:
+			o.accounted[roster.Lost] += e.lost
+			o.losses[roster.Recreated] = e.place + e.lost - 1
+		case e.unread:
 		case e.lost > 0:
 			o.accounted[roster.Lost] += e.lost
 			o.losses[e.why] = e.place + e.lost - 1
@@ -167,7 +169,8 @@ func (s *service) undisturbed() *roster.Roster {
 		b := roster.Batch{End: r.Status().Position}
 		switch {
 		case e.unread:
-			b.Unread = true
+			b.End.Place += e.lost
+			b.Missing, b.Unread = e.why, true
 		case e.lost > 0:
 			b.End.Place += e.lost
 			b.Missing = e.why

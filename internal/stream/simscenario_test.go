@@ -300,7 +300,7 @@ func TestOddEnd(t *testing.T) {
 					p.publish(6)
 					p.reads(10)
 					p.fork(5)
-					lie := state{p.life.created, first, 10}
+					lie := state{created: p.life.created, first: first, last: 10}
 					more := func() {
 						for range 10 {
 							p.storeOne()
@@ -337,7 +337,7 @@ func TestOddTruncation(t *testing.T) {
 			p.reads(10)
 			p.silences()
 			p.publish(10)
-			p.before("look", nth, func() { p.lie = &state{p.life.created, 17, 20} })
+			p.before("look", nth, func() { p.lie = &state{created: p.life.created, first: 17, last: 20} })
 			p.locked(func() { p.life.begin(13) })
 			p.reads(20)
 			p.wants(roster.Truncated, 11, 12)
@@ -459,13 +459,13 @@ func TestProofCoversPayload(t *testing.T) {
 		p.publish(3)
 		p.start()
 		p.reads(3)
-		proof := p.service.at.Proof
-		for _, want := range []bool{true, false} {
-			same, known, err := p.service.reader.proves(p.service.ctx, proof, p.life.state())
-			if same != want || !known || err != nil {
-				p.t.Errorf("proved %v, known %v, error %v; want %v", same, known, err, want)
+		last := p.service.at.Proof
+		for _, want := range []proof{held, refuted} {
+			found, err := p.service.reader.proves(p.service.ctx, last, p.life.state())
+			if found != want || err != nil {
+				p.t.Errorf("the proof is %v, error %v; want %v", found, err, want)
 			}
-			proof.Hash[7] ^= 1
+			last.Hash[7] ^= 1
 		}
 	})
 }

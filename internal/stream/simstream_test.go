@@ -126,6 +126,12 @@ func (l *life) proves(p roster.Proof) bool {
 	if p.Created != l.created || p.Sequence == 0 || p.Sequence > l.last {
 		return false
 	}
+	return l.copies(p)
+}
+
+// copies reports whether the stream has the message of a proof, whenever it was
+// created.
+func (l *life) copies(p roster.Proof) bool {
 	m := l.readable(p.Sequence)
 	return m != nil && m.receipt == p.Receipt
 }

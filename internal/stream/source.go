@@ -44,7 +44,14 @@ type state struct {
 	// first is the sequence of its first message, last of the last ever
 	// stored. A stream without messages has first = last + 1.
 	first, last uint64
+	// begins is the sequence that its very first message was to have, by its
+	// configuration (first_seq); 0 is 1.
+	begins uint64
 }
+
+// origin is the sequence that its very first message has, or had: there never
+// was anything before.
+func (s state) origin() uint64 { return max(s.begins, 1) }
 
 var (
 	errNoStream  = errors.New("there is no such stream")

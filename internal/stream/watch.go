@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/roster"
 )
 
 const (
@@ -17,29 +19,35 @@ const (
 )
 
 // watch verifies the position every few seconds, and ends the following with a
-// doubt when the stream does not hold it twice in a row. It also keeps the lag
-// honest while nothing is delivered.
+// doubt when the stream is another, or has lost what comes next while nothing is
+// delivered. It also keeps the lag honest while nothing is delivered.
 func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 	for sleep(ctx, verifyEvery) {
-		first, err := r.holds(ctx)
-		if first || err != nil || !sleep(ctx, confirmAfter) {
+		at, wasWaiting := r.standing()
+		act, err := r.about(ctx, at, 0)
+		if err != nil || act.deed == read {
 			continue
 		}
-		if again, err := r.holds(ctx); !again && err == nil {
-			end(doubtful(causeIncarnation, "the stream does not hold the position any more"))
-			return
+		if now, waiting := r.standing(); act.deed == lose && !(wasWaiting && waiting && now == at) {
+			continue // what has left the stream may have been delivered before
 		}
+		end(doubtful(causeIncarnation, "the stream does not hold the position any more: %s", act.deed))
+		return
 	}
 }
 
-// holds reports whether the stream is there and holds the position, as far as
-// it still tells, and what comes after that.
-func (r *reading) holds(ctx context.Context) (bool, error) {
+// standing is the position, and whether a delivery is waited for there.
+func (r *reading) standing() (at roster.Position, waiting bool) {
 	r.mu.Lock()
-	at := r.proven
-	r.mu.Unlock()
-	found, _, err := r.judge(ctx, at)
-	return found == same, err
+	defer r.mu.Unlock()
+	return r.proven, r.waiting
+}
+
+// wait notes whether a delivery is waited for.
+func (r *reading) wait(is bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = is
 }
 
 // moving reports a doubt when the stream has more and the position stands

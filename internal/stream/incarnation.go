@@ -1,0 +1,137 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/steps"
+)
+
+// settle makes the position one from which reading can go on, by what the
+// consumer has delivered first: it returns nil when the stream is the same, and
+// what it no longer has before that is lost. When it is another, the position
+// moves, or the stream is made; then the caller begins anew.
+func (r *reading) settle(ctx context.Context, delivered uint64) error {
+	act, err := r.about(ctx, r.at, delivered)
+	if err != nil {
+		return err
+	}
+	switch act.deed {
+	case remake:
+		return r.remake(ctx)
+	case rebase:
+		if err := r.rebase(ctx, act.found, act.state); err != nil {
+			return err
+		}
+		return doubtful(causeIncarnation, "the stream was %s", act.found)
+	}
+	r.adopt(act.state)
+	if act.deed == lose {
+		r.lose(act.through, r.truncation())
+	}
+	return nil
+}
+
+// adopt takes the stream as ours when nothing was ever read.
+func (r *reading) adopt(st state) {
+	if r.at.Proof.Stream != "" {
+		return
+	}
+	to := r.at.On(st.origin() - 1)
+	to.Proof = roster.Proof{Stream: r.stream, Created: st.created}
+	r.tail.Store(st.last)
+	r.move(to)
+}
+
+// truncation is what it is to have lost what comes after the position: the
+// beginning of all, or what was not read in time.
+func (r *reading) truncation() roster.Loss {
+	if r.at.Place == 0 {
+		return roster.BaselineLost
+	}
+	return roster.Truncated
+}
+
+// remake makes the stream that somebody has deleted.
+func (r *reading) remake(ctx context.Context) error {
+	r.log.Error("the stream is missing: making it", "stream", r.stream)
+	if err := r.makeStream(ctx); err != nil {
+		return err
+	}
+	return doubtful(causeIncarnation, "the stream was missing")
+}
+
+// rebase goes on with another incarnation: after the position, or the newest
+// earlier one whose message it has, else from its first message. The roster
+// stays. Places go on from the greatest ever given: a place that was given, or
+// is known of, and not folded is lost with the old incarnation.
+func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
+	steps.At("incarnation-detected")
+	old := r.at
+	from, copied, err := r.copiedFrom(ctx, st)
+	if err != nil {
+		return err
+	}
+	place, err := r.greatest(ctx, from, st)
+	if err != nil {
+		return err
+	}
+	next := roster.Position{Place: place, Judged: old.Judged, Proof: from}.On(max(from.Sequence, st.origin()-1))
+	next.Proof.Stream, next.Proof.Created = r.stream, st.created
+	if copied { // what it has was judged before
+		kind, next.Judged = restored, max(old.Judged, old.Proof.Receipt)
+	}
+	r.metrics.incarnations.WithLabelValues(string(kind)).Inc()
+	r.log.Error("the stream is another incarnation: what its predecessor had after our position is lost",
+		"kind", string(kind), "stream", r.stream, "place", old.Place, "seq", old.Sequence(), "at_least", place-old.Place,
+		"read_on_after", next.Sequence(), "accept", acceptance(place))
+	r.tail.Store(next.Sequence()) // what is true of it will be seen
+	r.target.Store(0)
+	r.aimed, r.removed = false, nil
+	steps.At("incarnation-rebased")
+	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
+	r.move(next)
+	steps.At("incarnation-folded")
+	return nil
+}
+
+// copiedFrom returns the proof of the newest position whose message the stream
+// has, if it has any: then it is a copy of the one that was read, whenever it
+// was created.
+func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, found bool, err error) {
+	for _, earlier := range slices.Concat([]roster.Position{r.at}, r.earlier()) {
+		if earlier.Place > r.at.Place {
+			continue // of a snapshot that could not be loaded: the roster has not read that far
+		}
+		p := earlier.Proof
+		p.Created = st.created
+		switch found, err := r.proves(ctx, p, st); {
+		case err != nil:
+			return p, false, err
+		case found == held:
+			return p, true, nil
+		}
+	}
+	return roster.Proof{}, false, nil
+}
+
+// greatest is the greatest place that was given in the old incarnation, by all
+// that is known of it: the position, the last report and dead letter, and the
+// last sequence that was seen, unless the copy that reading goes on with has it.
+func (r *reading) greatest(ctx context.Context, from roster.Proof, st state) (uint64, error) {
+	place, tail := r.at.Place, r.tail.Load()
+	kept := from.Sequence > 0 && from.Sequence == r.at.Sequence() && st.last >= tail
+	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
+		place = r.at.PlaceOf(tail)
+	}
+	if r.given == nil {
+		return place, nil
+	}
+	given, err := r.given(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the greatest place that was given: %w", err)
+	}
+	return max(place, given), nil
+}

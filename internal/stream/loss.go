@@ -1,0 +1,79 @@
+package stream
+
+import (
+	"fmt"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// lose moves the position to a sequence without folding anything.
+func (r *reading) lose(through uint64, why roster.Loss) {
+	from := r.at.Sequence() + 1
+	end := r.at.On(r.at.Sequence())
+	end.Place = end.PlaceOf(through)
+	r.losses.note(why, from, through, end.Place)
+	r.tellLosses(false)
+	r.fold(&Batch{End: end, Missing: why})
+	r.move(end)
+	if r.position.Load() >= r.target.Load() {
+		// What was to be passed is gone. Losing is not passing: there may be
+		// more by now.
+		r.target.Store(r.tail.Load())
+	}
+	r.passed()
+}
+
+// losses are those not told of yet, by their reasons. Every second message may
+// have been deleted, each a loss of its own: a few lines a minute tell of all.
+type losses struct {
+	untold map[roster.Loss]*lost
+	lines  int       // in the last while
+	since  time.Time // when that began
+}
+
+// lost is how many sequences were lost, and between which.
+type lost struct{ from, to, count, place uint64 }
+
+const (
+	// linesOfLosses may be logged in lossesEvery.
+	linesOfLosses = 4
+	lossesEvery   = 20 * time.Second
+)
+
+func (l *losses) note(why roster.Loss, from, to, place uint64) {
+	if l.untold == nil {
+		l.untold = make(map[roster.Loss]*lost)
+	}
+	sum := l.untold[why]
+	if sum == nil {
+		sum = &lost{from: from}
+		l.untold[why] = sum
+	}
+	sum.from, sum.to, sum.place = min(sum.from, from), max(sum.to, to), place
+	sum.count += to - from + 1
+}
+
+// tellLosses logs what was lost, at the end for good, else a few times a minute.
+func (r *reading) tellLosses(end bool) {
+	l := &r.losses
+	if len(l.untold) == 0 {
+		return
+	}
+	if time.Since(l.since) >= lossesEvery {
+		l.lines, l.since = 0, time.Now()
+	}
+	for _, why := range roster.AllLosses() {
+		sum := l.untold[why]
+		if sum == nil || l.lines >= linesOfLosses && !end {
+			continue
+		}
+		l.lines++
+		delete(l.untold, why)
+		r.log.Error("events are lost", "reason", why.String(), "stream", r.stream, "from", sum.from, "to", sum.to,
+			"count", sum.count, "accept", acceptance(sum.place))
+	}
+}
+
+// acceptance is what an operator sets to accept the losses up to a place.
+func acceptance(place uint64) string { return fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", place) }
