@@ -114,21 +114,36 @@ func (r *reading) pass(s *stretch) {
 
 // undelivered decides about the sequences after the position up to the last
 // one stored, if a fresh consumer has nothing to deliver, or those before it
-// stood still. About some of them: it may deliver the others.
+// stood still.
 func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) error {
-	want := r.at.Sequence() + 1
-	last = min(last, want+maxAbsent)
-	switch {
-	case last < want || d.pending() > 0 && r.stalled == 0:
-		return nil
-	case d.pending() > 0 && r.stalled < 3: // nor over a new connection
+	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalled > 0); want = r.at.Sequence() + 1 {
 		// The server delivers nothing in the place of a damaged message, and
 		// when it is the last one no other message shows the gap.
-		end, err := r.absent(ctx, want, last+1)
-		if err != nil || end == want {
-			return err // it was the consumer
+		end, err := r.lacking(ctx, want, last+1)
+		switch {
+		case err != nil:
+			return err
+		case end == want && d.pending() > 0 && r.stalled < 3: // nor over a new connection
+			return nil // it was the consumer
+		case end == want:
+			if err := r.explain(ctx, min(last+1, want+maxBatch)); err != nil {
+				return err
+			}
+			return doubtful(causeGap, "the consumer has nothing to deliver, and the stream has sequence %d", want)
 		}
-		last = end - 1
+		if err := r.explain(ctx, end); err != nil {
+			return err
+		}
 	}
-	return r.explain(ctx, last+1)
+	return nil
+}
+
+// lacking returns the end of the run of sequences from one on, and before to,
+// that the stream does not have.
+func (r *reading) lacking(ctx context.Context, from, to uint64) (uint64, error) {
+	removed, err := r.wereDeleted(ctx, from, to)
+	if removed || err != nil {
+		return to, err
+	}
+	return r.absent(ctx, from, to)
 }

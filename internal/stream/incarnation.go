@@ -93,6 +93,7 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)
+	r.delivered()
 	steps.At("incarnation-folded")
 	return nil
 }

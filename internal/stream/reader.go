@@ -144,6 +144,7 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 	rd := &reading{Reader: r, fold: fold}
 	defer rd.tellLosses(true)
 	rd.move(from)
+	rd.delivered()
 	var pause time.Duration
 	for ctx.Err() == nil {
 		before := rd.at
@@ -223,7 +224,7 @@ type reading struct {
 	aimed   bool      // the target is known
 	losses  losses    // that were not told of yet
 	removed []uint64  // sequences known to be deleted, in order
-	moved   time.Time // when the position last moved, or nothing was to come
+	moved   time.Time // when a message was last folded, or none was to come
 	stalled int       // how many consumers in a row stood still
 
 	complaint  string // the last cause logged, and when
@@ -234,14 +235,18 @@ type reading struct {
 	waiting bool            // for the consumer to deliver
 }
 
-// move moves the position.
+// move moves the position. Nothing is delivered by that: a consumer that only
+// loses stands still.
 func (r *reading) move(to roster.Position) {
-	r.at, r.moved, r.stalled = to, time.Now(), 0
+	r.at = to
 	r.position.Store(to.Sequence())
 	r.mu.Lock()
 	r.proven = to
 	r.mu.Unlock()
 }
+
+// delivered notes that a message was.
+func (r *reading) delivered() { r.moved, r.stalled = time.Now(), 0 }
 
 // deliverWithin is how long a fresh consumer that has something to deliver is
 // waited for before the stream is asked: what it delivers is at hand then,
@@ -268,16 +273,18 @@ func (r *reading) once(ctx context.Context) error {
 	if r.fresh = true; deliverErr == nil {
 		r.aim()
 	}
-	if err := cmp.Or(r.take(ctx), deliverErr); err != nil {
-		return err
-	}
-	if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
-		if err := r.undelivered(ctx, d, st.last); err != nil {
+	return r.watched(ctx, func(ctx context.Context) error {
+		if err := cmp.Or(r.take(ctx), deliverErr); err != nil {
 			return err
 		}
-	}
-	r.passed()
-	return r.watched(ctx, d)
+		if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
+			if err := r.undelivered(ctx, d, st.last); err != nil {
+				return err
+			}
+		}
+		r.passed()
+		return r.follow(ctx, d)
+	})
 }
 
 // awaitFirst waits for what a fresh consumer delivers first.
@@ -320,14 +327,14 @@ func (r *reading) settleWithout(ctx context.Context) error {
 	return r.settle(ctx, r.at.Sequence()+1)
 }
 
-// watched follows a consumer until it, or the watch, is in doubt.
-func (r *reading) watched(ctx context.Context, d delivery) error {
+// watched reads until that, or the watch, is in doubt.
+func (r *reading) watched(ctx context.Context, read func(context.Context) error) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer end(nil)
 	watch.Go(func() { r.watch(ctx, end) })
-	err := r.follow(ctx, d)
+	err := read(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -387,6 +394,7 @@ func (r *reading) flush() {
 	r.fold(b)
 	steps.At("batch-folded")
 	r.move(b.End)
+	r.delivered()
 	r.sawTail(last.Sequence)
 	r.passed()
 	clear(b.Messages)

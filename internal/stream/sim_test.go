@@ -36,9 +36,12 @@ type world struct {
 	rng      *rand.Rand // of whoever lets things happen, and nobody else
 	settings roster.Settings
 	harmless bool // nothing happens that loses anything
-	most     int  // about how many messages are published at once
-	log      *slog.Logger
-	coverage *coverage
+	// retention is at work all the time, but while it is quiet; nil: it isn't.
+	retention *retention
+	quiet     bool
+	most      int // about how many messages are published at once
+	log       *slog.Logger
+	coverage  *coverage
 
 	mu      sync.Mutex
 	problem string // the first
@@ -56,6 +59,7 @@ type world struct {
 	// When the stream last became another, anything last happened that may
 	// hold up the reader, and messages were last removed.
 	changed, disturbed, removed time.Time
+	rough                       time.Time               // when anything last happened but messages that come and go
 	away                        time.Time               // until when nothing is answered
 	silent                      bool                    // not even with an error
 	oddLook, oddGet             bool                    // the next one is answered by an old leader
@@ -75,6 +79,9 @@ func newWorld(seed uint64, coverage *coverage) *world {
 	}
 	if rng.IntN(2) == 0 { // in short streams more happens near their ends
 		w.most = min(w.most, 100)
+	}
+	if seed%4 == 1 {
+		w.retention = newRetention(rng)
 	}
 	w.lives = 1
 	w.life = newLife(1, roster.TimeOf(time.Now()))
@@ -122,7 +129,7 @@ func (w *world) reached(what string) { w.locked(func() { w.saw(what) }) }
 // wait lets a time pass: 0 next to none, 1 a part of a second, 2 up to 15.
 func (w *world) wait(scale int) {
 	most := []time.Duration{5 * time.Millisecond, time.Second, 15 * time.Second}[scale]
-	<-time.After(time.Duration(w.rng.Int64N(int64(most))))
+	w.pass(time.Duration(w.rng.Int64N(int64(most))))
 }
 
 // run lets things happen, then nothing more, and checks where it all ends.
@@ -159,6 +166,9 @@ func (w *world) happen(possible []op) {
 	w.locked(func() {
 		w.note("op: %s", possible[i].name)
 		w.coverage.add("op: "+possible[i].name, 1)
+		if !possible[i].gentle {
+			w.rough = time.Now()
+		}
 		there = w.life != nil
 		w.remember()
 		if !there && w.rng.IntN(3) == 0 {
@@ -177,6 +187,10 @@ func (w *world) calm() {
 		w.note("calm")
 		w.oddLook, w.oddGet, w.away, w.consumers = false, false, time.Time{}, nil
 	})
+	if w.retention != nil {
+		w.keepUp()
+		w.quiet = true
+	}
 	for range 120 {
 		<-time.After(time.Second)
 		w.locked(w.overdue)

@@ -25,6 +25,7 @@ func (s *service) fold(b *Batch) {
 	if s.ctx.Err() != nil {
 		return // the process has crashed
 	}
+	s.checkPassing()
 	switch {
 	case b.Unread:
 		s.checkUnread(b)
@@ -118,7 +119,7 @@ func (s *service) unknowable(now *life) {
 func (s *service) checkLost(b *Batch) {
 	w, now := s.w, s.w.life
 	from, through := s.at.Sequence()+1, b.End.Sequence()
-	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created})
+	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created, receipts: now.receipts(from, through)})
 	w.note("lost %d to %d: %s", from, through, b.Missing)
 	w.saw("lost: " + b.Missing.String())
 	if b.End.Base != s.at.Base || through < from {
@@ -131,6 +132,8 @@ func (s *service) checkLost(b *Batch) {
 		s.life = -1
 	}
 	s.unknowable(now)
+	s.checkPinned(b.Missing, through)
+	s.noteLosing(through)
 	if now == nil || s.life != now.id || time.Since(w.changed) <= confirmAfter+settled {
 		return
 	}
@@ -189,6 +192,7 @@ func (s *service) checkUnread(b *Batch) {
 			w.fail("reading goes on after %d, want %d", b.End.Sequence(), want)
 		}
 	}
+	s.pinned = nil
 	s.life, s.due, s.shown, s.heard, s.cut, s.short = -1, time.Time{}, 0, 0, false, false
 	s.blind = min(s.blind, b.End.Sequence())
 	for _, f := range w.disk.files {

@@ -60,6 +60,9 @@ func expected() []string {
 	for _, kind := range incarnations {
 		all = append(all, "verdict: "+string(kind))
 	}
+	for _, t := range troubles {
+		all = append(all, "trouble: "+t.name)
+	}
 	for _, why := range []roster.Loss{roster.BaselineLost, roster.Truncated, roster.Deleted, roster.Gap} {
 		all = append(all, "lost: "+why.String())
 	}
@@ -74,6 +77,7 @@ var simulated = []string{
 	"message gone", "message hidden from consumers", "missing stream made", "no snapshot is whole",
 	"nobody can know that it is another incarnation", "old leader answers get", "old leader answers look",
 	"older snapshot loaded", "purged exactly up to the position", "question never answered", "question without responders",
+	"nothing is lost of what the first consumer had", "retention at work",
 	"refused: future", "refused: identity", "refused: late, or new", "refused: malformed", "snapshot cut short",
 	"snapshot readable in part", "snapshot with a flipped bit", "snapshot with zeros at its end",
 	"snapshot's name lost with the power", "stream not made",

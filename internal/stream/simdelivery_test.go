@@ -16,6 +16,8 @@ type simDelivery struct {
 	fault       consumerFault
 	dead        bool // it delivers no more
 	silent      bool // and the client is not told
+	polled      bool
+	held        []Message // delivered, and not taken yet
 }
 
 // simBeat is how often an idle consumer is heard of.
@@ -30,6 +32,10 @@ func (d *simDelivery) next(ctx context.Context, dst []Message) ([]Message, error
 	for {
 		d.w.mu.Lock()
 		got, err := d.poll(dst)
+		d.polled = true
+		if d.pinned == nil && len(got) > len(dst) {
+			d.pin(d, got[len(dst)].Sequence)
+		}
 		changed, draw := d.life.changed, d.w.draw("next")
 		d.w.mu.Unlock()
 		if len(got) > len(dst) || err != nil {
@@ -50,6 +56,8 @@ func (d *simDelivery) next(ctx context.Context, dst []Message) ([]Message, error
 func (d *simDelivery) poll(dst []Message) ([]Message, error) {
 	draw := d.w.draw("poll")
 	switch {
+	case len(d.held) > 0:
+		return d.fromHeld(dst), nil
 	case d.reconnects != d.service.reconnects:
 		return dst, doubtful(causeReconnect, "the connection was away")
 	case d.life.over && !d.dead:
@@ -93,6 +101,10 @@ func (d *simDelivery) deliver(dst []Message, n int) []Message {
 			d.fault.after--
 		}
 		dst = append(dst, d.life.messages[d.next_].message())
+		if d.life.created == d.at.Proof.Created || d.service.life == 0 {
+			d.service.heard = max(d.service.heard, d.next_)
+			d.service.cut = d.service.cut || d.w.life != nil && d.life.created == d.w.life.created && d.next_ > d.w.life.last
+		}
 		n--
 	}
 	return dst
@@ -115,6 +127,7 @@ func (d *simDelivery) strike(dst []Message) ([]Message, error) {
 		return dst, nil
 	}
 	d.fault = consumerFault{}
+	d.w.rough = time.Now()
 	d.w.saw(f.kind)
 	d.w.note("consumer fault: %s at %d", f.kind, d.next_)
 	switch f.kind {

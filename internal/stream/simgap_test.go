@@ -246,7 +246,7 @@ func TestQuickly(t *testing.T) {
 		p.locked(func() { p.wedged = true })
 		p.publish(10)
 		p.locked(func() { p.life.begin(16) })
-		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 8*time.Second)
+		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 9*time.Second)
 	})
 	play(t, func(p *player) { // deleted while a consumer is idle, and nobody says so
 		p.publish(10)

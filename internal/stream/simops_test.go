@@ -21,33 +21,36 @@ type op struct {
 	// folded, and no loss and no incarnation is told of.
 	harmless bool
 	do       func(w *world)
+	// gentle ops are what any stream meets all the time.
+	gentle bool
 }
 
 func ops() []op {
 	all := []op{
-		{"publish", 60, true, func(w *world) { w.publish(1 + w.rng.IntN(20)) }},
-		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }},
-		{"crash", 6, true, func(w *world) { w.restart(false) }},
-		{"power failure", 3, true, (*world).failPower},
-		{"snapshot", 12, true, func(w *world) { w.snapshot() }},
-		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) })},
-		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() })},
-		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() })},
-		{"JetStream away", 4, true, under((*world).goAway)},
-		{"consumer fault", 12, true, under((*world).failConsumer)},
-		{"every consumer stalls", 1, true, under(func(w *world) { w.wedged = true })},
-		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.life.hidden) }},
-		{"purged up to the position", 3, false, under((*world).purgeExactly)},
-		{"restored as it was", 2, true, under(func(w *world) { w.restore(w.life) })},
-		{"message gone", 3, false, func(w *world) { w.spoil(w.life.gone) }},
-		{"message deleted", 5, false, (*world).deleteSome},
-		{"truncated", 4, false, (*world).truncate},
-		{"purged", 2, false, under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() })},
-		{"recreated", 3, false, (*world).recreate},
-		{"copy made", 6, false, under((*world).keepCopy)},
-		{"restored from a copy", 4, false, (*world).restoreCopy},
-		{"end of the stream lost", 2, false, (*world).loseEnd},
-		{"stream deleted", 2, false, under(func(w *world) { w.instead(nil) })},
+		{"publish", 60, true, func(w *world) { w.publish(1 + w.rng.IntN(20)) }, true},
+		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }, true},
+		{"crash", 6, true, func(w *world) { w.restart(false) }, false},
+		{"power failure", 3, true, (*world).failPower, false},
+		{"snapshot", 12, true, func(w *world) { w.snapshot() }, true},
+		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) }), false},
+		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() }), false},
+		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() }), false},
+		{"JetStream away", 4, true, under((*world).goAway), false},
+		{"consumer fault", 12, true, under((*world).failConsumer), false},
+		{"every consumer stalls", 1, true, under(func(w *world) { w.wedged = true }), false},
+		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.life.hidden) }, false},
+		{"purged up to the position", 3, false, under((*world).purgeExactly), false},
+		{"restored as it was", 2, true, under(func(w *world) { w.restore(w.life) }), false},
+		{"message gone", 3, false, func(w *world) { w.spoil(w.life.gone) }, false},
+		{"message deleted", 5, false, (*world).deleteSome, false},
+		{"truncated", 4, false, (*world).truncate, false},
+		{"purged", 2, false, under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() }), false},
+		{"recreated", 3, false, (*world).recreate, false},
+		{"copy made", 6, false, under((*world).keepCopy), false},
+		{"restored from a copy", 4, false, (*world).restoreCopy, false},
+		{"backup restored", 4, false, (*world).restoreBackup, false},
+		{"end of the stream lost", 2, false, (*world).loseEnd, false},
+		{"stream deleted", 2, false, under(func(w *world) { w.instead(nil) }), false},
 	}
 	return all
 }
@@ -293,6 +296,17 @@ func (w *world) restoreCopy() {
 	was := w.service.at.Sequence()
 	from := w.copies[w.rng.IntN(len(w.copies))]
 	w.locked(func() { w.restore(from) })
+	w.forked(from.last, was)
+}
+
+// restoreBackup is restoreCopy by a backup, whose stream is made anew.
+func (w *world) restoreBackup() {
+	if len(w.copies) == 0 {
+		return
+	}
+	was := w.service.at.Sequence()
+	from := w.copies[w.rng.IntN(len(w.copies))]
+	w.locked(func() { w.restoreAnew(from) })
 	w.forked(from.last, was)
 }
 

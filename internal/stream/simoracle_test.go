@@ -189,20 +189,23 @@ func (s *service) undisturbed() *roster.Roster {
 // checkRead: every message that the stream had is folded, or it is lost and
 // that was said.
 func (s *service) checkRead() {
-	folded := map[*simMessage]bool{}
+	folded := map[roster.Time]bool{} // by receipt, as a copy has it too
 	lost := map[uint64]bool{}
 	for _, e := range s.log {
 		if e.m != nil {
-			folded[e.m] = true
+			folded[e.m.receipt] = true
+		}
+		for _, receipt := range e.receipts {
+			folded[receipt] = true // a copy may have it yet
 		}
 		for i := range e.lost {
-			if e.created == s.w.life.created {
+			if slices.Contains(s.w.life.lineage, e.created) {
 				lost[e.seq+i] = true
 			}
 		}
 	}
 	for _, m := range s.w.life.history {
-		if m != nil && !folded[m] && !lost[m.seq] && m.seq > s.blind {
+		if m != nil && !folded[m.receipt] && !lost[m.seq] && m.seq > s.blind {
 			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.life.id)
 			return
 		}

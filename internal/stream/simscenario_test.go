@@ -512,27 +512,41 @@ func TestForkUntold(t *testing.T) {
 }
 
 // TestCopiedMessages: a stream made anew that holds the same messages, as a
-// mirror does, under the same sequences and with the same receipts, is another
-// incarnation, once, and is read from its first message.
+// restored backup does, under the same sequences and with the same receipts, is
+// another incarnation, once, and a copy: reading goes on after the position.
 func TestCopiedMessages(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
 		p.start()
 		p.reads(5)
-		p.saves()
-		p.locked(func() {
-			old := p.life.history
-			p.create()
-			for _, m := range old {
-				again := *m
-				p.life.store(&again)
-				p.all[again.receipt] = &again
-			}
-		})
+		p.locked(func() { p.restoreAnew(p.life) })
 		p.publish(2)
 		p.reads(7)
-		if p.unread() != 1 || p.service.at.Place != 12 {
-			p.t.Errorf("%d incarnations, at place %d", p.unread(), p.service.at.Place)
+		if p.unread() != 1 || p.service.at.Place != 7 || p.after() != 6 {
+			p.t.Errorf("%d incarnations, at place %d, read on with %d", p.unread(), p.service.at.Place, p.after())
 		}
+	})
+}
+
+// TestCopiedAnew: a backup that is older than the position, restored, is read on
+// after the newest position that it has. What it has was judged before.
+func TestCopiedAnew(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(5)
+		p.start()
+		p.reads(5)
+		p.saves()
+		p.publish(5)
+		backup := p.life.copy(0)
+		p.publish(10)
+		p.reads(20)
+		p.locked(func() { p.restoreAnew(backup) })
+		p.rebases(1)
+		p.reads(10)
+		p.locked(func() {
+			if at := p.service.at; p.after() != 6 || at.Judged == 0 {
+				p.t.Errorf("read on with %d, judged up to %s", p.after(), at.Judged)
+			}
+		})
 	})
 }

@@ -22,6 +22,7 @@ type entry struct {
 	why        roster.Loss
 	unread     bool // another incarnation begins after place
 	created    roster.Time
+	receipts   []roster.Time // of the lost, as far as the stream has had them
 }
 
 // mark is a moment of the fold, and what was told up to there.
@@ -63,6 +64,8 @@ type service struct {
 	shown, heard uint64
 	shownAt      time.Time
 	cut, short   bool
+	pinned       *pinned
+	losing       bool
 
 	kinds      map[verdict]float64 // how many incarnations of each were counted
 	delivery   *simDelivery

@@ -49,6 +49,7 @@ func (w *world) awayFor() time.Duration {
 	case !time.Now().Before(w.away):
 		return 0
 	case w.silent:
+		w.rough = time.Now()
 		w.saw("question never answered")
 		return apiTimeout
 	}

@@ -24,6 +24,7 @@ type simMessage struct {
 type life struct {
 	id          int
 	created     roster.Time
+	lineage     []roster.Time // when it, and what it is a copy of, was created
 	first, last uint64
 	messages    map[uint64]*simMessage
 	history     []*simMessage   // all that were ever stored, by sequence - 1
@@ -37,7 +38,7 @@ type life struct {
 
 func newLife(id int, created roster.Time) *life {
 	return &life{
-		id: id, created: created, first: 1, changed: make(chan struct{}),
+		id: id, created: created, lineage: []roster.Time{created}, first: 1, changed: make(chan struct{}),
 		messages: map[uint64]*simMessage{}, removed: map[uint64]bool{}, hidden: map[uint64]bool{}, gone: map[uint64]bool{},
 	}
 }
@@ -45,7 +46,7 @@ func newLife(id int, created roster.Time) *life {
 // copy is what a copy of the stream on another disk holds.
 func (l *life) copy(id int) *life {
 	return &life{
-		id: id, created: l.created, first: l.first, last: l.last, changed: make(chan struct{}),
+		id: id, created: l.created, lineage: l.lineage, first: l.first, last: l.last, changed: make(chan struct{}),
 		messages: maps.Clone(l.messages), history: slices.Clone(l.history), deleted: slices.Clone(l.deleted),
 		removed: maps.Clone(l.removed), hidden: maps.Clone(l.hidden), gone: maps.Clone(l.gone),
 	}
@@ -72,6 +73,16 @@ func (l *life) at(seq uint64) *simMessage {
 		return nil
 	}
 	return l.history[seq-1]
+}
+
+// receipts are those of the messages from one sequence through another.
+func (l *life) receipts(from, through uint64) (receipts []roster.Time) {
+	for seq := from; l != nil && seq <= through; seq++ {
+		if m := l.at(seq); m != nil {
+			receipts = append(receipts, m.receipt)
+		}
+	}
+	return receipts
 }
 
 // readable returns the message that can be asked for, or nil.
@@ -160,6 +171,16 @@ func (w *world) create() {
 func (w *world) restore(from *life) {
 	w.lives++
 	w.instead(from.copy(w.lives))
+}
+
+// restoreAnew is what restoring a backup does: the stream is made anew, and the
+// messages are those of before.
+func (w *world) restoreAnew(from *life) {
+	w.lives++
+	next := from.copy(w.lives)
+	next.created = roster.TimeOf(time.Now())
+	next.lineage = append(slices.Clone(next.lineage), next.created)
+	w.instead(next)
 }
 
 // remember keeps how the stream stands for an old leader to tell.

@@ -1,0 +1,247 @@
+package stream
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// retention is how the simulated stream loses its beginning while messages flow.
+type retention struct {
+	count uint64        // how many messages it keeps; 0: all
+	age   time.Duration // how long it keeps one; 0: for ever
+	every time.Duration // how often some are stored
+}
+
+// newRetention draws one: of a blink or of minutes, of a few messages or many.
+func newRetention(rng *rand.Rand) *retention {
+	r := &retention{every: time.Duration(20+rng.IntN(1000)) * time.Millisecond}
+	if rng.IntN(2) == 0 {
+		r.count = 1 + rng.Uint64N([]uint64{3, 30, 300}[rng.IntN(3)])
+	} else {
+		r.age = time.Duration(100+rng.IntN([]int{1_000, 10_000, 60_000}[rng.IntN(3)])) * time.Millisecond
+	}
+	return r
+}
+
+// pass lets a time pass, in which messages flow and the oldest go, if this is
+// such a world.
+func (w *world) pass(d time.Duration) {
+	for step := d; d > 0; d -= step {
+		if w.retention != nil && !w.quiet {
+			step = min(d, w.retention.every)
+		}
+		<-time.After(step)
+		if w.retention != nil && !w.quiet {
+			w.locked(w.flow)
+		}
+	}
+}
+
+// flow stores some messages and lets the oldest go.
+func (w *world) flow() {
+	if w.life == nil {
+		return
+	}
+	for range 1 + w.rng.IntN(3) {
+		w.storeOne()
+	}
+	w.remember()
+	w.trim()
+}
+
+func (w *world) trim() {
+	l, r := w.life, w.retention
+	first := l.first
+	if r.count > 0 && l.last > r.count {
+		first = max(first, l.last-r.count+1)
+	}
+	for m := l.messages[first]; r.age > 0 && first <= l.last && (m == nil || time.Since(m.receipt.Time()) > r.age); m = l.messages[first] {
+		first++
+	}
+	if first > l.first {
+		w.saw("retention at work")
+		w.service.delivery.hold()
+		l.begin(first)
+		w.removed = time.Now()
+	}
+}
+
+// hold takes what the server has sent by now: it pushes what was asked for, and
+// that is at hand whatever leaves the stream.
+func (d *simDelivery) hold() {
+	if d == nil || d.life != d.w.life || d.dead || !d.polled || d.fault.kind != faultNothing || d.w.wedged || d.reconnects != d.service.reconnects {
+		return
+	}
+	for ; d.next_ <= d.life.last && len(d.held) < pullMessages; d.next_++ {
+		if d.life.delivers(d.next_) {
+			d.held = append(d.held, d.life.messages[d.next_].message())
+		} else {
+			d.passOver()
+		}
+	}
+}
+
+// fromHeld appends what is at hand.
+func (d *simDelivery) fromHeld(dst []Message) []Message {
+	n := min(len(d.held), maxBatch)
+	dst, d.held = append(dst, d.held[:n]...), d.held[n:]
+	return dst
+}
+
+// pinned is what the stream had when a process's first consumer delivered.
+type pinned struct {
+	life        int
+	first, last uint64
+	when        time.Time
+	flawed      bool // something may keep the reader from reading it all
+}
+
+// pin notes it.
+func (s *service) pin(d *simDelivery, first uint64) {
+	w, l := s.w, d.life
+	p := &pinned{life: l.id, first: first, last: l.last, when: time.Now()}
+	p.flawed = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddLook || w.oddGet || time.Now().Before(w.away)
+	for seq := first; seq <= l.last; seq++ {
+		p.flawed = p.flawed || !l.delivers(seq)
+	}
+	s.pinned = p
+}
+
+// checkPinned: nothing is lost to retention that the stream had when the first
+// consumer delivered, unless something else has gone wrong since.
+func (s *service) checkPinned(why roster.Loss, through uint64) {
+	p, w := s.pinned, s.w
+	if p == nil || p.flawed || w.life == nil || p.life != w.life.id || s.life != p.life || !p.when.After(w.rough) {
+		return
+	}
+	w.saw("nothing is lost of what the first consumer had")
+	if through >= p.first && (why == roster.BaselineLost || why == roster.Truncated) {
+		w.fail("lost up to %d, and the first consumer had %d to %d", through, p.first, p.last)
+	}
+}
+
+// checkPassing: losing is not passing. Before the next batch is folded the
+// reader has not caught up by a loss while there was more to read.
+func (s *service) checkPassing() {
+	if s.losing && s.reader.CaughtUp() {
+		s.w.fail("caught up at %d by losing, and there was more", s.at.Sequence())
+	}
+	s.losing = false
+}
+
+// noteLosing notes that a loss must not make the reader caught up.
+func (s *service) noteLosing(through uint64) {
+	if s.reader.CaughtUp() || s.w.life == nil || s.life != s.w.life.id {
+		return
+	}
+	for seq := through + 1; seq <= s.w.life.last; seq++ {
+		if m := s.w.life.messages[seq]; m != nil && s.w.life.delivers(seq) {
+			s.losing = time.Since(m.receipt.Time()) > 10*time.Second
+			return
+		}
+	}
+}
+
+// trouble is what happens to a reader while the retention is at work.
+type trouble struct {
+	name string
+	do   func(w *world)
+}
+
+var troubles = []trouble{
+	{"started again", func(w *world) { w.restart(false) }},
+	{"started again after a while", func(w *world) { w.crash(); w.pass(20 * time.Second); w.start() }},
+	{"started without snapshots", func(w *world) {
+		w.crash()
+		w.disk.files = nil
+		w.pass(time.Second)
+		w.start()
+	}},
+	{"an outage", func(w *world) { w.locked(w.goAway); w.pass(9 * time.Second) }},
+	{"a reconnect", under(func(w *world) { w.service.reconnects++ })},
+	{"gaps", func(w *world) {
+		for range 5 {
+			w.locked(func() { w.flawNewest(w.life.gone) })
+			w.pass(500 * time.Millisecond)
+		}
+	}},
+	{"messages hidden", func(w *world) {
+		for range 5 {
+			w.locked(func() { w.flawNewest(w.life.hidden) })
+			w.pass(500 * time.Millisecond)
+		}
+	}},
+	{"messages deleted", func(w *world) {
+		for range 5 {
+			w.locked(func() {
+				w.storeOne()
+				w.life.remove(w.life.last)
+				w.storeOne()
+			})
+			w.pass(500 * time.Millisecond)
+		}
+	}},
+	{"a purge", under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() })},
+	{"a consumer that ends", under(func(w *world) { w.service.delivery.dead = true; w.life.tell() })},
+	{"a consumer that stalls", under(func(w *world) { w.service.delivery.fault = consumerFault{faultStall, 0} })},
+}
+
+// flawNewest stores a message that is flawed, and one after it.
+func (w *world) flawNewest(how map[uint64]bool) {
+	how[w.life.last+1] = true
+	w.storeOne()
+	w.storeOne()
+}
+
+// How long a reader may take to the end of the stream: once it has got into
+// whatever it had got into before, and after one trouble.
+const (
+	reachesAtFirst = 100 * time.Second
+	reachesAgain   = 35 * time.Second
+)
+
+// keepUp: progress is a promise. Whatever happens to a reader of a stream whose
+// retention is at work, it soon comes to the end.
+func (w *world) keepUp() {
+	w.comesToTheEnd("all before", reachesAtFirst)
+	for range 5 {
+		t := troubles[w.rng.IntN(len(troubles))]
+		if w.problem != "" {
+			return
+		}
+		w.locked(func() { w.rough = time.Now(); w.note("trouble: %s", t.name); w.saw("trouble: " + t.name) })
+		t.do(w)
+		w.comesToTheEnd(t.name, reachesAgain)
+	}
+}
+
+// comesToTheEnd waits until the reader has read what was stored a moment ago.
+func (w *world) comesToTheEnd(after string, within time.Duration) {
+	for began := time.Now(); w.problem == ""; {
+		w.pass(100 * time.Millisecond)
+		var come bool
+		w.locked(func() {
+			s := w.service
+			come = w.life != nil && s.life == w.life.id && s.reader.CaughtUp() && s.at.Sequence() >= w.lastBefore(300*time.Millisecond)
+			if !come && time.Since(began) > within {
+				w.fail("after %s the reader has not come to the end for %v: at %d of %d to %d, caught up %v", after, within,
+					s.at.Sequence(), w.life.first, w.life.last, s.reader.CaughtUp())
+			}
+		})
+		if come {
+			return
+		}
+	}
+}
+
+// lastBefore is the last sequence of a while ago.
+func (w *world) lastBefore(ago time.Duration) uint64 {
+	for i := len(w.past) - 1; i >= 0; i-- {
+		if p := w.past[i]; time.Since(p.when) >= ago {
+			return min(p.last, w.life.last)
+		}
+	}
+	return 0
+}
