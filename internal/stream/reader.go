@@ -225,6 +225,7 @@ type reading struct {
 	losses  losses    // that were not told of yet
 	removed []uint64  // sequences known to be deleted, in order
 	moved   time.Time // when a message was last folded, or none was to come
+	losing  bool      // the position was last moved by a loss
 	stalled int       // how many consumers in a row stood still
 
 	complaint  string // the last cause logged, and when
@@ -246,7 +247,7 @@ func (r *reading) move(to roster.Position) {
 }
 
 // delivered notes that a message was.
-func (r *reading) delivered() { r.moved, r.stalled = time.Now(), 0 }
+func (r *reading) delivered() { r.moved, r.stalled, r.losing = time.Now(), 0, false }
 
 // deliverWithin is how long a fresh consumer that has something to deliver is
 // waited for before the stream is asked: what it delivers is at hand then,
@@ -344,6 +345,9 @@ func (r *reading) watched(ctx context.Context, read func(context.Context) error)
 // follow folds what a consumer delivers.
 func (r *reading) follow(ctx context.Context, d delivery) error {
 	for {
+		if err := r.moving(); err != nil {
+			return err
+		}
 		var err error
 		r.wait(true)
 		r.taken, err = d.next(ctx, r.taken[:0])
@@ -353,9 +357,6 @@ func (r *reading) follow(ctx context.Context, d delivery) error {
 			return foldErr
 		}
 		if err != nil {
-			return err
-		}
-		if err := r.moving(); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,10 @@ func (r *reading) wait(is bool) {
 // still. A second consumer that stands still too gets a new connection.
 func (r *reading) moving() error {
 	if r.Lag() == 0 {
-		r.moved = time.Now()
+		if !r.losing { // or nothing is to come because it is lost
+			r.moved = time.Now()
+		}
+		r.losing = false
 		return nil
 	}
 	still := time.Since(r.moved)
