@@ -77,6 +77,7 @@ type run struct {
 	places  []uint64
 	missing map[uint64]roster.Loss // by the place before it
 	unread  int                    // incarnations whose end was not read
+	early   bool                   // it has caught up before anything was read
 }
 
 func (s *setup) read(from roster.Position) *run {
@@ -109,6 +110,7 @@ func (s *setup) reader(reg *prometheus.Registry) *Reader {
 func (r *run) fold(b *Batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.early = r.early || len(r.got) == 0 && r.CaughtUp()
 	if len(b.Messages) == 0 && b.End.Place > r.at.Place {
 		r.missing[r.at.Place] = b.Missing
 	}

@@ -114,7 +114,7 @@ func (s *service) pin(d *simDelivery, first uint64) {
 // consumer delivered, unless something else has gone wrong since.
 func (s *service) checkPinned(why roster.Loss, through uint64) {
 	p, w := s.pinned, s.w
-	if p == nil || p.flawed || w.life == nil || p.life != w.life.id || s.life != p.life || !p.when.After(w.rough) {
+	if w.retention == nil || p == nil || p.flawed || w.life == nil || p.life != w.life.id || s.life != p.life || !p.when.After(w.rough) {
 		return
 	}
 	w.saw("nothing is lost of what the first consumer had")
