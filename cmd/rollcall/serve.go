@@ -180,9 +180,14 @@ func (s *service) load() error {
 // changes, answers, metrics.
 func (s *service) wire(js jetstream.JetStream) (err error) {
 	subjects := s.cfg.subjects()
+	id, err := consumerID(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	before := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
 	s.reader, err = stream.New(stream.Config{
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
-		Earlier: s.earlier,
+		Earlier: s.earlier, Given: before.place, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
 			return err

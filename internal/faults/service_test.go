@@ -224,7 +224,7 @@ func (w *world) wantsLetters() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if got, want := letters.CachedInfo().State.Msgs, w.refused(); int(got) != want {
+	if got, want := letters.CachedInfo().State.Msgs, w.refused(); int(got) != want+w.rejudged {
 		w.t.Errorf("there are %d dead letters, want %d", got, want)
 	}
 	if dropped := w.gauges(w, "rollcall_dead_letters_dropped_total")[""]; dropped != 0 {

@@ -212,7 +212,7 @@ func restoredOffline(w *world) {
 }
 
 // restoredBeforeSnapshots: no snapshot is of the copy, so it is read from its
-// first message.
+// first message, and nothing tells that it was judged before.
 func restoredBeforeSnapshots(w *world) {
 	w.start()
 	w.publish(30)
@@ -222,12 +222,13 @@ func restoredBeforeSnapshots(w *world) {
 	w.wants()
 	w.stop()
 	w.restore(older)
+	w.rejudged = 6 // of the first 30
 	w.publish(20)
 	w.start()
 	w.wants("recreated")
 	line := w.log.await(another, 1)
 	says(w.t, line, map[string]any{"kind": "restored", "place": 70, "read_on_after": 0})
-	w.fates(roster.DeadLettered, 18)
+	w.fates(roster.DeadLettered, 24)
 	w.accepts(line)
 	w.wants()
 }

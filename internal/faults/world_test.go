@@ -36,6 +36,7 @@ type world struct {
 	numbered int      // events made so far
 	events   []*entry // published, in order
 	accept   uint64   // ROLLCALL_ACCEPT_LOSS
+	rejudged int      // events refused twice, as nothing told that they were judged before
 	replayTo uint64   // up to here the service has not caught up
 
 	mu     sync.Mutex

@@ -77,7 +77,7 @@ type Position struct {
 	// get the place. It is negative where the stream's first sequence is beyond
 	// the first place: a stream may begin anywhere.
 	Base  int64 `json:"base"`
-	Proof Proof  `json:"proof"`
+	Proof Proof `json:"proof"`
 	// Judged is the receipt up to which messages were judged in an earlier
 	// incarnation: read again, what is refused is superseded.
 	Judged Time `json:"judged,omitzero"`

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// consumerIDFile is the file of the data folder that has what the reader's
+// consumer is named after.
+const consumerIDFile = "consumer-id"
+
+var consumerIDs = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// consumerID returns what the reader's consumer is named after, the same as long
+// as the data folder lasts: so a start knows the consumer that a crash has left,
+// and deletes no other. What is no id is replaced: then that consumer ends by
+// itself, within a minute.
+func consumerID(dir string) (string, error) {
+	name := filepath.Join(dir, consumerIDFile)
+	b, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the name of the consumer: %w", err)
+	}
+	if id := strings.TrimSpace(string(b)); consumerIDs.MatchString(id) {
+		return id, nil
+	}
+	var random [8]byte
+	rand.Read(random[:]) //nolint:errcheck // it never fails
+	id := hex.EncodeToString(random[:])
+	if err := os.WriteFile(name, []byte(id+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("writing the name of the consumer: %w", err)
+	}
+	return id, nil
+}
