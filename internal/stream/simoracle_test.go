@@ -21,19 +21,23 @@ type oracle struct {
 	// accounted has the fates; what is accepted is counted as superseded.
 	accounted roster.Fates
 	losses    roster.Losses
+	heard     map[string]roster.Time // by machine: the newest receipt accepted
+	receipt   roster.Time            // the newest receipt read
+	resumed   roster.Time            // the same, once a message was read after the last loss
+	silent    bool                   // none was yet
 }
 
 func foretell(settings roster.Settings, log []entry) *oracle {
-	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}}
+	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}, heard: map[string]roster.Time{}}
 	for _, e := range log {
 		switch {
 		case e.unread && e.place+e.lost > 1:
 			o.accounted[roster.Lost] += e.lost
-			o.losses[roster.Recreated] = e.place + e.lost - 1
+			o.lose(roster.Recreated, e.place+e.lost-1)
 		case e.unread:
 		case e.lost > 0:
 			o.accounted[roster.Lost] += e.lost
-			o.losses[e.why] = e.place + e.lost - 1
+			o.lose(e.why, e.place+e.lost-1)
 		case e.m != nil:
 			o.read(e)
 		}
@@ -41,8 +45,13 @@ func foretell(settings roster.Settings, log []entry) *oracle {
 	return o
 }
 
+func (o *oracle) lose(why roster.Loss, place uint64) { o.losses[why], o.silent = place, true }
+
 func (o *oracle) read(e entry) {
 	event := &e.m.event
+	if o.receipt = max(o.receipt, e.m.receipt); o.silent {
+		o.resumed, o.silent = o.receipt, false
+	}
 	newest, known := o.newest[event.Machine]
 	refused := e.m.refused || event.Date > e.m.receipt.Add(o.settings.MaxSkew) ||
 		known && event.Date < newest.Add(-o.settings.AllowedLateness)
@@ -56,24 +65,28 @@ func (o *oracle) read(e entry) {
 	}
 	o.newest[event.Machine] = max(newest, event.Date)
 	o.accepted = append(o.accepted, event)
-	o.settle(e.place, event)
+	o.heard[event.Machine] = max(o.heard[event.Machine], e.m.receipt)
+	stamp := roster.Stamp{Date: event.Date, Place: e.place}
+	if event.Type >= roster.Boot && stamp.After(o.resets[event.Machine]) {
+		o.resets[event.Machine] = stamp
+	}
 }
 
-// settle ends the losses once every machine has said who is on.
-func (o *oracle) settle(place uint64, e *roster.Event) {
-	stamp, reset := roster.Stamp{Date: e.Date, Place: place}, o.resets[e.Machine]
-	o.resets[e.Machine] = reset
-	if e.Type < roster.Boot || !stamp.After(reset) {
-		return
-	}
-	o.resets[e.Machine] = stamp
+// unsettled counts the machines heard within the allowed lateness that have not
+// said who is on since the last loss, and tells whether the roster is complete.
+func (o *oracle) unsettled() (machines int, complete bool) {
 	last := slices.Max(o.losses[:])
-	for _, reset := range o.resets {
-		if reset.Place <= last {
-			return
+	if last == 0 {
+		return 0, true
+	}
+	for machine, heard := range o.heard {
+		reset := o.resets[machine]
+		settled := !o.silent && reset.Place > last && reset.Date > o.resumed.Add(o.settings.MaxSkew)
+		if heard >= o.receipt.Add(-o.settings.AllowedLateness) && !settled {
+			machines++
 		}
 	}
-	o.losses = roster.Losses{}
+	return machines, !o.silent && machines == 0 && o.receipt > o.resumed.Add(o.settings.AllowedLateness)
 }
 
 type stay struct{ id, user string }
@@ -153,6 +166,9 @@ func (s *service) checkRoster() {
 	}
 	if st.Losses != o.losses {
 		w.fail("losses are %v, want %v", st.Losses, o.losses)
+	}
+	if n, complete := o.unsettled(); st.Unsettled != n || st.Complete() != complete {
+		w.fail("%d machines are unsettled, complete %v; want %d, %v", st.Unsettled, st.Complete(), n, complete)
 	}
 	if got, want := shows(s.roster), o.fold(); !reflect.DeepEqual(got, want) {
 		w.fail("the roster shows %v, want %v", got, want)
