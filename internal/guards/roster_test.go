@@ -72,7 +72,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: the ceiling of hidden machines", "memory is bounded under a fleet that churns",
-		"internal/roster/lately.go", `most > 0 && st.Hidden > most {`, `false {`, room,
+		"internal/roster/lately.go", `most > 0 && st.Hidden > most {`, `false && st.Hidden > most {`, room,
 	},
 	{
 		"roster: cuts keep what is forgotten", "a snapshot and a report are the roster of one place",

@@ -210,8 +210,14 @@ func TestChurn(t *testing.T) {
 // TestCutKeepsWhatIsForgotten: a cut shows machines and registers that are
 // forgotten for want of room while it is read, and later readers do not.
 func TestCutKeepsWhatIsForgotten(t *testing.T) {
+	for name, most := range map[string]int{"machines": 100, "machines, and registers": 6} {
+		t.Run(name, func(t *testing.T) { keepsWhatIsForgotten(t, most) })
+	}
+}
+
+func keepsWhatIsForgotten(t *testing.T, maxSessions int) {
 	s := settings()
-	s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 2, 6, 100
+	s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 2, maxSessions, 100
 	f := feed{r: roster.New(s)}
 	f.send(dated(start, login("a", "lane", "1")))
 	f.send(dated(start+1, logout("a", "lane", "1")))
@@ -222,10 +228,11 @@ func TestCutKeepsWhatIsForgotten(t *testing.T) {
 	cut := f.r.Encode()
 	defer cut.Close()
 	f.send(dated(later+1, boot("d")))
-	for i := range 20 { // registers of c and d, beyond the ceiling of all
+	for i := range 20 {
 		f.send(dated(later+2+roster.Time(i), logout([]string{"c", "d"}[i%2], "", fmt.Sprint(i))))
 	}
-	f.send(dated(later+11*hour, login("c", "lane", "1"))) // d is hidden, and a is forgotten
+	f.send(dated(later+11*hour, login("c", "lane", "1")))   // d is hidden, and a is forgotten
+	f.send(dated(later+11*hour+1, login("e", "lane", "1"))) // must not take the place of a in the cut
 	var got bytes.Buffer
 	if _, err := cut.WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("the cut is not what the roster was when it began: %v", err)
@@ -233,7 +240,6 @@ func TestCutKeepsWhatIsForgotten(t *testing.T) {
 	if f.r.Machine("a", func(roster.View) {}) {
 		t.Error("a is not forgotten")
 	}
-	f.send(dated(later+11*hour+1, login("e", "lane", "1"))) // must not take the place of a in the cut
 	var names []string
 	for v := range f.r.Machines("") {
 		names = append(names, v.Name())
