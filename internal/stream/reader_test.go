@@ -32,6 +32,8 @@ type setup struct {
 	stream jetstream.Stream
 	// earlier are the positions of earlier snapshots.
 	earlier []roster.Position
+	given   func(context.Context) (uint64, error)
+	id      string
 }
 
 func newSetup(t *testing.T, change ...func(*jetstream.StreamConfig)) *setup {
@@ -97,8 +99,8 @@ func (s *setup) reader(reg *prometheus.Registry) *Reader {
 	s.t.Helper()
 	r, err := New(Config{
 		Conn: testkit.Conn(s.t, s.URL), Stream: name, Log: testkit.Logger(s.t), Registry: reg,
-		Earlier: func() []roster.Position { return s.earlier },
-		Make:    func(context.Context) error { s.create(); return nil },
+		Earlier: func() []roster.Position { return s.earlier }, Given: s.given, ID: s.id,
+		Make: func(context.Context) error { s.create(); return nil },
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -1,0 +1,85 @@
+package stream
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// consumers are the names of the stream's consumers.
+func (s *setup) consumers() (names []string) {
+	s.t.Helper()
+	list := s.stream.ListConsumers(s.t.Context())
+	for c := range list.Info() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// abandon ends a reader as a crash does: its consumer stays.
+func (r *run) abandon() {
+	r.source.(*jetStream).nc.Close()
+	testkit.Eventually(r.t, func() bool { return len(r.done) == 1 }, "reading ends")
+	r.end() //nolint:errcheck // the connection was closed
+}
+
+// TestGhost: on a stream that takes one consumer, a start does not wait until
+// the one that a crash has left is gone; nor does a reader that makes its own
+// anew. At the end there is none.
+func TestGhost(t *testing.T) {
+	s := newSetup(t, func(c *jetstream.StreamConfig) { c.MaxConsumers = 1 })
+	s.id = "0123456789abcdef"
+	s.publish(1, 3)
+	r := s.read(roster.Position{})
+	r.await("message 3")
+	r.abandon()
+	if names := s.consumers(); !slices.Equal(names, []string{"rollcall-" + s.id}) {
+		t.Fatalf("consumers are %v", names)
+	}
+	began := time.Now()
+	r = s.read(roster.Position{})
+	r.await("message 3")
+	if err := r.source.reconnect(); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(4, 4)
+	r.await("message 4")
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if _, err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	if names := s.consumers(); len(names) > 0 {
+		t.Errorf("consumers are %v after the end", names)
+	}
+}
+
+// TestGhostThatStays: where the old consumer can't be deleted, reading begins with
+// one of another name, and not with the old one, which has delivered before.
+func TestGhostThatStays(t *testing.T) {
+	s := &setup{t: t, id: "0123456789abcdef"}
+	s.Server = testkit.StartServer(t, func(o *server.Options) {
+		deny := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.DELETE.>"}}}
+		o.Users = []*server.User{{Username: "any", Permissions: deny}}
+		o.NoAuthUser = "any"
+	})
+	s.js = testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s.create()
+	s.publish(1, 3)
+	r := s.read(roster.Position{})
+	r.await("message 3")
+	r.abandon()
+	r = s.read(roster.Position{})
+	r.await("message 3")
+	r.wants(upTo(3)...)
+	if names := s.consumers(); len(names) != 2 {
+		t.Errorf("consumers are %v", names)
+	}
+}

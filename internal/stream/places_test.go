@@ -1,0 +1,259 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// wantsPlaces checks the places of what was read, and what was lost.
+func (r *run) wantsPlaces(missing map[uint64]roster.Loss, places ...uint64) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(r.places, places) || fmt.Sprint(r.missing) != fmt.Sprint(missing) {
+		r.t.Errorf("places are %v, want %v; missing %v, want %v", r.places, places, r.missing, missing)
+	}
+}
+
+// TestFirstSequence: a stream that was made to begin anywhere has lost nothing
+// before that: its first message has the first place, or the next one.
+func TestFirstSequence(t *testing.T) {
+	first := func(seq uint64) func(*jetstream.StreamConfig) {
+		return func(c *jetstream.StreamConfig) { c.FirstSeq = seq }
+	}
+	none := map[uint64]roster.Loss{}
+	s := newSetup(t, first(1_000_001))
+	r := s.read(roster.Position{})
+	testkit.Eventually(t, r.CaughtUp, "caught up")
+	s.publish(1, 3)
+	r.await("message 3")
+	r.wantsPlaces(none, 1, 2, 3)
+	at, _ := r.end()
+	if at.Base != -1_000_000 || at.Sequence() != 1_000_003 {
+		t.Errorf("position %+v, sequence %d", at, at.Sequence())
+	}
+	s.publish(4, 4)
+	r = s.read(at)
+	r.await("message 4")
+	r.wantsPlaces(none, 4)
+	if at, _ = r.end(); r.unread != 0 {
+		t.Error("taken for another stream")
+	}
+	// And where it is another.
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.create(first(501))
+	s.publish(5, 6)
+	r = s.read(at)
+	r.await("message 6")
+	r.wantsPlaces(none, 5, 6)
+	if at, _ := r.end(); at.Sequence() != 502 {
+		t.Errorf("position %+v, sequence %d", at, at.Sequence())
+	}
+}
+
+// TestGiven: no place that was ever given is given again, though no snapshot has
+// come so far: the last report or dead letter tells of it. That it can't be asked
+// for is not that there is none.
+func TestGiven(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	r := s.read(roster.Position{})
+	r.await("message 5")
+	at, _ := r.end()
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.create()
+	s.publish(6, 7)
+	var asked atomic.Int32
+	s.given = func(context.Context) (uint64, error) {
+		if asked.Add(1) < 3 {
+			return 0, errors.New("nobody answers")
+		}
+		return 9, nil
+	}
+	r = s.read(at)
+	r.await("message 7")
+	r.wantsPlaces(map[uint64]roster.Loss{5: roster.Recreated}, 10, 11)
+	if asked.Load() != 3 || r.unread != 1 {
+		t.Errorf("asked %d times, %d incarnations", asked.Load(), r.unread)
+	}
+}
+
+// TestUnreadIsLost: what a stream had that was seen there, and not read, is lost
+// with it, and has its fate.
+func TestUnreadIsLost(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.silences()
+		p.publish(20)
+		<-time.After(6 * time.Second) // the watch has seen them
+		p.locked(p.create)
+		p.publish(5)
+		p.rebases(1)
+		p.reads(5)
+		p.locked(func() {
+			if st := p.service.roster.Status(); st.Fates[roster.Lost] != 20 || st.Position.Place != 35 || st.Fates.Sum() != 35 {
+				p.t.Errorf("fates %v at place %d", st.Fates, st.Position.Place)
+			}
+		})
+	})
+}
+
+// TestNeverJudged: another stream, none of whose messages was ever read, is judged
+// as new.
+func TestNeverJudged(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(p.create)
+		p.publish(5)
+		p.rebases(1)
+		p.reads(5)
+		p.locked(func() {
+			if judged := p.service.at.Judged; judged != 0 {
+				p.t.Errorf("judged up to %s", judged)
+			}
+		})
+	})
+}
+
+// TestLosingIsNotPassing: what was to be passed is lost, and there is more: the
+// roster has caught up when that is passed, or lost too.
+func TestLosingIsNotPassing(t *testing.T) {
+	reading := func() *reading {
+		r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, nil), fold: func(*Batch) {}}
+		r.target.Store(10)
+		r.tail.Store(20)
+		r.aimed = true
+		return r
+	}
+	for name, c := range map[string]struct {
+		lost []uint64
+		want bool
+	}{
+		"some": {[]uint64{5}, false}, "all that was there, and more has come": {[]uint64{5, 15}, false}, "all": {[]uint64{15, 20}, true},
+	} {
+		r := reading()
+		for _, through := range c.lost {
+			r.lose(through, roster.Truncated)
+		}
+		if got := r.CaughtUp(); got != c.want {
+			t.Errorf("%s: caught up %v", name, got)
+		}
+	}
+}
+
+// TestWedgedAtRetention: a connection on which no consumer delivers is made anew,
+// though the position moves with what the stream loses.
+func TestWedgedAtRetention(t *testing.T) {
+	play(t, func(p *player) {
+		p.retention = &retention{count: 10, every: 100 * time.Millisecond}
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.locked(func() { p.wedged = true })
+		p.comesToTheEnd("the connection was wedged", 45*time.Second)
+	})
+}
+
+// backup returns what a backup of the stream has, and how to restore it.
+func (s *setup) backup() (restore func()) {
+	s.t.Helper()
+	nc := s.js.Conn()
+	chunks, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var taken server.JSApiStreamSnapshotResponse
+	s.request("$JS.API.STREAM.SNAPSHOT."+name, server.JSApiStreamSnapshotRequest{DeliverSubject: chunks.Subject}, &taken)
+	var data [][]byte
+	for {
+		m, err := chunks.NextMsg(10 * time.Second)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(m.Data) == 0 {
+			break
+		}
+		data = append(data, m.Data)
+		if m.Reply != "" {
+			m.Respond(nil) //nolint:errcheck // the next one does not come then
+		}
+	}
+	return func() {
+		s.t.Helper()
+		var ready server.JSApiStreamRestoreResponse
+		s.request("$JS.API.STREAM.RESTORE."+name, server.JSApiStreamRestoreRequest{Config: *taken.Config, State: *taken.State}, &ready)
+		for _, chunk := range append(data, nil) {
+			if _, err := nc.Request(ready.DeliverSubject, chunk, 10*time.Second); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// request asks the server's API.
+func (s *setup) request(subject string, request, answer any) {
+	s.t.Helper()
+	b, err := json.Marshal(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m, err := s.js.Conn().Request(subject, b, 10*time.Second)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var failed struct{ Error *jetstream.APIError }
+	if err := errors.Join(json.Unmarshal(m.Data, &failed), json.Unmarshal(m.Data, answer)); err != nil || failed.Error != nil {
+		s.t.Fatalf("%s: %s (%v)", subject, m.Data, err)
+	}
+}
+
+// TestRestoredBackup: a stream that was restored from a backup, as "nats stream
+// restore" does, is made anew; its messages prove that it is a copy, and reading
+// goes on after the newest position that it has.
+func TestRestoredBackup(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 10)
+	r := s.read(roster.Position{})
+	r.await("message 10")
+	earlier, _ := r.end()
+	s.earlier = []roster.Position{earlier}
+	s.publish(11, 15)
+	restore := s.backup()
+	s.publish(16, 20)
+	r = s.read(earlier)
+	r.await("message 20")
+	at, _ := r.end()
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	restore()
+	s.publish(21, 22)
+	r = s.read(at)
+	r.await("message 22")
+	r.wants(11, 12, 13, 14, 15, 21, 22)
+	r.wantsPlaces(map[uint64]roster.Loss{}, 21, 22, 23, 24, 25, 26, 27)
+	if end, _ := r.end(); end.Judged != at.Proof.Receipt || end.Proof.Created == at.Proof.Created || r.unread != 1 {
+		t.Errorf("at %+v after %+v, %d incarnations", end, at, r.unread)
+	}
+}
