@@ -2,6 +2,10 @@ package guards
 
 var ingestGuards = []guard{
 	{
+		"ingest: markers", "what the server stores itself is nobody's event",
+		"internal/ingest/ingest.go", `if to.Marker = m.Header.Get(headerMarker) != ""; to.Marker {`, `if to.Marker = false; to.Marker {`, "./internal/ingest TestMarker",
+	},
+	{
 		"ingest: a dead letter is stored once", "reading a message again adds no letter",
 		"internal/ingest/deadletter.go", `h.Set(jetstream.ExpectedLastSubjSeqHeader, "0")`, ``, "./internal/ingest TestStoredOnce",
 	},

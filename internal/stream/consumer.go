@@ -72,6 +72,8 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 	}
 	c.name, c.begun = made.CachedInfo().Name, made.CachedInfo().NumPending
 	c.toCome = c.begun
+	c.heard = time.Now()
+	c.silence.Reset(s.beat)
 	return c, nil
 }
 

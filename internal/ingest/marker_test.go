@@ -1,0 +1,72 @@
+package ingest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	"rollcall/internal/testkit"
+)
+
+// marker returns the message that a server stores itself when the last message
+// of a subject is too old.
+func (s *setup) marker() *nats.Msg {
+	s.t.Helper()
+	events := testkit.CreateStream(s.t, s.js, jetstream.StreamConfig{
+		Name: "EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"},
+		MaxAge: time.Second, AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute, Duplicates: 100 * time.Millisecond,
+	})
+	if _, err := s.js.Publish(s.t.Context(), "rollcall.events.web", []byte(good)); err != nil {
+		s.t.Fatal(err)
+	}
+	var stored *jetstream.RawStreamMsg
+	testkit.Eventually(s.t, func() bool {
+		var err error
+		stored, err = events.GetMsg(s.t.Context(), 2)
+		return err == nil
+	}, "the server has stored a marker")
+	return &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}
+}
+
+// TestMarker: what the server stores itself where messages were removed is
+// nobody's event: it is superseded, raises nothing, and is no dead letter.
+func TestMarker(t *testing.T) {
+	s := newSetup(t)
+	s.store()
+	marker := s.marker()
+	s.send(event(good), marker)
+	var newest, heard roster.Time
+	seen := func() {
+		s.roster.Machine("web", func(v roster.View) { newest, heard = v.Newest(), v.Heard() })
+	}
+	seen()
+	wasNewest, wasHeard := newest, heard
+	// Later than all else, in the space of an event.
+	s.place++
+	b := stream.Batch{Messages: []stream.Message{{Msg: marker, Sequence: s.place, Place: s.place, Receipt: receipt.Add(time.Hour)}}}
+	b.End.Place = s.place
+	s.Fold(&b)
+	s.settled()
+	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.Superseded: 2}) || st.Machines != 1 {
+		t.Errorf("fates %v, %d machines", st.Fates, st.Machines)
+	}
+	if seen(); newest != wasNewest || heard != wasHeard {
+		t.Errorf("newest %s and heard %s, before %s and %s", newest, heard, wasNewest, wasHeard)
+	}
+	if info, err := s.stored.Info(t.Context()); err != nil || info.State.Msgs != 0 {
+		t.Errorf("%d dead letters (%v)", info.State.Msgs, err)
+	}
+	for reason, counter := range s.metrics.refused {
+		if n := testutil.ToFloat64(counter); n != 0 {
+			t.Errorf("%v refused: %s", n, reason)
+		}
+	}
+	if n := testutil.ToFloat64(s.metrics.events[roster.Login]); n != 1 {
+		t.Errorf("%v logins", n)
+	}
+}
