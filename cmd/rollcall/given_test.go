@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// TestGivenPlaces: the greatest place that was given is that of the last report
+// or of one of the last dead letters, which are stored in any order. What is
+// none of ours tells nothing, and neither does a stream that is missing.
+func TestGivenPlaces(t *testing.T) {
+	s := testkit.StartServer(t)
+	js := testkit.JetStream(t, testkit.Conn(t, s.URL))
+	subjects, err := rollcallv1.NewSubjects("a.base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", testkit.Logger(t)}
+	wants := func(want uint64) {
+		t.Helper()
+		if got, err := g.place(t.Context()); got != want || err != nil {
+			t.Errorf("place %d, %v; want %d", got, err, want)
+		}
+	}
+	publish := func(subject, payload string) {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), subject, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants(0) // there is no stream
+	for name, subjects := range map[string][]string{"REPORTS": {"a.base.reports", "a.base.reports.>"}, "LETTERS": {"a.base.deadletters.>", "other.>"}} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: subjects, AllowDirect: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants(0) // nothing in them
+	publish("a.base.reports", `{"report":"x","sequence":3,"place":7}`)
+	publish("a.base.reports.2", `{"place":70}`) // another page, of another time
+	wants(7)
+	for _, place := range []int{12, 40, 39} {
+		publish(fmt.Sprintf("a.base.deadletters.%d", place), "")
+	}
+	wants(40)
+	publish("a.base.deadletters.41.2", "")
+	publish("a.base.deadletters.strange", "")
+	publish("a.base.deadletters.99999999999999999999", "")
+	publish("a.base.deadletters.9007199254740993", "") // 2^53 + 1
+	publish("other.deadletters.1000", "")
+	wants(41)
+	publish("a.base.reports", "no report")
+	wants(41)
+	publish("a.base.reports", `{"place":50}`)
+	wants(50)
+}
