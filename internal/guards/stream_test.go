@@ -80,7 +80,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: the consumer delivers first", "behind a stream whose retention is at work reading begins with what the consumer has",
-		"internal/stream/reader.go", `deliverErr := r.awaitFirst(ctx, d)`, `deliverErr := error(nil)`, "./internal/stream TestSimulation",
+		"internal/stream/reader.go", `deliverErr := r.awaitFirst(ctx, d)`, `deliverErr := error(nil)`, "./internal/stream TestRetentionAtWork",
 	},
 	{
 		"stream: its origin", "a stream that was made to begin anywhere has lost nothing before that",
