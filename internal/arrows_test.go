@@ -9,7 +9,7 @@ import (
 )
 
 // everybody may import these.
-var everybody = []string{"rollcall/internal/roster", "rollcall/internal/steps", "rollcall/proto/rollcall/v1"}
+var everybody = []string{"rollcall/internal/roster", "rollcall/internal/steps", "rollcall/internal/throttle", "rollcall/proto/rollcall/v1"}
 
 // allowed are the arrows beside those. Only cmd knows several packages.
 var allowed = map[string][]string{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,13 +33,19 @@ func TestChecksAtTheStart(t *testing.T) {
 	s.wantState(t, "caught up", false, "starting")
 	s.wantState(t, "nats", false, "connecting")
 	s.wantState(t, "snapshot", false, "starting")
-	s.natsUp.Store(new(nats.Conn))
+	s.wantState(t, "reports", false, "starting")
+	s.wantState(t, "dead letters", false, "starting")
+	s.links.events.conn.Store(new(nats.Conn))
+	s.wantState(t, "nats", false, "connecting")
+	s.links.other.conn.Store(new(nats.Conn))
 	s.wantState(t, "nats", true, "CONNECTED")
-	s.away(&s.other, true)
-	s.wantState(t, "nats", true, "CONNECTED")
-	s.away(&s.reading, true)
-	s.wantState(t, "nats", false, "RECONNECTING")
-	s.away(&s.reading, false)
+	s.links.other.goes()
+	since := func(l *link) string { return " since " + l.away.Load().UTC().Format(time.RFC3339) }
+	s.wantState(t, "nats", false, "RECONNECTING: other"+since(&s.links.other))
+	s.links.events.goes()
+	s.wantState(t, "nats", false, "RECONNECTING: events"+since(&s.links.events)+", other"+since(&s.links.other))
+	s.links.events.comes()
+	s.links.other.comes()
 	s.wantState(t, "nats", true, "CONNECTED")
 }
 

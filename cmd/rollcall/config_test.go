@@ -242,7 +242,7 @@ func TestLogger(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		newLogger(&out, &cfg.Outputs).Info("heard")
+		slog.New(newHandler(&out, &cfg.Outputs)).Info("heard")
 		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%+v: %q", test, got)
 		}

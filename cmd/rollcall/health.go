@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/internal/broker"
 	"rollcall/internal/metrics"
+	"rollcall/internal/query"
 	"rollcall/internal/snapshot"
 )
 
@@ -15,6 +17,8 @@ func (s *service) checks() []metrics.Check {
 		{Name: "nats", Run: s.checkNATS},
 		{Name: "snapshot", Run: s.checkSnapshot},
 		{Name: "stream", Run: s.checkStream},
+		{Name: "reports", Run: s.checkReports},
+		{Name: "dead letters", Run: s.checkDeadLetters},
 	}
 }
 
@@ -26,26 +30,16 @@ func (s *service) checkCaughtUp() (bool, string) {
 	case !reader.CaughtUp():
 		return false, fmt.Sprintf("replaying, %d messages to go", reader.Lag())
 	}
-	return true, fmt.Sprintf("%d messages behind", reader.Lag())
+	return true, s.behindText()
 }
 
-// checkNATS does not ask the connection, which may take seconds to answer while
-// it tries to come back.
-func (s *service) checkNATS() (bool, string) {
-	switch {
-	case s.natsUp.Load() == nil:
-		return false, "connecting"
-	case s.natsAway.Load():
-		return false, "RECONNECTING"
-	}
-	return true, "CONNECTED"
-}
+func (s *service) checkNATS() (bool, string) { return s.links.state() }
 
 // checkSnapshot shows the last snapshot. It does not hold while none can be
 // saved; the service is ready without: what is lost by a crash is time, because
 // it then reads the stream from an earlier place.
 func (s *service) checkSnapshot() (bool, string) {
-	if s.natsUp.Load() == nil {
+	if s.links.events.conn.Load() == nil {
 		return false, "starting"
 	}
 	since, failing := s.snapshots.Failing()
@@ -56,13 +50,59 @@ func (s *service) checkSnapshot() (bool, string) {
 	return true, state
 }
 
-// checkStream shows by what the stream of events may lose messages.
+// checkStream shows whether the stream of events is there and takes messages,
+// and by what it may lose some.
 func (s *service) checkStream() (bool, string) {
-	known := s.risks.Load()
-	if known == nil {
+	m := s.monitor.Load()
+	if m == nil {
 		return false, "starting"
 	}
-	return known.state()
+	holds, state := m.risks.state()
+	for _, trouble := range []string{m.obstacles.state(), m.unseen()} {
+		if trouble != "" {
+			holds, state = false, trouble+"; "+state
+		}
+	}
+	return holds, state
+}
+
+// checkReports shows whether reports can be published.
+func (s *service) checkReports() (bool, string) {
+	if s.caughtUp.Load() == nil {
+		return false, "starting"
+	}
+	return s.checkOutgoing(broker.RoleReports, s.publisher.Failing)
+}
+
+// checkDeadLetters shows whether what is refused can be stored.
+func (s *service) checkDeadLetters() (bool, string) {
+	if s.caughtUp.Load() == nil {
+		return false, "starting"
+	}
+	return s.checkOutgoing(broker.RoleDeadLetters, s.letters.Failing)
+}
+
+// checkOutgoing shows whether a stream that we publish to is there and takes what
+// we publish.
+func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) (bool, string) {
+	if s.monitor.Load().absent.is(role) {
+		return false, "the stream is missing, and could not be made yet"
+	}
+	if since, err := failing(); err != nil {
+		return false, fmt.Sprintf("failing since %s: %v", since.UTC().Format(time.RFC3339), err)
+	}
+	return true, "stored"
+}
+
+// failingChecks are the checks that don't hold, for the answer to status.
+func (s *service) failingChecks() []query.Check {
+	var failing []query.Check
+	for _, c := range s.checks() {
+		if holds, state := c.Run(); !holds {
+			failing = append(failing, query.Check{Name: c.Name, State: state})
+		}
+	}
+	return failing
 }
 
 func describeLast(s *snapshot.Store) string {

@@ -26,7 +26,7 @@ func TestSnapshotCheck(t *testing.T) {
 	}
 	s := &service{snapshots: store}
 	wantCheck(t, s, false, `^starting$`)
-	s.natsUp.Store(new(nats.Conn))
+	s.links.events.conn.Store(new(nats.Conn))
 	wantCheck(t, s, true, `^none yet$`)
 	r := fold(map[uint64]roster.Event{1: login("web", "lane")}, 1)
 	if _, err := store.Save(t.Context(), r); err != nil {

@@ -124,17 +124,17 @@ func send(path, state string) error {
 func (s *service) summary() string {
 	reader := s.caughtUp.Load()
 	switch {
-	case s.natsUp.Load() == nil:
+	case s.links.events.conn.Load() == nil:
 		return "connecting to NATS"
 	case reader == nil || reader.Target() == 0 && !reader.CaughtUp():
 		return "looking at the stream"
 	}
 	at := s.roster.Status().Position
-	status := fmt.Sprintf("at place %d, %d messages behind", at.Place, reader.Lag())
+	status := fmt.Sprintf("at place %d, ", at.Place) + s.behindText()
 	if !reader.CaughtUp() {
 		status = fmt.Sprintf("replaying: message %d of %d", at.Sequence(), reader.Target())
 	}
-	if s.natsAway.Load() {
+	if !s.links.events.connected() {
 		status += "; NATS is away"
 	}
 	return status

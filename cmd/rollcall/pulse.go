@@ -12,7 +12,8 @@ import (
 // for a lock that nobody gives back. With nothing to do, with NATS away for
 // example, it is alive.
 type pulse struct {
-	began atomic.Pointer[time.Time] // the batch under way; nil between two
+	began   atomic.Pointer[time.Time] // the batch under way; nil between two
+	receipt atomic.Int64              // of the last message folded; 0: none yet
 }
 
 // of returns a fold whose pulse this is.
@@ -22,6 +23,7 @@ func (p *pulse) of(fold func(*stream.Batch)) func(*stream.Batch) {
 		p.began.Store(&now)
 		fold(batch)
 		p.began.Store(nil)
+		p.receipt.Store(int64(batch.End.Proof.Receipt))
 	}
 }
 

@@ -27,7 +27,7 @@ func TestStatusOfAService(t *testing.T) {
 	if s := status.Snapshot; s == nil || s.StateDigest != digest || s.Place != 6 || s.Size == 0 || s.Written.IsZero() {
 		t.Errorf("snapshot %+v, want one of place 6 with digest %s", s, digest)
 	}
-	if status.Place != 6 || !status.CaughtUp || status.Lag != 0 || status.Machines != 3 || status.Users != 1 || status.Version == "" {
+	if status.Place != 6 || !status.CaughtUp || status.Lag == nil || *status.Lag != 0 || len(status.Failing) != 0 || status.Machines != 3 || status.Users != 1 || status.Version == "" {
 		t.Errorf("got %s", got.out)
 	}
 }

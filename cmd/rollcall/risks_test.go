@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/broker"
@@ -23,9 +22,10 @@ func TestRisks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRisks(broker.Streams{Events: "EVENTS"}, js, prometheus.NewRegistry())
-	r.note(made.CachedInfo())
-	s.risks.Store(r)
+	m := newTestMonitor(t, broker.Streams{Events: "EVENTS"}, js)
+	r := m.risks
+	m.note(made.CachedInfo(), 0)
+	s.monitor.Store(m)
 	value := func(reason string) float64 { return testutil.ToFloat64(r.gauge.WithLabelValues(reason)) }
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk; "+
 		"drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it, duplicate_window 2m0s")
@@ -42,7 +42,7 @@ func TestRisks(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	r.look(t.Context())
+	m.ask(t.Context())
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk")
 	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
 		t.Error("the metric does not follow the stream")
@@ -55,9 +55,9 @@ func TestNoRisks(t *testing.T) {
 		true:  "no risk known: a message is on the disk before its ack; one replica",
 		false: "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here",
 	} {
-		s, r := new(service), newRisks(broker.Streams{Embedded: embedded}, nil, prometheus.NewRegistry())
-		r.note(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}})
-		s.risks.Store(r)
+		s, m := new(service), newTestMonitor(t, broker.Streams{Embedded: embedded}, nil)
+		m.note(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}, 0)
+		s.monitor.Store(m)
 		s.wantState(t, "stream", true, text)
 	}
 }

@@ -55,10 +55,9 @@ type service struct {
 
 	// What the health checks look at: they are asked before all of the above
 	// is there.
-	natsUp   atomic.Pointer[nats.Conn]
-	natsAway atomic.Bool
+	links    links
 	caughtUp atomic.Pointer[stream.Reader]
-	risks    atomic.Pointer[risks]
+	monitor  atomic.Pointer[monitor]
 
 	pulse pulse // of the fold
 }
@@ -76,7 +75,7 @@ func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *no
 	told.Go(func() { tell.run(ctx, ended) })
 	for {
 		err := runOnce(ctx, cfg, log, tell)
-		if !errors.Is(err, errClosed) || ctx.Err() != nil {
+		if !errors.Is(err, errClosed) && !errors.Is(err, errDiskBack) || ctx.Err() != nil {
 			return err
 		}
 		log.Error("beginning anew from the last snapshot", "err", err)
@@ -94,6 +93,7 @@ func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *no
 func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
 	s := &service{cfg: cfg, log: log, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
 	tell.service.Store(s)
+	s.links.register(s.reg)
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
 	if err != nil {
@@ -144,13 +144,19 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
+	lost := s.links.events.lost.Load()
 	info, err := broker.Prepare(ctx, js, s.streams(), s.log)
 	if err != nil {
 		return err
 	}
-	risks := newRisks(s.streams(), js, s.reg)
-	risks.note(info)
-	s.risks.Store(risks)
+	events, err := jetstream.New(s.reading)
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	monitor := newMonitor(s.streams(), &s.links.events, events, js, s.log, s.reg)
+	monitor.diskBack = s.diskBack
+	monitor.note(info, lost)
+	s.monitor.Store(monitor)
 	return s.wire(js)
 }
 
@@ -203,14 +209,14 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	s.snapshots.Settled = s.letters.Settled
 	source := report.Source{
 		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
-		SilentAfter: time.Duration(s.cfg.SilentAfter),
+		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, Until: s.knownUntil,
 	}
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects,
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
 	})
 	s.changes = changes.NewPublisher(changes.Config{
-		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
+		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
 	})
 	s.past, err = past.New(past.Config{
 		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.behind,
@@ -221,11 +227,12 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	}
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
-		Lag: s.reader.Lag, Snapshot: s.lastSnapshot, Past: s.past,
+		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
-	collector := metrics.NewCollector(s.roster, s.reader, build, int(s.cfg.MetricsMaxMachines))
+	collector := metrics.NewCollector(s.roster, standing{s}, build, int(s.cfg.MetricsMaxMachines))
 	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
+	collector.Stale = s.stale
 	s.reg.MustShow(collector)
 	s.caughtUp.Store(s.reader)
 	return nil
@@ -264,6 +271,7 @@ func (s *service) lastSnapshot() *query.Snapshot {
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	folded, saved := make(chan struct{}), make(chan struct{})
+	s.pulse.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
 	g.Go(func() error {
 		defer close(folded)
 		if err := s.reader.Run(ctx, s.roster.Status().Position, s.pulse.of(s.ingest.Fold)); err != nil {
@@ -287,7 +295,7 @@ func (s *service) run(ctx context.Context) error {
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
 	g.Go(func() error {
-		s.risks.Load().run(ctx)
+		s.monitor.Load().run(ctx)
 		return nil
 	})
 	g.Go(func() error {

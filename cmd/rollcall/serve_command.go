@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"rollcall/internal/throttle"
 )
 
 type serveCmd struct{}
@@ -20,21 +22,23 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(std.err, &cfg.Outputs)
+	throttled := throttle.New(newHandler(std.err, &cfg.Outputs))
+	defer throttled.Flush()
+	log := slog.New(throttled)
 	return runService(ctx, *cfg, log, &notifier{log: log})
 }
 
-// newLogger returns the logger of the service, in text on a terminal and else
-// in JSON unless the configuration says otherwise.
-func newLogger(w io.Writer, cfg *Outputs) *slog.Logger {
+// newHandler returns the handler of the service's log: in text on a terminal and
+// else in JSON unless the configuration says otherwise.
+func newHandler(w io.Writer, cfg *Outputs) slog.Handler {
 	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
 	if isTerminal(w) {
 		options.ReplaceAttr = shorten
 	}
 	if cfg.LogFormat == "text" || cfg.LogFormat == "" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.NewJSONHandler(w, options)
 }
 
 // shorten leaves out what nobody needs who watches: the day, and that a line is

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -24,23 +25,44 @@ func (s *service) connect(ctx context.Context) error {
 		}
 		options.URL = s.embedded.URL()
 	}
-	for name, conn := range map[string]**nats.Conn{"rollcall events": &s.reading, "rollcall": &s.other} {
-		nc, err := broker.Await(ctx, options, name, s.log, nats.ClosedHandler(s.closed),
-			nats.DisconnectErrHandler(func(*nats.Conn, error) { s.away(conn, true) }),
-			nats.ReconnectHandler(func(*nats.Conn) { s.away(conn, false) }))
+	for _, c := range []struct {
+		name string
+		conn **nats.Conn
+		link *link
+	}{
+		{"rollcall events", &s.reading, &s.links.events},
+		{"rollcall", &s.other, &s.links.other},
+	} {
+		more := append(c.link.options(s.back), nats.ClosedHandler(s.closed))
+		nc, err := broker.Await(ctx, options, c.name, s.log, more...)
 		if err != nil {
 			return err
 		}
-		*conn = nc
+		*c.conn = nc
+		c.link.conn.Store(nc)
 	}
-	s.natsUp.Store(s.reading)
 	return nil
 }
 
-// away notes, for the health checks, whether the events can be read.
-func (s *service) away(conn **nats.Conn, is bool) {
-	if conn == &s.reading {
-		s.natsAway.Store(is)
+// back makes the monitor ask at once how the stream stands.
+func (s *service) back() {
+	if m := s.monitor.Load(); m != nil {
+		m.hurry()
+	}
+}
+
+// errDiskBack says that the server inside has to start anew: it takes nothing
+// more for a stream of which one write has failed.
+var errDiskBack = errors.New("the disk of the server inside was full and takes data again: starting that server anew")
+
+// diskBack is called when the disk under the streams takes something again.
+func (s *service) diskBack() {
+	if s.embedded == nil {
+		return
+	}
+	select {
+	case s.lost <- errDiskBack:
+	default: // it ends already
 	}
 }
 

@@ -27,7 +27,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		f.add("version", "%s", a.Version)
 		f.add("stream", "%s", a.Stream)
 		f.add("position", "place %d, sequence %d", a.Place, a.Sequence)
-		f.add("caught up", "%s, %d messages to go", yes(a.CaughtUp), a.Lag)
+		f.add("caught up", "%s", caughtUp(&a))
 		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
 		if a.Unsettled > 0 {
 			f.add("unsettled", "%d machines have not sent a boot, shutdown or present since", a.Unsettled)
@@ -49,8 +49,18 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		} else {
 			f.add("snapshot", "none yet")
 		}
+		for _, c := range a.Failing {
+			f.add("attention", "%s: %s", c.Name, c.State)
+		}
 		return f.write(std.out, width(std.out))
 	})
+}
+
+func caughtUp(a *query.StatusAnswer) string {
+	if a.Lag == nil {
+		return yes(a.CaughtUp) + ", how many messages wait is not known"
+	}
+	return fmt.Sprintf("%s, %d messages to go", yes(a.CaughtUp), *a.Lag)
 }
 
 func yes(is bool) string {

@@ -157,7 +157,7 @@ func TestReconnect(t *testing.T) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}
 	}
-	if n := strings.Count(r.String(), "nats is still away"); n > complaintBurst {
+	if n := strings.Count(r.String(), "nats is still away"); n > 5 {
 		t.Errorf("log says %d times that nats is away:\n%s", n, r)
 	}
 }

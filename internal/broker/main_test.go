@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"rollcall/internal/throttle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,10 +36,11 @@ func (r *record) String() string {
 
 func (r *record) has(text string) bool { return strings.Contains(r.String(), text) }
 
-// logger returns a logger from level info on and what it has written.
+// logger returns a logger from level info on, throttled as that of the service,
+// and what it has written.
 func logger() (*slog.Logger, *record) {
 	r := new(record)
-	return slog.New(slog.NewTextHandler(r, nil)), r
+	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

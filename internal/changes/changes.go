@@ -32,6 +32,9 @@ type Config struct {
 	// CaughtUp tells whether the roster has read all that there was when the
 	// service started: before, nothing is told.
 	CaughtUp func() bool
+	// Stale tells that it is not known how the stream stands now: no beats are
+	// published then, so that who watches sees that nothing is told. nil: never.
+	Stale    func() bool
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
 	// Interval is how long a machine's changes are folded together, Beat how
@@ -52,7 +55,6 @@ type Publisher struct {
 	reconnects uint64   // of the connection, at the last look
 	missed     bool     // something was not told
 	beaten     time.Time
-	told       time.Time // when trouble was last told of
 }
 
 const (
@@ -65,8 +67,6 @@ const (
 	room = 1 << 18
 	// headers is what is left of the largest message to those who add headers.
 	headers = 512
-	// complainEvery is how often trouble is told of.
-	complainEvery = 20 * time.Second
 )
 
 // NewPublisher returns a publisher and registers its metrics.
@@ -161,10 +161,7 @@ func (p *Publisher) miss(why error) {
 	}
 	p.missed = true
 	p.metrics.missed.Inc()
-	if now := time.Now(); now.Sub(p.told) >= complainEvery {
-		p.told = now
-		p.Log.Warn("changes not published, who watches asks for the state again", "err", why)
-	}
+	p.Log.Warn("changes not published, who watches asks for the state again", "err", why)
 }
 
 // begin begins to tell changes, those after a place.
@@ -190,7 +187,7 @@ func (p *Publisher) beat(place uint64) {
 // publish publishes what was taken, up to a place, and before it a beat when it
 // is time.
 func (p *Publisher) publish(ctx context.Context, place uint64) {
-	if time.Since(p.beaten) >= p.Beat {
+	if time.Since(p.beaten) >= p.Beat && (p.Stale == nil || !p.Stale()) {
 		p.beat(place)
 	}
 	when, most := time.Now().UTC(), int(p.Conn.MaxPayload())-headers

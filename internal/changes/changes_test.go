@@ -157,6 +157,23 @@ func TestBeats(t *testing.T) {
 	}
 }
 
+// TestNoBeatsWhileStale: while nobody knows how the stream stands there is no
+// beat; changes are told, and beats come again when it is in sight.
+func TestNoBeatsWhileStale(t *testing.T) {
+	w := newWorld(t)
+	w.Beat = 0
+	var stale atomic.Bool
+	stale.Store(true)
+	w.Stale = stale.Load
+	w.caughtUp.Store(true)
+	w.start()
+	w.wantBeat(0) // the first, with which it begins
+	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	w.wantChange("web1 1 0 +lane =lane")
+	stale.Store(false)
+	w.wantBeat(0)
+}
+
 // TestAwayAndBack: what could not be told, or may be lost, is not told later,
 // but that it is missing.
 func TestAwayAndBack(t *testing.T) {

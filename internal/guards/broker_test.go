@@ -129,14 +129,6 @@ var brokerGuards = []guard{
 		"internal/broker/options.go", `len(set) > 1 {`, `false {`, wrongOptions,
 	},
 	{
-		"broker: complaints", "a trouble that comes a thousand times a second is a few lines a minute",
-		"internal/broker/complaint.go", `if t.said >= complaintBurst {`, `if false {`, "./internal/broker TestComplaintsAreFew",
-	},
-	{
-		"broker: kinds of complaints", "what is remembered of complaints is bounded",
-		"internal/broker/complaint.go", `if len(c.kinds) >= complaintKinds {`, `if false {`, "./internal/broker TestComplaintsForgetKinds",
-	},
-	{
 		"broker: inside, the port is tried", "an address in use is an error at once, with the ways out",
 		"internal/broker/embedded.go", `case errors.Is(err, syscall.EADDRINUSE):`, `case false && errors.Is(err, syscall.EADDRINUSE):`, "./internal/broker TestEmbeddedAddressInUse",
 	},

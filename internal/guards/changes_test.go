@@ -36,7 +36,11 @@ var changesGuards = []guard{
 	},
 	{
 		"changes: beats", "who watches hears that the service is there, and from where on it tells",
-		"internal/changes/changes.go", `if time.Since(p.beaten) >= p.Beat {`, `if false {`, "./internal/changes TestBeats",
+		"internal/changes/changes.go", `if time.Since(p.beaten) >= p.Beat && `, `if false && `, "./internal/changes TestBeats",
+	},
+	{
+		"changes: no beats while the stream is out of sight", "who watches sees that nothing is told",
+		"internal/changes/changes.go", `(p.Stale == nil || !p.Stale())`, `true`, "./internal/changes TestNoBeatsWhileStale",
 	},
 	{
 		"changes: one that does not fit a message", "it is told without its users, not dropped",

@@ -36,7 +36,7 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: a connection that ends for good", "reading goes on, as after a crash",
-		"cmd/rollcall/serve.go", `if !errors.Is(err, errClosed) || ctx.Err() != nil {`, `if true {`, "./internal/faults TestClosed",
+		"cmd/rollcall/serve.go", `if !errors.Is(err, errClosed) && !errors.Is(err, errDiskBack) || ctx.Err() != nil {`, `if true {`, "./internal/faults TestClosed",
 	},
 	{
 		"serve: the end of a connection is heard of", "reading goes on, as after a crash",
@@ -72,7 +72,23 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: a connection that is away shows", "/readyz?verbose tells what is wrong",
-		"cmd/rollcall/health.go", `case s.natsAway.Load():`, `case false:`, "./cmd/rollcall TestChecksAtTheStart",
+		"cmd/rollcall/links.go", `if since := c.link.away.Load(); since != nil {`, `if since := c.link.away.Load(); false {`, "./cmd/rollcall TestChecksAtTheStart",
+	},
+	{
+		"serve: what was seen before the connection was lost", "nothing is claimed of the stream until it was seen again",
+		"cmd/rollcall/monitor.go", ` && seen.lost == m.link.lost.Load()`, ``, "./cmd/rollcall TestOutOfSight",
+	},
+	{
+		"serve: what was seen long ago", "nothing is claimed of a stream that NATS does not answer for",
+		"cmd/rollcall/monitor.go", ` && time.Since(seen.at) < freshFor`, ``, "./cmd/rollcall TestOutOfSight",
+	},
+	{
+		"serve: a stream that is missing is asked for twice", "one odd answer is no proof",
+		"cmd/rollcall/absent.go", `if len(missing) > 0 && pause(ctx, confirmAfter) {`, `if false {`, "./cmd/rollcall TestMissingOnce",
+	},
+	{
+		"serve: a disk that was full", "publishers that get no answer show until an event is stored",
+		"cmd/rollcall/obstacles.go", `o.disk.err != nil || o.disk.suspect}`, `o.disk.err != nil}`, "./cmd/rollcall TestObstacles",
 	},
 	{
 		"serve: snapshots that fail show", "/readyz?verbose tells what is wrong",

@@ -43,7 +43,7 @@ type guard struct {
 // guards returns all of them, in the order of an event's path.
 func guards() []guard {
 	return slices.Concat(contractGuards, wireGuards, streamGuards, ingestGuards, rosterGuards,
-		snapshotGuards, reportGuards, queryGuards, pastGuards, changesGuards, metricsGuards, brokerGuards, commandGuards)
+		snapshotGuards, reportGuards, queryGuards, pastGuards, changesGuards, metricsGuards, brokerGuards, throttleGuards, commandGuards)
 }
 
 // TestGuardsStand: every guard is where its list says, once, and so is its test.

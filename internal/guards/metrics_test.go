@@ -11,11 +11,19 @@ var metricsGuards = []guard{
 	},
 	{
 		"metrics: complete only when caught up", "half a roster is never shown as the whole",
-		"internal/metrics/collector.go", `number(isCaughtUp && st.Complete())`, `number(st.Complete())`, "./internal/metrics TestValues",
+		"internal/metrics/collector.go", `number(isCaughtUp && !isStale && st.Complete())`, `number(!isStale && st.Complete())`, "./internal/metrics TestValues",
 	},
 	{
 		"metrics: complete only without losses", "what is lost is said, not guessed",
-		"internal/metrics/collector.go", `number(isCaughtUp && st.Complete())`, `number(isCaughtUp)`, "./internal/metrics TestValues",
+		"internal/metrics/collector.go", `number(isCaughtUp && !isStale && st.Complete())`, `number(isCaughtUp && !isStale)`, "./internal/metrics TestValues",
+	},
+	{
+		"metrics: no lag that nobody knows", "nothing is claimed while NATS is away",
+		"internal/metrics/collector.go", "if !isStale {", "if true {", "./internal/metrics TestStale",
+	},
+	{
+		"metrics: caught up only with what is known", "nothing is claimed while NATS is away",
+		"internal/metrics/collector.go", "number(isCaughtUp && !isStale))\n\tgauge(ch, complete", "number(isCaughtUp))\n\tgauge(ch, complete", "./internal/metrics TestStale",
 	},
 	{
 		"metrics: one look for position and fates", "the fates add up to the position in every scrape",

@@ -60,6 +60,14 @@ var reportGuards = []guard{
 	},
 	{
 		"report: silence is off by default", "no machine is silent that nobody waits for",
-		"internal/report/source.go", `s.SilentAfter > 0 && `, ``, "./internal/query TestFilteredAnswers|TestMachine$",
+		"internal/report/source.go", "if s.SilentAfter <= 0 {", "if false {", "./internal/query TestFilteredAnswers|TestMachine$",
+	},
+	{
+		"report: silence while the stream is out of sight", "nobody falls silent because it is we who hear nobody",
+		"internal/report/source.go", `if until := s.Until(); until.Before(at) {`, `if until := s.Until(); false {`, "./internal/report TestSilentUntil",
+	},
+	{
+		"report: stale", "what need not be of now is not complete",
+		"internal/report/source.go", `if s.Stale != nil && s.Stale() {`, `if false {`, "./internal/report TestStale",
 	},
 }

@@ -59,10 +59,6 @@ var snapshotGuards = []guard{
 		"internal/snapshot/save.go", "\t\t\t\ts.complain(err)\n", "\t\t\t\treturn err\n", "./internal/snapshot TestRunGoesOnAfterFailures",
 	},
 	{
-		"snapshot: complaints", "a trouble is a few lines a minute",
-		"internal/snapshot/trouble.go", `if !t.told.IsZero() && time.Since(t.told) < complainEvery {`, `if false {`, "./internal/snapshot TestRunGoesOnAfterFailures",
-	},
-	{
 		"snapshot: one that was given up is no failure", "an end raises no alarm",
 		"internal/snapshot/trouble.go", `if errors.Is(err, context.Canceled) {`, `if false && errors.Is(err, context.Canceled) {`, "./internal/snapshot TestSaveIsInterruptible",
 	},

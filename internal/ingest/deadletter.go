@@ -48,8 +48,8 @@ type DeadLetters struct {
 	judged  uint64    // see Judged
 	changed chan struct{}
 	queue   chan *letter
-	told    time.Time // when trouble was last told of
-	trouble error     // the last one
+	trouble error     // the last one; nil after a letter was stored
+	since   time.Time // since when there is trouble
 }
 
 // letter is one dead letter under way.
@@ -145,7 +145,7 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 			steps.At("letter-noted")
 			return
 		}
-		d.complain(slog.LevelWarn, "dead letter not stored, trying again", l, err)
+		d.complain(l, err)
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -220,7 +220,7 @@ func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.
 func (d *DeadLetters) finish(l *letter, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.trouble = err
+	d.judge(err)
 	if err != nil {
 		d.drop(l, err)
 	}
@@ -236,23 +236,34 @@ func (d *DeadLetters) finish(l *letter, err error) {
 // drop counts a letter that is not stored. The caller holds the lock.
 func (d *DeadLetters) drop(l *letter, err error) {
 	d.dropped.Inc()
-	d.tell(slog.LevelError, "dropping dead letters", l, err)
+	d.log.Error("dropping dead letters", "place", l.place, "err", err)
 }
 
 // complain notes why letters are not stored.
-func (d *DeadLetters) complain(level slog.Level, message string, l *letter, err error) {
+func (d *DeadLetters) complain(l *letter, err error) {
+	d.log.Warn("dead letter not stored, trying again", "place", l.place, "err", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.trouble = err
-	d.tell(level, message, l, err)
+	d.judge(err)
 }
 
-// tell logs, a few times a minute. The caller holds the lock.
-func (d *DeadLetters) tell(level slog.Level, message string, l *letter, err error) {
-	if now := time.Now(); now.Sub(d.told) > 20*time.Second {
-		d.told = now
-		d.log.Log(context.Background(), level, message, "place", l.place, "err", err)
+// judge notes whether letters can be stored. The caller holds the lock.
+func (d *DeadLetters) judge(err error) {
+	if d.trouble == nil {
+		d.since = time.Now()
 	}
+	d.trouble = err
+}
+
+// Failing returns since when letters that are under way cannot be stored, and
+// why the last one could not; a nil error when nothing is wrong.
+func (d *DeadLetters) Failing() (since time.Time, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.letters) == 0 {
+		return time.Time{}, nil
+	}
+	return d.since, d.trouble
 }
 
 // Judged says that every letter up to a place has been put. The roster is at

@@ -28,7 +28,6 @@ type Ingest struct {
 	caughtUp func() bool
 
 	batch roster.Batch // its space is used again
-	told  time.Time    // when it was last said that the roster is full
 }
 
 // New returns an Ingest that puts what is refused into letters.
@@ -110,12 +109,8 @@ func (in *Ingest) account(messages []stream.Message) {
 	}
 }
 
-// full says, a few times a minute, that events are lost for want of room.
+// full says that events are lost for want of room.
 func (in *Ingest) full(m *roster.Message) {
-	if time.Since(in.told) < 20*time.Second {
-		return
-	}
-	in.told = time.Now()
 	in.letters.log.Error("events are lost", "reason", roster.LossLimit.String(), "machine", m.Event.Machine,
 		"place", m.Place, "err", m.Refusal, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))
 }

@@ -33,6 +33,9 @@ type Build struct {
 // replaying is the reason for being incomplete that is no loss: not caught up.
 const replaying = "replaying"
 
+// stale is the other: nobody knows what the stream has.
+const stale = "stale"
+
 // Collector collects what the roster and its reader tell, anew for each scrape.
 // The machines are gathered by a [Registry] that shows it.
 //
@@ -47,6 +50,9 @@ type Collector struct {
 	// silent now. It must be quick, and safe for use by several goroutines. Set
 	// it before the collector is shown.
 	Silent func(heard roster.Time) bool
+	// Stale, if not nil, tells that it is not known how the stream stands now:
+	// NATS is away, or does not answer. Nothing is claimed then. As Silent.
+	Stale func() bool
 
 	roster      *roster.Roster
 	reading     Reading
@@ -66,10 +72,10 @@ var (
 	several    = desc("users_on_several_machines", "Users who are logged in on more than one machine.")
 	position   = desc("position", "Place up to which every message has its fate.")
 	fates      = desc("fates", "Messages since the first, by fate; they add up to rollcall_position.", "fate")
-	lag        = desc("lag_messages", "Messages of the stream that have no fate yet.")
-	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, else 0.")
-	complete   = desc("complete", "1 when every event is accounted for that concerns a machine heard within the allowed lateness, else 0.")
-	incomplete = desc("incomplete", "1 for each reason why events are missing from the roster, else 0.", "reason")
+	lag        = desc("lag_messages", "Messages of the stream that have no fate yet. Absent while that cannot be known: NATS is away or does not answer.")
+	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, and it is known how the stream stands now, else 0.")
+	complete   = desc("complete", "1 when every event is accounted for that concerns a machine heard within the allowed lateness, and it is known how the stream stands now, else 0.")
+	incomplete = desc("incomplete", "1 for each reason why events are missing from the roster, else 0; stale: NATS is away or does not answer, so that nobody knows.", "reason")
 	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present since.")
 	limited    = desc("machines_limited", "Machines of which events were refused for want of room since their last boot, shutdown or present.")
 	buildInfo  = desc("build_info", "Always 1; the labels tell the program.", "version", "goversion", "revision")
@@ -98,7 +104,6 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, fate := range roster.AllFates() {
 		gauge(ch, fates, float64(st.Fates[fate]), fate.String())
 	}
-	gauge(ch, lag, float64(c.reading.Lag()))
 	c.collectComplete(ch, &st)
 	gauge(ch, buildInfo, 1, c.build.Version, runtime.Version(), c.build.Revision)
 }
@@ -108,10 +113,14 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, label
 }
 
 func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Status) {
-	isCaughtUp := c.reading.CaughtUp()
-	gauge(ch, caughtUp, number(isCaughtUp))
-	gauge(ch, complete, number(isCaughtUp && st.Complete()))
+	isCaughtUp, isStale := c.reading.CaughtUp(), c.Stale != nil && c.Stale()
+	if !isStale {
+		gauge(ch, lag, float64(c.reading.Lag()))
+	}
+	gauge(ch, caughtUp, number(isCaughtUp && !isStale))
+	gauge(ch, complete, number(isCaughtUp && !isStale && st.Complete()))
 	gauge(ch, incomplete, number(!isCaughtUp), replaying)
+	gauge(ch, incomplete, number(isStale), stale)
 	for _, loss := range roster.AllLosses() {
 		gauge(ch, incomplete, number(!st.Complete() && st.Losses[loss] != 0), loss.String())
 	}

@@ -101,6 +101,32 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestStale: while nobody knows how the stream stands nothing is claimed of it.
+func TestStale(t *testing.T) {
+	c := NewCollector(testkit.Seed(), upToDate, Build{}, 100)
+	stale := true
+	c.Stale = func() bool { return stale }
+	reg := NewRegistry()
+	reg.MustShow(c)
+	want := func(claimed float64, lags int) {
+		t.Helper()
+		for series, want := range map[string]float64{
+			"rollcall_caught_up": claimed, "rollcall_complete": claimed,
+			`rollcall_incomplete{reason="stale"}`: 1 - claimed, `rollcall_incomplete{reason="replaying"}`: 0,
+		} {
+			if got := value(t, reg, series); got != want {
+				t.Errorf("stale %t: %s is %v, want %v", stale, series, got, want)
+			}
+		}
+		if n, err := testutil.GatherAndCount(reg, "rollcall_lag_messages"); n != lags || err != nil {
+			t.Errorf("stale %t: %d lags (%v), want %d", stale, n, err, lags)
+		}
+	}
+	want(0, 0)
+	stale = false
+	want(1, 1)
+}
+
 // TestConsistent: the machines' metrics would pass a registry's checks, whatever
 // their names, and while machines come and go.
 func TestConsistent(t *testing.T) {

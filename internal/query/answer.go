@@ -32,7 +32,7 @@ type Head struct {
 
 // head begins an answer. Take it before the roster is looked at.
 func (s *Service) head(st *roster.Status) Head {
-	reasons := report.Reasons(st)
+	reasons := s.Reasons(st)
 	h := Head{
 		When: s.now().UTC(), Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"time"
 
 	"rollcall/internal/past"
-	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -63,7 +61,7 @@ func (s *Service) machine(ctx context.Context, q *MachineRequest) ([]byte, error
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
 		heard, open = v.Heard(), v.AppendSessions(nil)
-		a.ofMachine(&st, v)
+		a.ofMachine(v, s.ReasonsOf(&st, v))
 	})
 	if !known {
 		return nil, unknownMachine(q.Machine)
@@ -101,17 +99,13 @@ func (s *Service) machineAt(ctx context.Context, q *MachineRequest) ([]byte, err
 		func(next string) any { a.Cursor = next; return &a })
 }
 
-// ofMachine makes the head of an answer about one machine: what was lost of others
-// does not concern it.
-func (h *Head) ofMachine(st *roster.Status, v roster.View) {
-	h.Reasons, h.Unsettled, h.CompleteAfter = []string{}, 0, time.Time{}
+// ofMachine makes the head that of an answer about one machine, which is not
+// complete for these reasons.
+func (h *Head) ofMachine(v roster.View, reasons []string) {
+	h.Complete, h.Reasons, h.Unsettled, h.CompleteAfter = len(reasons) == 0, reasons, 0, time.Time{}
 	if !v.Settled() {
-		h.Reasons, h.Unsettled = report.Losses(st), 1
+		h.Unsettled = 1
 	}
-	if limit := roster.LossLimit.String(); v.Limited() && !slices.Contains(h.Reasons, limit) {
-		h.Reasons = append(h.Reasons, limit)
-	}
-	h.Complete = len(h.Reasons) == 0
 }
 
 func unknownMachine(name string) error {

@@ -46,6 +46,8 @@ type Config struct {
 	// use by several goroutines; where they are nil nothing is known of it.
 	Lag      func() uint64
 	Snapshot func() *Snapshot
+	// Checks are the checks of /readyz that don't hold; nil: none.
+	Checks func() []Check
 	// Past answers questions about the past. Where it is nil they are refused.
 	Past *past.Questions
 	// Now is the clock of answers; nil: time.Now.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/report"
 	"rollcall/internal/roster"
 )
 
@@ -19,10 +20,11 @@ type StatusRequest struct{}
 type StatusAnswer struct {
 	Head
 	Version string `json:"version"`
-	// CaughtUp says that all there was at the start has been read; Lag is how
-	// many messages of the stream have no fate yet, as far as is known.
-	CaughtUp bool   `json:"caught_up"`
-	Lag      uint64 `json:"lag"`
+	// CaughtUp says that all there was at the start has been read, and that the
+	// stream is in sight; Lag is how many messages of it have no fate yet, nil
+	// while that cannot be known.
+	CaughtUp bool    `json:"caught_up"`
+	Lag      *uint64 `json:"lag,omitzero"`
 	// Machines are those that reports show; Silent, those of them that were not
 	// heard for long.
 	Machines int `json:"machines"`
@@ -38,6 +40,14 @@ type StatusAnswer struct {
 	Fates Fates `json:"fates"`
 	// Snapshot is the last one that was saved or loaded; nil: none yet.
 	Snapshot *Snapshot `json:"snapshot,omitzero"`
+	// Failing are the checks of /readyz that don't hold.
+	Failing []Check `json:"failing,omitzero"`
+}
+
+// Check is a check of /readyz that doesn't hold.
+type Check struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
 }
 
 // Fates counts the messages since the first, by what became of them.
@@ -77,11 +87,12 @@ func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 	if !a.CaughtUp {
 		a.Complete, a.Reasons = false, slices.Insert(a.Reasons, 0, replaying)
 	}
-	if s.Lag != nil {
-		a.Lag = s.Lag()
-	}
+	s.standing(&a)
 	if s.Snapshot != nil {
 		a.Snapshot = s.Snapshot()
+	}
+	if s.Checks != nil {
+		a.Failing = s.Checks()
 	}
 	for v := range s.Roster.Machines("") {
 		a.Machines++
@@ -94,4 +105,16 @@ func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
 	return b, nil
+}
+
+// standing says how far the reader is, in what can be known of that.
+func (s *Service) standing(a *StatusAnswer) {
+	if slices.Contains(a.Reasons, report.Stale) {
+		a.CaughtUp = false
+		return
+	}
+	if s.Lag != nil {
+		lag := s.Lag()
+		a.Lag = &lag
+	}
 }

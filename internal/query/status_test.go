@@ -44,3 +44,31 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// TestStatusWhileStale: while nobody knows how the stream stands no number of
+// messages is told; what is wrong is.
+func TestStatusWhileStale(t *testing.T) {
+	s := source(testkit.Seed())
+	stale := true
+	s.Stale = func() bool { return stale }
+	service := New(Config{Source: s, Lag: func() uint64 { return 3 }, Checks: func() []Check { return []Check{{"nats", "away"}} }})
+	got := func() (a StatusAnswer) {
+		t.Helper()
+		page, err := service.status(t.Context(), new(StatusRequest))
+		if err == nil {
+			a, err = Decode[StatusAnswer](page)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := got(); a.CaughtUp || a.Complete || a.Lag != nil || !reflect.DeepEqual(a.Reasons, []string{"stale"}) ||
+		!reflect.DeepEqual(a.Failing, []Check{{"nats", "away"}}) {
+		t.Errorf("got %+v", a)
+	}
+	stale = false
+	if a := got(); !a.CaughtUp || !a.Complete || a.Lag == nil || *a.Lag != 3 {
+		t.Errorf("got %+v", a)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,7 +35,14 @@ type Publisher struct {
 	published bool              // since the start
 	content   [sha256.Size]byte // of what was published last
 	space     []byte            // of the last pages
-	told      time.Time         // when trouble was last told of
+	trouble   trouble
+}
+
+// trouble is why the last report could not be published.
+type trouble struct {
+	mu    sync.Mutex
+	since time.Time
+	err   error // nil: it could
 }
 
 // ackTimeout is how long a page may take to be stored.
@@ -51,6 +59,7 @@ func NewPublisher(c PublisherConfig) *Publisher {
 
 type publisherMetrics struct {
 	ok, failed, unchanged prometheus.Counter
+	failing               prometheus.Gauge
 }
 
 func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
@@ -58,8 +67,13 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 		Name: "rollcall_reports_total",
 		Help: "Reports since the process began, by what became of them: ok (published), failed (tried anew at the next interval), unchanged (not published).",
 	}, []string{"result"})
-	reg.MustRegister(reports)
+	failing := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rollcall_reports_failing",
+		Help: "1 while reports cannot be published: the last attempt has failed; else 0.",
+	})
+	reg.MustRegister(reports, failing)
 	return &publisherMetrics{
+		failing:   failing,
 		ok:        reports.WithLabelValues("ok"),
 		failed:    reports.WithLabelValues("failed"),
 		unchanged: reports.WithLabelValues("unchanged"),
@@ -114,24 +128,38 @@ func (p *Publisher) tick(ctx context.Context) {
 	changed, err := p.publish(ctx)
 	switch {
 	case ctx.Err() != nil:
+		return
 	case err != nil:
 		p.metrics.failed.Inc()
-		p.complain(err)
+		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
 	case changed:
 		p.metrics.ok.Inc()
 	default:
 		p.metrics.unchanged.Inc()
 	}
+	p.judge(err)
 }
 
-// complainEvery is how often trouble is told of.
-const complainEvery = 20 * time.Second
-
-func (p *Publisher) complain(err error) {
-	if now := p.now(); now.Sub(p.told) >= complainEvery {
-		p.told = now
-		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
+// judge notes whether the last report could be published.
+func (p *Publisher) judge(err error) {
+	p.trouble.mu.Lock()
+	defer p.trouble.mu.Unlock()
+	if p.trouble.err == nil {
+		p.trouble.since = p.now()
 	}
+	p.trouble.err = err
+	p.metrics.failing.Set(0)
+	if err != nil {
+		p.metrics.failing.Set(1)
+	}
+}
+
+// Failing returns since when reports cannot be published, and why the last one
+// could not; a nil error when nothing is wrong.
+func (p *Publisher) Failing() (since time.Time, err error) {
+	p.trouble.mu.Lock()
+	defer p.trouble.mu.Unlock()
+	return p.trouble.since, p.trouble.err
 }
 
 // publish makes a report and publishes it if it changed.

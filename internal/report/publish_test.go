@@ -20,6 +20,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
+	"rollcall/internal/throttle"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -331,20 +332,32 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 	}
 }
 
-// TestTroubleIsToldNowAndThen: reports that fail one after the other are told
-// of a few times a minute.
-func TestTroubleIsToldNowAndThen(t *testing.T) {
+// TestFailing: that reports cannot be published shows, since when and why, until
+// one can; and in a log that is throttled a few times a minute.
+func TestFailing(t *testing.T) {
 	p, _ := newPublisher(t, testkit.Seed()) // there is no stream
 	var log bytes.Buffer
-	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	p.Log = slog.New(throttle.New(slog.NewTextHandler(&log, nil)))
 	now := testkit.At
 	p.now = func() time.Time { return now }
-	for _, told := range []int{1, 1, 2} {
+	if _, err := p.Failing(); err != nil {
+		t.Errorf("before the first: %v", err)
+	}
+	for range 8 {
 		p.tick(t.Context())
-		if n := strings.Count(log.String(), "report not published"); n != told {
-			t.Errorf("at %v told %d times, want %d", now, n, told)
+		since, err := p.Failing()
+		if err == nil || !since.Equal(testkit.At) || testutil.ToFloat64(p.metrics.failing) != 1 {
+			t.Errorf("failing since %v, %v; want since the first", since, err)
 		}
-		now = now.Add(complainEvery / 2)
+		now = now.Add(p.Interval)
+	}
+	if n := strings.Count(log.String(), "report not published"); n == 0 || n > 5 {
+		t.Errorf("told %d times", n)
+	}
+	makeStream(t, p)
+	p.tick(t.Context())
+	if _, err := p.Failing(); err != nil || testutil.ToFloat64(p.metrics.failing) != 0 {
+		t.Errorf("after one was published: %v", err)
 	}
 }
 

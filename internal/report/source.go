@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nats-io/nuid"
@@ -20,18 +21,68 @@ type Source struct {
 	// silent: its users are the last known then, and it isn't said that they
 	// are still on. 0 is for ever.
 	SilentAfter time.Duration
+	// Stale reports that it is not known how the stream stands now, so that the
+	// roster need not be of now; nil: never.
+	Stale func() bool
+	// Until is the moment up to which it is known whom the stream has heard;
+	// nil: now. Both must be quick, and safe for use by several goroutines.
+	Until func() time.Time
 }
 
+// Stale is the reason for being incomplete that is no loss: nobody knows what
+// the stream has, as NATS is away or does not answer.
+const Stale = "stale"
+
 // Silent reports whether a machine that was last heard at one time is silent at
-// another. Silence is told by our clock, and decides nothing.
+// another. Silence is told by our clock, and decides nothing. Nobody falls silent
+// because it is we who hear nobody.
 func (s *Source) Silent(heard roster.Time, at time.Time) bool {
-	return s.SilentAfter > 0 && heard < roster.TimeOf(at).Add(-s.SilentAfter)
+	if s.SilentAfter <= 0 {
+		return false
+	}
+	if s.Until != nil {
+		if until := s.Until(); until.Before(at) {
+			at = until
+		}
+	}
+	return heard < roster.TimeOf(at).Add(-s.SilentAfter)
+}
+
+// Reasons returns why a roster is not complete, and whether it is of now. It is
+// never nil.
+func (s *Source) Reasons(st *roster.Status) []string {
+	reasons := []string{}
+	if !st.Complete() {
+		reasons = losses(st)
+	}
+	return s.whenStale(reasons)
+}
+
+// ReasonsOf returns why what is known of one machine is not complete: what was
+// lost of others does not concern it. It is never nil.
+func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
+	reasons := []string{}
+	if !v.Settled() {
+		reasons = losses(st)
+	}
+	if limit := roster.LossLimit.String(); v.Limited() && !slices.Contains(reasons, limit) {
+		reasons = append(reasons, limit)
+	}
+	return s.whenStale(reasons)
+}
+
+// whenStale adds to the reasons that the roster need not be of now.
+func (s *Source) whenStale(reasons []string) []string {
+	if s.Stale != nil && s.Stale() {
+		reasons = append(reasons, Stale)
+	}
+	return reasons
 }
 
 // Head begins a report with an ID of its own: what it says of the roster as a
 // whole.
 func (s *Source) Head(st *roster.Status, when time.Time) Report {
-	reasons := Reasons(st)
+	reasons := s.Reasons(st)
 	r := Report{
 		ID: nuid.Next(), When: when, Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
@@ -54,18 +105,9 @@ func Unsettled(st *roster.Status) (machines int, until time.Time) {
 	return st.Unsettled, until
 }
 
-// Reasons returns why a roster is not complete: the names of its losses. It is
-// never nil.
-func Reasons(st *roster.Status) []string {
-	if st.Complete() {
-		return []string{}
-	}
-	return Losses(st)
-}
-
-// Losses returns the names of the losses of a roster that may still concern a
+// losses returns the names of the losses of a roster that may still concern a
 // machine. It is never nil.
-func Losses(st *roster.Status) []string {
+func losses(st *roster.Status) []string {
 	reasons := []string{}
 	for _, loss := range roster.AllLosses() {
 		if st.Losses[loss] != 0 {

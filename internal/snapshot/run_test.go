@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/throttle"
 )
 
 // running is a Run in a bubble of synctest, where sleeping takes no time.
@@ -29,7 +30,7 @@ type running struct {
 func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(context.Context, uint64) error) *running {
 	var log bytes.Buffer
 	dir := t.TempDir()
-	s, err := Open(dir, "test", slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewPedanticRegistry())
+	s, err := Open(dir, "test", slog.New(throttle.New(slog.NewTextHandler(&log, nil))), prometheus.NewPedanticRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

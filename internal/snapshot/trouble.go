@@ -7,16 +7,12 @@ import (
 	"time"
 )
 
-// complainEvery is how often at most it is told that snapshots cannot be saved.
-const complainEvery = 20 * time.Second
-
 // trouble is what keeps snapshots from being saved; err is nil when nothing
 // does.
 type trouble struct {
 	mu    sync.Mutex
 	err   error
 	since time.Time
-	told  time.Time // when the log was last told
 }
 
 // Failing returns since when snapshots cannot be saved, and why the last one
@@ -38,9 +34,7 @@ func (s *Store) judge(err error) {
 	defer t.mu.Unlock()
 	switch {
 	case err == nil && t.err != nil:
-		if !t.told.Before(t.since) {
-			s.log.Info("snapshots can be saved again", "failed_for", time.Since(t.since).Round(time.Millisecond).String())
-		}
+		s.log.Info("snapshots can be saved again", "failed_for", time.Since(t.since).Round(time.Millisecond).String())
 		t.since = time.Time{}
 	case err != nil && t.err == nil:
 		t.since = time.Now()
@@ -51,14 +45,7 @@ func (s *Store) judge(err error) {
 	}
 }
 
-// complain tells the log, unless it was told a moment ago.
+// complain tells the log.
 func (s *Store) complain(err error) {
-	t := &s.trouble
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.told.IsZero() && time.Since(t.told) < complainEvery {
-		return
-	}
-	t.told = time.Now()
 	s.log.Error("no snapshot saved; the earlier ones stay", "err", err)
 }

@@ -342,7 +342,8 @@ type Report struct {
 	// heard of would have spoken since the last loss.
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
-	// limit; in an answer about the past also not_retained (see
+	// limit; stale while it is not known what the stream has, as NATS is away from
+	// the service or does not answer it; in an answer about the past also not_retained (see
 	// Past.complete_from) and unplaced (see Past.unplaced). Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// While not complete: how many machines are unsettled, of those heard within
@@ -1169,10 +1170,12 @@ type StatusAnswer struct {
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The program's version.
 	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
-	// All that the stream had at the start has been read.
+	// All that the stream had at the start has been read, and it is known how the
+	// stream stands now.
 	CaughtUp bool `protobuf:"varint,8,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
-	// Messages of the stream that have no fate yet, as far as is known.
-	Lag uint64 `protobuf:"varint,9,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Messages of the stream that have no fate yet. Absent while that cannot be
+	// known.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
 	// Machines that reports show.
 	Machines uint64 `protobuf:"varint,10,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Those of them that are silent; see Machine.
@@ -1189,7 +1192,9 @@ type StatusAnswer struct {
 	// What became of the messages since the first.
 	Fates *Fates `protobuf:"bytes,15,opt,name=fates,proto3" json:"fates,omitempty"`
 	// The last snapshot that was saved or loaded. Absent until there is one.
-	Snapshot      *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Snapshot *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// The checks of /readyz that don't hold. Absent when all do.
+	Failing       []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1295,8 +1300,8 @@ func (x *StatusAnswer) GetCaughtUp() bool {
 }
 
 func (x *StatusAnswer) GetLag() uint64 {
-	if x != nil {
-		return x.Lag
+	if x != nil && x.Lag != nil {
+		return *x.Lag
 	}
 	return 0
 }
@@ -1357,6 +1362,68 @@ func (x *StatusAnswer) GetSnapshot() *Snapshot {
 	return nil
 }
 
+func (x *StatusAnswer) GetFailing() []*Check {
+	if x != nil {
+		return x.Failing
+	}
+	return nil
+}
+
+// Check is a check of /readyz that doesn't hold.
+type Check struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is checked: nats, stream, snapshot and so on.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How it stands, in words.
+	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Check) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Check) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // Fates counts messages by what became of them. They add up to the place.
 type Fates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1374,7 +1441,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1453,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1466,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -1447,7 +1514,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1526,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1539,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -1536,7 +1603,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1615,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1628,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -1643,7 +1710,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1722,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1735,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1774,7 +1841,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1853,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1866,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Change) GetMachine() string {
@@ -1859,7 +1926,8 @@ func (x *Change) GetLarge() bool {
 }
 
 // ChangesBeat is what rollcall publishes on `rollcall.changes`, in JSON, by the
-// rules of Report: at once when it begins to tell changes, and every ten seconds.
+// rules of Report: at once when it begins to tell changes, and every ten seconds, but while it
+// does not see the stream of events (see stale in Report).
 // It begins when it has caught up after a start, and anew when changes could not
 // be told: it was cut off from NATS, or too many came at once. Whoever has asked
 // for a report with a place below since asks again, and so does who has one with
@@ -1878,7 +1946,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1958,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +1971,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -1949,7 +2017,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2029,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2042,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2045,7 +2113,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2125,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2138,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2184,7 +2252,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2264,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2277,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -2313,7 +2381,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2393,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2406,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -2483,7 +2551,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\xe4\x04\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\x9f\x05\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2494,8 +2562,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x1b\n" +
-	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x10\n" +
-	"\x03lag\x18\t \x01(\x04R\x03lag\x12\x1a\n" +
+	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12\x1a\n" +
 	"\bmachines\x18\n" +
 	" \x01(\x04R\bmachines\x12\x16\n" +
 	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x18\n" +
@@ -2505,7 +2573,12 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"on_several\x18\r \x01(\x04R\tonSeveral\x12\x1a\n" +
 	"\bsessions\x18\x0e \x01(\x04R\bsessions\x12(\n" +
 	"\x05fates\x18\x0f \x01(\v2\x12.rollcall.v1.FatesR\x05fates\x121\n" +
-	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\"z\n" +
+	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\x12,\n" +
+	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailingB\x06\n" +
+	"\x04_lag\"1\n" +
+	"\x05Check\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\"z\n" +
 	"\x05Fates\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x1e\n" +
 	"\n" +
@@ -2608,7 +2681,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -2621,61 +2694,63 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*UserAnswer)(nil),            // 8: rollcall.v1.UserAnswer
 	(*Stay)(nil),                  // 9: rollcall.v1.Stay
 	(*StatusAnswer)(nil),          // 10: rollcall.v1.StatusAnswer
-	(*Fates)(nil),                 // 11: rollcall.v1.Fates
-	(*Snapshot)(nil),              // 12: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 13: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 14: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 15: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 16: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 17: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 18: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 19: rollcall.v1.PastStay
-	(*Past)(nil),                  // 20: rollcall.v1.Past
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*Check)(nil),                 // 11: rollcall.v1.Check
+	(*Fates)(nil),                 // 12: rollcall.v1.Fates
+	(*Snapshot)(nil),              // 13: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 14: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 15: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 16: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 17: rollcall.v1.ChangesBeat
+	(*HistoryRequest)(nil),        // 18: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 19: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 20: rollcall.v1.PastStay
+	(*Past)(nil),                  // 21: rollcall.v1.Past
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	21, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	22, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	21, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	21, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	21, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	22, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	22, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	22, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 6: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	20, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	21, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	21, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	21, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	21, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	22, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	22, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	22, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	22, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	2,  // 12: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	20, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	21, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	21, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	22, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	22, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	9,  // 16: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	20, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	21, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	21, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	12, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	21, // 23: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	21, // 24: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 25: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 26: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	21, // 27: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	21, // 28: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	21, // 29: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	21, // 30: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	20, // 31: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	19, // 32: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	21, // 33: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	21, // 34: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	21, // 35: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	21, // 36: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	21, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	22, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	22, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	22, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	12, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	13, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	11, // 23: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	22, // 24: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	22, // 25: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	22, // 26: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 27: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	22, // 28: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	22, // 29: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	22, // 30: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	22, // 31: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	21, // 32: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	20, // 33: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	22, // 34: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	22, // 35: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	22, // 36: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	22, // 37: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -2683,13 +2758,14 @@ func file_rollcall_v1_rollcall_proto_init() {
 	if File_rollcall_v1_rollcall_proto != nil {
 		return
 	}
+	file_rollcall_v1_rollcall_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

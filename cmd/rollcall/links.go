@@ -1,0 +1,91 @@
+package main
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// links are the two connections to NATS, as their handlers tell of them: the
+// connection itself may take seconds to answer while it tries to come back.
+type links struct {
+	events link // what is read
+	other  link // what goes out, and questions
+}
+
+// link is one of them.
+type link struct {
+	conn atomic.Pointer[nats.Conn] // nil: not connected yet
+	// lost counts how often it was lost. What was heard before a loss says
+	// nothing of what came after it.
+	lost atomic.Uint64
+	away atomic.Pointer[time.Time] // since when; nil: it is there
+}
+
+// connected reports whether the connection is there. It never waits.
+func (l *link) connected() bool { return l.conn.Load() != nil && l.away.Load() == nil }
+
+// options are those of the connection: back is called when it is back.
+func (l *link) options(back func()) []nats.Option {
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.goes() }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			l.comes()
+			back()
+		}),
+	}
+}
+
+func (l *link) goes() {
+	now := time.Now()
+	l.lost.Add(1)
+	l.away.Store(&now)
+}
+
+func (l *link) comes() { l.away.Store(nil) }
+
+// state tells whether both are there, and in words what is not.
+func (l *links) state() (holds bool, text string) {
+	if l.events.conn.Load() == nil || l.other.conn.Load() == nil {
+		return false, "connecting"
+	}
+	var away []string
+	for _, c := range l.named() {
+		if since := c.link.away.Load(); since != nil {
+			away = append(away, c.name+" since "+since.UTC().Format(time.RFC3339))
+		}
+	}
+	if len(away) == 0 {
+		return true, "CONNECTED"
+	}
+	return false, "RECONNECTING: " + strings.Join(away, ", ")
+}
+
+type namedLink struct {
+	name string
+	link *link
+}
+
+func (l *links) named() []namedLink {
+	return []namedLink{{"events", &l.events}, {"other", &l.other}}
+}
+
+// register shows them from the first moment on, also while NATS has never been
+// reached.
+func (l *links) register(reg prometheus.Registerer) {
+	for _, c := range l.named() {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "rollcall_nats_connected",
+			Help:        "1 while the connection to NATS is there, else 0: events (they are read over it), other (reports, changes, dead letters, questions).",
+			ConstLabels: prometheus.Labels{"connection": c.name},
+		}, func() float64 {
+			if c.link.connected() {
+				return 1
+			}
+			return 0
+		}))
+	}
+}

@@ -1,0 +1,47 @@
+package report
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// TestSilentUntil: nobody falls silent while it is not known whom the stream has
+// heard.
+func TestSilentUntil(t *testing.T) {
+	heard, at := roster.TimeOf(testkit.At), testkit.At.Add(2*time.Hour)
+	for _, tt := range []struct {
+		until time.Time
+		want  bool
+	}{
+		{at, true},
+		{at.Add(time.Hour), true},
+		{testkit.At.Add(time.Hour + time.Second), true},
+		{testkit.At.Add(time.Hour), false},
+		{time.Time{}, false},
+	} {
+		s := Source{SilentAfter: time.Hour, Until: func() time.Time { return tt.until }}
+		if got := s.Silent(heard, at); got != tt.want {
+			t.Errorf("known until %v: silent %t, want %t", tt.until, got, tt.want)
+		}
+	}
+	if s := (Source{SilentAfter: time.Hour}); !s.Silent(heard, at) {
+		t.Error("not silent where all is known")
+	}
+}
+
+// TestStale: a report says when it need not be of now.
+func TestStale(t *testing.T) {
+	s := source(testkit.Seed())
+	st := s.Roster.Status()
+	if head := s.Head(&st, testkit.At); !head.Complete {
+		t.Errorf("not complete: %v", head.Reasons)
+	}
+	s.Stale = func() bool { return true }
+	if head := s.Head(&st, testkit.At); head.Complete || !slices.Equal(head.Reasons, []string{"stale"}) {
+		t.Errorf("complete %t, %v, want stale", head.Complete, head.Reasons)
+	}
+}

@@ -1,0 +1,233 @@
+package throttle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// record is what was logged, from level debug on, without times.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(line)
+}
+
+// take returns the lines since the last call.
+func (r *record) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := strings.Split(strings.TrimSuffix(r.text.String(), "\n"), "\n")
+	r.text.Reset()
+	if lines[0] == "" {
+		return nil
+	}
+	return lines
+}
+
+func newRecord() (*Handler, *slog.Logger, *record) {
+	r := new(record)
+	h := New(slog.NewTextHandler(r, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	return h, slog.New(h), r
+}
+
+// TestFew: of one complaint, ten times a second, a few a minute are said, and
+// how many were not.
+func TestFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, log, r := newRecord()
+		for i := range 600 {
+			log.Warn("trouble", "n", i)
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		got := r.take()
+		if len(got) != burst+1 || strings.Contains(got[burst-1], LeftOut) {
+			t.Fatalf("in a minute: %q", got)
+		}
+		if want := fmt.Sprintf("level=WARN msg=trouble n=599 left_out=%d", 600-burst-1); got[burst] != want {
+			t.Errorf("got %q, want %q", got[burst], want)
+		}
+		for range 4 * 600 {
+			log.Warn("trouble")
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if got := r.take(); len(got) != 4*burst {
+			t.Errorf("in four minutes more: %d lines", len(got))
+		}
+	})
+}
+
+// TestLastIsSaid: the last one is said, even if no other comes, and after a
+// quiet minute it begins anew.
+func TestLastIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log, r := newRecord()
+		for i := range burst + 3 {
+			log.Error("events are lost", "accept", i)
+		}
+		r.take()
+		time.Sleep(window)
+		synctest.Wait()
+		want := fmt.Sprintf("level=ERROR msg=\"events are lost\" accept=%d left_out=2", burst+2)
+		if got := r.take(); len(got) != 1 || got[0] != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		time.Sleep(window)
+		synctest.Wait()
+		if len(h.tallies.kinds) != 0 {
+			t.Error("what is over is remembered")
+		}
+		for range burst {
+			log.Error("events are lost")
+		}
+		if got := r.take(); len(got) != burst {
+			t.Errorf("after it was over: %q", got)
+		}
+	})
+}
+
+// TestFlush: what was left out is said before the end.
+func TestFlush(t *testing.T) {
+	h, log, r := newRecord()
+	for i := range burst + 2 {
+		log.Warn("trouble", "n", i)
+	}
+	r.take()
+	h.Flush()
+	h.Flush()
+	if got := r.take(); len(got) != 1 || got[0] != fmt.Sprintf("level=WARN msg=trouble n=%d left_out=1", burst+1) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestKinds: which complaints hold up each other, and what is none.
+func TestKinds(t *testing.T) {
+	ctx := context.Background()
+	for name, tt := range map[string]struct {
+		log   func(log *slog.Logger, i int)
+		whole bool
+	}{
+		"one message":                 {func(log *slog.Logger, i int) { log.Warn("a", "place", i, "err", errors.New(strconv.Itoa(i))) }, false},
+		"many messages":               {func(log *slog.Logger, i int) { log.Warn(strconv.Itoa(i)) }, true},
+		"many levels":                 {func(log *slog.Logger, i int) { log.Log(ctx, slog.LevelWarn+slog.Level(i), "a") }, true},
+		"many reasons":                {func(log *slog.Logger, i int) { log.Error("a", "reason", i) }, true},
+		"many causes of the logger":   {func(log *slog.Logger, i int) { log.With("cause", i).Error("a") }, true},
+		"many causes in a group":      {func(log *slog.Logger, i int) { log.WithGroup("g").Error("a", "cause", i) }, false},
+		"many kinds":                  {func(log *slog.Logger, i int) { log.WarnContext(Of(ctx, strconv.Itoa(i)), "a") }, true},
+		"one kind":                    {func(log *slog.Logger, i int) { log.WarnContext(Of(ctx, "x"), "a", "text", i) }, false},
+		"info":                        {func(log *slog.Logger, i int) { log.Info("a", "n", i) }, true},
+		"info with an error":          {func(log *slog.Logger, i int) { log.Info("a", "err", i) }, false},
+		"info with a logger's error":  {func(log *slog.Logger, i int) { log.With("err", i).Info("a") }, false},
+		"info of a kind":              {func(log *slog.Logger, i int) { log.InfoContext(Of(ctx, "x"), "a") }, false},
+		"info with one cause":         {func(log *slog.Logger, i int) { log.Info("a", "cause", "reconnect") }, false},
+		"debug":                       {func(log *slog.Logger, i int) { log.Debug("a", "err", i) }, true},
+		"loggers made from one share": {func(log *slog.Logger, i int) { log.With("n", i).Warn("a") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, log, r := newRecord()
+			for i := range 20 {
+				tt.log(log, i)
+			}
+			want := burst
+			if tt.whole {
+				want = 20
+			}
+			if got := r.take(); len(got) != want {
+				t.Errorf("%d of 20 are said, want %d:\n%q", len(got), want, got)
+			}
+		})
+	}
+}
+
+// TestBounded: what is remembered of complaints is bounded, and beyond it they
+// are few all the same.
+func TestBounded(t *testing.T) {
+	h, log, r := newRecord()
+	for i := range 3 * maxKinds {
+		log.Warn("trouble", "reason", i)
+	}
+	if n := len(h.tallies.kinds); n > maxKinds+1 {
+		t.Errorf("%d kinds are remembered", n)
+	}
+	if got := len(r.take()); got != maxKinds+burst {
+		t.Errorf("%d lines, want %d", got, maxKinds+burst)
+	}
+}
+
+// TestDisabled: levels that nobody wants cost and say nothing.
+func TestDisabled(t *testing.T) {
+	r := new(record)
+	log := slog.New(New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError})))
+	log.Warn("trouble")
+	if log.Enabled(context.Background(), slog.LevelWarn) || r.take() != nil {
+		t.Error("a level below the next handler's is said")
+	}
+}
+
+// TestAttributesStay: groups and attributes of a logger are on what is said
+// late, too.
+func TestAttributesStay(t *testing.T) {
+	h, log, r := newRecord()
+	log = log.With("file", "x").WithGroup("g")
+	for range burst + 1 {
+		log.Error("damaged", "n", 1)
+	}
+	h.Flush()
+	for _, line := range r.take() {
+		if line != "level=ERROR msg=damaged file=x g.n=1" {
+			t.Errorf("got %q", line)
+		}
+	}
+}
+
+// TestAtOnce: many complain at once, and all are counted.
+func TestAtOnce(t *testing.T) {
+	h, log, r := newRecord()
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 500 {
+				log.With("worker", i).Warn("trouble", "reason", n%2)
+			}
+		})
+	}
+	all.Wait()
+	h.Flush()
+	said, leftOut := 0, 0
+	for _, line := range r.take() {
+		said++
+		if _, n, ok := strings.Cut(line, LeftOut+"="); ok {
+			count, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leftOut += count
+		}
+	}
+	if said != 2*(burst+1) || said+leftOut != 8*500 {
+		t.Errorf("%d said, %d left out, want %d of %d", said, leftOut, 2*(burst+1), 8*500)
+	}
+}
