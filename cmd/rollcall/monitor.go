@@ -30,8 +30,6 @@ type monitor struct {
 	soon chan struct{} // ask at once
 	// diskBack is called when the server's disk takes something again.
 	diskBack func()
-
-	every, upkeepEvery time.Duration
 }
 
 // sighting is how the stream of events stood when it was last seen.
@@ -43,12 +41,11 @@ type sighting struct {
 	info     *jetstream.StreamInfo
 }
 
-// How often the stream of events is asked for, how often the others and the
-// disk, how long an answer may take, and how old one may be that is still taken
+// How often the streams are asked for, how often the disk is tried, how long an answer may take, and how old one may be that is still taken
 // for how the stream stands.
 const (
 	monitorEvery = 10 * time.Second
-	upkeepEvery  = 30 * time.Second
+	diskEvery    = 30 * time.Second
 	askWithin    = 5 * time.Second
 	freshFor     = 30 * time.Second
 )
@@ -57,7 +54,7 @@ func newMonitor(streams broker.Streams, l *link, events, other jetstream.JetStre
 	return &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
 		risks: newRisks(streams, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
-		soon: make(chan struct{}, 1), diskBack: func() {}, every: monitorEvery, upkeepEvery: upkeepEvery,
+		soon: make(chan struct{}, 1), diskBack: func() {},
 	}
 }
 
@@ -65,8 +62,9 @@ func newMonitor(streams broker.Streams, l *link, events, other jetstream.JetStre
 func (m *monitor) run(ctx context.Context) {
 	var loops sync.WaitGroup
 	defer loops.Wait()
-	loops.Go(func() { repeat(ctx, m.every, m.soon, m.ask) })
-	loops.Go(func() { repeat(ctx, m.upkeepEvery, nil, m.upkeep) })
+	loops.Go(func() { repeat(ctx, monitorEvery, m.soon, m.ask) })
+	loops.Go(func() { repeat(ctx, monitorEvery, nil, m.remake) })
+	loops.Go(func() { repeat(ctx, diskEvery, nil, m.tryDisk) })
 }
 
 // repeat calls do on every interval, and when it is asked to, until the context
@@ -141,12 +139,6 @@ func (m *monitor) waiting(at roster.Position) uint64 {
 		return 0
 	}
 	return seen.sequence - at.Sequence()
-}
-
-// upkeep makes streams anew that somebody has deleted, and tries the disk.
-func (m *monitor) upkeep(ctx context.Context) {
-	m.remake(ctx)
-	m.tryDisk(ctx)
 }
 
 // tryDisk tries whether the disk under the stream of events takes anything. It

@@ -165,13 +165,13 @@ func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subj
 	return infos, nil
 }
 
-// list returns all streams of the account. The library's own request could
+// list returns all streams of the account, or only some. The library's own request could
 // wait for ever where the context does.
-func list(ctx context.Context, js jetstream.JetStream) ([]*jetstream.StreamInfo, error) {
+func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamListOpt) ([]*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var all []*jetstream.StreamInfo
-	lister := js.ListStreams(ctx)
+	lister := js.ListStreams(ctx, only...)
 	for info := range lister.Info() {
 		all = append(all, info)
 	}

@@ -22,7 +22,7 @@ func StreamRoles() []string { return []string{RoleEvents, RoleReports, RoleDeadL
 // Missing returns the streams of ours that are not there, by what they are for.
 // It asks for the list of streams, which every login may that Prepare works for.
 func (s Streams) Missing(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
-	all, err := list(ctx, js)
+	all, err := list(ctx, js, jetstream.WithStreamListSubject(s.Subjects.Base()+".>"))
 	if err != nil {
 		return nil, fmt.Errorf("listing the streams: %w", err)
 	}

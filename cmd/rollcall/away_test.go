@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"rollcall/internal/broker"
+	"rollcall/internal/testkit"
+)
+
+// connections are the series that show whether NATS is there.
+var connections = []string{`rollcall_nats_connected{connection="events"}`, `rollcall_nats_connected{connection="other"}`}
+
+// wantMetrics waits until each series has its value; "none": it is absent.
+func (p *process) wantMetrics(want map[string]string) {
+	p.t.Helper()
+	for series, value := range want {
+		testkit.Eventually(p.t, func() bool { return p.metric(series) == value }, series+" is "+value)
+	}
+}
+
+// readyz is what the service says of itself, in full.
+func (p *process) readyz() string {
+	p.t.Helper()
+	return p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose")
+}
+
+// TestNATSAway: while NATS is away nothing is claimed that nobody can know, and
+// no machine falls silent; the service stays ready. When it is back nothing is
+// claimed before the stream was seen, so that no scrape says that nothing waits
+// while something does.
+func TestNATSAway(t *testing.T) {
+	server, js := somewhere(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=2s")
+	publishLogins(t, js, 1)
+	p.reaches(1)
+	there := map[string]string{
+		connections[0]: "1", connections[1]: "1", "rollcall_lag_messages": "0", "rollcall_caught_up": "1",
+		"rollcall_complete": "1", `rollcall_incomplete{reason="stale"}`: "0",
+	}
+	p.wantMetrics(there)
+
+	server.Stop()
+	p.wantMetrics(map[string]string{
+		connections[0]: "0", connections[1]: "0", "rollcall_lag_messages": "none", "rollcall_caught_up": "0",
+		"rollcall_complete": "0", `rollcall_incomplete{reason="stale"}`: "1", `rollcall_incomplete{reason="replaying"}`: "0",
+		"rollcall_reports_failing": "1",
+	})
+	for _, line := range []string{
+		"[+] caught up: how many messages wait is not known: the stream of events is out of sight\n",
+		"[-] nats: RECONNECTING: events since ", "[-] reports: failing since ", "readyz check passed\n",
+	} {
+		if got := p.readyz(); !strings.Contains(got, line) {
+			t.Errorf("/readyz?verbose lacks %q:\n%s", line, got)
+		}
+	}
+
+	const n = 500
+	server.Start()
+	publishLogins(t, js, n-1)
+	testkit.Eventually(t, func() bool {
+		lag := p.metric("rollcall_lag_messages")
+		if position := p.metric("rollcall_position"); lag == "0" && position != fmt.Sprint(n) {
+			t.Errorf("at place %s of %d no message waits", position, n)
+		}
+		return lag == "0"
+	}, "the lag is known again")
+	there["rollcall_reports_failing"] = "0"
+	p.wantMetrics(there)
+}
+
+// TestNobodyFallsSilent: a machine that was heard a moment before NATS went away
+// is not silent, however long that lasts.
+func TestNobodyFallsSilent(t *testing.T) {
+	server, js := somewhere(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=5s")
+	publishLogins(t, js, 1)
+	p.reaches(1)
+	server.Stop()
+	p.wantMetrics(map[string]string{connections[0]: "0"})
+	away := p.readyz()
+	if silent := p.metric("rollcall_machines_silent"); silent != "0" {
+		t.Skipf("it took too long to stop the server: %s silent\n%s", silent, away)
+	}
+	// A report is tried every 50 ms: so many are more than the five seconds.
+	testkit.Eventually(t, func() bool {
+		var failed int
+		_, err := fmt.Sscan(p.metric(`rollcall_reports_total{result="failed"}`), &failed)
+		return err == nil && failed > 150
+	}, "a while has passed")
+	if silent := p.metric("rollcall_machines_silent"); silent != "0" {
+		t.Errorf("%s machines are silent", silent)
+	}
+}
+
+// TestDeletedOthers: the streams of reports and of dead letters that somebody
+// deletes are made anew while the service runs.
+func TestDeletedOthers(t *testing.T) {
+	server, js := somewhere(t)
+	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
+	for _, name := range []string{"ROLLCALL_REPORTS", "ROLLCALL_DEADLETTERS"} {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wantMetrics(map[string]string{
+		`rollcall_streams_made_total{stream="` + broker.RoleReports + `"}`:     "1",
+		`rollcall_streams_made_total{stream="` + broker.RoleDeadLetters + `"}`: "1",
+	})
+	publishLogins(t, js, 1)
+	if _, err := js.Publish(t.Context(), "rollcall.events", []byte("no event")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		for _, name := range []string{"ROLLCALL_REPORTS", "ROLLCALL_DEADLETTERS"} {
+			stream, err := js.Stream(t.Context(), name)
+			if err != nil || stream.CachedInfo().State.Msgs == 0 {
+				return false
+			}
+		}
+		return true
+	}, "both take messages again")
+}
