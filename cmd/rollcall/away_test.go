@@ -68,6 +68,13 @@ func TestNATSAway(t *testing.T) {
 	}, "the lag is known again")
 	there["rollcall_reports_failing"] = "0"
 	p.wantMetrics(there)
+
+	// A report failed every 50 ms, and the log is short all the same.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if said := strings.Count(p.log.String(), "report not published"); said == 0 || said > 10 {
+		t.Errorf("the log says %d times that reports fail", said)
+	}
 }
 
 // TestNobodyFallsSilent: a machine that was heard a moment before NATS went away

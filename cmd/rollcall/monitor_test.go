@@ -125,6 +125,13 @@ func TestObstacles(t *testing.T) {
 			t.Error("all is well, and not shown so")
 		}
 	}
+	// Started anew before the disk was tried again.
+	m.obstacles.tried(full, m.seen.Load())
+	at(9, 1)
+	at(9, 2)
+	s.wantState(t, "stream", false, "NO SPACE: no space left; "+well)
+	m.obstacles.tried(nil, m.seen.Load())
+	s.wantState(t, "stream", true, well)
 }
 
 // TestFullStream: a stream that refuses what is new at its limit shows, and ends

@@ -30,11 +30,11 @@ type obstacles struct {
 // diskTrouble is a server that cannot write.
 type diskTrouble struct {
 	err error // nil: it can
-	// suspect says that it could not, and has not stored an event since: how
-	// the stream stood then.
+	// suspect says that it could not, and has stored no event since, nor was the
+	// connection made anew, as with a server that is started anew.
 	suspect  bool
-	sequence uint64
-	lost     uint64
+	sequence uint64 // the last stored while it could not
+	lost     uint64 // of the link, when it was last found that it cannot
 }
 
 func newObstacles(reg prometheus.Registerer) *obstacles {
@@ -53,7 +53,11 @@ func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.full = broker.Full(info)
-	if d := &o.disk; d.err == nil && (info.State.LastSeq != d.sequence || lost != d.lost) {
+	d := &o.disk
+	switch {
+	case d.err != nil:
+		d.sequence = info.State.LastSeq // what is stored until it is full is no proof
+	case info.State.LastSeq != d.sequence || lost != d.lost:
 		d.suspect = false
 	}
 	o.show()
@@ -64,11 +68,15 @@ func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 func (o *obstacles) tried(err error, seen *sighting) (back bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	back = err == nil && o.disk.err != nil
-	if err != nil || back {
-		o.disk.suspect, o.disk.sequence, o.disk.lost = true, seen.sequence, seen.lost
+	d := &o.disk
+	back = err == nil && d.err != nil
+	switch {
+	case err != nil:
+		d.suspect, d.sequence, d.lost = true, seen.sequence, seen.lost
+	case back && seen.lost != d.lost:
+		d.suspect = false
 	}
-	o.disk.err = err
+	d.err = err
 	o.show()
 	return back
 }

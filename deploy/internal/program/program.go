@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,9 @@ func (p *Process) Signal(signal os.Signal) {
 		p.t.Error(err)
 	}
 }
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Wait waits until the program has ended and returns how, as exec.Cmd.Wait
 // does.
@@ -192,9 +196,16 @@ type Service struct {
 // It returns when the service is ready.
 func Serve(t testing.TB, variables ...string) *Service {
 	t.Helper()
+	return ServeAs(t, nil, variables...)
+}
+
+// ServeAs is Serve by a command that ends in executing what comes after it.
+func ServeAs(t testing.TB, by []string, variables ...string) *Service {
+	t.Helper()
+	command := append(slices.Clone(by), Rollcall(t), "serve")
 	s := &Service{Process: Start(t, append([]string{
 		"ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0",
-	}, variables...), Rollcall(t), "serve")}
+	}, variables...), command[0], command[1:]...)}
 	s.AwaitLog(`"msg":"ready"`)
 	for line := range strings.Lines(s.Log()) {
 		var said struct{ Msg, URL, NATS string }

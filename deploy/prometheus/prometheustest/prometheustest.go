@@ -55,6 +55,12 @@ var quickly = strings.NewReplacer(
 // returns when the service has been scraped.
 func Start(t testing.TB, service string) *Server {
 	t.Helper()
+	return StartAs(t, service, quickly)
+}
+
+// StartAs is Start with other changes of the configuration and rules.
+func StartAs(t testing.TB, service string, changes *strings.Replacer) *Server {
+	t.Helper()
 	dir := t.TempDir()
 	own := filepath.Join(program.Root(t), "deploy", "prometheus")
 	for _, name := range []string{"prometheus.yml", "rules.yml", "alerts.yml"} {
@@ -62,7 +68,7 @@ func Start(t testing.TB, service string) *Server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, name), quickly.Replace(string(text)))
+		write(t, filepath.Join(dir, name), changes.Replace(string(text)))
 	}
 	target, err := json.Marshal([]map[string][]string{{"targets": {strings.TrimPrefix(service, "http://")}}})
 	if err != nil {

@@ -1926,8 +1926,8 @@ func (x *Change) GetLarge() bool {
 }
 
 // ChangesBeat is what rollcall publishes on `rollcall.changes`, in JSON, by the
-// rules of Report: at once when it begins to tell changes, and every ten seconds, but while it
-// does not see the stream of events (see stale in Report).
+// rules of Report: at once when it begins to tell changes, and every ten seconds,
+// but not while it does not see the stream of events (see stale in Report).
 // It begins when it has caught up after a start, and anew when changes could not
 // be told: it was cut off from NATS, or too many came at once. Whoever has asked
 // for a report with a place below since asks again, and so does who has one with
