@@ -177,7 +177,7 @@ func TestPulse(t *testing.T) {
 		if !p.beats(time.Hour) || p.beats(0) {
 			t.Error("within a batch")
 		}
-	})(nil)
+	})(new(stream.Batch))
 	if !p.beats(0) {
 		t.Error("after a batch")
 	}

@@ -175,13 +175,16 @@ func seconds(shown, over map[string]time.Duration, where string) string {
 // how long each took. A counter stays.
 func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration {
 	w.t.Helper()
-	look := map[string]func() bool{
-		"alert": func() bool {
-			return len(w.server.Query(`ALERTS{alertstate="firing",alertname="`+w.fault.alert+`"}`)) > 0
+	look := map[string]func() (shows, known bool){
+		"alert": func() (bool, bool) {
+			return len(w.server.Query(`ALERTS{alertstate="firing",alertname="`+w.fault.alert+`"}`)) > 0, true
 		},
-		"readyz": func() bool { return strings.Contains(w.get("/readyz?verbose"), w.fault.check) },
+		"readyz": func() (bool, bool) {
+			checks := w.get("/readyz?verbose")
+			return strings.Contains(checks, w.fault.check), checks != ""
+		},
 		"metric": w.metric,
-		"status": func() bool { return w.failing() },
+		"status": w.failing,
 	}
 	if !w.fault.status {
 		delete(look, "status")
@@ -195,7 +198,7 @@ func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration
 	took := make(map[string]time.Duration)
 	for end := since.Add(w.patience()); len(look) > 0; time.Sleep(50 * time.Millisecond) {
 		for where, is := range look {
-			if is() == there && w.get("/livez") != "" { // it may be about to begin anew
+			if shows, known := is(); known && shows == there {
 				took[where] = time.Since(since)
 				delete(look, where)
 			}
@@ -221,15 +224,16 @@ func (w *faultWorld) patience() time.Duration {
 }
 
 // metric reports whether the series is there; of a counter that has no value in
-// it, whether it is not 0.
-func (w *faultWorld) metric() bool {
-	for line := range strings.Lines(w.get("/metrics")) {
+// it, whether it is not 0. Nothing is known while the service begins anew.
+func (w *faultWorld) metric() (shows, known bool) {
+	text := w.get("/metrics")
+	for line := range strings.Lines(text) {
 		value, ok := strings.CutPrefix(line, w.fault.series)
 		if ok && (value == "\n" || strings.HasSuffix(w.fault.series, " ") && value != "0\n") {
-			return true
+			return true, true
 		}
 	}
-	return false
+	return false, text != ""
 }
 
 // get asks the service, and returns nothing while it begins anew.
@@ -247,13 +251,16 @@ func (w *faultWorld) get(path string) string {
 }
 
 // failing reports whether the answer to status names the check.
-func (w *faultWorld) failing() bool {
+func (w *faultWorld) failing() (shows, known bool) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(w.fault.check, "[-] "), ":")
 	_, said, _ := strings.Cut(strings.TrimPrefix(w.fault.check, "[-] "), ": ")
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 	defer cancel()
 	answer, err := w.js.Conn().RequestWithContext(ctx, "rollcall.query.status", nil)
-	return err == nil && strings.Contains(string(answer.Data), `{"name":"`+name+`","state":"`+said)
+	if err != nil {
+		return false, false
+	}
+	return strings.Contains(string(answer.Data), `{"name":"`+name+`","state":"`+said), true
 }
 
 func (w *faultWorld) must(errs ...error) {

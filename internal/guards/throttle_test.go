@@ -15,6 +15,6 @@ var throttleGuards = []guard{
 	},
 	{
 		"throttle: kinds tell apart", "one trouble does not hide another",
-		"internal/throttle/throttle.go", `if slices.Contains(giving, a.Key) {`, `if false {`, "./internal/throttle TestKinds",
+		"internal/throttle/throttle.go", `if slices.Contains(giving, a.Key) {`, `if slices.Contains(giving[:0], a.Key) {`, "./internal/throttle TestKinds",
 	},
 }
