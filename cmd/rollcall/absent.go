@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,12 @@ type absent struct {
 	gauge *prometheus.GaugeVec
 	made  *prometheus.CounterVec
 	last  atomic.Pointer[map[string]bool] // by what they are for
+	anew  sync.Map                        // when each was made anew last
 }
+
+// toldFor is how long it shows that a stream was deleted and made anew, as its
+// alert does.
+const toldFor = 15 * time.Minute
 
 // confirmAfter is when a stream that is missing is asked for once more.
 const confirmAfter = time.Second
@@ -55,6 +61,17 @@ func (a *absent) note(missing map[string]bool) {
 // is reports whether a stream is missing.
 func (a *absent) is(role string) bool { return (*a.last.Load())[role] }
 
+// state tells in words what became of a stream; "" if nothing.
+func (a *absent) state(role string) string {
+	if a.is(role) {
+		return "the stream is missing, and could not be made yet"
+	}
+	if at, ok := a.anew.Load(role); ok && time.Since(at.(time.Time)) < toldFor {
+		return "the stream was deleted, and made anew at " + at.(time.Time).UTC().Format(time.RFC3339) + ": what it had is gone"
+	}
+	return ""
+}
+
 // remake makes the streams anew that are missing twice. That of events is the
 // reader's to make, which then knows what that means for the position.
 func (m *monitor) remake(ctx context.Context) {
@@ -87,6 +104,7 @@ func (m *monitor) makeAnew(ctx context.Context, lacking []string) {
 	}
 	for _, role := range lacking {
 		m.absent.made.WithLabelValues(role).Inc()
+		m.absent.anew.Store(role, time.Now())
 	}
 	m.absent.note(nil)
 }

@@ -115,6 +115,11 @@ func TestDeletedOthers(t *testing.T) {
 		`rollcall_streams_made_total{stream="` + broker.RoleReports + `"}`:     "1",
 		`rollcall_streams_made_total{stream="` + broker.RoleDeadLetters + `"}`: "1",
 	})
+	for _, line := range []string{"[-] reports: the stream was deleted, and made anew at ", "[-] dead letters: the stream was deleted, and made anew at "} {
+		if got := p.readyz(); !strings.Contains(got, line) {
+			t.Errorf("/readyz?verbose lacks %q:\n%s", line, got)
+		}
+	}
 	publishLogins(t, js, 1)
 	if _, err := js.Publish(t.Context(), "rollcall.events", []byte("no event")); err != nil {
 		t.Fatal(err)

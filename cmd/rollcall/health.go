@@ -85,8 +85,8 @@ func (s *service) checkDeadLetters() (bool, string) {
 // checkOutgoing shows whether a stream that we publish to is there and takes what
 // we publish.
 func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) (bool, string) {
-	if s.monitor.Load().absent.is(role) {
-		return false, "the stream is missing, and could not be made yet"
+	if state := s.monitor.Load().absent.state(role); state != "" {
+		return false, state
 	}
 	if since, err := failing(); err != nil {
 		return false, fmt.Sprintf("failing since %s: %v", since.UTC().Format(time.RFC3339), err)

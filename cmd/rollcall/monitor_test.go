@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,14 @@ func TestRemake(t *testing.T) {
 		if missing := testutil.ToFloat64(m.absent.gauge.WithLabelValues(role)); made != 1 || missing != 0 {
 			t.Errorf("%s: made %v times, missing %v", name, made, missing)
 		}
+	}
+	state := m.absent.state(broker.RoleReports)
+	if !strings.HasPrefix(state, "the stream was deleted, and made anew at ") {
+		t.Errorf("made anew a moment ago: %q", state)
+	}
+	m.absent.anew.Store(broker.RoleReports, time.Now().Add(-toldFor))
+	if state := m.absent.state(broker.RoleReports); state != "" {
+		t.Errorf("made anew long ago: %q", state)
 	}
 	// That of events is the reader's to make.
 	if err := js.DeleteStream(t.Context(), m.streams.Events); err != nil {

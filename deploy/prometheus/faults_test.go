@@ -81,12 +81,12 @@ var faults = []fault{
 	},
 	{
 		name: "the stream of dead letters is deleted", alert: "RollcallStreamRemade",
-		series:  `rollcall_streams_made_total{stream="deadletters"} 1`,
+		series: `rollcall_streams_made_total{stream="deadletters"} 1`, check: "[-] dead letters: the stream was deleted, and made anew at ", status: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_DEADLETTERS") },
 	},
 	{
 		name: "the stream of reports is deleted", alert: "RollcallStreamRemade",
-		series:  `rollcall_streams_made_total{stream="reports"} 1`,
+		series: `rollcall_streams_made_total{stream="reports"} 1`, check: "[-] reports: the stream was deleted, and made anew at ", status: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_REPORTS") },
 	},
 	{
