@@ -109,8 +109,12 @@ func (in *Ingest) account(messages []stream.Message) {
 	}
 }
 
-// full says that events are lost for want of room.
+// full says that an event was refused for want of room. It is lost to its machine
+// or, where that is not in the roster, to the fleet, which an operator may accept.
 func (in *Ingest) full(m *roster.Message) {
-	in.letters.log.Error("events are lost", "reason", roster.LossLimit.String(), "machine", m.Event.Machine,
-		"place", m.Place, "err", m.Refusal, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))
+	args := []any{"reason", roster.LossLimit.String(), "machine", m.Event.Machine, "place", m.Place, "err", m.Refusal}
+	if in.roster.Status().Losses[roster.LossLimit] >= m.Place {
+		args = append(args, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))
+	}
+	in.letters.log.Error("an event is refused for want of room", args...)
 }
