@@ -225,7 +225,14 @@ func TestEndCutOffOfTruncated(t *testing.T) {
 		p.before("look", 3, func() { p.cutTo(25) }) // the second has told that it was truncated
 		p.breaks()
 		p.rebases(1)
-		p.locked(func() { p.wedged = false })
+		p.locked(func() {
+			log := p.service.log
+			i := slices.IndexFunc(log, func(e entry) bool { return e.unread || e.lost > 0 })
+			if !log[i].unread {
+				p.t.Errorf("%d from %d are given up, of a stream that is no more", log[i].lost, log[i].seq)
+			}
+			p.wedged = false
+		})
 		p.reads(25)
 	})
 }
