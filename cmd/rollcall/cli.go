@@ -18,7 +18,8 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // wrong usage or configuration
+	exitUsage  = 2 // wrong usage; a panic of Go ends with the same
+	exitConfig = 78 // EX_CONFIG of sysexits.h: a configuration, or a stream, that cannot serve
 )
 
 // streams are the standard streams of a command. What was asked for goes to
@@ -121,8 +122,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return nil
 }
 
-// usageError is an error of the command line or the configuration, not of what
-// was done.
+// usageError is an error of the command line, not of what was done.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -148,7 +148,9 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &bad), errors.Is(err, broker.ErrConfiguration):
+	case errors.As(err, &bad), errors.Is(err, broker.ErrConfiguration):
+		return exitConfig
+	case errors.As(err, &usage):
 		return exitUsage
 	}
 	return exitFailed

@@ -26,14 +26,19 @@ func (s *service) checkCaughtUp() (bool, string) {
 	reader := s.caughtUp.Load()
 	switch {
 	case reader == nil:
-		return false, "starting"
+		return false, s.waiting.while("starting")
 	case !reader.CaughtUp():
 		return false, fmt.Sprintf("replaying, %d messages to go", reader.Lag())
 	}
 	return true, s.behindText()
 }
 
-func (s *service) checkNATS() (bool, string) { return s.links.state() }
+func (s *service) checkNATS() (bool, string) {
+	if !s.links.made() {
+		return false, s.waiting.while("connecting")
+	}
+	return s.links.state()
+}
 
 // checkSnapshot shows the last snapshot. It does not hold while none can be
 // saved; the service is ready without: what is lost by a crash is time, because

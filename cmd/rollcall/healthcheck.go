@@ -58,7 +58,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 func (c *healthcheckCmd) target(cfg *Web) (url string, transport *http.Transport, err error) {
 	addr, err := loopback(string(cfg.HTTPAddr))
 	if err != nil {
-		return "", nil, usageError{fmt.Errorf("ROLLCALL_HTTP_ADDR: %w", err)}
+		return "", nil, problems{{"ROLLCALL_HTTP_ADDR", err.Error(), "give the service a fixed port, and this command the same address"}}
 	}
 	scheme, path := "http", "/livez"
 	if c.Ready {
@@ -69,7 +69,7 @@ func (c *healthcheckCmd) target(cfg *Web) (url string, transport *http.Transport
 	if cfg.WebConfigFile != "" {
 		served, err := metrics.ReadWebConfig(string(cfg.WebConfigFile))
 		if err != nil {
-			return "", nil, usageError{fmt.Errorf("ROLLCALL_WEB_CONFIG_FILE: %w", err)}
+			return "", nil, problems{{"ROLLCALL_WEB_CONFIG_FILE", err.Error(), "give the file that the service has"}}
 		}
 		if served.TLS {
 			scheme = "https"
@@ -88,7 +88,7 @@ func loopback(addr string) (string, error) {
 	case err != nil:
 		return "", err
 	case port == "0":
-		return "", errors.New("port 0 is another one at each start; give the service a port to ask it on")
+		return "", errors.New("port 0 is another one at each start")
 	case host == "" || host == "0.0.0.0":
 		host = "127.0.0.1"
 	case host == "::":

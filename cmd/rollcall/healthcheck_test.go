@@ -53,7 +53,7 @@ func TestHealthcheck(t *testing.T) {
 	for _, everywhere := range []string{"0.0.0.0:" + port, ":" + port} {
 		healthcheck(t, everywhere, "").check(t, exitDone, "http://"+addr+"/livez: ok\n", "")
 	}
-	healthcheck(t, "127.0.0.1:0", "").check(t, exitUsage, "", "port 0")
+	healthcheck(t, "127.0.0.1:0", "").check(t, exitConfig, "", "port 0")
 	healthcheck(t, addr, "", "--user", "x").check(t, exitUsage, "", "--password-file")
 	healthcheck(t, addr, "", "--cert", "x").check(t, exitUsage, "", "--key")
 }
@@ -129,7 +129,7 @@ func TestHealthcheckWithTLS(t *testing.T) {
 	healthcheck(t, addr, write(t, "web.yml", strings.ReplaceAll(content, dir, other))).
 		check(t, exitFailed, "", "another certificate")
 	healthcheck(t, addr, "").check(t, exitFailed, "", "400 Bad Request")
-	healthcheck(t, addr, other).check(t, exitUsage, "", "ROLLCALL_WEB_CONFIG_FILE")
+	healthcheck(t, addr, other).check(t, exitConfig, "", "ROLLCALL_WEB_CONFIG_FILE")
 }
 
 // TestHealthcheckWithMutualTLS: that the service lives shows without a

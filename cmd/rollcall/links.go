@@ -47,9 +47,12 @@ func (l *link) goes() {
 
 func (l *link) comes() { l.away.Store(nil) }
 
+// made reports whether both were connected once.
+func (l *links) made() bool { return l.events.conn.Load() != nil && l.other.conn.Load() != nil }
+
 // state tells whether both are there, and in words what is not.
 func (l *links) state() (holds bool, text string) {
-	if l.events.conn.Load() == nil || l.other.conn.Load() == nil {
+	if !l.made() {
 		return false, "connecting"
 	}
 	var away []string

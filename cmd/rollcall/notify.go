@@ -125,9 +125,9 @@ func (s *service) summary() string {
 	reader := s.caughtUp.Load()
 	switch {
 	case s.links.events.conn.Load() == nil:
-		return "connecting to NATS"
+		return s.waiting.while("connecting to NATS")
 	case reader == nil || reader.Target() == 0 && !reader.CaughtUp():
-		return "looking at the stream"
+		return s.waiting.while("looking at the stream")
 	}
 	at := s.roster.Status().Position
 	status := fmt.Sprintf("at place %d, ", at.Place) + s.behindText()

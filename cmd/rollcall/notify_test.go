@@ -40,6 +40,9 @@ func underSystemd(t *testing.T, watchdog time.Duration) *systemd {
 	return &systemd{t, conn}
 }
 
+// path is where it listens.
+func (m *systemd) path() string { return m.conn.LocalAddr().String() }
+
 // hears returns what comes within a time, up to the first message that has the
 // text.
 func (m *systemd) hears(text string, within time.Duration) (all []string, heard bool) {
@@ -134,7 +137,7 @@ func TestReadyWithoutNATS(t *testing.T) {
 	m := underSystemd(t, 0)
 	_, end := inThisProcess(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"})
 	before := m.want("READY=1")
-	if !slices.Contains(before, "STATUS=connecting to NATS") {
+	if !slices.ContainsFunc(before, func(said string) bool { return strings.HasPrefix(said, "STATUS=waiting: connecting to NATS at ") }) {
 		t.Errorf("systemd hears %q", before)
 	}
 	end()

@@ -58,6 +58,7 @@ type service struct {
 	links    links
 	caughtUp atomic.Pointer[stream.Reader]
 	monitor  atomic.Pointer[monitor]
+	waiting  startWait
 
 	pulse pulse // of the fold
 }
@@ -145,10 +146,11 @@ func (s *service) open(ctx context.Context) error {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
 	lost := s.links.events.lost.Load()
-	info, err := broker.Prepare(ctx, js, s.streams(), s.log)
+	info, err := broker.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.because)
 	if err != nil {
 		return err
 	}
+	s.waiting.over()
 	events, err := jetstream.New(s.reading)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)

@@ -34,13 +34,14 @@ func (s *service) connect(ctx context.Context) error {
 		{"rollcall", &s.other, &s.links.other},
 	} {
 		more := append(c.link.options(s.back), nats.ClosedHandler(s.closed))
-		nc, err := broker.Await(ctx, options, c.name, s.log, more...)
+		nc, err := broker.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
 		if err != nil {
 			return err
 		}
 		*c.conn = nc
 		c.link.conn.Store(nc)
 	}
+	s.waiting.over()
 	return nil
 }
 

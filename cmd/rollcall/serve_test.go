@@ -389,8 +389,6 @@ func TestCannotServe(t *testing.T) {
 	}
 	used := t.TempDir()
 	serve(t, used)
-	locked := testkit.StartServer(t, testkit.WithPassword("rollcall", "right"))
-	without := testkit.StartServer(t, testkit.WithoutJetStream)
 	interest := testkit.StartServer(t)
 	_, err = testkit.JetStream(t, testkit.Conn(t, interest.URL)).CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}, Retention: jetstream.WorkQueuePolicy,
@@ -406,13 +404,12 @@ func TestCannotServe(t *testing.T) {
 		"nats port taken":   {[]string{"ROLLCALL_EMBEDDED_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "NATS_URL=", "ROLLCALL_EMBEDDED_ADDR"}},
 		"http port taken":   {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
 		"pprof port taken":  {[]string{"ROLLCALL_PPROF_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_PPROF_ADDR"}},
-		"web configuration": {[]string{"ROLLCALL_WEB_CONFIG_FILE=" + badWeb}, 2, []string{"ROLLCALL_WEB_CONFIG_FILE", badWeb, "basic_auth_users", "no bcrypt hash"}},
-		"misspelt":          {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 2, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
+		"web configuration": {[]string{"ROLLCALL_WEB_CONFIG_FILE=" + badWeb}, 78, []string{"ROLLCALL_WEB_CONFIG_FILE", badWeb, "basic_auth_users", "no bcrypt hash"}},
+		"misspelt":          {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 78, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
 		"data folder":       {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
 		"folder used":       {[]string{"ROLLCALL_DATA_DIR=" + used}, 1, []string{used, "another rollcall", "ROLLCALL_DATA_DIR"}},
-		"no JetStream":      {[]string{"NATS_URL=" + without.URL}, 2, []string{"JetStream"}},
-		"wrong password":    {[]string{"NATS_URL=" + locked.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret"}, 2, []string{"NATS_PASSWORD"}},
-		"work queue":        {[]string{"NATS_URL=" + interest.URL}, 2, []string{"ROLLCALL_EVENTS", "retention"}},
+		"no TLS":            {[]string{"NATS_URL=" + strings.Replace(interest.URL, "nats:", "tls:", 1)}, 78, []string{"does not speak TLS"}},
+		"work queue":        {[]string{"NATS_URL=" + interest.URL}, 78, []string{"ROLLCALL_EVENTS", "retention"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := begin(t, t.TempDir(), c.variables...)

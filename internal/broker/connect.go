@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,11 +31,12 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 	return o.dial(ctx, n)
 }
 
-// Await is Connect, but keeps trying while the server is not there, says so in
-// the log, and ends without a connection, with the context's error, when the
-// context does. What matches ErrConfiguration, a refused password among it,
-// ends it at once.
-func Await(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+// Await is Connect, but keeps trying while the server is not there or does not
+// let us in: its accounts may not be there yet. Each failure is passed to
+// waiting, if that is not nil, and some are logged. It ends without a
+// connection, with the context's error, when the context does, and at once with
+// any other error that matches ErrConfiguration.
+func Await(ctx context.Context, o Options, name string, log *slog.Logger, waiting func(error), more ...nats.Option) (*nats.Conn, error) {
 	c := newComplaints(log)
 	n, err := o.natsOptions(name, more)
 	if err != nil {
@@ -44,14 +46,39 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, more .
 	n.CustomDialer = dialer{ctx}
 	for {
 		nc, err := o.dial(ctx, n)
-		if err == nil || errors.Is(err, ErrConfiguration) {
+		if err == nil || !mayPass(err) {
 			return nc, err
 		}
-		c.say(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
+		if waiting != nil {
+			waiting(err)
+		}
+		if errors.Is(err, ErrConfiguration) {
+			c.say(slog.LevelError, "refused", "nats does not let us in, trying again", "err", err)
+		} else {
+			c.say(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
+		}
 		if ended := pause(ctx, n.ReconnectWait+rand.N(n.ReconnectJitter+1)); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
 		}
 	}
+}
+
+// mayPass reports whether a first connection that failed may succeed without a
+// change on our side: nobody was there, or the server refused us. A server
+// without accounts knows no nkeys, and a certificate that is out of date is
+// renewed, or is right once the clock is.
+func mayPass(err error) bool {
+	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
+		return true
+	}
+	var dated x509.CertificateInvalidError
+	return isRemote(err) || errors.As(err, &dated) && dated.Reason == x509.Expired
+}
+
+// isRemote reports whether it was the server that ended the handshake of TLS.
+func isRemote(err error) bool {
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error"
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -82,13 +109,12 @@ func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
 // what to do.
 func (o Options) explain(err error) error {
 	var certificate *tls.CertificateVerificationError
-	var remote *net.OpError
 	switch {
 	case isRefusal(err):
 		return misconfigured("NATS at %s refuses %w", o, o.refusal(err))
 	case errors.As(err, &certificate):
 		return misconfigured("NATS at %s: %w: set NATS_CA to the file of the authority that signed the server's certificate", o, err)
-	case errors.As(err, &remote) && remote.Op == "remote error":
+	case isRemote(err):
 		return misconfigured("NATS at %s refuses the TLS connection: %w: check NATS_CERT and NATS_KEY", o, err)
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return misconfigured("NATS at %s does not speak TLS: use nats:// in NATS_URL and no NATS_CA, NATS_CERT, NATS_KEY, or turn TLS on in the server", o)

@@ -64,9 +64,54 @@ func TestRefusedLogins(t *testing.T) {
 			if strings.Contains(err.Error(), secret) {
 				t.Errorf("error tells the secret: %v", err)
 			}
-			_, err = Await(t.Context(), c.options, "test", quiet())
-			wantError(t, err, true, says...)
+			wantWaiting(t, c.options, says...)
 		})
+	}
+}
+
+// wantWaiting checks that a server that refuses us is waited for, which the log
+// and the caller are told.
+func wantWaiting(t *testing.T, o Options, says ...string) {
+	t.Helper()
+	log, r := logger()
+	ctx, cancel := context.WithCancel(t.Context())
+	var told []error
+	_, err := Await(ctx, o, "test", log, func(err error) {
+		// The alert of a refused certificate may get lost when the server closes
+		// the connection.
+		if errors.Is(err, ErrConfiguration) {
+			told = append(told, err)
+		}
+		if len(told) == 2 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("ended with %v after %v", err, told)
+	}
+	wantError(t, told[1], true, says...)
+	if !r.has(`level=ERROR msg="nats does not let us in, trying again"`) || strings.Contains(r.String(), secret) {
+		t.Errorf("the log says %s", r)
+	}
+}
+
+// TestRefusedAtFirst: a login that the server doesn't know yet gets in once it
+// does.
+func TestRefusedAtFirst(t *testing.T) {
+	s := testkit.StartServer(t, testkit.WithPassword("other", "right"))
+	refused, done := make(chan error, 100), make(chan *nats.Conn, 1)
+	go func() {
+		nc, err := Await(t.Context(), Options{URL: s.URL, User: "u", Password: secret}, "test", quiet(), func(err error) { refused <- err })
+		if err != nil {
+			t.Error(err)
+		}
+		done <- nc
+	}()
+	<-refused
+	s.Stop()
+	s.Start(testkit.WithPassword("u", secret))
+	if nc := <-done; nc != nil {
+		nc.Close()
 	}
 }
 
@@ -99,7 +144,7 @@ func TestAwait(t *testing.T) {
 	}
 	done := make(chan result)
 	go func() {
-		nc, err := Await(t.Context(), Options{URL: s.URL}, "test", log)
+		nc, err := Await(t.Context(), Options{URL: s.URL}, "test", log, nil)
 		done <- result{nc, err}
 	}()
 	testkit.Eventually(t, func() bool { return r.has("nats is not there yet") }, "the log tells that it waits")
@@ -118,7 +163,7 @@ func TestAwaitEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := Await(ctx, Options{URL: s.URL}, "test", log)
+		_, err := Await(ctx, Options{URL: s.URL}, "test", log, nil)
 		done <- err
 	}()
 	testkit.Eventually(t, func() bool { return r.has("nats is not there yet") }, "the log tells that it waits")
@@ -128,7 +173,7 @@ func TestAwaitEndsWithTheContext(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %q isn't the context's", err)
 	}
-	if _, err := Await(ctx, Options{URL: s.URL}, "test", log); !errors.Is(err, context.Canceled) {
+	if _, err := Await(ctx, Options{URL: s.URL}, "test", log, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
 }

@@ -55,7 +55,7 @@ func TestWrongOptions(t *testing.T) {
 			if strings.Contains(err.Error(), secret) {
 				t.Errorf("error tells the secret: %v", err)
 			}
-			_, err = Await(t.Context(), c.options, "test", quiet())
+			_, err = Await(t.Context(), c.options, "test", quiet(), nil)
 			wantError(t, err, true, c.says...)
 		})
 	}

@@ -57,15 +57,21 @@ const duplicateWindow = 100 * time.Millisecond
 // no request takes more than some seconds. An error that matches
 // ErrConfiguration needs another configuration.
 func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.Logger) (*jetstream.StreamInfo, error) {
-	roles := s.roles()
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	var infos []*jetstream.StreamInfo
+	var info *jetstream.StreamInfo
 	err := untilReady(ctx, func() (err error) {
-		infos, err = prepareOnce(ctx, js, roles, s.Subjects)
+		info, err = s.prepare(ctx, js, log)
 		return err
 	})
+	return info, err
+}
+
+// prepare tries once.
+func (s Streams) prepare(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (*jetstream.StreamInfo, error) {
+	roles := s.roles()
+	infos, err := prepareOnce(ctx, js, roles, s.Subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -247,9 +253,9 @@ func explain(nc *nats.Conn, doing, request string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled):
-		return misconfigured("NATS at %s has no JetStream: turn it on (`nats-server -js`), or use another server", Redact(nc.ConnectedUrl()))
+		return noJetStream("NATS at %s has no JetStream: turn it on (`nats-server -js`), or use another server", Redact(nc.ConnectedUrl()))
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return misconfigured("the account at NATS %s has no JetStream: turn it on for the account, or use another", Redact(nc.ConnectedUrl()))
+		return noJetStream("the account at NATS %s has no JetStream: turn it on for the account, or use another", Redact(nc.ConnectedUrl()))
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation):
 		return misconfigured("%s: %w: let this login publish to $JS.API.%s and subscribe to its inbox (NATS_INBOX_PREFIX)", doing, last, request)
 	case isTemporary(err):

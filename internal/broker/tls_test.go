@@ -108,15 +108,20 @@ func TestTLS(t *testing.T) {
 	for name, c := range map[string]struct {
 		options Options
 		says    []string
+		waited  bool // it is the server that refuses us
 	}{
-		"wrong CA":       {Options{URL: s.URL, CA: theirs.file, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}},
-		"no CA":          {Options{URL: s.URL, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}},
-		"no certificate": {Options{URL: s.URL, CA: ours.file}, []string{"NATS_CERT", "certificate required"}},
-		"foreign":        {Options{URL: s.URL, CA: ours.file, Cert: foreignCert, Key: foreignKey}, []string{"NATS_CERT"}},
-		"key of another": {Options{URL: s.URL, CA: ours.file, Cert: cert, Key: foreignKey}, []string{"NATS_CERT and NATS_KEY", "does not match"}},
+		"wrong CA":       {Options{URL: s.URL, CA: theirs.file, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}, false},
+		"no CA":          {Options{URL: s.URL, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}, false},
+		"no certificate": {Options{URL: s.URL, CA: ours.file}, []string{"NATS_CERT", "certificate required"}, true},
+		"foreign":        {Options{URL: s.URL, CA: ours.file, Cert: foreignCert, Key: foreignKey}, []string{"NATS_CERT"}, true},
+		"key of another": {Options{URL: s.URL, CA: ours.file, Cert: cert, Key: foreignKey}, []string{"NATS_CERT and NATS_KEY", "does not match"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Await(t.Context(), c.options, "test", testkit.Logger(t))
+			if c.waited {
+				wantWaiting(t, c.options, c.says...)
+				return
+			}
+			_, err := Await(t.Context(), c.options, "test", testkit.Logger(t), nil)
 			wantError(t, err, true, c.says...)
 		})
 	}
@@ -124,8 +129,21 @@ func TestTLS(t *testing.T) {
 
 func TestServerWithoutTLS(t *testing.T) {
 	s := testkit.StartServer(t)
-	_, err := Await(t.Context(), Options{URL: s.URL, CA: newAuthority(t).file}, "test", testkit.Logger(t))
+	_, err := Await(t.Context(), Options{URL: s.URL, CA: newAuthority(t).file}, "test", testkit.Logger(t), nil)
 	wantError(t, err, true, s.URL, "does not speak TLS")
+}
+
+// TestOutOfDate: a certificate that is not valid now is waited for, as it is
+// renewed, or the clock of this machine is set, without us.
+func TestOutOfDate(t *testing.T) {
+	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
+	foreign := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+	if err := (Options{}).explain(expired); !mayPass(err) {
+		t.Errorf("%v is not waited for", err)
+	}
+	if err := (Options{}).explain(foreign); mayPass(err) {
+		t.Errorf("%v is waited for", err)
+	}
 }
 
 // TestTLSLater: a certificate that is no longer trusted is told of, which the

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/internal/testkit"
+)
+
+// TestWaitsAtTheStart: a NATS server that refuses the login, or has no JetStream,
+// does not end the start. It is told in the log, in /readyz and to systemd, and
+// once it is put right the service gets ready.
+func TestWaitsAtTheStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after func(*server.Options)
+		says          string
+	}{
+		"refused":      {testkit.WithPassword("other", "right"), testkit.WithPassword("rollcall", "s3cret"), "NATS_USER with NATS_PASSWORD"},
+		"no JetStream": {notYet, withJetStream, "has no JetStream: turn it on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := testkit.StartServer(t, c.before)
+			m, web := underSystemd(t, 0), testkit.FreeAddress(t)
+			p := begin(t, t.TempDir(), "NATS_URL="+server.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret",
+				"ROLLCALL_HTTP_ADDR="+web, "NOTIFY_SOCKET="+m.path())
+			m.want(c.says)
+			if ready := p.get("http://" + web + "/readyz"); !strings.Contains(ready, c.says) || !strings.HasSuffix(ready, "readyz check failed\n") {
+				t.Errorf("/readyz says %s", ready)
+			}
+			m.want("READY=1") // what waits for the unit is not held up
+			server.Stop()
+			server.Start(c.after)
+			p.says("ready", "place")
+			if code := p.stop(syscall.SIGTERM); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+			said := p.log.String()
+			if !strings.Contains(said, `"level":"ERROR"`) || !strings.Contains(said, c.says) || strings.Contains(said, "s3cret") {
+				t.Errorf("the log says %s", said)
+			}
+		})
+	}
+}
+
+func notYet(o *server.Options) {
+	testkit.WithoutJetStream(o)
+	testkit.WithPassword("rollcall", "s3cret")(o)
+}
+
+func withJetStream(o *server.Options) { o.JetStream = true }
+
+// TestEndsWhileWaiting: SIGTERM ends a start that waits, as any other.
+func TestEndsWhileWaiting(t *testing.T) {
+	server := testkit.StartServer(t, testkit.WithoutJetStream)
+	p := begin(t, t.TempDir(), "NATS_URL="+server.URL)
+	p.says("no JetStream yet, trying again", "err")
+	if code := p.stop(syscall.SIGTERM); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
