@@ -15,6 +15,7 @@ func (s *service) checks() []metrics.Check {
 	return []metrics.Check{
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
 		{Name: "nats", Run: s.checkNATS},
+		{Name: "data folder", Run: s.folder.state},
 		{Name: "snapshot", Run: s.checkSnapshot},
 		{Name: "stream", Run: s.checkStream},
 		{Name: "reports", Run: s.checkReports},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -37,7 +36,7 @@ type service struct {
 	log *slog.Logger
 	reg *metrics.Registry
 
-	lock     *os.File         // of the data folder
+	folder   *dataFolder
 	embedded *broker.Embedded // nil: somebody else's server
 	reading  *nats.Conn       // events, and nothing that could hold them up
 	other    *nats.Conn       // dead letters, reports, changes, questions
@@ -67,16 +66,22 @@ type service struct {
 var errClosed = errors.New("connection to NATS closed")
 
 // runService runs the service until ctx is done. When a connection has ended
-// for good, it begins anew from the last snapshot, as after a crash.
+// for good, or the embedded server has lost its store, it begins anew from the
+// last snapshot, as after a crash.
 func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
+	folder, err := openDataFolder(cfg.DataDir, log)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
 	ended, end := context.WithCancel(context.Background())
 	var told sync.WaitGroup
 	defer told.Wait()
 	defer end()
 	told.Go(func() { tell.run(ctx, ended) })
 	for {
-		err := runOnce(ctx, cfg, log, tell)
-		if !errors.Is(err, errClosed) && !errors.Is(err, errDiskBack) || ctx.Err() != nil {
+		err := runOnce(ctx, cfg, log, tell, folder)
+		if !beginsAnew(err) || ctx.Err() != nil {
 			return err
 		}
 		log.Error("beginning anew from the last snapshot", "err", err)
@@ -88,13 +93,21 @@ func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *no
 	}
 }
 
+// beginsAnew reports whether the service goes on from the last snapshot, as
+// after a crash: a connection has ended for good, or the server inside needs a
+// start.
+func beginsAnew(err error) bool {
+	return errors.Is(err, errClosed) || errors.Is(err, errDiskBack) || errors.Is(err, errStoreLost)
+}
+
 // runOnce runs the service, and ends it in the reverse order of its start:
 // first the fold, then a last snapshot, then what that waits for, then the
 // connections, then the server.
-func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
-	s := &service{cfg: cfg, log: log, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
+func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier, folder *dataFolder) error {
+	s := &service{cfg: cfg, log: log, folder: folder, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
 	tell.service.Store(s)
 	s.links.register(s.reg)
+	s.reg.MustRegister(folder.times)
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
 	if err != nil {
@@ -127,14 +140,15 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notif
 // open makes everything.
 func (s *service) open(ctx context.Context) error {
 	heap.Slacken()
-	var err error
-	if s.lock, err = lockFolder(s.cfg.DataDir); err != nil {
+	err := s.folder.hold()
+	if err != nil {
 		return err
 	}
 	s.snapshots, err = snapshot.Open(filepath.Join(s.cfg.DataDir, "snapshots"), buildVersion(), s.log, s.reg)
 	if err != nil {
 		return err
 	}
+	s.snapshots.Hold = s.folder.hold
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -294,6 +308,7 @@ func (s *service) run(ctx context.Context) error {
 		s.letters.Run(until(saved))
 		return nil
 	})
+	g.Go(func() error { return s.watchFolder(ctx) })
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
 	g.Go(func() error {
@@ -339,9 +354,6 @@ func (s *service) close() {
 	}
 	if s.embedded != nil {
 		s.embedded.Shutdown()
-	}
-	if s.lock != nil {
-		s.lock.Close()
 	}
 }
 

@@ -32,6 +32,7 @@ type Embedded struct {
 	server *server.Server
 	url    string
 	limit  int64
+	store  store
 
 	shutdown sync.Once
 }
@@ -89,6 +90,7 @@ func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
 		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
 	}
 	e.limit = ns.JetStreamConfig().MaxStore
+	e.store = seeStore(o.Dir)
 	e.url = clientURL(host, ns.Addr().(*net.TCPAddr).Port)
 	if err := isOurs(e.url, ns.ID()); err != nil {
 		return err

@@ -11,6 +11,18 @@ var commandGuards = []guard{
 		"cmd/rollcall/lock_unix.go", `syscall.LOCK_EX|syscall.LOCK_NB`, `syscall.LOCK_SH|syscall.LOCK_NB`, "./cmd/rollcall TestCannotServe/folder_used",
 	},
 	{
+		"serve: the lock is that of the folder", "no second service starts in a folder that was removed and made again",
+		"cmd/rollcall/datafolder.go", `if isFile(d.lock, filepath.Join(d.dir, lockName)) {`, `if true {`, "./cmd/rollcall TestFolderRemoved/the_folder",
+	},
+	{
+		"serve: a folder that another process has", "nothing is written to another service's folder",
+		"cmd/rollcall/datafolder.go", "if err := s.folder.hold(); errors.Is(err, errFolderUsed) {\n\t\t\treturn err", "if err := s.folder.hold(); errors.Is(err, errFolderUsed) {\n\t\t\tcontinue", "./cmd/rollcall TestFolderTaken",
+	},
+	{
+		"serve: the embedded server's store", "what is acknowledged is on the disk",
+		"cmd/rollcall/datafolder.go", `if s.embedded != nil && s.embedded.StoreLost() {`, `if false {`, "./cmd/rollcall TestStoreRemoved/nats",
+	},
+	{
 		"serve: a snapshot waits for the letters", "no dead letter is lost by a crash",
 		"cmd/rollcall/serve.go", `s.snapshots.Settled = s.letters.Settled`, ``, "./internal/faults TestSnapshotWaitsForLetters",
 	},
@@ -36,7 +48,7 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: a connection that ends for good", "reading goes on, as after a crash",
-		"cmd/rollcall/serve.go", `if !errors.Is(err, errClosed) && !errors.Is(err, errDiskBack) || ctx.Err() != nil {`, `if true {`, "./internal/faults TestClosed",
+		"cmd/rollcall/serve.go", `if !beginsAnew(err) || ctx.Err() != nil {`, `if true {`, "./internal/faults TestClosed",
 	},
 	{
 		"serve: the end of a connection is heard of", "reading goes on, as after a crash",

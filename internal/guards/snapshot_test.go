@@ -7,6 +7,10 @@ const (
 
 var snapshotGuards = []guard{
 	{
+		"snapshot: the file of the last one is there", "a snapshot that was removed is written again, though nothing has changed",
+		"internal/snapshot/save.go", `unchanged(r.Status(), last.Status) && s.there(last) {`, `unchanged(r.Status(), last.Status) {`, "./cmd/rollcall TestFolderRemoved/the_snapshots",
+	},
+	{
 		"snapshot: fsync of the file", "what has its name is on the disk",
 		"internal/snapshot/save.go", "steps.At(\"snapshot-written\")\n\t\terr = f.Sync()", "steps.At(\"snapshot-written\")", inOrder,
 	},
@@ -40,7 +44,7 @@ var snapshotGuards = []guard{
 	},
 	{
 		"snapshot: nothing new", "a quiet fleet writes nothing",
-		"internal/snapshot/save.go", `unchanged(r.Status(), last.Status) {`, `false && unchanged(r.Status(), last.Status) {`, "./internal/snapshot TestSaveAndLoad",
+		"internal/snapshot/save.go", `unchanged(r.Status(), last.Status) && s.there(last) {`, `false {`, "./internal/snapshot TestSaveAndLoad",
 	},
 	{
 		"snapshot: accepted losses are new", "what an operator has accepted stays so",

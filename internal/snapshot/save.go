@@ -42,14 +42,21 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 // Save writes a snapshot of the roster as it is now, while the fold goes on,
 // and drops all but the newest three. When nothing has changed since the last
 // one, neither the position nor, because an operator has accepted them, the
-// losses, nothing is written and the last one is returned. When it fails the
+// losses, and its file is there, nothing is written and the last one is returned. When it fails the
 // earlier snapshots are as they were, and what is left of the new one is no
 // snapshot; the next Save begins with a new file. A failure is counted, and shown
 // by Failing until a Save succeeds.
 func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	if last, _ := s.Last(); unchanged(r.Status(), last.Status) {
+	if s.Hold != nil {
+		if err := s.Hold(); err != nil {
+			err = fmt.Errorf("saving snapshot: %w", err)
+			s.judge(err)
+			return Info{}, err
+		}
+	}
+	if last, _ := s.Last(); unchanged(r.Status(), last.Status) && s.there(last) {
 		s.recheck()
 		return last, nil
 	}
@@ -75,6 +82,20 @@ func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 // losses changes it without moving its position.
 func unchanged(now, saved roster.Status) bool {
 	return now.Position == saved.Position && now.Losses == saved.Losses
+}
+
+// there reports whether the file of the last snapshot is where it was; of none
+// nothing can be missing.
+func (s *Store) there(last Info) bool {
+	if last.Path == "" {
+		return true
+	}
+	f, err := s.folder.disk.open(last.Path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	f.Close()
+	return true
 }
 
 // recheck finds out, while there is nothing to save, whether what was wrong

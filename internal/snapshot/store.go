@@ -28,6 +28,11 @@ type Store struct {
 	// first Save.
 	Settled func(ctx context.Context, place uint64) error
 
+	// Hold, if not nil, is called before anything is written to the folder, and
+	// on every interval: it makes sure that the folder is still there and still
+	// ours. If it fails, nothing is written. Set it before the first Save.
+	Hold func() error
+
 	folder  folder
 	version string
 	log     *slog.Logger

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rollcall/internal/testkit"
+)
+
+// TestFolderRemoved: whatever is taken away of the data folder under a running
+// service, a snapshot is there again before anything new is read, no second
+// service starts there, and it is told.
+func TestFolderRemoved(t *testing.T) {
+	for name, c := range map[string]struct {
+		take func(dir string) error
+		lost string // how often the lock was
+	}{
+		"the folder":       {os.RemoveAll, "1"},
+		"renamed":          {func(dir string) error { return os.Rename(dir, dir+"-away") }, "1"},
+		"the lock":         {func(dir string) error { return os.Remove(filepath.Join(dir, lockName)) }, "1"},
+		"the snapshots":    {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "snapshots")) }, "0"},
+		"another's folder": {replaceFolder, "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, js := somewhere(t)
+			dir := filepath.Join(t.TempDir(), "data")
+			p := serve(t, dir, "NATS_URL="+server.URL)
+			publishLogins(t, js, 3)
+			p.digest(3)
+			if err := c.take(dir); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Eventually(t, func() bool {
+				_, err := os.Stat(filepath.Join(dir, lockName))
+				snapshots, _ := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*3.rollcall"))
+				return err == nil && len(snapshots) > 0
+			}, "the folder has its lock and a snapshot")
+			if got := p.metric("rollcall_data_folder_lost_total"); got != c.lost {
+				t.Errorf("lost %s times, want %s", got, c.lost)
+			}
+			p.wantFolder(c.lost != "0")
+			second := begin(t, dir, "NATS_URL="+server.URL)
+			<-second.ended
+			if code := second.cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(second.log.String(), "another rollcall uses it") {
+				t.Errorf("a second service ends with %d: %s", code, second.log.String())
+			}
+			p.stop(syscall.SIGTERM)
+			serve(t, dir, "NATS_URL="+server.URL).reaches(3)
+		})
+	}
+}
+
+// replaceFolder puts another folder in the place of one, with a lock that nobody
+// holds.
+func replaceFolder(dir string) error {
+	other := dir + "-other"
+	return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, lockName), nil, 0o600),
+		os.RemoveAll(dir), os.Rename(other, dir))
+}
+
+// wantFolder looks at the check of the data folder, and at the log.
+func (p *process) wantFolder(lost bool) {
+	p.t.Helper()
+	want := "[+] data folder: locked\n"
+	if lost {
+		want = "[+] data folder: locked; made anew "
+	}
+	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"); !strings.Contains(got, want) {
+		p.t.Errorf("/readyz?verbose says %s, want %s", got, want)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if told := bytes.Contains(p.log.Bytes(), []byte("the data folder, or the lock in it, was removed or replaced")); told != lost {
+		p.t.Errorf("the log tells of it: %v, want %v", told, lost)
+	}
+}
+
+// TestFolderTaken: when another process has the folder by the time that the loss
+// is noticed, the service ends, and has written nothing there.
+func TestFolderTaken(t *testing.T) {
+	server, js := somewhere(t)
+	dir := t.TempDir()
+	theirs, link, next := filepath.Join(dir, "theirs"), filepath.Join(dir, "link"), filepath.Join(dir, "next")
+	lock, err := lockFolder(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	err = errors.Join(os.Mkdir(filepath.Join(dir, "ours"), 0o700), os.Symlink("ours", link), os.Symlink("theirs", next))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, link, "NATS_URL="+server.URL)
+	publishLogins(t, js, 1)
+	p.digest(1)
+	if err := os.Rename(next, link); err != nil { // at once
+		t.Fatal(err)
+	}
+	publishLogins(t, js, 1)
+	<-p.ended
+	if code := p.cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	if said := p.log.String(); !strings.Contains(said, "rollcall: the data folder was removed or replaced: locking the data folder "+link+": another rollcall uses it") {
+		t.Errorf("it says %s", said)
+	}
+	if files, _ := os.ReadDir(theirs); len(files) != 1 {
+		t.Errorf("it has written to another's folder: %v", files)
+	}
+}
+
+// TestStoreRemoved: the embedded server would go on acknowledging what no disk
+// keeps. The service begins anew from its roster, with a new store.
+func TestStoreRemoved(t *testing.T) {
+	for _, part := range []string{".", "nats", "nats/jetstream"} {
+		t.Run(part, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			address, web := testkit.FreeAddress(t), testkit.FreeAddress(t)
+			p := serve(t, dir, "ROLLCALL_EMBEDDED_ADDR="+address, "ROLLCALL_HTTP_ADDR="+web)
+			p.tool("", "publish", seedFile)
+			p.reaches(6)
+			if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
+				t.Fatal(err)
+			}
+			p.says("beginning anew from the last snapshot", "err")
+			testkit.Eventually(t, func() bool {
+				return p.tool("", "publish", seedFile).out == "6 stored\n"
+			}, "events are stored again")
+			p.reaches(12)
+			if got := p.tool("", "report"); got.out != "webserver.local: lane\n" || !strings.Contains(got.err, "not complete (recreated)") {
+				t.Errorf("report is %+v", got)
+			}
+			if code := p.stop(syscall.SIGTERM); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+			serve(t, dir).reaches(12)
+		})
+	}
+}
