@@ -18,7 +18,7 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // wrong usage; a panic of Go ends with the same
+	exitUsage  = 2  // wrong usage; a panic of Go ends with the same
 	exitConfig = 78 // EX_CONFIG of sysexits.h: a configuration, or a stream, that cannot serve
 )
 

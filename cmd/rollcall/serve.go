@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
@@ -244,6 +245,7 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
 		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
+		Instance: nuid.Next(), Settings: s.cfg.digest(), Registry: s.reg,
 	})
 	build := metrics.Build{Version: buildVersion(), Revision: revision()}
 	collector := metrics.NewCollector(s.roster, standing{s}, build, int(s.cfg.MetricsMaxMachines))

@@ -52,6 +52,9 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		for _, c := range a.Failing {
 			f.add("attention", "%s: %s", c.Name, c.State)
 		}
+		for i, other := range a.Instances {
+			f.add("instance", "%s", c.instance(&other, &a.Instances[0], i == 0))
+		}
 		return f.write(std.out, width(std.out))
 	})
 }
@@ -61,6 +64,18 @@ func caughtUp(a *query.StatusAnswer) string {
 		return yes(a.CaughtUp) + ", how many messages wait is not known"
 	}
 	return fmt.Sprintf("%s, %d messages to go", yes(a.CaughtUp), *a.Lag)
+}
+
+// instance describes one of several processes that answer.
+func (c *statusCmd) instance(i, this *query.Instance, answers bool) string {
+	which := "another, with the same settings: "
+	switch {
+	case answers:
+		which = "the one that answers: "
+	case i.Settings != this.Settings:
+		which = "another, with other settings: "
+	}
+	return fmt.Sprintf("%s%s, started %s, place %d of %s", which, i.ID, c.time(i.Started), i.Place, i.Stream)
 }
 
 func yes(is bool) string {

@@ -276,6 +276,45 @@ func (w *world) lastReport() string {
 	return string(m.Data)
 }
 
+// TestTwoServices: two services find each other, and a reader learns of both.
+func TestTwoServices(t *testing.T) {
+	w := newWorld(t)
+	w.wantTwo(w.user("service"), w.connect("reader"))
+}
+
+// wantTwo starts two services.
+func (w *world) wantTwo(service []string, reader *conn) {
+	w.t.Helper()
+	one := program.Serve(w.t, service...)
+	two := program.Serve(w.t, append(service, "ROLLCALL_MAX_SKEW=1m")...)
+	for _, s := range []*program.Service{one, two} {
+		program.Eventually(w.t, "each tells of the other", func() bool {
+			return strings.Contains(s.Log(), "another rollcall answers on the same subjects") &&
+				strings.Contains(s.Get("/metrics"), "\nrollcall_instances 2\n")
+		})
+		wantNoDenials(w.t, s.Log())
+	}
+	inbox := reader.NewInbox()
+	answers, err := reader.SubscribeSync(inbox)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := reader.PublishRequest("rollcall.query.instances", inbox, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range 2 {
+		answer, err := answers.NextMsg(10 * time.Second)
+		if err != nil {
+			w.t.Fatalf("%d answers: %v", len(seen), err)
+		}
+		seen[string(answer.Data)] = true
+	}
+	if extra, err := answers.NextMsg(200 * time.Millisecond); err == nil || len(seen) != 2 {
+		w.t.Errorf("answers %v, and %v", seen, extra)
+	}
+}
+
 // TestServiceDenied: what the service does not need it may not do.
 func TestServiceDenied(t *testing.T) {
 	w := newWorld(t)
@@ -295,7 +334,7 @@ func TestStreamsMissing(t *testing.T) {
 	w.start()
 	variables := append(w.user("service"), "ROLLCALL_DATA_DIR="+t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0")
 	out, err := command(t, variables, "serve")
-	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "making stream ROLLCALL_EVENTS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "making stream ROLLCALL_EVENTS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

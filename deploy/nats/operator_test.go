@@ -26,6 +26,7 @@ var roles = map[string]role{
 		"ROLLCALL",
 		[]string{
 			"rollcall.reports", "rollcall.reports.>", "rollcall.changes", "rollcall.changes.>", "rollcall.deadletters.>", "_R_.>", "_INBOX_admin.>",
+			"_INBOX_rollcall.>", "rollcall.query.instances",
 			"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.ROLLCALL_EVENTS", "$JS.API.STREAM.INFO.ROLLCALL_DEADLETTERS",
 			"$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS.>", "$JS.API.CONSUMER.DELETE.ROLLCALL_EVENTS.*", "$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_EVENTS.*",
 			"$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS", "$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS.>",
@@ -228,7 +229,7 @@ func TestCredentialsEnd(t *testing.T) {
 
 	o.credential("web1", "machine", -time.Minute)
 	out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1")
-	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "which expired at 2") || !strings.Contains(out, "have it renewed") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "which expired at 2") || !strings.Contains(out, "have it renewed") {
 		t.Errorf("expired: %v: %s", err, out)
 	}
 
@@ -238,7 +239,7 @@ func TestCredentialsEnd(t *testing.T) {
 	o.reload()
 	s.AwaitLog("nats refuses the login, trying again")
 	out, err = command(t, o.as("web.example.com"), "publish", "--login", "lane", "--machine", "web.example.com")
-	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "and not revoked?") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "and not revoked?") {
 		t.Errorf("revoked: %v: %s", err, out)
 	}
 

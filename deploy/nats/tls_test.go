@@ -16,7 +16,7 @@ func TestWrongAuthority(t *testing.T) {
 	variables := append(w.user("service"), "ROLLCALL_DATA_DIR="+t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0")
 	for _, name := range []string{"serve", "report"} {
 		out, err := command(t, variables, name)
-		if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "certificate signed by unknown authority") ||
+		if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "certificate signed by unknown authority") ||
 			!strings.Contains(out, "set NATS_CA to the file of the authority that signed the server's certificate") {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
@@ -83,7 +83,7 @@ func TestRevokedMachine(t *testing.T) {
 	w.addMachine()
 	w.reload()
 	out, err := command(t, user, "publish", "--logout", "lane", "--machine", "web1")
-	if fmt.Sprint(err) != "exit status 2" || !strings.Contains(out, "refuses NATS_NKEY") || !strings.Contains(out, "Authorization Violation") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "refuses NATS_NKEY") || !strings.Contains(out, "Authorization Violation") {
 		t.Errorf("%v: %s", err, out)
 	}
 	w.publish("web.example.com", "--login", "lane", "--machine", "web.example.com")

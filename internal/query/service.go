@@ -26,6 +26,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/past"
 	"rollcall/internal/report"
@@ -48,6 +49,11 @@ type Config struct {
 	Snapshot func() *Snapshot
 	// Checks are the checks of /readyz that don't hold; nil: none.
 	Checks func() []Check
+	// Instance names this process, and Settings is a digest of the settings that
+	// decide, for other processes that answer on the same subjects.
+	Instance, Settings string
+	// Registry gets what is known of those; it may be nil.
+	Registry prometheus.Registerer
 	// Past answers questions about the past. Where it is nil they are refused.
 	Past *past.Questions
 	// Now is the clock of answers; nil: time.Now.
@@ -61,12 +67,15 @@ type Service struct {
 	waiting     chan job
 	waitingPast chan job
 	now         func() time.Time
+	started     time.Time
+	others      *others
+	askEvery    time.Duration
 }
 
 // New returns a service that doesn't answer yet.
 func New(c Config) *Service {
 	s := &Service{
-		Config: c, now: c.Now,
+		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), askEvery: askEvery,
 		waiting: make(chan job, maxWaiting), waitingPast: make(chan job, maxWaitingPast),
 	}
 	if s.now == nil {
@@ -104,7 +113,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer workers.Wait()
 	if err = s.listen(service); err == nil {
-		<-ctx.Done()
+		s.watchOthers(ctx)
 	}
 	return errors.Join(err, stop(service))
 }
@@ -134,7 +143,7 @@ func (s *Service) listen(service micro.Service) error {
 			return fmt.Errorf("adding endpoint %s: %w", e.name, err)
 		}
 	}
-	return nil
+	return s.listenToAll(service)
 }
 
 // stop ends a service. That its connection is closed already is no error.

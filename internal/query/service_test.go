@@ -180,7 +180,7 @@ func TestServiceIsFound(t *testing.T) {
 		if err := json.Unmarshal(m.Data, &info); err != nil {
 			t.Fatal(err)
 		}
-		if info.Name != "rollcall" || info.Version != want || len(info.Endpoints) != len(new(Service).endpoints()) ||
+		if info.Name != "rollcall" || info.Version != want || len(info.Endpoints) != len(new(Service).endpoints())+1 || // and instances
 			info.Endpoints[0].Name != "report" || info.Endpoints[0].Subject != question1 {
 			t.Errorf("version %q: %s", version, m.Data)
 		}

@@ -40,6 +40,9 @@ type StatusAnswer struct {
 	Fates Fates `json:"fates"`
 	// Snapshot is the last one that was saved or loaded; nil: none yet.
 	Snapshot *Snapshot `json:"snapshot,omitzero"`
+	// Instances are the processes that answer on these subjects, this one first;
+	// nil: only this one.
+	Instances []Instance `json:"instances,omitzero"`
 	// Failing are the checks of /readyz that don't hold.
 	Failing []Check `json:"failing,omitzero"`
 }
@@ -93,6 +96,9 @@ func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 	}
 	if s.Checks != nil {
 		a.Failing = s.Checks()
+	}
+	if others := s.others.known(); len(others) > 0 {
+		a.Instances = append([]Instance{s.self()}, others...)
 	}
 	for v := range s.Roster.Machines("") {
 		a.Machines++

@@ -1194,7 +1194,10 @@ type StatusAnswer struct {
 	// The last snapshot that was saved or loaded. Absent until there is one.
 	Snapshot *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	// The checks of /readyz that don't hold. Absent when all do.
-	Failing       []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
+	Failing []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
+	// The processes that answer on these subjects, the one that answers first.
+	// Absent while there is only that one, as there should be.
+	Instances     []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1369,6 +1372,13 @@ func (x *StatusAnswer) GetFailing() []*Check {
 	return nil
 }
 
+func (x *StatusAnswer) GetInstances() []*Instance {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
 // Check is a check of /readyz that doesn't hold.
 type Check struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1424,6 +1434,159 @@ func (x *Check) GetState() string {
 	return ""
 }
 
+// InstancesRequest is what `rollcall.query.instances` takes, in JSON; an empty
+// request will do. Every process that answers on these subjects answers it, each
+// with an Instance, where other questions are answered by one: collect the answers
+// for a second or two.
+type InstancesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The asker's own Instance.instance, if it is a service: one that doesn't know
+	// it yet asks back. Optional.
+	Instance      string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstancesRequest) Reset() {
+	*x = InstancesRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstancesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstancesRequest) ProtoMessage() {}
+
+func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstancesRequest.ProtoReflect.Descriptor instead.
+func (*InstancesRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *InstancesRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+// Instance is one process that answers, in JSON, by the rules of Report. Each
+// service asks for the others at its start and every minute: two with the same
+// subjects answer by turns.
+type Instance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, another one after each start.
+	Instance string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// The program's version.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// When it began to answer.
+	Started *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started,proto3" json:"started,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,4,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,6,opt,name=place,proto3" json:"place,omitempty"`
+	// A digest of the stream's and subjects' names, and of the settings that decide:
+	// skew, lateness and limits. Two with the same digest decide alike.
+	Settings      string `protobuf:"bytes,7,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Instance) Reset() {
+	*x = Instance{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Instance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Instance) ProtoMessage() {}
+
+func (x *Instance) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Instance.ProtoReflect.Descriptor instead.
+func (*Instance) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Instance) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Instance) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Instance) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *Instance) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *Instance) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Instance) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Instance) GetSettings() string {
+	if x != nil {
+		return x.Settings
+	}
+	return ""
+}
+
 // Fates counts messages by what became of them. They add up to the place.
 type Fates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1441,7 +1604,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1616,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1629,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -1514,7 +1677,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1689,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1702,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -1603,7 +1766,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1778,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1791,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -1710,7 +1873,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1885,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1898,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1841,7 +2004,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +2016,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +2029,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Change) GetMachine() string {
@@ -1946,7 +2109,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2121,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2134,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2017,7 +2180,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2192,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2205,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2113,7 +2276,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2288,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2301,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2252,7 +2415,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2427,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2440,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -2381,7 +2544,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2556,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2569,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -2551,7 +2714,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\x9f\x05\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\xd4\x05\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2574,11 +2737,22 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bsessions\x18\x0e \x01(\x04R\bsessions\x12(\n" +
 	"\x05fates\x18\x0f \x01(\v2\x12.rollcall.v1.FatesR\x05fates\x121\n" +
 	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\x12,\n" +
-	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailingB\x06\n" +
+	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailing\x123\n" +
+	"\tinstances\x18\x12 \x03(\v2\x15.rollcall.v1.InstanceR\tinstancesB\x06\n" +
 	"\x04_lag\"1\n" +
 	"\x05Check\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05state\x18\x02 \x01(\tR\x05state\"z\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\".\n" +
+	"\x10InstancesRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"\xdc\x01\n" +
+	"\bInstance\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x124\n" +
+	"\astarted\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x16\n" +
+	"\x06stream\x18\x04 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x06 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bsettings\x18\a \x01(\tR\bsettings\"z\n" +
 	"\x05Fates\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x1e\n" +
 	"\n" +
@@ -2681,7 +2855,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -2695,62 +2869,66 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*Stay)(nil),                  // 9: rollcall.v1.Stay
 	(*StatusAnswer)(nil),          // 10: rollcall.v1.StatusAnswer
 	(*Check)(nil),                 // 11: rollcall.v1.Check
-	(*Fates)(nil),                 // 12: rollcall.v1.Fates
-	(*Snapshot)(nil),              // 13: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 14: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 15: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 16: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 17: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 18: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 19: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 20: rollcall.v1.PastStay
-	(*Past)(nil),                  // 21: rollcall.v1.Past
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*InstancesRequest)(nil),      // 12: rollcall.v1.InstancesRequest
+	(*Instance)(nil),              // 13: rollcall.v1.Instance
+	(*Fates)(nil),                 // 14: rollcall.v1.Fates
+	(*Snapshot)(nil),              // 15: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 16: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 17: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 18: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 19: rollcall.v1.ChangesBeat
+	(*HistoryRequest)(nil),        // 20: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 21: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 22: rollcall.v1.PastStay
+	(*Past)(nil),                  // 23: rollcall.v1.Past
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	22, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	24, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	22, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	22, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	22, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	24, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	24, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	24, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 6: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	21, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	22, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	22, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	22, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	22, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	23, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	24, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	24, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	24, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	2,  // 12: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	21, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	22, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	22, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	23, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	24, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	9,  // 16: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	21, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	22, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	22, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	22, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	12, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	13, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	23, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	24, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	24, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	14, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	15, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
 	11, // 23: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	22, // 24: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	22, // 25: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	22, // 26: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 27: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	22, // 28: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	22, // 29: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	22, // 30: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	22, // 31: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	21, // 32: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	20, // 33: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	22, // 34: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	22, // 35: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	22, // 36: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	22, // 37: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	13, // 24: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	24, // 25: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	24, // 26: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	24, // 27: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 28: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 29: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	24, // 30: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	24, // 31: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	24, // 32: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 33: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	23, // 34: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	22, // 35: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	24, // 36: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	24, // 37: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	24, // 38: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	24, // 39: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -2765,7 +2943,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,174 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// askEvery is how often the others are asked for, collectFor how long answers
+	// are collected, maxOthers how many are.
+	askEvery   = time.Minute
+	collectFor = 2 * time.Second
+	maxOthers  = 15
+	// askBackAfter is the least time between two questions.
+	askBackAfter = 5 * time.Second
+	// tellEvery is how often the log is told of one that stays.
+	tellEvery = 10 * time.Minute
+)
+
+// others are the other processes that answer on the same subjects. There should
+// be none.
+type others struct {
+	gauge prometheus.Gauge
+	again chan struct{} // somebody unknown has asked
+
+	mu   sync.Mutex
+	list []Instance
+	told map[string]time.Time // when the log was last told, by instance
+}
+
+func newOthers(reg prometheus.Registerer) *others {
+	o := &others{
+		again: make(chan struct{}, 1), told: make(map[string]time.Time),
+		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_instances",
+			Help: "Processes that answer questions on the same subjects, this one included; more than 1 answer by turns.",
+		}),
+	}
+	o.gauge.Set(1)
+	if reg != nil {
+		reg.MustRegister(o.gauge)
+	}
+	return o
+}
+
+// known returns the others that answered last.
+func (o *others) known() []Instance {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.list)
+}
+
+// askedBy hears that an instance has asked. One that is not known is asked for
+// soon, as it has just started.
+func (o *others) askedBy(instance string) {
+	if instance == "" || slices.ContainsFunc(o.known(), func(i Instance) bool { return i.ID == instance }) {
+		return
+	}
+	select {
+	case o.again <- struct{}{}:
+	default:
+	}
+}
+
+// watchOthers asks for the others now and then until the context is done.
+func (s *Service) watchOthers(ctx context.Context) {
+	every := time.NewTicker(s.askEvery)
+	defer every.Stop()
+	for {
+		s.lookForOthers(ctx)
+		rest := time.NewTimer(min(askBackAfter, s.askEvery))
+		select {
+		case <-ctx.Done():
+			rest.Stop()
+			return
+		case <-rest.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		case <-s.others.again:
+		}
+	}
+}
+
+// lookForOthers asks once. While NATS is away nothing is known, and the last
+// answers stay.
+func (s *Service) lookForOthers(ctx context.Context) {
+	if !s.Conn.IsConnected() {
+		return
+	}
+	answers, err := s.collect(ctx)
+	if err != nil {
+		s.Log.Debug("other services are not asked for", "err", err)
+	}
+	if err != nil || ctx.Err() != nil {
+		return
+	}
+	ours := slices.IndexFunc(answers, func(i Instance) bool { return i.ID == s.Instance })
+	if ours < 0 { // not even our own answer came
+		s.Log.Debug("nobody answers who else is there: this login needs to publish to the subject, and to its own inbox",
+			"subject", s.Subjects.Query("instances"))
+		return
+	}
+	s.noteOthers(slices.Delete(answers, ours, ours+1))
+}
+
+// collect returns the answers that come within a time, one for each instance.
+func (s *Service) collect(ctx context.Context) ([]Instance, error) {
+	question, err := json.Marshal(InstancesRequest{Instance: s.Instance})
+	if err != nil {
+		return nil, err
+	}
+	inbox := s.Conn.NewInbox()
+	replies, err := s.Conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("subscribing to answers: %w", err)
+	}
+	defer replies.Unsubscribe() //nolint:errcheck // the connection may be gone
+	if err := s.Conn.PublishMsg(&nats.Msg{Subject: s.Subjects.Query("instances"), Reply: inbox, Data: question}); err != nil {
+		return nil, fmt.Errorf("asking: %w", err)
+	}
+	within, cancel := context.WithTimeout(ctx, min(collectFor, s.askEvery))
+	defer cancel()
+	var answers []Instance
+	for len(answers) <= maxOthers {
+		m, err := replies.NextMsgWithContext(within)
+		if err != nil {
+			break // the time is over
+		}
+		answer, err := Decode[Instance](m.Data)
+		if err == nil && !slices.ContainsFunc(answers, func(i Instance) bool { return i.ID == answer.ID }) {
+			answers = append(answers, answer)
+		}
+	}
+	return answers, nil
+}
+
+// noteOthers keeps what was found, and tells of it.
+func (s *Service) noteOthers(found []Instance) {
+	o := s.others
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(found) == 0 && len(o.list) > 0 {
+		s.Log.Info("no other rollcall answers any more", "subject", s.Subjects.AllQueries())
+	}
+	told := make(map[string]time.Time)
+	for _, other := range found {
+		last, ok := o.told[other.ID]
+		if !ok || time.Since(last) >= tellEvery {
+			last = time.Now()
+			s.Log.Warn("another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT",
+				"subject", s.Subjects.AllQueries(), "other", other, "same_settings", other.Settings == s.Settings)
+		}
+		told[other.ID] = last
+	}
+	o.list, o.told = found, told
+	o.gauge.Set(float64(1 + len(found)))
+}
+
+// LogValue makes a log show what there is to find the process by.
+func (i Instance) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("instance", i.ID), slog.String("version", i.Version),
+		slog.Time("started", i.Started), slog.String("stream", i.Stream), slog.Uint64("place", i.Place))
+}

@@ -1,0 +1,145 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/ask"
+	"rollcall/internal/testkit"
+)
+
+// told is a log that can be read while others write to it.
+type told struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *told) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *told) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// instance runs a service that asks for others at short intervals, until end is
+// called.
+func instance(t *testing.T, url, id, settings string) (s *Service, log *told, end func()) {
+	t.Helper()
+	log = new(told)
+	s = New(Config{
+		Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Version: "v1.2.3",
+		Instance: id, Settings: settings, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	s.askEvery = 50 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	return s, log, end
+}
+
+// ids are the instances that a service knows of, each with whether it has the
+// same settings.
+func (s *Service) ids() string {
+	var ids []string
+	for _, i := range s.others.known() {
+		ids = append(ids, i.ID+" "+i.Settings)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// TestOthers: services on the same subjects find each other, tell of it once,
+// and of its end.
+func TestOthers(t *testing.T) {
+	url := testkit.StartServer(t).URL
+	a, logA, _ := instance(t, url, "a", "x")
+	testkit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
+	b, logB, endB := instance(t, url, "b", "y")
+	testkit.Eventually(t, func() bool { return a.ids() == "b y" && b.ids() == "a x" }, "each knows of the other")
+	for log, other := range map[*told]string{logA: "other.instance=b", logB: "other.instance=a"} {
+		if log.count("level=WARN") != 1 || log.count(other) != 1 || log.count("same_settings=false") != 1 {
+			t.Errorf("the log says %s", log.text.String())
+		}
+	}
+	if got := testutil.ToFloat64(a.others.gauge); got != 2 {
+		t.Errorf("%v instances, want 2", got)
+	}
+	status, err := ask.One(t.Context(), testkit.Conn(t, url), subjects.Query("status"), StatusRequest{})
+	if err != nil || strings.Count(string(status), `{"instance":`) != 2 {
+		t.Errorf("status answers %s, %v", status, err)
+	}
+	endB()
+	testkit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.gauge) == 1 }, "the other is gone")
+	if logA.count("level=WARN") != 1 || logA.count("no other rollcall answers any more") != 1 {
+		t.Errorf("the log says %s", logA.text.String())
+	}
+}
+
+// TestAskedBy: one that has started later makes itself known by asking: the first
+// asks back long before it is time to.
+func TestAskedBy(t *testing.T) {
+	url := testkit.StartServer(t).URL
+	a := New(Config{
+		Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Instance: "a", Log: testkit.Logger(t),
+	})
+	runService(t, a) // it asks every minute
+	testkit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
+	instance(t, url, "b", "")
+	testkit.Eventually(t, func() bool { return a.ids() == "b " }, "the first knows of the second")
+	o := newOthers(nil)
+	o.list = []Instance{{ID: "b"}}
+	if o.askedBy("b"); len(o.again) > 0 {
+		t.Error("one that is known is asked for again")
+	}
+	o.askedBy("c")
+	if o.askedBy("d"); len(o.again) != 1 {
+		t.Errorf("%d questions because of two that are not known, want 1", len(o.again))
+	}
+}
+
+// TestInstances: every process answers, and what is no answer is passed over.
+func TestInstances(t *testing.T) {
+	url := testkit.StartServer(t).URL
+	a, _, _ := instance(t, url, "a", "x")
+	nc := testkit.Conn(t, url)
+	other, err := nc.Subscribe(subjects.Query("instances"), func(m *nats.Msg) {
+		for _, junk := range []string{"", "{}", "not JSON", `{"instance":"` + strings.Repeat("x", maxInstance+1) + `"}`} {
+			_ = m.Respond([]byte(junk))
+		}
+		for range 3 {
+			_ = m.Respond([]byte(`{"instance":"b","settings":"x"}`))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return a.ids() == "b x" }, "the other is found")
+	if err := other.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	for question, want := range map[string]string{"": `{"instance":"a","version":"v1.2.3","started":"2`, `{"instance":1}`: ""} {
+		got, err := nc.Request(subjects.Query("instances"), []byte(question), 10*time.Second)
+		if err != nil || !strings.HasPrefix(string(got.Data), want) {
+			t.Errorf("%q is answered %s, %v", question, got.Data, err)
+		}
+	}
+}
