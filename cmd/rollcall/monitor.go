@@ -53,7 +53,7 @@ const (
 func newMonitor(streams broker.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
 	return &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
-		risks: newRisks(streams, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
+		risks: newRisks(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
 		soon: make(chan struct{}, 1), diskBack: func() {},
 	}
 }
@@ -65,6 +65,7 @@ func (m *monitor) run(ctx context.Context) {
 	loops.Go(func() { repeat(ctx, monitorEvery, m.soon, m.ask) })
 	loops.Go(func() { repeat(ctx, monitorEvery, nil, m.remake) })
 	loops.Go(func() { repeat(ctx, diskEvery, nil, m.tryDisk) })
+	loops.Go(func() { repeat(ctx, lookEvery, nil, m.risks.look) })
 }
 
 // repeat calls do on every interval, and when it is asked to, until the context
@@ -104,7 +105,6 @@ func (m *monitor) ask(ctx context.Context) {
 
 // note notes how the stream of events stands.
 func (m *monitor) note(info *jetstream.StreamInfo, lost uint64) {
-	m.risks.note(info)
 	m.seen.Store(&sighting{
 		at: time.Now(), lost: lost, created: roster.TimeOf(info.Created), sequence: info.State.LastSeq, info: info,
 	})

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"rollcall/internal/broker"
 	"rollcall/internal/testkit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // TestRisks: by what the stream may lose messages shows in the check, which
@@ -17,13 +20,21 @@ func TestRisks(t *testing.T) {
 	s := new(service)
 	s.wantState(t, "stream", false, "starting")
 	js := testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
-	config := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events"}, Duplicates: 2 * time.Minute}
+	config := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"base.events", "base.events.>"}, Duplicates: 2 * time.Minute}
 	made, err := js.CreateStream(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newTestMonitor(t, broker.Streams{Events: "EVENTS"}, js)
+	subjects, err := rollcallv1.NewSubjects("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := broker.Streams{Subjects: subjects, Events: "EVENTS", Reports: "REPORTS", DeadLetters: "LETTERS"}
+	var log strings.Builder
+	m := newTestMonitor(t, streams, js)
 	r := m.risks
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
+	r.note(made.CachedInfo())
 	m.note(made.CachedInfo(), 0)
 	s.monitor.Store(m)
 	value := func(reason string) float64 { return testutil.ToFloat64(r.gauge.WithLabelValues(reason)) }
@@ -47,6 +58,26 @@ func TestRisks(t *testing.T) {
 	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
 		t.Error("the metric does not follow the stream")
 	}
+	if !strings.Contains(log.String(), `level=INFO msg="stream risk is over" stream=EVENTS reason=long_duplicate_window`) {
+		t.Errorf("the log says\n%s", log.String())
+	}
+
+	config.AllowRollup = true
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	log.Reset()
+	r.look(t.Context())
+	r.look(t.Context())
+	if holds, state := r.state(); holds || !strings.HasPrefix(state, "can no longer serve: a start would refuse it, err stream EVENTS: allow_rollup_hdrs is true: ") {
+		t.Error(holds, state)
+	}
+	if value("cannot_serve") != 1 {
+		t.Error("the metric does not show that the stream cannot serve")
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `level=ERROR msg="stream can no longer serve: a start would refuse it" err="stream EVENTS: allow_rollup_hdrs`) {
+		t.Errorf("the log says\n%s", text)
+	}
 }
 
 // TestNoRisks: what cannot be seen is said.
@@ -56,7 +87,9 @@ func TestNoRisks(t *testing.T) {
 		false: "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here",
 	} {
 		s, m := new(service), newTestMonitor(t, broker.Streams{Embedded: embedded}, nil)
-		m.note(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}, 0)
+		info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}
+		m.risks.note(info)
+		m.note(info, 0)
 		s.monitor.Store(m)
 		s.wantState(t, "stream", true, text)
 	}

@@ -172,6 +172,7 @@ func (s *service) open(ctx context.Context) error {
 	}
 	monitor := newMonitor(s.streams(), &s.links.events, events, js, s.log, s.reg)
 	monitor.diskBack = s.diskBack
+	monitor.risks.note(info)
 	monitor.note(info, lost)
 	s.monitor.Store(monitor)
 	return s.wire(js)

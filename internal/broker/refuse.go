@@ -23,6 +23,7 @@ func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subje
 			}
 		}
 		refusals = append(refusals, trespasses(info.Config, roles, subjects)...)
+		refusals = append(refusals, republishing(info.Config, roles, subjects)...)
 	}
 	if len(refusals) == 0 {
 		return nil
@@ -43,8 +44,8 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 	if c.NoAck {
 		add("no_ack", true, "nobody learns whether a message was stored; want false")
 	}
-	if r.events && c.MaxMsgsPerSubject > 0 {
-		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
+	if r.events {
+		refuseEvents(c, add)
 	}
 	if c.Sealed {
 		add("sealed", true, "it stores nothing any more")
@@ -58,6 +59,35 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 		add("subjects", quote(c.Subjects), "it doesn't listen to "+strings.Join(lacking, " and "))
 	}
 	return list
+}
+
+// consumerIdle is how long the reader's consumers may be idle (internal/stream
+// and internal/past ask for it): a server doesn't make one that a stream allows
+// less.
+const consumerIdle = time.Minute
+
+// refuseEvents adds what only the stream of events may not have: what deletes
+// events that nobody has read, and what lets one machine speak for another.
+func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, why string)) {
+	if c.MaxMsgsPerSubject > 0 {
+		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
+	}
+	if c.AllowMsgSchedules {
+		add("allow_msg_schedules", true, "whoever may publish for one machine can have the server publish for any other; want false, which only a new stream can have")
+	}
+	if c.AllowRollup {
+		add("allow_rollup_hdrs", true, "whoever may publish for one machine can delete the events of all; want false")
+	}
+	for _, source := range c.Sources {
+		for _, t := range source.SubjectTransforms {
+			if t.Destination != "" && t.Destination != t.Source {
+				add("sources", fmt.Sprintf("%s with the transform of %q to %q", source.Name, t.Source, t.Destination), "events would come as those of another machine; want none")
+			}
+		}
+	}
+	if idle := c.ConsumerLimits.InactiveThreshold; idle > 0 && idle < consumerIdle {
+		add("consumer_limits.inactive_threshold", idle, fmt.Sprintf("no consumer can be made to read it; want none, or at least %v", consumerIdle))
+	}
 }
 
 // trespasses returns what is wrong with the subjects of any stream.
@@ -95,34 +125,4 @@ func quote(subjects []string) string {
 		quoted[i] = fmt.Sprintf("%q", s)
 	}
 	return strings.Join(quoted, ", ")
-}
-
-// risks returns what of a stream of ours can serve, but may lose something.
-func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
-	var list []Risk
-	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
-	if c.Discard == jetstream.DiscardNew {
-		add("discard_new", "stream refuses what is new when it is full (discard new)")
-	}
-	if c.Storage == jetstream.MemoryStorage {
-		add("memory_storage", "stream is in memory: it is lost when its server stops")
-	}
-	if c.PersistMode == jetstream.AsyncPersistMode {
-		add("async_persistence", "stream acknowledges messages before they are stored (persist_mode async)")
-	}
-	if !r.events {
-		return list
-	}
-	if c.Replicas <= 1 {
-		add(oneReplica, "stream has one replica: it is lost with its server's disk")
-	}
-	if c.Duplicates > duplicateWindow {
-		add("long_duplicate_window", "stream drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it",
-			"duplicate_window", c.Duplicates)
-	}
-	if c.MaxAge > 0 && c.MaxAge < lateness {
-		add("short_max_age", "stream forgets events that would still count (max age below the allowed lateness)",
-			"max_age", c.MaxAge, "allowed_lateness", lateness)
-	}
-	return list
 }

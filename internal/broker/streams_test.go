@@ -177,6 +177,21 @@ func TestRefusedStreams(t *testing.T) {
 		"also reports": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.reports") }), []string{ours + `subject "rollcall.reports"`, "ROLLCALL_REPORTS"}},
 		"also letters": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.deadletters.7") }), []string{ours + `subject "rollcall.deadletters.7"`, "ROLLCALL_DEADLETTERS"}},
 
+		"schedules": {events(func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }), []string{ours + "allow_msg_schedules is true", ours + "allow_rollup_hdrs is true", "make the stream anew"}},
+		"rollups":   {events(func(c *jetstream.StreamConfig) { c.AllowRollup = true }), []string{ours + "allow_rollup_hdrs is true", "nats stream edit"}},
+		"markers":   {events(func(c *jetstream.StreamConfig) { c.SubjectDeleteMarkerTTL = time.Second }), []string{ours + "allow_rollup_hdrs is true"}},
+		"a source's transform": {events(func(c *jetstream.StreamConfig) {
+			c.Sources = []*jetstream.StreamSource{{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.>", Destination: "rollcall.events.>"}}}}
+		}), []string{ours + "sources is SITE", `"site.>" to "rollcall.events.>"`}},
+		"idle consumers": {events(func(c *jetstream.StreamConfig) { c.ConsumerLimits.InactiveThreshold = 30 * time.Second }), []string{ours + "consumer_limits.inactive_threshold is 30s", "1m0s"}},
+		"as changes": {events(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: "rollcall.events.*", Destination: "rollcall.changes.{{wildcard(1)}}"}
+		}), []string{ours + `republish to "rollcall.changes.{{wildcard(1)}}" reaches rollcall.changes.>`}},
+		"as requests": {events(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: "rollcall.events.>", Destination: "$JS.API.>"}
+		}), []string{ours + `republish to "$JS.API.>" reaches $JS.>`}},
+		"another's as reports": {jetstream.StreamConfig{Name: "R", Subjects: []string{"r.*"}, RePublish: &jetstream.RePublish{Source: "r.*", Destination: "rollcall.reports.$1"}}, []string{`stream R: republish to "rollcall.reports.$1" reaches rollcall.reports.>`}},
+
 		"everything": {jetstream.StreamConfig{Name: "ALL", Subjects: []string{">"}, NoAck: true}, []string{`stream ALL: subject ">" takes rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
 		"a query":    {jetstream.StreamConfig{Name: "Q", Subjects: []string{"fine", "rollcall.*.report"}}, []string{`stream Q: subject "rollcall.*.report" takes rollcall.query.> and rollcall.changes.>`}},
 		"changes":    {jetstream.StreamConfig{Name: "C", Subjects: []string{"rollcall.changes.x"}}, []string{"stream C: ", "rollcall.changes.>"}},
@@ -230,7 +245,15 @@ func TestStreamsThatServe(t *testing.T) {
 	js := newJetStream(t)
 	makeStream(t, js, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"rollcalls.>", "rollcall.other", "x.*"}, Retention: jetstream.WorkQueuePolicy})
 	makeStream(t, js, jetstream.StreamConfig{Name: "COPY", Sources: []*jetstream.StreamSource{{Name: "OTHER"}}})
-	makeStream(t, js, jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"logins", "rollcall.events", "rollcall.events.>"}})
+	makeStream(t, js, jetstream.StreamConfig{Name: "SITE", Subjects: []string{"site.*"}})
+	makeStream(t, js, jetstream.StreamConfig{
+		Name: "ROLLCALL_EVENTS", Subjects: []string{"logins", "rollcall.events", "rollcall.events.>"},
+		Sources: []*jetstream.StreamSource{
+			{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.*"}}},
+		},
+		RePublish: &jetstream.RePublish{Source: "logins", Destination: "again.logins"}, AllowMsgTTL: true, AllowAtomicPublish: true, AllowBatchPublish: true,
+	})
+	makeStream(t, js, jetstream.StreamConfig{Name: "SCHEDULES", Subjects: []string{"jobs.>"}, AllowMsgSchedules: true})
 	if _, err := Prepare(t.Context(), js, ourStreams(t), testkit.Logger(t)); err != nil {
 		t.Error(err)
 	}
@@ -251,8 +274,14 @@ func TestWarnings(t *testing.T) {
 		"memory":      {with(func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }), "level=WARN msg=\"stream is in memory"},
 		"one replica": {events, "level=WARN msg=\"stream has one replica"},
 		"long window": {events, "duplicate_window=2m0s"},
-		"max age":     {with(func(c *jetstream.StreamConfig) { c.MaxAge = 719 * time.Hour }), "max_age=719h0m0s allowed_lateness=720h0m0s"},
-		"reports":     {jetstream.StreamConfig{Name: "ROLLCALL_REPORTS", Subjects: []string{"rollcall.reports", "rollcall.reports.>"}, Storage: jetstream.MemoryStorage}, "in memory"},
+		"TTLs":        {with(func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true }), "allow_msg_ttl"},
+		"counters":    {with(func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true }), "allow_msg_counter"},
+		"republish": {with(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: ">", Destination: "copy.>"}
+		}), "to=copy.>"},
+		"max size": {with(func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 10 }), "max_msg_size=1024 largest_event=262144"},
+		"max age":  {with(func(c *jetstream.StreamConfig) { c.MaxAge = 719 * time.Hour }), "max_age=719h0m0s allowed_lateness=720h0m0s"},
+		"reports":  {jetstream.StreamConfig{Name: "ROLLCALL_REPORTS", Subjects: []string{"rollcall.reports", "rollcall.reports.>"}, Storage: jetstream.MemoryStorage}, "in memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js := newJetStream(t)

@@ -16,7 +16,27 @@ var brokerGuards = []guard{
 	},
 	{
 		"broker: max_msgs_per_subject", "no event pushes out another of its machine",
-		"internal/broker/refuse.go", `if r.events && c.MaxMsgsPerSubject > 0 {`, `if false {`, refusedStreams,
+		"internal/broker/refuse.go", `if c.MaxMsgsPerSubject > 0 {`, `if false {`, refusedStreams,
+	},
+	{
+		"broker: schedules", "no machine's credential publishes for another machine",
+		"internal/broker/refuse.go", `if c.AllowMsgSchedules {`, `if false {`, "./internal/broker TestSchedulesForge",
+	},
+	{
+		"broker: rollups", "no machine's credential deletes the events of others",
+		"internal/broker/refuse.go", `if c.AllowRollup {`, `if false {`, "./internal/broker TestRollupEmpties",
+	},
+	{
+		"broker: transforms of sources", "messages keep the subjects that permissions are bound to",
+		"internal/broker/refuse.go", `if t.Destination != "" && t.Destination != t.Source {`, `if false {`, refusedStreams,
+	},
+	{
+		"broker: republishing", "no event passes for a report, a change or a request of an administrator",
+		"internal/broker/republish.go", `if len(taken) == 0 {`, `if true {`, refusedStreams,
+	},
+	{
+		"broker: a stream changed while it is read", "what a start would refuse shows while rollcall runs",
+		"internal/broker/risk.go", `refused != nil {`, `false {`, "./internal/broker TestLook",
 	},
 	{
 		"broker: sealed", "a stream that stores nothing is told at the start",
@@ -74,19 +94,19 @@ var brokerGuards = []guard{
 	},
 	{
 		"broker: max age below the allowed lateness", "a stream that may lose something is told",
-		"internal/broker/refuse.go", `if c.MaxAge > 0 && c.MaxAge < lateness {`, `if false {`, "./internal/broker TestWarnings",
+		"internal/broker/risk.go", `if c.MaxAge > 0 && c.MaxAge < lateness {`, `if false {`, "./internal/broker TestWarnings",
 	},
 	{
 		"broker: a stream in memory", "a stream that may lose something is told",
-		"internal/broker/refuse.go", `if c.Storage == jetstream.MemoryStorage {`, `if false {`, "./internal/broker TestWarnings",
+		"internal/broker/risk.go", `if c.Storage == jetstream.MemoryStorage {`, `if false {`, "./internal/broker TestWarnings",
 	},
 	{
 		"broker: a stream that refuses what is new", "a stream that may lose something is told",
-		"internal/broker/refuse.go", `if c.Discard == jetstream.DiscardNew {`, `if false {`, "./internal/broker TestWarnings",
+		"internal/broker/risk.go", `if c.Discard == jetstream.DiscardNew {`, `if false {`, "./internal/broker TestWarnings",
 	},
 	{
 		"broker: one replica", "a stream that may lose something is told",
-		"internal/broker/refuse.go", `if c.Replicas <= 1 {`, `if false {`, "./internal/broker TestWarnings",
+		"internal/broker/risk.go", `if c.Replicas <= 1 {`, `if false {`, "./internal/broker TestWarnings",
 	},
 	{
 		"broker: reconnects for ever", "no outage is too long",
@@ -118,7 +138,7 @@ var brokerGuards = []guard{
 	},
 	{
 		"broker: a long duplicate window", "that one machine can suppress another's event is told",
-		"internal/broker/refuse.go", `if c.Duplicates > duplicateWindow {`, `if false {`, "./internal/broker TestRisks",
+		"internal/broker/risk.go", `if c.Duplicates > duplicateWindow {`, `if false {`, "./internal/broker TestRisks",
 	},
 	{
 		"broker: a comma in a password", "no half of a password is taken for a host and logged",
