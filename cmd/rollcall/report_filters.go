@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"rollcall/internal/query"
@@ -30,7 +29,7 @@ func (c *reportCmd) runSeveral(ctx context.Context, std streams, request query.R
 	}
 	t := newTable("USER", "COUNT", "MACHINES")
 	for _, user := range slices.Sorted(maps.Keys(on)) {
-		t.add(user, strconv.Itoa(len(on[user])), strings.Join(on[user], ", "))
+		t.add(user, strconv.Itoa(len(on[user])), joined(on[user]))
 	}
 	return t.write(std.out, width(std.out))
 }
@@ -40,7 +39,7 @@ func (c *reportCmd) runSilent(ctx context.Context, std streams, request query.Re
 	return c.askReport(ctx, std, request, func(page *report.Report) error {
 		t := newTable("MACHINE", "LAST HEARD", "FOR", "LAST KNOWN USERS")
 		for _, m := range page.Machines {
-			t.add(m.Name, c.time(m.Heard), span(page.When.Sub(m.Heard)), strings.Join(m.Users, ", "))
+			t.add(m.Name, c.time(m.Heard), span(page.When.Sub(m.Heard)), joined(m.Users))
 		}
 		return t.write(std.out, width(std.out))
 	})

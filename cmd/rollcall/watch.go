@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/rivo/uniseg"
+
+	"rollcall/internal/report"
 )
 
 type watchCmd struct {
@@ -65,7 +66,7 @@ func (c *watchCmd) printer(out io.Writer) func(*difference) error {
 		}
 	}
 	return func(d *difference) error {
-		line := harmless(d.Machine) + ": " + joined(d.Users)
+		line := report.Name(harmless(d.Machine)) + ": " + joined(d.Users)
 		if !d.first {
 			line = c.line(d, width(out))
 		}
@@ -80,25 +81,50 @@ func (c *watchCmd) line(d *difference, width int) string {
 	if c.UTC {
 		at = d.When.UTC().Format(time.TimeOnly) + "Z"
 	}
-	line := at + " " + harmless(d.Machine) + ":"
+	line := at + " " + report.Name(harmless(d.Machine)) + ":"
 	for _, user := range d.Came {
-		line += " +" + harmless(user)
+		line += " +" + quoteChange(user)
 	}
 	for _, user := range d.Left {
-		line += " -" + harmless(user)
+		line += " -" + quoteChange(user)
 	}
 	const brackets = 3 // and a space before them
 	if room := width - uniseg.StringWidth(line) - brackets; room > leastCells {
-		line += " (" + cut(cmp.Or(joined(d.Users), "nobody"), room) + ")"
+		line += " (" + cut(bracketed(d.Users), room) + ")"
 	}
 	return line
 }
+
+// quoteChange returns who came or left: as the report has it, or as a JSON string
+// if more than one name could be read in it.
+func quoteChange(user string) string {
+	user = harmless(user)
+	for _, more := range []string{" +", " -", " ("} {
+		if strings.Contains(user, more) {
+			return report.Quote(user)
+		}
+	}
+	return report.Name(user)
+}
+
+// bracketed lists who is on now. A user may be called nobody.
+func bracketed(users []string) string {
+	switch {
+	case len(users) == 0:
+		return nobody
+	case len(users) == 1 && users[0] == nobody:
+		return report.Quote(nobody)
+	}
+	return joined(users)
+}
+
+const nobody = "nobody"
 
 // joined returns names as the report lists them.
 func joined(names []string) string {
 	safe := slices.Clone(names)
 	for i := range safe {
-		safe[i] = harmless(safe[i])
+		safe[i] = report.Name(harmless(safe[i]))
 	}
 	return strings.Join(safe, ", ")
 }

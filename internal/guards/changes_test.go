@@ -104,6 +104,10 @@ var changesGuards = []guard{
 	},
 	{
 		"changes: watch, hostile names", "a name does nothing to a terminal",
-		"cmd/rollcall/watch.go", `line += " +" + harmless(user)`, `line += " +" + user`, "./cmd/rollcall TestWatch$",
+		"cmd/rollcall/watch.go", `user = harmless(user)`, ``, "./cmd/rollcall TestWatch$",
+	},
+	{
+		"changes: watch, names of several", "a line names those who are, and nobody else",
+		"cmd/rollcall/watch.go", `safe[i] = report.Name(harmless(safe[i]))`, `safe[i] = harmless(safe[i])`, "./cmd/rollcall TestWatchNames",
 	},
 }

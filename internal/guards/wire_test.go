@@ -191,7 +191,15 @@ var wireGuards = []guard{
 	},
 	{
 		"wire: characters that don't show", "two names that differ look different",
-		"internal/wire/name.go", `case unicode.Is(hidden, r):`, `case false:`, wireTest,
+		"internal/wire/name.go", `case isHidden(before, r):`, `case false:`, wireTest,
+	},
+	{
+		"wire: what is drawn as nothing", "two names that differ look different",
+		"internal/wire/name.go", `unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Zl`, `unicode.In(r, unicode.Zl`, wireTest,
+	},
+	{
+		"wire: nothing but white space", "no name is a blank",
+		"internal/wire/name.go", `strings.TrimLeft(s, " ") == "" {`, `false {`, wireTest,
 	},
 	{
 		"wire: names of entries", "the users of a present are judged as those of a login",

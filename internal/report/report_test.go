@@ -230,6 +230,49 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
+// TestTextSaysOneThing: whatever the names, the text form can be read in one way
+// only; and ordinary names stand in it as they are.
+func TestTextSaysOneThing(t *testing.T) {
+	for name, want := range map[string]string{
+		"lane": "lane", "john smith": "john smith", `D\lane$`: `D\lane$`, "a,b": "a,b", "a:b": "a:b", "fe80::1": "fe80::1", `5"`: `5"`, "a,": "a,", "a:": "a:",
+		"a, b": `"a, b"`, "a: b": `"a: b"`, " a": `" a"`, "a ": `"a "`, "a\u3000": "\"a\u3000\"", `"a"`: `"\"a\""`, `"`: `"\""`, `a\, b`: `"a\\, b"`,
+	} {
+		if got := Name(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+	name := rapid.StringOfN(rapid.RuneFrom([]rune(`ab,: "\`)), 1, 8, -1)
+	rapid.Check(t, func(t *rapid.T) {
+		machine, users := name.Draw(t, "machine"), rapid.SliceOfN(name, 1, 3).Draw(t, "users")
+		line := strings.TrimSuffix(textOf(&Report{Machines: []Machine{{Name: machine, Users: users}}}), "\n")
+		got, rest := readName(t, line, ": ")
+		if got != machine {
+			t.Fatalf("%q: machine %q, want %q", line, got, machine)
+		}
+		for _, user := range users {
+			if got, rest = readName(t, rest, ", "); got != user {
+				t.Fatalf("%q: user %q, want %q", line, got, user)
+			}
+		}
+		if rest != "" {
+			t.Fatalf("%q: %q is left", line, rest)
+		}
+	})
+}
+
+// readName reads a name up to what ends it, by the rule of Name.
+func readName(t *rapid.T, line, end string) (name, rest string) {
+	if !strings.HasPrefix(line, `"`) {
+		name, rest, _ = strings.Cut(line, end)
+		return name, rest
+	}
+	d := json.NewDecoder(strings.NewReader(line))
+	if err := d.Decode(&name); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return name, strings.TrimPrefix(line[d.InputOffset():], end)
+}
+
 func TestJoin(t *testing.T) {
 	a := Report{ID: "1", Place: 5, Complete: true, Reasons: []string{}, Cursor: "x", Machines: []Machine{
 		{Name: "a", Users: []string{"k"}}, {Name: "b", Users: []string{"k", "l"}},

@@ -3,10 +3,12 @@ package report
 import (
 	"bufio"
 	"io"
+	"strings"
 )
 
 // Text writes a report as people read it: a line "machine: user, user" for each
-// machine that somebody is on. It takes page after page, and keeps none.
+// machine that somebody is on, names as Name writes them. It takes page after
+// page, and keeps none.
 type Text struct {
 	out     *bufio.Writer
 	machine string // whose line is still open; "" is none
@@ -27,11 +29,11 @@ func (t *Text) Write(page *Report) error {
 		if m.Name != t.machine {
 			t.end()
 			t.machine, separator = m.Name, ""
-			t.out.WriteString(m.Name + ": ")
+			t.out.WriteString(Name(m.Name) + ": ")
 		}
 		for _, user := range m.Users {
 			t.out.WriteString(separator)
-			t.out.WriteString(user)
+			t.out.WriteString(Name(user))
 			separator = ", "
 		}
 	}
@@ -50,3 +52,22 @@ func (t *Text) end() {
 		t.machine = ""
 	}
 }
+
+// Name returns a name as it stands in a line "machine: user, user": as it is, or
+// as a JSON string, if it begins with a quotation mark, begins or ends with white
+// space, or has ", " or ": " in it. So each line says one thing: the machine's
+// name ends at the first ": ", a user's at the next ", ", but for those that
+// begin with a quotation mark.
+func Name(name string) string {
+	if !strings.HasPrefix(name, `"`) && strings.TrimSpace(name) == name && !strings.Contains(name, ", ") && !strings.Contains(name, ": ") {
+		return name
+	}
+	return Quote(name)
+}
+
+// Quote returns a name as a JSON string.
+func Quote(name string) string { return `"` + escapes.Replace(name) + `"` }
+
+// escapes are all that a JSON string of a name needs: there are no control
+// characters in names.
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

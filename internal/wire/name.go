@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 )
 
@@ -9,26 +10,40 @@ import (
 const maxName = 255
 
 // nameProblem says what keeps a text from being a name of a machine, user or
-// session, or a terminal, remote or service: its length, or a character that
-// does not show. Of the empty text, which is no name given, it says nothing. The
-// text must be valid UTF-8.
+// session, or a terminal, remote or service: its length, a character that does
+// not show, or nothing but white space. Of the empty text, which is no name
+// given, it says nothing. The text must be valid UTF-8.
+//
+// White space within a name, before and behind it stays: it is part of real
+// names, and what prints names can show it. Which characters look alike is not
+// asked.
 func nameProblem(s string) string {
 	if len(s) > maxName {
 		return fmt.Sprintf("%d bytes, at most %d", len(s), maxName)
 	}
 	if isVisible(s) {
+		if s != "" && s[0] == ' ' && strings.TrimLeft(s, " ") == "" {
+			return blank
+		}
 		return ""
 	}
+	before, shows := rune(0), false
 	for at, r := range s {
 		switch {
 		case unicode.IsControl(r):
 			return fmt.Sprintf("control character U+%04X at byte %d", r, at)
-		case unicode.Is(hidden, r):
+		case isHidden(before, r):
 			return fmt.Sprintf("invisible character U+%04X at byte %d", r, at)
 		}
+		before, shows = r, shows || !unicode.IsSpace(r)
+	}
+	if !shows {
+		return blank
 	}
 	return ""
 }
+
+const blank = "nothing but white space"
 
 // isVisible reports whether a text is all of ASCII that shows, as next to all
 // names are. It looks at eight bytes at a time: within that range none of the
@@ -50,19 +65,42 @@ func isVisible[T string | []byte](s T) bool {
 	return true
 }
 
-// hidden are the characters that steer the direction of text, have no width or
-// break the line: with them two names that differ can look the same, and a
-// report can show what it does not say.
-var hidden = &unicode.RangeTable{
+// isHidden reports whether a character does not show behind the one before it:
+// what steers the direction of text, has no width, breaks the line or is drawn
+// as nothing. With it two names that differ look the same, and a report can show
+// what it does not say.
+//
+// These are all of Unicode's Default_Ignorable_Code_Point, and some that are not
+// in it. A variation selector has no width either, but chooses among the forms
+// of a Han or Mongolian character or a symbol, as real names do; behind anything
+// else it is invisible.
+func isHidden(before, r rune) bool {
+	switch {
+	case unicode.Is(unicode.Variation_Selector, r):
+		return !hasForms(before, r)
+	case unicode.Is(unicode.Cf, r):
+		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r) // signs that show, over numbers
+	}
+	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Zl, unicode.Zp, blanks)
+}
+
+// hasForms reports whether a character can have the form that a variation
+// selector asks for.
+func hasForms(r, selector rune) bool {
+	if selector < 0xFE00 { // U+180B to U+180F
+		return unicode.Is(unicode.Mongolian, r) && !unicode.Is(unicode.Variation_Selector, r)
+	}
+	return unicode.In(r, unicode.Han, unicode.So)
+}
+
+// blanks are letters and symbols that are drawn as nothing.
+var blanks = &unicode.RangeTable{
 	R16: []unicode.Range16{
-		{Lo: 0x061c, Hi: 0x061c, Stride: 1}, // Arabic letter mark
-		{Lo: 0x180e, Hi: 0x180e, Stride: 1}, // Mongolian vowel separator
-		{Lo: 0x200b, Hi: 0x200f, Stride: 1}, // zero-width space to right-to-left mark
-		{Lo: 0x2028, Hi: 0x202e, Stride: 1}, // line and paragraph separators, embeddings, overrides
-		{Lo: 0x2060, Hi: 0x206f, Stride: 1}, // word joiner, invisible operators, isolates
-		{Lo: 0xfeff, Hi: 0xfeff, Stride: 1}, // zero-width no-break space, the byte-order mark
+		{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // Braille pattern blank
 	},
 	R32: []unicode.Range32{
-		{Lo: 0xe0000, Hi: 0xe007f, Stride: 1}, // tags
+		{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // Egyptian hieroglyph full and half blank
+		{Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, // Khitan small script filler
+		{Lo: 0x1d159, Hi: 0x1d159, Stride: 1}, // musical symbol null notehead
 	},
 }

@@ -111,11 +111,15 @@ func (p *plainEvent) session() roster.Session {
 	}
 }
 
+// formed is a variation selector behind what has forms.
+var formed = regexp.MustCompile(`([\p{Han}\p{So}])[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]|(\p{Mongolian})[\x{180b}-\x{180d}\x{180f}]`)
+
 func plainlyBad(name string) bool {
-	return len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool {
-		return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r) ||
-			slices.Contains([]rune{0x180e, 0x200b, 0x200c, 0x200d, 0x2028, 0x2029, 0xfeff}, r) ||
-			r >= 0x2060 && r <= 0x206f || r >= 0xe0000 && r <= 0xe007f
+	if len(name) > 255 || name != "" && strings.TrimSpace(name) == "" {
+		return true
+	}
+	return strings.ContainsFunc(formed.ReplaceAllString(name, "$1$2"), func(r rune) bool {
+		return unicode.Is(unicode.Cc, r) || slices.ContainsFunc(invisible, func(span [2]rune) bool { return span[0] <= r && r <= span[1] })
 	})
 }
 

@@ -111,9 +111,12 @@ type Event struct {
 	Date *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=date,proto3" json:"date,omitempty"`
 	// What happened. Required.
 	Type EventType `protobuf:"varint,2,opt,name=type,proto3,enum=rollcall.v1.EventType" json:"type,omitempty"`
-	// The machine's name: 1 to 255 bytes of UTF-8 without control,
-	// bidirectional or zero-width characters. Required. It must be the name in
-	// the subject, where there is one.
+	// The machine's name: 1 to 255 bytes of UTF-8 in which every character
+	// shows. It has no control, bidirectional or zero-width characters, nor
+	// others that are drawn as nothing (Default_Ignorable_Code_Point of Unicode,
+	// U+2028, U+2029, U+2800 and the like), and it is not white space alone. A
+	// variation selector shows only behind a Han or Mongolian character or a
+	// symbol. Required. It must be the name in the subject, where there is one.
 	Machine string `protobuf:"bytes,3,opt,name=machine,proto3" json:"machine,omitempty"`
 	// The user's name, by the rule of machine. Required for a login, and for a
 	// logout that names no session.
