@@ -107,6 +107,7 @@ func (s Streams) roles() []role {
 	events.MaxAge = s.MaxAge
 	events.DenyDelete, events.DenyPurge = true, true
 	events.Duplicates = duplicateWindow
+	events.MaxMsgSize = rollcallv1.MaxMessage // what is larger would be stored only to be refused
 
 	reports := common(s.Reports, "the last report", s.Subjects.AllReports(), s.MaxBytes/8)
 	reports.MaxMsgsPerSubject = 1

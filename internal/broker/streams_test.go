@@ -66,7 +66,7 @@ func TestPrepareMakesStreams(t *testing.T) {
 		}
 	}
 	c := configs["ROLLCALL_EVENTS"]
-	if !c.DenyDelete || !c.DenyPurge || c.Duplicates != 100*time.Millisecond || c.MaxMsgsPerSubject != -1 ||
+	if !c.DenyDelete || !c.DenyPurge || c.Duplicates != 100*time.Millisecond || c.MaxMsgsPerSubject != -1 || c.MaxMsgSize != 256<<10+4<<10 ||
 		c.MaxAge != 2160*time.Hour || c.MaxBytes != 64<<20 || !slices.Equal(c.Subjects, []string{"rollcall.events", "rollcall.events.>"}) {
 		t.Errorf("events: %+v", c)
 	}

@@ -22,6 +22,10 @@ const (
 // MaxPayload is the size of the largest event in bytes.
 const MaxPayload = 256 << 10
 
+// MaxMessage is the size of the largest message that a stream of events need
+// take: the largest event, and headers.
+const MaxMessage = MaxPayload + 4<<10
+
 // HeaderContentType says what an event's payload is; see the content types.
 const HeaderContentType = "Content-Type"
 
