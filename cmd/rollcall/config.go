@@ -54,6 +54,7 @@ type Client struct {
 	NATSKey         file      `envconfig:"NATS_KEY" desc:"file with that certificate's key, in PEM"`
 	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"subject below which answers are received" shown:"_INBOX"`
 	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
+	DataDir         string    `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots, and of the embedded server's streams and key"`
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
 }
 
@@ -74,7 +75,6 @@ type DeadLetters struct {
 
 // Files says what is kept on disk.
 type Files struct {
-	DataDir          string   `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots and the embedded server's streams"`
 	SnapshotInterval interval `split_words:"true" default:"30s" desc:"how often the roster is written to disk, if it changed"`
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/nats-io/nats.go"
 
@@ -38,9 +40,27 @@ func (c *Client) url() string {
 // error at once. What happens to the connection later shows in what is done
 // with it, so nothing is logged.
 func connect(ctx context.Context, c *Client, more ...nats.Option) (*nats.Conn, error) {
-	nc, err := broker.Connect(ctx, c.broker(), "rollcall", slog.New(slog.DiscardHandler), more...)
+	nc, err := c.dial(ctx, more)
 	if err != nil && c.NATSURL == "" {
 		return nil, fmt.Errorf("%w; NATS_URL is not set, so this is where \"rollcall serve\" would have its own server", err)
 	}
 	return nc, err
+}
+
+// embeddedFolder is where the server that serve starts stores.
+func embeddedFolder(dataDir string) string { return filepath.Join(dataDir, "nats") }
+
+// dial connects. To the server that serve starts it does so with the key in the
+// data folder, if that can be read and is that server's; else without a login,
+// with which events are published and questions asked.
+func (c *Client) dial(ctx context.Context, more []nats.Option) (*nats.Conn, error) {
+	options, log := c.broker(), slog.New(slog.DiscardHandler)
+	if c.NATSURL == "" && options.Anonymous() {
+		options.NKey = broker.KeyFile(embeddedFolder(c.DataDir))
+		if nc, err := broker.Connect(ctx, options, "rollcall", log, more...); !errors.Is(err, broker.ErrConfiguration) {
+			return nc, err
+		}
+		options.NKey = ""
+	}
+	return broker.Connect(ctx, options, "rollcall", log, more...)
 }

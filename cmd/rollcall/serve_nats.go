@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,12 +17,12 @@ func (s *service) connect(ctx context.Context) error {
 	if s.cfg.NATSURL == "" {
 		var err error
 		s.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
-			Addr: string(s.cfg.EmbeddedAddr), Dir: filepath.Join(s.cfg.DataDir, "nats"), Log: s.log,
+			Addr: string(s.cfg.EmbeddedAddr), Dir: embeddedFolder(s.cfg.DataDir), Subjects: s.cfg.subjects(), Log: s.log,
 		})
 		if err != nil {
 			return err
 		}
-		options.URL = s.embedded.URL()
+		options = broker.Options{URL: s.embedded.URL(), NKey: broker.KeyFile(embeddedFolder(s.cfg.DataDir)), InboxPrefix: options.InboxPrefix}
 	}
 	for _, c := range []struct {
 		name string

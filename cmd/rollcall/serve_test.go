@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"rollcall/internal/broker"
 	"rollcall/internal/testkit"
 )
 
@@ -33,6 +34,7 @@ const seedFile = "../../deploy/examples/seed.jsonl"
 type process struct {
 	t       *testing.T
 	cmd     *exec.Cmd
+	dir     string // its data folder
 	nats    string // where its server listens
 	metrics string // the URL of its metrics
 	ended   chan struct{}
@@ -55,7 +57,7 @@ func serve(t *testing.T, dir string, variables ...string) *process {
 // begin starts the service.
 func begin(t *testing.T, dir string, variables ...string) *process {
 	t.Helper()
-	p := &process{t: t, ended: make(chan struct{})}
+	p := &process{t: t, dir: dir, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binary, "rollcall"), "serve")
 	p.cmd.Env = append([]string{
 		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
@@ -169,7 +171,15 @@ func (p *process) wantReport(want string) {
 	}
 }
 
-func (p *process) connect() *nats.Conn { return testkit.Conn(p.t, p.nats) }
+// connect connects as the service does: with the key of its own server, if it
+// has one.
+func (p *process) connect() *nats.Conn {
+	key, err := nats.NkeyOptionFromSeed(broker.KeyFile(embeddedFolder(p.dir)))
+	if err != nil {
+		return testkit.Conn(p.t, p.nats)
+	}
+	return testkit.Conn(p.t, p.nats, key)
+}
 
 func eventsOf(t *testing.T, file string) []string {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // EmbeddedOptions say where the server inside the process listens and stores.
@@ -22,6 +25,8 @@ type EmbeddedOptions struct {
 	// Dir is the folder of the store, made if it is missing. One server at a
 	// time may use it: two would break each other's store without a word.
 	Dir string
+	// Subjects are those that programs without the key may use.
+	Subjects rollcallv1.Subjects
 	// Log gets the server's warnings and errors, and the rest as debug.
 	Log *slog.Logger
 }
@@ -66,7 +71,11 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 // no error when the port is taken or the store broken: these reach the log
 // only, as fatal.
 func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
-	ns, err := server.NewServer(&server.Options{
+	public, err := key(KeyFile(o.Dir))
+	if err != nil {
+		return err
+	}
+	options := &server.Options{
 		ServerName:             "rollcall",
 		Host:                   host,
 		Port:                   port,
@@ -75,16 +84,27 @@ func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
 		SyncAlways:             true,
 		NoSigs:                 true,
 		DisableJetStreamBanner: true,
-	})
+	}
+	if err := logins(options, public, o.Subjects); err != nil {
+		return fmt.Errorf("making a key of the embedded NATS server: %w", err)
+	}
+	ns, err := server.NewServer(options)
 	if err != nil {
 		return fmt.Errorf("making the embedded NATS server: %w", err)
 	}
 	e.server = ns
+	if err := share(ns, o.Subjects); err != nil {
+		return fmt.Errorf("sharing the subjects of the embedded NATS server: %w", err)
+	}
 	log := newServerLog(o.Log)
 	ns.SetLogger(log, false, false)
 	ns.Start()
 	if err := log.start(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server on %s with its store in %s: %w", o.Addr, o.Dir, err)
+	}
+	// With accounts of our own the server leaves its first without JetStream.
+	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
+		return fmt.Errorf("starting JetStream of the embedded NATS server with its store in %s: %w", o.Dir, err)
 	}
 	if !ns.ReadyForConnections(readyWithin) {
 		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
@@ -96,10 +116,15 @@ func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
 		return err
 	}
 	if ip := ns.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
-		o.Log.Warn("embedded nats server takes connections from other machines, without a password", "addr", o.Addr)
+		o.Log.Warn("embedded nats server takes connections from other machines: without a login they publish events and ask", "addr", o.Addr)
 	}
 	return nil
 }
+
+// KeyFile is the file with the key of the embedded server that stores in a
+// folder: the seed of a user that may do everything. Without it programs may
+// publish events, ask, and hear reports and changes.
+func KeyFile(dir string) string { return filepath.Join(dir, "admin.nk") }
 
 // URL is where clients on this machine connect.
 func (e *Embedded) URL() string { return e.url }

@@ -15,7 +15,7 @@ import (
 // embedded starts a server for the test.
 func embedded(t *testing.T, addr, dir string) *Embedded {
 	t.Helper()
-	e, err := StartEmbedded(EmbeddedOptions{Addr: addr, Dir: dir, Log: testkit.Logger(t)})
+	e, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: addr, Dir: dir, Log: testkit.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func embedded(t *testing.T, addr, dir string) *Embedded {
 func TestEmbedded(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data", "nats")
 	log, r := logger()
-	e, err := StartEmbedded(EmbeddedOptions{Addr: "127.0.0.1:0", Dir: dir, Log: log})
+	e, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: "127.0.0.1:0", Dir: dir, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestEmbedded(t *testing.T) {
 	if !e.server.JetStreamConfig().SyncAlways {
 		t.Error("messages are not fsynced")
 	}
-	js := testkit.JetStream(t, connected(t, Options{URL: e.URL()}))
+	js := testkit.JetStream(t, connected(t, Options{URL: e.URL(), NKey: KeyFile(dir)}))
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestEmbedded(t *testing.T) {
 	}
 
 	e = embedded(t, addr, dir)
-	js = testkit.JetStream(t, connected(t, Options{URL: e.URL()}))
+	js = testkit.JetStream(t, connected(t, Options{URL: e.URL(), NKey: KeyFile(dir)}))
 	s, err := js.Stream(t.Context(), "S")
 	if err != nil || s.CachedInfo().State.Msgs != 1 {
 		t.Fatalf("after a restart: %v", err)
@@ -66,7 +66,7 @@ func TestEmbeddedAddressInUse(t *testing.T) {
 	defer l.Close()
 	nats := testkit.StartServer(t)
 	for _, addr := range []string{l.Addr().String(), strings.TrimPrefix(nats.URL, "nats://")} {
-		_, err := StartEmbedded(EmbeddedOptions{Addr: addr, Dir: t.TempDir(), Log: testkit.Logger(t)})
+		_, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: addr, Dir: t.TempDir(), Log: testkit.Logger(t)})
 		wantError(t, err, false, addr+" is in use", "NATS_URL=nats://"+addr, "ROLLCALL_EMBEDDED_ADDR")
 	}
 }
@@ -82,7 +82,7 @@ func TestEmbeddedAddressTakenMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	e := new(Embedded)
 	addr := l.Addr().(*net.TCPAddr)
-	err = e.start(EmbeddedOptions{Addr: addr.String(), Dir: dir, Log: testkit.Logger(t)}, "127.0.0.1", addr.Port)
+	err = e.start(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: addr.String(), Dir: dir, Log: testkit.Logger(t)}, "127.0.0.1", addr.Port)
 	e.Shutdown()
 	wantError(t, err, false, "starting the embedded NATS server", addr.String(), "address already in use")
 }
@@ -100,10 +100,10 @@ func TestStrangerAnswers(t *testing.T) {
 
 func TestEmbeddedBadAddress(t *testing.T) {
 	for _, addr := range []string{"", "127.0.0.1", "4222", "127.0.0.1:nats", "127.0.0.1:65536", "127.0.0.1:-2"} {
-		_, err := StartEmbedded(EmbeddedOptions{Addr: addr, Dir: t.TempDir(), Log: testkit.Logger(t)})
+		_, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: addr, Dir: t.TempDir(), Log: testkit.Logger(t)})
 		wantError(t, err, true, "ROLLCALL_EMBEDDED_ADDR", `"`+addr+`"`, "127.0.0.1:4222")
 	}
-	_, err := StartEmbedded(EmbeddedOptions{Addr: "192.0.2.1:4222", Dir: t.TempDir(), Log: testkit.Logger(t)})
+	_, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: "192.0.2.1:4222", Dir: t.TempDir(), Log: testkit.Logger(t)})
 	wantError(t, err, false, "192.0.2.1:4222", "ROLLCALL_EMBEDDED_ADDR")
 }
 
@@ -125,7 +125,7 @@ func TestEmbeddedFolder(t *testing.T) {
 		"file in it":   {inWay, []string{inWay, "JetStream"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := StartEmbedded(EmbeddedOptions{Addr: "127.0.0.1:0", Dir: c.dir, Log: testkit.Logger(t)})
+			_, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: "127.0.0.1:0", Dir: c.dir, Log: testkit.Logger(t)})
 			wantError(t, err, false, c.says...)
 		})
 	}
@@ -133,7 +133,7 @@ func TestEmbeddedFolder(t *testing.T) {
 
 func TestEmbeddedForOtherMachines(t *testing.T) {
 	log, r := logger()
-	e, err := StartEmbedded(EmbeddedOptions{Addr: ":0", Dir: t.TempDir(), Log: log})
+	e, err := StartEmbedded(EmbeddedOptions{Subjects: ourStreams(t).Subjects, Addr: ":0", Dir: t.TempDir(), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,6 +96,9 @@ func (o Options) logins() []string {
 	return set
 }
 
+// Anonymous reports whether no way to log in is set.
+func (o Options) Anonymous() bool { return o.login() == byNobody }
+
 func hasUser(server string) bool { return strings.ContainsRune(server, '@') }
 
 // login returns the way to log in.

@@ -191,7 +191,7 @@ var wireGuards = []guard{
 	},
 	{
 		"wire: characters that don't show", "two names that differ look different",
-		"internal/wire/name.go", `case isHidden(before, r):`, `case false:`, wireTest,
+		"internal/wire/name.go", `case isHidden(before, r):`, `case isHidden(before, r) && false:`, wireTest,
 	},
 	{
 		"wire: what is drawn as nothing", "two names that differ look different",
@@ -199,7 +199,7 @@ var wireGuards = []guard{
 	},
 	{
 		"wire: nothing but white space", "no name is a blank",
-		"internal/wire/name.go", `strings.TrimLeft(s, " ") == "" {`, `false {`, wireTest,
+		"internal/wire/name.go", `strings.TrimLeft(s, " ") == "" {`, `strings.TrimLeft(s, " ") == "-" {`, wireTest,
 	},
 	{
 		"wire: names of entries", "the users of a present are judged as those of a login",

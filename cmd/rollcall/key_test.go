@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rollcall/internal/broker"
+	"rollcall/internal/testkit"
+)
+
+// TestCommandsWithAndWithoutKey: each command does its work against the server
+// inside, with the key of the data folder, without it, with that of another
+// server and with one that is broken; and only the key may delete a stream.
+func TestCommandsWithAndWithoutKey(t *testing.T) {
+	p := serve(t, t.TempDir())
+	p.tool(strings.Join(eventsOf(t, seedFile), "\n"), "publish")
+	if err := testkit.Conn(t, p.nats).Publish("rollcall.events", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	p.reaches(7)
+	js := testkit.JetStream(t, p.connect())
+	testkit.Eventually(t, func() bool {
+		_, err := getLetter(t, js, 7)
+		return err == nil
+	}, "the dead letter is stored")
+	other, broken := t.TempDir(), t.TempDir()
+	for folder, content := range map[string]string{other: "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", broken: "x"} {
+		if err := os.MkdirAll(embeddedFolder(folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(broker.KeyFile(embeddedFolder(folder)), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for whose, dir := range map[string]string{"its": p.dir, "no": t.TempDir(), "another's": other, "broken": broken} {
+		for command, want := range map[string]string{
+			"report": "webserver.local: lane", "who webserver.local": "lane", "where lane": "webserver.local", "history --user lane": "open",
+			"status": "ROLLCALL_EVENTS", "deadletters": "malformed", "publish --login ada --machine " + strings.ReplaceAll(whose, "'", ""): "1 stored",
+		} {
+			cmd := exec.Command(filepath.Join(binary, "rollcall"), strings.Fields(command)...)
+			cmd.Env = []string{"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=" + strings.TrimPrefix(p.nats, "nats://")}
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Run(); err != nil || !strings.Contains(out.String(), want) {
+				t.Errorf("%s key: %s: %v: %s", whose, command, err, out.String())
+			}
+		}
+	}
+	if err := testkit.JetStream(t, testkit.Conn(t, p.nats)).DeleteStream(t.Context(), "ROLLCALL_REPORTS"); err == nil {
+		t.Error("without the key a stream is deleted")
+	}
+	if err := js.DeleteStream(t.Context(), "ROLLCALL_REPORTS"); err != nil {
+		t.Errorf("with the key: %v", err)
+	}
+}
