@@ -2,6 +2,14 @@ package guards
 
 var metricsGuards = []guard{
 	{
+		"http: connections", "clients take no descriptor that a snapshot needs",
+		"internal/metrics/connections.go", `if state == http.StateNew && len(c.since) > c.most {`, `if false {`, "./internal/metrics TestIdleConnections",
+	},
+	{
+		"http: the connection that waits longest", "idle clients keep no health check out, and end no answer",
+		"internal/metrics/connections.go", `if since != 0 && (`, `if (`, "./internal/metrics TestBusyConnections",
+	},
+	{
 		"metrics: long profiles", "no request is served for longer than the time-outs say, or a minute",
 		"internal/metrics/profiling.go", `seconds > longestProfile`, `seconds > 1e9`, "./internal/metrics TestProfiling",
 	},
@@ -40,7 +48,7 @@ var metricsGuards = []guard{
 	},
 	{
 		"metrics: requests that don't come to their end", "a client that says nothing holds no connection",
-		"internal/metrics/server.go", "ReadHeaderTimeout: timeouts.Read,\n\t\t\tReadTimeout:       timeouts.Read,", "", "./internal/metrics TestSlowAndLongRequests",
+		"internal/metrics/server.go", "ReadHeaderTimeout: timeouts.Read,\n\t\tReadTimeout:       timeouts.Read,", "", "./internal/metrics TestSlowAndLongRequests",
 	},
 	{
 		"metrics: long headers", "a request has a bound",

@@ -28,7 +28,7 @@ func ListenProfiling(addr string, log *slog.Logger) (*Server, error) {
 	if reachable(listener) {
 		log.Warn("profiling can be reached from other machines, by anybody", "addr", listener.Addr().String())
 	}
-	return newServer(listener, bounded(mux), Timeouts{}.withDefaults(), log), nil
+	return newServer(listener, maxProfiling, bounded(mux), Timeouts{}.withDefaults(), log), nil
 }
 
 // bounded refuses profiles that take too long.

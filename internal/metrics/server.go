@@ -111,7 +111,7 @@ func Listen(c ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(listener, handler(&c, timeouts.Scrape), timeouts, c.Log)
+	s := newServer(listener, maxConnections, handler(&c, timeouts.Scrape), timeouts, c.Log)
 	s.webConfig, s.recheck = c.WebConfigFile, timeouts.Recheck
 	switch {
 	case found.TLS:
@@ -140,18 +140,20 @@ func reachable(listener net.Listener) bool {
 	return !ok || !at.IP.IsLoopback()
 }
 
-func newServer(listener net.Listener, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
+func newServer(listener net.Listener, most int, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: timeouts.Read,
+		ReadTimeout:       timeouts.Read,
+		WriteTimeout:      timeouts.Write,
+		IdleTimeout:       timeouts.Idle,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	bound(server, most)
 	return &Server{
 		listener: listener,
-		server: &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: timeouts.Read,
-			ReadTimeout:       timeouts.Read,
-			WriteTimeout:      timeouts.Write,
-			IdleTimeout:       timeouts.Idle,
-			MaxHeaderBytes:    maxHeader,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
+		server:   server,
 		shutdown: timeouts.Shutdown,
 		scheme:   "http",
 		log:      log,
