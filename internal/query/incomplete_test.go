@@ -1,0 +1,54 @@
+package query
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// TestIncomplete: what was lost, or refused for want of room, shows in the
+// answers about the machines that it concerns, and in no other's.
+func TestIncomplete(t *testing.T) {
+	settings := roster.DefaultSettings()
+	settings.MaxSessionsPerMachine = 1
+	r := roster.New(settings)
+	testkit.Feed(r, testkit.Login("full", "lane"), testkit.Login("lost", "lane"), testkit.Login("settled", "lane"))
+	end := r.Status().Position
+	end.Place += 2
+	r.Fold(&roster.Batch{End: end, Missing: roster.Truncated})
+	afterLoss := func(kind roster.Type, machine string) roster.Event {
+		return roster.Event{Type: kind, Machine: machine, Date: roster.TimeOf(testkit.At.Add(10*time.Minute + 10*time.Second))}
+	}
+	testkit.Feed(r, testkit.Login("settled", "chris"))
+	testkit.Feed(r, afterLoss(roster.Boot, "settled"), afterLoss(roster.Shutdown, "full"))
+	late := afterLoss(roster.Present, "full")
+	late.Date++
+	late.Sessions = []roster.Session{{User: "lane"}, {User: "chris"}}
+	testkit.Feed(r, late)
+	nc := serve(t, source(r))
+	for machine, want := range map[string][]string{"full": {"limit"}, "lost": {"truncated"}, "settled": {}} {
+		got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: machine})
+		if h := got[0].Head; !reflect.DeepEqual(h.Reasons, want) || h.Complete != (len(want) == 0) || !h.CompleteAfter.IsZero() {
+			t.Errorf("%s: %+v, want %q", machine, h, want)
+		}
+	}
+	pages := []report.Report{askReport(t, nc, "")}
+	incomplete := map[string]bool{}
+	for _, m := range pages[0].Machines {
+		incomplete[m.Name] = m.Incomplete
+	}
+	if want := map[string]bool{"full": true, "lost": true, "settled": false}; !reflect.DeepEqual(incomplete, want) {
+		t.Errorf("incomplete are %v, want %v", incomplete, want)
+	}
+	after := r.Status().CompleteAfter.Time()
+	if p := pages[0]; p.Complete || p.Unsettled != 1 || !p.CompleteAfter.Equal(after) || !reflect.DeepEqual(p.Reasons, []string{"truncated"}) {
+		t.Errorf("the fleet: %+v", p)
+	}
+	if got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})[0]; got.Limited != 1 || got.Unsettled != 1 {
+		t.Errorf("status %+v", got)
+	}
+}
