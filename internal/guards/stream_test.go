@@ -147,16 +147,12 @@ var streamGuards = []guard{
 		"internal/stream/watch.go", `!(wasWaiting && waiting && now == at)`, `wasWaiting && waiting && now == at`, retention + "purged_running,_and_nothing_after",
 	},
 	{
-		"stream: losing is not moving", "a connection that delivers nothing is made anew though retention moves the position",
-		"internal/stream/watch.go", `if !r.losing { //`, `if true { //`, "./internal/stream TestWedgedAtRetention",
-	},
-	{
 		"stream: before the first fold", "nothing of another stream is folded",
 		"internal/stream/reader.go", `if err := r.settle(ctx, r.first(d, st)); err != nil {`, `if err := error(nil); err != nil {`, "./internal/stream ^TestRecreated$",
 	},
 	{
 		"stream: caught up", "half a roster is never shown as the whole",
-		"internal/stream/reader.go", `if r.aimed && r.position.Load() >= r.target.Load() {`, `if r.aimed {`, "./internal/faults TestIncarnations/same,_offline",
+		"internal/stream/reader.go", `if r.aimed && r.position.Load() >= r.target.Load() {`, `if r.aimed {`, "./internal/stream TestLosingIsNotPassing",
 	},
 	{
 		"stream: losing is not passing", "no roster is complete by what was lost",
@@ -172,23 +168,15 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: a gap is confirmed", "one odd answer is no proof",
-		"internal/stream/inventory.go", `earlier.of(seq) == found`, `true`, "./internal/stream ^(TestRunsOf|TestOddReason)$",
+		"internal/stream/inventory.go", `earlier.of(seq) == found`, `(earlier.of(seq) == found || true)`, "./internal/stream ^(TestRunsOf|TestOddReason)$",
 	},
 	{
 		"stream: a gap is asked for once more", "what is not there at once is not lost yet",
 		"internal/stream/inventory.go", `if !sure && len(askings) == 1 {`, `if false {`, "./internal/stream ^TestRunsOf$",
 	},
 	{
-		"stream: what a gap is of", "the gap of another stream is not told as this one's",
-		"internal/stream/inventory.go", `case st.created != r.at.Proof.Created || st.last < from:`, `case false:`, "./internal/stream ^(TestGapMeanwhile|TestGapCutOff)$",
-	},
-	{
 		"stream: a gap at the beginning", "what left the stream is told as truncated",
 		"internal/stream/inventory.go", `if seq < inv.first {`, `if false {`, "./internal/stream ^(TestRunsOf|TestGapMeanwhile)$",
-	},
-	{
-		"stream: a gap at the end", "what lies behind the end is still to come",
-		"internal/stream/inventory.go", `to: min(to, st.last+1)`, `to: to`, "./internal/stream TestGapCutOff",
 	},
 	{
 		"stream: a gap of many", "a large gap does not take days",
@@ -196,11 +184,11 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: no answer", "that nobody answers is not that there is nothing",
-		"internal/stream/inventory.go", "\t\tcase err != nil:\n\t\t\treturn err\n\t\t}\n\t\tmissed = 0", "\t\tcase err != nil:\n\t\t\tmissed++\n\t\t\tcontinue\n\t\t}\n\t\tmissed = 0", "./internal/stream ^(TestAwayWhileAsking|TestUnansweredGet)$",
+		"internal/stream/inventory.go", "\t\tcase err != nil:\n\t\t\treturn err\n\t\t}\n\t\tmissed = 0", "\t\tcase err != nil:\n\t\t\tmissed++\n\t\t\tcontinue\n\t\t}\n\t\tmissed = 0", "./internal/stream TestUnansweredInventory",
 	},
 	{
 		"stream: what was asked for", "it is folded only if the stream holds the position then",
-		"internal/stream/gap.go", `case act.deed != read:`, `case false:`, "./internal/stream TestForkedFetch",
+		"internal/stream/gap.go", `case act.deed != read:`, `case false && act.deed != read:`, "./internal/stream TestForkedFetch",
 	},
 	{
 		"stream: the consumer of a crash", "a start does not wait for its own ghost",
@@ -212,7 +200,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: a ghost that stays", "reading begins though the old consumer can't be deleted",
-		"internal/stream/consumer.go", `if errors.Is(err, jetstream.ErrConsumerExists) {`, `if false {`, "./internal/stream TestGhostThatStays",
+		"internal/stream/consumer.go", `if errors.Is(err, jetstream.ErrConsumerExists) {`, `if false && errors.Is(err, jetstream.ErrConsumerExists) {`, "./internal/stream TestGhostThatStays",
 	},
 	{
 		"stream: subjects in the hash", "no message of a hostile publisher keeps the service from starting",

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -333,20 +334,43 @@ func (l *lockedLog) count(text string) int {
 type hollow struct {
 	source
 	asked int
+	err   error
 }
 
 func (h *hollow) get(context.Context, uint64) (Message, error) {
 	h.asked++
-	return Message{}, errNoMessage
+	return Message{}, cmp.Or(h.err, errNoMessage)
 }
+
+func (h *hollow) look(context.Context) (state, error)       { return state{first: 1, last: 2_000_000}, nil }
+func (h *hollow) deleted(context.Context) ([]uint64, error) { return []uint64{500}, nil }
 
 // TestLargeGap: a gap of many is not asked for one by one: days would go by.
 func TestLargeGap(t *testing.T) {
-	h := new(hollow)
-	r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, h)}
 	const to = 1_000_000
-	end, err := r.absent(t.Context(), 1, to)
-	if err != nil || end != to || h.asked > 2*maxAbsent {
-		t.Errorf("the gap ends at %d, %v, after %d questions", end, err, h.asked)
+	for name, ask := range map[string]func(r *reading) (end uint64, err error){
+		"absent": func(r *reading) (uint64, error) { return r.absent(t.Context(), 1, to) },
+		"inventory": func(r *reading) (uint64, error) {
+			inv, err := r.inventory(t.Context(), 1, to, nil)
+			if err == nil && (inv.of(to/2) != absent || inv.of(500) != deleted) {
+				t.Errorf("found %s and %s", inv.of(to/2), inv.of(500))
+			}
+			return inv.to, err
+		},
+	} {
+		h := new(hollow)
+		r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, h)}
+		if end, err := ask(r); err != nil || end != to || h.asked > 2*maxAbsent {
+			t.Errorf("%s: the gap ends at %d, %v, after %d questions", name, end, err, h.asked)
+		}
+	}
+}
+
+// TestUnansweredInventory: that nobody answers for a message is not that it is
+// missing.
+func TestUnansweredInventory(t *testing.T) {
+	r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, &hollow{err: errNobody})}
+	if _, err := r.inventory(t.Context(), 1, 5, nil); !errors.Is(err, errNobody) {
+		t.Errorf("got %v", err)
 	}
 }
