@@ -89,5 +89,7 @@ func (s *service) streams() broker.Streams {
 		MaxBytes:        maxBytes,
 		Replicas:        int(s.cfg.StreamReplicas),
 		Embedded:        s.embedded != nil,
+		// The reader's, and one for each question about the past.
+		Consumers: 1 + int(s.cfg.MaxPastQuestions),
 	}
 }

@@ -321,7 +321,7 @@ func TestServiceDenied(t *testing.T) {
 	service := w.connect("service")
 	cases{
 		publish: []string{
-			"rollcall.events.web1", "rollcall.query.report", "$JS.API.INFO", "$JS.API.STREAM.CREATE.ROLLCALL_DEADLETTERS",
+			"rollcall.events.web1", "rollcall.query.report", "$JS.API.STREAM.CREATE.ROLLCALL_DEADLETTERS",
 			"$JS.API.DIRECT.GET.ROLLCALL_EVENTS", "$JS.API.CONSUMER.DELETE.ROLLCALL_DEADLETTERS.x", "_INBOX_reader.x", "$SRV.PING",
 		},
 		subscribe: []string{"rollcall.events", "rollcall.reports", "_INBOX_reader.>"},

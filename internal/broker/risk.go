@@ -33,7 +33,7 @@ const (
 // RiskReasons are all reasons that a risk may have, in order.
 func RiskReasons() []string {
 	return []string{
-		"async_persistence", cannotServe, "counters", "discard_new", "long_duplicate_window", "memory_storage", "message_ttl",
+		"async_persistence", cannotServe, "counters", "discard_new", fewConsumers, "long_duplicate_window", "memory_storage", "message_ttl",
 		oneReplica, "republish", "short_max_age", "small_max_msg_size",
 	}
 }
@@ -95,19 +95,29 @@ func split(err error) []error {
 
 // Risks returns the risks of the stream of events as it stands.
 func (s Streams) Risks(info *jetstream.StreamInfo) []Risk {
-	list := role{events: true}.risks(info.Config, s.AllowedLateness)
+	list := append(role{events: true}.risks(info.Config, s.AllowedLateness), s.consumerRisks(info)...)
 	return slices.DeleteFunc(list, func(r Risk) bool { return s.Embedded && r.Reason == oneReplica })
 }
 
 // warn tells of the risks of any of the streams.
 func (s Streams) warn(ctx context.Context, r role, info *jetstream.StreamInfo, log *slog.Logger) {
 	for _, risk := range r.risks(info.Config, s.AllowedLateness) {
-		level := slog.LevelWarn
-		if s.Embedded && risk.Reason == oneReplica {
-			level = slog.LevelInfo
-		}
-		risk.Log(ctx, log, level, info.Config.Name)
+		s.log(ctx, risk, info, log)
 	}
+	if !r.events {
+		return
+	}
+	for _, risk := range s.consumerRisks(info) {
+		s.log(ctx, risk, info, log)
+	}
+}
+
+func (s Streams) log(ctx context.Context, risk Risk, info *jetstream.StreamInfo, log *slog.Logger) {
+	level := slog.LevelWarn
+	if s.Embedded && risk.Reason == oneReplica {
+		level = slog.LevelInfo
+	}
+	risk.Log(ctx, log, level, info.Config.Name)
 }
 
 // risks returns what of a stream of ours can serve, but may lose something.

@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/testkit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -45,8 +48,57 @@ func TestRisks(t *testing.T) {
 		}
 		reasons = slices.DeleteFunc(reasons, func(r string) bool { return r == got[0].Reason })
 	}
-	if !slices.Equal(reasons, []string{cannotServe}) {
+	if !slices.Equal(reasons, []string{cannotServe, fewConsumers}) { // TestFewConsumers
 		t.Errorf("reasons for nothing: %v", reasons)
+	}
+}
+
+// TestFewConsumers: a limit of consumers below what we need is a risk, of the
+// stream as of its account.
+func TestFewConsumers(t *testing.T) {
+	for _, c := range []struct {
+		stream, account int
+		want            string
+	}{
+		{-1, -1, ""}, {0, 0, ""}, {5, 5, ""},
+		{4, -1, ", max_consumers 4, needed 5"},
+		{-1, 4, ", account_max_consumers 4, needed 5"},
+		{1, 4, ", max_consumers 1, needed 5"},
+	} {
+		good := jetstream.StreamConfig{Replicas: 3, MaxConsumers: c.stream}
+		got := Streams{Consumers: 5, AccountConsumers: c.account}.Risks(&jetstream.StreamInfo{Config: good})
+		switch {
+		case c.want == "" && len(got) == 0:
+		case len(got) != 1 || got[0].Reason != fewConsumers || settings(got[0]) != c.want:
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestNoteAccount: what the account allows is asked for, and told.
+func TestNoteAccount(t *testing.T) {
+	account := server.NewAccount("A")
+	s := testkit.StartServer(t, func(o *server.Options) {
+		o.Accounts = []*server.Account{account}
+		o.Users = []*server.User{{Username: "u", Password: "p", Account: account}}
+	})
+	running, err := s.NATS().LookupAccount("A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := map[string]server.JetStreamAccountLimits{"": {
+		MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 3,
+		MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}}
+	if err := running.EnableJetStream(limits, nil); err != nil {
+		t.Fatal(err)
+	}
+	js := testkit.JetStream(t, testkit.Conn(t, s.URL, nats.UserInfo("u", "p")))
+	log, r := logger()
+	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "E"}}
+	noted := Streams{Consumers: 5}.NoteAccount(t.Context(), js, info, log)
+	if noted.AccountConsumers != 3 || !r.has("stream=E account_max_consumers=3 needed=5") {
+		t.Errorf("%d consumers; the log says %s", noted.AccountConsumers, r)
 	}
 }
 

@@ -32,6 +32,11 @@ type Streams struct {
 	MaxBytes int64
 	Replicas int
 
+	// Consumers is how many consumers of the stream of events we need at a time,
+	// and AccountConsumers how many its account allows in all, 0 or less any
+	// number. A stream or an account that allows fewer is warned of.
+	Consumers, AccountConsumers int
+
 	// Embedded says that they are in the server of StartEmbedded, which can only
 	// have one replica: that is then told, and no risk.
 	Embedded bool

@@ -129,6 +129,10 @@ var brokerGuards = []guard{
 		"internal/broker/connect.go", `|| isRefusal(err) ||`, `||`, "./internal/broker TestRefusedAtFirst",
 	},
 	{
+		"broker: a limit of consumers", "who reads and asks learns that one may keep the other waiting",
+		"internal/broker/consumers.go", `if limit.most > 0 && limit.most < s.Consumers {`, `if false {`, "./internal/broker TestFewConsumers",
+	},
+	{
 		"broker: JetStream is waited for", "the order in which NATS and rollcall are set up does not matter",
 		"internal/broker/await_streams.go", ` && !errors.Is(err, errNoJetStream) {`, ` {`, "./internal/broker TestJetStreamLater",
 	},
