@@ -60,7 +60,9 @@ func TestFewConsumers(t *testing.T) {
 		stream, account int
 		want            string
 	}{
-		{-1, -1, ""}, {0, 0, ""}, {5, 5, ""},
+		{-1, -1, ""},
+		{0, 0, ""},
+		{5, 5, ""},
 		{4, -1, ", max_consumers 4, needed 5"},
 		{-1, 4, ", account_max_consumers 4, needed 5"},
 		{1, 4, ", max_consumers 1, needed 5"},

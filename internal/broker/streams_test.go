@@ -324,41 +324,6 @@ func TestNoJetStream(t *testing.T) {
 	wantError(t, err, true, s.URL, "no JetStream", "nats-server -js")
 }
 
-// TestJetStreamLater: JetStream that is off when we start is waited for, which
-// the log and the caller are told.
-func TestJetStreamLater(t *testing.T) {
-	s := testkit.StartServer(t, testkit.WithoutJetStream)
-	js := testkit.JetStream(t, testkit.Conn(t, s.URL))
-	log, r := logger()
-	told, done := make(chan error, 100), make(chan error, 1)
-	go func() {
-		_, err := AwaitStreams(t.Context(), js, ourStreams(t), log, func(err error) { told <- err })
-		done <- err
-	}()
-	wantError(t, <-told, true, s.URL, "no JetStream")
-	s.Stop()
-	s.Start(func(o *server.Options) { o.JetStream = true })
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if !r.has(`level=ERROR msg="no JetStream yet, trying again"`) {
-		t.Errorf("the log says %s", r)
-	}
-}
-
-// TestAwaitStreamsEnds: with the context, and with what no wait can cure.
-func TestAwaitStreamsEnds(t *testing.T) {
-	js := testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t, testkit.WithoutJetStream).URL))
-	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := AwaitStreams(ctx, js, ourStreams(t), quiet(), func(error) { cancel() }); !errors.Is(err, context.Canceled) {
-		t.Errorf("ended with %v", err)
-	}
-	js = newJetStream(t)
-	makeStream(t, js, jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events"}, NoAck: true})
-	_, err := AwaitStreams(t.Context(), js, ourStreams(t), quiet(), func(err error) { t.Errorf("waits: %v", err) })
-	wantError(t, err, true, "no_ack")
-}
-
 func TestNoJetStreamForAccount(t *testing.T) {
 	account := server.NewAccount("A")
 	js := testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t, func(o *server.Options) {

@@ -7,6 +7,14 @@ const (
 
 var queryGuards = []guard{
 	{
+		"query: every process says that it is there", "two services on the same subjects find each other",
+		"internal/query/instances.go", `micro.WithEndpointQueueGroupDisabled())`, `micro.WithEndpointQueueGroup("q"))`, "./internal/query TestOthers",
+	},
+	{
+		"query: one that is not known is asked for at once", "the first of two services does not wait for a minute",
+		"internal/query/instances.go", `s.others.askedBy(asked.Instance)`, `_ = asked.Instance`, "./internal/query TestAskedBy",
+	},
+	{
 		"query: before it has caught up", "half a roster is never shown as the whole",
 		"internal/query/responder.go", `case !e.early && !s.CaughtUp():`, `case false:`, "./internal/query TestNotCaughtUp",
 	},
