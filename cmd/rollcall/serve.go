@@ -363,7 +363,7 @@ func (s *service) close() {
 // announce says where events go in and where everything comes out.
 func (s *service) announce(web *web) {
 	subjects := s.cfg.subjects()
-	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "subject", subjects.Events())
+	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "server", s.reading.ConnectedServerVersion(), "subject", subjects.Events())
 	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
 	s.log.Info("metrics and health", "url", web.main.URL()+"/")
 	if web.profiling != nil {

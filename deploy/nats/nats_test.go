@@ -350,7 +350,7 @@ func TestStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want.Replicas != 3 || want.MaxBytes != -1 {
+		if want.Replicas != 3 || want.MaxBytes <= 0 {
 			t.Errorf("%s: %d replicas, at most %d bytes", name, want.Replicas, want.MaxBytes)
 		}
 		theirs := made.CachedInfo().Config

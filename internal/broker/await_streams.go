@@ -29,6 +29,7 @@ func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *s
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	tellOld(js.Conn().ConnectedServerVersion(), log)
 	c := newComplaints(log)
 	for {
 		info, err := s.prepare(ctx, js, log)

@@ -65,6 +65,7 @@ func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.L
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	tellOld(js.Conn().ConnectedServerVersion(), log)
 	var info *jetstream.StreamInfo
 	err := untilReady(ctx, func() (err error) {
 		info, err = s.prepare(ctx, js, log)

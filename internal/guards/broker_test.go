@@ -181,6 +181,18 @@ var brokerGuards = []guard{
 		"internal/broker/embedded.go", `!ip.IsLoopback() {`, `false && !ip.IsLoopback() {`, "./internal/broker TestEmbeddedForOtherMachines",
 	},
 	{
+		"broker: inside, who may do what", "no other program deletes a stream, or has an answer sent to where it would",
+		"internal/broker/local.go", `{Nkey: user, Account: local, Permissions`, `{Nkey: user, Permissions`, "./internal/broker TestWithoutKeyNothingElse",
+	},
+	{
+		"broker: inside, who speaks", "no other program publishes reports or answers in rollcall's place",
+		"internal/broker/local.go", `Deny: streamed(subjects)}`, `}`, "./internal/broker TestWithoutKeyNothingElse",
+	},
+	{
+		"broker: max_msg_size", "nobody stores what is only there to be refused",
+		"internal/broker/streams.go", `events.MaxMsgSize = rollcallv1.MaxMessage`, ``, "./internal/broker TestPrepareMakesStreams",
+	},
+	{
 		"broker: inside, the folder", "a folder that cannot be written to is told as such",
 		"internal/broker/embedded.go", "if err := makeStore(o.Dir); err != nil {", "if err := makeStore(o.Dir); false {", "./internal/broker TestEmbeddedFolder",
 	},

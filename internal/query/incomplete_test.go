@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
 )
@@ -36,7 +35,7 @@ func TestIncomplete(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", machine, h, want)
 		}
 	}
-	pages := []report.Report{askReport(t, nc, "")}
+	pages := fetch(t, nc, 0)
 	incomplete := map[string]bool{}
 	for _, m := range pages[0].Machines {
 		incomplete[m.Name] = m.Incomplete
