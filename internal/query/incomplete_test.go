@@ -20,9 +20,9 @@ func TestIncomplete(t *testing.T) {
 	end.Place += 2
 	r.Fold(&roster.Batch{End: end, Missing: roster.Truncated})
 	afterLoss := func(kind roster.Type, machine string) roster.Event {
-		return roster.Event{Type: kind, Machine: machine, Date: roster.TimeOf(testkit.At.Add(10*time.Minute + 10*time.Second))}
+		return roster.Event{Type: kind, Machine: machine, Date: roster.TimeOf(testkit.At.Add(10*time.Minute + 6500*time.Millisecond))}
 	}
-	testkit.Feed(r, testkit.Login("settled", "chris"))
+	testkit.Feed(r, testkit.Login("settled", "lane"))
 	testkit.Feed(r, afterLoss(roster.Boot, "settled"), afterLoss(roster.Shutdown, "full"))
 	late := afterLoss(roster.Present, "full")
 	late.Date++
