@@ -20,10 +20,10 @@ func TestFolderRemoved(t *testing.T) {
 		take func(dir string) error
 		lost string // how often the lock was
 	}{
-		"the folder":       {os.RemoveAll, "1"},
+		"the folder":       {removeAll, "1"},
 		"renamed":          {func(dir string) error { return os.Rename(dir, dir+"-away") }, "1"},
 		"the lock":         {func(dir string) error { return os.Remove(filepath.Join(dir, lockName)) }, "1"},
-		"the snapshots":    {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "snapshots")) }, "0"},
+		"the snapshots":    {func(dir string) error { return removeAll(filepath.Join(dir, "snapshots")) }, "0"},
 		"another's folder": {replaceFolder, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestFolderRemoved(t *testing.T) {
 func replaceFolder(dir string) error {
 	other := dir + "-other"
 	return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, lockName), nil, 0o600),
-		os.RemoveAll(dir), os.Rename(other, dir))
+		removeAll(dir), os.Rename(other, dir))
 }
 
 // wantFolder looks at the check of the data folder, and at the log.
@@ -124,7 +124,7 @@ func TestStoreRemoved(t *testing.T) {
 			p := serve(t, dir, "ROLLCALL_EMBEDDED_ADDR="+address, "ROLLCALL_HTTP_ADDR="+web)
 			p.tool("", "publish", seedFile)
 			p.reaches(6)
-			if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
+			if err := removeAll(filepath.Join(dir, part)); err != nil {
 				t.Fatal(err)
 			}
 			p.says("beginning anew from the last snapshot", "err")
@@ -141,4 +141,14 @@ func TestStoreRemoved(t *testing.T) {
 			serve(t, dir).reaches(12)
 		})
 	}
+}
+
+// removeAll removes a folder into which the service may write at that moment.
+func removeAll(dir string) (err error) {
+	for range 100 {
+		if err = os.RemoveAll(dir); err == nil {
+			break
+		}
+	}
+	return err
 }

@@ -154,8 +154,7 @@ func TestFullStream(t *testing.T) {
 		}
 	}
 	s.wantState(t, "stream", false, "FULL: refuses every event, as it discards new messages at its max_msgs 2; "+
-		"refuses what is new when it is full (discard new); has one replica: it is lost with its server's disk; "+
-		"drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it, duplicate_window 2m0s")
+		"no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here")
 	config.MaxMsgs = 3
 	if _, err := js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)

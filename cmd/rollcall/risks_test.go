@@ -53,7 +53,7 @@ func TestRisks(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	m.ask(t.Context())
+	r.look(t.Context())
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk")
 	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
 		t.Error("the metric does not follow the stream")
