@@ -29,7 +29,7 @@ func TestWithoutKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer service.Stop() //nolint:errcheck // the test ends
+	defer service.Stop()                                                                  //nolint:errcheck // the test ends
 	answer := micro.HandlerFunc(func(r micro.Request) { r.Respond([]byte("an answer")) }) //nolint:errcheck // it would time out
 	if err := service.AddEndpoint("report", answer, micro.WithEndpointSubject("rollcall.query.report")); err != nil {
 		t.Fatal(err)
