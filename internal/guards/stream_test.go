@@ -152,7 +152,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: caught up", "half a roster is never shown as the whole",
-		"internal/stream/reader.go", `if r.aimed && r.position.Load() >= r.target.Load() {`, `if r.aimed {`, "./internal/stream TestLosingIsNotPassing",
+		"internal/stream/caughtup.go", `if r.aimed && r.position.Load() >= r.target.Load() {`, `if r.aimed {`, "./internal/stream TestLosingIsNotPassing",
 	},
 	{
 		"stream: losing is not passing", "no roster is complete by what was lost",
