@@ -76,6 +76,7 @@ type missing struct {
 	reasons   []string
 	unsettled int
 	until     time.Time
+	ofMachine bool // the answer is about one machine
 }
 
 // toldElsewhere are the reasons that no event ends: that it is still reading
@@ -88,11 +89,12 @@ func (m *missing) note(page []byte) error {
 		Reasons       []string  `json:"reasons"`
 		Unsettled     int       `json:"unsettled"`
 		CompleteAfter time.Time `json:"complete_after"`
+		Machine       string    `json:"machine"`
 	}
 	if err := json.Unmarshal(page, &head); err != nil {
 		return err
 	}
-	m.unsettled, m.until = head.Unsettled, head.CompleteAfter
+	m.unsettled, m.until, m.ofMachine = head.Unsettled, head.CompleteAfter, head.Machine != ""
 	for _, reason := range head.Reasons {
 		if !slices.Contains(toldElsewhere, reason) && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
@@ -112,10 +114,12 @@ func (m *missing) tell(std streams, command string, a *asking) {
 func (m *missing) end(a *asking) string {
 	const settles = "a boot, shutdown or present"
 	switch {
-	case m.until.IsZero() && m.unsettled <= 1:
+	case slices.Equal(m.reasons, []string{"stale"}):
+		return "NATS does not tell rollcall how the stream of events stands: what happened lately may be missing"
+	case m.ofMachine:
 		return "it will be when the machine has sent " + settles
 	case m.until.IsZero():
-		return fmt.Sprintf("%d machines have sent no events since", m.unsettled)
+		return "nothing has been received since"
 	case m.unsettled > 0:
 		return fmt.Sprintf("machines that have not sent %s since: %d; it will be when they have, and not before %s", settles, m.unsettled, a.time(m.until))
 	}

@@ -30,14 +30,14 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		f.add("caught up", "%s", caughtUp(&a))
 		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
 		if a.Unsettled > 0 {
-			f.add("unsettled", "%d machines have not sent a boot, shutdown or present since", a.Unsettled)
+			f.add("unsettled", "machines that have not sent a boot, shutdown or present since: %d", a.Unsettled)
 		}
 		if !a.CompleteAfter.IsZero() {
 			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))
 		}
 		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
 		if a.Limited > 0 {
-			f.add("limited", "%d machines, of which events were refused for want of room", a.Limited)
+			f.add("limited", "machines of which events were refused for want of room: %d", a.Limited)
 		}
 		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
 		f.add("sessions", "%d", a.Sessions)

@@ -251,10 +251,6 @@ var streamGuards = []guard{
 		"internal/stream/reader.go", `sleep(ctx, pause)`, `_ = pause`, "./internal/stream TestPauses",
 	},
 	{
-		"stream: complaints", "a trouble is a few lines a minute",
-		"internal/stream/reader.go", `if cause == r.complaint && time.Since(r.complained) < complainEvery {`, `if false {`, "./internal/stream TestPauses",
-	},
-	{
 		"stream: a gap that was deleted", "it is told with its reason, at once, by whatever consumer shows it",
 		"internal/stream/gap.go", "case removed:\n", "case removed && false:\n", "./internal/stream TestQuickly",
 	},

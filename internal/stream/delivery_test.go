@@ -23,6 +23,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
+	"rollcall/internal/throttle"
 )
 
 // TestIdle: a stream to which nothing comes for longer than a pull lives is
@@ -299,14 +300,16 @@ func TestPauses(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		a := &away{enough: stop}
-		r := newReader(Config{Stream: name, Log: slog.New(slog.NewTextHandler(&log, nil)), Registry: prometheus.NewRegistry()}, a)
+		short := throttle.New(slog.NewTextHandler(&log, nil)) // as the service's log is
+		defer short.Flush()
+		r := newReader(Config{Stream: name, Log: slog.New(short), Registry: prometheus.NewRegistry()}, a)
 		if err := r.Run(ctx, roster.Position{}, func(*Batch) {}); err != nil {
 			t.Error(err)
 		}
 		if n := a.asked.Load(); n < 20 || n > 100 {
 			t.Errorf("asked %d times in a minute", n)
 		}
-		if n := log.count("making the consumer anew"); n < 1 || n > 4 {
+		if n := log.count("making the consumer anew"); n < 1 || n > 5 {
 			t.Errorf("said %d times in a minute", n)
 		}
 	})

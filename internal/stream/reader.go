@@ -164,17 +164,10 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 	return nil
 }
 
-// complainEvery is how often the same cause is logged.
-const complainEvery = 20 * time.Second
-
 // complain counts and logs why a consumer is made anew.
 func (r *reading) complain(err error) {
 	cause := causeOf(err)
 	r.metrics.rebuilds.WithLabelValues(cause).Inc()
-	if cause == r.complaint && time.Since(r.complained) < complainEvery {
-		return
-	}
-	r.complaint, r.complained = cause, time.Now()
 	r.log.Info("making the consumer anew", "cause", cause, "seq", r.at.Sequence(), "err", err)
 }
 
@@ -211,9 +204,6 @@ type reading struct {
 	moved   time.Time // when a message was last folded, or none was to come
 	losing  bool      // the position was last moved by a loss
 	stalled int       // how many consumers in a row stood still
-
-	complaint  string // the last cause logged, and when
-	complained time.Time
 
 	mu      sync.Mutex
 	proven  roster.Position // at, for the watch
