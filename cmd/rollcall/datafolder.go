@@ -88,8 +88,8 @@ func (d *dataFolder) state() (holds bool, text string) {
 	switch {
 	case d.lost || !isFile(d.lock, filepath.Join(d.dir, lockName)):
 		return false, d.dir + " was removed or replaced, and could not be made anew yet"
-	case !d.remade.IsZero():
-		return true, fmt.Sprintf("locked; made anew %s, as it had been removed or replaced", d.remade.UTC().Format(time.RFC3339))
+	case time.Since(d.remade) < toldFor:
+		return false, "it was removed or replaced, and made anew at " + d.remade.UTC().Format(time.RFC3339) + ": earlier snapshots are gone"
 	}
 	return true, "locked"
 }

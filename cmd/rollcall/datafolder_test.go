@@ -68,7 +68,7 @@ func (p *process) wantFolder(lost bool) {
 	p.t.Helper()
 	want := "[+] data folder: locked\n"
 	if lost {
-		want = "[+] data folder: locked; made anew "
+		want = "[-] data folder: it was removed or replaced, and made anew at "
 	}
 	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"); !strings.Contains(got, want) {
 		p.t.Errorf("/readyz?verbose says %s, want %s", got, want)

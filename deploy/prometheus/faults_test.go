@@ -32,6 +32,7 @@ type fault struct {
 	status        bool
 	tmpfs         bool // the server's store is a small file system of its own
 	inside        bool // the server is the one inside
+	lingers       bool // the checks tell of it for a quarter of an hour after
 	provoke, end  func(w *faultWorld)
 }
 
@@ -82,11 +83,13 @@ var faults = []fault{
 	{
 		name: "the stream of dead letters is deleted", alert: "RollcallStreamRemade",
 		series: `rollcall_streams_made_total{stream="deadletters"} 1`, check: "[-] dead letters: the stream was deleted, and made anew at ", status: true,
+		lingers: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_DEADLETTERS") },
 	},
 	{
 		name: "the stream of reports is deleted", alert: "RollcallStreamRemade",
 		series: `rollcall_streams_made_total{stream="reports"} 1`, check: "[-] reports: the stream was deleted, and made anew at ", status: true,
+		lingers: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_REPORTS") },
 	},
 	{
@@ -116,6 +119,12 @@ var faults = []fault{
 		end: func(w *faultWorld) {
 			w.edit("ROLLCALL_DEADLETTERS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 })
 		},
+	},
+	{
+		name: "the data folder is removed", alert: "RollcallDataFolderLost",
+		series: "rollcall_data_folder_lost_total 1", check: "[-] data folder: it was removed or replaced, and made anew at ", status: true,
+		lingers: true,
+		provoke: func(w *faultWorld) { w.removeAll(filepath.Dir(w.snapshots())) },
 	},
 	{
 		name: "no snapshot can be saved", alert: "RollcallSnapshotsFailing",
@@ -194,6 +203,10 @@ func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration
 	}
 	if strings.Contains(w.fault.series, "_total") && !there {
 		delete(look, "metric")
+	}
+	if w.fault.lingers && !there && !*measure {
+		delete(look, "readyz")
+		delete(look, "status")
 	}
 	took := make(map[string]time.Duration)
 	for end := since.Add(w.patience()); len(look) > 0; time.Sleep(50 * time.Millisecond) {

@@ -177,3 +177,15 @@ func freePort(t *testing.T) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+// removeAll removes a folder into which the service may write at that moment.
+func (w *faultWorld) removeAll(dir string) {
+	w.t.Helper()
+	var err error
+	for range 100 {
+		if err = os.RemoveAll(dir); err == nil {
+			return
+		}
+	}
+	w.must(err)
+}
