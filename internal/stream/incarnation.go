@@ -78,7 +78,7 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	if err != nil {
 		return err
 	}
-	next := roster.Position{Place: place, Judged: old.Judged, Proof: from}.On(max(from.Sequence, st.origin()-1))
+	next := roster.Position{Place: place, Proof: from}.On(max(from.Sequence, st.origin()-1))
 	next.Proof.Stream, next.Proof.Created = r.stream, st.created
 	if copied { // what it has was judged before
 		kind, next.Judged = restored, max(old.Judged, old.Proof.Receipt)

@@ -253,7 +253,20 @@ func TestRestoredBackup(t *testing.T) {
 	r.await("message 22")
 	r.wants(11, 12, 13, 14, 15, 21, 22)
 	r.wantsPlaces(map[uint64]roster.Loss{}, 21, 22, 23, 24, 25, 26, 27)
-	if end, _ := r.end(); end.Judged != at.Proof.Receipt || end.Proof.Created == at.Proof.Created || r.unread != 1 {
+	end, _ := r.end()
+	if end.Judged != at.Proof.Receipt || end.Proof.Created == at.Proof.Created || r.unread != 1 {
 		t.Errorf("at %+v after %+v, %d incarnations", end, at, r.unread)
+	}
+	// What comes after that is no copy, and was never judged.
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.create()
+	s.publish(31, 32)
+	s.earlier = nil
+	r = s.read(end)
+	r.await("message 32")
+	if end, _ := r.end(); end.Judged != 0 {
+		t.Errorf("messages of another stream count as judged up to %v", end.Judged)
 	}
 }
