@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/testkit"
@@ -23,13 +25,22 @@ func TestGivenPlaces(t *testing.T) {
 	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", testkit.Logger(t)}
 	wants := func(want uint64) {
 		t.Helper()
-		if got, err := g.place(t.Context()); got != want || err != nil {
+		all, err := g.places(t.Context())
+		var got uint64
+		for _, given := range all {
+			got = max(got, given.Place)
+			if given.Sequence != 3 || time.Since(given.Stored.Time()) > time.Hour {
+				t.Errorf("%+v", given)
+			}
+		}
+		if got != want || err != nil {
 			t.Errorf("place %d, %v; want %d", got, err, want)
 		}
 	}
 	publish := func(subject, payload string) {
 		t.Helper()
-		if _, err := js.Publish(t.Context(), subject, []byte(payload)); err != nil {
+		m := &nats.Msg{Subject: subject, Data: []byte(payload), Header: nats.Header{rollcallv1.HeaderSequence: {"3"}}}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +52,7 @@ func TestGivenPlaces(t *testing.T) {
 	}
 	wants(0) // nothing in them
 	publish("a.base.reports", `{"report":"x","sequence":3,"place":7}`)
-	publish("a.base.reports.2", `{"place":70}`) // another page, of another time
+	publish("a.base.reports.2", `{"sequence":3,"place":70}`) // another page, of another time
 	wants(7)
 	for _, place := range []int{12, 40, 39} {
 		publish(fmt.Sprintf("a.base.deadletters.%d", place), "")
@@ -55,6 +66,6 @@ func TestGivenPlaces(t *testing.T) {
 	wants(41)
 	publish("a.base.reports", "no report")
 	wants(41)
-	publish("a.base.reports", `{"place":50}`)
+	publish("a.base.reports", `{"sequence":3,"place":50}`)
 	wants(50)
 }

@@ -211,7 +211,7 @@ func (s *service) wire(js jetstream.JetStream) (err error) {
 	before := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
 	s.reader, err = stream.New(stream.Config{
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
-		Earlier: s.earlier, Given: before.place, ID: id,
+		Earlier: s.earlier, Given: before.places, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
 			return err

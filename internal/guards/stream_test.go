@@ -100,11 +100,11 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: the base", "no two messages share a place",
-		"internal/stream/incarnation.go", `.On(max(from.Sequence, st.origin()-1))`, ``, "./internal/stream ^TestRecreated$",
+		"internal/stream/incarnation.go", `.On(after)`, ``, "./internal/stream ^TestRecreated$",
 	},
 	{
 		"stream: what is known to be given", "a place that a report or dead letter tells of is not given again",
-		"internal/stream/incarnation.go", `return max(place, given), nil`, `return max(place, min(given, 0)), nil`, "./internal/stream TestGiven",
+		"internal/stream/incarnation.go", `place = max(place, g.Place)`, `_ = g.Place`, "./internal/stream TestGiven",
 	},
 	{
 		"stream: what was seen and not read", "it is lost with the stream that had it",
@@ -148,7 +148,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: before the first fold", "nothing of another stream is folded",
-		"internal/stream/reader.go", `if err := r.settle(ctx, r.first(d, st)); err != nil {`, `if err := error(nil); err != nil {`, "./internal/stream ^TestRecreated$",
+		"internal/stream/reader.go", `if err := r.settle(ctx, r.first(d, st), st); err != nil {`, `if err := error(nil); err != nil {`, "./internal/stream ^TestRecreated$",
 	},
 	{
 		"stream: caught up", "half a roster is never shown as the whole",

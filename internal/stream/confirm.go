@@ -35,13 +35,17 @@ func confirm[Answer, Action any](
 }
 
 // about asks the leader of the stream until it is clear what to do about a
-// position, of which the consumer has delivered a sequence first. An error means
-// that the stream could not be asked, or that its answers contradict each other.
-func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64) (action, error) {
+// position, of which the consumer has delivered a sequence first, in a stream
+// that has told before how it stands. An error means that the stream could not be
+// asked, or that its answers contradict each other.
+func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64, before state) (action, error) {
 	q := question{stream: r.stream, at: at, delivered: delivered}
+	if at.Proof.Stream == "" || before.created != at.Proof.Created {
+		before.last = 0
+	}
 	act, err := confirm(ctx,
 		func(ctx context.Context) (answer, error) {
-			q.tail = r.tail.Load() // of before the answer
+			q.tail = max(r.tail.Load(), before.last) // of before the answer
 			return r.compare(ctx, q)
 		},
 		func(answers []answer) (action, bool, time.Duration) {

@@ -108,7 +108,7 @@ func TestDecideAtTheOrigin(t *testing.T) {
 
 // stock is an inventory of the sequences from 11 on.
 func stock(first, to uint64, removed []uint64, has ...uint64) *inventory {
-	inv := &inventory{from: 11, to: to, first: first, removed: removed}
+	inv := &inventory{from: 11, to: to, state: state{first: first}, removed: removed}
 	for _, seq := range has {
 		inv.messages = append(inv.messages, Message{Sequence: seq})
 	}

@@ -25,7 +25,7 @@ func (r *reading) gap(ctx context.Context, got uint64, fresh bool) error {
 		r.lose(got-1, roster.Deleted)
 		return nil
 	}
-	if err := r.settle(ctx, got); err != nil {
+	if err := r.settle(ctx, got, state{}); err != nil {
 		return err
 	}
 	switch want = r.at.Sequence() + 1; {
@@ -79,7 +79,7 @@ func (r *reading) explain(ctx context.Context, got uint64) error {
 		}
 		// They are of this incarnation only if the stream holds the position
 		// once they are there.
-		act, err := r.about(ctx, r.at, from)
+		act, err := r.about(ctx, r.at, from, found.state)
 		switch {
 		case err != nil:
 			return err

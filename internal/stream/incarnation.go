@@ -13,8 +13,8 @@ import (
 // consumer has delivered first: it returns nil when the stream is the same, and
 // what it no longer has before that is lost. When it is another, the position
 // moves, or the stream is made; then the caller begins anew.
-func (r *reading) settle(ctx context.Context, delivered uint64) error {
-	act, err := r.about(ctx, r.at, delivered)
+func (r *reading) settle(ctx context.Context, delivered uint64, before state) error {
+	act, err := r.about(ctx, r.at, delivered, before)
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,12 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	if err != nil {
 		return err
 	}
-	place, err := r.greatest(ctx, from, st)
+	after := max(from.Sequence, st.origin()-1)
+	place, err := r.nextBegins(ctx, after, copied, st)
 	if err != nil {
 		return err
 	}
-	next := roster.Position{Place: place, Proof: from}.On(max(from.Sequence, st.origin()-1))
+	next := roster.Position{Place: place, Proof: from}.On(after)
 	next.Proof.Stream, next.Proof.Created = r.stream, st.created
 	if copied { // what it has was judged before
 		kind, next.Judged = restored, max(old.Judged, old.Proof.Receipt)
@@ -118,12 +119,15 @@ func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, 
 	return roster.Proof{}, false, nil
 }
 
-// greatest is the greatest place that was given in the old incarnation, by all
-// that is known of it: the position, the last report and dead letter, and the
-// last sequence that was seen, unless the copy that reading goes on with has it.
-func (r *reading) greatest(ctx context.Context, from roster.Proof, st state) (uint64, error) {
+// nextBegins is the place up to which all were given in the old incarnation, where
+// reading goes on after a sequence of the new one: the greatest of the position,
+// of what reports and dead letters tell, and of the last sequence that was seen,
+// unless the copy that reading goes on with has it. Where those tell of the new
+// one, from which a crash came before a snapshot, it begins where it did then: so
+// what was read of it gets the same places again.
+func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
 	place, tail := r.at.Place, r.tail.Load()
-	kept := from.Sequence > 0 && from.Sequence == r.at.Sequence() && st.last >= tail
+	kept := copied && after == r.at.Sequence() && st.last >= tail
 	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
 		place = r.at.PlaceOf(tail)
 	}
@@ -132,7 +136,18 @@ func (r *reading) greatest(ctx context.Context, from roster.Proof, st state) (ui
 	}
 	given, err := r.given(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("asking for the greatest place that was given: %w", err)
+		return 0, fmt.Errorf("asking for the places that were given: %w", err)
 	}
-	return max(place, given), nil
+	for _, g := range given {
+		if began := g.Place - g.Sequence + after; g.isOf(st) && int64(began) >= int64(r.at.Place) && g.Place-g.Sequence != uint64(r.at.Base) {
+			return began, nil
+		}
+		place = max(place, g.Place)
+	}
+	return place, nil
+}
+
+// isOf reports whether a place may have been given to a message of the stream.
+func (g Given) isOf(st state) bool {
+	return g.Stored >= st.created && st.origin() <= g.Sequence && g.Sequence <= st.last
 }

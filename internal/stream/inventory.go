@@ -10,7 +10,7 @@ import (
 // inventory is what the stream has, by one asking, of the sequences of a gap.
 type inventory struct {
 	from, to uint64 // to is not asked about any more
-	first    uint64 // of the stream
+	state           // of the stream
 	removed  []uint64
 	messages []Message // those that are there, in order
 }
@@ -106,7 +106,7 @@ func (r *reading) inventory(ctx context.Context, from, to uint64, earlier *inven
 	case st.created != r.at.Proof.Created || st.last < from:
 		return nil, doubtful(causeIncarnation, "the stream is another")
 	}
-	inv := &inventory{from: from, to: min(to, st.last+1), first: st.first}
+	inv := &inventory{state: st, from: from, to: min(to, st.last+1)}
 	if earlier != nil {
 		inv.to = min(inv.to, earlier.to)
 	}

@@ -81,11 +81,11 @@ func TestGiven(t *testing.T) {
 	s.create()
 	s.publish(6, 7)
 	var asked atomic.Int32
-	s.given = func(context.Context) (uint64, error) {
+	s.given = func(context.Context) ([]Given, error) {
 		if asked.Add(1) < 3 {
-			return 0, errors.New("nobody answers")
+			return nil, errors.New("nobody answers")
 		}
-		return 9, nil
+		return []Given{{Place: 8, Sequence: 8}, {Place: 9, Sequence: 9}}, nil
 	}
 	r = s.read(at)
 	r.await("message 7")
@@ -93,6 +93,28 @@ func TestGiven(t *testing.T) {
 	if asked.Load() != 3 || r.unread != 1 {
 		t.Errorf("asked %d times, %d incarnations", asked.Load(), r.unread)
 	}
+}
+
+// TestGivenOfTheNewOne: a crash came after the first places of the new stream, and
+// before a snapshot: what was read of it gets the same places again.
+func TestGivenOfTheNewOne(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	r := s.read(roster.Position{})
+	r.await("message 5")
+	at, _ := r.end()
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	s.create()
+	s.publish(6, 9)
+	s.given = func(context.Context) ([]Given, error) {
+		now := roster.TimeOf(time.Now())
+		return []Given{{Place: 12, Sequence: 3, Stored: now}, {Place: 10, Sequence: 1, Stored: now}, {Place: 9, Sequence: 9}}, nil
+	}
+	r = s.read(at)
+	r.await("message 9")
+	r.wantsPlaces(map[uint64]roster.Loss{5: roster.Recreated}, 10, 11, 12, 13)
 }
 
 // TestUnreadIsLost: what a stream had that was seen there, and not read, is lost

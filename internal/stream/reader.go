@@ -73,10 +73,10 @@ type Config struct {
 	// to when the stream turns out to be an older copy. It must be safe for use by
 	// several goroutines.
 	Earlier func() []roster.Position
-	// Given returns the greatest place that anything outside the snapshots tells
-	// of: a crash may have come after places that no snapshot has. 0 is none; nil
-	// asks nobody. An error is asked again.
-	Given func(context.Context) (uint64, error)
+	// Given returns the last places that anything outside the snapshots tells of: a
+	// crash may have come after places that no snapshot has. nil asks nobody. An
+	// error is asked again.
+	Given func(context.Context) ([]Given, error)
 	// ID is what the consumer is named after: the same for each process that reads
 	// for the same roster, and for no other. A start deletes the consumer that a
 	// crash has left. Empty: one of its own for each Reader.
@@ -87,12 +87,19 @@ type Config struct {
 	Registry prometheus.Registerer
 }
 
+// Given is a place that was given to a sequence, as a report or a dead letter
+// tells that was stored at a time of the server's.
+type Given struct {
+	Place, Sequence uint64
+	Stored          roster.Time
+}
+
 // Reader reads one stream.
 type Reader struct {
 	source     source
 	stream     string
 	earlier    func() []roster.Position
-	given      func(context.Context) (uint64, error)
+	given      func(context.Context) ([]Given, error)
 	makeStream func(context.Context) error
 	log        *slog.Logger
 	metrics    *metrics
@@ -238,11 +245,11 @@ func (r *reading) once(ctx context.Context) error {
 	}
 	d, err := r.source.consume(ctx, r.at.Sequence()+1)
 	if err != nil {
-		return cmp.Or(r.settleWithout(ctx), err)
+		return cmp.Or(r.settleWithout(ctx, st), err)
 	}
 	defer d.close()
 	deliverErr := r.awaitFirst(ctx, d)
-	if err := r.settle(ctx, r.first(d, st)); err != nil {
+	if err := r.settle(ctx, r.first(d, st), st); err != nil {
 		return err
 	}
 	if r.fresh = true; deliverErr == nil {
@@ -298,8 +305,8 @@ func (r *reading) first(d delivery, before state) uint64 {
 
 // settleWithout looks what the stream is where no consumer can be made, as when
 // the stream is missing. Nothing is lost then: a consumer may have it yet.
-func (r *reading) settleWithout(ctx context.Context) error {
-	return r.settle(ctx, r.at.Sequence()+1)
+func (r *reading) settleWithout(ctx context.Context, before state) error {
+	return r.settle(ctx, r.at.Sequence()+1, before)
 }
 
 // watched reads until that, or the watch, is in doubt.

@@ -32,7 +32,7 @@ type setup struct {
 	stream jetstream.Stream
 	// earlier are the positions of earlier snapshots.
 	earlier []roster.Position
-	given   func(context.Context) (uint64, error)
+	given   func(context.Context) ([]Given, error)
 	id      string
 }
 

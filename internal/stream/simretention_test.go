@@ -103,7 +103,7 @@ func (s *service) pin(d *simDelivery, first uint64) {
 	w, l := s.w, d.life
 	p := &pinned{life: l.id, first: first, last: l.last, when: time.Now()}
 	p.flawed = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddLook || w.oddGet || time.Now().Before(w.away)
-	p.flawed = p.flawed || s.life != 0 && s.life != l.id
+	p.flawed = p.flawed || s.life != 0 && s.life != l.id || time.Since(w.changed) < noticed
 	for seq := first; seq <= l.last; seq++ {
 		p.flawed = p.flawed || !l.delivers(seq)
 	}

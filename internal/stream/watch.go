@@ -24,7 +24,7 @@ const (
 func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 	for sleep(ctx, verifyEvery) {
 		at, wasWaiting := r.standing()
-		act, err := r.about(ctx, at, 0)
+		act, err := r.about(ctx, at, 0, state{})
 		if err != nil || act.deed == read {
 			continue
 		}
