@@ -245,11 +245,11 @@ func (r *reading) once(ctx context.Context) error {
 	}
 	d, err := r.source.consume(ctx, r.at.Sequence()+1)
 	if err != nil {
-		return cmp.Or(r.settleWithout(ctx, st), err)
+		return cmp.Or(r.settleWithout(ctx), err)
 	}
 	defer d.close()
 	deliverErr := r.awaitFirst(ctx, d)
-	if err := r.settle(ctx, r.first(d, st), st); err != nil {
+	if err := r.settle(ctx, r.first(d, st), r.toldTwice(d, st)); err != nil {
 		return err
 	}
 	if r.fresh = true; deliverErr == nil {
@@ -305,8 +305,15 @@ func (r *reading) first(d delivery, before state) uint64 {
 
 // settleWithout looks what the stream is where no consumer can be made, as when
 // the stream is missing. Nothing is lost then: a consumer may have it yet.
-func (r *reading) settleWithout(ctx context.Context, before state) error {
-	return r.settle(ctx, r.at.Sequence()+1, before)
+func (r *reading) settleWithout(ctx context.Context) error {
+	return r.settle(ctx, r.at.Sequence()+1, state{})
+}
+
+// toldTwice is how the stream stood before its consumer was made, up to the last
+// sequence that both tell of: the look alone may be an old leader's.
+func (r *reading) toldTwice(d delivery, before state) state {
+	before.last = min(before.last, r.at.Sequence()+d.pending())
+	return before
 }
 
 // watched reads until that, or the watch, is in doubt.

@@ -174,9 +174,9 @@ func (s *service) checkUnread(b *Batch) {
 	old := s.at
 	w.note("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.life)
 	s.log = append(s.log, entry{place: old.Place + 1, lost: b.End.Place - old.Place, why: roster.Recreated, unread: true})
-	judged := old.Judged
+	judged := roster.Time(0) // another stream was never judged
 	if b.End.Proof.Sequence > 0 { // a copy: what it has was judged before
-		judged = max(judged, old.Proof.Receipt)
+		judged = max(old.Judged, old.Proof.Receipt)
 	}
 	if b.End.Place < old.Place || b.End.Place > old.PlaceOf(max(w.longest, old.Sequence())) || b.End.Judged != judged {
 		w.fail("another incarnation begins at %+v after %+v", b.End, old)
