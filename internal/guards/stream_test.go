@@ -148,8 +148,13 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: before the first fold", "nothing of another stream is folded",
-		"internal/stream/reader.go", `if err := r.settle(ctx, r.first(d, st), st); err != nil {`, `if err := error(nil); err != nil {`, "./internal/stream ^TestRecreated$",
+		"internal/stream/reader.go", `if err := r.settle(ctx, r.first(d, st), r.toldTwice(d, st)); err != nil {`, `if err := error(nil); err != nil {`, "./internal/stream ^TestRecreated$",
 	},
+	{
+		"stream: a look before the consumer", "one odd answer is no proof",
+		"internal/stream/reader.go", `before.last = min(before.last, r.at.Sequence()+d.pending())`, `_ = d`, "./internal/stream TestOddEnd",
+	},
+
 	{
 		"stream: caught up", "half a roster is never shown as the whole",
 		"internal/stream/caughtup.go", `if r.aimed && r.position.Load() >= r.target.Load() {`, `if r.aimed {`, "./internal/stream TestLosingIsNotPassing",

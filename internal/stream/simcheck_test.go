@@ -174,8 +174,8 @@ func (s *service) checkUnread(b *Batch) {
 	old := s.at
 	w.note("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.life)
 	s.log = append(s.log, entry{place: old.Place + 1, lost: b.End.Place - old.Place, why: roster.Recreated, unread: true})
-	judged := roster.Time(0) // another stream was never judged
-	if b.End.Proof.Sequence > 0 { // a copy: what it has was judged before
+	var judged roster.Time        // another stream was never judged
+	if b.End.Proof.Sequence > 0 { // and all that a copy has was before
 		judged = max(old.Judged, old.Proof.Receipt)
 	}
 	if b.End.Place < old.Place || b.End.Place > old.PlaceOf(max(w.longest, old.Sequence())) || b.End.Judged != judged {
