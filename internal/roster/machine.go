@@ -25,48 +25,6 @@ type machine struct {
 	tidyAt   int32            // registers from which tidy looks again; 0 at first: at once
 }
 
-// imposed is what the limits have done to a machine; few have any of it.
-type imposed struct {
-	// floor is a date before which nothing opens: an event that opens a session
-	// is late, and what only ends one leaves no register. It is the moment after
-	// the newest date forgotten for want of room (see room.go), or before the
-	// roster went on with a greater allowed lateness.
-	floor Time
-	// refused is the greatest stamp of the events refused for want of room.
-	refused Stamp
-}
-
-// floor returns the date before which nothing opens on the machine.
-func (m *machine) floor() Time {
-	if m.limits == nil {
-		return 0
-	}
-	return m.limits.floor
-}
-
-// raiseFloor raises the floor to a date.
-func (m *machine) raiseFloor(to Time) {
-	if to > m.floor() {
-		m.limits = &imposed{to, m.refused()}
-	}
-}
-
-// refused returns the greatest stamp refused for want of room.
-func (m *machine) refused() Stamp {
-	if m.limits == nil {
-		return Stamp{}
-	}
-	return m.limits.refused
-}
-
-// limited reports whether an event that was refused for want of room may be
-// missing: no reset above it has come since.
-func (m *machine) limited() bool { return m.limits != nil && m.limits.refused.After(m.reset) }
-
-// forgets reports whether a register with this stamp is forgotten once it holds
-// nothing open, whatever the machine's newest date.
-func (m *machine) forgets(s Stamp) bool { return s.Date < m.floor() || !s.After(m.reset) }
-
 // session is the register of one session.
 type session struct {
 	stamp Stamp
@@ -76,29 +34,6 @@ type session struct {
 }
 
 func (s session) keyHash() uint32 { return s.hash }
-
-// sessionKey names a session on its machine: by ID, or for an implicit one by
-// its user.
-type sessionKey struct {
-	id   string
-	user uint32
-	hash uint32
-}
-
-func keyOf(id string, user uint32) sessionKey {
-	if id == "" {
-		return sessionKey{user: user, hash: hashOfNumber(user)}
-	}
-	return sessionKey{id: id, hash: hashOf(id)}
-}
-
-func (s *session) is(k *sessionKey) bool {
-	if s.hash != k.hash {
-		return false
-	}
-	id, _ := s.about.id()
-	return id == k.id && (id != "" || s.user == k.user)
-}
 
 // session finds the register of a session, or nil.
 func (m *machine) session(k sessionKey) *session {

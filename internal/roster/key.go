@@ -1,0 +1,24 @@
+package roster
+
+// sessionKey names a session on its machine: by ID, or for an implicit one by
+// its user.
+type sessionKey struct {
+	id   string
+	user uint32
+	hash uint32
+}
+
+func keyOf(id string, user uint32) sessionKey {
+	if id == "" {
+		return sessionKey{user: user, hash: hashOfNumber(user)}
+	}
+	return sessionKey{id: id, hash: hashOf(id)}
+}
+
+func (s *session) is(k *sessionKey) bool {
+	if s.hash != k.hash {
+		return false
+	}
+	id, _ := s.about.id()
+	return id == k.id && (id != "" || s.user == k.user)
+}
