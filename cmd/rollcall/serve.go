@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
@@ -198,92 +196,6 @@ func (s *service) load() error {
 	}
 	s.roster = r
 	return nil
-}
-
-// wire connects the parts: reader → ingest → roster → snapshots, reports,
-// changes, answers, metrics.
-func (s *service) wire(js jetstream.JetStream) (err error) {
-	subjects := s.cfg.subjects()
-	id, err := consumerID(s.cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	before := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
-	s.reader, err = stream.New(stream.Config{
-		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
-		Earlier: s.earlier, Given: before.places, ID: id,
-		Make: func(ctx context.Context) error {
-			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
-			return err
-		},
-	})
-	if err != nil {
-		return err
-	}
-	if s.letters, err = ingest.NewDeadLetters(s.other, subjects, string(s.cfg.Stream), s.log, s.reg); err != nil {
-		return err
-	}
-	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
-	s.snapshots.Settled = s.letters.Settled
-	source := report.Source{
-		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
-		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, Until: s.knownUntil,
-	}
-	s.publisher = report.NewPublisher(report.PublisherConfig{
-		Source: source, JetStream: js, Subjects: subjects,
-		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
-	})
-	s.changes = changes.NewPublisher(changes.Config{
-		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
-	})
-	s.past, err = past.New(past.Config{
-		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.behind,
-		MaxQuestions: int(s.cfg.MaxPastQuestions), Log: s.log, Registry: s.reg,
-	})
-	if err != nil {
-		return err
-	}
-	s.questions = query.New(query.Config{
-		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
-		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
-		Instance: nuid.Next(), Settings: s.cfg.digest(), Registry: s.reg,
-	})
-	build := metrics.Build{Version: buildVersion(), Revision: revision()}
-	collector := metrics.NewCollector(s.roster, standing{s}, build, int(s.cfg.MetricsMaxMachines))
-	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
-	collector.Stale = s.stale
-	s.reg.MustShow(collector)
-	s.caughtUp.Store(s.reader)
-	return nil
-}
-
-// earlier returns the positions of the snapshots, the newest first.
-func (s *service) earlier() []roster.Position {
-	positions, err := s.snapshots.Positions()
-	if err != nil {
-		s.log.Error("no earlier positions", "err", err)
-	}
-	return positions
-}
-
-// behindBy is how many messages may wait for the fold before reading the past
-// waits for it: more than the batches under way while it keeps up, and some
-// hundredths of a second of its work.
-const behindBy = 10_000
-
-// behind reports whether questions about the past have to wait.
-func (s *service) behind() bool { return s.reader.Lag() > behindBy }
-
-// lastSnapshot is the snapshot that answers tell of.
-func (s *service) lastSnapshot() *query.Snapshot {
-	last, ok := s.snapshots.Last()
-	if !ok {
-		return nil
-	}
-	return &query.Snapshot{
-		Place: last.Status.Position.Place, Written: last.Written.UTC(), Size: last.Size,
-		StateDigest: hex.EncodeToString(last.StateDigest[:]),
-	}
 }
 
 // run runs the parts until ctx is done or one of them fails.

@@ -24,7 +24,7 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: a snapshot waits for the letters", "no dead letter is lost by a crash",
-		"cmd/rollcall/serve.go", `s.snapshots.Settled = s.letters.Settled`, ``, "./internal/faults TestSnapshotWaitsForLetters",
+		"cmd/rollcall/serve_wire.go", `s.snapshots.Settled = s.letters.Settled`, ``, "./internal/faults TestSnapshotWaitsForLetters",
 	},
 	{
 		"serve: letters until the last snapshot", "there is a last snapshot, though letters are under way at the end",
@@ -36,11 +36,11 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: positions of the snapshots", "a restored stream is read on after the newest of them that it proves",
-		"cmd/rollcall/serve.go", "\treturn positions\n", "\treturn positions[:0]\n", "./cmd/rollcall TestRestoredStream",
+		"cmd/rollcall/serve_wire.go", "\treturn positions\n", "\treturn positions[:0]\n", "./cmd/rollcall TestRestoredStream",
 	},
 	{
 		"serve: a stream that is missing is made", "publishers of a deleted stream have one again",
-		"cmd/rollcall/serve.go", "Make: func(ctx context.Context) error {\n", "Make: func(ctx context.Context) error {\n\t\t\treturn nil\n", "./cmd/rollcall TestDeletedStream",
+		"cmd/rollcall/serve_wire.go", "Make: func(ctx context.Context) error {\n", "Make: func(ctx context.Context) error {\n\t\t\treturn nil\n", "./cmd/rollcall TestDeletedStream",
 	},
 	{
 		"serve: accepted losses", "an operator can take the roster as it is",
