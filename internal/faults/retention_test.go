@@ -99,8 +99,7 @@ func (w *world) truncatedOffline(truncate func(*world)) {
 	says(w.t, line, map[string]any{"reason": "truncated", "from": from, "to": to, "count": to - from + 1})
 	w.fates(roster.Lost, to-30)
 	w.incarnations("restored", 0)
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 // pause makes the service's consumer deliver nothing, though it says that it is
@@ -146,8 +145,7 @@ func purgedRunning(w *world) {
 	w.purge(61)
 	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
 	w.wants("truncated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 // truncatedOnTheWay: a consumer that is behind goes on after the gap and says
@@ -163,8 +161,7 @@ func truncatedOnTheWay(w *world) {
 	resume()
 	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
 	w.wants("truncated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 // purgedToPosition: nothing is lost, so nothing is said.
@@ -228,8 +225,7 @@ func deletedAll(w *world) {
 	w.start()
 	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 31, "to": 35})
 	w.wants("deleted")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func deletedRunning(w *world) {
@@ -243,8 +239,7 @@ func deletedRunning(w *world) {
 	resume()
 	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 38, "to": 38})
 	w.wants("deleted")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func deletedBefore(w *world) {

@@ -192,6 +192,7 @@ func (w *world) wants(reasons ...string) {
 	if st := w.roster.Status(); st.Fates.Sum() != st.Position.Place {
 		w.t.Errorf("fates %v don't add up to the place %d", st.Fates, st.Position.Place)
 	}
+	w.reasons = reasons
 	w.wantsReasons(reasons...)
 	w.wantsLetters()
 }

@@ -75,8 +75,7 @@ func recreatedOffline(w *world) {
 	line := w.log.await(another, 1)
 	says(w.t, line, map[string]any{"kind": "recreated", "place": 40, "seq": 40, "at_least": 0, "read_on_after": 0})
 	w.incarnations("recreated", 1)
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func recreatedOfflineLonger(w *world) {
@@ -119,8 +118,7 @@ func recreatedRunningLonger(w *world) {
 	line := w.noticed(another, 1)
 	says(w.t, line, map[string]any{"kind": "recreated", "place": 10, "at_least": 0})
 	w.wants("recreated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func recreatedTwiceOffline(w *world) {
@@ -139,8 +137,7 @@ func recreatedTwiceOffline(w *world) {
 	w.start()
 	w.wants("recreated")
 	w.incarnations("recreated", 0)
-	w.boots()
-	w.wants()
+	w.settles()
 	w.fates(roster.Lost, 0)
 }
 
@@ -155,8 +152,7 @@ func recreatedTwiceRunning(w *world) {
 	w.noticed(another, 2)
 	w.wants("recreated")
 	w.incarnations("recreated", 2)
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func missingOffline(w *world) {
@@ -169,8 +165,7 @@ func missingOffline(w *world) {
 	w.log.await("the stream is missing: making it", 1)
 	w.publish(20)
 	w.wants("recreated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func missingRunning(w *world) {
@@ -181,8 +176,7 @@ func missingRunning(w *world) {
 	w.noticed("the stream is missing: making it", 1)
 	w.publish(20)
 	w.wants("recreated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 // restoredOffline: reading goes on after the newest snapshot that the copy
@@ -207,8 +201,7 @@ func restoredOffline(w *world) {
 	w.fates(roster.DeadLettered, 17)
 	w.publish(20)
 	w.wants("recreated")
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 // restoredBeforeSnapshots: no snapshot is of the copy, so it is read from its
@@ -269,8 +262,7 @@ func forkedOffline(w *world) {
 	w.wants("recreated")
 	line := w.log.await(another, 1)
 	says(w.t, line, map[string]any{"kind": "restored", "place": 50, "seq": 50, "at_least": 0, "read_on_after": 30})
-	w.boots()
-	w.wants()
+	w.settles()
 }
 
 func forkedRunning(w *world) {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/broker"
+	"rollcall/internal/roster"
 	"rollcall/internal/testkit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -36,6 +37,7 @@ type world struct {
 	numbered int      // events made so far
 	events   []*entry // published, in order
 	accept   uint64   // ROLLCALL_ACCEPT_LOSS
+	reasons  []string // why the roster is not complete, at the last look
 	rejudged int      // events refused twice, as nothing told that they were judged before
 	replayTo uint64   // up to here the service has not caught up
 
@@ -51,6 +53,8 @@ type entry struct {
 	seq           uint64 // in the stream
 	bad           bool   // to be refused
 	lost          bool   // never to be read
+	ahead         bool   // dated as far ahead as the skew lets it be
+	date          time.Time
 }
 
 // newWorld starts everything, with a stream of events in which anything may be
@@ -163,11 +167,19 @@ func (w *world) publish(n int) []*entry {
 	return published
 }
 
-// boots publishes that each machine has started: nobody is on.
-func (w *world) boots() {
+// settles publishes that each machine has started after all that was lost: nobody
+// is on, and no machine is unsettled. The roster stays incomplete, as a machine
+// that nobody has heard of may have been on, too.
+func (w *world) settles() {
 	w.t.Helper()
+	w.send(&entry{machine: "m0", kind: "boot", ahead: true}) // perhaps the first event after the loss
+	<-time.After(10 * time.Millisecond)                      // for a date after it
 	for i := range 3 {
-		w.send(&entry{machine: fmt.Sprintf("m%d", i), kind: "boot"})
+		w.send(&entry{machine: fmt.Sprintf("m%d", i), kind: "boot", ahead: true})
+	}
+	w.wants(w.reasons...)
+	if got := w.gauges(w, "rollcall_machines_unsettled")[""]; got != 0 {
+		w.t.Errorf("%v machines are unsettled", got)
 	}
 }
 
@@ -177,6 +189,10 @@ func (w *world) send(e *entry) *entry {
 	e.number = w.numbered
 	w.numbered++
 	date := w.epoch.Add(time.Duration(e.number) * time.Millisecond)
+	if e.ahead { // as far as the skew lets it be
+		date = time.Now().Add(roster.DefaultSettings().MaxSkew - time.Millisecond)
+	}
+	e.date = date
 	payload := fmt.Appendf(nil, `{"date":%q,"type":%q,"machine":%q,"user":%q,"note":"number %06d."}`,
 		date.UTC().Format(time.RFC3339Nano), e.kind, e.machine, e.user, e.number)
 	switch {
@@ -207,7 +223,7 @@ func (w *world) lose(events []*entry) {
 // from: the accepted events by date, folded one by one.
 func (w *world) oracle() map[string][]string {
 	events := slices.Clone(w.events)
-	sort.Slice(events, func(i, j int) bool { return events[i].number < events[j].number })
+	sort.SliceStable(events, func(i, j int) bool { return events[i].date.Before(events[j].date) })
 	machines := map[string]map[string]bool{}
 	for _, e := range events {
 		if e.bad || e.lost {

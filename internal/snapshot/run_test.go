@@ -101,6 +101,7 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 		})
 		advance(r)
 		pass(10*time.Minute + time.Second/2)
+		synctest.Wait() // for what the log says when a minute is over
 		if got := testutil.ToFloat64(u.store.metrics.errors); got != 120 {
 			t.Errorf("%v errors", got)
 		}

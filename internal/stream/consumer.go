@@ -45,6 +45,7 @@ type consumer struct {
 	delivered   uint64 // the consumer's own count
 	replies     string // what the reply subjects of its messages begin with
 	heard       time.Time
+	ending      <-chan struct{} // closed when the reader ends
 }
 
 // consume makes the consumer: ephemeral, in memory and without acks, as nothing
@@ -63,6 +64,7 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 			return nil, doubtful(causeCreate, "subscribing: %w", err)
 		}
 	}
+	c.ending = ctx.Done()
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	made, err := s.create(ctx, from)
@@ -127,7 +129,13 @@ func (c *consumer) close() {
 			_ = l.sub.Unsubscribe() // the connection may be gone
 		}
 	}
-	if c.name != "" && c.nc.IsConnected() {
+	if c.name == "" || !c.nc.IsConnected() {
+		return
+	}
+	select {
+	case <-c.ending: // nobody makes another, and nobody waits for the answer
+		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+c.stream+"."+c.name, nil)
+	default:
 		// It is waited for: carried out later it would be the next one's end.
 		c.remove(context.Background(), c.name)
 	}
