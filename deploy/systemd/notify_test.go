@@ -141,13 +141,14 @@ func publish(t *testing.T, server string, events int) {
 // TestNotify: systemd is told that the service serves before it has caught up,
 // how far it is, that it is alive all the while, and that it ends.
 func TestNotify(t *testing.T) {
-	server := program.Serve(t)
+	dir := t.TempDir()
+	server := program.Serve(t, "ROLLCALL_DATA_DIR="+dir)
 	publish(t, server.NATS, 20_000)
 	addr, widen := narrow(t, strings.TrimPrefix(server.NATS, "nats://"))
 	defer widen()
 	m := listen(t)
 	p := program.Start(t, []string{
-		"NATS_URL=nats://" + addr, "ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
+		"NATS_URL=nats://" + addr, "NATS_NKEY=" + filepath.Join(dir, "nats", "admin.nk"), "ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
 		"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=200000",
 	}, program.Rollcall(t), "serve")
 

@@ -43,6 +43,7 @@ type consumer struct {
 	begun       uint64 // messages to come when it was made
 	toCome      uint64 // messages after the last that was delivered
 	delivered   uint64 // the consumer's own count
+	halved      bool   // a pull was made half as long
 	replies     string // what the reply subjects of its messages begin with
 	heard       time.Time
 	ending      <-chan struct{} // closed when the reader ends
@@ -236,20 +237,36 @@ type pull struct {
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// ask begins a pull in each lane that has none. The server serves two pulls in
-// turn: the first is made half as long, so that they don't end together.
+// ask begins a pull in each lane that has none. The first is a small one, alone:
+// the stream is asked how it stands once something was delivered, and on a slow
+// link the answer comes behind all that was pulled. The server serves two pulls
+// in turn: one is made half as long, so that they don't end together.
 func (c *consumer) ask() error {
+	if c.delivered == 0 {
+		return c.askFirst()
+	}
 	for i := range c.lanes {
 		if !c.lanes[i].idle() {
 			continue
 		}
 		messages := pullMessages
-		if i == 0 && c.delivered == 0 {
+		if i == 0 && !c.halved {
+			c.halved = true
 			messages /= 2
 		}
-		if err := c.pull(&c.lanes[i], messages); err != nil {
+		if err := c.pull(&c.lanes[i], messages, pullBytes); err != nil {
 			return doubtful(causeServer, "asking for messages: %w", err)
 		}
+	}
+	return nil
+}
+
+func (c *consumer) askFirst() error {
+	if !c.lanes[0].idle() {
+		return nil
+	}
+	if err := c.pull(&c.lanes[0], maxBatch, 0); err != nil {
+		return doubtful(causeServer, "asking for the first messages: %w", err)
 	}
 	return nil
 }
@@ -257,8 +274,8 @@ func (c *consumer) ask() error {
 // pull asks for messages. A pull that what is to come will fill needs no end
 // and no heartbeats, for which the server would look at the clock with every
 // message. (A heartbeat above half of expires is refused.)
-func (c *consumer) pull(l *lane, messages int) error {
-	l.messages, l.bytes = messages, max(pullBytes, int(c.nc.MaxPayload())+64<<10)
+func (c *consumer) pull(l *lane, messages, bytes int) error {
+	l.messages, l.bytes = messages, max(bytes, int(c.nc.MaxPayload())+64<<10)
 	ask := pull{Batch: l.messages, MaxBytes: l.bytes}
 	if uint64(c.lanes[0].messages+c.lanes[1].messages) > c.toCome {
 		ask.Expires, ask.Heartbeat = 10*c.beat, c.beat
