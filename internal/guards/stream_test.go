@@ -281,7 +281,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: a pull's bytes", "the largest message there may be can be pulled",
-		"internal/stream/consumer.go", `max(pullBytes, int(c.nc.MaxPayload())+64<<10)`, `pullBytes`, "./internal/stream TestLargestMessage",
+		"internal/stream/consumer.go", `max(bytes, int(c.nc.MaxPayload())+64<<10)`, `max(bytes, 1024)`, "./internal/stream TestLargestMessage",
 	},
 	{
 		"stream: what is to come of a pull", "reading does not stop with a pull that ended by its bytes",
