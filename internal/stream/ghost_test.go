@@ -56,9 +56,7 @@ func TestGhost(t *testing.T) {
 	if _, err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	if names := s.consumers(); len(names) > 0 {
-		t.Errorf("consumers are %v after the end", names)
-	}
+	testkit.Eventually(t, func() bool { return len(s.consumers()) == 0 }, "the consumer is gone after the end")
 }
 
 // TestGhostThatStays: where the old consumer can't be deleted, reading begins with
