@@ -43,7 +43,7 @@ func (d *directory) lookup(name string) *machine {
 	return d.find(name, hashOf(name))
 }
 
-// add adds a machine whose name has this hash and is not there yet.
+// add adds a machine that is not there yet. hash is that of its name.
 func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()

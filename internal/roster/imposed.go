@@ -11,7 +11,7 @@ type imposed struct {
 	refused Stamp
 }
 
-// floor returns the date before which nothing opens on the machine.
+// floor returns the date before which a login is late; 0: there is none.
 func (m *machine) floor() Time {
 	if m.limits == nil {
 		return 0

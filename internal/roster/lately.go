@@ -50,8 +50,8 @@ func (r *Roster) received(st *Status, receipt Time) {
 // standing is as what the status counts a machine.
 type standing struct{ lately, hidden, unsettled, limited bool }
 
-// standingOf returns the standing of a machine where those count as heard lately
-// that were heard at a time or after.
+// standingOf returns the standing of a machine. It was heard lately if it was heard
+// at since or after.
 func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
 	s := standing{lately: m.heard >= since, limited: m.limited()}
 	s.hidden = !s.lately && m.users == 0

@@ -104,7 +104,7 @@ func encode(t rapid.TB, r *roster.Roster) []byte {
 	return b.Bytes()
 }
 
-// encodedBy is what is told beside the encoding of a roster.
+// encodedBy returns what Restore needs beside the bytes of a roster's encoding.
 func encodedBy(r *roster.Roster) roster.Encoded {
 	return roster.Encoded{Version: roster.EncodingVersion, Settings: r.Settings(), Position: r.Status().Position}
 }
