@@ -192,6 +192,14 @@ var streamGuards = []guard{
 		"internal/stream/inventory.go", "\t\tcase err != nil:\n\t\t\treturn err\n\t\t}\n\t\tmissed = 0", "\t\tcase err != nil:\n\t\t\tmissed++\n\t\t\tcontinue\n\t\t}\n\t\tmissed = 0", "./internal/stream TestUnansweredInventory",
 	},
 	{
+		"stream: an end cut off", "what is behind the end for a while is not missing",
+		"internal/stream/inventory.go", `case now.created != st.created || now.last < st.last:`, `case now.created != st.created:`, "./internal/stream TestCutOffWhileAsking",
+	},
+	{
+		"stream: a consumer of another", "what the stream before has delivered is not taken for the copy's",
+		"internal/stream/decide.go", `case found == same && q.created != 0 && q.created != last.created:`, `case false && q.created != last.created:`, "./internal/stream ^(TestDecide|TestConsumerOfAnother)$",
+	},
+	{
 		"stream: what was asked for", "it is folded only if the stream holds the position then",
 		"internal/stream/gap.go", `case act.deed != read:`, `case false && act.deed != read:`, "./internal/stream TestForkedFetch",
 	},

@@ -36,10 +36,10 @@ func confirm[Answer, Action any](
 
 // about asks the leader of the stream until it is clear what to do about a
 // position, of which the consumer has delivered a sequence first, in a stream
-// that has told before how it stands. An error means that the stream could not be
-// asked, or that its answers contradict each other.
+// that has told before the consumer was made how it stands. An error means that
+// the stream could not be asked, or that its answers contradict each other.
 func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64, before state) (action, error) {
-	q := question{stream: r.stream, at: at, delivered: delivered}
+	q := question{stream: r.stream, at: at, delivered: delivered, created: before.created}
 	if at.Proof.Stream == "" || before.created != at.Proof.Created {
 		before.last = 0
 	}

@@ -33,6 +33,8 @@ import (
 //	                                                      twice        lose what lies before both
 //	                                                                   beginnings and before what the
 //	                                                                   consumer has delivered
+//	our stream, but before the  is there, gone or none    once         doubt: begin anew
+//	consumer was made another
 //	one thing, then another                               twice        doubt: begin anew
 //
 // Where the message of the position is gone, and that of an earlier position is
@@ -77,6 +79,9 @@ type question struct {
 	// delivered is the first sequence that the consumer delivers: nothing before
 	// it will come. 0: it has not delivered yet.
 	delivered uint64
+	// created is that of the stream before the consumer was made, which may be of
+	// that one. 0: nobody has asked.
+	created roster.Time
 }
 
 // deed is what to do about a position.
@@ -110,6 +115,8 @@ func decide(q question, answers ...answer) action {
 	found := q.verdict(last)
 	act := action{found: found, state: last.state}
 	switch {
+	case found == same && q.created != 0 && q.created != last.created:
+		act.deed = doubts
 	case len(answers) == 1:
 		act.deed, act.wait = q.once(found, last)
 	case q.contradicts(answers):

@@ -30,6 +30,8 @@ func TestDecide(t *testing.T) {
 	renamed, shorter, nothing := at, at, question{stream: name}
 	renamed.stream = "OTHER"
 	shorter.tail = 5 // nothing was known of beyond the position
+	onOurs, onAnother := at, at
+	onOurs.created, onAnother.created = 1, 2
 	ours := tells(1, 20, held)
 	for _, c := range []struct {
 		says    string
@@ -75,6 +77,11 @@ func TestDecide(t *testing.T) {
 		{"begins before what was delivered", begun(19), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: lose, through: 14, found: same}},
 		{"has delivered what comes next", begun(11), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: read, found: same}},
 		{"begins oddly late", begun(13), []answer{tells(15, 20, gone), tells(11, 20, gone)}, action{deed: read, found: same}},
+		// The consumer may be of another.
+		{"another before the consumer was made", onAnother, []answer{ours}, action{deed: doubts, found: same}},
+		{"ours before the consumer was made", onOurs, []answer{ours}, action{deed: read, found: same}},
+		{"another, before the consumer was made, too", onAnother, []answer{createdAt(2, ours), createdAt(2, ours)}, action{deed: rebase, found: recreated}},
+		{"nothing was read, and another before the consumer was made", question{stream: name, created: 2}, []answer{tells(1, 20, gone)}, action{deed: doubts, found: same}},
 	} {
 		c.want.state = c.answers[len(c.answers)-1].state
 		if got := decide(c.q, c.answers...); got != c.want {

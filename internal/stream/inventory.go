@@ -113,7 +113,17 @@ func (r *reading) inventory(ctx context.Context, from, to uint64, earlier *inven
 	if inv.removed, err = r.source.deleted(ctx); err != nil {
 		return nil, err
 	}
-	return inv, r.ask(ctx, inv, earlier)
+	if err := r.ask(ctx, inv, earlier); err != nil {
+		return nil, err
+	}
+	// What was not there may be behind an end that was cut off meanwhile.
+	switch now, err := r.source.look(ctx); {
+	case err != nil:
+		return nil, err
+	case now.created != st.created || now.last < st.last:
+		return nil, doubtful(causeIncarnation, "the stream has lost its end")
+	}
+	return inv, nil
 }
 
 // ask fills in the messages that are there.

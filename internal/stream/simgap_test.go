@@ -126,6 +126,50 @@ func TestGapCutOff(t *testing.T) {
 	}
 }
 
+// TestCutOffWhileAsking: a stream loses its end while a gap is asked for, and has
+// as much again when it is asked once more: that one answer of an old leader says
+// then that a message is not there is no proof.
+func TestCutOffWhileAsking(t *testing.T) {
+	for cutAt := 1; cutAt <= 10; cutAt++ {
+		for oddAt := 1; oddAt <= 10; oddAt++ {
+			play(t, func(p *player) {
+				p.publish(10)
+				p.start()
+				p.reads(10)
+				gets, since := 0, 0 // since the stream has as much again
+				p.locked(func() {
+					for seq := uint64(11); seq <= 18; seq++ {
+						p.life.hidden[seq] = true
+					}
+					var cut time.Time
+					p.hook = func(what string) error {
+						if !cut.IsZero() && p.life.last == 14 && time.Since(cut) > confirmAfter/2 {
+							for range 5 {
+								p.storeOne()
+							}
+						}
+						if what != "get" {
+							return nil
+						}
+						if gets++; gets == cutAt {
+							cut = time.Now()
+							p.cutTo(14)
+						}
+						if p.life.last > 14 && !cut.IsZero() {
+							since++
+							p.oddGet = since == oddAt
+						}
+						return nil
+					}
+				})
+				p.publish(9)
+				<-time.After(time.Minute)
+				p.wants(roster.Gap)
+			})
+		}
+	}
+}
+
 // TestForkedFetch: a message that was asked for, because three consumers did not
 // deliver it, is not taken for one of this incarnation when the stream has become
 // another meanwhile.

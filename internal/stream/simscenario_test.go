@@ -193,6 +193,32 @@ func TestCutBehindLosses(t *testing.T) {
 	})
 }
 
+// TestConsumerOfAnother: a copy is restored right after the consumer was made on
+// the stream before it: what that delivers is not taken for the copy's.
+func TestConsumerOfAnother(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.saves()
+		p.crash()
+		p.locked(p.keepCopy)
+		p.locked(p.create)
+		p.publish(30)
+		p.locked(func() { p.life.begin(25) })
+		p.before("look", 2, func() { p.restore(p.copies[0]) })
+		p.start()
+		<-time.After(5 * time.Second)
+		p.publish(4)
+		p.reads(14)
+		p.locked(func() {
+			if n := p.unread(); n > 0 {
+				p.t.Errorf("%d other incarnations are told of", n)
+			}
+		})
+	})
+}
+
 // TestEndCutOff: a stream that has lost its end, none of which was read, is
 // another: what was known to be there is told as lost, and what is stored in its
 // place is read.
