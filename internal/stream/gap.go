@@ -117,6 +117,9 @@ func (r *reading) pass(s *stretch) {
 // stood still.
 func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) error {
 	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalled > 0); want = r.at.Sequence() + 1 {
+		if err := r.moving(); err != nil { // the stream may lose its beginning as fast as it is given up
+			return err
+		}
 		// The server delivers nothing in the place of a damaged message, and
 		// when it is the last one no other message shows the gap.
 		end, err := r.lacking(ctx, want, last+1)

@@ -90,7 +90,7 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 		"read_on_after", next.Sequence(), "accept", acceptance(place))
 	r.tail.Store(next.Sequence()) // what is true of it will be seen
 	r.target.Store(0)
-	r.aimed, r.removed = false, nil
+	r.aimed, r.removed, r.told = false, nil, state{}
 	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)
@@ -121,12 +121,15 @@ func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, 
 
 // nextBegins is the place up to which all were given in the old incarnation, where
 // reading goes on after a sequence of the new one: the greatest of the position,
-// of what reports and dead letters tell, and of the last sequence that was seen,
-// unless the copy that reading goes on with has it. Where those tell of the new
-// one, from which a crash came before a snapshot, it begins where it did then: so
-// what was read of it gets the same places again.
+// of what reports and dead letters tell, and of the last sequence that was seen, or
+// told of by two witnesses, unless the copy that reading goes on with has it. Where
+// those tell of the new one, from which a crash came before a snapshot, it begins
+// where it did then: so what was read of it gets the same places again.
 func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
 	place, tail := r.at.Place, r.tail.Load()
+	if r.told.created == r.at.Proof.Created && r.told.last > st.last {
+		tail = max(tail, r.told.last)
+	}
 	kept := copied && after == r.at.Sequence() && st.last >= tail
 	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
 		place = r.at.PlaceOf(tail)

@@ -206,6 +206,7 @@ type reading struct {
 	taken   []Message
 	fresh   bool      // the consumer has not delivered yet
 	aimed   bool      // the target is known
+	told    state     // how the stream stood by two witnesses, before the consumer
 	losses  losses    // that were not told of yet
 	removed []uint64  // sequences known to be deleted, in order
 	moved   time.Time // when a message was last folded, or none was to come
@@ -240,6 +241,9 @@ const deliverWithin = 2 * time.Second
 // that, the consumer is gone with it.
 func (r *reading) once(ctx context.Context) error {
 	st, lookErr := r.source.look(ctx)
+	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created { // an old leader may have answered
+		st, lookErr = r.source.look(ctx)
+	}
 	if lookErr != nil && !errors.Is(lookErr, errNoStream) {
 		return lookErr
 	}
@@ -310,9 +314,14 @@ func (r *reading) settleWithout(ctx context.Context) error {
 }
 
 // toldTwice is how the stream stood before its consumer was made, up to the last
-// sequence that both tell of: the look alone may be an old leader's.
+// sequence that both tell of: the look alone may be an old leader's. If a
+// consumer before this one has told of more, that counts.
 func (r *reading) toldTwice(d delivery, before state) state {
 	before.last = min(before.last, r.at.Sequence()+d.pending())
+	if r.told.created == before.created {
+		before.last = max(before.last, r.told.last)
+	}
+	r.told = before
 	return before
 }
 

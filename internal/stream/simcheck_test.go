@@ -150,9 +150,10 @@ func (s *service) checkLost(b *Batch) {
 }
 
 // explains reports whether a loss is why a sequence is not there. What was lost
-// for one reason may have left the stream with all before it meanwhile.
+// for one reason may have left the stream for another meanwhile.
 func (s *service) explains(why roster.Loss, now *life, seq uint64) bool {
 	meanwhile := seq < now.first && time.Since(s.w.removed) < 2*(confirmAfter+settled)
+	meanwhile = meanwhile || now.removed[seq] && time.Since(s.w.removed) < settled
 	switch why {
 	case roster.BaselineLost:
 		return seq < now.first && s.at.Place == 0

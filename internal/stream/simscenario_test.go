@@ -219,6 +219,109 @@ func TestConsumerOfAnother(t *testing.T) {
 	})
 }
 
+// TestOldLeaderBeforeDelivery: an old leader tells of another stream before the
+// consumer is made: what that has delivered is at hand all the same, whatever
+// leaves the stream meanwhile.
+func TestOldLeaderBeforeDelivery(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.saves()
+		p.crash()
+		p.publish(10)
+		p.service.delivery = nil
+		looks, trimmed := 0, false
+		p.locked(func() {
+			p.hook = func(what string) error {
+				if what != "look" {
+					return nil
+				}
+				if looks++; looks == 1 {
+					p.lie = &state{created: p.life.created - 1, first: 1, last: 5}
+				}
+				if d := p.service.delivery; d != nil && d.polled && !trimmed {
+					trimmed = true
+					p.life.begin(16)
+					p.removed = time.Now()
+				}
+				return nil
+			}
+		})
+		p.start()
+		p.reads(20)
+		p.wants(roster.Truncated)
+		p.locked(func() {
+			if !trimmed {
+				p.t.Error("nothing has left the stream meanwhile")
+			}
+		})
+	})
+}
+
+// TestEndCutOffInDoubt: the stream was told of by two witnesses, is another for a
+// moment, then is there again without its end: that is noticed.
+func TestEndCutOffInDoubt(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.saves()
+		p.crash()
+		p.publish(10)
+		looks := 0
+		p.locked(func() {
+			was := p.life
+			p.wedged = true
+			p.hook = func(what string) error {
+				if what != "look" {
+					return nil
+				}
+				switch looks++; looks {
+				case 2:
+					p.create()
+				case 3:
+					p.restore(was)
+					p.cutTo(15)
+					p.wedged = false
+				}
+				return nil
+			}
+		})
+		p.start()
+		p.rebases(1)
+		p.locked(func() {
+			if n := p.service.at.Place; n != 20 {
+				p.t.Errorf("%d places are told of, want 20", n)
+			}
+		})
+		p.publish(3)
+		p.reads(18)
+	})
+}
+
+// TestStallWhileTrimmed: consumers deliver nothing on a connection, and the stream
+// loses its beginning as fast as it is given up: that is to stand still, too.
+func TestStallWhileTrimmed(t *testing.T) {
+	play(t, func(p *player) {
+		p.retention = &retention{count: 1000, every: 300 * time.Millisecond}
+		p.publish(1000)
+		p.locked(func() {
+			p.life.begin(2)
+			p.wedged = true
+		})
+		p.start()
+		come := false
+		for began := time.Now(); !come && time.Since(began) < reachesAgain; {
+			p.pass(100 * time.Millisecond)
+			p.locked(func() { come = p.service.at.Sequence()+100 > p.life.last })
+		}
+		if !come {
+			p.t.Error("the reader does not come to the end")
+		}
+	})
+}
+
 // TestEndCutOff: a stream that has lost its end, none of which was read, is
 // another: what was known to be there is told as lost, and what is stored in its
 // place is read.
