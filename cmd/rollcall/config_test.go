@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -241,7 +242,7 @@ func TestLogger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
+		var out testkit.Output
 		slog.New(newHandler(&out, &cfg.Outputs)).Info("heard")
 		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%+v: %q", test, got)

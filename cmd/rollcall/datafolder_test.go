@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func TestFolderRemoved(t *testing.T) {
 			p.wantFolder(c.lost != "0")
 			second := begin(t, dir, "NATS_URL="+server.URL)
 			<-second.ended
-			if code := second.cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(second.log.String(), "another rollcall uses it") {
+			if code := second.cmd.ProcessState.ExitCode(); code != exitFailed || !second.log.Has("another rollcall uses it") {
 				t.Errorf("a second service ends with %d: %s", code, second.log.String())
 			}
 			p.stop(syscall.SIGTERM)
@@ -73,9 +72,7 @@ func (p *process) wantFolder(lost bool) {
 	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"); !strings.Contains(got, want) {
 		p.t.Errorf("/readyz?verbose says %s, want %s", got, want)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if told := bytes.Contains(p.log.Bytes(), []byte("the data folder, or the lock in it, was removed or replaced")); told != lost {
+	if told := p.log.Has("the data folder, or the lock in it, was removed or replaced"); told != lost {
 		p.t.Errorf("the log tells of it: %v, want %v", told, lost)
 	}
 }

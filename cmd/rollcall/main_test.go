@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"rollcall/internal/testkit"
 )
 
 // binary is the folder of the tool, built once for all tests.
@@ -52,7 +53,7 @@ type result struct {
 
 // rollcall runs the tool in this process.
 func rollcall(ctx context.Context, stdin io.Reader, args ...string) result {
-	var out, err bytes.Buffer
+	var out, err testkit.Output
 	code := run(ctx, args, streams{stdin, &out, &err})
 	return result{code, out.String(), err.String()}
 }

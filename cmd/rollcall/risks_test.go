@@ -30,7 +30,7 @@ func TestRisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	streams := broker.Streams{Subjects: subjects, Events: "EVENTS", Reports: "REPORTS", DeadLetters: "LETTERS"}
-	var log strings.Builder
+	var log testkit.Output
 	m := newTestMonitor(t, streams, js)
 	r := m.risks
 	r.log = slog.New(slog.NewTextHandler(&log, nil))
@@ -58,7 +58,7 @@ func TestRisks(t *testing.T) {
 	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
 		t.Error("the metric does not follow the stream")
 	}
-	if !strings.Contains(log.String(), `level=INFO msg="stream risk is over" stream=EVENTS reason=long_duplicate_window`) {
+	if !log.Has(`level=INFO msg="stream risk is over" stream=EVENTS reason=long_duplicate_window`) {
 		t.Errorf("the log says\n%s", log.String())
 	}
 
@@ -66,7 +66,7 @@ func TestRisks(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	log.Reset()
+	log.Drain()
 	r.look(t.Context())
 	r.look(t.Context())
 	if holds, state := r.state(); holds || !strings.HasPrefix(state, "can no longer serve: a start would refuse it, err stream EVENTS: allow_rollup_hdrs is true: ") {

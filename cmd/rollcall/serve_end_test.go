@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,7 +22,7 @@ func TestNoLastSnapshot(t *testing.T) {
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
-	if !strings.Contains(p.log.String(), "no last snapshot") {
+	if !p.log.Has("no last snapshot") {
 		t.Error("the log doesn't say that there is no last snapshot")
 	}
 	if err := os.Remove(snapshots); err != nil {

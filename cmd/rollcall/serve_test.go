@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,10 +35,8 @@ type process struct {
 	dir     string // its data folder
 	nats    string // where its server listens
 	metrics string // the URL of its metrics
+	log     testkit.Output
 	ended   chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
 }
 
 // serve starts the service with a data folder and, unless the variables say
@@ -63,20 +59,12 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
 	}, variables...)
-	stderr, err := p.cmd.StderrPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(p.ended)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			p.mu.Lock()
-			p.log.Write(append(lines.Bytes(), '\n'))
-			p.mu.Unlock()
-		}
 		p.cmd.Wait() //nolint:errcheck // its exit code is looked at
 	}()
 	t.Cleanup(func() {
@@ -98,11 +86,9 @@ func (p *process) says(message, key string) string {
 			p.t.Fatalf("the service ended with %v before it said %q:\n%s", p.cmd.ProcessState, message, p.log.String())
 		default:
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for line := range bytes.Lines(p.log.Bytes()) {
+		for line := range strings.Lines(p.log.String()) {
 			var entry map[string]any
-			if json.Unmarshal(line, &entry) == nil && entry["msg"] == message {
+			if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
 				value = entry[key]
 				return true
 			}

@@ -18,7 +18,7 @@ import (
 // looked at.
 type terminal struct {
 	*os.File
-	written screen
+	written testkit.Output
 	ended   chan struct{} // closed when all that was written is in written
 }
 
@@ -135,12 +135,12 @@ func TestReadingOnATerminal(t *testing.T) {
 // has nothing of it; where standard error is no terminal, there is none.
 func TestReadingElsewhere(t *testing.T) {
 	reader(t, 2)
-	tty, out := newTerminal(t, 80), new(screen)
+	tty, out := newTerminal(t, 80), new(testkit.Output)
 	args := strings.Fields("who web1 --at 2026-11-22T20:00 --utc --output json")
-	if code := run(t.Context(), args, streams{nil, out, tty.File}); code != exitDone || strings.Count(out.String(), "\n") != 1 {
+	if code := run(t.Context(), args, streams{nil, out, tty.File}); code != exitDone || out.Count("\n") != 1 {
 		t.Errorf("exit code %d, %q", code, out.String())
 	}
-	if got := tty.lines(t, 80); strings.Join(got, "") != "" || !strings.Contains(tty.written.String(), "66%") {
+	if got := tty.lines(t, 80); strings.Join(got, "") != "" || !tty.written.Has("66%") {
 		t.Errorf("the terminal shows %q, and had %q", got, tty.written.String())
 	}
 	reader(t, 2)

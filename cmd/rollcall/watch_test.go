@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -32,28 +31,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// screen is what a command writes, for another goroutine to look at.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *screen) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 // watcher is a running "rollcall watch" in this process.
 type watcher struct {
 	t         *testing.T
-	out, err  screen
+	out, err  testkit.Output
 	interrupt context.CancelFunc
 	code      chan int
 }
@@ -82,7 +63,7 @@ func (w *watcher) end() int {
 
 func (w *watcher) shows(text string) {
 	w.t.Helper()
-	testkit.Eventually(w.t, func() bool { return strings.Contains(w.out.String(), text) }, "it shows "+text)
+	testkit.Eventually(w.t, func() bool { return w.out.Has(text) }, "it shows "+text)
 }
 
 // told publishes what a service would tell, a second later each.
@@ -225,7 +206,7 @@ func TestWatchProcess(t *testing.T) {
 	}
 	p.reaches(6)
 	cmd := exec.Command(filepath.Join(binary, "rollcall"), "watch", "--utc")
-	var out, err screen
+	var out, err testkit.Output
 	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &err, []string{"NATS_URL=" + p.nats}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -233,7 +214,7 @@ func TestWatchProcess(t *testing.T) {
 	defer cmd.Process.Kill() //nolint:errcheck // it has ended
 	shows := func(text string) {
 		t.Helper()
-		testkit.Eventually(t, func() bool { return strings.Contains(out.String(), text) }, "watch shows "+text)
+		testkit.Eventually(t, func() bool { return out.Has(text) }, "watch shows "+text)
 	}
 	shows("webserver.local: lane\n")
 	p.tool("", "publish", "--login", "chris", "--machine", "web.example.com")

@@ -28,7 +28,7 @@ func TestJetStreamLater(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if !r.has(`level=ERROR msg="no JetStream yet, trying again"`) {
+	if !r.Has(`level=ERROR msg="no JetStream yet, trying again"`) {
 		t.Errorf("the log says %s", r)
 	}
 }

@@ -90,7 +90,7 @@ func wantWaiting(t *testing.T, o Options, says ...string) {
 		t.Fatalf("ended with %v after %v", err, told)
 	}
 	wantError(t, told[1], true, says...)
-	if !r.has(`level=ERROR msg="nats does not let us in, trying again"`) || strings.Contains(r.String(), secret) {
+	if !r.Has(`level=ERROR msg="nats does not let us in, trying again"`) || r.Has(secret) {
 		t.Errorf("the log says %s", r)
 	}
 }
@@ -147,7 +147,7 @@ func TestAwait(t *testing.T) {
 		nc, err := Await(t.Context(), Options{URL: s.URL}, "test", log, nil)
 		done <- result{nc, err}
 	}()
-	testkit.Eventually(t, func() bool { return r.has("nats is not there yet") }, "the log tells that it waits")
+	testkit.Eventually(t, func() bool { return r.Has("nats is not there yet") }, "the log tells that it waits")
 	s.Start()
 	got := <-done
 	if got.err != nil {
@@ -166,7 +166,7 @@ func TestAwaitEndsWithTheContext(t *testing.T) {
 		_, err := Await(ctx, Options{URL: s.URL}, "test", log, nil)
 		done <- err
 	}()
-	testkit.Eventually(t, func() bool { return r.has("nats is not there yet") }, "the log tells that it waits")
+	testkit.Eventually(t, func() bool { return r.Has("nats is not there yet") }, "the log tells that it waits")
 	cancel()
 	err := <-done
 	wantError(t, err, false, s.URL, "nobody listens")
@@ -198,11 +198,11 @@ func TestReconnect(t *testing.T) {
 	nc.Close()
 	testkit.Eventually(t, func() bool { return closed.Load() == 1 }, "the connection is closed")
 	for _, text := range []string{"nats connection is lost", "nats is still away", "nats connection is back"} {
-		if !r.has(text) {
+		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}
 	}
-	if n := strings.Count(r.String(), "nats is still away"); n > 5 {
+	if n := r.Count("nats is still away"); n > 5 {
 		t.Errorf("log says %d times that nats is away:\n%s", n, r)
 	}
 }
@@ -220,7 +220,7 @@ func TestRefusedLater(t *testing.T) {
 	defer nc.Close()
 	s.Stop()
 	s.Start(testkit.WithPassword("u", "right"))
-	testkit.Eventually(t, func() bool { return strings.Count(r.String(), "nats refuses the login") >= 3 }, "the log tells of the refusals")
+	testkit.Eventually(t, func() bool { return r.Count("nats refuses the login") >= 3 }, "the log tells of the refusals")
 	s.Stop()
 	s.Start(testkit.WithPassword("", ""))
 	testkit.Eventually(t, nc.IsConnected, "the connection is back")
@@ -241,7 +241,7 @@ func TestClosedForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-closed
-	if !r.has("level=WARN msg=\"nats connection is closed\"") {
+	if !r.Has("level=WARN msg=\"nats connection is closed\"") {
 		t.Errorf("log doesn't tell:\n%s", r)
 	}
 }
@@ -274,7 +274,7 @@ func TestAsyncErrors(t *testing.T) {
 	}
 	testkit.Eventually(t, func() bool { return told.Load() >= 2 }, "both errors are told to our own handler")
 	for _, text := range []string{"nats denies a permission", "denied", "nats subscription is too slow", "subject=much"} {
-		if !r.has(text) {
+		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}
 	}

@@ -141,7 +141,7 @@ func TestEmbeddedForOtherMachines(t *testing.T) {
 	if !strings.HasPrefix(e.URL(), "nats://127.0.0.1:") {
 		t.Errorf("URL %s", e.URL())
 	}
-	if !r.has("other machines") {
+	if !r.Has("other machines") {
 		t.Errorf("no warning:\n%s", r)
 	}
 }
@@ -175,7 +175,7 @@ func TestServerLog(t *testing.T) {
 	l.Errorf("disk %d", 5)
 	l.Fatalf("disk %d", 6)
 	for _, text := range []string{`level=WARN msg="embedded nats server" text="disk 4"`, `level=ERROR msg="embedded nats server" text="disk 5"`, "disk 6"} {
-		if !r.has(text) {
+		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}
 	}

@@ -1,45 +1,24 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"rollcall/internal/testkit"
 	"rollcall/internal/throttle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// record is a log that a test can read while others write to it.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(line []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(line)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
-func (r *record) has(text string) bool { return strings.Contains(r.String(), text) }
-
 // logger returns a logger from level info on, throttled as that of the service,
 // and what it has written.
-func logger() (*slog.Logger, *record) {
-	r := new(record)
+func logger() (*slog.Logger, *testkit.Output) {
+	r := new(testkit.Output)
 	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
 }
 

@@ -99,7 +99,7 @@ func TestNoteAccount(t *testing.T) {
 	log, r := logger()
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "E"}}
 	noted := Streams{Consumers: 5}.NoteAccount(t.Context(), js, info, log)
-	if noted.AccountConsumers != 3 || !r.has("stream=E account_max_consumers=3 needed=5") {
+	if noted.AccountConsumers != 3 || !r.Has("stream=E account_max_consumers=3 needed=5") {
 		t.Errorf("%d consumers; the log says %s", noted.AccountConsumers, r)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,7 +77,7 @@ func TestPrepareMakesStreams(t *testing.T) {
 	if c.MaxMsgsPerSubject != 1 || c.MaxAge != 2160*time.Hour || c.MaxBytes != 16<<20 || !slices.Equal(c.Subjects, []string{"rollcall.deadletters.>"}) {
 		t.Errorf("dead letters: %+v", c)
 	}
-	if !r.has(`level=WARN msg="stream has one replica`) || strings.Count(r.String(), "\n") != 1 {
+	if !r.Has(`level=WARN msg="stream has one replica`) || r.Count("\n") != 1 {
 		t.Errorf("log says:\n%s", r)
 	}
 }
@@ -290,7 +289,7 @@ func TestWarnings(t *testing.T) {
 			if _, err := Prepare(t.Context(), js, ourStreams(t), log); err != nil {
 				t.Fatal(err)
 			}
-			if !r.has(c.says) || !r.has("stream="+c.stream.Name) {
+			if !r.Has(c.says) || !r.Has("stream="+c.stream.Name) {
 				t.Errorf("log doesn't say %q:\n%s", c.says, r)
 			}
 		})
@@ -298,7 +297,7 @@ func TestWarnings(t *testing.T) {
 	ours := ourStreams(t)
 	ours.Embedded = true
 	log, r := logger()
-	if _, err := Prepare(t.Context(), newJetStream(t), ours, log); err != nil || !r.has(`level=INFO msg="stream has one replica`) {
+	if _, err := Prepare(t.Context(), newJetStream(t), ours, log); err != nil || !r.Has(`level=INFO msg="stream has one replica`) {
 		t.Errorf("%v, the log of the embedded server's says:\n%s", err, r)
 	}
 }

@@ -164,7 +164,7 @@ func TestTLSLater(t *testing.T) {
 	if err := nc.ForceReconnect(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return r.has("nats has a certificate that NATS_CA does not vouch for") }, "the log tells of the certificate")
+	testkit.Eventually(t, func() bool { return r.Has("nats has a certificate that NATS_CA does not vouch for") }, "the log tells of the certificate")
 	overwrite(t, ours.file, trusted)
 	testkit.Eventually(t, nc.IsConnected, "the connection is back")
 }

@@ -9,7 +9,7 @@ func TestOldServers(t *testing.T) {
 	} {
 		log, r := logger()
 		tellOld(version, log)
-		if got := r.has("level=ERROR msg=\"nats server is too old for rollcall\" version=" + version + " least=2.9"); got != want {
+		if got := r.Has("level=ERROR msg=\"nats server is too old for rollcall\" version=" + version + " least=2.9"); got != want {
 			t.Errorf("%q is too old: %t", version, got)
 		}
 	}

@@ -15,7 +15,6 @@
 package faults
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -109,9 +108,7 @@ type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	ended chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer // its standard error
+	log   testkit.Output // its standard error
 }
 
 // start starts a program with these variables and no others. The test ends it.
@@ -126,26 +123,13 @@ func start(t *testing.T, path string, variables []string, args ...string) *proce
 func run(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, ended: make(chan struct{}), cmd: cmd}
-	stderr, err := p.cmd.StderrPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
+	cmd.Stderr = &p.log
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(p.ended)
-		lines := bufio.NewReader(stderr)
-		for {
-			line, err := lines.ReadBytes('\n')
-			p.mu.Lock()
-			p.log.Write(line)
-			p.mu.Unlock()
-			if err != nil {
-				break
-			}
-		}
-		p.cmd.Wait() //nolint:errcheck // its state is looked at
+		cmd.Wait() //nolint:errcheck // its state is looked at
 	}()
 	t.Cleanup(func() {
 		length := 4096
@@ -156,7 +140,7 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 		}
 		p.end(syscall.SIGKILL)
 		if t.Failed() {
-			said := p.said()
+			said := p.log.String()
 			t.Logf("end of the log of %s, process %d:\n%s", filepath.Base(cmd.Path), p.cmd.Process.Pid, said[max(0, len(said)-length):])
 		}
 	})
@@ -187,17 +171,10 @@ func (p *process) end(s os.Signal) *os.ProcessState {
 	return p.cmd.ProcessState
 }
 
-// said returns the log so far.
-func (p *process) said() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
 // lines returns the lines of the log with a message, each as its keys.
 func (p *process) lines(message string) []map[string]any {
 	var found []map[string]any
-	for line := range strings.Lines(p.said()) {
+	for line := range strings.Lines(p.log.String()) {
 		var entry map[string]any
 		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
 			found = append(found, entry)

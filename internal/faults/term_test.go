@@ -84,7 +84,7 @@ func terminate(t *testing.T, p *process, dir string) bool {
 	state := p.end(syscall.SIGTERM)
 	status := state.Sys().(syscall.WaitStatus)
 	_, err := os.Stat(filepath.Join(dir, "lock"))
-	if status.Signal() == syscall.SIGTERM && p.said() == "" && errors.Is(err, fs.ErrNotExist) {
+	if status.Signal() == syscall.SIGTERM && p.log.String() == "" && errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
 	if !state.Success() {

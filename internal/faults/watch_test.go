@@ -52,7 +52,7 @@ func TestAnswersOfACluster(t *testing.T) {
 		t.Error("nobody is on")
 	}
 	wantHistory(t, urls)
-	said := w.said()
+	said := w.log.String()
 	for _, text := range []string{"the connection to NATS is lost", "the service is heard again"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("watch said %q, and not %q", said, text)

@@ -66,7 +66,7 @@ func TestFullIsSaidSeldom(t *testing.T) {
 	for range 20 {
 		s.send(event(strings.Replace(good, "web", "db", 1)))
 	}
-	if n := log.count("an event is refused for want of room"); n == 0 || n > 5 {
+	if n := log.Count("an event is refused for want of room"); n == 0 || n > 5 {
 		t.Errorf("said %d times", n)
 	}
 }

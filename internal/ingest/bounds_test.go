@@ -1,11 +1,9 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,29 +17,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// lines is a log that is read by a test.
-type lines struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *lines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(line)
-}
-
-// count returns how many lines have the text.
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.all.String(), text)
-}
-
 // recorded makes the log of the letters one that can be read, throttled as that of
 // the service.
-func (s *setup) recorded() *lines {
-	l := new(lines)
+func (s *setup) recorded() *testkit.Output {
+	l := new(testkit.Output)
 	s.letters.log = slog.New(throttle.New(slog.NewTextHandler(l, nil)))
 	return l
 }
@@ -63,7 +42,7 @@ func TestFloodOfLargeOnes(t *testing.T) {
 	if dropped := testutil.ToFloat64(s.letters.dropped); under == 0 || dropped != float64(n-under) {
 		t.Errorf("%d letters under way and %v dropped, of %d", under, dropped, n)
 	}
-	if said := log.count("dropping dead letters"); said == 0 || said > 5 {
+	if said := log.Count("dropping dead letters"); said == 0 || said > 5 {
 		t.Errorf("said %d times", said)
 	}
 }

@@ -44,13 +44,13 @@ func TestProfiling(t *testing.T) {
 // not, and one in use is told with the variable.
 func TestProfilingForAll(t *testing.T) {
 	for addr, warned := range map[string]bool{"127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
-		log := new(buffer)
+		log := new(testkit.Output)
 		s, err := ListenProfiling(addr, slog.New(slog.NewTextHandler(log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		if got := log.count("level=WARN"); got > 0 != warned {
+		if got := log.Count("level=WARN"); got > 0 != warned {
 			t.Errorf("%s: %d warnings", addr, got)
 		}
 	}

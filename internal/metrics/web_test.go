@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -318,7 +317,7 @@ func TestPasswordsInClearText(t *testing.T) {
 		addr, content string
 		warned        bool
 	}{{"127.0.0.1:0", users, false}, {"0.0.0.0:0", users, true}, {"0.0.0.0:0", users + withTLS, false}, {"0.0.0.0:0", "", false}} {
-		log := new(buffer)
+		log := new(testkit.Output)
 		s, err := Listen(ServerConfig{
 			Addr: tt.addr, WebConfigFile: configure(t, dir, tt.content), Log: slog.New(slog.NewTextHandler(log, nil)),
 		})
@@ -326,34 +325,16 @@ func TestPasswordsInClearText(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
-		if got := log.count("level=WARN"); got > 0 != tt.warned {
+		if got := log.Count("level=WARN"); got > 0 != tt.warned {
 			t.Errorf("%s, %q: %d warnings", tt.addr, tt.content, got)
 		}
 	}
 }
 
-// buffer is a log that is read while it is written.
-type buffer struct {
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (b *buffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.log.Write(line)
-}
-
-func (b *buffer) count(text string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.log.String(), text)
-}
-
 // TestFileThatBecomesWrong: nobody is let in by half a file, it is said once,
 // without the password, and said when it is right again.
 func TestFileThatBecomesWrong(t *testing.T) {
-	dir, log := t.TempDir(), new(buffer)
+	dir, log := t.TempDir(), new(testkit.Output)
 	s, err := Listen(ServerConfig{
 		Addr: "127.0.0.1:0", Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(log, nil)),
 		WebConfigFile: configure(t, dir, withUsers+hash(t, "right")), Timeouts: Timeouts{Recheck: time.Millisecond},
@@ -372,15 +353,15 @@ func TestFileThatBecomesWrong(t *testing.T) {
 	}
 	expect(200)
 	configure(t, dir, withUsers+"[hunter2]")
-	testkit.Eventually(t, func() bool { return log.count("wrong") > 0 }, "it is said")
+	testkit.Eventually(t, func() bool { return log.Count("wrong") > 0 }, "it is said")
 	for range 20 {
 		expect(500)
 	}
 	configure(t, dir, withUsers+hash(t, "right"))
-	testkit.Eventually(t, func() bool { return log.count("right again") > 0 }, "it is said")
+	testkit.Eventually(t, func() bool { return log.Count("right again") > 0 }, "it is said")
 	expect(200)
-	if log.count("is wrong") > 2 || log.count("hunter2") > 0 { // 2: the file is empty for a moment
-		t.Error(log.log.String())
+	if log.Count("is wrong") > 2 || log.Count("hunter2") > 0 { // 2: the file is empty for a moment
+		t.Error(log.String())
 	}
 	http.DefaultClient.CloseIdleConnections()
 	cancel()

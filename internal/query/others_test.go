@@ -1,7 +1,6 @@
 package query
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -16,29 +15,11 @@ import (
 	"rollcall/internal/testkit"
 )
 
-// told is a log that can be read while others write to it.
-type told struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *told) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *told) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // instance runs a service that asks for others at short intervals, until end is
 // called.
-func instance(t *testing.T, url, id, settings string) (s *Service, log *told, end func()) {
+func instance(t *testing.T, url, id, settings string) (s *Service, log *testkit.Output, end func()) {
 	t.Helper()
-	log = new(told)
+	log = new(testkit.Output)
 	s = New(Config{
 		Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Version: "v1.2.3",
 		Instance: id, Settings: settings, Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -75,9 +56,9 @@ func TestOthers(t *testing.T) {
 	testkit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
 	b, logB, endB := instance(t, url, "b", "y")
 	testkit.Eventually(t, func() bool { return a.ids() == "b y" && b.ids() == "a x" }, "each knows of the other")
-	for log, other := range map[*told]string{logA: "other.instance=b", logB: "other.instance=a"} {
-		if log.count("level=WARN") != 1 || log.count(other) != 1 || log.count("same_settings=false") != 1 {
-			t.Errorf("the log says %s", log.text.String())
+	for log, other := range map[*testkit.Output]string{logA: "other.instance=b", logB: "other.instance=a"} {
+		if log.Count("level=WARN") != 1 || log.Count(other) != 1 || log.Count("same_settings=false") != 1 {
+			t.Errorf("the log says %s", log.String())
 		}
 	}
 	if got := testutil.ToFloat64(a.others.gauge); got != 2 {
@@ -89,8 +70,8 @@ func TestOthers(t *testing.T) {
 	}
 	endB()
 	testkit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.gauge) == 1 }, "the other is gone")
-	if logA.count("level=WARN") != 1 || logA.count("no other rollcall answers any more") != 1 {
-		t.Errorf("the log says %s", logA.text.String())
+	if logA.Count("level=WARN") != 1 || logA.Count("no other rollcall answers any more") != 1 {
+		t.Errorf("the log says %s", logA.String())
 	}
 }
 

@@ -336,7 +336,7 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 // one can; and in a log that is throttled a few times a minute.
 func TestFailing(t *testing.T) {
 	p, _ := newPublisher(t, testkit.Seed()) // there is no stream
-	var log bytes.Buffer
+	var log testkit.Output
 	p.Log = slog.New(throttle.New(slog.NewTextHandler(&log, nil)))
 	now := testkit.At
 	p.now = func() time.Time { return now }
@@ -351,7 +351,7 @@ func TestFailing(t *testing.T) {
 		}
 		now = now.Add(p.Interval)
 	}
-	if n := strings.Count(log.String(), "report not published"); n == 0 || n > 5 {
+	if n := log.Count("report not published"); n == 0 || n > 5 {
 		t.Errorf("told %d times", n)
 	}
 	makeStream(t, p)

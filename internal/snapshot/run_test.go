@@ -1,11 +1,9 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 	"rollcall/internal/throttle"
 )
 
@@ -22,21 +21,20 @@ import (
 type running struct {
 	store *Store
 	dir   string
-	log   *bytes.Buffer
+	log   *testkit.Output
 	stop  context.CancelFunc
 	done  chan error
 }
 
 func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(context.Context, uint64) error) *running {
-	var log bytes.Buffer
-	dir := t.TempDir()
-	s, err := Open(dir, "test", slog.New(throttle.New(slog.NewTextHandler(&log, nil))), prometheus.NewPedanticRegistry())
+	log, dir := new(testkit.Output), t.TempDir()
+	s, err := Open(dir, "test", slog.New(throttle.New(slog.NewTextHandler(log, nil))), prometheus.NewPedanticRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Settled = settled
 	ctx, cancel := context.WithCancel(t.Context())
-	u := &running{s, dir, &log, cancel, make(chan error, 1)}
+	u := &running{s, dir, log, cancel, make(chan error, 1)}
 	go func() { u.done <- s.Run(ctx, r, every) }()
 	return u
 }
@@ -105,7 +103,7 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 		if got := testutil.ToFloat64(u.store.metrics.errors); got != 120 {
 			t.Errorf("%v errors", got)
 		}
-		if got := strings.Count(u.log.String(), "dead letters not stored"); got < 10 || got > 40 {
+		if got := u.log.Count("dead letters not stored"); got < 10 || got > 40 {
 			t.Errorf("told %d times in ten minutes", got)
 		}
 		broken.Store(false)

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
 )
 
 // What the leader tells in the tests of decide, of a position at sequence 10 in
@@ -161,7 +163,7 @@ func TestRunsOf(t *testing.T) {
 // a few lines a minute tell of all of them, by their first and last sequence and
 // their number.
 func TestLossesAreSummed(t *testing.T) {
-	var log lockedLog
+	var log testkit.Output
 	play(t, func(p *player) {
 		p.world.log = slog.New(slog.NewJSONHandler(&log, nil))
 		p.publish(1000)
@@ -173,7 +175,7 @@ func TestLossesAreSummed(t *testing.T) {
 		<-time.After(2 * lossesEvery)
 	})
 	lines, count, last := 0, 0, uint64(0)
-	for in := bufio.NewScanner(&log.lines); in.Scan(); {
+	for in := bufio.NewScanner(strings.NewReader(log.String())); in.Scan(); {
 		var line struct {
 			Msg    string
 			Count  int

@@ -1,15 +1,12 @@
 package stream
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -296,7 +293,7 @@ func (a *away) consume(context.Context, uint64) (delivery, error) { return nil, 
 // says so a few times a minute.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedLog
+		var log testkit.Output
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		a := &away{enough: stop}
@@ -309,28 +306,10 @@ func TestPauses(t *testing.T) {
 		if n := a.asked.Load(); n < 20 || n > 100 {
 			t.Errorf("asked %d times in a minute", n)
 		}
-		if n := log.count("making the consumer anew"); n < 1 || n > 5 {
+		if n := log.Count("making the consumer anew"); n < 1 || n > 5 {
 			t.Errorf("said %d times in a minute", n)
 		}
 	})
-}
-
-// lockedLog is a log that a test reads.
-type lockedLog struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-}
-
-func (l *lockedLog) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.Write(line)
-}
-
-func (l *lockedLog) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.lines.String(), text)
 }
 
 // hollow is a stream that has no message.

@@ -1,6 +1,6 @@
 // Package testkit is what the tests of several packages share: a real NATS
 // server in the process, connections to it, a logger that writes to the test,
-// and waiting for something with a deadline.
+// a log that a test reads, and waiting for something with a deadline.
 package testkit
 
 import (

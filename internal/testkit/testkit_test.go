@@ -2,7 +2,9 @@ package testkit
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +80,28 @@ func TestLoggerAfterTheTest(t *testing.T) {
 		log.Debug("while it runs")
 	})
 	log.Info("after it has ended") // t.Log would panic
+}
+
+func TestOutput(t *testing.T) {
+	var out Output
+	var writers sync.WaitGroup
+	for range 4 {
+		writers.Go(func() {
+			for range 100 {
+				fmt.Fprintln(&out, "a line")
+				if !out.Has("line") {
+					t.Error("what was written isn't there")
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if n := out.Count("a line\n"); n != 400 {
+		t.Errorf("%d lines, want 400", n)
+	}
+	if got, whole := out.Drain(), len("a line\n")*400; len(got) != whole || out.String() != "" {
+		t.Errorf("drained %d bytes of %d, and left %q", len(got), whole, out.String())
+	}
 }
 
 func TestAwait(t *testing.T) {

@@ -1,7 +1,6 @@
 package throttle
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,34 +11,23 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rollcall/internal/testkit"
 )
 
-// record is what was logged, from level debug on, without times.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(line []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(line)
-}
-
-// take returns the lines since the last call.
-func (r *record) take() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	lines := strings.Split(strings.TrimSuffix(r.text.String(), "\n"), "\n")
-	r.text.Reset()
+// drain returns the lines since the last call.
+func drain(r *testkit.Output) []string {
+	lines := strings.Split(strings.TrimSuffix(r.Drain(), "\n"), "\n")
 	if lines[0] == "" {
 		return nil
 	}
 	return lines
 }
 
-func newRecord() (*Handler, *slog.Logger, *record) {
-	r := new(record)
+// newRecord returns a log and what was logged, from level debug on, without
+// times.
+func newRecord() (*Handler, *slog.Logger, *testkit.Output) {
+	r := new(testkit.Output)
 	h := New(slog.NewTextHandler(r, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -62,7 +50,7 @@ func TestFew(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		synctest.Wait()
-		got := r.take()
+		got := drain(r)
 		if len(got) != burst+1 || strings.Contains(got[burst-1], LeftOut) {
 			t.Fatalf("in a minute: %q", got)
 		}
@@ -74,7 +62,7 @@ func TestFew(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		synctest.Wait()
-		if got := r.take(); len(got) != 4*burst {
+		if got := drain(r); len(got) != 4*burst {
 			t.Errorf("in four minutes more: %d lines", len(got))
 		}
 	})
@@ -88,11 +76,11 @@ func TestLastIsSaid(t *testing.T) {
 		for i := range burst + 3 {
 			log.Error("events are lost", "accept", i)
 		}
-		r.take()
+		drain(r)
 		time.Sleep(window)
 		synctest.Wait()
 		want := fmt.Sprintf("level=ERROR msg=\"events are lost\" accept=%d left_out=2", burst+2)
-		if got := r.take(); len(got) != 1 || got[0] != want {
+		if got := drain(r); len(got) != 1 || got[0] != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		time.Sleep(window)
@@ -103,7 +91,7 @@ func TestLastIsSaid(t *testing.T) {
 		for range burst {
 			log.Error("events are lost")
 		}
-		if got := r.take(); len(got) != burst {
+		if got := drain(r); len(got) != burst {
 			t.Errorf("after it was over: %q", got)
 		}
 	})
@@ -115,10 +103,10 @@ func TestFlush(t *testing.T) {
 	for i := range burst + 2 {
 		log.Warn("trouble", "n", i)
 	}
-	r.take()
+	drain(r)
 	h.Flush()
 	h.Flush()
-	if got := r.take(); len(got) != 1 || got[0] != fmt.Sprintf("level=WARN msg=trouble n=%d left_out=1", burst+1) {
+	if got := drain(r); len(got) != 1 || got[0] != fmt.Sprintf("level=WARN msg=trouble n=%d left_out=1", burst+1) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -155,7 +143,7 @@ func TestKinds(t *testing.T) {
 			if tt.whole {
 				want = 20
 			}
-			if got := r.take(); len(got) != want {
+			if got := drain(r); len(got) != want {
 				t.Errorf("%d of 20 are said, want %d:\n%q", len(got), want, got)
 			}
 		})
@@ -172,17 +160,17 @@ func TestBounded(t *testing.T) {
 	if n := len(h.tallies.kinds); n > maxKinds+1 {
 		t.Errorf("%d kinds are remembered", n)
 	}
-	if got := len(r.take()); got != maxKinds+burst {
+	if got := len(drain(r)); got != maxKinds+burst {
 		t.Errorf("%d lines, want %d", got, maxKinds+burst)
 	}
 }
 
 // TestDisabled: levels that nobody wants cost and say nothing.
 func TestDisabled(t *testing.T) {
-	r := new(record)
+	r := new(testkit.Output)
 	log := slog.New(New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError})))
 	log.Warn("trouble")
-	if log.Enabled(context.Background(), slog.LevelWarn) || r.take() != nil {
+	if log.Enabled(context.Background(), slog.LevelWarn) || drain(r) != nil {
 		t.Error("a level below the next handler's is said")
 	}
 }
@@ -196,7 +184,7 @@ func TestAttributesStay(t *testing.T) {
 		log.Error("damaged", "n", 1)
 	}
 	h.Flush()
-	for _, line := range r.take() {
+	for _, line := range drain(r) {
 		if line != "level=ERROR msg=damaged file=x g.n=1" {
 			t.Errorf("got %q", line)
 		}
@@ -217,7 +205,7 @@ func TestAtOnce(t *testing.T) {
 	all.Wait()
 	h.Flush()
 	said, leftOut := 0, 0
-	for _, line := range r.take() {
+	for _, line := range drain(r) {
 		said++
 		if _, n, ok := strings.Cut(line, LeftOut+"="); ok {
 			count, err := strconv.Atoi(n)
