@@ -308,6 +308,10 @@ var streamGuards = []guard{
 		"internal/stream/consumer.go", `max(bytes, int(c.nc.MaxPayload())+64<<10)`, `max(bytes, 1024)`, "./internal/stream TestLargestMessage",
 	},
 	{
+		"stream: the first pull", "a slow link soon answers how the stream stands",
+		"internal/stream/consumer.go", `c.pull(&c.lanes[0], maxBatch, 0)`, `c.pull(&c.lanes[0], pullMessages, pullBytes)`, "./internal/stream TestSlowLink",
+	},
+	{
 		"stream: what is to come of a pull", "reading does not stop with a pull that ended by its bytes",
 		"internal/stream/consumer.go", "l.bytes -= msg.Size()\n", "_ = l.bytes\n", "./internal/stream TestPullsAreCounted",
 	},

@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/testkit"
+)
+
+// A slow link lets about 1 MB a second through to the client, and what the client
+// sends is on its way for a while.
+const (
+	linkChunk   = 4 << 10
+	linkPause   = 4 * time.Millisecond // after each chunk
+	linkLatency = 100 * time.Millisecond
+)
+
+// link connects a client over a slow link, and counts the bytes that came through
+// to it.
+type link struct{ came atomic.Int64 }
+
+// Dial implements [nats.CustomDialer].
+func (l *link) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &linkConn{conn, l}, nil
+}
+
+type linkConn struct {
+	net.Conn
+	link *link
+}
+
+func (c *linkConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b[:min(len(b), linkChunk)])
+	c.link.came.Add(int64(n))
+	time.Sleep(linkPause)
+	return n, err
+}
+
+func (c *linkConn) Write(b []byte) (int, error) {
+	time.Sleep(linkLatency)
+	return c.Conn.Write(b)
+}
+
+// TestSlowLink: the answer to how the stream stands comes behind all that was
+// pulled before. That is one batch at most, and no more bytes than the largest
+// message may have.
+func TestSlowLink(t *testing.T) {
+	for name, c := range map[string]struct{ messages, size, pulled int }{
+		"small messages": {4000, 1 << 10, maxBatch * 1 << 10},
+		"large messages": {64, 64 << 10, server.MAX_PAYLOAD_SIZE + 64<<10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSetup(t)
+			for range c.messages {
+				if _, err := s.js.Publish(t.Context(), "events", make([]byte, c.size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			most := c.pulled + c.pulled/4 // with the subjects, and what was answered before
+			if came := s.cameBeforeKnown(); came == 0 || came > most {
+				t.Errorf("%d bytes came before it was known how the stream stands, want at most %d", came, most)
+			}
+		})
+	}
+}
+
+// cameBeforeKnown returns how many bytes come to a reader over a slow link before
+// it knows how the stream stands: it folds nothing until then. 0: it never knows.
+func (s *setup) cameBeforeKnown() (bytes int) {
+	s.t.Helper()
+	slow := new(link)
+	reader, err := New(Config{
+		Conn: testkit.Conn(s.t, s.URL, nats.SetCustomDialer(slow)), Stream: name, Log: testkit.Logger(s.t),
+		Registry: prometheus.NewRegistry(), Earlier: func() []roster.Position { return nil },
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
+	defer stop()
+	err = reader.Run(ctx, roster.Position{}, func(*Batch) {
+		if bytes == 0 {
+			bytes = int(slow.came.Load())
+		}
+		stop()
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+	return bytes
+}
