@@ -36,11 +36,15 @@ func publishLogins(t *testing.T, js jetstream.JetStream, n int) {
 	t.Helper()
 	testkit.Eventually(t, js.Conn().IsConnected, "the test is connected")
 	for i := range n {
-		event := fmt.Sprintf(`{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), i)
-		if _, err := js.Publish(t.Context(), "rollcall.events", []byte(event)); err != nil {
+		if _, err := js.Publish(t.Context(), "rollcall.events", loginNow(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// loginNow is an event of this moment, on a machine by its number.
+func loginNow(machine int) []byte {
+	return fmt.Appendf(nil, `{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), machine)
 }
 
 // TestRestoredStream: the reader knows the positions of the snapshots that are
