@@ -216,6 +216,18 @@ var streamGuards = []guard{
 		"internal/stream/gap.go", `if err := r.moving(); err != nil { // the`, `if err := error(nil); err != nil { // the`, "./internal/stream TestStallWhileTrimmed",
 	},
 	{
+		"stream: given before the first snapshot", "no place is given twice, and what another stream had is lost",
+		"internal/stream/incarnation.go", `case place > 0:`, `case false && place > 0:`, "./internal/stream TestGivenWithoutSnapshot",
+	},
+	{
+		"stream: given before a crash", "what a stream has no more is lost, though no snapshot has come so far",
+		"internal/stream/incarnation.go", `r.told.last = max(r.told.last, g.Sequence)`, `_ = g`, "./internal/stream TestPutBack",
+	},
+	{
+		"stream: configured to begin later", "what a stream has is read",
+		"internal/stream/source.go", `if s.begins > s.first {`, `if false {`, "./internal/stream TestEditedFirstSequence",
+	},
+	{
 		"stream: what was asked for", "it is folded only if the stream holds the position then",
 		"internal/stream/gap.go", `case act.deed != read:`, `case false && act.deed != read:`, "./internal/stream TestForkedFetch",
 	},

@@ -27,22 +27,55 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 		}
 		return doubtful(causeIncarnation, "the stream was %s", act.found)
 	}
-	r.adopt(act.state)
+	if err := r.adopt(ctx, act.state); err != nil {
+		return err
+	}
 	if act.deed == lose {
 		r.lose(act.through, r.truncation())
 	}
 	return nil
 }
 
-// adopt takes the stream as ours when nothing was ever read.
-func (r *reading) adopt(st state) {
+// adopt takes the stream as ours when nothing was ever read. If places were given
+// before its first one, it is another than the one that had those.
+func (r *reading) adopt(ctx context.Context, st state) error {
 	if r.at.Proof.Stream != "" {
-		return
+		return nil
+	}
+	switch place, err := r.nextBegins(ctx, st.origin()-1, false, st); {
+	case err != nil:
+		return err
+	case place > 0:
+		if err := r.rebase(ctx, recreated, st); err != nil {
+			return err
+		}
+		return doubtful(causeIncarnation, "places up to %d were given before", place)
 	}
 	to := r.at.On(st.origin() - 1)
 	to.Proof = roster.Proof{Stream: r.stream, Created: st.created}
 	r.tail.Store(st.last)
 	r.move(to)
+	return nil
+}
+
+// recall finds out, once, how far the stream was read before a crash that no
+// snapshot has come so far as: it has had that much.
+func (r *reading) recall(ctx context.Context) error {
+	if r.recalled || r.given == nil || r.at.Proof.Stream == "" {
+		return nil
+	}
+	given, err := r.given(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the places that were given: %w", err)
+	}
+	r.recalled = true
+	r.told = state{created: r.at.Proof.Created}
+	for _, g := range given {
+		if g.Place-g.Sequence == uint64(r.at.Base) && g.Stored >= r.at.Proof.Created {
+			r.told.last = max(r.told.last, g.Sequence)
+		}
+	}
+	return nil
 }
 
 // truncation is what it is to have lost what comes after the position: the
@@ -142,7 +175,8 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 		return 0, fmt.Errorf("asking for the places that were given: %w", err)
 	}
 	for _, g := range given {
-		if began := g.Place - g.Sequence + after; g.isOf(st) && int64(began) >= int64(r.at.Place) && g.Place-g.Sequence != uint64(r.at.Base) {
+		ours := r.at.Proof.Stream != "" && g.Place-g.Sequence == uint64(r.at.Base)
+		if began := g.Place - g.Sequence + after; !ours && g.isOf(st) && int64(began) >= int64(r.at.Place) {
 			return began, nil
 		}
 		place = max(place, g.Place)

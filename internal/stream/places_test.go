@@ -90,7 +90,7 @@ func TestGiven(t *testing.T) {
 	r = s.read(at)
 	r.await("message 7")
 	r.wantsPlaces(map[uint64]roster.Loss{5: roster.Recreated}, 10, 11)
-	if asked.Load() != 3 || r.unread != 1 {
+	if asked.Load() != 4 || r.unread != 1 { // twice no answer, then at the start and of the new stream
 		t.Errorf("asked %d times, %d incarnations", asked.Load(), r.unread)
 	}
 }
@@ -115,6 +115,80 @@ func TestGivenOfTheNewOne(t *testing.T) {
 	r = s.read(at)
 	r.await("message 9")
 	r.wantsPlaces(map[uint64]roster.Loss{5: roster.Recreated}, 10, 11, 12, 13)
+}
+
+// TestGivenWithoutSnapshot: a crash came before the first snapshot. What was given
+// of the same stream is given again to the same messages; what another one was
+// given is not, and is lost.
+func TestGivenWithoutSnapshot(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	now := roster.TimeOf(time.Now())
+	told := []Given{}
+	s.given = func(context.Context) ([]Given, error) { return told, nil }
+	for _, c := range []struct {
+		says    string
+		told    []Given
+		missing map[uint64]roster.Loss
+		first   uint64
+		unread  int
+	}{
+		{"nothing", nil, map[uint64]roster.Loss{}, 1, 0},
+		{"the same stream", []Given{{Place: 4, Sequence: 4, Stored: now}}, map[uint64]roster.Loss{}, 1, 0},
+		{"the same, after another", []Given{{Place: 24, Sequence: 4, Stored: now}, {Place: 20, Sequence: 20}}, map[uint64]roster.Loss{0: roster.Recreated}, 21, 1},
+		{"another", []Given{{Place: 30, Sequence: 30}, {Place: 29, Sequence: 29}}, map[uint64]roster.Loss{0: roster.Recreated}, 31, 1},
+	} {
+		told = c.told
+		r := s.read(roster.Position{})
+		r.await("message 5")
+		r.wantsPlaces(c.missing, c.first, c.first+1, c.first+2, c.first+3, c.first+4)
+		if r.end(); r.unread != c.unread {
+			t.Errorf("%s: %d incarnations", c.says, r.unread)
+		}
+	}
+}
+
+// TestPutBack: the files of a stream are put back as they were before it was read,
+// and no snapshot has come so far: what it has no more is lost.
+func TestPutBack(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(5)
+		p.start()
+		p.reads(5)
+		p.saves()
+		p.publish(7)
+		p.reads(12)
+		p.crash()
+		p.fork(8)
+		p.locked(func() {
+			stored := p.last + 1
+			p.given = []Given{{Place: 12, Sequence: 12, Stored: stored}, {Place: 30, Sequence: 19, Stored: stored}, {Place: 40, Sequence: 40}}
+		})
+		p.start()
+		p.rebases(1)
+		p.publish(2)
+		p.reads(10)
+		p.locked(func() {
+			if at := p.service.at; at.Place != 45 { // after the greatest that was given
+				p.t.Errorf("places up to %d, want 45", at.Place)
+			}
+		})
+	})
+}
+
+// TestEditedFirstSequence: a stream with messages that is configured to begin later
+// has them all the same.
+func TestEditedFirstSequence(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	config := s.stream.CachedInfo().Config
+	config.FirstSeq = 1000
+	if _, err := s.js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	r := s.read(roster.Position{})
+	r.await("message 5")
+	r.wantsPlaces(map[uint64]roster.Loss{}, 1, 2, 3, 4, 5)
 }
 
 // TestUnreadIsLost: what a stream had that was seen there, and not read, is lost

@@ -206,12 +206,14 @@ type reading struct {
 	taken   []Message
 	fresh   bool      // the consumer has not delivered yet
 	aimed   bool      // the target is known
-	told    state     // how the stream stood by two witnesses, before the consumer
+	told    state     // how the stream stood by two witnesses, or by what was given of it
 	losses  losses    // that were not told of yet
 	removed []uint64  // sequences known to be deleted, in order
 	moved   time.Time // when a message was last folded, or none was to come
 	losing  bool      // the position was last moved by a loss
 	stalled int       // how many consumers in a row stood still
+	// recalled says that told has what was given before the start.
+	recalled bool
 
 	mu      sync.Mutex
 	proven  roster.Position // at, for the watch
@@ -240,6 +242,9 @@ const deliverWithin = 2 * time.Second
 // made before the position is verified: if the stream becomes another after
 // that, the consumer is gone with it.
 func (r *reading) once(ctx context.Context) error {
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
 	st, lookErr := r.source.look(ctx)
 	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created { // an old leader may have answered
 		st, lookErr = r.source.look(ctx)

@@ -53,6 +53,7 @@ type world struct {
 	copies  []*life
 	past    []pastState
 	disk    simDisk
+	given   []Given // by reports and dead letters
 	service *service
 	saving  sync.WaitGroup
 

@@ -179,7 +179,11 @@ func (s *service) checkUnread(b *Batch) {
 	if b.End.Proof.Sequence > 0 { // and all that a copy has was before
 		judged = max(old.Judged, old.Proof.Receipt)
 	}
-	if b.End.Place < old.Place || b.End.Place > old.PlaceOf(max(w.longest, old.Sequence())) || b.End.Judged != judged {
+	most := old.PlaceOf(max(w.longest, old.Sequence()))
+	for _, g := range w.given {
+		most = max(most, g.Place)
+	}
+	if b.End.Place < old.Place || b.End.Place > most || b.End.Judged != judged {
 		w.fail("another incarnation begins at %+v after %+v", b.End, old)
 	}
 	if kind := s.told(); sure && old.Proof.Stream != "" && kind != kindOf(b.End, old, now) {

@@ -97,10 +97,20 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			return w.disk.positions()
 		},
+		Given: func(context.Context) ([]Given, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.given, nil
+		},
 		Make: func(ctx context.Context) error { return w.remake(ctx, s) },
 	}, simSource{s})
 	w.service = s
 	w.note("start at %+v in life %d", s.at, s.life)
+	for _, g := range w.given {
+		if g.Place == s.at.PlaceOf(g.Sequence) {
+			s.heard = max(s.heard, g.Sequence)
+		}
+	}
 	if w.life != nil {
 		s.replaced(w.life)
 	}

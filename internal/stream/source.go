@@ -50,8 +50,14 @@ type state struct {
 }
 
 // origin is the sequence that its very first message has, or had: there never
-// was anything before.
-func (s state) origin() uint64 { return max(s.begins, 1) }
+// was anything before. A stream that has messages before the one that it was to
+// begin with was configured so later.
+func (s state) origin() uint64 {
+	if s.begins > s.first {
+		return 1
+	}
+	return max(s.begins, 1)
+}
 
 var (
 	errNoStream  = errors.New("there is no such stream")
