@@ -34,8 +34,12 @@ func consumerID(dir string) (string, error) {
 	var random [8]byte
 	rand.Read(random[:]) //nolint:errcheck // it never fails
 	id := hex.EncodeToString(random[:])
-	if err := os.WriteFile(name, []byte(id+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("writing the name of the consumer: %w", err)
+	return id, writeConsumerID(dir, id)
+}
+
+func writeConsumerID(dir, id string) error {
+	if err := os.WriteFile(filepath.Join(dir, consumerIDFile), []byte(id+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing the name of the consumer: %w", err)
 	}
-	return id, nil
+	return nil
 }

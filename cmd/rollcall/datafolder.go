@@ -25,6 +25,7 @@ type dataFolder struct {
 
 	mu     sync.Mutex
 	lock   *os.File
+	id     string // of the consumer; empty: not asked for yet
 	lost   bool
 	remade time.Time // when it was last made anew; zero: never
 }
@@ -67,6 +68,11 @@ func (d *dataFolder) hold() error {
 	}
 	d.lock.Close()
 	d.lock, d.lost, d.remade = lock, false, time.Now()
+	if d.id != "" {
+		if err := writeConsumerID(d.dir, d.id); err != nil {
+			d.log.Warn("the next start may wait a minute for the consumer of this one", "err", err)
+		}
+	}
 	d.log.Warn("the data folder is made anew and locked; a snapshot is written to it", "path", d.dir)
 	return nil
 }
@@ -94,6 +100,17 @@ func (d *dataFolder) state() (holds bool, text string) {
 	return true, "locked"
 }
 
+// consumerID returns what the reader's consumer is named after, the same as long
+// as the process or the folder lasts.
+func (d *dataFolder) consumerID() (id string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.id == "" {
+		d.id, err = consumerID(d.dir)
+	}
+	return d.id, err
+}
+
 // close gives the lock back.
 func (d *dataFolder) close() { d.lock.Close() }
 
@@ -104,10 +121,9 @@ var errStoreLost = errors.New("the store of the embedded NATS server was removed
 // before each snapshot: so long a second service could run beside us.
 const holdEvery = time.Second
 
-// watchFolder holds the data folder until ctx is done. It returns an error when
-// another process has the folder by then, and when the embedded server would go on
-// acknowledging messages that the disk doesn't keep.
-func (s *service) watchFolder(ctx context.Context) error {
+// watch holds the data folder until ctx is done. It returns an error when another
+// process has the folder by then, or when also is not nil and returns one.
+func (d *dataFolder) watch(ctx context.Context, also func() error) error {
 	tick := time.NewTicker(holdEvery)
 	defer tick.Stop()
 	for {
@@ -117,11 +133,23 @@ func (s *service) watchFolder(ctx context.Context) error {
 		case <-tick.C:
 		}
 		// Any other error shows when a snapshot is saved.
-		if err := s.folder.hold(); errors.Is(err, errFolderUsed) {
+		if err := d.hold(); errors.Is(err, errFolderUsed) {
 			return err
 		}
-		if s.embedded != nil && s.embedded.StoreLost() {
-			return errStoreLost
+		if also == nil {
+			continue
+		}
+		if err := also(); err != nil {
+			return err
 		}
 	}
+}
+
+// storeLost returns an error when the embedded server would go on acknowledging
+// messages that the disk doesn't keep.
+func (s *service) storeLost() error {
+	if s.embedded != nil && s.embedded.StoreLost() {
+		return errStoreLost
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -31,7 +32,8 @@ func TestFolderRemoved(t *testing.T) {
 			p := serve(t, dir, "NATS_URL="+server.URL)
 			publishLogins(t, js, 3)
 			p.digest(3)
-			if err := c.take(dir); err != nil {
+			id, err := os.ReadFile(filepath.Join(dir, consumerIDFile))
+			if err := errors.Join(err, c.take(dir)); err != nil {
 				t.Fatal(err)
 			}
 			testkit.Eventually(t, func() bool {
@@ -43,6 +45,9 @@ func TestFolderRemoved(t *testing.T) {
 				t.Errorf("lost %s times, want %s", got, c.lost)
 			}
 			p.wantFolder(c.lost != "0")
+			if now, err := os.ReadFile(filepath.Join(dir, consumerIDFile)); err != nil || !bytes.Equal(now, id) {
+				t.Errorf("the consumer's name is %s, want %s (%v)", now, id, err)
+			}
 			second := begin(t, dir, "NATS_URL="+server.URL)
 			<-second.ended
 			if code := second.cmd.ProcessState.ExitCode(); code != exitFailed || !second.log.Has("another rollcall uses it") {
@@ -52,6 +57,29 @@ func TestFolderRemoved(t *testing.T) {
 			serve(t, dir, "NATS_URL="+server.URL).reaches(3)
 		})
 	}
+}
+
+// TestFolderRemovedAtTheStart: the folder is held while the service waits for NATS.
+func TestFolderRemovedAtTheStart(t *testing.T) {
+	server, _ := somewhere(t)
+	server.Stop()
+	dir := filepath.Join(t.TempDir(), "data")
+	p := begin(t, dir, "NATS_URL="+server.URL)
+	testkit.Eventually(t, func() bool { return p.log.Has("trying again") }, "it waits")
+	if err := removeAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, lockName))
+		return err == nil
+	}, "the folder has its lock")
+	second := begin(t, dir, "NATS_URL="+server.URL)
+	<-second.ended
+	if code := second.cmd.ProcessState.ExitCode(); code != exitFailed || !second.log.Has("another rollcall uses it") {
+		t.Errorf("a second service ends with %d: %s", code, second.log.String())
+	}
+	server.Start()
+	p.says("ready", "place")
 }
 
 // replaceFolder puts another folder in the place of one, with a lock that nobody

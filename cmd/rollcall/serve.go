@@ -120,7 +120,7 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notif
 		cancel() // nothing runs unseen
 	}()
 	defer s.close()
-	err = s.open(ctx)
+	err = s.openHeld(ctx)
 	if err == nil {
 		s.announce(web)
 		tell.serving()
@@ -134,6 +134,19 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notif
 		err = nil
 	}
 	return errors.Join(err, webErr)
+}
+
+// openHeld makes everything, which may wait long for NATS, and holds the data
+// folder meanwhile.
+func (s *service) openHeld(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	opening, opened := context.WithCancel(ctx)
+	g.Go(func() error {
+		defer opened()
+		return s.open(ctx)
+	})
+	g.Go(func() error { return s.folder.watch(opening, nil) })
+	return g.Wait()
 }
 
 // open makes everything.
@@ -223,7 +236,7 @@ func (s *service) run(ctx context.Context) error {
 		s.letters.Run(until(saved))
 		return nil
 	})
-	g.Go(func() error { return s.watchFolder(ctx) })
+	g.Go(func() error { return s.folder.watch(ctx, s.storeLost) })
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
 	g.Go(func() error {

@@ -44,7 +44,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 // wireReading connects what brings events into the roster.
 func (s *service) wireReading(js jetstream.JetStream) error {
 	subjects := s.cfg.subjects()
-	id, err := consumerID(s.cfg.DataDir)
+	id, err := s.folder.consumerID()
 	if err != nil {
 		return err
 	}

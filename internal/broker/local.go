@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
@@ -81,7 +82,7 @@ func logins(o *server.Options, public string, subjects rollcallv1.Subjects) erro
 	o.Accounts = []*server.Account{local}
 	o.Nkeys = []*server.NkeyUser{{Nkey: public}, {Nkey: user, Account: local, Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Deny: streamed(subjects)},
-		Subscribe: &server.SubjectPermission{Deny: append(subjects.AllEvents(), subjects.AllQueries())},
+		Subscribe: &server.SubjectPermission{Deny: slices.Concat(subjects.AllEvents(), []string{subjects.AllQueries(), "$JS.>", "$SRV.>"})},
 	}}}
 	o.NoAuthUser = user
 	return nil

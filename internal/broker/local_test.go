@@ -105,6 +105,13 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 			}
 		}
 	}
+	for _, subject := range []string{"$JS.API.>", "$SRV.>"} { // to answer in the server's or rollcall's place
+		nosy := connected(t, Options{URL: e.URL()})
+		if _, err := nosy.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, func() bool { return errors.Is(nosy.LastError(), nats.ErrPermissionViolation) }, subject+" may not be subscribed to")
+	}
 	other := connected(t, Options{URL: e.URL()})
 	heard, err := other.SubscribeSync("rollcall.>")
 	if err != nil {

@@ -16,7 +16,7 @@ var commandGuards = []guard{
 	},
 	{
 		"serve: a folder that another process has", "nothing is written to another service's folder",
-		"cmd/rollcall/datafolder.go", "if err := s.folder.hold(); errors.Is(err, errFolderUsed) {\n\t\t\treturn err", "if err := s.folder.hold(); errors.Is(err, errFolderUsed) {\n\t\t\tcontinue", "./cmd/rollcall TestFolderTaken",
+		"cmd/rollcall/datafolder.go", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\treturn err", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\tcontinue", "./cmd/rollcall TestFolderTaken",
 	},
 	{
 		"serve: the embedded server's store", "what is acknowledged is on the disk",

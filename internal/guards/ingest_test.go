@@ -3,7 +3,7 @@ package guards
 var ingestGuards = []guard{
 	{
 		"ingest: markers", "what the server stores itself is nobody's event",
-		"internal/ingest/ingest.go", `if to.Marker = m.Header.Get(headerMarker) != ""; to.Marker {`, `if to.Marker = false; to.Marker {`, "./internal/ingest TestMarker",
+		"internal/ingest/ingest.go", `if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker {`, `if to.Marker = false; to.Marker {`, "./internal/ingest TestMarker",
 	},
 	{
 		"ingest: a dead letter is stored once", "reading a message again adds no letter",

@@ -220,6 +220,14 @@ var streamGuards = []guard{
 		"internal/stream/incarnation.go", `case place > 0:`, `case false && place > 0:`, "./internal/stream TestGivenWithoutSnapshot",
 	},
 	{
+		"stream: given in a copy", "what a restored stream has gets the places that it had",
+		"internal/stream/incarnation.go", `return m.Receipt <= g.Stored, nil`, `return false, nil`, "./internal/stream TestGivenOfACopy",
+	},
+	{
+		"stream: given beyond the copy", "no place is given twice",
+		"internal/stream/incarnation.go", `if again != nil && place <= *again+st.last-after {`, `if again != nil {`, "./internal/stream TestGivenOfACopy",
+	},
+	{
 		"stream: given before a crash", "what a stream has no more is lost, though no snapshot has come so far",
 		"internal/stream/incarnation.go", `r.told.last = max(r.told.last, g.Sequence)`, `_ = g`, "./internal/stream TestPutBack",
 	},

@@ -74,7 +74,7 @@ func (in *Ingest) decode(m *stream.Message) {
 	}
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
-	if to.Marker = m.Header.Get(headerMarker) != ""; to.Marker {
+	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker { // a client's has data
 		to.Refusal, to.Event = nil, roster.Event{}
 		return
 	}

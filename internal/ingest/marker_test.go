@@ -33,6 +33,22 @@ func (s *setup) marker() *nats.Msg {
 	return &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}
 }
 
+// TestMarkerOfAClient: whoever publishes an event with the header of a marker has
+// published an event.
+func TestMarkerOfAClient(t *testing.T) {
+	s := newSetup(t)
+	s.store()
+	login, garbage := event(good), event("garbage")
+	for _, m := range []*nats.Msg{login, garbage} {
+		m.Header = nats.Header{headerMarker: {"MaxAge"}}
+	}
+	s.send(login, garbage)
+	s.settled()
+	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.DeadLettered: 1}) {
+		t.Errorf("fates %v", st.Fates)
+	}
+}
+
 // TestMarker: what the server stores itself where messages were removed is
 // nobody's event: it is superseded, raises nothing, and is no dead letter.
 func TestMarker(t *testing.T) {

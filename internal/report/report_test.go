@@ -230,6 +230,20 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
+// TestNames: a name stands as it is unless it would read as two, or its white space
+// cannot be seen.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"lane": "lane", "Ana María": "Ana María", "a,b": "a,b", "fe80::1": "fe80::1", "web:": "web:",
+		"a, b": `"a, b"`, "web: u": `"web: u"`, `"a`: `"\"a"`, `\`: `\`, `\ `: `"\\ "`, " a": `" a"`, "a ": `"a "`,
+		"a,\u00a0b": `"a,\u00a0b"`, "web:\u2003u": `"web:\u2003u"`, "a\u202f": `"a\u202f"`, "a,\u3000b c": `"a,\u3000b c"`,
+	} {
+		if got := Name(name); got != want {
+			t.Errorf("%q is written as %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestTextSaysOneThing: whatever the names, the text form can be read in one way
 // only; and ordinary names stand in it as they are.
 func TestTextSaysOneThing(t *testing.T) {

@@ -2,8 +2,11 @@ package report
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Text writes a report as people read it: a line "machine: user, user" for each
@@ -55,19 +58,41 @@ func (t *Text) end() {
 
 // Name returns a name as it stands in a line "machine: user, user": as it is, or
 // as a JSON string, if it begins with a quotation mark, begins or ends with white
-// space, or has ", " or ": " in it. So each line says one thing: the machine's
-// name ends at the first ": ", a user's at the next ", ", but for those that
-// begin with a quotation mark.
+// space, or has white space of any kind behind "," or ":" in it. So each line says
+// one thing: the machine's name ends at the first ": ", a user's at the next ", ",
+// but for those that begin with a quotation mark.
 func Name(name string) string {
-	if !strings.HasPrefix(name, `"`) && strings.TrimSpace(name) == name && !strings.Contains(name, ", ") && !strings.Contains(name, ": ") {
+	if !strings.HasPrefix(name, `"`) && strings.TrimSpace(name) == name && !divides(name) {
 		return name
 	}
 	return Quote(name)
 }
 
-// Quote returns a name as a JSON string.
-func Quote(name string) string { return `"` + escapes.Replace(name) + `"` }
+// divides reports whether a name would read as two.
+func divides(name string) bool {
+	var before rune
+	for _, c := range name {
+		if unicode.IsSpace(c) && (before == ',' || before == ':') {
+			return true
+		}
+		before = c
+	}
+	return false
+}
 
-// escapes are all that a JSON string of a name needs: there are no control
-// characters in names.
-var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+// Quote returns a name as a JSON string, in which white space that is not a plain
+// space shows as what it is.
+func Quote(name string) string {
+	quoted := []byte{'"'}
+	for _, c := range name {
+		switch {
+		case c == '"' || c == '\\':
+			quoted = append(quoted, '\\', byte(c))
+		case c != ' ' && unicode.IsSpace(c):
+			quoted = fmt.Appendf(quoted, `\u%04x`, c)
+		default:
+			quoted = utf8.AppendRune(quoted, c)
+		}
+	}
+	return string(append(quoted, '"'))
+}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -71,7 +72,7 @@ func (r *reading) recall(ctx context.Context) error {
 	r.recalled = true
 	r.told = state{created: r.at.Proof.Created}
 	for _, g := range given {
-		if g.Place-g.Sequence == uint64(r.at.Base) && g.Stored >= r.at.Proof.Created {
+		if g.Place == r.at.PlaceOf(g.Sequence) && g.Stored >= r.at.Proof.Created {
 			r.told.last = max(r.told.last, g.Sequence)
 		}
 	}
@@ -156,8 +157,9 @@ func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, 
 // reading goes on after a sequence of the new one: the greatest of the position,
 // of what reports and dead letters tell, and of the last sequence that was seen, or
 // told of by two witnesses, unless the copy that reading goes on with has it. Where
-// those tell of the new one, from which a crash came before a snapshot, it begins
-// where it did then: so what was read of it gets the same places again.
+// those tell of the new one, which was read before a crash and has all that they
+// tell of, it begins where it did then: so what was read of it gets the same places
+// again.
 func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
 	place, tail := r.at.Place, r.tail.Load()
 	if r.told.created == r.at.Proof.Created && r.told.last > st.last {
@@ -174,17 +176,42 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 	if err != nil {
 		return 0, fmt.Errorf("asking for the places that were given: %w", err)
 	}
+	var again *uint64 // where it began
 	for _, g := range given {
-		ours := r.at.Proof.Stream != "" && g.Place-g.Sequence == uint64(r.at.Base)
-		if began := g.Place - g.Sequence + after; !ours && g.isOf(st) && int64(began) >= int64(r.at.Place) {
-			return began, nil
-		}
 		place = max(place, g.Place)
+		began := g.Place - g.Sequence + after
+		if again != nil || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
+			continue
+		}
+		switch of, err := r.wasGivenIn(ctx, g, st); {
+		case err != nil:
+			return 0, err
+		case of:
+			again = &began
+		}
+	}
+	if again != nil && place <= *again+st.last-after {
+		return *again, nil
 	}
 	return place, nil
 }
 
-// isOf reports whether a place may have been given to a message of the stream.
-func (g Given) isOf(st state) bool {
-	return g.Stored >= st.created && st.origin() <= g.Sequence && g.Sequence <= st.last
+// wasGivenIn reports whether a place was given to a message of the stream: that was
+// told after the stream was made, or the stream is a copy, and has a message that
+// was received before.
+func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, error) {
+	if g.Sequence < st.origin() || g.Sequence > st.last {
+		return false, nil
+	}
+	if g.Stored >= st.created {
+		return true, nil
+	}
+	m, err := r.source.get(ctx, g.Sequence)
+	switch {
+	case errors.Is(err, errNoMessage):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return m.Receipt <= g.Stored, nil
 }

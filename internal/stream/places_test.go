@@ -148,6 +148,32 @@ func TestGivenWithoutSnapshot(t *testing.T) {
 	}
 }
 
+// TestGivenOfACopy: a stream was restored from a backup, and no snapshot is left:
+// its messages get the places again that they had, unless it lacks some that had one.
+func TestGivenOfACopy(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 5)
+	restore := s.backup()
+	told := roster.TimeOf(time.Now())
+	if err := s.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	restore()
+	for _, c := range []struct {
+		told    []Given
+		missing map[uint64]roster.Loss
+		first   uint64
+	}{
+		{[]Given{{Place: 4, Sequence: 4, Stored: told}}, map[uint64]roster.Loss{}, 1},
+		{[]Given{{Place: 9, Sequence: 9, Stored: told}, {Place: 4, Sequence: 4, Stored: told}}, map[uint64]roster.Loss{0: roster.Recreated}, 10},
+	} {
+		s.given = func(context.Context) ([]Given, error) { return c.told, nil }
+		r := s.read(roster.Position{})
+		r.await("message 5")
+		r.wantsPlaces(c.missing, c.first, c.first+1, c.first+2, c.first+3, c.first+4)
+	}
+}
+
 // TestPutBack: the files of a stream are put back as they were before it was read,
 // and no snapshot has come so far: what it has no more is lost.
 func TestPutBack(t *testing.T) {
