@@ -75,6 +75,7 @@ func unanswered(command string, err error, c *Client) error {
 type missing struct {
 	reasons   []string
 	unsettled int
+	settles   time.Time // what is dated after this settles a machine; zero: not known
 	until     time.Time
 	ofMachine bool // the answer is about one machine
 }
@@ -88,13 +89,14 @@ func (m *missing) note(page []byte) error {
 	var head struct {
 		Reasons       []string  `json:"reasons"`
 		Unsettled     int       `json:"unsettled"`
+		SettlesAfter  time.Time `json:"settles_after"`
 		CompleteAfter time.Time `json:"complete_after"`
 		Machine       string    `json:"machine"`
 	}
 	if err := json.Unmarshal(page, &head); err != nil {
 		return err
 	}
-	m.unsettled, m.until, m.ofMachine = head.Unsettled, head.CompleteAfter, head.Machine != ""
+	m.unsettled, m.settles, m.until, m.ofMachine = head.Unsettled, head.SettlesAfter, head.CompleteAfter, head.Machine != ""
 	for _, reason := range head.Reasons {
 		if !slices.Contains(toldElsewhere, reason) && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
@@ -112,18 +114,30 @@ func (m *missing) tell(std streams, command string, a *asking) {
 
 // end says how the answer becomes complete.
 func (m *missing) end(a *asking) string {
-	const settles = "a boot, shutdown or present"
+	resets := "boot, shutdown or present"
+	if m.unsettled > 0 {
+		resets += a.datedAfter(m.settles)
+	}
 	switch {
 	case slices.Equal(m.reasons, []string{"stale"}):
 		return "NATS does not tell rollcall how the stream of events stands: what happened lately may be missing"
 	case m.ofMachine:
-		return "it will be when the machine has sent " + settles
+		return "it will be when the machine has sent a " + resets
 	case m.until.IsZero():
-		return "nothing has been received since"
+		return "nothing has been received since the loss"
 	case m.unsettled > 0:
-		return fmt.Sprintf("machines that have not sent %s since: %d; it will be when they have, and not before %s", settles, m.unsettled, a.time(m.until))
+		return fmt.Sprintf("machines that have sent no %s: %d; it will be when they have, and not before %s", resets, m.unsettled, a.time(m.until))
 	}
-	return "machines not heard of since may be missing; it will be after " + a.time(m.until)
+	return "machines not heard of since the loss may be missing; it will be after " + a.time(m.until)
+}
+
+// datedAfter says what date a boot, shutdown or present needs to settle a machine,
+// rounded up to whole seconds: what is dated after that is late enough.
+func (a *asking) datedAfter(settles time.Time) string {
+	if settles.IsZero() {
+		return " dated more than ROLLCALL_MAX_SKEW after the loss"
+	}
+	return " dated after " + a.time(settles.Add(time.Second-1))
 }
 
 // local is the zone of times that are printed, unless --utc says otherwise. (A

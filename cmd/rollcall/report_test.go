@@ -116,8 +116,16 @@ func TestReportOfNobody(t *testing.T) {
 
 func TestReportNotComplete(t *testing.T) {
 	answering(t, fold(map[uint64]roster.Event{1: login("web1", "lane"), 3: login("web2", "lane")}, 3), true)
-	rollcall(t.Context(), nil, "report").check(t, exitDone, "web1: lane\nweb2: lane\n",
-		"rollcall: report: not complete (deleted); machines that have not sent a boot, shutdown or present since: 2; it will be when they have, and not before ")
+	rollcall(t.Context(), nil, "report", "--utc").check(t, exitDone, "web1: lane\nweb2: lane\n",
+		"rollcall: report: not complete (deleted); machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2; it will be when they have, and not before ")
+	if r := rollcall(t.Context(), nil, "who", "web1", "--utc"); !strings.HasSuffix(r.err,
+		"not complete (deleted); it will be when the machine has sent a boot, shutdown or present dated after 1970-01-01 00:10:01Z\n") {
+		t.Errorf("who says %s", r.err)
+	}
+	if r := rollcall(t.Context(), nil, "status", "--utc"); !strings.Contains(strings.Join(strings.Fields(r.out), " "),
+		"unsettled machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2") {
+		t.Errorf("status says %s", r.out)
+	}
 }
 
 func TestReportNotCaughtUp(t *testing.T) {

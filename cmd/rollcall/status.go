@@ -30,7 +30,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		f.add("caught up", "%s", caughtUp(&a))
 		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
 		if a.Unsettled > 0 {
-			f.add("unsettled", "machines that have not sent a boot, shutdown or present since: %d", a.Unsettled)
+			f.add("unsettled", "machines that have sent no boot, shutdown or present%s: %d", c.datedAfter(a.SettlesAfter), a.Unsettled)
 		}
 		if !a.CompleteAfter.IsZero() {
 			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))

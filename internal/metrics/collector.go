@@ -76,7 +76,7 @@ var (
 	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, and it is known how the stream stands now, else 0.")
 	complete   = desc("complete", "1 when every event is accounted for that concerns a machine heard within the allowed lateness, and it is known how the stream stands now, else 0.")
 	incomplete = desc("incomplete", "1 for each reason why events are missing from the roster, else 0; stale: NATS is away or does not answer, so that nobody knows.", "reason")
-	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present since.")
+	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present dated more than ROLLCALL_MAX_SKEW after the loss.")
 	limited    = desc("machines_limited", "Machines of which events were refused for want of room since their last boot, shutdown or present.")
 	buildInfo  = desc("build_info", "Always 1; the labels tell the program.", "version", "goversion", "revision")
 )

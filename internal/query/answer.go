@@ -25,8 +25,9 @@ type Head struct {
 	Place    uint64   `json:"place"`
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
-	// Unsettled and CompleteAfter: see [report.Report].
+	// Unsettled, SettlesAfter and CompleteAfter: see [report.Report].
 	Unsettled     int       `json:"unsettled,omitzero"`
+	SettlesAfter  time.Time `json:"settles_after,omitzero"`
 	CompleteAfter time.Time `json:"complete_after,omitzero"`
 }
 
@@ -38,7 +39,7 @@ func (s *Service) head(st *roster.Status) Head {
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
 		Complete: len(reasons) == 0, Reasons: reasons,
 	}
-	h.Unsettled, h.CompleteAfter = report.Unsettled(st)
+	h.Unsettled, h.SettlesAfter, h.CompleteAfter = report.Unsettled(st)
 	return h
 }
 

@@ -28,10 +28,17 @@ func TestIncomplete(t *testing.T) {
 	late.Date++
 	late.Sessions = []roster.Session{{User: "lane"}, {User: "chris"}}
 	testkit.Feed(r, late)
-	nc := serve(t, source(r))
+	nc, st := serve(t, source(r)), r.Status()
+	if st.SettlesAfter() == 0 {
+		t.Error("nobody says when a reset settles a machine")
+	}
 	for machine, want := range map[string][]string{"full": {"limit"}, "lost": {"truncated"}, "settled": {}} {
 		got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: machine})
-		if h := got[0].Head; !reflect.DeepEqual(h.Reasons, want) || h.Complete != (len(want) == 0) || !h.CompleteAfter.IsZero() {
+		var settles time.Time
+		if machine == "lost" {
+			settles = timeOf(st.SettlesAfter())
+		}
+		if h := got[0].Head; !h.SettlesAfter.Equal(settles) || !reflect.DeepEqual(h.Reasons, want) || h.Complete != (len(want) == 0) || !h.CompleteAfter.IsZero() {
 			t.Errorf("%s: %+v, want %q", machine, h, want)
 		}
 	}
@@ -43,8 +50,8 @@ func TestIncomplete(t *testing.T) {
 	if want := map[string]bool{"full": true, "lost": true, "settled": false}; !reflect.DeepEqual(incomplete, want) {
 		t.Errorf("incomplete are %v, want %v", incomplete, want)
 	}
-	after := r.Status().CompleteAfter.Time()
-	if p := pages[0]; p.Complete || p.Unsettled != 1 || !p.CompleteAfter.Equal(after) || !reflect.DeepEqual(p.Reasons, []string{"truncated"}) {
+	after := st.CompleteAfter.Time()
+	if p := pages[0]; p.Complete || p.Unsettled != 1 || !p.CompleteAfter.Equal(after) || !p.SettlesAfter.Equal(timeOf(st.SettlesAfter())) || !reflect.DeepEqual(p.Reasons, []string{"truncated"}) {
 		t.Errorf("the fleet: %+v", p)
 	}
 	if got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})[0]; got.Limited != 1 || got.Unsettled != 1 {

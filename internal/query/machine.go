@@ -61,7 +61,7 @@ func (s *Service) machine(ctx context.Context, q *MachineRequest) ([]byte, error
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
 		heard, open = v.Heard(), v.AppendSessions(nil)
-		a.ofMachine(v, s.ReasonsOf(&st, v))
+		a.ofMachine(&st, v, s.ReasonsOf(&st, v))
 	})
 	if !known {
 		return nil, unknownMachine(q.Machine)
@@ -101,10 +101,11 @@ func (s *Service) machineAt(ctx context.Context, q *MachineRequest) ([]byte, err
 
 // ofMachine makes the head that of an answer about one machine, which is not
 // complete for these reasons.
-func (h *Head) ofMachine(v roster.View, reasons []string) {
-	h.Complete, h.Reasons, h.Unsettled, h.CompleteAfter = len(reasons) == 0, reasons, 0, time.Time{}
+func (h *Head) ofMachine(st *roster.Status, v roster.View, reasons []string) {
+	h.Complete, h.Reasons = len(reasons) == 0, reasons
+	h.Unsettled, h.SettlesAfter, h.CompleteAfter = 0, time.Time{}, time.Time{}
 	if !v.Settled() {
-		h.Unsettled = 1
+		h.Unsettled, h.SettlesAfter = 1, timeOf(st.SettlesAfter())
 	}
 }
 

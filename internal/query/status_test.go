@@ -19,10 +19,11 @@ func TestStatus(t *testing.T) {
 	s.SilentAfter = time.Hour // today is long after
 	nc := serve(t, s)
 	got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})
+	now := r.Status()
 	want := []StatusAnswer{{
 		Head: Head{
 			When: got[0].When, Stream: "ROLLCALL_EVENTS", Sequence: 9, Place: 9, Reasons: []string{"gap"},
-			Unsettled: 4, CompleteAfter: r.Status().CompleteAfter.Time(),
+			Unsettled: 4, SettlesAfter: timeOf(now.SettlesAfter()), CompleteAfter: now.CompleteAfter.Time(),
 		},
 		Version: "v1.2.3", CaughtUp: true, Machines: 4, Silent: 4, Users: 1, OnSeveral: 1, Sessions: 2,
 		Fates: got[0].Fates,

@@ -90,6 +90,9 @@ func (r *Report) AppendHead(b []byte) []byte {
 	if r.Unsettled > 0 {
 		b = strconv.AppendInt(append(b, `,"unsettled":`...), int64(r.Unsettled), 10)
 	}
+	if !r.SettlesAfter.IsZero() {
+		b = appendTime(append(b, `,"settles_after":`...), r.SettlesAfter)
+	}
 	if !r.CompleteAfter.IsZero() {
 		b = appendTime(append(b, `,"complete_after":`...), r.CompleteAfter)
 	}

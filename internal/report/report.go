@@ -42,10 +42,12 @@ type Report struct {
 	// say why not.
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
-	// Unsettled is, while not complete, how many machines a loss concerns, and
-	// CompleteAfter the receipt after which it is complete if none of them is
-	// left; zero: not known.
+	// Unsettled is, while not complete, how many machines a loss concerns,
+	// SettlesAfter the date after which a boot, shutdown or present settles one of
+	// them, and CompleteAfter the receipt after which it is complete if none of
+	// them is left; zero: not known.
 	Unsettled     int       `json:"unsettled,omitzero"`
+	SettlesAfter  time.Time `json:"settles_after,omitzero"`
 	CompleteAfter time.Time `json:"complete_after,omitzero"`
 	// Page, from 1, of Pages; 0 in an answer.
 	Page  int `json:"page,omitzero"`

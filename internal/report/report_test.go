@@ -118,6 +118,9 @@ func anyReport(t *rapid.T) Report {
 		Machines: []Machine{},
 	}
 	r.Complete = len(r.Reasons) == 0
+	if !r.Complete && rapid.Bool().Draw(t, "unsettled") {
+		r.Unsettled, r.SettlesAfter, r.CompleteAfter = 3, anyTime(t, "settles"), anyTime(t, "complete")
+	}
 	if rapid.Bool().Draw(t, "published") {
 		r.Page, r.Pages = rapid.IntRange(1, 5).Draw(t, "page"), 5
 	} else {

@@ -88,21 +88,26 @@ func (s *Source) Head(st *roster.Status, when time.Time) Report {
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
 		Complete: len(reasons) == 0, Reasons: reasons,
 	}
-	r.Unsettled, r.CompleteAfter = Unsettled(st)
+	r.Unsettled, r.SettlesAfter, r.CompleteAfter = Unsettled(st)
 	return r
 }
 
 // Unsettled returns, of a roster that is not complete, how many machines are
-// unsettled, and after which receipt it is complete if none of them is left;
-// zero: not known yet.
-func Unsettled(st *roster.Status) (machines int, until time.Time) {
+// unsettled, the date after which a reset settles one, and the receipt after
+// which the roster is complete if none of them is left; zero: not known yet.
+func Unsettled(st *roster.Status) (machines int, settles, complete time.Time) {
 	if st.Complete() {
-		return 0, time.Time{}
+		return 0, time.Time{}, time.Time{}
 	}
-	if st.CompleteAfter != 0 {
-		until = st.CompleteAfter.Time()
+	return st.Unsettled, known(st.SettlesAfter()), known(st.CompleteAfter)
+}
+
+// known is a time that may be 0, which is none.
+func known(t roster.Time) time.Time {
+	if t == 0 {
+		return time.Time{}
 	}
-	return st.Unsettled, until
+	return t.Time()
 }
 
 // losses returns the names of the losses of a roster that may still concern a

@@ -68,6 +68,15 @@ func (s *settling) settles(reset Stamp) bool {
 	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
 }
 
+// SettlesAfter is the date after which a boot, shutdown or present settles a
+// machine; 0 while there is no loss, and while no message was read after the last.
+func (st *Status) SettlesAfter() Time {
+	if st.after == never {
+		return 0
+	}
+	return st.after
+}
+
 // Complete reports whether the roster is: no loss is known, or the last one is
 // over. It is over when no machine that was heard within the allowed lateness is
 // unsettled, and for as long nothing was lost: a machine nobody has heard of yet

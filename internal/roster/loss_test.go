@@ -30,9 +30,17 @@ func TestSettled(t *testing.T) {
 	f.send(boot("web"))
 	f.send(boot("db"))
 	unsettled(0, true)
+	settlesAfter := func(want roster.Time) {
+		t.Helper()
+		if st := f.r.Status(); st.SettlesAfter() != want {
+			t.Errorf("settles after %v, want %v", st.SettlesAfter(), want)
+		}
+	}
+	settlesAfter(0)
 	f.place += 5
 	f.send(login("web", "lane", "")) // the first message after the loss
 	after := start + roster.Time(f.place)*roster.Time(time.Second)
+	settlesAfter(after + 10*minute)
 	unsettled(2, false)
 	f.send(dated(after+10*minute, boot("web"))) // may be of before the loss
 	unsettled(2, false)
@@ -179,5 +187,15 @@ func TestAcceptSome(t *testing.T) {
 	f.r.Accept(f.place)
 	if st := f.r.Status(); st.Unsettled != 0 || !st.Complete() || st.Losses != (roster.Losses{}) || fmt.Sprint(st.CompleteAfter) != fmt.Sprint(roster.Time(0)) {
 		t.Errorf("status %+v", st)
+	}
+}
+
+// TestSettlesAfterNothing: while nothing was read after a loss, no date settles a
+// machine.
+func TestSettlesAfterNothing(t *testing.T) {
+	r := roster.New(settings())
+	r.Fold(&roster.Batch{End: roster.Position{Place: 5}, Missing: roster.Gap})
+	if st := r.Status(); st.SettlesAfter() != 0 || st.Complete() {
+		t.Errorf("settles after %v, complete %v", st.SettlesAfter(), st.Complete())
 	}
 }

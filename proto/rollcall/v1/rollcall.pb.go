@@ -352,8 +352,13 @@ type Report struct {
 	// While not complete: how many machines are unsettled, of those heard within
 	// the allowed lateness. A loss may have hidden a login or logout of theirs; it
 	// is settled by a boot, shutdown or present of the machine that is dated after
-	// the loss. Absent when 0.
+	// settles_after. Absent when 0.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// While not complete because of losses: the date after which a boot, shutdown
+	// or present settles its machine. It is the receipt of the first message after
+	// the last loss, and ROLLCALL_MAX_SKEW more, as one that arrives late tells
+	// nothing of what was lost. Absent until a message was received after the loss.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
 	// While not complete because of losses: once a message is received after this
 	// time, nothing more was lost meanwhile, and no machine is unsettled, it is
 	// complete. Absent until a message was received after the last loss.
@@ -461,6 +466,13 @@ func (x *Report) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *Report) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *Report) GetCompleteAfter() *timestamppb.Timestamp {
@@ -680,6 +692,8 @@ type MachineAnswer struct {
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,7,opt,name=machine,proto3" json:"machine,omitempty"`
@@ -775,6 +789,13 @@ func (x *MachineAnswer) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *MachineAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *MachineAnswer) GetCompleteAfter() *timestamppb.Timestamp {
@@ -912,6 +933,8 @@ type UserAnswer struct {
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The user's name.
 	User string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
@@ -1003,6 +1026,13 @@ func (x *UserAnswer) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *UserAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *UserAnswer) GetCompleteAfter() *timestamppb.Timestamp {
@@ -1170,6 +1200,8 @@ type StatusAnswer struct {
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The program's version.
 	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
@@ -1282,6 +1314,13 @@ func (x *StatusAnswer) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *StatusAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *StatusAnswer) GetCompleteAfter() *timestamppb.Timestamp {
@@ -1866,6 +1905,8 @@ type LongestAnswer struct {
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The longest first; of equal ones in byte order of machines, users and
 	// sessions.
@@ -1951,6 +1992,13 @@ func (x *LongestAnswer) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *LongestAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *LongestAnswer) GetCompleteAfter() *timestamppb.Timestamp {
@@ -2265,6 +2313,8 @@ type HistoryAnswer struct {
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// Absent on the last page: ask again with it for the next.
 	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -2354,6 +2404,13 @@ func (x *HistoryAnswer) GetUnsettled() uint64 {
 		return x.Unsettled
 	}
 	return 0
+}
+
+func (x *HistoryAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
 }
 
 func (x *HistoryAnswer) GetCompleteAfter() *timestamppb.Timestamp {
@@ -2645,7 +2702,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x04 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\x06 \x01(\tR\aservice\"\xcc\x03\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\"\x8d\x04\n" +
 	"\x06Report\x12\x16\n" +
 	"\x06report\x18\x01 \x01(\tR\x06report\x12.\n" +
 	"\x04when\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -2654,7 +2711,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x05 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x06 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\a \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x12\n" +
 	"\x04page\x18\b \x01(\rR\x04page\x12\x14\n" +
 	"\x05pages\x18\t \x01(\rR\x05pages\x120\n" +
@@ -2673,7 +2731,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\xf5\x03\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xb6\x04\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2681,7 +2739,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\amachine\x18\a \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
@@ -2693,7 +2752,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\x9f\x03\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xe0\x03\n" +
 	"\n" +
 	"UserAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
@@ -2702,7 +2761,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x12\n" +
 	"\x04user\x18\a \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\b \x01(\tR\x06cursor\x12-\n" +
@@ -2717,7 +2777,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\xd4\x05\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\x95\x06\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2725,7 +2785,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x1b\n" +
 	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x15\n" +
@@ -2777,7 +2838,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x18\n" +
 	"\alongest\x18\x06 \x01(\rR\alongest\x12\x0e\n" +
-	"\x02at\x18\a \x01(\tR\x02at\"\xcf\x02\n" +
+	"\x02at\x18\a \x01(\tR\x02at\"\x90\x03\n" +
 	"\rLongestAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2785,7 +2846,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12-\n" +
 	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xd8\x01\n" +
 	"\x06Change\x12\x18\n" +
@@ -2806,7 +2868,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
-	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\x92\x03\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\xd3\x03\n" +
 	"\rHistoryAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2814,7 +2876,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
 	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
 	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
-	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12A\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
@@ -2892,46 +2955,52 @@ var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
 	24, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
 	24, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	24, // 5: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
-	4,  // 6: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	23, // 7: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	24, // 8: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	24, // 9: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 10: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	24, // 11: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	2,  // 12: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	23, // 13: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	24, // 14: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 15: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 16: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	23, // 17: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	24, // 18: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	24, // 19: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 20: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	14, // 21: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	15, // 22: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	11, // 23: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	13, // 24: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	24, // 25: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	24, // 26: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	24, // 27: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 28: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 29: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	24, // 30: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	24, // 31: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	24, // 32: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 33: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	23, // 34: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	22, // 35: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	24, // 36: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	24, // 37: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	24, // 38: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	24, // 39: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	24, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	4,  // 7: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
+	23, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	24, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	24, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	24, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	2,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
+	23, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	24, // 16: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 17: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 18: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 19: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	23, // 20: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	24, // 21: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	24, // 22: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 23: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 24: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	14, // 25: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	15, // 26: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	11, // 27: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	13, // 28: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	24, // 29: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	24, // 30: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	24, // 31: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 32: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 33: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	9,  // 34: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	24, // 35: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	24, // 36: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	24, // 37: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	24, // 38: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	24, // 39: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	23, // 40: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	22, // 41: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	24, // 42: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	24, // 43: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	24, // 44: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	24, // 45: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
