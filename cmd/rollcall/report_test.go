@@ -123,7 +123,7 @@ func TestReportNotComplete(t *testing.T) {
 		t.Errorf("who says %s", r.err)
 	}
 	if r := rollcall(t.Context(), nil, "status", "--utc"); !strings.Contains(strings.Join(strings.Fields(r.out), " "),
-		"unsettled machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2") {
+		"unsettled machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2 complete from") || !strings.Contains(r.out, "ROLLCALL_ACCEPT_LOSS=2\n") {
 		t.Errorf("status says %s", r.out)
 	}
 }

@@ -35,6 +35,9 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		if !a.CompleteAfter.IsZero() {
 			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))
 		}
+		if a.AcceptLoss > 0 {
+			f.add("accept", "ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss)
+		}
 		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
 		if a.Limited > 0 {
 			f.add("limited", "machines of which events were refused for want of room: %d", a.Limited)

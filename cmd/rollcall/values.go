@@ -112,7 +112,7 @@ type place uint64
 func (p *place) Set(value string) error {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n < 1 {
-		return faulty(value, "is not a place", "use the number that the log line of the loss gives")
+		return faulty(value, "is not a place", "use the number that `rollcall status` or the log line of the loss gives")
 	}
 	*p = place(n)
 	return nil

@@ -25,6 +25,9 @@ type StatusAnswer struct {
 	// while that cannot be known.
 	CaughtUp bool    `json:"caught_up"`
 	Lag      *uint64 `json:"lag,omitzero"`
+	// AcceptLoss is, while losses keep the roster from being complete, the place
+	// up to which they are to be accepted (ROLLCALL_ACCEPT_LOSS) to accept all.
+	AcceptLoss uint64 `json:"accept_loss,omitzero"`
 	// Machines are those that reports show; Silent, those of them that were not
 	// heard for long.
 	Machines int `json:"machines"`
@@ -86,6 +89,9 @@ func (s *Service) status(context.Context, *StatusRequest) ([]byte, error) {
 			Applied: st.Fates[roster.Applied], Superseded: st.Fates[roster.Superseded],
 			DeadLettered: st.Fates[roster.DeadLettered], Lost: st.Fates[roster.Lost],
 		},
+	}
+	if !st.Complete() {
+		a.AcceptLoss = st.Losses.Last()
 	}
 	if !a.CaughtUp {
 		a.Complete, a.Reasons = false, slices.Insert(a.Reasons, 0, replaying)

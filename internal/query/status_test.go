@@ -25,7 +25,7 @@ func TestStatus(t *testing.T) {
 			When: got[0].When, Stream: "ROLLCALL_EVENTS", Sequence: 9, Place: 9, Reasons: []string{"gap"},
 			Unsettled: 4, SettlesAfter: timeOf(now.SettlesAfter()), CompleteAfter: now.CompleteAfter.Time(),
 		},
-		Version: "v1.2.3", CaughtUp: true, Machines: 4, Silent: 4, Users: 1, OnSeveral: 1, Sessions: 2,
+		Version: "v1.2.3", CaughtUp: true, AcceptLoss: 8, Machines: 4, Silent: 4, Users: 1, OnSeveral: 1, Sessions: 2,
 		Fates: got[0].Fates,
 	}}
 	if !reflect.DeepEqual(got, want) {

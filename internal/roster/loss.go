@@ -44,8 +44,9 @@ func AllLosses() []Loss {
 // is concerned, too, until it sends one.
 type Losses [losses]uint64
 
-// last is the place of the last loss of any kind.
-func (l Losses) last() uint64 {
+// Last is the place of the last loss of any kind, which accepts all; 0: none. See
+// [Roster.Accept].
+func (l Losses) Last() uint64 {
 	var last uint64
 	for _, place := range l {
 		last = max(last, place)
@@ -106,7 +107,7 @@ func (r *Roster) resume(st *Status) {
 // follows from it.
 func (r *Roster) settle(st *Status) {
 	st.settling, st.CompleteAfter = settling{}, 0
-	switch last := st.Losses.last(); {
+	switch last := st.Losses.Last(); {
 	case last == 0:
 	case st.resumed == 0:
 		st.settling = settling{last, never}

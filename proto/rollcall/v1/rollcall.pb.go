@@ -1211,6 +1211,9 @@ type StatusAnswer struct {
 	// Messages of the stream that have no fate yet. Absent while that cannot be
 	// known.
 	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// While not complete because of losses: ROLLCALL_ACCEPT_LOSS set to this place
+	// accepts all that are known so far. Absent otherwise.
+	AcceptLoss uint64 `protobuf:"varint,24,opt,name=accept_loss,json=acceptLoss,proto3" json:"accept_loss,omitempty"`
 	// Machines that reports show.
 	Machines uint64 `protobuf:"varint,10,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Those of them that are silent; see Machine.
@@ -1347,6 +1350,13 @@ func (x *StatusAnswer) GetCaughtUp() bool {
 func (x *StatusAnswer) GetLag() uint64 {
 	if x != nil && x.Lag != nil {
 		return *x.Lag
+	}
+	return 0
+}
+
+func (x *StatusAnswer) GetAcceptLoss() uint64 {
+	if x != nil {
+		return x.AcceptLoss
 	}
 	return 0
 }
@@ -2777,7 +2787,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\x95\x06\n" +
+	"\aservice\x18\b \x01(\tR\aservice\"\xb6\x06\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2790,7 +2800,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x1b\n" +
 	"\tcaught_up\x18\b \x01(\bR\bcaughtUp\x12\x15\n" +
-	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12\x1a\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12\x1f\n" +
+	"\vaccept_loss\x18\x18 \x01(\x04R\n" +
+	"acceptLoss\x12\x1a\n" +
 	"\bmachines\x18\n" +
 	" \x01(\x04R\bmachines\x12\x16\n" +
 	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x18\n" +
