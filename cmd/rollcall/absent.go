@@ -17,6 +17,7 @@ type absent struct {
 	gauge *prometheus.GaugeVec
 	made  *prometheus.CounterVec
 	last  atomic.Pointer[map[string]bool] // by what they are for
+	why   atomic.Pointer[error]           // why they cannot be made; nil: nothing is known against it
 	anew  sync.Map                        // when each was made anew last
 }
 
@@ -56,15 +57,35 @@ func (a *absent) note(missing map[string]bool) {
 		a.gauge.WithLabelValues(role).Set(value)
 	}
 	a.last.Store(&missing)
+	if len(missing) == 0 {
+		a.why.Store(nil)
+	}
 }
 
 // is reports whether a stream is missing.
 func (a *absent) is(role string) bool { return (*a.last.Load())[role] }
 
+// cannot notes why streams that are missing cannot be made; nil: they were.
+func (a *absent) cannot(err error) {
+	if err == nil {
+		a.why.Store(nil)
+		return
+	}
+	a.why.Store(&err)
+}
+
+// reason says after what is missing why it cannot be made; "" if that is not known.
+func (a *absent) reason() string {
+	if why := a.why.Load(); why != nil {
+		return ": " + (*why).Error()
+	}
+	return ""
+}
+
 // state tells in words what became of a stream; "" if nothing.
 func (a *absent) state(role string) string {
 	if a.is(role) {
-		return "the stream is missing, and could not be made yet"
+		return "the stream is missing, and could not be made yet" + a.reason()
 	}
 	if at, ok := a.anew.Load(role); ok && time.Since(at.(time.Time)) < toldFor {
 		return "the stream was deleted, and made anew at " + at.(time.Time).UTC().Format(time.RFC3339) + ": what it had is gone"
@@ -98,6 +119,7 @@ func (m *monitor) makeAnew(ctx context.Context, lacking []string) {
 	m.log.Error("streams are missing, with all that they had: making them", "streams", lacking)
 	if _, err := broker.Prepare(ctx, m.other, m.streams, m.log); err != nil {
 		if ctx.Err() == nil {
+			m.absent.cannot(err)
 			m.log.Error("streams that are missing cannot be made", "streams", lacking, "err", err)
 		}
 		return

@@ -124,7 +124,7 @@ func (m *monitor) current() bool {
 func (m *monitor) unseen() string {
 	switch {
 	case m.absent.is(broker.RoleEvents):
-		return "MISSING: somebody has deleted it"
+		return "MISSING: somebody has deleted it, and it could not be made yet" + m.absent.reason()
 	case m.link.connected() && time.Since(m.seen.Load().at) >= freshFor:
 		return "OUT OF SIGHT since " + m.seen.Load().at.UTC().Format(time.RFC3339) + ": NATS does not answer for it"
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -228,6 +229,38 @@ func TestCannotRemake(t *testing.T) {
 	made := testutil.ToFloat64(m.absent.made.WithLabelValues(broker.RoleReports))
 	if missing := testutil.ToFloat64(m.absent.gauge.WithLabelValues(broker.RoleReports)); made != 0 || missing != 1 {
 		t.Errorf("made %v times, missing %v", made, missing)
+	}
+}
+
+// TestMissingAndDenied: streams that this login may not make show with the reason
+// and what to do, that of events as the others.
+func TestMissingAndDenied(t *testing.T) {
+	server := testkit.StartServer(t, users(&natsserver.Permissions{
+		Publish: &natsserver.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>"}},
+	}))
+	admin := testkit.JetStream(t, testkit.Conn(t, server.URL, nats.UserInfo("admin", "admin")))
+	for name, subjects := range map[string][]string{
+		"ROLLCALL_EVENTS": {"rollcall.events", "rollcall.events.>"}, "ROLLCALL_REPORTS": {"rollcall.reports", "rollcall.reports.>"}, "ROLLCALL_DEADLETTERS": {"rollcall.deadletters.>"},
+	} {
+		if _, err := admin.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: subjects}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "NATS_USER=agent", "NATS_PASSWORD=agent")
+	for _, name := range []string{"ROLLCALL_EVENTS", "ROLLCALL_REPORTS"} {
+		if err := admin.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const why = "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS: this login may not make them: "
+	environment(t, asAgent(server.URL))
+	testkit.Eventually(t, func() bool {
+		out := strings.Join(strings.Fields(rollcall(t.Context(), nil, "status").out), " ")
+		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be made yet: "+why) &&
+			strings.Contains(out, "reports: the stream is missing, and could not be made yet: "+why)
+	}, "status says why the streams cannot be made")
+	if err := p.says("the stream is missing and cannot be made", "err"); !strings.Contains(err, why) {
+		t.Errorf("the log says %s", err)
 	}
 }
 

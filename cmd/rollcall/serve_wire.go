@@ -54,6 +54,9 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 		Earlier: s.earlier, Given: before.places, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
+			if m := s.monitor.Load(); m != nil && ctx.Err() == nil {
+				m.absent.cannot(err)
+			}
 			return err
 		},
 	})

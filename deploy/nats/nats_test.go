@@ -334,7 +334,7 @@ func TestStreamsMissing(t *testing.T) {
 	w.start()
 	variables := append(w.user("service"), "ROLLCALL_DATA_DIR="+t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0")
 	out, err := command(t, variables, "serve")
-	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "making stream ROLLCALL_EVENTS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS") || !strings.Contains(out, "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

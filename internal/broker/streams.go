@@ -172,10 +172,21 @@ func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subj
 			continue
 		}
 		if infos[i], err = create(ctx, js, r.config); err != nil {
-			return nil, explainCreate(js.Conn(), r, err)
+			return nil, explainCreate(js.Conn(), r, lacking(roles[i:], found), err)
 		}
 	}
 	return infos, nil
+}
+
+// lacking returns the names of the streams that are not found.
+func lacking(roles []role, found map[string]*jetstream.StreamInfo) []string {
+	var names []string
+	for _, r := range roles {
+		if found[r.config.Name] == nil {
+			names = append(names, r.config.Name)
+		}
+	}
+	return names
 }
 
 // list returns all streams of the account, or only some. The library's own request could
@@ -271,8 +282,9 @@ func explain(nc *nats.Conn, doing, request string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// explainCreate says what to do when a stream can't be made.
-func explainCreate(nc *nats.Conn, r role, err error) error {
+// explainCreate says what to do when a stream can't be made. Lacking are all that
+// are still to be made: who may not make one may make none, as a rule.
+func explainCreate(nc *nats.Conn, r role, lacking []string, err error) error {
 	name, doing := r.config.Name, "making stream "+r.config.Name
 	switch codeOf(err) {
 	case errAccountResources, errInsufficient, errStorage, errMaxBytesExceeded:
@@ -281,6 +293,11 @@ func explainCreate(nc *nats.Conn, r role, err error) error {
 		return misconfigured("%s: %w: set ROLLCALL_STREAM_MAX_BYTES", doing, err)
 	case errNoPeers, errNoReplicas:
 		return misconfigured("%s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", doing, err, r.config.Replicas)
+	}
+	if last := nc.LastError(); errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
+		create := "$JS.API.STREAM.CREATE."
+		return misconfigured("missing streams %s: this login may not make them: %w: make them with a login that may (deploy/nats/README.md, Streams, has the commands), or let this one publish to %s",
+			strings.Join(lacking, ", "), last, create+strings.Join(lacking, ", "+create))
 	}
 	explained := explain(nc, doing, "STREAM.CREATE."+name, err)
 	if codeOf(err) != 0 && !isTemporary(err) {

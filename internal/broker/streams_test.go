@@ -346,7 +346,15 @@ func TestServerLimits(t *testing.T) {
 
 // A login that may not list streams, or make them, is told what it lacks.
 func TestDeniedRequests(t *testing.T) {
-	for _, denied := range []string{"$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.ROLLCALL_EVENTS"} {
+	const create = "$JS.API.STREAM.CREATE."
+	for denied, want := range map[string][]string{
+		"$JS.API.STREAM.LIST": {"let this login publish to $JS.API.STREAM.LIST"},
+		create + "*": {
+			"missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this login may not make them", "deploy/nats",
+			create + "ROLLCALL_EVENTS, " + create + "ROLLCALL_REPORTS, " + create + "ROLLCALL_DEADLETTERS",
+		},
+		create + "ROLLCALL_REPORTS": {"missing streams ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this"},
+	} {
 		t.Run(denied, func(t *testing.T) {
 			s := testkit.StartServer(t, func(o *server.Options) {
 				o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
@@ -357,7 +365,7 @@ func TestDeniedRequests(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := Prepare(ctx, js, ourStreams(t), testkit.Logger(t))
-			wantError(t, err, true, "let this login publish to "+denied)
+			wantError(t, err, true, want...)
 		})
 	}
 }

@@ -92,6 +92,9 @@ func (r *reading) truncation() roster.Loss {
 func (r *reading) remake(ctx context.Context) error {
 	r.log.Error("the stream is missing: making it", "stream", r.stream)
 	if err := r.makeStream(ctx); err != nil {
+		if ctx.Err() == nil {
+			r.log.Error("the stream is missing and cannot be made", "stream", r.stream, "err", err)
+		}
 		return err
 	}
 	return doubtful(causeIncarnation, "the stream was missing")
