@@ -69,7 +69,7 @@ func TestRisks(t *testing.T) {
 	log.Drain()
 	r.look(t.Context())
 	r.look(t.Context())
-	if holds, state := r.state(); holds || !strings.HasPrefix(state, "can no longer serve: a start would refuse it, err stream EVENTS: allow_rollup_hdrs is true: ") {
+	if holds, state := r.state(); holds || !strings.HasPrefix(state, "can no longer serve: a start would refuse it: stream EVENTS: allow_rollup_hdrs is true: ") {
 		t.Error(holds, state)
 	}
 	if value("cannot_serve") != 1 {

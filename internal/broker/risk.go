@@ -42,6 +42,10 @@ func RiskReasons() []string {
 func (r Risk) String() string {
 	var b strings.Builder
 	b.WriteString(strings.TrimPrefix(r.text, "stream "))
+	if r.Refused() {
+		fmt.Fprintf(&b, ": %v", r.args[1])
+		return b.String()
+	}
 	for i := 0; i+1 < len(r.args); i += 2 {
 		fmt.Fprintf(&b, ", %v %v", r.args[i], r.args[i+1])
 	}

@@ -152,7 +152,7 @@ func TestLook(t *testing.T) {
 	makeStream(t, js, jetstream.StreamConfig{Name: "ANSWERS", Subjects: []string{"rollcall.query.>"}})
 	got := reasons()
 	for _, want := range []string{
-		`cannot_serve: can no longer serve: a start would refuse it, err stream ANSWERS: subject "rollcall.query.>" takes rollcall.query.>`,
+		`cannot_serve: can no longer serve: a start would refuse it: stream ANSWERS: subject "rollcall.query.>" takes rollcall.query.>`,
 		replica,
 		"republish: gets the messages of another (republish): whoever may publish there speaks for the machines that it names, from FEED, to rollcall.events.{{wildcard(1)}}",
 	} {
