@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/broker"
@@ -28,6 +29,28 @@ func (p *process) wantMetrics(want map[string]string) {
 func (p *process) readyz() string {
 	p.t.Helper()
 	return p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose")
+}
+
+// TestRefusedWhileRunning: a login that is taken away while rollcall runs shows,
+// with what to check and without the secret.
+func TestRefusedWhileRunning(t *testing.T) {
+	login := func(password string) func(*server.Options) {
+		return func(o *server.Options) {
+			o.Users = []*server.User{{Username: "agent", Password: password}}
+		}
+	}
+	s := testkit.StartServer(t, login("secret-1"))
+	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "NATS_USER=agent", "NATS_PASSWORD=secret-1")
+	s.Stop()
+	s.Start(login("other"))
+	var got string
+	testkit.Eventually(t, func() bool {
+		got = p.readyz()
+		return strings.Contains(got, ": NATS at "+s.URL+" refuses NATS_USER with NATS_PASSWORD (nats: authorization violation): correct them (ready without it)\n")
+	}, "/readyz?verbose says why NATS is away")
+	if strings.Contains(got, "secret-1") {
+		t.Errorf("a secret is told: %s", got)
+	}
 }
 
 // TestNATSAway: while NATS is away nothing is claimed that nobody can know, and

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/broker"
 )
 
 // links are the two connections to NATS, as their handlers tell of them: the
@@ -23,14 +26,26 @@ type link struct {
 	// nothing of what came after it.
 	lost atomic.Uint64
 	away atomic.Pointer[time.Time] // since when; nil: it is there
+	why  atomic.Pointer[string]    // why it does not come back; nil: not known
 }
 
 // connected reports whether the connection is there. It never waits.
 func (l *link) connected() bool { return l.conn.Load() != nil && l.away.Load() == nil }
 
 // options are those of the connection: back is called when it is back.
-func (l *link) options(back func()) []nats.Option {
+func (l *link) options(o broker.Options, back func()) []nats.Option {
+	failed := func(err error) {
+		why := o.Explain(err)
+		l.why.Store(&why)
+	}
 	return []nats.Option{
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed(err) }),
+		// A login that is refused at a reconnect shows here alone.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if !l.connected() {
+				failed(err)
+			}
+		}),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.goes() }),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			l.comes()
@@ -42,6 +57,7 @@ func (l *link) options(back func()) []nats.Option {
 func (l *link) goes() {
 	now := time.Now()
 	l.lost.Add(1)
+	l.why.Store(nil)
 	l.away.Store(&now)
 }
 
@@ -55,16 +71,23 @@ func (l *links) state() (holds bool, text string) {
 	if !l.made() {
 		return false, "connecting"
 	}
-	var away []string
+	var away, reasons []string
 	for _, c := range l.named() {
 		if since := c.link.away.Load(); since != nil {
 			away = append(away, c.name+" since "+since.UTC().Format(time.RFC3339))
+			if why := c.link.why.Load(); why != nil && !slices.Contains(reasons, *why) {
+				reasons = append(reasons, *why)
+			}
 		}
 	}
 	if len(away) == 0 {
 		return true, "CONNECTED"
 	}
-	return false, "RECONNECTING: " + strings.Join(away, ", ")
+	text = "RECONNECTING: " + strings.Join(away, ", ")
+	if len(reasons) > 0 {
+		text += ": " + strings.Join(reasons, "; ")
+	}
+	return false, text
 }
 
 type namedLink struct {

@@ -32,7 +32,7 @@ func (s *service) connect(ctx context.Context) error {
 		{"rollcall events", &s.reading, &s.links.events},
 		{"rollcall", &s.other, &s.links.other},
 	} {
-		more := append(c.link.options(s.back), nats.ClosedHandler(s.closed))
+		more := append(c.link.options(options, s.back), nats.ClosedHandler(s.closed))
 		nc, err := broker.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
 		if err != nil {
 			return err

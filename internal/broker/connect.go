@@ -137,6 +137,15 @@ func isRefusal(err error) bool {
 	return false
 }
 
+// Explain says in words why a connection does not come back: of a server that
+// refuses the login, what to check. It tells no secret.
+func (o Options) Explain(err error) string {
+	if isRefusal(err) {
+		return fmt.Sprintf("NATS at %s refuses %v", o, o.refusal(err))
+	}
+	return err.Error()
+}
+
 // refusal says whom the server refuses.
 func (o Options) refusal(err error) error {
 	switch way := o.login(); way {
