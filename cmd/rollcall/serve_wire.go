@@ -75,7 +75,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err error) {
 	subjects := s.cfg.subjects()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
-		Source: source, JetStream: js, Subjects: subjects,
+		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
 	})
 	s.changes = changes.NewPublisher(changes.Config{

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -20,7 +21,9 @@ import (
 type PublisherConfig struct {
 	Source
 	JetStream jetstream.JetStream
-	Subjects  rollcallv1.Subjects
+	// Reports is the name of the stream of reports, for what is said of it.
+	Reports  string
+	Subjects rollcallv1.Subjects
 	// Interval is how often a changed report is published.
 	Interval time.Duration
 	Log      *slog.Logger
@@ -194,7 +197,25 @@ func (p *Publisher) send(ctx context.Context, subject string, message []byte) er
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	_, err := p.JetStream.Publish(ctx, subject, message)
-	return err
+	return p.explain(err, len(message))
+}
+
+// errMessageSize is the code of the server's answer to a message beyond the
+// max_msg_size of its stream.
+const errMessageSize = 10054
+
+// explain says which stream refuses a page, and what to do where it is too large.
+func (p *Publisher) explain(err error, size int) error {
+	refusal, ok := errors.AsType[jetstream.JetStreamError](err)
+	if !ok || refusal.APIError() == nil {
+		return err
+	}
+	api := refusal.APIError()
+	if api.ErrorCode == errMessageSize {
+		return fmt.Errorf("stream %s takes no message of %d bytes (%w): raise its max_msg_size to the server's max_payload: nats stream edit %s --max-msg-size=%d",
+			p.Reports, size, api, p.Reports, p.JetStream.Conn().MaxPayload())
+	}
+	return fmt.Errorf("stream %s refuses it: %w", p.Reports, api)
 }
 
 // build makes the report of the roster as it is between two batches, in

@@ -361,6 +361,20 @@ func TestFailing(t *testing.T) {
 	}
 }
 
+// TestTooLargeForTheStream: the error names the stream, its setting and the remedy.
+func TestTooLargeForTheStream(t *testing.T) {
+	p, _ := newPublisher(t, testkit.Seed())
+	p.Reports = "REPORTS"
+	if _, err := p.JetStream.CreateStream(t.Context(), jetstream.StreamConfig{Name: "REPORTS", Subjects: subjects.AllReports(), MaxMsgSize: 10}); err != nil {
+		t.Fatal(err)
+	}
+	p.tick(t.Context())
+	const want = ": raise its max_msg_size to the server's max_payload: nats stream edit REPORTS --max-msg-size=1048576"
+	if _, err := p.Failing(); err == nil || !strings.Contains(err.Error(), "stream REPORTS takes no message of ") || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "nats: nats:") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSmallPayloadFails(t *testing.T) {
 	p, _ := newPublisher(t, testkit.Seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
 	makeStream(t, p)
