@@ -108,6 +108,19 @@ func TestLocalTimes(t *testing.T) {
 	rollcall(t.Context(), nil, "who", "mail").check(t, exitDone, "mail: nobody is logged in; last heard 2026-11-23 03:50:00\n", "")
 }
 
+// TestTimesOfChecks: the times in what a check says follow the same rule.
+func TestTimesOfChecks(t *testing.T) {
+	var c statusCmd
+	const state = "failing since 2026-11-22T21:00:00Z: away"
+	if got, want := c.times(state), "failing since "+c.time(testkit.At)+": away"; got != want || got == state {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	c.UTC = true
+	if got := c.times(state); got != "failing since 2026-11-22 21:00:00Z: away" {
+		t.Errorf("in UTC %s", got)
+	}
+}
+
 func TestWhoUnknown(t *testing.T) {
 	answeringAt(t, office())
 	rollcall(t.Context(), nil, "who", "web9").check(t, exitFailed, "", `rollcall: who: rollcall answers: machine: "web9" is not known`)

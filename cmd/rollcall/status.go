@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"time"
 
 	"rollcall/internal/query"
 )
@@ -52,8 +54,8 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		} else {
 			f.add("snapshot", "none yet")
 		}
-		for _, c := range a.Failing {
-			f.add("attention", "%s: %s", c.Name, c.State)
+		for _, check := range a.Failing {
+			f.add("attention", "%s: %s", check.Name, c.times(check.State))
 		}
 		for i, other := range a.Instances {
 			f.add("instance", "%s", c.instance(&other, &a.Instances[0], i == 0))
@@ -67,6 +69,20 @@ func caughtUp(a *query.StatusAnswer) string {
 		return yes(a.CaughtUp) + ", how many messages wait is not known"
 	}
 	return fmt.Sprintf("%s, %d messages to go", yes(a.CaughtUp), *a.Lag)
+}
+
+// moments are the times in what a check says.
+var moments = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+// times makes the times in what a check says read as all others of the status.
+func (c *statusCmd) times(state string) string {
+	return moments.ReplaceAllStringFunc(state, func(moment string) string {
+		t, err := time.Parse(time.RFC3339, moment)
+		if err != nil {
+			return moment
+		}
+		return c.time(t)
+	})
 }
 
 // instance describes one of several processes that answer.
