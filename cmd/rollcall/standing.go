@@ -36,7 +36,7 @@ func (s *service) lag() uint64 {
 // behindText says how many messages wait.
 func (s *service) behindText() string {
 	if s.stale() {
-		return "how many messages wait is not known: the stream of events is out of sight"
+		return "once since the start, so it stays ready; whether it is now is not known (rollcall_caught_up is 0): the stream of events is out of sight"
 	}
 	return fmt.Sprintf("%d messages behind", s.lag())
 }
