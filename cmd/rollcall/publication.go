@@ -23,8 +23,9 @@ const (
 	ackWait = 10 * time.Second
 )
 
-// tally is what became of the lines.
-type tally struct{ stored, refused, failed int }
+// tally is what became of the lines. An event without an ack may be stored or
+// not.
+type tally struct{ stored, refused, failed, noAck int }
 
 // String returns "6 stored, 1 refused", without what did not happen.
 func (t tally) String() string {
@@ -34,6 +35,9 @@ func (t tally) String() string {
 	}
 	if t.failed > 0 {
 		s += fmt.Sprintf(", %d failed", t.failed)
+	}
+	if t.noAck > 0 {
+		s += fmt.Sprintf(", %d without an ack", t.noAck)
 	}
 	return s
 }
@@ -69,6 +73,7 @@ func (p *publication) send(ctx context.Context, js jetstream.Publisher, inputs [
 	got := <-acked
 	p.tally.stored += got.stored
 	p.tally.failed += got.failed
+	p.tally.noAck += got.noAck
 	// Of two errors that of the acks came first, and led to the other.
 	return cmp.Or(got.stopped, sendErr)
 }
@@ -152,7 +157,7 @@ func oversize(size int) *roster.Refusal {
 
 // acks are what became of the events that were sent.
 type acks struct {
-	stored, failed int
+	stored, failed, noAck int
 	// stopped is the first failure that no other event would escape.
 	stopped error
 }
@@ -174,7 +179,11 @@ func (p *publication) settle(pending <-chan sent, stop func()) acks {
 		default:
 			p.progress.tell("%s: not stored: %v", s.origin, explain(s, err))
 		}
-		a.failed++
+		if lacksAck(err) {
+			a.noAck++
+		} else {
+			a.failed++
+		}
 	}
 	return a
 }
@@ -206,21 +215,29 @@ func (p *publication) await(s sent) error {
 
 // concernsAll reports whether other events would fail as this one did.
 func concernsAll(err error) bool {
+	return lacksAck(err) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// lacksAck reports whether the event may be stored all the same: it was sent,
+// and the answer of the server did not come.
+func lacksAck(err error) bool {
 	return errors.Is(err, errHopeless) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) ||
 		errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
 		errors.Is(err, nats.ErrDisconnected)
 }
 
-// explain says what to do about an event that was not stored.
+// explain says what to do about an event that was not stored, or of which that
+// is not known.
 func explain(s sent, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fmt.Errorf("no stream takes %s; start \"rollcall serve\", which makes one, or see whether NATS_URL and ROLLCALL_SUBJECT are its", s.subject)
 	case errors.Is(err, jetstream.ErrAsyncPublishTimeout):
-		return fmt.Errorf("no ack within %v; see whether the server is well, then publish the rest", ackWait)
+		return fmt.Errorf("%w: none within %v; see whether the server is well, then publish from here on", errNoAck, ackWait)
 	case errors.Is(err, nats.ErrDisconnected):
-		return errLost
+		return fmt.Errorf("%w: %w", errNoAck, errLost)
+	case errors.Is(err, errHopeless):
+		return fmt.Errorf("%w: %w", errNoAck, err)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ type publishCmd struct {
 
 // Help is what "rollcall publish --help" says beside the flags.
 func (publishCmd) Help() string {
-	return `Each line is judged as the service would. A bad one is not sent and is told as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, as they stand. Blank lines are skipped. The exit code is 1 if any was not stored.
+	return `Each line is judged as the service would. A bad one is not sent and is told as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, as they stand. Blank lines are skipped. The exit code is 1 if any was not stored, or its ack did not come: such an event may be stored or not.
 
 An event:
 
@@ -69,7 +69,7 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	switch {
 	case stop != nil:
 		return fmt.Errorf("publish: %w", stop)
-	case p.tally.refused+p.tally.failed > 0:
+	case p.tally.refused+p.tally.failed+p.tally.noAck > 0:
 		return errTold
 	}
 	return nil

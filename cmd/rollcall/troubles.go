@@ -19,7 +19,10 @@ type troubles struct {
 	changed chan struct{} // closed when there is another
 }
 
-var errLost = errors.New("the connection was lost; see whether the server runs, then publish the rest")
+var errLost = errors.New("the connection was lost; see whether the server runs, then publish from here on")
+
+// errNoAck begins what is said of an event that may be stored or not.
+var errNoAck = errors.New("no ack, so it is not known whether it is stored")
 
 // errHopeless matches the troubles that leave no hope for any ack.
 var errHopeless = errors.New("no ack will come")
@@ -49,7 +52,7 @@ func (t *troubles) denied(err error) {
 		t.note(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
 		return
 	}
-	t.note("", fmt.Errorf("%w; use credentials that may receive answers there, or set NATS_INBOX_PREFIX", err))
+	t.note("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to the prefix below which this login may subscribe, then publish from here on", err))
 }
 
 // note adds a trouble with publishing to a subject; "" is to any.

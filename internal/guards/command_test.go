@@ -181,7 +181,7 @@ var commandGuards = []guard{
 	},
 	{
 		"publish: exit code", "a script learns that something was not stored",
-		"cmd/rollcall/publish.go", `case p.tally.refused+p.tally.failed > 0:`, `case false:`, scripts + "publish$",
+		"cmd/rollcall/publish.go", `case p.tally.refused+p.tally.failed+p.tally.noAck > 0:`, `case false:`, scripts + "publish$",
 	},
 	{
 		"publish: files that cannot be read", "nothing is sent while a name is misspelt",
@@ -206,6 +206,10 @@ var commandGuards = []guard{
 	{
 		"publish: the server is lost", "what was not stored is told, not waited for",
 		"cmd/rollcall/troubles.go", `t.note("", errLost)`, ``, "./cmd/rollcall TestPublishLosesTheServer",
+	},
+	{
+		"publish: no ack", "what may be stored is not told as failed",
+		"cmd/rollcall/publication.go", `return errors.Is(err, errHopeless) ||`, `return false ||`, "./cmd/rollcall TestPublishWithoutAnswers",
 	},
 	{
 		"publish: interrupted", "an end before the last line is no success",
