@@ -14,6 +14,10 @@ var throttleGuards = []guard{
 		"internal/throttle/tally.go", `_ = of.sayLast()`, ``, "./internal/throttle TestLastIsSaid",
 	},
 	{
+		"throttle: late, as of now", "the log does not go backwards in time",
+		"internal/throttle/tally.go", `record.Time = time.Now()`, ``, "./internal/throttle TestNeverBackwards",
+	},
+	{
 		"throttle: kinds tell apart", "one trouble does not hide another",
 		"internal/throttle/throttle.go", `if slices.Contains(giving, a.Key) {`, `if slices.Contains(giving[:0], a.Key) {`, "./internal/throttle TestKinds",
 	},

@@ -14,12 +14,18 @@ type saying struct {
 	record slog.Record
 }
 
-func (s *saying) say(leftOut int) error {
+func (s *saying) say() error { return s.next.Handle(s.ctx, s.record) }
+
+// sayLate says it as of now, so that no line of the log is older than the one
+// before, and adds when it was and how many were left out before it.
+func (s *saying) sayLate(leftOut int) error {
+	record := s.record.Clone()
+	record.Time = time.Now()
+	record.AddAttrs(slog.Time(Last, s.record.Time))
 	if leftOut > 0 {
-		s.record = s.record.Clone()
-		s.record.AddAttrs(slog.Int(LeftOut, leftOut))
+		record.AddAttrs(slog.Int(LeftOut, leftOut))
 	}
-	return s.next.Handle(s.ctx, s.record)
+	return s.next.Handle(s.ctx, record)
 }
 
 // tallies count what was said.
@@ -57,7 +63,7 @@ func (t *tallies) handle(kind string, s saying) error {
 		return nil
 	}
 	of.said++
-	return s.say(0)
+	return s.say()
 }
 
 // end ends the window of a kind. One of which something was left out begins
@@ -83,5 +89,5 @@ func (t *tally) sayLast() error {
 	t.leftOut = 0
 	last := t.last
 	t.last = saying{}
-	return last.say(before)
+	return last.sayLate(before)
 }

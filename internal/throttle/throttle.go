@@ -31,6 +31,10 @@ const (
 // one that was said before.
 const LeftOut = "left_out"
 
+// Last is the attribute that says when it was, of what is said later than it
+// was logged.
+const Last = "last"
+
 // giving are the attributes that tell kinds apart.
 var giving = []string{"cause", "kind", "reason", "stream"}
 
@@ -46,7 +50,8 @@ func Of(ctx context.Context, kind string) context.Context {
 // Handler is a slog.Handler that passes complaints on a few times a minute.
 //
 // The last one that was left out is said when the minute is over, even if no
-// other comes: it may be the one that counts.
+// other comes: it may be the one that counts. It has the time at which it is
+// said, and in the attribute [Last] when it was.
 type Handler struct {
 	next    slog.Handler
 	kind    string // of the attributes that it has

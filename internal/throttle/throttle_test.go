@@ -25,7 +25,7 @@ func drain(r *testkit.Output) []string {
 }
 
 // newRecord returns a log and what was logged, from level debug on, without
-// times.
+// the times of the records.
 func newRecord() (*Handler, *slog.Logger, *testkit.Output) {
 	r := new(testkit.Output)
 	h := New(slog.NewTextHandler(r, &slog.HandlerOptions{
@@ -33,6 +33,9 @@ func newRecord() (*Handler, *slog.Logger, *testkit.Output) {
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.Attr{}
+			}
+			if a.Key == Last {
+				return slog.Time(Last, a.Value.Time().UTC())
 			}
 			return a
 		},
@@ -54,7 +57,7 @@ func TestFew(t *testing.T) {
 		if len(got) != burst+1 || strings.Contains(got[burst-1], LeftOut) {
 			t.Fatalf("in a minute: %q", got)
 		}
-		if want := fmt.Sprintf("level=WARN msg=trouble n=599 left_out=%d", 600-burst-1); got[burst] != want {
+		if want := fmt.Sprintf("level=WARN msg=trouble n=599 last=2000-01-01T00:00:59.900Z left_out=%d", 600-burst-1); got[burst] != want {
 			t.Errorf("got %q, want %q", got[burst], want)
 		}
 		for range 4 * 600 {
@@ -79,7 +82,7 @@ func TestLastIsSaid(t *testing.T) {
 		drain(r)
 		time.Sleep(window)
 		synctest.Wait()
-		want := fmt.Sprintf("level=ERROR msg=\"events are lost\" accept=%d left_out=2", burst+2)
+		want := fmt.Sprintf("level=ERROR msg=\"events are lost\" accept=%d last=2000-01-01T00:00:00.000Z left_out=2", burst+2)
 		if got := drain(r); len(got) != 1 || got[0] != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -99,16 +102,53 @@ func TestLastIsSaid(t *testing.T) {
 
 // TestFlush: what was left out is said before the end.
 func TestFlush(t *testing.T) {
-	h, log, r := newRecord()
-	for i := range burst + 2 {
-		log.Warn("trouble", "n", i)
-	}
-	drain(r)
-	h.Flush()
-	h.Flush()
-	if got := drain(r); len(got) != 1 || got[0] != fmt.Sprintf("level=WARN msg=trouble n=%d left_out=1", burst+1) {
-		t.Errorf("got %q", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h, log, r := newRecord()
+		for i := range burst + 2 {
+			log.Warn("trouble", "n", i)
+		}
+		drain(r)
+		h.Flush()
+		h.Flush()
+		if got := drain(r); len(got) != 1 || got[0] != fmt.Sprintf("level=WARN msg=trouble n=%d last=2000-01-01T00:00:00.000Z left_out=1", burst+1) {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestNeverBackwards: what is said late, after the minute or before the end, has
+// the time of that moment: no line is older than the one before it.
+func TestNeverBackwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r testkit.Output
+		h := New(slog.NewTextHandler(&r, nil))
+		log := slog.New(h)
+		trouble := func() {
+			for range burst + 3 {
+				log.Error("nats refuses the login")
+				time.Sleep(time.Second)
+			}
+			log.Info("nats connection is back")
+		}
+		trouble()
+		time.Sleep(window)
+		synctest.Wait()
+		trouble()
+		time.Sleep(time.Second)
+		h.Flush()
+		lines := drain(&r)
+		if late := strings.Count(strings.Join(lines, "\n"), " "+Last+"="); late != 2 {
+			t.Errorf("%d are said late, want 2:\n%q", late, lines)
+		}
+		before := ""
+		for _, line := range lines {
+			at, _, _ := strings.Cut(line, " ")
+			if at < before {
+				t.Errorf("%s comes after %s", line, before)
+			}
+			before = at
+		}
+	})
 }
 
 // TestKinds: which complaints hold up each other, and what is none.
@@ -185,7 +225,7 @@ func TestAttributesStay(t *testing.T) {
 	}
 	h.Flush()
 	for _, line := range drain(r) {
-		if line != "level=ERROR msg=damaged file=x g.n=1" {
+		if line, _, _ = strings.Cut(line, " g.last="); line != "level=ERROR msg=damaged file=x g.n=1" {
 			t.Errorf("got %q", line)
 		}
 	}
