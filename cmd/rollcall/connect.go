@@ -50,13 +50,31 @@ func connect(ctx context.Context, c *Client, more ...nats.Option) (*nats.Conn, e
 // embeddedFolder is where the server that serve starts stores.
 func embeddedFolder(dataDir string) string { return filepath.Join(dataDir, "nats") }
 
+// hasOwnKey reports whether the login is the key in the data folder.
+func (c *Client) hasOwnKey() bool {
+	options := c.broker()
+	return c.NATSURL == "" && options.Anonymous()
+}
+
+func (c *Client) ownKey() string { return broker.KeyFile(embeddedFolder(c.DataDir)) }
+
+// refused returns what to tell of an error of a connection that is there, if it
+// is that the server refuses its login; else nil.
+func (c *Client) refused(err error) error {
+	refusal := c.broker().Refused(err)
+	if refusal != nil && c.hasOwnKey() {
+		return fmt.Errorf("the server that \"rollcall serve\" starts refuses the key in %s (%w): see whether ROLLCALL_DATA_DIR is the folder of that service", c.ownKey(), err)
+	}
+	return refusal
+}
+
 // dial connects. To the server that serve starts it does so with the key in the
 // data folder, if that can be read and is that server's; else without a login,
 // with which events are published and questions asked.
 func (c *Client) dial(ctx context.Context, more []nats.Option) (*nats.Conn, error) {
 	options, log := c.broker(), slog.New(slog.DiscardHandler)
-	if c.NATSURL == "" && options.Anonymous() {
-		options.NKey = broker.KeyFile(embeddedFolder(c.DataDir))
+	if c.hasOwnKey() {
+		options.NKey = c.ownKey()
 		if nc, err := broker.Connect(ctx, options, "rollcall", log, more...); !errors.Is(err, broker.ErrConfiguration) {
 			return nc, err
 		}

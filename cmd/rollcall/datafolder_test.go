@@ -140,7 +140,8 @@ func TestFolderTaken(t *testing.T) {
 }
 
 // TestStoreRemoved: the embedded server would go on acknowledging what no disk
-// keeps. The service begins anew from its roster, with a new store.
+// keeps. The service begins anew from its roster, with a new store, and whoever
+// watches it with the key of the old one goes on with the new key.
 func TestStoreRemoved(t *testing.T) {
 	for _, part := range []string{".", "nats", "nats/jetstream"} {
 		t.Run(part, func(t *testing.T) {
@@ -149,6 +150,7 @@ func TestStoreRemoved(t *testing.T) {
 			p := serve(t, dir, "ROLLCALL_EMBEDDED_ADDR="+address, "ROLLCALL_HTTP_ADDR="+web)
 			p.tool("", "publish", seedFile)
 			p.reaches(6)
+			w := watchOwn(t, p)
 			if err := removeAll(filepath.Join(dir, part)); err != nil {
 				t.Fatal(err)
 			}
@@ -160,10 +162,15 @@ func TestStoreRemoved(t *testing.T) {
 			if got := p.tool("", "report"); got.out != "webserver.local: lane\n" || !strings.Contains(got.err, "not complete (recreated)") {
 				t.Errorf("report is %+v", got)
 			}
+			p.tool("", "publish", "--login", "ada", "--machine", "web9")
+			w.shows("web9: +ada (ada)\n")
+			if code := w.end(); code != exitDone {
+				t.Errorf("exit code %d of watch", code)
+			}
 			if code := p.stop(syscall.SIGTERM); code != exitDone {
 				t.Errorf("exit code %d", code)
 			}
-			serve(t, dir).reaches(12)
+			serve(t, dir).reaches(13)
 		})
 	}
 }

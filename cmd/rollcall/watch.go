@@ -23,7 +23,7 @@ type watchCmd struct {
 
 // Help is what "rollcall watch --help" says beside the flags.
 func (watchCmd) Help() string {
-	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. Who comes and leaves within a second may not show.`
+	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. A login that is refused then is told and tried again, with what its file has by then. Who comes and leaves within a second may not show.`
 }
 
 // Run watches until the context is done, which is no error.
@@ -34,7 +34,7 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	}
 	watched, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	w := newWatching(cfg.subjects(), c.Machines, fail)
+	w := newWatching(cfg.subjects(), c.Machines, cfg.refused, fail)
 	w.tell = func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
 	w.print = c.printer(std.out)
 	if w.conn, err = connect(ctx, &cfg.Client, w.handlers()...); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -50,6 +51,16 @@ func watch(t *testing.T, args ...string) *watcher {
 			t.Logf("watch said\n%s", w.err.String())
 		}
 	})
+	return w
+}
+
+// watchOwn watches the service with its own server, as one who has its data
+// folder does, and returns when it shows who is on.
+func watchOwn(t *testing.T, p *process) *watcher {
+	t.Helper()
+	environment(t, map[string]string{"ROLLCALL_DATA_DIR": p.dir, "ROLLCALL_EMBEDDED_ADDR": strings.TrimPrefix(p.nats, "nats://")})
+	w := watch(t)
+	w.shows("webserver.local: lane\n")
 	return w
 }
 
@@ -187,6 +198,37 @@ func TestWatchMachineGone(t *testing.T) {
 	}
 	if len(got) != 1 || got[0].Machine != "web1" || got[0].Place != 9 || !slices.Equal(got[0].Left, []string{"lane"}) || len(got[0].Users) != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestWatchRefused: a login that is refused after the connection was lost is told
+// with the reason.
+func TestWatchRefused(t *testing.T) {
+	nats := answeringAt(t, office())
+	w := watch(t)
+	w.shows("web2: lane\n")
+	nats.Stop()
+	nats.Start(testkit.WithPassword("u", "right"))
+	testkit.Eventually(t, func() bool {
+		return w.err.Has("refuses a connection without a login (nats: authorization violation): set one of NATS_CREDS")
+	}, "watch tells why it is refused")
+}
+
+// TestWatchRefusedOnce: each reason is told once, until the trouble is over.
+func TestWatchRefusedOnce(t *testing.T) {
+	var told []string
+	w := &watching{tell: func(text string) { told = append(told, text) }}
+	for range 2 {
+		w.troubled("lost")
+		w.denied(errors.New("expired"))
+		w.denied(errors.New("expired"))
+		w.denied(errors.New("revoked"))
+		w.well()
+		w.well()
+	}
+	once := []string{"lost", "expired; trying again", "revoked; trying again", "the service is heard again"}
+	if want := slices.Concat(once, once); !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

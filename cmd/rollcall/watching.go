@@ -30,14 +30,17 @@ type watching struct {
 	fail     context.CancelCauseFunc // ends it for good
 
 	messages   chan *nats.Msg
-	away, back chan struct{} // the connection; back also after messages were dropped
+	away, back chan struct{}     // the connection; back also after messages were dropped
+	refused    chan error        // the login, by a server that was lost and is there again
+	refusal    func(error) error // says whose login, of an error that is one; else nil
 
 	state   map[string]known
 	place   uint64    // up to which all of the state is known
 	asked   time.Time // when it was asked for last
 	old     int       // messages that waited when the state came
 	missing missing
-	trouble bool // the user was told of one that isn't over
+	trouble bool   // the user was told of one that isn't over
+	why     string // the login is refused, as the user was told
 }
 
 // known is what is known of a machine: who is on, up to a place.
@@ -69,11 +72,12 @@ const (
 	longQuiet = 35 * time.Second
 )
 
-func newWatching(subjects rollcallv1.Subjects, glob string, fail context.CancelCauseFunc) *watching {
+func newWatching(subjects rollcallv1.Subjects, glob string, refusal func(error) error, fail context.CancelCauseFunc) *watching {
 	return &watching{
-		subjects: subjects, glob: glob, fail: fail,
+		subjects: subjects, glob: glob, refusal: refusal, fail: fail,
 		messages: make(chan *nats.Msg, waiting),
 		away:     make(chan struct{}, 1), back: make(chan struct{}, 1),
+		refused: make(chan error, 1),
 	}
 }
 
@@ -98,6 +102,13 @@ func (w *watching) handlers() []nats.Option {
 			case errors.Is(err, nats.ErrPermissionViolation):
 				w.fail(fmt.Errorf("%w; use credentials that may subscribe to %s and %s, and ask on %s",
 					err, w.subjects.Changes(), w.subjects.AllChanges(), w.subjects.Query("report")))
+			default:
+				if refusal := w.refusal(err); refusal != nil {
+					select {
+					case w.refused <- refusal:
+					default:
+					}
+				}
 			}
 		}),
 	}
@@ -122,6 +133,8 @@ func (w *watching) run(ctx context.Context) error {
 			return nil
 		case <-w.away:
 			w.troubled("the connection to NATS is lost; waiting for it")
+		case refusal := <-w.refused:
+			w.denied(refusal)
 		case <-w.back:
 			again = true
 		case <-quiet.C:
@@ -190,6 +203,9 @@ func (w *watching) askAgain(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case refusal := <-w.refused:
+			w.denied(refusal)
+			continue
 		case <-time.After(time.Until(w.asked.Add(askPause))):
 		}
 		err := w.ask(ctx)
@@ -214,10 +230,20 @@ func (w *watching) troubled(text string) {
 	}
 }
 
+// denied tells why the login is refused, once for each reason, also where the
+// loss of the connection was told: that alone would let the user wait for good.
+func (w *watching) denied(refusal error) {
+	w.trouble = true
+	if why := refusal.Error(); why != w.why {
+		w.why = why
+		w.tell(why + "; trying again")
+	}
+}
+
 // well tells that the trouble is over, if there was one.
 func (w *watching) well() {
 	if w.trouble {
-		w.trouble = false
+		w.trouble, w.why = false, ""
 		w.tell("the service is heard again")
 	}
 }

@@ -27,6 +27,7 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 		return nil, err
 	}
 	c.watch(&n)
+	o.renewKey(&n)
 	n.CustomDialer = dialer{ctx}
 	return o.dial(ctx, n)
 }
@@ -43,6 +44,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 		return nil, err
 	}
 	c.watch(&n)
+	o.renewKey(&n)
 	n.CustomDialer = dialer{ctx}
 	for {
 		nc, err := o.dial(ctx, n)
@@ -140,10 +142,19 @@ func isRefusal(err error) bool {
 // Explain says in words why a connection does not come back: of a server that
 // refuses the login, what to check. It tells no secret.
 func (o Options) Explain(err error) string {
-	if isRefusal(err) {
-		return fmt.Sprintf("NATS at %s refuses %v", o, o.refusal(err))
+	if refused := o.Refused(err); refused != nil {
+		return refused.Error()
 	}
 	return err.Error()
+}
+
+// Refused returns what to tell of an error of a connection that is there, if it
+// is that the server refuses its login; else nil.
+func (o Options) Refused(err error) error {
+	if !isRefusal(err) {
+		return nil
+	}
+	return fmt.Errorf("NATS at %s refuses %w", o, o.refusal(err))
 }
 
 // refusal says whom the server refuses.
@@ -158,6 +169,8 @@ func (o Options) refusal(err error) error {
 			return fmt.Errorf("NATS_CREDS %q, which expired at %s (%w): have it renewed", o.Creds, at.Format(time.RFC3339), err)
 		}
 		return fmt.Errorf("NATS_CREDS %q (%w): is it of this server's operator and account, and not revoked?", o.Creds, err)
+	case byNKey:
+		return fmt.Errorf("NATS_NKEY %q (%w): is it the key of a user of this server?", o.NKey, err)
 	default:
 		return fmt.Errorf("%s (%w): correct it", way, err)
 	}

@@ -7,6 +7,10 @@ const (
 
 var brokerGuards = []guard{
 	{
+		"broker: a renewed key", "who stays connected gets in with the key that the file has by then",
+		"internal/broker/renew.go", `nc.Opts.Nkey = fresh.Nkey`, `_ = fresh.Nkey`, "./internal/broker TestRenewedKey",
+	},
+	{
 		"broker: retention", "a reader without acks does not delete what it reads",
 		"internal/broker/refuse.go", `if c.Retention != jetstream.LimitsPolicy {`, `if false {`, refusedStreams,
 	},

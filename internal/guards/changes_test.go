@@ -95,6 +95,10 @@ var changesGuards = []guard{
 		"cmd/rollcall/watching.go", `nats.ReconnectHandler(func(*nats.Conn) { signal(w.back) }),`, ``, watchMissed + "reconnect",
 	},
 	{
+		"changes: watch, a login that is refused", "who waits learns that waiting does not help",
+		"cmd/rollcall/watching.go", `refusal := w.refusal(err); refusal != nil {`, `refusal := w.refusal(err); false {`, "./cmd/rollcall TestWatchRefused$",
+	},
+	{
 		"changes: watch, other machines", "only what is asked for is printed",
 		"cmd/rollcall/watching.go", `if !query.Matches(w.glob, c.Machine) {`, `if false {`, "./cmd/rollcall TestWatchNotMissed",
 	},
