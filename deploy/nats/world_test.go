@@ -53,7 +53,7 @@ func natsTool(args []string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(args[5], append(seed, '\n'), 0o600)
+		return os.WriteFile(args[5], append(seed, '\n'), 0o644) // as that does
 	case "auth nkey show":
 		seed, err := os.ReadFile(args[3])
 		if err != nil {
