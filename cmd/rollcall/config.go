@@ -82,9 +82,9 @@ type Files struct {
 type Decisions struct {
 	MaxSkew               interval `split_words:"true" default:"10m" desc:"how far an event may be dated after its receipt"`
 	AllowedLateness       interval `split_words:"true" default:"720h" desc:"how far an event may be dated before the newest of its machine"`
-	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines remembered"`
-	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most sessions and clearings remembered"`
-	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"the same for one machine"`
+	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines that reports show; what would be more is refused (limit)"`
+	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most sessions that are open, in all; what would be more is refused (limit)"`
+	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"most sessions that are open on one machine; what would be more is refused (limit)"`
 	AcceptLoss            place    `split_words:"true" desc:"place up to which lost events are accepted: the roster counts as complete again" shown:"none"`
 }
 

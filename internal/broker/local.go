@@ -20,7 +20,8 @@ import (
 // publishes events, asks, and hears reports and changes, and cannot delete or
 // change anything. It takes two accounts because NATS does not look at the
 // subject that an answer is asked for on: within one, an answer of JetStream
-// could be a request to delete a stream.
+// could be a request to delete a stream. For the same reason local programs can
+// deceive each other: one can have an answer sent to where reports are heard.
 const localAccount = "LOCAL"
 
 // key returns the public key of the file, which is made if it is missing.
@@ -66,8 +67,8 @@ func makeKey(file string) ([]byte, error) {
 }
 
 // logins sets who may connect: the key, in the account of the streams, and
-// everybody else as the local user, who cannot answer or publish to others in
-// rollcall's place. That user has a key of which nobody has the seed: a password
+// everybody else as the local user, who cannot answer questions, or publish reports
+// and changes, in rollcall's place. That user has a key of which nobody has the seed: a password
 // would be one to warn of.
 func logins(o *server.Options, public string, subjects rollcallv1.Subjects) error {
 	pair, err := nkeys.CreateUser()

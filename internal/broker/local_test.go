@@ -79,7 +79,7 @@ func TestWithoutKey(t *testing.T) {
 
 // TestWithoutKeyNothingElse: without the key nobody deletes or changes anything,
 // also not by having an answer sent to where it would be a request, and nobody
-// speaks to other programs in rollcall's place.
+// publishes to other programs in rollcall's place.
 func TestWithoutKeyNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	e := embedded(t, "127.0.0.1:0", dir)
@@ -93,7 +93,7 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 	local := connected(t, Options{URL: e.URL()})
 	requests := []string{
 		"$JS.API.STREAM.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_DEADLETTERS",
-		"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.UPDATE.ROLLCALL_EVENTS", "$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS", "rollcall.deadletters.2", "rollcall.reports",
+		"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.UPDATE.ROLLCALL_EVENTS", "$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS", "rollcall.deadletters.2",
 	}
 	for _, subject := range requests {
 		if m, err := local.Request(subject, nil, 300*time.Millisecond); err == nil {
