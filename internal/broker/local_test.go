@@ -72,9 +72,10 @@ func TestWithoutKey(t *testing.T) {
 			t.Errorf("%s is not heard", subject)
 		}
 	}
-	if m, err := local.Request("$JS.API.DIRECT.GET.ROLLCALL_REPORTS.rollcall.reports", nil, 5*time.Second); err != nil || m.Header.Get("Nats-Subject") != "rollcall.reports" {
-		t.Errorf("the last report: %v %+v", err, m)
-	}
+	testkit.Eventually(t, func() bool { // it was heard before it was stored
+		m, err := local.Request("$JS.API.DIRECT.GET.ROLLCALL_REPORTS.rollcall.reports", nil, 5*time.Second)
+		return err == nil && m.Header.Get("Nats-Subject") == "rollcall.reports"
+	}, "the last report is there")
 }
 
 // TestWithoutKeyNothingElse: without the key nobody deletes or changes anything,
