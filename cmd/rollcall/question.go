@@ -125,6 +125,8 @@ func (m *missing) end(a *asking) string {
 		return "it will be when the machine has sent a " + resets
 	case m.until.IsZero():
 		return "nothing has been received since the loss"
+	case m.unsettled > 0 && m.until.Before(time.Now()):
+		return fmt.Sprintf("machines that have sent no %s: %d; it will be when they have", resets, m.unsettled)
 	case m.unsettled > 0:
 		return fmt.Sprintf("machines that have sent no %s: %d; it will be when they have, and not before %s", resets, m.unsettled, a.time(m.until))
 	}

@@ -114,16 +114,37 @@ func TestReportOfNobody(t *testing.T) {
 	rollcall(t.Context(), nil, "report").check(t, exitDone, "", "")
 }
 
+// TestNotComplete: how an answer becomes complete. What is over is no moment to wait
+// for.
+func TestNotComplete(t *testing.T) {
+	a := &asking{UTC: true}
+	settles, later := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(time.Hour)
+	for _, c := range []struct {
+		missing
+		want string
+	}{
+		{missing{reasons: []string{"stale"}}, "NATS does not tell rollcall how the stream of events stands: what happened lately may be missing"},
+		{missing{}, "nothing has been received since the loss"},
+		{missing{until: later}, "machines not heard of since the loss may be missing; it will be after " + a.time(later)},
+		{missing{unsettled: 2, settles: settles, until: later}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; it will be when they have, and not before " + a.time(later)},
+		{missing{unsettled: 2, settles: settles, until: settles}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; it will be when they have"},
+	} {
+		if got := c.end(a); got != c.want {
+			t.Errorf("%+v ends: %s; want %s", c.missing, got, c.want)
+		}
+	}
+}
+
 func TestReportNotComplete(t *testing.T) {
 	answering(t, fold(map[uint64]roster.Event{1: login("web1", "lane"), 3: login("web2", "lane")}, 3), true)
 	rollcall(t.Context(), nil, "report", "--utc").check(t, exitDone, "web1: lane\nweb2: lane\n",
-		"rollcall: report: not complete (deleted); machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2; it will be when they have, and not before ")
+		"rollcall: report: not complete (deleted); machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2; it will be when they have\n")
 	if r := rollcall(t.Context(), nil, "who", "web1", "--utc"); !strings.HasSuffix(r.err,
 		"not complete (deleted); it will be when the machine has sent a boot, shutdown or present dated after 1970-01-01 00:10:01Z\n") {
 		t.Errorf("who says %s", r.err)
 	}
 	if r := rollcall(t.Context(), nil, "status", "--utc"); !strings.Contains(strings.Join(strings.Fields(r.out), " "),
-		"unsettled machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2 complete from") || !strings.Contains(r.out, "ROLLCALL_ACCEPT_LOSS=2\n") {
+		"unsettled machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2 accept") || !strings.Contains(r.out, "ROLLCALL_ACCEPT_LOSS=2\n") {
 		t.Errorf("status says %s", r.out)
 	}
 }

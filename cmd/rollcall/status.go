@@ -34,7 +34,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		if a.Unsettled > 0 {
 			f.add("unsettled", "machines that have sent no boot, shutdown or present%s: %d", c.datedAfter(a.SettlesAfter), a.Unsettled)
 		}
-		if !a.CompleteAfter.IsZero() {
+		if a.CompleteAfter.After(time.Now()) {
 			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))
 		}
 		if a.AcceptLoss > 0 {

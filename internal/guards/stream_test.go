@@ -88,7 +88,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: the newest earlier position", "a restored stream is not read from its first message",
-		"internal/stream/incarnation.go", `case found == held:`, `case false:`, incarnations + "restored_offline$",
+		"internal/stream/incarnation.go", `case found == held:`, `case found == held && false:`, incarnations + "restored_offline$",
 	},
 	{
 		"stream: a copy by its messages", "a restored backup is known as a copy, whenever its stream was made",

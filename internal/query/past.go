@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"rollcall/internal/past"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -94,6 +96,8 @@ func refusalOf(err error) error {
 		return &refusal{rollcallv1.CodeNotFound, "cursor: " + err.Error()}
 	case errors.Is(err, past.ErrBusy):
 		return &refusal{rollcallv1.CodeBusy, err.Error()}
+	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
+		return &refusal{rollcallv1.CodeUnavailable, "the past can't be read: the stream of events, or its account, has too few consumers (max_consumers): raise the limit, or make the stream anew with a greater one"}
 	case errors.Is(err, past.ErrClosed), errors.Is(err, context.Canceled):
 		return &refusal{rollcallv1.CodeUnavailable, "rollcall is ending: ask again later"}
 	}

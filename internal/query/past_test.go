@@ -94,6 +94,14 @@ func (m *memory) wantCode(t *testing.T, endpoint string, request any, code int, 
 	}
 }
 
+// TestTooFewConsumers: that the stream allows too few consumers is not over later.
+func TestTooFewConsumers(t *testing.T) {
+	err := fmt.Errorf("creating a consumer: %w", &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeMaximumConsumersLimit})
+	if said := refusalOf(err).Error(); !strings.Contains(said, "too few consumers (max_consumers): raise the limit") || strings.Contains(said, "later") {
+		t.Errorf("it says %s", said)
+	}
+}
+
 // Every page of an answer about the past goes on where the one before ended,
 // and together they are the whole.
 func TestPastInPages(t *testing.T) {
