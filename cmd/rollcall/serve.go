@@ -137,16 +137,24 @@ func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notif
 }
 
 // openHeld makes everything, which may wait long for NATS, and holds the data
-// folder meanwhile.
+// folder meanwhile. The connections dial with its context as long as they last, so
+// it is canceled only when the folder is another's.
 func (s *service) openHeld(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	opening, opened := context.WithCancel(ctx)
-	g.Go(func() error {
-		defer opened()
-		return s.open(ctx)
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		if err := s.folder.watch(opening, nil); err != nil {
+			cancel(err)
+		}
 	})
-	g.Go(func() error { return s.folder.watch(opening, nil) })
-	return g.Wait()
+	err := s.open(ctx)
+	opened()
+	holding.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errFolderUsed) {
+		return cause
+	}
+	return err
 }
 
 // open makes everything.

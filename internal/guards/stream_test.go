@@ -63,10 +63,6 @@ var streamGuards = []guard{
 		"internal/stream/decide.go", `if q.verdict(a) != q.verdict(answers[0]) || a.created != answers[0].created {`, `if q.verdict(a) != q.verdict(answers[0]) {`, "./internal/stream ^(TestOddBeginnings|TestOddRecreation)$",
 	},
 	{
-		"stream: the end that an answer told of", "a stream that lost what was not read yet is noticed",
-		"internal/stream/confirm.go", `r.sawTail(st.last) // if`, `_ = r.sawTail // if`, "./internal/stream TestEndCutOffOfTruncated",
-	},
-	{
 		"stream: an answer is confirmed", "one odd answer is no proof",
 		"internal/stream/decide.go", `case len(answers) == 1:`, `case len(answers) == 0:`, "./internal/stream ^(TestOddAnswers|TestOneOddAnswer)$",
 	},

@@ -252,7 +252,7 @@ func TestNames(t *testing.T) {
 func TestTextSaysOneThing(t *testing.T) {
 	for name, want := range map[string]string{
 		"lane": "lane", "john smith": "john smith", `D\lane$`: `D\lane$`, "a,b": "a,b", "a:b": "a:b", "fe80::1": "fe80::1", `5"`: `5"`, "a,": "a,", "a:": "a:",
-		"a, b": `"a, b"`, "a: b": `"a: b"`, " a": `" a"`, "a ": `"a "`, "a\u3000": "\"a\u3000\"", `"a"`: `"\"a\""`, `"`: `"\""`, `a\, b`: `"a\\, b"`,
+		"a, b": `"a, b"`, "a: b": `"a: b"`, " a": `" a"`, "a ": `"a "`, "a\u3000": `"a\u3000"`, `"a"`: `"\"a\""`, `"`: `"\""`, `a\, b`: `"a\\, b"`,
 	} {
 		if got := Name(name); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)

@@ -76,9 +76,7 @@ func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 	if q.at.Proof.Stream == "" || q.verdict(a) != same {
 		return a, nil
 	}
-	if a.proof, err = r.proofOf(ctx, q.at, st); err == nil && a.proof != refuted {
-		r.sawTail(st.last) // if the next answer tells of less, the end was cut off
-	}
+	a.proof, err = r.proofOf(ctx, q.at, st)
 	return a, err
 }
 
