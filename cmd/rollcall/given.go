@@ -121,5 +121,9 @@ func (g *givenPlaces) ofLetter(m *nats.Msg) stream.Given {
 	if err != nil {
 		return stream.Given{}
 	}
-	return stream.Given{Place: place, Sequence: sequence}
+	told := stream.Given{Place: place, Sequence: sequence}
+	if receipt, err := time.Parse(time.RFC3339Nano, m.Header.Get(rollcallv1.HeaderReceipt)); err == nil {
+		told.Receipt = roster.TimeOf(receipt)
+	}
+	return told
 }

@@ -29,7 +29,11 @@ func TestGivenPlaces(t *testing.T) {
 		var got uint64
 		for _, given := range all {
 			got = max(got, given.Place)
-			if given.Sequence != 3 || time.Since(given.Stored.Time()) > time.Hour {
+			receipt := time.Date(2020, 1, 21, 0, 0, 0, 1, time.UTC)
+			if given.Place == 7 || given.Place == 50 { // a report tells of none
+				receipt = time.Unix(0, 0)
+			}
+			if given.Sequence != 3 || !given.Receipt.Time().Equal(receipt) || time.Since(given.Stored.Time()) > time.Hour {
 				t.Errorf("%+v", given)
 			}
 		}
@@ -39,7 +43,7 @@ func TestGivenPlaces(t *testing.T) {
 	}
 	publish := func(subject, payload string) {
 		t.Helper()
-		m := &nats.Msg{Subject: subject, Data: []byte(payload), Header: nats.Header{rollcallv1.HeaderSequence: {"3"}}}
+		m := &nats.Msg{Subject: subject, Data: []byte(payload), Header: nats.Header{rollcallv1.HeaderSequence: {"3"}, rollcallv1.HeaderReceipt: {"2020-01-21T00:00:00.000000001Z"}}}
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

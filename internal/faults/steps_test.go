@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -157,21 +158,33 @@ func recreate(t *testing.T, url string) {
 	testkit.CreateStream(t, js, stream.CachedInfo().Config)
 }
 
-// TestPlaceGivenTwice: rollcall is killed before it has saved anything, and the
-// stream is recreated: places that it had given are given again. The letters of
-// both messages of such a place are kept.
-func TestPlaceGivenTwice(t *testing.T) {
+// TestCrashBeforeASnapshot: rollcall is killed before it has saved anything, and the
+// stream is recreated: no place is given again, and what was read of the old stream
+// is lost. Each refused message has a letter of its own.
+func TestCrashBeforeASnapshot(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
 	url, dir := testkit.StartServer(t).URL, t.TempDir()
 	js := testkit.JetStream(t, testkit.Conn(t, url))
 	makeStreams(t, dir, url)
 	var letters int
-	for range 2 {
+	for already := range uint64(2) {
 		publishNow(t, url, rng, 200)
-		p := serve(t, dir, url, "ROLLCALL_SNAPSHOT_INTERVAL=1h")
-		p.reaches(200)
-		letters += p.fates()["dead_lettered"]
+		p := serve(t, dir, url, "ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=20ms")
+		p.reaches(200 * (already + 1))
+		testkit.Eventually(t, func() bool {
+			stream, err := js.Stream(t.Context(), rollcallv1.DefaultReportsStream)
+			if err != nil {
+				return false
+			}
+			last, err := stream.GetLastMsgForSubject(t.Context(), "rollcall.reports")
+			return err == nil && bytes.Contains(last.Data, fmt.Appendf(nil, `"place":%d,`, 200*(already+1)))
+		}, "a report of the last place is stored")
+		fates := p.fates()
+		if fates["lost"] != int(200*already) {
+			t.Errorf("%d messages are lost, want %d", fates["lost"], 200*already)
+		}
+		letters += fates["dead_lettered"]
 		testkit.Eventually(t, func() bool {
 			stream, err := js.Stream(t.Context(), rollcallv1.DefaultDeadLettersStream)
 			return err == nil && stream.CachedInfo().State.Msgs == uint64(letters)

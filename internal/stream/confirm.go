@@ -76,7 +76,9 @@ func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 	if q.at.Proof.Stream == "" || q.verdict(a) != same {
 		return a, nil
 	}
-	a.proof, err = r.proofOf(ctx, q.at, st)
+	if a.proof, err = r.proofOf(ctx, q.at, st); err == nil && a.proof != refuted {
+		r.sawTail(st.last) // if the next answer tells of less, the end was cut off
+	}
 	return a, err
 }
 

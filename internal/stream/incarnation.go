@@ -31,6 +31,12 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 	if err := r.adopt(ctx, act.state); err != nil {
 		return err
 	}
+	if r.elsewhere {
+		if err := r.begin(ctx, restored, r.at.Proof, r.at.Sequence(), true, act.state); err != nil {
+			return err
+		}
+		return doubtful(causeIncarnation, "the stream was another since")
+	}
 	if act.deed == lose {
 		r.lose(act.through, r.truncation())
 	}
@@ -59,8 +65,9 @@ func (r *reading) adopt(ctx context.Context, st state) error {
 	return nil
 }
 
-// recall finds out, once, how far the stream was read before a crash that no
-// snapshot has come so far as: it has had that much.
+// recall finds out, once, what places were given before a crash that no snapshot
+// has come so far as. Those of this incarnation tell how much it has had; others
+// that it was another one since.
 func (r *reading) recall(ctx context.Context) error {
 	if r.recalled || r.given == nil || r.at.Proof.Stream == "" {
 		return nil
@@ -72,8 +79,11 @@ func (r *reading) recall(ctx context.Context) error {
 	r.recalled = true
 	r.told = state{created: r.at.Proof.Created}
 	for _, g := range given {
-		if g.Place == r.at.PlaceOf(g.Sequence) && g.Stored >= r.at.Proof.Created {
+		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
+		case ours && g.Stored >= r.at.Proof.Created:
 			r.told.last = max(r.told.last, g.Sequence)
+		case !ours && g.Place > r.at.Place:
+			r.elsewhere = true
 		}
 	}
 	return nil
@@ -106,12 +116,17 @@ func (r *reading) remake(ctx context.Context) error {
 // is known of, and not folded is lost with the old incarnation.
 func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	steps.At("incarnation-detected")
-	old := r.at
 	from, copied, err := r.copiedFrom(ctx, st)
 	if err != nil {
 		return err
 	}
-	after := max(from.Sequence, st.origin()-1)
+	return r.begin(ctx, kind, from, max(from.Sequence, st.origin()-1), copied, st)
+}
+
+// begin goes on with another incarnation after a sequence, up to which the stream
+// is a copy that has the message of a proof, or not a copy.
+func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, after uint64, copied bool, st state) error {
+	old := r.at
 	place, err := r.nextBegins(ctx, after, copied, st)
 	if err != nil {
 		return err
@@ -127,7 +142,7 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 		"read_on_after", next.Sequence(), "accept", acceptance(place))
 	r.tail.Store(next.Sequence()) // what is true of it will be seen
 	r.target.Store(0)
-	r.aimed, r.removed, r.told = false, nil, state{}
+	r.aimed, r.removed, r.told, r.elsewhere = false, nil, state{}, false
 	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)
@@ -183,7 +198,7 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 	for _, g := range given {
 		place = max(place, g.Place)
 		began := g.Place - g.Sequence + after
-		if again != nil || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
+		if again != nil || g.Sequence <= after || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
 			continue
 		}
 		switch of, err := r.wasGivenIn(ctx, g, st); {
@@ -193,28 +208,27 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 			again = &began
 		}
 	}
-	if again != nil && place <= *again+st.last-after {
+	if again != nil && place <= *again+st.last-after && (r.at.Proof.Stream != "" || *again == 0) {
 		return *again, nil
 	}
 	return place, nil
 }
 
 // wasGivenIn reports whether a place was given to a message of the stream: that was
-// told after the stream was made, or the stream is a copy, and has a message that
-// was received before.
+// told after the stream was made, or the stream is a copy, and has that message.
 func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, error) {
 	if g.Sequence < st.origin() || g.Sequence > st.last {
 		return false, nil
 	}
-	if g.Stored >= st.created {
-		return true, nil
+	if g.Receipt == 0 {
+		return g.Stored >= st.created, nil
 	}
 	m, err := r.source.get(ctx, g.Sequence)
 	switch {
 	case errors.Is(err, errNoMessage):
-		return false, nil
+		return g.Stored >= st.created, nil
 	case err != nil:
 		return false, err
 	}
-	return m.Receipt <= g.Stored, nil
+	return m.Receipt == g.Receipt, nil
 }

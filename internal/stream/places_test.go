@@ -135,7 +135,7 @@ func TestGivenWithoutSnapshot(t *testing.T) {
 	}{
 		{"nothing", nil, map[uint64]roster.Loss{}, 1, 0},
 		{"the same stream", []Given{{Place: 4, Sequence: 4, Stored: now}}, map[uint64]roster.Loss{}, 1, 0},
-		{"the same, after another", []Given{{Place: 24, Sequence: 4, Stored: now}, {Place: 20, Sequence: 20}}, map[uint64]roster.Loss{0: roster.Recreated}, 21, 1},
+		{"the same, after another", []Given{{Place: 24, Sequence: 4, Stored: now}, {Place: 20, Sequence: 20}}, map[uint64]roster.Loss{0: roster.Recreated}, 25, 1},
 		{"another", []Given{{Place: 30, Sequence: 30}, {Place: 29, Sequence: 29}}, map[uint64]roster.Loss{0: roster.Recreated}, 31, 1},
 	} {
 		told = c.told
@@ -154,7 +154,11 @@ func TestGivenOfACopy(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 5)
 	restore := s.backup()
-	told := roster.TimeOf(time.Now())
+	fourth, err := s.stream.GetMsg(t.Context(), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, told := roster.TimeOf(fourth.Time), roster.TimeOf(time.Now())
 	if err := s.js.DeleteStream(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +168,9 @@ func TestGivenOfACopy(t *testing.T) {
 		missing map[uint64]roster.Loss
 		first   uint64
 	}{
-		{[]Given{{Place: 4, Sequence: 4, Stored: told}}, map[uint64]roster.Loss{}, 1},
-		{[]Given{{Place: 9, Sequence: 9, Stored: told}, {Place: 4, Sequence: 4, Stored: told}}, map[uint64]roster.Loss{0: roster.Recreated}, 10},
+		{[]Given{{Place: 4, Sequence: 4, Stored: told, Receipt: of}}, map[uint64]roster.Loss{}, 1},
+		{[]Given{{Place: 4, Sequence: 4, Stored: told, Receipt: of + 1}}, map[uint64]roster.Loss{0: roster.Recreated}, 5},
+		{[]Given{{Place: 9, Sequence: 9, Stored: told}, {Place: 4, Sequence: 4, Stored: told, Receipt: of}}, map[uint64]roster.Loss{0: roster.Recreated}, 10},
 	} {
 		s.given = func(context.Context) ([]Given, error) { return c.told, nil }
 		r := s.read(roster.Position{})
@@ -197,6 +202,34 @@ func TestPutBack(t *testing.T) {
 		p.locked(func() {
 			if at := p.service.at; at.Place != 45 { // after the greatest that was given
 				p.t.Errorf("places up to %d, want 45", at.Place)
+			}
+		})
+	})
+}
+
+// TestAnotherSince: after the last snapshot another stream was read, and then the
+// first is put back as it was: the places of the other are not given again.
+func TestAnotherSince(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(10)
+		p.start()
+		p.reads(10)
+		p.saves()
+		p.locked(p.keepCopy)
+		p.locked(p.create)
+		p.publish(5)
+		p.rebases(1)
+		p.reads(5)
+		p.locked(p.report)
+		p.crash()
+		p.locked(func() { p.restore(p.copies[0]) })
+		p.start()
+		p.rebases(1)
+		p.publish(2)
+		p.reads(12)
+		p.locked(func() {
+			if st := p.service.roster.Status(); st.Position.Place != 17 || st.Fates[roster.Lost] != 5 {
+				p.t.Errorf("places up to %d, lost %d; want 17, 5", st.Position.Place, st.Fates[roster.Lost])
 			}
 		})
 	})

@@ -92,6 +92,8 @@ type Config struct {
 type Given struct {
 	Place, Sequence uint64
 	Stored          roster.Time
+	// Receipt is when the message of the sequence was stored; 0: not known.
+	Receipt roster.Time
 }
 
 // Reader reads one stream.
@@ -212,8 +214,9 @@ type reading struct {
 	moved   time.Time // when a message was last folded, or none was to come
 	losing  bool      // the position was last moved by a loss
 	stalled int       // how many consumers in a row stood still
-	// recalled says that told has what was given before the start.
-	recalled bool
+	// recalled says that what was given before the start is known, elsewhere that
+	// it was, in part, in another incarnation since the position.
+	recalled, elsewhere bool
 
 	mu      sync.Mutex
 	proven  roster.Position // at, for the watch

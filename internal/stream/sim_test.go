@@ -53,7 +53,8 @@ type world struct {
 	copies  []*life
 	past    []pastState
 	disk    simDisk
-	given   []Given // by reports and dead letters
+	given   []Given          // by reports and dead letters
+	places  map[uint64]entry // what had them, as far as those tell
 	service *service
 	saving  sync.WaitGroup
 
@@ -74,7 +75,7 @@ type world struct {
 func newWorld(seed uint64, coverage *coverage) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
-		seed: seed, rng: rng, coverage: coverage, all: map[roster.Time]*simMessage{},
+		seed: seed, rng: rng, coverage: coverage, all: map[roster.Time]*simMessage{}, places: map[uint64]entry{},
 		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
 		hook:     func(string) error { return nil }, harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
 	}

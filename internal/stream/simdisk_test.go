@@ -28,6 +28,7 @@ type simDisk struct {
 	editions int
 	changed  time.Time
 	readOnly bool
+	decayed  bool // files were damaged, or lost
 }
 
 // save writes a snapshot of a process, step by step, as long as it lives.
@@ -108,6 +109,7 @@ func (d *simDisk) powerFails(w *world) {
 	d.files = slices.DeleteFunc(d.files, func(f *simFile) bool {
 		lost := !f.named && w.rng.IntN(2) == 0
 		if lost {
+			d.decayed = true
 			w.saw("snapshot's name lost with the power")
 		}
 		return lost
@@ -120,6 +122,7 @@ func (d *simDisk) decay(w *world) {
 		return
 	}
 	f := d.files[w.rng.IntN(min(2, len(d.files)))]
+	d.decayed = true
 	f.data = slices.Clone(f.data)
 	n := len(f.data)
 	switch w.rng.IntN(4) {

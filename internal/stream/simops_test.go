@@ -32,6 +32,7 @@ func ops() []op {
 		{"crash", 6, true, func(w *world) { w.restart(false) }, false},
 		{"power failure", 3, true, (*world).failPower, false},
 		{"snapshot", 12, true, func(w *world) { w.snapshot() }, true},
+		{"report stored", 6, true, under((*world).report), true},
 		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) }), false},
 		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() }), false},
 		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() }), false},
@@ -178,6 +179,27 @@ func (w *world) snapshot() {
 		return
 	}
 	w.saving.Go(func() { w.save(s.ctx, s) })
+}
+
+// report stores what the process tells of itself: a report, after others and dead
+// letters. A position of which nobody knows yet that the stream is another is not
+// told of.
+func (w *world) report() {
+	s := w.service
+	if s.at.Place == 0 || w.life == nil || s.life != w.life.id {
+		return
+	}
+	now := Given{Place: s.at.Place, Sequence: s.at.Sequence(), Stored: w.receive()}
+	if s.at.Proof.Sequence != s.at.Sequence() {
+		return // without a receipt an older copy can't be told from the stream
+	}
+	now.Receipt = s.at.Proof.Receipt
+	w.given = append([]Given{now}, w.given[:min(len(w.given), 2)]...)
+	for _, e := range s.log {
+		if e.m != nil {
+			w.places[e.place] = e
+		}
+	}
 }
 
 // goAway lets JetStream answer nothing for a while.

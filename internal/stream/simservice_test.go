@@ -64,6 +64,7 @@ type service struct {
 	shown, heard uint64
 	shownAt      time.Time
 	cut, short   bool
+	elsewhere    bool // since the position it was in another incarnation, as reports tell
 	pinned       *pinned
 	losing       bool
 
@@ -109,6 +110,8 @@ func (w *world) start() {
 	for _, g := range w.given {
 		if g.Place == s.at.PlaceOf(g.Sequence) {
 			s.heard = max(s.heard, g.Sequence)
+		} else if g.Place > s.at.Place {
+			s.elsewhere = true
 		}
 	}
 	if w.life != nil {
