@@ -225,8 +225,8 @@ func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, erro
 	}
 	m, err := r.source.get(ctx, g.Sequence)
 	switch {
-	case errors.Is(err, errNoMessage):
-		return g.Stored >= st.created, nil
+	case errors.Is(err, errNoMessage): // it has left the stream, or an old leader has answered
+		return g.Sequence < st.first && g.Stored >= st.created, nil
 	case err != nil:
 		return false, err
 	}
