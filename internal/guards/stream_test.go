@@ -265,7 +265,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: a proof that is missing", "one odd answer does not let another copy be read from its first message",
-		"internal/stream/proof.go", `if errors.Is(err, errNoMessage) { // or`, `if false { // or`, "./internal/stream TestProofOddlyMissing",
+		"internal/stream/proof.go", "\tif errors.Is(err, errNoMessage) {\n\t\tm, err = r.source.get(ctx, seq)", "\tif false {\n\t\tm, err = r.source.get(ctx, seq)", "./internal/stream TestProofOddlyMissing",
 	},
 	{
 		"stream: the watch", "another stream is noticed within 10 seconds while running",

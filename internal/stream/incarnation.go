@@ -223,9 +223,9 @@ func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, erro
 	if g.Receipt == 0 {
 		return g.Stored >= st.created, nil
 	}
-	m, err := r.source.get(ctx, g.Sequence)
+	m, err := r.getSurely(ctx, g.Sequence)
 	switch {
-	case errors.Is(err, errNoMessage): // it has left the stream, or an old leader has answered
+	case errors.Is(err, errNoMessage):
 		return g.Sequence < st.first && g.Stored >= st.created, nil
 	case err != nil:
 		return false, err

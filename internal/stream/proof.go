@@ -54,10 +54,7 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 	case p.Sequence == 0 || p.Sequence < st.first:
 		return gone, nil
 	}
-	m, err := r.source.get(ctx, p.Sequence)
-	if errors.Is(err, errNoMessage) { // or an old leader has answered, which never had it
-		m, err = r.source.get(ctx, p.Sequence)
-	}
+	m, err := r.getSurely(ctx, p.Sequence)
 	switch {
 	case errors.Is(err, errNoMessage):
 		return gone, nil
@@ -67,4 +64,14 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 		return refuted, nil
 	}
 	return held, nil
+}
+
+// getSurely asks for a message, and once more if it is not there: an old leader may
+// have answered, which never had it.
+func (r *Reader) getSurely(ctx context.Context, seq uint64) (Message, error) {
+	m, err := r.source.get(ctx, seq)
+	if errors.Is(err, errNoMessage) {
+		m, err = r.source.get(ctx, seq)
+	}
+	return m, err
 }
