@@ -120,7 +120,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: what was deleted in another", "nothing is told as deleted that was not",
-		"internal/stream/incarnation.go", `r.aimed, r.removed, r.told, r.elsewhere = false, nil, state{}, false`, `r.aimed, r.told, r.elsewhere = false, state{}, false`, "./internal/stream TestDeletedBefore",
+		"internal/stream/incarnation.go", `r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}`, `r.aimed, r.told, r.elsewhere, r.claim = false, state{}, false, Given{}`, "./internal/stream TestDeletedBefore",
 	},
 	{
 		"stream: the end of another", "a stream that is shorter than the last is not behind",
@@ -217,7 +217,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: given in a copy", "what a restored stream has gets the places that it had",
-		"internal/stream/incarnation.go", `return m.Receipt == g.Receipt, nil`, `return false, nil`, "./internal/stream TestGivenOfACopy",
+		"internal/stream/incarnation.go", `return m.Receipt == g.Receipt, nil`, `return m.Receipt == 0, nil`, "./internal/stream TestGivenOfACopy",
 	},
 	{
 		"stream: given beyond the copy", "no place is given twice",
@@ -226,6 +226,10 @@ var streamGuards = []guard{
 	{
 		"stream: another one since the snapshot", "no place is given twice",
 		"internal/stream/incarnation.go", `r.elsewhere = true`, `_ = g`, "./internal/stream TestAnotherSince",
+	},
+	{
+		"stream: a copy since the snapshot", "no place is given twice",
+		"internal/stream/incarnation.go", `r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt`, `_ = m`, "./internal/stream TestCopySince",
 	},
 	{
 		"stream: given before a crash", "what a stream has no more is lost, though no snapshot has come so far",

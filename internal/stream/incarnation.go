@@ -31,6 +31,9 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 	if err := r.adopt(ctx, act.state); err != nil {
 		return err
 	}
+	if err := r.checkClaim(ctx); err != nil {
+		return err
+	}
 	if r.elsewhere {
 		if err := r.begin(ctx, restored, r.at.Proof, r.at.Sequence(), true, act.state); err != nil {
 			return err
@@ -82,10 +85,29 @@ func (r *reading) recall(ctx context.Context) error {
 		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
 		case ours && g.Stored >= r.at.Proof.Created:
 			r.told.last = max(r.told.last, g.Sequence)
+			if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
+				r.claim = g
+			}
 		case !ours && g.Place > r.at.Place:
 			r.elsewhere = true
 		}
 	}
+	return nil
+}
+
+// checkClaim looks, once, whether the greatest place that was given after the
+// position, as if in this incarnation, was given to the message that is there.
+func (r *reading) checkClaim(ctx context.Context) error {
+	claim := r.claim
+	if claim.Place == 0 {
+		return nil
+	}
+	m, err := r.getSurely(ctx, claim.Sequence)
+	if err != nil && !errors.Is(err, errNoMessage) {
+		return err
+	}
+	r.claim = Given{}
+	r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt
 	return nil
 }
 
@@ -142,7 +164,7 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 		"read_on_after", next.Sequence(), "accept", acceptance(place))
 	r.tail.Store(next.Sequence()) // what is true of it will be seen
 	r.target.Store(0)
-	r.aimed, r.removed, r.told, r.elsewhere = false, nil, state{}, false
+	r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}
 	steps.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)

@@ -217,6 +217,7 @@ type reading struct {
 	// recalled says that what was given before the start is known, elsewhere that
 	// it was, in part, in another incarnation since the position.
 	recalled, elsewhere bool
+	claim               Given // the greatest of those, to be looked at
 
 	mu      sync.Mutex
 	proven  roster.Position // at, for the watch

@@ -110,6 +110,7 @@ func (w *world) start() {
 	for _, g := range w.given {
 		if g.Place == s.at.PlaceOf(g.Sequence) {
 			s.heard = max(s.heard, g.Sequence)
+			s.elsewhere = s.elsewhere || g.Place > s.at.Place // it may be to another message
 		} else if g.Place > s.at.Place {
 			s.elsewhere = true
 		}
