@@ -18,10 +18,10 @@ const consumerIDFile = "consumer-id"
 
 var consumerIDs = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// consumerID returns what the reader's consumer is named after, the same as long
-// as the data folder lasts: so a start knows the consumer that a crash has left,
-// and deletes no other. What is no id is replaced: then that consumer ends by
-// itself, within a minute.
+// consumerID returns the id in the name of the reader's consumer. It is kept in the
+// data folder, so that a start recognises the consumer that a crash left behind, and
+// deletes no other. A malformed id is replaced; the consumer named after the lost one
+// expires by itself, within a minute.
 func consumerID(dir string) (string, error) {
 	name := filepath.Join(dir, consumerIDFile)
 	b, err := os.ReadFile(name)

@@ -40,7 +40,7 @@ func (l *link) options(o broker.Options, back func()) []nats.Option {
 	}
 	return []nats.Option{
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed(err) }),
-		// A login that is refused at a reconnect shows here alone.
+		// The library reports a login that is refused at a reconnect only here.
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if !l.connected() {
 				failed(err)

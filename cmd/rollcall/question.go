@@ -133,8 +133,9 @@ func (m *missing) end(a *asking) string {
 	return "machines not heard of since the loss may be missing; it will be after " + a.time(m.until)
 }
 
-// datedAfter says what date a boot, shutdown or present needs to settle a machine,
-// rounded up to whole seconds: what is dated after that is late enough.
+// datedAfter returns the words for the date that a boot, shutdown or present must
+// exceed to settle a machine. It is rounded up to a whole second, so that any later
+// date is late enough.
 func (a *asking) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"

@@ -100,11 +100,11 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: what is known to be given", "a place that a report or dead letter tells of is not given again",
-		"internal/stream/incarnation.go", `place = max(place, g.Place)`, `_ = g.Place`, "./internal/stream TestGiven",
+		"internal/stream/given.go", `place = max(place, g.Place)`, `_ = g.Place`, "./internal/stream TestGiven",
 	},
 	{
 		"stream: what was seen and not read", "it is lost with the stream that had it",
-		"internal/stream/incarnation.go", `place = r.at.PlaceOf(tail)`, `_ = tail`, "./internal/stream TestUnreadIsLost",
+		"internal/stream/given.go", `place = r.at.PlaceOf(tail)`, `_ = tail`, "./internal/stream TestUnreadIsLost",
 	},
 	{
 		"stream: what was judged before", "nothing is dead-lettered twice",
@@ -205,7 +205,7 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: what two witnesses told of is lost", "what is known of and was not read is counted",
-		"internal/stream/incarnation.go", `if r.told.created == r.at.Proof.Created && r.told.last > st.last {`, `if false {`, "./internal/stream TestEndCutOffInDoubt",
+		"internal/stream/given.go", `if r.told.created == r.at.Proof.Created && r.told.last > st.last {`, `if false {`, "./internal/stream TestEndCutOffInDoubt",
 	},
 	{
 		"stream: losing is no moving", "a stream that loses its beginning as fast as it is given up is no excuse to stand still",
@@ -217,23 +217,23 @@ var streamGuards = []guard{
 	},
 	{
 		"stream: given in a copy", "what a restored stream has gets the places that it had",
-		"internal/stream/incarnation.go", `return m.Receipt == g.Receipt, nil`, `return m.Receipt == 0, nil`, "./internal/stream TestGivenOfACopy",
+		"internal/stream/given.go", `return m.Receipt == g.Receipt, nil`, `return m.Receipt == 0, nil`, "./internal/stream TestGivenOfACopy",
 	},
 	{
 		"stream: given beyond the copy", "no place is given twice",
-		"internal/stream/incarnation.go", `if again != nil && place <= *again+st.last-after && (`, `if again != nil && (`, "./internal/stream TestGivenOfACopy",
+		"internal/stream/given.go", `if again != nil && place <= *again+st.last-after && (`, `if again != nil && (`, "./internal/stream TestGivenOfACopy",
 	},
 	{
 		"stream: another one since the snapshot", "no place is given twice",
-		"internal/stream/incarnation.go", `r.elsewhere = true`, `_ = g`, "./internal/stream TestAnotherSince",
+		"internal/stream/given.go", `r.elsewhere = true`, `_ = g`, "./internal/stream TestAnotherSince",
 	},
 	{
 		"stream: a copy since the snapshot", "no place is given twice",
-		"internal/stream/incarnation.go", `r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt`, `_ = m`, "./internal/stream TestCopySince",
+		"internal/stream/given.go", `r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt`, `_ = m`, "./internal/stream TestCopySince",
 	},
 	{
 		"stream: given before a crash", "what a stream has no more is lost, though no snapshot has come so far",
-		"internal/stream/incarnation.go", `r.told.last = max(r.told.last, g.Sequence)`, `_ = g`, "./internal/stream TestPutBack",
+		"internal/stream/given.go", `r.told.last = max(r.told.last, g.Sequence)`, `_ = g`, "./internal/stream TestPutBack",
 	},
 	{
 		"stream: configured to begin later", "what a stream has is read",

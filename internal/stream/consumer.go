@@ -237,10 +237,10 @@ type pull struct {
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// ask begins a pull in each lane that has none. The first is a small one, alone:
-// the stream is asked how it stands once something was delivered, and on a slow
-// link the answer comes behind all that was pulled. The server serves two pulls
-// in turn: one is made half as long, so that they don't end together.
+// ask starts a pull in each lane that has none. The very first pull is small, and
+// alone: the stream is asked about its state once something was delivered, and on a
+// slow link that answer queues behind everything that was pulled. The server serves
+// two pulls alternately, so one of them is half as long: they must not end together.
 func (c *consumer) ask() error {
 	if c.delivered == 0 {
 		return c.askFirst()

@@ -2,8 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"rollcall/internal/roster"
@@ -46,8 +44,9 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 	return nil
 }
 
-// adopt takes the stream as ours when nothing was ever read. If places were given
-// before its first one, it is another than the one that had those.
+// adopt takes the stream as ours when nothing was ever read. If reports or dead
+// letters tell of places that were given before, those belong to an earlier
+// incarnation, and this one begins after them.
 func (r *reading) adopt(ctx context.Context, st state) error {
 	if r.at.Proof.Stream != "" {
 		return nil
@@ -65,49 +64,6 @@ func (r *reading) adopt(ctx context.Context, st state) error {
 	to.Proof = roster.Proof{Stream: r.stream, Created: st.created}
 	r.tail.Store(st.last)
 	r.move(to)
-	return nil
-}
-
-// recall finds out, once, what places were given before a crash that no snapshot
-// has come so far as. Those of this incarnation tell how much it has had; others
-// that it was another one since.
-func (r *reading) recall(ctx context.Context) error {
-	if r.recalled || r.given == nil || r.at.Proof.Stream == "" {
-		return nil
-	}
-	given, err := r.given(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for the places that were given: %w", err)
-	}
-	r.recalled = true
-	r.told = state{created: r.at.Proof.Created}
-	for _, g := range given {
-		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
-		case ours && g.Stored >= r.at.Proof.Created:
-			r.told.last = max(r.told.last, g.Sequence)
-			if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
-				r.claim = g
-			}
-		case !ours && g.Place > r.at.Place:
-			r.elsewhere = true
-		}
-	}
-	return nil
-}
-
-// checkClaim looks, once, whether the greatest place that was given after the
-// position, as if in this incarnation, was given to the message that is there.
-func (r *reading) checkClaim(ctx context.Context) error {
-	claim := r.claim
-	if claim.Place == 0 {
-		return nil
-	}
-	m, err := r.getSurely(ctx, claim.Sequence)
-	if err != nil && !errors.Is(err, errNoMessage) {
-		return err
-	}
-	r.claim = Given{}
-	r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt
 	return nil
 }
 
@@ -145,8 +101,8 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	return r.begin(ctx, kind, from, max(from.Sequence, st.origin()-1), copied, st)
 }
 
-// begin goes on with another incarnation after a sequence, up to which the stream
-// is a copy that has the message of a proof, or not a copy.
+// begin goes on with another incarnation, after one of its sequences. If the stream
+// is a copy, from is the proof of the last message that it shares with what was read.
 func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, after uint64, copied bool, st state) error {
 	old := r.at
 	place, err := r.nextBegins(ctx, after, copied, st)
@@ -191,66 +147,4 @@ func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, 
 		}
 	}
 	return roster.Proof{}, false, nil
-}
-
-// nextBegins is the place up to which all were given in the old incarnation, where
-// reading goes on after a sequence of the new one: the greatest of the position,
-// of what reports and dead letters tell, and of the last sequence that was seen, or
-// told of by two witnesses, unless the copy that reading goes on with has it. Where
-// those tell of the new one, which was read before a crash and has all that they
-// tell of, it begins where it did then: so what was read of it gets the same places
-// again.
-func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
-	place, tail := r.at.Place, r.tail.Load()
-	if r.told.created == r.at.Proof.Created && r.told.last > st.last {
-		tail = max(tail, r.told.last)
-	}
-	kept := copied && after == r.at.Sequence() && st.last >= tail
-	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
-		place = r.at.PlaceOf(tail)
-	}
-	if r.given == nil {
-		return place, nil
-	}
-	given, err := r.given(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the places that were given: %w", err)
-	}
-	var again *uint64 // where it began
-	for _, g := range given {
-		place = max(place, g.Place)
-		began := g.Place - g.Sequence + after
-		if again != nil || g.Sequence <= after || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
-			continue
-		}
-		switch of, err := r.wasGivenIn(ctx, g, st); {
-		case err != nil:
-			return 0, err
-		case of:
-			again = &began
-		}
-	}
-	if again != nil && place <= *again+st.last-after && (r.at.Proof.Stream != "" || *again == 0) {
-		return *again, nil
-	}
-	return place, nil
-}
-
-// wasGivenIn reports whether a place was given to a message of the stream: that was
-// told after the stream was made, or the stream is a copy, and has that message.
-func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, error) {
-	if g.Sequence < st.origin() || g.Sequence > st.last {
-		return false, nil
-	}
-	if g.Receipt == 0 {
-		return g.Stored >= st.created, nil
-	}
-	m, err := r.getSurely(ctx, g.Sequence)
-	switch {
-	case errors.Is(err, errNoMessage):
-		return g.Sequence < st.first && g.Stored >= st.created, nil
-	case err != nil:
-		return false, err
-	}
-	return m.Receipt == g.Receipt, nil
 }

@@ -77,8 +77,9 @@ func TestSlowLink(t *testing.T) {
 	}
 }
 
-// cameBeforeKnown returns how many bytes come to a reader over a slow link before
-// it knows how the stream stands: it folds nothing until then. 0: it never knows.
+// cameBeforeKnown returns how many bytes reach a reader over a slow link before it
+// folds its first batch, for which it has to know the state of the stream. It
+// returns 0 if the reader never gets that far.
 func (s *setup) cameBeforeKnown() (bytes int) {
 	s.t.Helper()
 	slow := new(link)

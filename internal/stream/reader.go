@@ -87,15 +87,6 @@ type Config struct {
 	Registry prometheus.Registerer
 }
 
-// Given is a place that was given to a sequence, as a report or a dead letter
-// tells that was stored at a time of the server's.
-type Given struct {
-	Place, Sequence uint64
-	Stored          roster.Time
-	// Receipt is when the message of the sequence was stored; 0: not known.
-	Receipt roster.Time
-}
-
 // Reader reads one stream.
 type Reader struct {
 	source     source

@@ -181,9 +181,9 @@ func (w *world) snapshot() {
 	w.saving.Go(func() { w.save(s.ctx, s) })
 }
 
-// report stores what the process tells of itself: a report, after others and dead
-// letters. A position of which nobody knows yet that the stream is another is not
-// told of.
+// report stores a report of the process's position, in front of the last two. It
+// does nothing while the stream has become another incarnation and the process has
+// not noticed yet.
 func (w *world) report() {
 	s := w.service
 	if s.at.Place == 0 || w.life == nil || s.life != w.life.id {

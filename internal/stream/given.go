@@ -1,0 +1,127 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rollcall/internal/roster"
+)
+
+// Given is a place that was given to a sequence, as a report or a dead letter
+// tells that was stored at a time of the server's.
+type Given struct {
+	Place, Sequence uint64
+	Stored          roster.Time
+	// Receipt is when the message of the sequence was stored; 0: not known.
+	Receipt roster.Time
+}
+
+// recall asks, once, which places were given after the position, by a process that
+// crashed before its next snapshot. Places of the position's own incarnation tell
+// how far that stream reached. Any others mean that the process had gone on to read
+// another incarnation.
+func (r *reading) recall(ctx context.Context) error {
+	if r.recalled || r.given == nil || r.at.Proof.Stream == "" {
+		return nil
+	}
+	given, err := r.given(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the places that were given: %w", err)
+	}
+	r.recalled = true
+	r.told = state{created: r.at.Proof.Created}
+	for _, g := range given {
+		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
+		case ours && g.Stored >= r.at.Proof.Created:
+			r.told.last = max(r.told.last, g.Sequence)
+			if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
+				r.claim = g
+			}
+		case !ours && g.Place > r.at.Place:
+			r.elsewhere = true
+		}
+	}
+	return nil
+}
+
+// checkClaim compares, once, the message of the greatest recalled place with the one
+// that the stream has under its sequence. If they differ, the place was given in
+// another incarnation, such as a copy, which numbers its messages in the same way.
+func (r *reading) checkClaim(ctx context.Context) error {
+	claim := r.claim
+	if claim.Place == 0 {
+		return nil
+	}
+	m, err := r.getSurely(ctx, claim.Sequence)
+	if err != nil && !errors.Is(err, errNoMessage) {
+		return err
+	}
+	r.claim = Given{}
+	r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt
+	return nil
+}
+
+// nextBegins returns the last place that counts as given before a new incarnation,
+// of which reading starts after a sequence. It is the greatest of: the position's
+// place; the places in reports and dead letters; and the place of the last sequence
+// known, from our own looks or from two witnesses, unless this stream still has it.
+//
+// If a process that crashed has read this incarnation already, its messages get the
+// same places again, as long as the stream has all of them.
+func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
+	place, tail := r.at.Place, r.tail.Load()
+	if r.told.created == r.at.Proof.Created && r.told.last > st.last {
+		tail = max(tail, r.told.last)
+	}
+	kept := copied && after == r.at.Sequence() && st.last >= tail
+	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
+		place = r.at.PlaceOf(tail)
+	}
+	if r.given == nil {
+		return place, nil
+	}
+	given, err := r.given(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the places that were given: %w", err)
+	}
+	var again *uint64 // where it began
+	for _, g := range given {
+		place = max(place, g.Place)
+		began := g.Place - g.Sequence + after
+		if again != nil || g.Sequence <= after || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
+			continue
+		}
+		switch of, err := r.wasGivenIn(ctx, g, st); {
+		case err != nil:
+			return 0, err
+		case of:
+			again = &began
+		}
+	}
+	if again != nil && place <= *again+st.last-after && (r.at.Proof.Stream != "" || *again == 0) {
+		return *again, nil
+	}
+	return place, nil
+}
+
+// wasGivenIn reports whether a place was given to a message of this stream. The
+// message's receipt proves it. Where the receipt is not known, or the message has
+// left the stream since, what counts is that the place was reported after the
+// stream was created.
+func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, error) {
+	if g.Sequence < st.origin() || g.Sequence > st.last {
+		return false, nil
+	}
+	if g.Receipt == 0 {
+		return g.Stored >= st.created, nil
+	}
+	m, err := r.getSurely(ctx, g.Sequence)
+	switch {
+	case errors.Is(err, errNoMessage):
+		return g.Sequence < st.first && g.Stored >= st.created, nil
+	case err != nil:
+		return false, err
+	}
+	return m.Receipt == g.Receipt, nil
+}
