@@ -188,6 +188,10 @@ var streamGuards = []guard{
 		"internal/stream/inventory.go", "\t\tcase err != nil:\n\t\t\treturn err\n\t\t}\n\t\tmissed = 0", "\t\tcase err != nil:\n\t\t\tmissed++\n\t\t\tcontinue\n\t\t}\n\t\tmissed = 0", "./internal/stream TestUnansweredInventory",
 	},
 	{
+		"stream: the end that an answer told of", "a stream that lost what was not read yet is noticed",
+		"internal/stream/confirm.go", `r.sawTail(st.last) // if`, `_ = r.sawTail // if`, "./internal/stream TestEndCutOffBetweenAnswers",
+	},
+	{
 		"stream: an end cut off", "what is behind the end for a while is not missing",
 		"internal/stream/inventory.go", `case now.created != st.created || now.last < st.last:`, `case now.created != st.created:`, "./internal/stream TestCutOffWhileAsking",
 	},

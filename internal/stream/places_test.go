@@ -183,10 +183,7 @@ func TestGivenOfACopy(t *testing.T) {
 // and no snapshot has come so far: what it has no more is lost.
 func TestPutBack(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(5)
-		p.start()
-		p.reads(5)
-		p.saves()
+		p.readsAndSaves(5)
 		p.publish(7)
 		p.reads(12)
 		p.crash()
@@ -210,10 +207,7 @@ func TestPutBack(t *testing.T) {
 // first is put back as it was: the places of the other are not given again.
 func TestAnotherSince(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.saves()
+		p.readsAndSaves(10)
 		p.locked(p.keepCopy)
 		p.locked(p.create)
 		p.publish(5)
@@ -239,10 +233,7 @@ func TestAnotherSince(t *testing.T) {
 // copy were given are not given to others.
 func TestCopySince(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.saves()
+		p.readsAndSaves(10)
 		p.locked(func() {
 			p.keepCopy()
 			p.restoreAnew(p.copies[0])

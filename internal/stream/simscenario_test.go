@@ -51,6 +51,21 @@ func (p *player) before(what string, nth int, do func()) {
 	})
 }
 
+// onLook does something before each look from now on is answered, the first being
+// number 1.
+func (p *player) onLook(do func(nth int)) {
+	nth := 0
+	p.locked(func() {
+		p.hook = func(asked string) error {
+			if asked == "look" {
+				nth++
+				do(nth)
+			}
+			return nil
+		}
+	})
+}
+
 // lies lets an old leader answer the nth look from now on. Something else happens
 // before the next one.
 func (p *player) lies(nth int, lie state, then func()) {
@@ -174,6 +189,15 @@ func (p *player) saves() {
 	p.saving.Wait()
 }
 
+// readsAndSaves reads a new stream of so many messages, and writes a snapshot.
+func (p *player) readsAndSaves(messages int) {
+	p.t.Helper()
+	p.publish(messages)
+	p.start()
+	p.reads(uint64(messages))
+	p.saves()
+}
+
 // TestCutBehindLosses: the stream is cut off behind the last message read, where
 // the position, after losses, is beyond: what is then stored there is read.
 func TestCutBehindLosses(t *testing.T) {
@@ -197,10 +221,7 @@ func TestCutBehindLosses(t *testing.T) {
 // the stream before it: what that delivers is not taken for the copy's.
 func TestConsumerOfAnother(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.saves()
+		p.readsAndSaves(10)
 		p.crash()
 		p.locked(p.keepCopy)
 		p.locked(p.create)
@@ -224,28 +245,19 @@ func TestConsumerOfAnother(t *testing.T) {
 // leaves the stream meanwhile.
 func TestOldLeaderBeforeDelivery(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.saves()
+		p.readsAndSaves(10)
 		p.crash()
 		p.publish(10)
 		p.service.delivery = nil
-		looks, trimmed := 0, false
-		p.locked(func() {
-			p.hook = func(what string) error {
-				if what != "look" {
-					return nil
-				}
-				if looks++; looks == 1 {
-					p.lie = &state{created: p.life.created - 1, first: 1, last: 5}
-				}
-				if d := p.service.delivery; d != nil && d.polled && !trimmed {
-					trimmed = true
-					p.life.begin(16)
-					p.removed = time.Now()
-				}
-				return nil
+		trimmed := false
+		p.onLook(func(nth int) {
+			if nth == 1 {
+				p.lie = &state{created: p.life.created - 1, first: 1, last: 5}
+			}
+			if d := p.service.delivery; d != nil && d.polled && !trimmed {
+				trimmed = true
+				p.life.begin(16)
+				p.removed = time.Now()
 			}
 		})
 		p.start()
@@ -263,29 +275,19 @@ func TestOldLeaderBeforeDelivery(t *testing.T) {
 // moment, then is there again without its end: that is noticed.
 func TestEndCutOffInDoubt(t *testing.T) {
 	play(t, func(p *player) {
-		p.publish(10)
-		p.start()
-		p.reads(10)
-		p.saves()
+		p.readsAndSaves(10)
 		p.crash()
 		p.publish(10)
-		looks := 0
-		p.locked(func() {
-			was := p.life
-			p.wedged = true
-			p.hook = func(what string) error {
-				if what != "look" {
-					return nil
-				}
-				switch looks++; looks {
-				case 2:
-					p.create()
-				case 3:
-					p.restore(was)
-					p.cutTo(15)
-					p.wedged = false
-				}
-				return nil
+		was := p.life
+		p.locked(func() { p.wedged = true })
+		p.onLook(func(nth int) {
+			switch nth {
+			case 2:
+				p.create()
+			case 3:
+				p.restore(was)
+				p.cutTo(15)
+				p.wedged = false
 			}
 		})
 		p.start()
@@ -319,6 +321,34 @@ func TestStallWhileTrimmed(t *testing.T) {
 		if !come {
 			p.t.Error("the reader does not come to the end")
 		}
+	})
+}
+
+// TestEndCutOffBetweenAnswers: the leader is asked twice, as nothing proves the
+// position, and the stream loses its end in between: that is noticed.
+func TestEndCutOffBetweenAnswers(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(5)
+		p.start()
+		p.reads(5)
+		p.locked(p.create)
+		p.rebases(1)
+		<-time.After(time.Second)
+		p.breaks()
+		p.locked(func() { p.consumers = []consumerFault{{kind: faultLate}} })
+		p.publish(9)
+		p.onLook(func(nth int) {
+			if nth == 3 {
+				p.cutTo(4)
+			}
+		})
+		p.rebases(2)
+		p.reads(4)
+		p.locked(func() {
+			if place := p.service.at.Place; place != 18 {
+				p.t.Errorf("places up to %d, want 18", place)
+			}
+		})
 	})
 }
 
