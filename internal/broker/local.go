@@ -21,7 +21,7 @@ import (
 // change anything. It takes two accounts because NATS does not look at the
 // subject that an answer is asked for on: within one, an answer of JetStream
 // could be a request to delete a stream. For the same reason local programs can
-// deceive each other: one can have an answer sent to where reports are heard.
+// fool each other: one can direct an answer to the subject of the reports.
 const localAccount = "LOCAL"
 
 // key returns the public key of the file, which is made if it is missing.
