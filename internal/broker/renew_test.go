@@ -64,7 +64,7 @@ func TestRenewedKey(t *testing.T) {
 	testkit.Eventually(t, nc.IsConnected, "the connection is back with the new key")
 }
 
-// TestRefused: which errors of a connection are refusals, and what is said of
+// TestRefused checks which connection errors are refused logins, and the words for
 // them.
 func TestRefused(t *testing.T) {
 	o := Options{URL: "nats://127.0.0.1:4222", NKey: "admin.nk"}
