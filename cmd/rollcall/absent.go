@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
 // absent are the streams that somebody has deleted.
@@ -49,7 +49,7 @@ func newAbsent(reg prometheus.Registerer) *absent {
 
 // note notes which streams are missing.
 func (a *absent) note(missing map[string]bool) {
-	for _, role := range broker.StreamRoles() {
+	for _, role := range natsconn.StreamRoles() {
 		value := 0.0
 		if missing[role] {
 			value = 1
@@ -113,11 +113,11 @@ func (m *monitor) remake(ctx context.Context) {
 }
 
 // upkept are the streams that the monitor makes anew.
-var upkept = []string{broker.RoleReports, broker.RoleDeadLetters}
+var upkept = []string{natsconn.RoleReports, natsconn.RoleDeadLetters}
 
 func (m *monitor) makeAnew(ctx context.Context, lacking []string) {
 	m.log.Error("streams are missing, with all that they had: making them", "streams", lacking)
-	if _, err := broker.Prepare(ctx, m.other, m.streams, m.log); err != nil {
+	if _, err := natsconn.Prepare(ctx, m.other, m.streams, m.log); err != nil {
 		if ctx.Err() == nil {
 			m.absent.cannot(err)
 			m.log.Error("streams that are missing cannot be made", "streams", lacking, "err", err)

@@ -10,9 +10,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall/internal/api"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // golden compares what a command prints with a file of testdata/answers.
@@ -35,7 +36,7 @@ func golden(t *testing.T, name string, got result) {
 
 // session is a login with all that it may say.
 func session(machine, user, id, terminal, remote, service string) roster.Event {
-	e := testkit.Login(machine, user)
+	e := kit.Login(machine, user)
 	e.Session.ID, e.Session.Terminal, e.Session.Remote, e.Session.Service = id, terminal, remote, service
 	return e
 }
@@ -45,21 +46,21 @@ func session(machine, user, id, terminal, remote, service string) roster.Event {
 func office() report.Source {
 	r := roster.New(roster.DefaultSettings())
 	late := func(e roster.Event) roster.Event {
-		e.Date = roster.TimeOf(testkit.At.Add(80 * time.Minute))
+		e.Date = roster.TimeOf(kit.At.Add(80 * time.Minute))
 		return e
 	}
-	testkit.Feed(
+	kit.Feed(
 		r,
 		session("web1", "lane", "c7", "pts/0", "10.0.0.7", "sshd"),
 		session("web1", "lane", "c9", "tty1", "", ""),
 		session("web1", `THESHIRE\pgustavo`, "0x3e7", "", "2001:db8:85a3::8a2e:370:7334", "winlogon, through a broker with a long name"),
-		testkit.Login("db1", "lane"),
-		testkit.Login("db1", "日本語"),
-		testkit.Logout("mail", "chris"),
+		kit.Login("db1", "lane"),
+		kit.Login("db1", "日本語"),
+		kit.Logout("mail", "chris"),
 	)
 	position := r.Status().Position
 	b := roster.Batch{End: position}
-	for _, e := range []roster.Event{late(testkit.Login("web2", "lane")), late(testkit.Login("mail", "jordan")), late(testkit.Logout("mail", "jordan"))} {
+	for _, e := range []roster.Event{late(kit.Login("web2", "lane")), late(kit.Login("mail", "jordan")), late(kit.Logout("mail", "jordan"))} {
 		b.End.Place++
 		b.Messages = append(b.Messages, roster.Message{Place: b.End.Place, Receipt: e.Date, Event: e})
 	}
@@ -112,7 +113,7 @@ func TestLocalTimes(t *testing.T) {
 func TestTimesOfChecks(t *testing.T) {
 	var c statusCmd
 	const state = "failing since 2026-11-22T21:00:00Z: away"
-	if got, want := c.times(state), "failing since "+c.time(testkit.At)+": away"; got != want || got == state {
+	if got, want := c.times(state), "failing since "+c.time(kit.At)+": away"; got != want || got == state {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	c.UTC = true
@@ -127,7 +128,7 @@ func TestWhoUnknown(t *testing.T) {
 }
 
 func TestAnswersWithoutService(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	for endpoint, args := range map[string]string{"machine": "who m", "user": "where u"} {
 		rollcall(t.Context(), nil, strings.Fields(args)...).check(t, exitFailed, "",
@@ -148,21 +149,21 @@ func TestSpan(t *testing.T) {
 
 // The pages of a long report are printed as they come, and none is kept.
 func TestReportInPages(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	printed := make(written, 100)
-	nc := testkit.Conn(t, s.URL)
-	page := func(cursor string, machines ...report.Machine) []byte {
-		r := report.Report{ID: "id", When: now, Stream: "S", Complete: true, Reasons: []string{}, Cursor: cursor, Machines: machines}
-		return r.AppendJSON(nil)
+	nc := kit.Conn(t, s.URL)
+	page := func(cursor string, machines ...api.Machine) []byte {
+		r := api.Report{ID: "id", When: now, Stream: "S", Complete: true, Reasons: []string{}, Cursor: cursor, Machines: machines}
+		return report.AppendJSON(nil, &r)
 	}
-	big := func(user string) report.Machine {
-		return report.Machine{Name: "big", Heard: now, Users: []string{user}}
+	big := func(user string) api.Machine {
+		return api.Machine{Name: "big", Heard: now, Users: []string{user}}
 	}
 	answers := map[string][]byte{
-		"{}":             page("1", report.Machine{Name: "a", Heard: now, Users: []string{"x", "y"}}, big("k")),
+		"{}":             page("1", api.Machine{Name: "a", Heard: now, Users: []string{"x", "y"}}, big("k")),
 		`{"cursor":"1"}`: page("2", big("l")),
-		`{"cursor":"2"}`: page("", big("m"), report.Machine{Name: "c", Heard: now, Users: []string{"z"}}),
+		`{"cursor":"2"}`: page("", big("m"), api.Machine{Name: "c", Heard: now, Users: []string{"z"}}),
 	}
 	before := map[string]string{"{}": "", `{"cursor":"1"}`: "a: x, y\nbig: k", `{"cursor":"2"}`: "a: x, y\nbig: k, l"}
 	_, err := nc.Subscribe("rollcall.query.report", func(m *nats.Msg) {

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/testkit"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/test/kit"
 )
 
 // connections are the series that show whether NATS is there.
@@ -21,7 +21,7 @@ var connections = []string{`rollcall_nats_connected{connection="events"}`, `roll
 func (p *process) wantMetrics(want map[string]string) {
 	p.t.Helper()
 	for series, value := range want {
-		testkit.Eventually(p.t, func() bool { return p.metric(series) == value }, series+" is "+value)
+		kit.Eventually(p.t, func() bool { return p.metric(series) == value }, series+" is "+value)
 	}
 }
 
@@ -39,12 +39,12 @@ func TestRefusedWhileRunning(t *testing.T) {
 			o.Users = []*server.User{{Username: "agent", Password: password}}
 		}
 	}
-	s := testkit.StartServer(t, login("secret-1"))
+	s := kit.StartServer(t, login("secret-1"))
 	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "NATS_USER=agent", "NATS_PASSWORD=secret-1")
 	s.Stop()
 	s.Start(login("other"))
 	var got string
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		got = p.readyz()
 		return strings.Contains(got, ": NATS at "+s.URL+" refuses NATS_USER with NATS_PASSWORD (nats: authorization violation): correct them (ready without it)\n")
 	}, "/readyz?verbose says why NATS is away")
@@ -86,7 +86,7 @@ func TestNATSAway(t *testing.T) {
 	const n = 500
 	server.Start()
 	publishLogins(t, js, n-1)
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		lag := p.metric("rollcall_lag_messages")
 		if position := p.metric("rollcall_position"); lag == "0" && position != fmt.Sprint(n) {
 			t.Errorf("at place %s of %d no message waits", position, n)
@@ -119,7 +119,7 @@ func TestNobodyFallsSilent(t *testing.T) {
 	<-heard
 	p.wantMetrics(map[string]string{connections[0]: "0"})
 	// A report is tried every 50 ms: so many are more than the five seconds.
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		var failed int
 		_, err := fmt.Sscan(p.metric(`rollcall_reports_total{result="failed"}`), &failed)
 		return err == nil && failed > 150
@@ -152,8 +152,8 @@ func TestDeletedOthers(t *testing.T) {
 		}
 	}
 	p.wantMetrics(map[string]string{
-		`rollcall_streams_made_total{stream="` + broker.RoleReports + `"}`:     "1",
-		`rollcall_streams_made_total{stream="` + broker.RoleDeadLetters + `"}`: "1",
+		`rollcall_streams_made_total{stream="` + natsconn.RoleReports + `"}`:     "1",
+		`rollcall_streams_made_total{stream="` + natsconn.RoleDeadLetters + `"}`: "1",
 	})
 	for _, line := range []string{"[-] reports: the stream was deleted, and made anew at ", "[-] dead letters: the stream was deleted, and made anew at "} {
 		if got := p.readyz(); !strings.Contains(got, line) {
@@ -164,7 +164,7 @@ func TestDeletedOthers(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "rollcall.events", []byte("no event")); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		for _, name := range []string{"ROLLCALL_REPORTS", "ROLLCALL_DEADLETTERS"} {
 			stream, err := js.Stream(t.Context(), name)
 			if err != nil || stream.CachedInfo().State.Msgs == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/stream"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // wantState runs a check.
@@ -52,8 +52,8 @@ func TestChecksAtTheStart(t *testing.T) {
 // TestChecksOfAReplay: a service that has not read all that there was is not
 // ready.
 func TestChecksOfAReplay(t *testing.T) {
-	nc := testkit.Conn(t, testkit.StartServer(t).URL)
-	reader, err := stream.New(stream.Config{Conn: nc, Stream: "S", Log: testkit.Logger(t), Registry: prometheus.NewRegistry()})
+	nc := kit.Conn(t, kit.StartServer(t).URL)
+	reader, err := stream.New(stream.Config{Conn: nc, Stream: "S", Log: kit.Logger(t), Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +65,10 @@ func TestChecksOfAReplay(t *testing.T) {
 // TestClosedIsHeardOf: that a connection has ended for good is an error that
 // makes the service begin anew. That we have closed it ourselves is none.
 func TestClosedIsHeardOf(t *testing.T) {
-	url := testkit.StartServer(t).URL
+	url := kit.StartServer(t).URL
 	s := &service{lost: make(chan error, 2)}
-	ours, ended := make(chan struct{}), testkit.Conn(t, url, nats.ClosedHandler(s.closed))
-	testkit.Conn(t, url, nats.ClosedHandler(func(nc *nats.Conn) { s.closed(nc); close(ours) })).Close()
+	ours, ended := make(chan struct{}), kit.Conn(t, url, nats.ClosedHandler(s.closed))
+	kit.Conn(t, url, nats.ClosedHandler(func(nc *nats.Conn) { s.closed(nc); close(ours) })).Close()
 	<-ours
 	if len(s.lost) > 0 {
 		t.Errorf("closed by ourselves: %v", <-s.lost)
@@ -76,7 +76,7 @@ func TestClosedIsHeardOf(t *testing.T) {
 	if err := ended.Publish(strings.Repeat("x", 5000), nil); err != nil { // a protocol error
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return len(s.lost) == 1 }, "the service hears of it")
+	kit.Eventually(t, func() bool { return len(s.lost) == 1 }, "the service hears of it")
 	if err := <-s.lost; !errors.Is(err, errClosed) {
 		t.Errorf("got %v, want that of a connection that is closed", err)
 	}

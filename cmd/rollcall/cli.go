@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
 // The exit codes.
@@ -148,7 +148,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &bad), errors.Is(err, broker.ErrConfiguration):
+	case errors.As(err, &bad), errors.Is(err, natsconn.ErrConfiguration):
 		return exitConfig
 	case errors.As(err, &usage):
 		return exitUsage

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -198,7 +198,7 @@ func TestSecretsAreNotFormatted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Info("started", "url", cfg.NATSURL, "token", cfg.NATSToken, "options", cfg.broker())
+	slog.New(slog.NewTextHandler(&log, nil)).Info("started", "url", cfg.NATSURL, "token", cfg.NATSToken, "options", cfg.nats())
 	if strings.Contains(log.String(), "hunter2") {
 		t.Error(log.String())
 	}
@@ -242,7 +242,7 @@ func TestLogger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out testkit.Output
+		var out kit.Output
 		slog.New(newHandler(&out, &cfg.Outputs)).Info("heard")
 		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%+v: %q", test, got)

@@ -9,13 +9,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
-// broker returns how to connect to the server that NATS_URL names or, when it
+// nats returns how to connect to the server that NATS_URL names or, when it
 // is not set, to the one that serve starts.
-func (c *Client) broker() broker.Options {
-	return broker.Options{
+func (c *Client) nats() natsconn.Options {
+	return natsconn.Options{
 		URL:         c.url(),
 		Creds:       string(c.NATSCreds),
 		User:        c.NATSUser,
@@ -52,16 +52,16 @@ func embeddedFolder(dataDir string) string { return filepath.Join(dataDir, "nats
 
 // hasOwnKey reports whether the login is the key in the data folder.
 func (c *Client) hasOwnKey() bool {
-	options := c.broker()
+	options := c.nats()
 	return c.NATSURL == "" && options.Anonymous()
 }
 
-func (c *Client) ownKey() string { return broker.KeyFile(embeddedFolder(c.DataDir)) }
+func (c *Client) ownKey() string { return natsconn.KeyFile(embeddedFolder(c.DataDir)) }
 
 // refused returns what to tell of an error of a connection that is there, if it
 // is that the server refuses its login; else nil.
 func (c *Client) refused(err error) error {
-	refusal := c.broker().Refused(err)
+	refusal := c.nats().Refused(err)
 	if refusal != nil && c.hasOwnKey() {
 		return fmt.Errorf("the server that \"rollcall serve\" starts refuses the key in %s (%w): see whether ROLLCALL_DATA_DIR is the folder of that service", c.ownKey(), err)
 	}
@@ -72,13 +72,13 @@ func (c *Client) refused(err error) error {
 // data folder, if that can be read and is that server's; else without a login,
 // with which events are published and questions asked.
 func (c *Client) dial(ctx context.Context, more []nats.Option) (*nats.Conn, error) {
-	options, log := c.broker(), slog.New(slog.DiscardHandler)
+	options, log := c.nats(), slog.New(slog.DiscardHandler)
 	if c.hasOwnKey() {
 		options.NKey = c.ownKey()
-		if nc, err := broker.Connect(ctx, options, "rollcall", log, more...); !errors.Is(err, broker.ErrConfiguration) {
+		if nc, err := natsconn.Connect(ctx, options, "rollcall", log, more...); !errors.Is(err, natsconn.ErrConfiguration) {
 			return nc, err
 		}
 		options.NKey = ""
 	}
-	return broker.Connect(ctx, options, "rollcall", log, more...)
+	return natsconn.Connect(ctx, options, "rollcall", log, more...)
 }

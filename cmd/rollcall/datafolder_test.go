@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestFolderRemoved: whatever is taken away of the data folder under a running
@@ -36,7 +36,7 @@ func TestFolderRemoved(t *testing.T) {
 			if err := errors.Join(err, c.take(dir)); err != nil {
 				t.Fatal(err)
 			}
-			testkit.Eventually(t, func() bool {
+			kit.Eventually(t, func() bool {
 				_, err := os.Stat(filepath.Join(dir, lockName))
 				snapshots, _ := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*3.rollcall"))
 				return err == nil && len(snapshots) > 0
@@ -65,11 +65,11 @@ func TestFolderRemovedAtTheStart(t *testing.T) {
 	server.Stop()
 	dir := filepath.Join(t.TempDir(), "data")
 	p := begin(t, dir, "NATS_URL="+server.URL)
-	testkit.Eventually(t, func() bool { return p.log.Has("trying again") }, "it waits")
+	kit.Eventually(t, func() bool { return p.log.Has("trying again") }, "it waits")
 	if err := removeAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(dir, lockName))
 		return err == nil
 	}, "the folder has its lock")
@@ -146,7 +146,7 @@ func TestStoreRemoved(t *testing.T) {
 	for _, part := range []string{".", "nats", "nats/jetstream"} {
 		t.Run(part, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
-			address, web := testkit.FreeAddress(t), testkit.FreeAddress(t)
+			address, web := kit.FreeAddress(t), kit.FreeAddress(t)
 			p := serve(t, dir, "ROLLCALL_EMBEDDED_ADDR="+address, "ROLLCALL_HTTP_ADDR="+web)
 			p.tool("", "publish", seedFile)
 			p.reaches(6)
@@ -155,7 +155,7 @@ func TestStoreRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.says("beginning anew from the last snapshot", "err")
-			testkit.Eventually(t, func() bool {
+			kit.Eventually(t, func() bool {
 				return p.tool("", "publish", seedFile).out == "6 stored\n"
 			}, "events are stored again")
 			p.reaches(12)

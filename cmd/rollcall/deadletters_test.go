@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -19,9 +19,9 @@ import (
 // the environment point there.
 func lettersOf(t *testing.T, letters ...*nats.Msg) {
 	t.Helper()
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL, "ROLLCALL_DEADLETTERS_STREAM": "LETTERS"})
-	js := testkit.JetStream(t, testkit.Conn(t, s.URL))
+	js := kit.JetStream(t, kit.Conn(t, s.URL))
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "LETTERS", Subjects: []string{"rollcall.deadletters.>", "other"}, AllowDirect: true,
 	})
@@ -86,7 +86,7 @@ func TestDeadLetters(t *testing.T) {
 func TestNoDeadLetters(t *testing.T) {
 	lettersOf(t)
 	rollcall(t.Context(), nil, "deadletters").check(t, exitDone, "", "")
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "deadletters").check(t, exitFailed, "",
 		"rollcall: deadletters: no stream ROLLCALL_DEADLETTERS that may be read directly; \"rollcall serve\" makes it; "+

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestIdleHTTP: clients that open connections and say nothing keep neither
@@ -37,7 +37,7 @@ func TestIdleHTTP(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("/livez took %v", took)
 	}
-	testkit.Eventually(t, func() bool { return p.metric("rollcall_position") == "3" }, "the events are read")
+	kit.Eventually(t, func() bool { return p.metric("rollcall_position") == "3" }, "the events are read")
 	p.digest(3)
 	if got := p.metric("rollcall_snapshot_errors_total"); got != "0" {
 		t.Errorf("%s snapshots failed", got)

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -24,17 +24,17 @@ import (
 func TestFloodOfPastQuestions(t *testing.T) {
 	const most, askers, machines, rounds, memory = 2, 24, 1000, 20, 64 << 20
 	withoutRace(t)
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "GOGC=10", fmt.Sprintf("ROLLCALL_MAX_PAST_QUESTIONS=%d", most),
 		"ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=1h")
 	// Each machine's event of a minute: its user comes or leaves.
 	round := func(n int) (events []roster.Event) {
 		for i := range machines {
-			e := testkit.Login(machineName(i), "lane")
+			e := kit.Login(machineName(i), "lane")
 			if n%2 == 1 {
-				e = testkit.Logout(machineName(i), "lane")
+				e = kit.Logout(machineName(i), "lane")
 			}
-			events = append(events, testkit.On(fmt.Sprintf("2020-01-21 %02d:%02d:00", n/60, n%60), e))
+			events = append(events, kit.On(fmt.Sprintf("2020-01-21 %02d:%02d:00", n/60, n%60), e))
 		}
 		return events
 	}
@@ -53,7 +53,7 @@ func TestFloodOfPastQuestions(t *testing.T) {
 			endpoint, question = "report", `{"at":"2020-01-21T00:10:00Z","cursor":%q}`
 		}
 		asking.Go(func() {
-			nc := testkit.Conn(t, s.URL)
+			nc := kit.Conn(t, s.URL)
 			var page struct {
 				Cursor string `json:"cursor"`
 			}
@@ -86,7 +86,7 @@ func TestFloodOfPastQuestions(t *testing.T) {
 			}
 		})
 	}
-	testkit.Eventually(t, func() bool { return answered.Load() >= 2*most && refused.Load() >= 100 }, "some are answered and the others refused")
+	kit.Eventually(t, func() bool { return answered.Load() >= 2*most && refused.Load() >= 100 }, "some are answered and the others refused")
 	for n := range 20 {
 		store(t, s.URL, round(rounds+n))
 		p.reaches((rounds + n + 1) * machines)

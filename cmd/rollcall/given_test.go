@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -16,13 +16,13 @@ import (
 // or of one of the last dead letters, which are stored in any order. What is
 // none of ours tells nothing, and neither does a stream that is missing.
 func TestGivenPlaces(t *testing.T) {
-	s := testkit.StartServer(t)
-	js := testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s := kit.StartServer(t)
+	js := kit.JetStream(t, kit.Conn(t, s.URL))
 	subjects, err := rollcallv1.NewSubjects("a.base")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", testkit.Logger(t)}
+	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t)}
 	wants := func(want uint64) {
 		t.Helper()
 		all, err := g.places(t.Context())

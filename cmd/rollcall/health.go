@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"time"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/metrics"
-	"rollcall/internal/query"
+	"rollcall/internal/api"
+	"rollcall/internal/httpd"
+	"rollcall/internal/natsconn"
 	"rollcall/internal/snapshot"
 )
 
 // checks are what /readyz looks at. They are asked before everything is there.
-func (s *service) checks() []metrics.Check {
-	return []metrics.Check{
+func (s *service) checks() []httpd.Check {
+	return []httpd.Check{
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
 		{Name: "nats", Run: s.checkNATS},
 		{Name: "data folder", Run: s.folder.state},
@@ -77,7 +77,7 @@ func (s *service) checkReports() (bool, string) {
 	if s.caughtUp.Load() == nil {
 		return false, "starting"
 	}
-	return s.checkOutgoing(broker.RoleReports, s.publisher.Failing)
+	return s.checkOutgoing(natsconn.RoleReports, s.publisher.Failing)
 }
 
 // checkDeadLetters shows whether what is refused can be stored.
@@ -85,7 +85,7 @@ func (s *service) checkDeadLetters() (bool, string) {
 	if s.caughtUp.Load() == nil {
 		return false, "starting"
 	}
-	return s.checkOutgoing(broker.RoleDeadLetters, s.letters.Failing)
+	return s.checkOutgoing(natsconn.RoleDeadLetters, s.letters.Failing)
 }
 
 // checkOutgoing shows whether a stream that we publish to is there and takes what
@@ -101,11 +101,11 @@ func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) 
 }
 
 // failingChecks are the checks that don't hold, for the answer to status.
-func (s *service) failingChecks() []query.Check {
-	var failing []query.Check
+func (s *service) failingChecks() []api.Check {
+	var failing []api.Check
 	for _, c := range s.checks() {
 		if holds, state := c.Run(); !holds {
-			failing = append(failing, query.Check{Name: c.Name, State: state})
+			failing = append(failing, api.Check{Name: c.Name, State: state})
 		}
 	}
 	return failing

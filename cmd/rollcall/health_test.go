@@ -12,7 +12,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/snapshot"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestSnapshotCheck: snapshots that cannot be saved show in the check, with
@@ -20,7 +20,7 @@ import (
 // and once one is saved again the check holds.
 func TestSnapshotCheck(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "snapshots")
-	store, err := snapshot.Open(dir, "test", testkit.Logger(t), prometheus.NewRegistry())
+	store, err := snapshot.Open(dir, "test", kit.Logger(t), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/metrics"
+	"rollcall/internal/httpd"
 )
 
 type healthcheckCmd struct {
@@ -67,7 +67,7 @@ func (c *healthcheckCmd) target(cfg *Web) (url string, transport *http.Transport
 	// No proxy: it is this machine that is asked.
 	transport = &http.Transport{DisableKeepAlives: true}
 	if cfg.WebConfigFile != "" {
-		served, err := metrics.ReadWebConfig(string(cfg.WebConfigFile))
+		served, err := httpd.ReadWebConfig(string(cfg.WebConfigFile))
 		if err != nil {
 			return "", nil, problems{{"ROLLCALL_WEB_CONFIG_FILE", err.Error(), "give the file that the service has"}}
 		}
@@ -99,7 +99,7 @@ func loopback(addr string) (string, error) {
 
 // onlyCertificate takes the certificate that the service is configured with,
 // and no other: its name is that under which others ask, not loopback's.
-func (c *healthcheckCmd) onlyCertificate(served metrics.WebConfig) (*tls.Config, error) {
+func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig) (*tls.Config, error) {
 	config := &tls.Config{
 		InsecureSkipVerify: true, // in favour of what comes here
 		VerifyConnection: func(state tls.ConnectionState) error {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // write writes a file of its own.
@@ -115,7 +115,7 @@ func TestHealthcheckWithUsers(t *testing.T) {
 // TestHealthcheckWithTLS: the certificate that the file names is taken under
 // whatever name, also when it has changed, and no other is.
 func TestHealthcheckWithTLS(t *testing.T) {
-	a, dir := testkit.NewAuthority(t), t.TempDir()
+	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "rollcall.example.com")
 	content := "tls_server_config:\n  cert_file: " + dir + "/cert.pem\n  key_file: " + dir + "/key.pem\n"
 	webConfig := write(t, "web.yml", content)
@@ -135,7 +135,7 @@ func TestHealthcheckWithTLS(t *testing.T) {
 // TestHealthcheckWithMutualTLS: that the service lives shows without a
 // certificate of ours.
 func TestHealthcheckWithMutualTLS(t *testing.T) {
-	a, stranger, dir, own, foreign := testkit.NewAuthority(t), testkit.NewAuthority(t), t.TempDir(), t.TempDir(), t.TempDir()
+	a, stranger, dir, own, foreign := kit.NewAuthority(t), kit.NewAuthority(t), t.TempDir(), t.TempDir(), t.TempDir()
 	a.Issue(t, dir, "rollcall.example.com")
 	a.Issue(t, own, "health")
 	stranger.Issue(t, foreign, "health")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"rollcall/internal/query"
+	"rollcall/internal/api"
 )
 
 type historyCmd struct {
@@ -23,7 +23,7 @@ func (historyCmd) Help() string {
 
 // Run asks for the sessions of a time and prints them.
 func (c *historyCmd) Run(ctx context.Context, std streams) error {
-	request := query.HistoryRequest{Machine: c.Machine, User: c.User}
+	request := api.HistoryRequest{Machine: c.Machine, User: c.User}
 	var err error
 	if request.From, err = c.moment("--from", c.From); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	}
 	found := false
 	err = c.ask(ctx, std, "history", "history", request, func(page []byte) error {
-		a, err := query.Decode[query.HistoryAnswer](page)
+		a, err := api.Decode[api.HistoryAnswer](page)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ const roomForRemote = 100
 
 // table has a row for each session. The name, terminal and service of a session
 // are left to --output json: there is no room for all.
-func (c *historyCmd) table(sessions []query.PastStay, width int) *table {
+func (c *historyCmd) table(sessions []api.PastStay, width int) *table {
 	t := newTable("USER", "MACHINE", "SINCE", "UNTIL", "FOR", "END", "REMOTE")
 	for _, s := range sessions {
 		lasted := ""
@@ -70,7 +70,7 @@ func (c *historyCmd) table(sessions []query.PastStay, width int) *table {
 
 // until is when a session ended, if it has: the time of day, and how many days
 // after that on which it began.
-func (c *historyCmd) until(s *query.PastStay) string {
+func (c *historyCmd) until(s *api.PastStay) string {
 	if s.Ended.IsZero() {
 		return ""
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/testkit"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/test/kit"
 )
 
 // TestCommandsWithAndWithoutKey: each command does its work against the server
@@ -18,12 +18,12 @@ import (
 func TestCommandsWithAndWithoutKey(t *testing.T) {
 	p := serve(t, t.TempDir())
 	p.tool(strings.Join(eventsOf(t, seedFile), "\n"), "publish")
-	if err := testkit.Conn(t, p.nats).Publish("rollcall.events", []byte("{")); err != nil {
+	if err := kit.Conn(t, p.nats).Publish("rollcall.events", []byte("{")); err != nil {
 		t.Fatal(err)
 	}
 	p.reaches(7)
-	js := testkit.JetStream(t, p.connect())
-	testkit.Eventually(t, func() bool {
+	js := kit.JetStream(t, p.connect())
+	kit.Eventually(t, func() bool {
 		_, err := getLetter(t, js, 7)
 		return err == nil
 	}, "the dead letter is stored")
@@ -32,7 +32,7 @@ func TestCommandsWithAndWithoutKey(t *testing.T) {
 		if err := os.MkdirAll(embeddedFolder(folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(broker.KeyFile(embeddedFolder(folder)), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(natsconn.KeyFile(embeddedFolder(folder)), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestCommandsWithAndWithoutKey(t *testing.T) {
 			}
 		}
 	}
-	if err := testkit.JetStream(t, testkit.Conn(t, p.nats)).DeleteStream(t.Context(), "ROLLCALL_REPORTS"); err == nil {
+	if err := kit.JetStream(t, kit.Conn(t, p.nats)).DeleteStream(t.Context(), "ROLLCALL_REPORTS"); err == nil {
 		t.Error("without the key a stream is deleted")
 	}
 	if err := js.DeleteStream(t.Context(), "ROLLCALL_REPORTS"); err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // largeFleet is a roster of n machines with five users each.
@@ -23,9 +23,9 @@ func largeFleet(n int) *roster.Roster {
 	for i := range n {
 		var events []roster.Event
 		for u := range 5 {
-			events = append(events, testkit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d-%d", i%1000, u)))
+			events = append(events, kit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d-%d", i%1000, u)))
 		}
-		testkit.Feed(r, events...)
+		kit.Feed(r, events...)
 	}
 	return r
 }

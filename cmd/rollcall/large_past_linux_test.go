@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -24,16 +24,16 @@ import (
 func largeService(t *testing.T, machines int) *process {
 	t.Helper()
 	withoutRace(t)
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+s.URL, "ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=1h", "GOGC=10")
 	var events []roster.Event
 	for i := range machines {
 		for u := range 5 {
-			events = append(events, testkit.On("2020-01-21 08:00:00", testkit.Login(machineName(i), fmt.Sprintf("user-%d-%d", i%1000, u))))
+			events = append(events, kit.On("2020-01-21 08:00:00", kit.Login(machineName(i), fmt.Sprintf("user-%d-%d", i%1000, u))))
 		}
 	}
 	for i := range machines {
-		events = append(events, testkit.On("2020-01-21 09:00:00", testkit.Login(machineName(i), "lane")))
+		events = append(events, kit.On("2020-01-21 09:00:00", kit.Login(machineName(i), "lane")))
 	}
 	store(t, s.URL, events)
 	p.reaches(len(events))
@@ -46,7 +46,7 @@ func machineName(i int) string { return fmt.Sprintf("machine-%06d.example.com", 
 // store publishes events, and returns when all are stored.
 func store(t *testing.T, url string, events []roster.Event) {
 	t.Helper()
-	js := testkit.JetStream(t, testkit.Conn(t, url))
+	js := kit.JetStream(t, kit.Conn(t, url))
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
@@ -109,21 +109,21 @@ func TestWatchOfALargeFleet(t *testing.T) {
 	}
 	defer watch.Wait()         //nolint:errcheck // it was killed
 	defer watch.Process.Kill() //nolint:errcheck // it may have ended
-	testkit.Eventually(t, func() bool { return lines.Load() == machines }, "watch has the state")
+	kit.Eventually(t, func() bool { return lines.Load() == machines }, "watch has the state")
 	const most = 64 << 20
 	for round := range int64(rounds) {
 		var events []roster.Event
 		for i := range machines {
-			event := testkit.Logout(machineName(i), "lane")
+			event := kit.Logout(machineName(i), "lane")
 			if round%2 == 1 {
-				event = testkit.Login(machineName(i), "lane")
+				event = kit.Login(machineName(i), "lane")
 			}
-			event.Date = roster.TimeOf(testkit.At.Add(time.Duration(round) * time.Minute))
+			event.Date = roster.TimeOf(kit.At.Add(time.Duration(round) * time.Minute))
 			events = append(events, event)
 		}
 		store(t, p.nats, events)
 		want := (round + 2) * machines
-		testkit.Eventually(t, func() bool { return lines.Load() >= want }, "watch has shown every change")
+		kit.Eventually(t, func() bool { return lines.Load() >= want }, "watch has shown every change")
 		if tool, grown := mostMemory(t, watch.Process.Pid), peak(); tool > most || grown > most {
 			t.Errorf("after round %d the tool had %d bytes, the service %d more", round, tool, grown)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
 // links are the two connections to NATS, as their handlers tell of them: the
@@ -33,7 +33,7 @@ type link struct {
 func (l *link) connected() bool { return l.conn.Load() != nil && l.away.Load() == nil }
 
 // options are those of the connection: back is called when it is back.
-func (l *link) options(o broker.Options, back func()) []nats.Option {
+func (l *link) options(o natsconn.Options, back func()) []nats.Option {
 	failed := func(err error) {
 		why := o.Explain(err)
 		l.why.Store(&why)

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // binary is the folder of the tool, built once for all tests.
@@ -53,7 +53,7 @@ type result struct {
 
 // rollcall runs the tool in this process.
 func rollcall(ctx context.Context, stdin io.Reader, args ...string) result {
-	var out, err testkit.Output
+	var out, err kit.Output
 	code := run(ctx, args, streams{stdin, &out, &err})
 	return result{code, out.String(), err.String()}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
 )
 
 // monitor asks again and again how the streams stand: somebody may change or
 // delete them at any time, and the reader looks only at what it reads.
 type monitor struct {
-	streams   broker.Streams
+	streams   natsconn.Streams
 	link      *link               // over which events are read
 	events    jetstream.JetStream // over the same connection
 	other     jetstream.JetStream
@@ -50,7 +50,7 @@ const (
 	freshFor     = 30 * time.Second
 )
 
-func newMonitor(streams broker.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
+func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
 	return &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
 		risks: newRisks(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
@@ -123,7 +123,7 @@ func (m *monitor) current() bool {
 // "" while it is seen, and while the connection is away, which shows elsewhere.
 func (m *monitor) unseen() string {
 	switch {
-	case m.absent.is(broker.RoleEvents):
+	case m.absent.is(natsconn.RoleEvents):
 		return "MISSING: somebody has deleted it, and it could not be made yet" + m.absent.reason()
 	case m.link.connected() && time.Since(m.seen.Load().at) >= freshFor:
 		return "OUT OF SIGHT since " + m.seen.Load().at.UTC().Format(time.RFC3339) + ": NATS does not answer for it"
@@ -151,7 +151,7 @@ func (m *monitor) tryDisk(ctx context.Context) {
 	if most := seen.info.Config.MaxConsumers; most > 0 && seen.info.State.Consumers+1 >= most {
 		return
 	}
-	if was := m.obstacles.tried(broker.ProbeDisk(ctx, m.other, m.streams.Events), seen); was {
+	if was := m.obstacles.tried(natsconn.ProbeDisk(ctx, m.other, m.streams.Events), seen); was {
 		m.diskBack()
 	}
 }

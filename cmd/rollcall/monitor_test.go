@@ -8,30 +8,30 @@ import (
 	"testing/synctest"
 	"time"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // newTestMonitor is a monitor with a connection that is there.
-func newTestMonitor(t *testing.T, streams broker.Streams, js jetstream.JetStream) *monitor {
+func newTestMonitor(t *testing.T, streams natsconn.Streams, js jetstream.JetStream) *monitor {
 	t.Helper()
 	l := new(link)
 	l.conn.Store(new(nats.Conn))
-	return newMonitor(streams, l, js, js, testkit.Logger(t), prometheus.NewRegistry())
+	return newMonitor(streams, l, js, js, kit.Logger(t), prometheus.NewRegistry())
 }
 
 // TestOutOfSight: nothing is known of the stream while the connection is away,
 // before it was seen after that, and once that was long ago.
 func TestOutOfSight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, m := new(service), newTestMonitor(t, broker.Streams{}, nil)
+		s, m := new(service), newTestMonitor(t, natsconn.Streams{}, nil)
 		wantStale := func(want bool, when string) {
 			t.Helper()
 			if s.stale() != want {
@@ -65,7 +65,7 @@ func TestOutOfSight(t *testing.T) {
 // TestWaiting: what the monitor has seen counts as waiting at once, but only of
 // the same stream.
 func TestWaiting(t *testing.T) {
-	m := newTestMonitor(t, broker.Streams{}, nil)
+	m := newTestMonitor(t, natsconn.Streams{}, nil)
 	created := time.Unix(1, 0)
 	at := roster.Position{Place: 5, Proof: roster.Proof{Created: roster.TimeOf(created)}}
 	if n := m.waiting(at); n != 0 {
@@ -93,7 +93,7 @@ func blocked(m *monitor, reason string) float64 {
 // TestObstacles: a server that cannot write shows, also after it can again, until
 // it has stored an event or was started anew.
 func TestObstacles(t *testing.T) {
-	s, m := new(service), newTestMonitor(t, broker.Streams{Embedded: true}, nil)
+	s, m := new(service), newTestMonitor(t, natsconn.Streams{Embedded: true}, nil)
 	s.monitor.Store(m)
 	at := func(sequence, lost uint64) {
 		m.link.lost.Store(lost)
@@ -139,12 +139,12 @@ func TestObstacles(t *testing.T) {
 // TestFullStream: a stream that refuses what is new at its limit shows, and ends
 // to when there is room.
 func TestFullStream(t *testing.T) {
-	s, js := new(service), testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	s, js := new(service), kit.JetStream(t, kit.Conn(t, kit.StartServer(t).URL))
 	config := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events"}, Discard: jetstream.DiscardNew, MaxMsgs: 2}
 	if _, err := js.CreateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	m := newTestMonitor(t, broker.Streams{Events: "EVENTS"}, js)
+	m := newTestMonitor(t, natsconn.Streams{Events: "EVENTS"}, js)
 	s.monitor.Store(m)
 	for i, want := range []float64{0, 1} {
 		if _, err := js.Publish(t.Context(), "events", nil); err != nil {
@@ -166,7 +166,7 @@ func TestFullStream(t *testing.T) {
 }
 
 // ours are streams that Prepare makes.
-func ours(t *testing.T, s *service) broker.Streams {
+func ours(t *testing.T, s *service) natsconn.Streams {
 	t.Helper()
 	cfg, err := readServe()
 	if err != nil {
@@ -179,12 +179,12 @@ func ours(t *testing.T, s *service) broker.Streams {
 // TestRemake: streams of ours that somebody deletes while the service runs are
 // made anew, and that is counted.
 func TestRemake(t *testing.T) {
-	s, js := new(service), testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	s, js := new(service), kit.JetStream(t, kit.Conn(t, kit.StartServer(t).URL))
 	m := newTestMonitor(t, ours(t, s), js)
-	if _, err := broker.Prepare(t.Context(), js, m.streams, testkit.Logger(t)); err != nil {
+	if _, err := natsconn.Prepare(t.Context(), js, m.streams, kit.Logger(t)); err != nil {
 		t.Fatal(err)
 	}
-	for role, name := range map[string]string{broker.RoleReports: m.streams.Reports, broker.RoleDeadLetters: m.streams.DeadLetters} {
+	for role, name := range map[string]string{natsconn.RoleReports: m.streams.Reports, natsconn.RoleDeadLetters: m.streams.DeadLetters} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
@@ -197,12 +197,12 @@ func TestRemake(t *testing.T) {
 			t.Errorf("%s: made %v times, missing %v", name, made, missing)
 		}
 	}
-	state := m.absent.state(broker.RoleReports)
+	state := m.absent.state(natsconn.RoleReports)
 	if !strings.HasPrefix(state, "the stream was deleted, and made anew at ") {
 		t.Errorf("made anew a moment ago: %q", state)
 	}
-	m.absent.anew.Store(broker.RoleReports, time.Now().Add(-toldFor))
-	if state := m.absent.state(broker.RoleReports); state != "" {
+	m.absent.anew.Store(natsconn.RoleReports, time.Now().Add(-toldFor))
+	if state := m.absent.state(natsconn.RoleReports); state != "" {
 		t.Errorf("made anew long ago: %q", state)
 	}
 	// That of events is the reader's to make.
@@ -213,21 +213,21 @@ func TestRemake(t *testing.T) {
 	if _, err := js.Stream(t.Context(), m.streams.Events); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("the stream of events was made: %v", err)
 	}
-	if testutil.ToFloat64(m.absent.gauge.WithLabelValues(broker.RoleEvents)) != 1 {
+	if testutil.ToFloat64(m.absent.gauge.WithLabelValues(natsconn.RoleEvents)) != 1 {
 		t.Error("the stream of events is missing, and that is not shown")
 	}
 }
 
 // TestCannotRemake: a stream that cannot be made stays shown as missing.
 func TestCannotRemake(t *testing.T) {
-	s, js := new(service), testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	s, js := new(service), kit.JetStream(t, kit.Conn(t, kit.StartServer(t).URL))
 	m := newTestMonitor(t, ours(t, s), js)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "TAKEN", Subjects: []string{"rollcall.reports"}}); err != nil {
 		t.Fatal(err)
 	}
 	m.remake(t.Context())
-	made := testutil.ToFloat64(m.absent.made.WithLabelValues(broker.RoleReports))
-	if missing := testutil.ToFloat64(m.absent.gauge.WithLabelValues(broker.RoleReports)); made != 0 || missing != 1 {
+	made := testutil.ToFloat64(m.absent.made.WithLabelValues(natsconn.RoleReports))
+	if missing := testutil.ToFloat64(m.absent.gauge.WithLabelValues(natsconn.RoleReports)); made != 0 || missing != 1 {
 		t.Errorf("made %v times, missing %v", made, missing)
 	}
 }
@@ -235,10 +235,10 @@ func TestCannotRemake(t *testing.T) {
 // TestMissingAndDenied: streams that this login may not make show with the reason
 // and what to do, that of events as the others.
 func TestMissingAndDenied(t *testing.T) {
-	server := testkit.StartServer(t, users(&natsserver.Permissions{
-		Publish: &natsserver.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>"}},
+	denied := kit.StartServer(t, users(&server.Permissions{
+		Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>"}},
 	}))
-	admin := testkit.JetStream(t, testkit.Conn(t, server.URL, nats.UserInfo("admin", "admin")))
+	admin := kit.JetStream(t, kit.Conn(t, denied.URL, nats.UserInfo("admin", "admin")))
 	for name, subjects := range map[string][]string{
 		"ROLLCALL_EVENTS": {"rollcall.events", "rollcall.events.>"}, "ROLLCALL_REPORTS": {"rollcall.reports", "rollcall.reports.>"}, "ROLLCALL_DEADLETTERS": {"rollcall.deadletters.>"},
 	} {
@@ -246,15 +246,15 @@ func TestMissingAndDenied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "NATS_USER=agent", "NATS_PASSWORD=agent")
+	p := serve(t, t.TempDir(), "NATS_URL="+denied.URL, "NATS_USER=agent", "NATS_PASSWORD=agent")
 	for _, name := range []string{"ROLLCALL_EVENTS", "ROLLCALL_REPORTS"} {
 		if err := admin.DeleteStream(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const why = "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS: this login may not make them: "
-	environment(t, asAgent(server.URL))
-	testkit.Eventually(t, func() bool {
+	environment(t, asAgent(denied.URL))
+	kit.Eventually(t, func() bool {
 		out := strings.Join(strings.Fields(rollcall(t.Context(), nil, "status").out), " ")
 		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be made yet: "+why) &&
 			strings.Contains(out, "reports: the stream is missing, and could not be made yet: "+why)
@@ -267,7 +267,7 @@ func TestMissingAndDenied(t *testing.T) {
 // TestMissingOnce: a stream that is missing in one answer only was never gone:
 // it comes while the second is waited for.
 func TestMissingOnce(t *testing.T) {
-	s, js := new(service), testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	s, js := new(service), kit.JetStream(t, kit.Conn(t, kit.StartServer(t).URL))
 	m := newTestMonitor(t, ours(t, s), js)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -280,7 +280,7 @@ func TestMissingOnce(t *testing.T) {
 		defer close(ended)
 		m.remake(ctx)
 	}()
-	if _, err := broker.Prepare(ctx, js, m.streams, testkit.Logger(t)); err != nil {
+	if _, err := natsconn.Prepare(ctx, js, m.streams, kit.Logger(t)); err != nil {
 		t.Fatal(err)
 	}
 	<-ended

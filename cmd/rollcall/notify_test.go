@@ -13,7 +13,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // systemd hears what the service says, as its manager would.
@@ -83,7 +83,7 @@ func inThisProcess(t *testing.T, set map[string]string) (tell *notifier, end fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := testkit.Logger(t)
+	log := kit.Logger(t)
 	tell = &notifier{log: log}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -110,8 +110,8 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	tell, end := inThisProcess(t, map[string]string{})
 	m.want("READY=1")
 	s := tell.service.Load()
-	publishLogins(t, testkit.JetStream(t, testkit.Conn(t, s.embedded.URL())), 1)
-	testkit.Eventually(t, func() bool { return s.roster.Status().Position.Place == 1 }, "the event is folded")
+	publishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
+	kit.Eventually(t, func() bool { return s.roster.Status().Position.Place == 1 }, "the event is folded")
 	m.want("WATCHDOG=1")
 
 	held, released := make(chan struct{}), make(chan struct{})
@@ -119,8 +119,8 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	t.Cleanup(release) // before the end, which waits for the fold
 	go s.roster.Machine("m0", func(roster.View) { close(held); <-released })
 	<-held
-	publishLogins(t, testkit.JetStream(t, testkit.Conn(t, s.embedded.URL())), 1)
-	testkit.Eventually(t, func() bool { return !s.pulse.beats(watchdog) }, "the fold is stuck")
+	publishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
+	kit.Eventually(t, func() bool { return !s.pulse.beats(watchdog) }, "the fold is stuck")
 	m.hears("none of this", watchdog) // what was under way
 	if all, heard := m.hears("WATCHDOG=1", 5*watchdog); heard {
 		t.Errorf("a stuck fold is alive: %q", all)
@@ -148,9 +148,9 @@ func TestReadyWithoutNATS(t *testing.T) {
 func TestManagerThatDoesNotRead(t *testing.T) {
 	m := underSystemd(t, 0)
 	full := func() bool { return send(m.conn.LocalAddr().String(), strings.Repeat("x", 1024)) != nil }
-	testkit.Eventually(t, full, "no message has room any more")
+	kit.Eventually(t, full, "no message has room any more")
 	tell, end := inThisProcess(t, map[string]string{})
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		s := tell.service.Load()
 		return s != nil && s.caughtUp.Load() != nil && s.caughtUp.Load().CaughtUp()
 	}, "the service has caught up")
@@ -160,7 +160,7 @@ func TestManagerThatDoesNotRead(t *testing.T) {
 // TestReadyOnce: also when the service begins anew.
 func TestReadyOnce(t *testing.T) {
 	m := underSystemd(t, 0)
-	tell := &notifier{log: testkit.Logger(t)}
+	tell := &notifier{log: kit.Logger(t)}
 	tell.serving()
 	tell.serving()
 	m.want("READY=1")

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
 // The reasons why the stream of events takes no messages.
@@ -52,7 +52,7 @@ func newObstacles(reg prometheus.Registerer) *obstacles {
 func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.full = broker.Full(info)
+	o.full = natsconn.Full(info)
 	d := &o.disk
 	switch {
 	case d.err != nil:

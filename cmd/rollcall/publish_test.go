@@ -12,13 +12,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // eventsStream makes a stream of events on the server.
 func eventsStream(t *testing.T, url string, config jetstream.StreamConfig, options ...nats.Option) jetstream.Stream {
 	t.Helper()
-	js := testkit.JetStream(t, testkit.Conn(t, url, options...))
+	js := kit.JetStream(t, kit.Conn(t, url, options...))
 	config.Name, config.Subjects = "EVENTS", []string{"rollcall.events.>"}
 	s, err := js.CreateStream(t.Context(), config)
 	if err != nil {
@@ -44,7 +44,7 @@ func (r result) check(t *testing.T, code int, out, err string) {
 }
 
 func TestPublishKeepsTheOrder(t *testing.T) {
-	nats := testkit.StartServer(t)
+	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": nats.URL})
 	const n = 3000 // several times what is under way at once
@@ -65,7 +65,7 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 // What would not look like JSON to the service is sent with a word about it,
 // what does without.
 func TestPublishSaysWhatIsJSON(t *testing.T) {
-	nats := testkit.StartServer(t)
+	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": nats.URL})
 	rollcall(t.Context(), strings.NewReader("\t"+boots("a")+boots("a")), "publish").
@@ -82,7 +82,7 @@ func TestPublishSaysWhatIsJSON(t *testing.T) {
 }
 
 func TestPublishTellsOversize(t *testing.T) {
-	nats := testkit.StartServer(t)
+	nats := kit.StartServer(t)
 	eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": nats.URL})
 	rollcall(t.Context(), strings.NewReader(boots("a")+strings.Repeat("x", 300_000)+"\n"+boots("b")), "publish").
@@ -106,7 +106,7 @@ func asAgent(url string) map[string]string {
 // A denied publish is told with the server's reason, long before its ack is
 // overdue, and the others are stored.
 func TestPublishDenied(t *testing.T) {
-	s := testkit.StartServer(t, users(&server.Permissions{
+	s := kit.StartServer(t, users(&server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{"rollcall.events.a"}},
 	}))
 	eventsStream(t, s.URL, jetstream.StreamConfig{}, nats.UserInfo("admin", "admin"))
@@ -123,7 +123,7 @@ func TestPublishDenied(t *testing.T) {
 // Without its answers a connection learns of no ack: that the event is stored all
 // the same is not denied.
 func TestPublishWithoutAnswers(t *testing.T) {
-	s := testkit.StartServer(t, users(&server.Permissions{
+	s := kit.StartServer(t, users(&server.Permissions{
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_agent.>"}},
 	}))
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{}, nats.UserInfo("admin", "admin"))
@@ -134,7 +134,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 	if !strings.Contains(got.err, "; set NATS_INBOX_PREFIX to ") {
 		t.Errorf("%q does not say what to set", got.err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		info, err := stream.Info(t.Context())
 		return err == nil && info.State.Msgs == 1
 	}, "the event is stored")
@@ -146,7 +146,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 
 // What the stream refuses of one message is told, and the next is sent.
 func TestPublishRefusedByTheStream(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	eventsStream(t, s.URL, jetstream.StreamConfig{MaxMsgSize: 100})
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), strings.NewReader(boots("a", strings.Repeat("b", 100), "c")), "publish").
@@ -154,7 +154,7 @@ func TestPublishRefusedByTheStream(t *testing.T) {
 }
 
 func TestPublishMoreThanTheServerTakes(t *testing.T) {
-	s := testkit.StartServer(t, func(o *server.Options) { o.MaxPayload = 1000 })
+	s := kit.StartServer(t, func(o *server.Options) { o.MaxPayload = 1000 })
 	eventsStream(t, s.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	long := strings.Replace(boots("b"), "{", "{"+strings.Repeat(" ", 2000), 1)
@@ -173,7 +173,7 @@ func interruptible(ctx context.Context, t *testing.T, stream jetstream.Stream, t
 	if _, err := io.WriteString(w, boots("a")); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		info, err := stream.Info(t.Context())
 		return err == nil && info.State.Msgs == 1
 	}, "the event is stored")
@@ -182,7 +182,7 @@ func interruptible(ctx context.Context, t *testing.T, stream jetstream.Stream, t
 }
 
 func TestPublishInterrupted(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestPublishInterrupted(t *testing.T) {
 }
 
 func TestPublishLosesTheServer(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{})
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	got := interruptible(t.Context(), t, stream, func(more io.Writer) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"rollcall/internal/ask"
+	"rollcall/internal/client"
 )
 
 // asking is what the commands that ask the service have in common.
@@ -40,7 +40,7 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 	var missing missing
 	past := reading{std: std, command: command}
 	defer past.end()
-	for page, err := range ask.Pages(ctx, conn, cfg.subjects().Query(endpoint), request) {
+	for page, err := range client.Pages(ctx, conn, cfg.subjects().Query(endpoint), request) {
 		if err != nil {
 			return unanswered(command, err, &cfg.Client)
 		}
@@ -64,10 +64,10 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 // unanswered says why there is no answer: what the service said, or else which
 // server was asked.
 func unanswered(command string, err error, c *Client) error {
-	if _, ok := errors.AsType[*ask.Refusal](err); ok {
+	if _, ok := errors.AsType[*client.Refusal](err); ok {
 		return fmt.Errorf("%s: %w", command, err)
 	}
-	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.broker())
+	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.nats())
 }
 
 // missing is why an answer is not complete, how many machines that concerns, and

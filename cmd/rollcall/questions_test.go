@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/query"
-	"rollcall/internal/testkit"
+	"rollcall/internal/api"
+	"rollcall/internal/test/kit"
 )
 
 // TestStatusOfAService: the answer tells of the snapshot that the health checks
@@ -20,7 +20,7 @@ func TestStatusOfAService(t *testing.T) {
 	}
 	digest := p.digest(6)
 	got := p.tool("", "status", "--output", "json")
-	var status query.StatusAnswer
+	var status api.StatusAnswer
 	if err := json.Unmarshal([]byte(got.out), &status); err != nil {
 		t.Fatalf("%v: %+v", err, got)
 	}
@@ -43,7 +43,7 @@ func TestSilenceOfAService(t *testing.T) {
 	if got := p.tool("", "publish", seedFile); got.code != exitDone {
 		t.Fatalf("publish: %+v", got)
 	}
-	testkit.Eventually(t, func() bool { return p.metric("rollcall_machines_silent") == "3" }, "three machines are silent")
+	kit.Eventually(t, func() bool { return p.metric("rollcall_machines_silent") == "3" }, "three machines are silent")
 	silent := regexp.MustCompile(`^webserver\.local: silent, last heard .*; these are the last known:\nUSER +SINCE\nlane +2020-01-21 18:53:21Z\n$`)
 	if got := p.tool("", "who", "webserver.local", "--utc"); !silent.MatchString(got.out) {
 		t.Errorf("who: %+v", got)

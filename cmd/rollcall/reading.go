@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/schollz/progressbar/v3"
 
-	"rollcall/internal/query"
+	"rollcall/internal/api"
 )
 
 // reading shows on a terminal how far the service has read the past.
@@ -24,7 +24,7 @@ type reading struct {
 // reading is.
 func (r *reading) note(page []byte) (bool, error) {
 	var answer struct {
-		Past *query.Past `json:"past"`
+		Past *api.Past `json:"past"`
 	}
 	if err := json.Unmarshal(page, &answer); err != nil {
 		return false, err
@@ -43,7 +43,7 @@ func (r *reading) note(page []byte) (bool, error) {
 }
 
 // show draws how far it is.
-func (r *reading) show(p *query.Past) {
+func (r *reading) show(p *api.Past) {
 	if p.Last < p.First || p.Last == 0 || !isTerminal(r.std.err) {
 		return
 	}

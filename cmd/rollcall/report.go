@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"rollcall/internal/query"
-	"rollcall/internal/report"
+	"rollcall/internal/api"
 )
 
 type reportCmd struct {
@@ -26,7 +25,7 @@ func (reportCmd) Help() string {
 
 // Run asks the service for its report and prints it.
 func (c *reportCmd) Run(ctx context.Context, std streams) error {
-	request := query.ReportRequest{Filter: query.Filter{Machines: c.Machines}}
+	request := api.ReportRequest{Filter: api.Filter{Machines: c.Machines}}
 	switch {
 	case c.At != "":
 		return c.runAt(ctx, std, request)
@@ -46,15 +45,15 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		request.Longest = c.Longest
 		return c.runLongest(ctx, std, request)
 	}
-	text := report.NewText(std.out)
+	text := api.NewText(std.out)
 	err := c.askReport(ctx, std, request, text.Write)
 	return errors.Join(err, text.Close())
 }
 
 // askReport asks for a report, and gives its pages to print.
-func (c *reportCmd) askReport(ctx context.Context, std streams, request query.ReportRequest, print func(*report.Report) error) error {
+func (c *reportCmd) askReport(ctx context.Context, std streams, request api.ReportRequest, print func(*api.Report) error) error {
 	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
-		r, err := report.Decode(page)
+		r, err := api.DecodeReport(page)
 		if err != nil {
 			return err
 		}
@@ -63,20 +62,20 @@ func (c *reportCmd) askReport(ctx context.Context, std streams, request query.Re
 }
 
 // runAt prints the report of a past moment.
-func (c *reportCmd) runAt(ctx context.Context, std streams, request query.ReportRequest) error {
+func (c *reportCmd) runAt(ctx context.Context, std streams, request api.ReportRequest) error {
 	var err error
 	if request.At, err = c.moment("--at", c.At); err != nil {
 		return err
 	}
-	text := report.NewText(std.out)
+	text := api.NewText(std.out)
 	err = c.ask(ctx, std, "report", "report", request, func(page []byte) error {
-		a, err := query.Decode[query.PastReport](page)
+		a, err := api.Decode[api.PastReport](page)
 		if err != nil {
 			return err
 		}
-		var r report.Report
+		var r api.Report
 		for _, m := range a.Machines {
-			r.Machines = append(r.Machines, report.Machine{Name: m.Name, Users: m.Users})
+			r.Machines = append(r.Machines, api.Machine{Name: m.Name, Users: m.Users})
 		}
 		return text.Write(&r)
 	})

@@ -8,15 +8,14 @@ import (
 	"strconv"
 	"time"
 
-	"rollcall/internal/query"
-	"rollcall/internal/report"
+	"rollcall/internal/api"
 )
 
 // runSeveral prints the users who are on more than one machine. A user's
 // machines come on any pages, so all of them are read before.
-func (c *reportCmd) runSeveral(ctx context.Context, std streams, request query.ReportRequest) error {
+func (c *reportCmd) runSeveral(ctx context.Context, std streams, request api.ReportRequest) error {
 	on := make(map[string][]string)
-	err := c.askReport(ctx, std, request, func(page *report.Report) error {
+	err := c.askReport(ctx, std, request, func(page *api.Report) error {
 		for _, m := range page.Machines {
 			for _, user := range m.Users {
 				on[user] = append(on[user], m.Name)
@@ -35,8 +34,8 @@ func (c *reportCmd) runSeveral(ctx context.Context, std streams, request query.R
 }
 
 // runSilent prints the machines that were not heard from for long.
-func (c *reportCmd) runSilent(ctx context.Context, std streams, request query.ReportRequest) error {
-	return c.askReport(ctx, std, request, func(page *report.Report) error {
+func (c *reportCmd) runSilent(ctx context.Context, std streams, request api.ReportRequest) error {
+	return c.askReport(ctx, std, request, func(page *api.Report) error {
 		t := newTable("MACHINE", "LAST HEARD", "FOR", "LAST KNOWN USERS")
 		for _, m := range page.Machines {
 			t.add(m.Name, c.time(m.Heard), span(page.When.Sub(m.Heard)), joined(m.Users))
@@ -47,9 +46,9 @@ func (c *reportCmd) runSilent(ctx context.Context, std streams, request query.Re
 
 // runLongest prints the sessions that have lasted longest. Their names and
 // services are left to "rollcall who": there is no room for all.
-func (c *reportCmd) runLongest(ctx context.Context, std streams, request query.ReportRequest) error {
+func (c *reportCmd) runLongest(ctx context.Context, std streams, request api.ReportRequest) error {
 	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
-		a, err := query.Decode[query.LongestAnswer](page)
+		a, err := api.Decode[api.LongestAnswer](page)
 		if err != nil {
 			return err
 		}

@@ -8,10 +8,11 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/api"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -23,18 +24,18 @@ func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 }
 
 // now is what the clock of the answering service shows.
-var now = testkit.At.Add(90 * time.Minute)
+var now = kit.At.Add(90 * time.Minute)
 
 // answeringAt is answering with a source of its own. It returns the server.
-func answeringAt(t *testing.T, source report.Source) *testkit.Server {
+func answeringAt(t *testing.T, source report.Source) *kit.Server {
 	t.Helper()
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc := testkit.Conn(t, s.URL)
+	nc := kit.Conn(t, s.URL)
 	service := query.New(query.Config{
 		Source:   source,
 		Conn:     nc,
@@ -42,10 +43,10 @@ func answeringAt(t *testing.T, source report.Source) *testkit.Server {
 		Version:  "1.0.0",
 		Now:      func() time.Time { return now },
 		Lag:      func() uint64 { return 3 },
-		Snapshot: func() *query.Snapshot {
-			return &query.Snapshot{Place: 8, Written: testkit.At, Size: 1234, StateDigest: strings.Repeat("0123456789abcdef", 4)}
+		Snapshot: func() *api.Snapshot {
+			return &api.Snapshot{Place: 8, Written: kit.At, Size: 1234, StateDigest: strings.Repeat("0123456789abcdef", 4)}
 		},
-		Log: testkit.Logger(t),
+		Log: kit.Logger(t),
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -56,7 +57,7 @@ func answeringAt(t *testing.T, source report.Source) *testkit.Server {
 			t.Error(err)
 		}
 	})
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := nc.Request(subjects.Query("status"), nil, 1e9) // the last to be there
 		return err == nil
 	}, "the service answers")
@@ -96,7 +97,7 @@ func TestReport(t *testing.T) {
 	rollcall(t.Context(), nil, "report", "--output", "text").check(t, exitDone, text, "")
 
 	r := rollcall(t.Context(), nil, "report", "--output=json")
-	got, err := report.Decode([]byte(r.out))
+	got, err := api.DecodeReport([]byte(r.out))
 	if err != nil || r.code != exitDone || r.err != "" {
 		t.Fatalf("%+v: %v", r, err)
 	}
@@ -155,14 +156,14 @@ func TestReportNotCaughtUp(t *testing.T) {
 }
 
 func TestReportWithoutService(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "report").check(t, exitFailed, "",
 		"no rollcall answers on rollcall.query.report: is `rollcall serve` running on this NATS server? (NATS_URL="+s.URL+")\n")
 }
 
 func TestReportInterrupted(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
 )
 
 // risks are by what the stream of events may lose messages, as far as that can
@@ -19,11 +19,11 @@ import (
 // again and again. What a start would refuse is said loudly and does not end the
 // service: who is on can still be asked, and what was forged meanwhile stays so.
 type risks struct {
-	streams broker.Streams
+	streams natsconn.Streams
 	js      jetstream.JetStream
 	log     *slog.Logger
 	gauge   *prometheus.GaugeVec
-	last    atomic.Pointer[[]broker.Risk]
+	last    atomic.Pointer[[]natsconn.Risk]
 }
 
 // lookEvery is how often the streams are looked at, and lookWithin how long a look
@@ -33,7 +33,7 @@ const (
 	lookWithin = 5 * time.Second
 )
 
-func newRisks(streams broker.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *risks {
+func newRisks(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *risks {
 	r := &risks{streams: streams, js: js, log: log, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rollcall_stream_risk",
 		Help: "1 if the stream of events may lose messages for this reason, else 0; cannot_serve: a start would refuse the streams as they are now. Whether an outside server has a message on the disk when it acknowledges it cannot be seen.",
@@ -46,8 +46,8 @@ func newRisks(streams broker.Streams, js jetstream.JetStream, log *slog.Logger, 
 // note notes the risks of the stream as Prepare found it, and told them.
 func (r *risks) note(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
 
-func (r *risks) store(list []broker.Risk) {
-	for _, reason := range broker.RiskReasons() {
+func (r *risks) store(list []natsconn.Risk) {
+	for _, reason := range natsconn.RiskReasons() {
 		r.gauge.WithLabelValues(reason).Set(0)
 	}
 	for _, risk := range list {
@@ -70,9 +70,9 @@ func (r *risks) look(ctx context.Context) {
 }
 
 // tell logs what has come and what has gone since the last look.
-func (r *risks) tell(ctx context.Context, before, now []broker.Risk) {
-	same := func(a broker.Risk) func(broker.Risk) bool {
-		return func(b broker.Risk) bool { return a.String() == b.String() }
+func (r *risks) tell(ctx context.Context, before, now []natsconn.Risk) {
+	same := func(a natsconn.Risk) func(natsconn.Risk) bool {
+		return func(b natsconn.Risk) bool { return a.String() == b.String() }
 	}
 	for _, risk := range now {
 		if slices.ContainsFunc(before, same(risk)) {

@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/testkit"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -19,7 +19,7 @@ import (
 func TestRisks(t *testing.T) {
 	s := new(service)
 	s.wantState(t, "stream", false, "starting")
-	js := testkit.JetStream(t, testkit.Conn(t, testkit.StartServer(t).URL))
+	js := kit.JetStream(t, kit.Conn(t, kit.StartServer(t).URL))
 	config := jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"base.events", "base.events.>"}, Duplicates: 2 * time.Minute}
 	made, err := js.CreateStream(t.Context(), config)
 	if err != nil {
@@ -29,8 +29,8 @@ func TestRisks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams := broker.Streams{Subjects: subjects, Events: "EVENTS", Reports: "REPORTS", DeadLetters: "LETTERS"}
-	var log testkit.Output
+	streams := natsconn.Streams{Subjects: subjects, Events: "EVENTS", Reports: "REPORTS", DeadLetters: "LETTERS"}
+	var log kit.Output
 	m := newTestMonitor(t, streams, js)
 	r := m.risks
 	r.log = slog.New(slog.NewTextHandler(&log, nil))
@@ -86,7 +86,7 @@ func TestNoRisks(t *testing.T) {
 		true:  "no risk known: a message is on the disk before its ack; one replica",
 		false: "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here",
 	} {
-		s, m := new(service), newTestMonitor(t, broker.Streams{Embedded: embedded}, nil)
+		s, m := new(service), newTestMonitor(t, natsconn.Streams{Embedded: embedded}, nil)
 		info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}
 		m.risks.note(info)
 		m.note(info, 0)

@@ -17,9 +17,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"rollcall/internal/ask"
-	"rollcall/internal/query"
-	"rollcall/internal/testkit"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/test/kit"
 )
 
 // TestScripts runs testdata/script: the tool as its users run it. Beside the
@@ -76,9 +76,9 @@ func codeCmd(ts *testscript.TestScript, _ bool, args []string) {
 func natsCmd(t *testing.T, ts *testscript.TestScript, args []string) {
 	var options []func(*server.Options)
 	if len(args) == 2 {
-		options = append(options, testkit.WithPassword(args[0], args[1]))
+		options = append(options, kit.WithPassword(args[0], args[1]))
 	}
-	s := testkit.StartServer(t, options...)
+	s := kit.StartServer(t, options...)
 	ts.Setenv("NATS_URL", s.URL)
 }
 
@@ -96,9 +96,9 @@ func readCmd(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer nc.Close()
 	for deadline := time.Now().Add(time.Minute); ; {
-		data, err := ask.One(context.Background(), nc, "rollcall.query.status", query.StatusRequest{})
+		data, err := client.One(context.Background(), nc, "rollcall.query.status", api.StatusRequest{})
 		ts.Check(err)
-		a, err := query.Decode[query.StatusAnswer](data)
+		a, err := api.Decode[api.StatusAnswer](data)
 		ts.Check(err)
 		if a.Place >= place {
 			return

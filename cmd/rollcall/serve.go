@@ -15,11 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
-	"rollcall/internal/broker"
 	"rollcall/internal/changes"
 	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/natsserver"
 	"rollcall/internal/past"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
@@ -36,10 +37,10 @@ type service struct {
 	reg *metrics.Registry
 
 	folder   *dataFolder
-	embedded *broker.Embedded // nil: somebody else's server
-	reading  *nats.Conn       // events, and nothing that could hold them up
-	other    *nats.Conn       // dead letters, reports, changes, questions
-	lost     chan error       // a connection that has ended for good
+	embedded *natsserver.Server // nil: somebody else's server
+	reading  *nats.Conn         // events, and nothing that could hold them up
+	other    *nats.Conn         // dead letters, reports, changes, questions
+	lost     chan error         // a connection that has ended for good
 
 	reader    *stream.Reader
 	letters   *ingest.DeadLetters
@@ -180,7 +181,7 @@ func (s *service) open(ctx context.Context) error {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
 	lost := s.links.events.lost.Load()
-	info, err := broker.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.because)
+	info, err := natsconn.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.because)
 	if err != nil {
 		return err
 	}

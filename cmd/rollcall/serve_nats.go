@@ -8,21 +8,22 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/natsserver"
 )
 
 // connect starts the server if it is to be ours, and connects to it twice.
 func (s *service) connect(ctx context.Context) error {
-	options := s.cfg.broker()
+	options := s.cfg.nats()
 	if s.cfg.NATSURL == "" {
 		var err error
-		s.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
+		s.embedded, err = natsserver.Start(natsserver.Options{
 			Addr: string(s.cfg.EmbeddedAddr), Dir: embeddedFolder(s.cfg.DataDir), Subjects: s.cfg.subjects(), Log: s.log,
 		})
 		if err != nil {
 			return err
 		}
-		options = broker.Options{URL: s.embedded.URL(), NKey: broker.KeyFile(embeddedFolder(s.cfg.DataDir)), InboxPrefix: options.InboxPrefix}
+		options = natsconn.Options{URL: s.embedded.URL(), NKey: natsconn.KeyFile(embeddedFolder(s.cfg.DataDir)), InboxPrefix: options.InboxPrefix}
 	}
 	for _, c := range []struct {
 		name string
@@ -33,7 +34,7 @@ func (s *service) connect(ctx context.Context) error {
 		{"rollcall", &s.other, &s.links.other},
 	} {
 		more := append(c.link.options(options, s.back), nats.ClosedHandler(s.closed))
-		nc, err := broker.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
+		nc, err := natsconn.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
 		if err != nil {
 			return err
 		}
@@ -74,12 +75,12 @@ func (s *service) closed(nc *nats.Conn) {
 }
 
 // streams are the streams that the service wants.
-func (s *service) streams() broker.Streams {
+func (s *service) streams() natsconn.Streams {
 	maxBytes := int64(s.cfg.StreamMaxBytes)
 	if s.embedded != nil && maxBytes == 0 {
 		maxBytes = s.embedded.StoreLimit() / 2
 	}
-	return broker.Streams{
+	return natsconn.Streams{
 		Subjects:        s.cfg.subjects(),
 		Events:          string(s.cfg.Stream),
 		Reports:         string(s.cfg.ReportsStream),

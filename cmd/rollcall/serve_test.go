@@ -22,8 +22,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/testkit"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/test/kit"
 )
 
 const seedFile = "../../deploy/examples/seed.jsonl"
@@ -35,7 +35,7 @@ type process struct {
 	dir     string // its data folder
 	nats    string // where its server listens
 	metrics string // the URL of its metrics
-	log     testkit.Output
+	log     kit.Output
 	ended   chan struct{}
 }
 
@@ -80,7 +80,7 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 func (p *process) says(message, key string) string {
 	p.t.Helper()
 	var value any
-	testkit.Eventually(p.t, func() bool {
+	kit.Eventually(p.t, func() bool {
 		select {
 		case <-p.ended:
 			p.t.Fatalf("the service ended with %v before it said %q:\n%s", p.cmd.ProcessState, message, p.log.String())
@@ -145,7 +145,7 @@ func (p *process) metric(series string) string {
 // reaches waits until the roster has read so many messages.
 func (p *process) reaches(place int) {
 	p.t.Helper()
-	testkit.Eventually(p.t, func() bool {
+	kit.Eventually(p.t, func() bool {
 		return p.metric("rollcall_position") == fmt.Sprint(place)
 	}, fmt.Sprintf("the roster is at place %d", place))
 }
@@ -160,11 +160,11 @@ func (p *process) wantReport(want string) {
 // connect connects as the service does: with the key of its own server, if it
 // has one.
 func (p *process) connect() *nats.Conn {
-	key, err := nats.NkeyOptionFromSeed(broker.KeyFile(embeddedFolder(p.dir)))
+	key, err := nats.NkeyOptionFromSeed(natsconn.KeyFile(embeddedFolder(p.dir)))
 	if err != nil {
-		return testkit.Conn(p.t, p.nats)
+		return kit.Conn(p.t, p.nats)
 	}
-	return testkit.Conn(p.t, p.nats, key)
+	return kit.Conn(p.t, p.nats, key)
 }
 
 func eventsOf(t *testing.T, file string) []string {
@@ -264,7 +264,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("publish says %q", got.err)
 	}
 	nc := p.connect()
-	js := testkit.JetStream(t, nc)
+	js := kit.JetStream(t, nc)
 	for subject, payload := range map[string]string{"rollcall.events": bad, "rollcall.events.db": in[:strings.Index(in, "\n")]} {
 		if _, err := js.Publish(t.Context(), subject, []byte(payload)); err != nil {
 			t.Fatal(err)
@@ -272,7 +272,7 @@ func TestRefusals(t *testing.T) {
 	}
 	p.reaches(4)
 	p.wantReport("webserver.local: chris, lane\n")
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		reasons := map[string]bool{}
 		for place := 3; place <= 4; place++ {
 			msg, err := getLetter(t, js, place)
@@ -301,12 +301,12 @@ func getLetter(t *testing.T, js jetstream.JetStream, place int) (*jetstream.RawS
 // that was never disturbed, bit for bit, and every place has one fate.
 func TestKill(t *testing.T) {
 	const kills, events = 8, 400
-	server := testkit.StartServer(t)
+	server := kit.StartServer(t)
 	nats := "NATS_URL=" + server.URL
 	dir := t.TempDir()
 	serve(t, dir, nats).stop(syscall.SIGTERM) // makes the streams
 	stop, published := make(chan struct{}), make(chan int)
-	go publishUntil(t, testkit.JetStream(t, testkit.Conn(t, server.URL)), stop, published)
+	go publishUntil(t, kit.JetStream(t, kit.Conn(t, server.URL)), stop, published)
 	for range kills {
 		p := begin(t, dir, nats)
 		p.says("ready", "place")
@@ -358,7 +358,7 @@ func (p *process) digest(place int) string {
 	p.t.Helper()
 	found := regexp.MustCompile(fmt.Sprintf(`snapshot: place %d, .* state_digest ([0-9a-f]{64})`, place))
 	var digest string
-	testkit.Eventually(p.t, func() bool {
+	kit.Eventually(p.t, func() bool {
 		match := found.FindStringSubmatch(p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"))
 		if match != nil {
 			digest = match[1]
@@ -385,8 +385,8 @@ func TestCannotServe(t *testing.T) {
 	}
 	used := t.TempDir()
 	serve(t, used)
-	interest := testkit.StartServer(t)
-	_, err = testkit.JetStream(t, testkit.Conn(t, interest.URL)).CreateStream(t.Context(), jetstream.StreamConfig{
+	interest := kit.StartServer(t)
+	_, err = kit.JetStream(t, kit.Conn(t, interest.URL)).CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}, Retention: jetstream.WorkQueuePolicy,
 	})
 	if err != nil {

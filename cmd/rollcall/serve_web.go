@@ -5,18 +5,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"rollcall/internal/metrics"
+	"rollcall/internal/httpd"
 )
 
 // web is what serve serves over HTTP.
 type web struct {
-	main      *metrics.Server // metrics and health
-	profiling *metrics.Server // nil: nobody asked for it
+	main      *httpd.Server // metrics and health
+	profiling *httpd.Server // nil: nobody asked for it
 }
 
 // listen takes the addresses.
 func (s *service) listen() (*web, error) {
-	main, err := metrics.Listen(metrics.ServerConfig{
+	main, err := httpd.Listen(httpd.ServerConfig{
 		Addr:          string(s.cfg.HTTPAddr),
 		Version:       buildVersion(),
 		Gatherer:      s.reg,
@@ -29,7 +29,7 @@ func (s *service) listen() (*web, error) {
 	}
 	w := &web{main: main}
 	if s.cfg.PprofAddr != "" {
-		if w.profiling, err = metrics.ListenProfiling(string(s.cfg.PprofAddr), s.log); err != nil {
+		if w.profiling, err = httpd.ListenProfiling(string(s.cfg.PprofAddr), s.log); err != nil {
 			main.Close()
 			return nil, err
 		}

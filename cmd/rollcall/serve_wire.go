@@ -8,10 +8,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"rollcall/internal/broker"
+	"rollcall/internal/api"
 	"rollcall/internal/changes"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
+	"rollcall/internal/natsconn"
 	"rollcall/internal/past"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
@@ -53,7 +54,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
 		Earlier: s.earlier, Given: before.places, ID: id,
 		Make: func(ctx context.Context) error {
-			_, err := broker.Prepare(ctx, js, s.streams(), s.log)
+			_, err := natsconn.Prepare(ctx, js, s.streams(), s.log)
 			if m := s.monitor.Load(); m != nil && ctx.Err() == nil {
 				m.absent.cannot(err)
 			}
@@ -114,12 +115,12 @@ const behindBy = 10_000
 func (s *service) behind() bool { return s.reader.Lag() > behindBy }
 
 // lastSnapshot is the snapshot that answers tell of.
-func (s *service) lastSnapshot() *query.Snapshot {
+func (s *service) lastSnapshot() *api.Snapshot {
 	last, ok := s.snapshots.Last()
 	if !ok {
 		return nil
 	}
-	return &query.Snapshot{
+	return &api.Snapshot{
 		Place: last.Status.Position.Place, Written: last.Written.UTC(), Size: last.Size,
 		StateDigest: hex.EncodeToString(last.StateDigest[:]),
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestWaitsAtTheStart: a NATS server that refuses the login, or has no JetStream,
@@ -18,12 +18,12 @@ func TestWaitsAtTheStart(t *testing.T) {
 		before, after func(*server.Options)
 		says          string
 	}{
-		"refused":      {testkit.WithPassword("other", "right"), testkit.WithPassword("rollcall", "s3cret"), "NATS_USER with NATS_PASSWORD"},
+		"refused":      {kit.WithPassword("other", "right"), kit.WithPassword("rollcall", "s3cret"), "NATS_USER with NATS_PASSWORD"},
 		"no JetStream": {notYet, withJetStream, "has no JetStream: turn it on"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := testkit.StartServer(t, c.before)
-			m, web := underSystemd(t, 0), testkit.FreeAddress(t)
+			server := kit.StartServer(t, c.before)
+			m, web := underSystemd(t, 0), kit.FreeAddress(t)
 			p := begin(t, t.TempDir(), "NATS_URL="+server.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret",
 				"ROLLCALL_HTTP_ADDR="+web, "NOTIFY_SOCKET="+m.path())
 			m.want(c.says)
@@ -46,15 +46,15 @@ func TestWaitsAtTheStart(t *testing.T) {
 }
 
 func notYet(o *server.Options) {
-	testkit.WithoutJetStream(o)
-	testkit.WithPassword("rollcall", "s3cret")(o)
+	kit.WithoutJetStream(o)
+	kit.WithPassword("rollcall", "s3cret")(o)
 }
 
 func withJetStream(o *server.Options) { o.JetStream = true }
 
 // TestEndsWhileWaiting: SIGTERM ends a start that waits, as any other.
 func TestEndsWhileWaiting(t *testing.T) {
-	server := testkit.StartServer(t, testkit.WithoutJetStream)
+	server := kit.StartServer(t, kit.WithoutJetStream)
 	p := begin(t, t.TempDir(), "NATS_URL="+server.URL)
 	p.says("no JetStream yet, trying again", "err")
 	if code := p.stop(syscall.SIGTERM); code != exitDone {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/query"
+	"rollcall/internal/api"
 )
 
 type statusCmd struct{ asking }
@@ -20,8 +20,8 @@ func (statusCmd) Help() string {
 
 // Run asks the service about itself, and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
-	return c.ask(ctx, std, "status", "status", query.StatusRequest{}, func(page []byte) error {
-		a, err := query.Decode[query.StatusAnswer](page)
+	return c.ask(ctx, std, "status", "status", api.StatusRequest{}, func(page []byte) error {
+		a, err := api.Decode[api.StatusAnswer](page)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
-func caughtUp(a *query.StatusAnswer) string {
+func caughtUp(a *api.StatusAnswer) string {
 	if a.Lag == nil {
 		return yes(a.CaughtUp) + ", how many messages wait is not known"
 	}
@@ -86,7 +86,7 @@ func (c *statusCmd) times(state string) string {
 }
 
 // instance describes one of several processes that answer.
-func (c *statusCmd) instance(i, this *query.Instance, answers bool) string {
+func (c *statusCmd) instance(i, this *api.Instance, answers bool) string {
 	which := "another, with the same settings: "
 	switch {
 	case answers:

@@ -11,14 +11,14 @@ import (
 	"github.com/rivo/uniseg"
 	"golang.org/x/sys/unix"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // terminal is a real one, with nobody before it: what is written to it can be
 // looked at.
 type terminal struct {
 	*os.File
-	written testkit.Output
+	written kit.Output
 	ended   chan struct{} // closed when all that was written is in written
 }
 
@@ -90,12 +90,12 @@ func (tty *terminal) lines(t *testing.T, columns int) []string {
 // and then that lane was on.
 func reader(t *testing.T, reading int) {
 	t.Helper()
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	const last, head = 4_000_000, `{"when":"2026-11-22T21:00:00Z","stream":"S","complete":true,"reasons":[],"machine":"web1","cursor":%q,"past":` +
 		`{"at":"2026-11-22T20:00:00Z","done":%t,"first":1,"read":%d,"last":4000000},"sessions":[%s]}`
 	asked := 0
-	_, err := testkit.Conn(t, s.URL).Subscribe("rollcall.query.machine", func(m *nats.Msg) {
+	_, err := kit.Conn(t, s.URL).Subscribe("rollcall.query.machine", func(m *nats.Msg) {
 		asked++
 		answer := fmt.Sprintf(head, "c", false, last/(reading+1)*asked, "")
 		if asked > reading {
@@ -135,7 +135,7 @@ func TestReadingOnATerminal(t *testing.T) {
 // has nothing of it; where standard error is no terminal, there is none.
 func TestReadingElsewhere(t *testing.T) {
 	reader(t, 2)
-	tty, out := newTerminal(t, 80), new(testkit.Output)
+	tty, out := newTerminal(t, 80), new(kit.Output)
 	args := strings.Fields("who web1 --at 2026-11-22T20:00 --utc --output json")
 	if code := run(t.Context(), args, streams{nil, out, tty.File}); code != exitDone || out.Count("\n") != 1 {
 		t.Errorf("exit code %d, %q", code, out.String())

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestTwoServices: two services on the same subjects, by mistake, both say so
@@ -21,7 +21,7 @@ func TestTwoServices(t *testing.T) {
 		if same := p.says(warning, "same_settings"); same != "false" {
 			t.Errorf("same settings: %s", same)
 		}
-		testkit.Eventually(t, func() bool { return p.metric("rollcall_instances") == "2" }, "the metric shows two")
+		kit.Eventually(t, func() bool { return p.metric("rollcall_instances") == "2" }, "the metric shows two")
 	}
 	status := first.tool("", "status").out
 	if !strings.Contains(status, "\ninstance   the one that answers: ") || !strings.Contains(status, "\ninstance   another, with other settings: ") {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/broker"
-	"rollcall/internal/metrics"
+	"rollcall/internal/httpd"
+	"rollcall/internal/natsconn"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -269,7 +269,7 @@ type webConfigFile string
 
 // Set reads the path of a web configuration file.
 func (w *webConfigFile) Set(value string) error {
-	if _, err := metrics.ReadWebConfig(value); err != nil {
+	if _, err := httpd.ReadWebConfig(value); err != nil {
 		return faulty(value, "is wrong: "+err.Error(), "give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it")
 	}
 	*w = webConfigFile(value)
@@ -302,7 +302,7 @@ func (s *serverURL) Set(value string) error {
 			return &fault{"a comma before an @", "write a comma in a user or password as %2C, and each server with nats://"}
 		}
 		if !isServer(server) {
-			return faulty(broker.Redact(server), "is not the URL of a NATS server", "use one such as nats://127.0.0.1:4222")
+			return faulty(natsconn.Redact(server), "is not the URL of a NATS server", "use one such as nats://127.0.0.1:4222")
 		}
 		servers[i] = server
 	}
@@ -326,7 +326,7 @@ func isServer(server string) bool {
 }
 
 // String hides users and passwords.
-func (s serverURL) String() string { return broker.Redact(string(s)) }
+func (s serverURL) String() string { return natsconn.Redact(string(s)) }
 
 // logLevel is the least level that is logged.
 type logLevel slog.Level

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/rivo/uniseg"
 
-	"rollcall/internal/report"
+	"rollcall/internal/api"
 )
 
 type watchCmd struct {
@@ -66,7 +66,7 @@ func (c *watchCmd) printer(out io.Writer) func(*difference) error {
 		}
 	}
 	return func(d *difference) error {
-		line := report.Name(harmless(d.Machine)) + ": " + joined(d.Users)
+		line := api.Name(harmless(d.Machine)) + ": " + joined(d.Users)
 		if !d.first {
 			line = c.line(d, width(out))
 		}
@@ -81,7 +81,7 @@ func (c *watchCmd) line(d *difference, width int) string {
 	if c.UTC {
 		at = d.When.UTC().Format(time.TimeOnly) + "Z"
 	}
-	line := at + " " + report.Name(harmless(d.Machine)) + ":"
+	line := at + " " + api.Name(harmless(d.Machine)) + ":"
 	for _, user := range d.Came {
 		line += " +" + quoteChange(user)
 	}
@@ -101,10 +101,10 @@ func quoteChange(user string) string {
 	user = harmless(user)
 	for _, more := range []string{" +", " -", " ("} {
 		if strings.Contains(user, more) {
-			return report.Quote(user)
+			return api.Quote(user)
 		}
 	}
-	return report.Name(user)
+	return api.Name(user)
 }
 
 // bracketed lists who is on now. A user may be called nobody.
@@ -113,7 +113,7 @@ func bracketed(users []string) string {
 	case len(users) == 0:
 		return nobody
 	case len(users) == 1 && users[0] == nobody:
-		return report.Quote(nobody)
+		return api.Quote(nobody)
 	}
 	return joined(users)
 }
@@ -124,7 +124,7 @@ const nobody = "nobody"
 func joined(names []string) string {
 	safe := slices.Clone(names)
 	for i := range safe {
-		safe[i] = report.Name(harmless(safe[i]))
+		safe[i] = api.Name(harmless(safe[i]))
 	}
 	return strings.Join(safe, ", ")
 }

@@ -24,18 +24,19 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/api"
 	"rollcall/internal/changes"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // watcher is a running "rollcall watch" in this process.
 type watcher struct {
 	t         *testing.T
-	out, err  testkit.Output
+	out, err  kit.Output
 	interrupt context.CancelFunc
 	code      chan int
 }
@@ -74,14 +75,14 @@ func (w *watcher) end() int {
 
 func (w *watcher) shows(text string) {
 	w.t.Helper()
-	testkit.Eventually(w.t, func() bool { return w.out.Has(text) }, "it shows "+text)
+	kit.Eventually(w.t, func() bool { return w.out.Has(text) }, "it shows "+text)
 }
 
 // told publishes what a service would tell, a second later each.
 type told struct {
 	t      *testing.T
 	conn   *nats.Conn
-	server *testkit.Server
+	server *kit.Server
 	place  uint64
 }
 
@@ -102,8 +103,8 @@ func (s *told) publish(subject string, message any) {
 func (s *told) change(machine string, previous uint64, users ...string) {
 	s.t.Helper()
 	s.place++
-	s.publish("rollcall.changes."+rollcallv1.EncodeMachine(machine), changes.Change{
-		Machine: machine, When: testkit.At.Add(time.Duration(s.place) * time.Second),
+	s.publish("rollcall.changes."+rollcallv1.EncodeMachine(machine), api.Change{
+		Machine: machine, When: kit.At.Add(time.Duration(s.place) * time.Second),
 		Place: s.place, Previous: previous, Users: users,
 	})
 }
@@ -117,7 +118,7 @@ func TestWatch(t *testing.T) {
 			answeringAt(t, office())
 			w := watch(t, strings.Fields(args)...)
 			w.shows("web2")
-			service := &told{t: t, conn: testkit.Conn(t, os.Getenv("NATS_URL")), place: 9}
+			service := &told{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 9}
 			service.change("web2", 9)
 			service.change("web1", 3, `THESHIRE\pgustavo`, "chris", "jordan", "lane")
 			service.change("db1", 9, "lane")
@@ -139,10 +140,10 @@ func TestWatchMissed(t *testing.T) {
 	for name, show := range map[string]func(*told){
 		"change": func(s *told) { s.place = 50; s.change("db1", 50, "lane") },
 		"large": func(s *told) {
-			s.publish("rollcall.changes.m", changes.Change{Machine: "m", Place: 51, Previous: 1, Large: true})
+			s.publish("rollcall.changes.m", api.Change{Machine: "m", Place: 51, Previous: 1, Large: true})
 		},
-		"beat":       func(s *told) { s.publish("rollcall.changes", changes.Beat{When: now, Place: 51, Since: 51}) },
-		"lower beat": func(s *told) { s.publish("rollcall.changes", changes.Beat{When: now, Place: 0, Since: 0}) },
+		"beat":       func(s *told) { s.publish("rollcall.changes", api.Beat{When: now, Place: 51, Since: 51}) },
+		"lower beat": func(s *told) { s.publish("rollcall.changes", api.Beat{When: now, Place: 0, Since: 0}) },
 		"unreadable": func(s *told) { s.publish("rollcall.changes.m", "no change") },
 		"reconnect": func(s *told) {
 			connections, err := s.server.NATS().Connz(&server.ConnzOptions{})
@@ -161,8 +162,8 @@ func TestWatchMissed(t *testing.T) {
 			nats := answeringAt(t, source)
 			w := watch(t)
 			w.shows("web2: lane\n")
-			testkit.Feed(source.Roster, testkit.Login("web9", "chris"))
-			show(&told{t: t, server: nats, conn: testkit.Conn(t, os.Getenv("NATS_URL"))})
+			kit.Feed(source.Roster, kit.Login("web9", "chris"))
+			show(&told{t: t, server: nats, conn: kit.Conn(t, os.Getenv("NATS_URL"))})
 			w.shows(" web9: +chris (chris)\n")
 			if code := w.end(); code != exitDone {
 				t.Errorf("exit code %d", code)
@@ -177,9 +178,9 @@ func TestWatchNotMissed(t *testing.T) {
 	answeringAt(t, source)
 	w := watch(t, "web2")
 	w.shows("web2: lane\n")
-	testkit.Feed(source.Roster, testkit.Login("web2", "chris"))
-	service := &told{t: t, conn: testkit.Conn(t, os.Getenv("NATS_URL")), place: 20}
-	service.publish("rollcall.changes", changes.Beat{When: now, Place: 10, Since: 9})
+	kit.Feed(source.Roster, kit.Login("web2", "chris"))
+	service := &told{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 20}
+	service.publish("rollcall.changes", api.Beat{When: now, Place: 10, Since: 9})
 	service.change("web1", 19, "lane")
 	service.change("web2", 9)
 	w.shows("web2: -lane (nobody)\n")
@@ -208,8 +209,8 @@ func TestWatchRefused(t *testing.T) {
 	w := watch(t)
 	w.shows("web2: lane\n")
 	nats.Stop()
-	nats.Start(testkit.WithPassword("u", "right"))
-	testkit.Eventually(t, func() bool {
+	nats.Start(kit.WithPassword("u", "right"))
+	kit.Eventually(t, func() bool {
 		return w.err.Has("refuses a connection without a login (nats: authorization violation): set one of NATS_CREDS")
 	}, "watch tells why it is refused")
 }
@@ -233,7 +234,7 @@ func TestWatchRefusedOnce(t *testing.T) {
 }
 
 func TestWatchWithoutService(t *testing.T) {
-	s := testkit.StartServer(t)
+	s := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "watch").check(t, exitFailed, "",
 		"rollcall: watch: no rollcall answers on rollcall.query.report: is `rollcall serve` running on this NATS server? (NATS_URL="+s.URL+")\n")
@@ -248,7 +249,7 @@ func TestWatchProcess(t *testing.T) {
 	}
 	p.reaches(6)
 	cmd := exec.Command(filepath.Join(binary, "rollcall"), "watch", "--utc")
-	var out, err testkit.Output
+	var out, err kit.Output
 	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &err, []string{"NATS_URL=" + p.nats}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ func TestWatchProcess(t *testing.T) {
 	defer cmd.Process.Kill() //nolint:errcheck // it has ended
 	shows := func(text string) {
 		t.Helper()
-		testkit.Eventually(t, func() bool { return out.Has(text) }, "watch shows "+text)
+		kit.Eventually(t, func() bool { return out.Has(text) }, "watch shows "+text)
 	}
 	shows("webserver.local: lane\n")
 	p.tool("", "publish", "--login", "chris", "--machine", "web.example.com")
@@ -283,12 +284,12 @@ func (l *live) start() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	nc, caughtUp := testkit.Conn(l.t, l.url), func() bool { return true }
+	nc, caughtUp := kit.Conn(l.t, l.url), func() bool { return true }
 	source := report.Source{Roster: l.roster, Stream: "EVENTS", CaughtUp: caughtUp}
-	questions := query.New(query.Config{Source: source, Conn: nc, Subjects: subjects, Version: "1.0.0", Log: testkit.Logger(l.t)})
+	questions := query.New(query.Config{Source: source, Conn: nc, Subjects: subjects, Version: "1.0.0", Log: kit.Logger(l.t)})
 	publisher := changes.NewPublisher(changes.Config{
 		Roster: l.roster, CaughtUp: caughtUp, Conn: nc, Subjects: subjects, Interval: 10 * time.Millisecond,
-		Beat: 100 * time.Millisecond, Log: testkit.Logger(l.t), Registry: prometheus.NewRegistry(),
+		Beat: 100 * time.Millisecond, Log: kit.Logger(l.t), Registry: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(l.t.Context())
 	var running sync.WaitGroup
@@ -313,13 +314,13 @@ func (l *live) feed(random *rand.Rand, n int) {
 		machine := pick(machines)
 		switch random.IntN(12) {
 		case 0:
-			testkit.Feed(l.roster, roster.Event{Type: roster.Shutdown, Machine: machine})
+			kit.Feed(l.roster, roster.Event{Type: roster.Shutdown, Machine: machine})
 		case 1, 2, 3, 4:
-			testkit.Feed(l.roster, testkit.Logout(machine, pick(users)))
+			kit.Feed(l.roster, kit.Logout(machine, pick(users)))
 		case 5:
-			testkit.Feed(l.roster, roster.Event{Type: roster.Present, Machine: machine, Sessions: []roster.Session{{User: pick(users)}}})
+			kit.Feed(l.roster, roster.Event{Type: roster.Present, Machine: machine, Sessions: []roster.Session{{User: pick(users)}}})
 		default:
-			testkit.Feed(l.roster, testkit.Login(machine, pick(users)))
+			kit.Feed(l.roster, kit.Login(machine, pick(users)))
 		}
 	}
 }
@@ -361,17 +362,17 @@ func built(t *testing.T, lines io.Reader) map[string][]string {
 func TestWatchToTheEnd(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
-	broker := testkit.StartServer(t)
+	broker := kit.StartServer(t)
 	environment(t, map[string]string{"NATS_URL": broker.URL})
 	service := &live{t: t, url: broker.URL, roster: roster.New(roster.DefaultSettings())}
 	service.feed(random, 20)
 	service.start()
 	t.Cleanup(func() { service.stop() })
-	testkit.Eventually(t, func() bool { return rollcall(t.Context(), nil, "report").code == exitDone }, "the service answers")
+	kit.Eventually(t, func() bool { return rollcall(t.Context(), nil, "report").code == exitDone }, "the service answers")
 	w := watch(t, "--output", "json")
 	catchesUp := func(when string) {
 		t.Helper()
-		testkit.Eventually(t, func() bool {
+		kit.Eventually(t, func() bool {
 			return maps.EqualFunc(built(t, strings.NewReader(w.out.String())), service.on(), slices.Equal)
 		}, when+" the watch has the true state")
 	}

@@ -11,10 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"rollcall/internal/ask"
-	"rollcall/internal/changes"
-	"rollcall/internal/query"
-	"rollcall/internal/report"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -178,14 +176,14 @@ func (w *watching) take(m *nats.Msg) (again bool, err error) {
 		w.old--
 	}
 	if m.Subject == w.subjects.Changes() {
-		beat, err := changes.DecodeBeat(m.Data)
+		beat, err := api.DecodeBeat(m.Data)
 		return err == nil && (beat.Since > w.place || !old && beat.Place < w.place), nil
 	}
-	c, err := changes.DecodeChange(m.Data)
+	c, err := api.DecodeChange(m.Data)
 	if err != nil {
 		return true, nil
 	}
-	if !query.Matches(w.glob, c.Machine) {
+	if !api.Matches(w.glob, c.Machine) {
 		return false, nil
 	}
 	switch at := max(w.place, w.state[c.Machine].place); {
@@ -257,12 +255,12 @@ func (w *watching) ask(ctx context.Context) error {
 	}
 	w.asked = time.Now()
 	state, place := make(map[string]known), uint64(0)
-	request := query.ReportRequest{Filter: query.Filter{Machines: w.glob}}
-	for data, err := range ask.Pages(ctx, w.conn, w.subjects.Query("report"), request) {
+	request := api.ReportRequest{Filter: api.Filter{Machines: w.glob}}
+	for data, err := range client.Pages(ctx, w.conn, w.subjects.Query("report"), request) {
 		if err != nil {
 			return err
 		}
-		page, err := report.Decode(data)
+		page, err := api.DecodeReport(data)
 		if err != nil {
 			return err
 		}

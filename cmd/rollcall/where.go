@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"rollcall/internal/query"
+	"rollcall/internal/api"
 )
 
 type whereCmd struct {
@@ -24,9 +24,9 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	request := query.UserRequest{User: c.User, Moment: query.Moment{At: at}}
+	request := api.UserRequest{User: c.User, Moment: api.Moment{At: at}}
 	return c.ask(ctx, std, "where", "user", request, func(page []byte) error {
-		a, err := query.Decode[query.UserAnswer](page)
+		a, err := api.Decode[api.UserAnswer](page)
 		if err != nil {
 			return err
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"rollcall/internal/query"
+	"rollcall/internal/api"
 )
 
 type whoCmd struct {
@@ -24,10 +24,10 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	request := query.MachineRequest{Machine: c.Machine, Moment: query.Moment{At: at}}
+	request := api.MachineRequest{Machine: c.Machine, Moment: api.Moment{At: at}}
 	first := true
 	return c.ask(ctx, std, "who", "machine", request, func(page []byte) error {
-		a, err := query.Decode[query.MachineAnswer](page)
+		a, err := api.Decode[api.MachineAnswer](page)
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 }
 
 // summary says what is to be said of the machine itself.
-func (c *whoCmd) summary(a *query.MachineAnswer) string {
+func (c *whoCmd) summary(a *api.MachineAnswer) string {
 	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
 	switch {
 	case a.Past != nil && nobody:

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // These tests see that the service is wired as its parts need it: each part
@@ -18,10 +18,10 @@ import (
 
 // somewhere is a server and a stream of events, in which the test may do what
 // it likes.
-func somewhere(t *testing.T) (*testkit.Server, jetstream.JetStream) {
+func somewhere(t *testing.T) (*kit.Server, jetstream.JetStream) {
 	t.Helper()
-	server := testkit.StartServer(t)
-	js := testkit.JetStream(t, testkit.Conn(t, server.URL))
+	server := kit.StartServer(t)
+	js := kit.JetStream(t, kit.Conn(t, server.URL))
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"},
 	})
@@ -34,7 +34,7 @@ func somewhere(t *testing.T) (*testkit.Server, jetstream.JetStream) {
 // publishLogins publishes n good events, once the connection is there.
 func publishLogins(t *testing.T, js jetstream.JetStream, n int) {
 	t.Helper()
-	testkit.Eventually(t, js.Conn().IsConnected, "the test is connected")
+	kit.Eventually(t, js.Conn().IsConnected, "the test is connected")
 	for i := range n {
 		if _, err := js.Publish(t.Context(), "rollcall.events", loginNow(i)); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func TestDeletedStream(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), "ROLLCALL_EVENTS"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
 		return err == nil
 	}, "the stream is there again")

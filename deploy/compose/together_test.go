@@ -94,7 +94,7 @@ func (m *machine) tools() {
 	m.t.Helper()
 	m.mkdir("bin")
 	write(m.t, m.path("bin/chown"), "#!/bin/sh\n")
-	build := exec.Command("go", "build", "-modfile=internal/tools/go.mod", "-o", m.path("bin/nats"), "github.com/nats-io/natscli/nats")
+	build := exec.Command("go", "build", "-modfile=internal/test/tools/go.mod", "-o", m.path("bin/nats"), "github.com/nats-io/natscli/nats")
 	build.Dir = program.Root(m.t)
 	if out, err := build.CombinedOutput(); err != nil {
 		m.t.Fatalf("building the nats tool: %v\n%s", err, out)

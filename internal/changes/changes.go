@@ -19,9 +19,11 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -175,7 +177,7 @@ func (p *Publisher) begin(place uint64) {
 // beat publishes a beat.
 func (p *Publisher) beat(place uint64) {
 	p.beaten = time.Now()
-	data, err := encodeBeat(Beat{When: p.beaten.UTC(), Place: place, Since: p.since})
+	data, err := json.Marshal(api.Beat{When: p.beaten.UTC(), Place: place, Since: p.since})
 	if err == nil {
 		err = p.Conn.Publish(p.Subjects.Changes(), data)
 	}
@@ -208,11 +210,11 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most in
 		p.previous = append(p.previous, make([]uint64, n-len(p.previous))...)
 	}
 	previous := &p.previous[c.Number]
-	message := Change{
+	message := api.Change{
 		Machine: c.Machine, When: when, Place: place, Previous: max(*previous, p.since),
 		Came: c.Came, Left: c.Left, Users: c.Users,
 	}
-	data, err := message.encode(most)
+	data, err := encode(&message, most)
 	if err != nil {
 		return fmt.Errorf("encoding change: %w", err)
 	}

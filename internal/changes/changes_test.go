@@ -15,8 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // connection of its own.
 type world struct {
 	t        *testing.T
-	server   *testkit.Server
+	server   *kit.Server
 	roster   *roster.Roster
 	caughtUp atomic.Bool
 	conn     *nats.Conn // the publisher's
@@ -38,10 +39,10 @@ type world struct {
 
 func newWorld(t *testing.T, options ...func(*server.Options)) *world {
 	t.Helper()
-	w := &world{t: t, server: testkit.StartServer(t, options...), seen: map[string]uint64{}}
+	w := &world{t: t, server: kit.StartServer(t, options...), seen: map[string]uint64{}}
 	w.roster = roster.New(roster.DefaultSettings())
 	w.messages = make(chan *nats.Msg, 1000)
-	nc := testkit.Conn(t, w.server.URL)
+	nc := kit.Conn(t, w.server.URL)
 	for _, subject := range []string{"rollcall.changes", "rollcall.changes.>"} {
 		if _, err := nc.ChanSubscribe(subject, w.messages); err != nil {
 			t.Fatal(err)
@@ -50,14 +51,14 @@ func newWorld(t *testing.T, options ...func(*server.Options)) *world {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	w.conn = testkit.Conn(t, w.server.URL)
+	w.conn = kit.Conn(t, w.server.URL)
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Publisher = NewPublisher(Config{
 		Roster: w.roster, CaughtUp: w.caughtUp.Load, Conn: w.conn, Subjects: subjects,
-		Interval: 20 * time.Millisecond, Beat: time.Hour, Log: testkit.Logger(t), Registry: prometheus.NewRegistry(),
+		Interval: 20 * time.Millisecond, Beat: time.Hour, Log: kit.Logger(t), Registry: prometheus.NewRegistry(),
 	})
 	return w
 }
@@ -93,7 +94,7 @@ func (w *world) next() *nats.Msg {
 func (w *world) wantBeat(since uint64) {
 	w.t.Helper()
 	m := w.next()
-	b, err := DecodeBeat(m.Data)
+	b, err := api.DecodeBeat(m.Data)
 	if err != nil || m.Subject != "rollcall.changes" || b.Since != since || b.Place < b.Since {
 		w.t.Fatalf("%s: %s (%v), want a beat since %d", m.Subject, m.Data, err, since)
 	}
@@ -104,7 +105,7 @@ func (w *world) wantBeat(since uint64) {
 func (w *world) wantChange(want string) {
 	w.t.Helper()
 	m := w.next()
-	c, err := DecodeChange(m.Data)
+	c, err := api.DecodeChange(m.Data)
 	if err != nil || m.Subject != w.Subjects.ChangesOf(c.Machine) {
 		w.t.Fatalf("%s: %s (%v)", m.Subject, m.Data, err)
 	}
@@ -125,9 +126,9 @@ func (w *world) wantChange(want string) {
 // names the one before.
 func TestPublish(t *testing.T) {
 	w := newWorld(t)
-	testkit.Feed(w.roster, testkit.Login("web1", "chris"))
+	kit.Feed(w.roster, kit.Login("web1", "chris"))
 	w.start()
-	testkit.Feed(w.roster, testkit.Login("web1", "jordan"))
+	kit.Feed(w.roster, kit.Login("web1", "jordan"))
 	select {
 	case m := <-w.messages:
 		t.Errorf("%s: %s, before it has caught up", m.Subject, m.Data)
@@ -135,16 +136,16 @@ func TestPublish(t *testing.T) {
 	}
 	w.caughtUp.Store(true)
 	w.wantBeat(2)
-	testkit.Feed(w.roster, testkit.Login("web1", "lane"), testkit.Logout("web1", "chris"))
+	kit.Feed(w.roster, kit.Login("web1", "lane"), kit.Logout("web1", "chris"))
 	w.wantChange("web1 4 2 +lane -chris =jordan =lane")
-	testkit.Feed(w.roster, testkit.Logout("web1", "lane"))
+	kit.Feed(w.roster, kit.Logout("web1", "lane"))
 	w.wantChange("web1 5 4 -lane =jordan")
-	testkit.Feed(w.roster, testkit.Login("wéb.", "lane"))
+	kit.Feed(w.roster, kit.Login("wéb.", "lane"))
 	w.wantChange("wéb. 6 2 +lane =lane")
-	testkit.Feed(w.roster, testkit.Login("web1", "jordan"), testkit.Logout("db1", "lane")) // no change
-	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	kit.Feed(w.roster, kit.Login("web1", "jordan"), kit.Logout("db1", "lane")) // no change
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
 	w.wantChange("web1 9 5 +lane =jordan =lane")
-	testkit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.published) == 4 }, "four are counted")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.published) == 4 }, "four are counted")
 }
 
 func TestBeats(t *testing.T) {
@@ -168,7 +169,7 @@ func TestNoBeatsWhileStale(t *testing.T) {
 	w.caughtUp.Store(true)
 	w.start()
 	w.wantBeat(0) // the first, with which it begins
-	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
 	w.wantChange("web1 1 0 +lane =lane")
 	stale.Store(false)
 	w.wantBeat(0)
@@ -182,12 +183,12 @@ func TestAwayAndBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.conn = testkit.Conn(t, w.server.URL, nats.ReconnectWait(wait))
+			w.conn = kit.Conn(t, w.server.URL, nats.ReconnectWait(wait))
 			w.Conn = w.conn
 			w.caughtUp.Store(true)
 			w.start()
 			w.wantBeat(0)
-			testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+			kit.Feed(w.roster, kit.Login("web1", "lane"))
 			w.wantChange("web1 1 0 +lane =lane")
 			client, err := w.conn.GetClientID()
 			if err == nil {
@@ -196,11 +197,11 @@ func TestAwayAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			testkit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.missed) == 1 }, "something is missed")
-			testkit.Feed(w.roster, testkit.Login("web1", "chris"))
+			kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.missed) == 1 }, "something is missed")
+			kit.Feed(w.roster, kit.Login("web1", "chris"))
 			since := uint64(2)
 			if m := w.next(); m.Subject == "rollcall.changes" { // began before that, or after
-				b, err := DecodeBeat(m.Data)
+				b, err := api.DecodeBeat(m.Data)
 				if err != nil || b.Since < 1 {
 					t.Fatalf("%s (%v)", m.Data, err)
 				}
@@ -211,7 +212,7 @@ func TestAwayAndBack(t *testing.T) {
 			if since == 1 {
 				w.wantChange("web1 2 1 +chris =chris =lane")
 			}
-			testkit.Feed(w.roster, testkit.Logout("web1", "lane"))
+			kit.Feed(w.roster, kit.Logout("web1", "lane"))
 			w.wantChange("web1 3 2 -lane =chris")
 		})
 	}
@@ -221,7 +222,7 @@ func TestAwayAndBack(t *testing.T) {
 // until it is back, but missed.
 func TestNotSentLate(t *testing.T) {
 	w := newWorld(t)
-	w.conn = testkit.Conn(t, w.server.URL, nats.ReconnectWait(500*time.Millisecond))
+	w.conn = kit.Conn(t, w.server.URL, nats.ReconnectWait(500*time.Millisecond))
 	w.Conn = w.conn
 	w.caughtUp.Store(true)
 	w.start()
@@ -233,8 +234,8 @@ func TestNotSentLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return !w.conn.IsConnected() }, "the connection is away")
-	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	kit.Eventually(t, func() bool { return !w.conn.IsConnected() }, "the connection is away")
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
 	w.wantBeat(1)
 }
 
@@ -248,11 +249,11 @@ func TestTooMuch(t *testing.T) {
 	b := roster.Batch{Messages: make([]roster.Message, room+1)}
 	for i := range b.Messages {
 		b.End.Place++
-		e := testkit.Login("web1", "lane")
+		e := kit.Login("web1", "lane")
 		if i%2 == 1 {
-			e = testkit.Logout("web1", "lane")
+			e = kit.Logout("web1", "lane")
 		}
-		e.Date = roster.TimeOf(testkit.At) + roster.Time(i)
+		e.Date = roster.TimeOf(kit.At) + roster.Time(i)
 		b.Messages[i] = roster.Message{Place: b.End.Place, Receipt: e.Date, Event: e}
 	}
 	w.roster.Fold(&b)
@@ -267,17 +268,17 @@ func TestLarge(t *testing.T) {
 	w.wantBeat(0)
 	var events []roster.Event
 	for i := range 40 {
-		events = append(events, testkit.Login("web1", strings.Repeat("x", 250)+fmt.Sprint(i)))
+		events = append(events, kit.Login("web1", strings.Repeat("x", 250)+fmt.Sprint(i)))
 	}
-	testkit.Feed(w.roster, events...)
+	kit.Feed(w.roster, events...)
 	m := w.next()
-	c, err := DecodeChange(m.Data)
+	c, err := api.DecodeChange(m.Data)
 	if err != nil || !c.Large || c.Place != 40 || len(c.Users)+len(c.Came) > 0 {
 		t.Errorf("%s (%v)", m.Data, err)
 	}
-	testkit.Feed(w.roster, roster.Event{Type: roster.Shutdown, Machine: "web1"}, testkit.Login("web1", "lane"))
-	if c, err = DecodeChange(w.next().Data); err == nil && c.Large { // 40 of them left
-		testkit.Feed(w.roster, testkit.Login("web1", "chris"))
+	kit.Feed(w.roster, roster.Event{Type: roster.Shutdown, Machine: "web1"}, kit.Login("web1", "lane"))
+	if c, err = api.DecodeChange(w.next().Data); err == nil && c.Large { // 40 of them left
+		kit.Feed(w.roster, kit.Login("web1", "chris"))
 		w.wantChange("web1 43 42 +chris =chris =lane")
 	} else {
 		t.Errorf("%+v (%v), want one that is large", c, err)
@@ -293,29 +294,11 @@ func TestStopped(t *testing.T) {
 	stop := w.start()
 	w.wantBeat(0)
 	stop()
-	testkit.Feed(w.roster, testkit.Login("web1", "lane"))
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
 	if _, complete := w.follower.Take(); !complete {
 		t.Error("not complete")
 	}
 	for c := range w.follower.Changes() {
 		t.Errorf("%+v is still noted", c)
-	}
-}
-
-func TestDecode(t *testing.T) {
-	for _, bad := range []string{
-		"", "{}", "null", `{"machine":"m","place":1}`, `{"machine":"m","users":[]}`, `{"place":1,"users":[]}`,
-		`{"machine":"m","place":-1,"users":[]}`, `{"machine":"m","machine":"n","place":1,"users":[]}`,
-	} {
-		if c, err := DecodeChange([]byte(bad)); err == nil {
-			t.Errorf("%s is %+v", bad, c)
-		}
-		if b, err := DecodeBeat([]byte(bad)); err == nil {
-			t.Errorf("%s is %+v", bad, b)
-		}
-	}
-	const good = `{"machine":"m","when":"2026-11-22T21:00:00Z","place":3,"previous":2,"came":["a"],"left":[],"users":["a"],"new":1}`
-	if c, err := DecodeChange([]byte(good)); err != nil || c.Previous != 2 || c.When != testkit.At {
-		t.Errorf("%+v, %v", c, err)
 	}
 }

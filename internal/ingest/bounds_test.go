@@ -12,15 +12,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/throttle"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // recorded makes the log of the letters one that can be read, throttled as that of
 // the service.
-func (s *setup) recorded() *testkit.Output {
-	l := new(testkit.Output)
+func (s *setup) recorded() *kit.Output {
+	l := new(kit.Output)
 	s.letters.log = slog.New(throttle.New(slog.NewTextHandler(l, nil)))
 	return l
 }
@@ -73,7 +73,7 @@ func TestSettledAfterAStart(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.letters.Settled(ctx, 5) }()
-	testkit.Eventually(t, func() bool { return len(done) == 1 }, "place 5 is settled")
+	kit.Eventually(t, func() bool { return len(done) == 1 }, "place 5 is settled")
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
-	"rollcall/internal/steps"
 	"rollcall/internal/stream"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -92,7 +92,7 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	d.letters = append(d.letters, l)
 	d.bytes += l.msg.Size()
 	d.queue <- l // which has room for all
-	steps.At("letter-queued")
+	failpoint.At("letter-queued")
 }
 
 // message makes the letter of a message.
@@ -140,9 +140,9 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := d.publish(ctx, l.msg)
 		if err == nil {
-			steps.At("letter-stored")
+			failpoint.At("letter-stored")
 			d.finish(l, nil)
-			steps.At("letter-noted")
+			failpoint.At("letter-noted")
 			return
 		}
 		d.complain(l, err)
@@ -168,7 +168,7 @@ func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 	defer cancel()
 	msg := *letter
 	for n := 2; ; n++ {
-		steps.At("letter-taken")
+		failpoint.At("letter-taken")
 		_, err := d.js.PublishMsg(ctx, &msg)
 		var answer *jetstream.APIError
 		if !errors.As(err, &answer) || answer.ErrorCode != wrongLastSequence {

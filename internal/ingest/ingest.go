@@ -9,8 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
-	"rollcall/internal/steps"
 	"rollcall/internal/stream"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -54,7 +54,7 @@ func (in *Ingest) Fold(from *stream.Batch) {
 	before := in.roster.Status().Fates
 	in.roster.Fold(b)
 	in.metrics.fates(before, in.roster.Status().Fates)
-	steps.At("batch-judged")
+	failpoint.At("batch-judged")
 	in.account(from.Messages)
 	in.letters.Judged(b.End.Place)
 }

@@ -15,7 +15,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -33,13 +33,13 @@ type setup struct {
 }
 
 func newSetup(t *testing.T) *setup {
-	server := testkit.StartServer(t)
+	server := kit.StartServer(t)
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc := testkit.Conn(t, server.URL)
-	s := &setup{t: t, js: testkit.JetStream(t, nc), roster: roster.New(roster.DefaultSettings())}
+	nc := kit.Conn(t, server.URL)
+	s := &setup{t: t, js: kit.JetStream(t, nc), roster: roster.New(roster.DefaultSettings())}
 	s.stored, err = s.js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: rollcallv1.DefaultDeadLettersStream, Subjects: subjects.AllDeadLetters(),
 	})
@@ -47,7 +47,7 @@ func newSetup(t *testing.T) *setup {
 		t.Fatal(err)
 	}
 	reg := prometheus.NewRegistry()
-	if s.letters, err = NewDeadLetters(testkit.Conn(t, server.URL), subjects, rollcallv1.DefaultEventsStream, testkit.Logger(t), reg); err != nil {
+	if s.letters, err = NewDeadLetters(kit.Conn(t, server.URL), subjects, rollcallv1.DefaultEventsStream, kit.Logger(t), reg); err != nil {
 		t.Fatal(err)
 	}
 	s.Ingest = New(s.roster, subjects, s.letters, func() bool { return true }, reg)

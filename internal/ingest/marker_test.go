@@ -10,14 +10,14 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // marker returns the message that a server stores itself when the last message
 // of a subject is too old.
 func (s *setup) marker() *nats.Msg {
 	s.t.Helper()
-	events := testkit.CreateStream(s.t, s.js, jetstream.StreamConfig{
+	events := kit.CreateStream(s.t, s.js, jetstream.StreamConfig{
 		Name: "EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"},
 		MaxAge: time.Second, AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute, Duplicates: 100 * time.Millisecond,
 	})
@@ -25,7 +25,7 @@ func (s *setup) marker() *nats.Msg {
 		s.t.Fatal(err)
 	}
 	var stored *jetstream.RawStreamMsg
-	testkit.Eventually(s.t, func() bool {
+	kit.Eventually(s.t, func() bool {
 		var err error
 		stored, err = events.GetMsg(s.t.Context(), 2)
 		return err == nil

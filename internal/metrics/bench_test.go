@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // BenchmarkScrape scrapes 100,000 machines: from the roster, and from a
 // GaugeVec that somebody has kept in step with it.
 func BenchmarkScrape(b *testing.B) {
-	r := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(1_000_000)).Roster()
+	r := kit.NewFleet(1, kit.Mixed, kit.Scale(1_000_000)).Roster()
 	machines := r.Status().Machines
 	live := NewRegistry()
 	live.MustShow(NewCollector(r, upToDate, Build{}, machines))

@@ -1,6 +1,5 @@
-// Package metrics shows the service to operators: a collector that reads the
-// roster when it is scraped, and the HTTP server with the metrics and the
-// health checks. No user's name is ever in it.
+// Package metrics has the gauges of the roster: a collector that reads the roster when
+// it is scraped. No user's name is ever in it.
 //
 // Nothing here is kept in step with the roster, so nothing can go stale; and a
 // scrape of many machines costs a seventh of what it would with a gauge kept for

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,10 +42,10 @@ var upToDate = reading{caughtUp: true}
 func fleet(n int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
-		events = append(events, testkit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d", i%1000)))
+		events = append(events, kit.Login(fmt.Sprintf("machine-%06d.example.com", i), fmt.Sprintf("user-%d", i%1000)))
 	}
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, events...)
+	kit.Feed(r, events...)
 	return r
 }
 
@@ -57,7 +57,7 @@ func registry(t testing.TB, r *roster.Roster, state Reading, maxMachines int) *R
 }
 
 func TestSeed(t *testing.T) {
-	reg := registry(t, testkit.Seed(), upToDate, 50_000)
+	reg := registry(t, kit.Seed(), upToDate, 50_000)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -91,9 +91,9 @@ func TestSeed(t *testing.T) {
 }
 
 func TestSilent(t *testing.T) {
-	r := testkit.Seed() // its machines were last heard 4, 5 and 6 seconds after
+	r := kit.Seed() // its machines were last heard 4, 5 and 6 seconds after
 	c := NewCollector(r, upToDate, Build{}, 100)
-	c.Silent = func(heard roster.Time) bool { return heard < roster.TimeOf(testkit.At.Add(6*time.Second)) }
+	c.Silent = func(heard roster.Time) bool { return heard < roster.TimeOf(kit.At.Add(6*time.Second)) }
 	reg := NewRegistry()
 	reg.MustShow(c)
 	if got := value(t, reg, "rollcall_machines_silent"); got != 2 {
@@ -103,7 +103,7 @@ func TestSilent(t *testing.T) {
 
 // TestStale: while nobody knows how the stream stands nothing is claimed of it.
 func TestStale(t *testing.T) {
-	c := NewCollector(testkit.Seed(), upToDate, Build{}, 100)
+	c := NewCollector(kit.Seed(), upToDate, Build{}, 100)
 	stale := true
 	c.Stale = func() bool { return stale }
 	reg := NewRegistry()
@@ -132,13 +132,13 @@ func TestStale(t *testing.T) {
 func TestConsistent(t *testing.T) {
 	r := fleet(500)
 	for _, name := range hostile {
-		testkit.Feed(r, testkit.Login(name, "x"))
+		kit.Feed(r, kit.Login(name, "x"))
 	}
 	var coming sync.WaitGroup
 	defer coming.Wait()
 	coming.Go(func() {
 		for i := range 2000 {
-			testkit.Feed(r, testkit.Login(fmt.Sprintf("new-%d", i*7919%2000), "x"))
+			kit.Feed(r, kit.Login(fmt.Sprintf("new-%d", i*7919%2000), "x"))
 		}
 	})
 	checked := prometheus.Gatherers{registry(t, r, upToDate, 1000)}
@@ -158,7 +158,7 @@ func TestConsistent(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry(t, testkit.Seed(), upToDate, 50_000))
+	problems, err := testutil.GatherAndLint(registry(t, kit.Seed(), upToDate, 50_000))
 	if err != nil || len(problems) > 0 {
 		t.Errorf("problems %v, %v", problems, err)
 	}
@@ -194,11 +194,11 @@ func name(f *dto.MetricFamily, m *dto.Metric) string {
 }
 
 func TestValues(t *testing.T) {
-	r := testkit.Seed()
-	testkit.Feed(r, testkit.Login("a", "lane"), testkit.Login("a", "kim"))
+	r := kit.Seed()
+	kit.Feed(r, kit.Login("a", "lane"), kit.Login("a", "kim"))
 	end := r.Status().Position
 	end.Place += 2
-	gap := testkit.Seed()
+	gap := kit.Seed()
 	gap.Fold(&roster.Batch{End: end, Missing: roster.Gap})
 	for name, tt := range map[string]struct {
 		roster  *roster.Roster
@@ -252,7 +252,7 @@ func shownMachines(t testing.TB, g prometheus.Gatherer) []string {
 }
 
 func TestTooManyMachines(t *testing.T) {
-	r := testkit.Seed()
+	r := kit.Seed()
 	for _, tt := range []struct {
 		maxMachines, omitted int
 		want                 []string
@@ -276,8 +276,8 @@ func TestTooManyMachines(t *testing.T) {
 }
 
 func TestHiddenMachinesAreLeftOut(t *testing.T) {
-	r := testkit.Seed()
-	e := testkit.Login("new", "x")
+	r := kit.Seed()
+	e := kit.Login("new", "x")
 	later := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(2 * roster.DefaultSettings().AllowedLateness))
 	e.Date = later
 	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: roster.Position{Place: 7}})

@@ -1,33 +1,54 @@
 package metrics
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"rollcall/internal/httpd"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 var hostile = []string{
 	`"`, `\`, `a"b\c`, `\n`, "käthe", "日本語", "😀", "\u2028", "</script>", "{", "a,b", "a=b", "%2E", " ", "\ufffd", strings.Repeat("x", 255),
 }
 
+// serve serves what a gatherer has until the test ends, and returns the URL.
+func serve(t testing.TB, g prometheus.Gatherer) string {
+	t.Helper()
+	s, err := httpd.Listen(httpd.ServerConfig{Addr: "127.0.0.1:0", Gatherer: g, Log: kit.Logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Serve(ctx) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	return s.URL()
+}
+
 func TestScrapeHostileNames(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	for _, name := range hostile {
-		testkit.Feed(r, testkit.Login(name, "x"))
+		kit.Feed(r, kit.Login(name, "x"))
 	}
-	url := serve(t, ServerConfig{Gatherer: registry(t, r, upToDate, 100)})
+	url := serve(t, registry(t, r, upToDate, 100))
 	for _, accept := range []string{
 		"text/plain;version=0.0.4",
 		"application/openmetrics-text;version=1.0.0",
@@ -51,7 +72,21 @@ func TestScrapeHostileNames(t *testing.T) {
 // scrape scrapes and parses.
 func scrape(t testing.TB, url, accept string) map[string]*dto.MetricFamily {
 	t.Helper()
-	answer, body := ask(t, "GET", url, "Accept", accept)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := string(data)
 	if answer.StatusCode != 200 {
 		t.Fatalf("%s: %s", answer.Status, body)
 	}
@@ -82,7 +117,7 @@ func scrape(t testing.TB, url, accept string) map[string]*dto.MetricFamily {
 }
 
 func TestScrapeSomeNames(t *testing.T) {
-	url := serve(t, ServerConfig{Gatherer: registry(t, testkit.Seed(), upToDate, 100)})
+	url := serve(t, registry(t, kit.Seed(), upToDate, 100))
 	families := scrape(t, url+"/metrics?name[]=rollcall_users&name[]=rollcall_sessions", "text/plain")
 	if len(families) != 2 || families["rollcall_users"] == nil || families["rollcall_sessions"] == nil {
 		t.Errorf("got %v", families)
@@ -92,13 +127,13 @@ func TestScrapeSomeNames(t *testing.T) {
 // The fates add up to the position in each scrape, also while the fold goes on.
 func TestScrapeWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	url := serve(t, ServerConfig{Gatherer: registry(t, r, upToDate, 100)})
+	url := serve(t, registry(t, r, upToDate, 100))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := range 2000 {
 			machine := fmt.Sprintf("machine-%03d", i%300)
-			testkit.Feed(r, testkit.Login(machine, "x"), testkit.Logout(machine, "y"), testkit.Login(machine, "z"), testkit.On("1999-01-01 00:00:00", testkit.Login(machine, "late")))
+			kit.Feed(r, kit.Login(machine, "x"), kit.Logout(machine, "y"), kit.Login(machine, "z"), kit.On("1999-01-01 00:00:00", kit.Login(machine, "late")))
 		}
 	}()
 	for last := false; !last; {
@@ -122,7 +157,7 @@ func TestScrapeWhileFolding(t *testing.T) {
 // TestOneLook: of a roster that moves on during a scrape, position and fates
 // are those of one place.
 func TestOneLook(t *testing.T) {
-	r := testkit.Seed()
+	r := kit.Seed()
 	collected := make(chan prometheus.Metric)
 	go func() {
 		defer close(collected)
@@ -130,7 +165,7 @@ func TestOneLook(t *testing.T) {
 	}()
 	var sum, at float64
 	for m := range collected {
-		testkit.Feed(r, testkit.Login("web", "x"))
+		kit.Feed(r, kit.Login("web", "x"))
 		var got dto.Metric
 		if err := m.Write(&got); err != nil {
 			t.Fatal(err)
@@ -144,61 +179,5 @@ func TestOneLook(t *testing.T) {
 	}
 	if sum != at || at == 0 {
 		t.Errorf("fates add up to %v, position is %v", sum, at)
-	}
-}
-
-// Clients that never stop asking see new numbers: no answer is made of what an
-// earlier one gathered.
-func TestScrapesAreFresh(t *testing.T) {
-	reg := registry(t, fleet(500), upToDate, 500)
-	var gathered atomic.Int64
-	url := serve(t, ServerConfig{Gatherer: prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		gathered.Add(1)
-		return reg.Gather()
-	})})
-	const scrapes = 5
-	done := make(chan struct{})
-	for range maxScrapes {
-		go func() {
-			for range scrapes {
-				ask(t, "GET", url+"/metrics")
-			}
-			done <- struct{}{}
-		}()
-	}
-	for range maxScrapes {
-		<-done
-	}
-	if n := gathered.Load(); n != scrapes*maxScrapes {
-		t.Errorf("gathered %d times for %d scrapes", n, scrapes*maxScrapes)
-	}
-}
-
-// stuck is a gatherer that waits.
-func stuck(t testing.TB) (g prometheus.Gatherer, entered chan struct{}) {
-	entered = make(chan struct{}, maxScrapes)
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
-	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		entered <- struct{}{}
-		<-release
-		return nil, nil
-	}), entered
-}
-
-func TestScrapeTimesOut(t *testing.T) {
-	g, _ := stuck(t)
-	url := serve(t, ServerConfig{Gatherer: g, Timeouts: Timeouts{Scrape: 10 * time.Millisecond}})
-	// Those that timed out go on gathering, so the limit holds for them too.
-	for range maxScrapes + 1 {
-		if answer, body := ask(t, "GET", url+"/metrics"); answer.StatusCode != 503 {
-			t.Errorf("%s: %s", answer.Status, body)
-		}
-	}
-	if _, body := ask(t, "GET", url+"/metrics"); !strings.Contains(body, "Limit of concurrent requests") {
-		t.Errorf("got %s", body)
-	}
-	if answer, _ := ask(t, "GET", url+"/livez"); answer.StatusCode != 200 {
-		t.Errorf("livez: %s", answer.Status)
 	}
 }

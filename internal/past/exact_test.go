@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestLong: a history that does not fit in memory at once is folded bit by bit,
@@ -15,9 +15,9 @@ import (
 func TestLong(t *testing.T) {
 	w := lonely(t, settings(1000*time.Hour), func(c *Config) { c.MaxRecords = 100 })
 	for i := range 3000 {
-		e := testkit.Login("web", "lane")
+		e := kit.Login("web", "lane")
 		if i%2 == 1 {
-			e = testkit.Logout("web", "lane")
+			e = kit.Logout("web", "lane")
 		}
 		w.send(at(ago(100-float64(i)/100), e), i%3 == 0)
 	}
@@ -31,8 +31,8 @@ func TestLong(t *testing.T) {
 	if _, err := w.Ask(t.Context(), Question{Stays: true, To: roster.MaxDate}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("all of it: %v, want ErrTooLarge", err)
 	}
-	w.send(at(ago(99.995), testkit.Login("web", "chris")), false)
-	w.send(at(ago(1), testkit.Login("web", "chris")), false) // now the roster has forgotten the other
+	w.send(at(ago(99.995), kit.Login("web", "chris")), false)
+	w.send(at(ago(1), kit.Login("web", "chris")), false) // now the roster has forgotten the other
 	w.read(t, t)
 	if a := w.ask(t, t, q); a.Unplaced != 1 || a.Place != 3002 {
 		t.Errorf("%d unplaced at place %d, want 1", a.Unplaced, a.Place)
@@ -43,10 +43,10 @@ func TestLong(t *testing.T) {
 // when; not where the roster knows.
 func TestIncomplete(t *testing.T) {
 	w := lonely(t, settings(1000*time.Hour))
-	w.send(at(ago(50), testkit.Login("web", "lane")), false)
-	w.send(at(ago(40), testkit.Login("db", "lane")), false)
-	w.send(at(ago(30), testkit.Logout("web", "lane")), false)
-	w.send(at(ago(20), testkit.Login("web", "chris")), false)
+	w.send(at(ago(50), kit.Login("web", "lane")), false)
+	w.send(at(ago(40), kit.Login("db", "lane")), false)
+	w.send(at(ago(30), kit.Logout("web", "lane")), false)
+	w.send(at(ago(20), kit.Login("web", "chris")), false)
 	w.read(t, t)
 	if a := w.ask(t, t, Question{Machine: "web", To: ago(45)}); a.Incomplete || len(onOf(a.On)["web"]) != 1 {
 		t.Errorf("while all is there: %+v", a)
@@ -84,9 +84,9 @@ func TestIncomplete(t *testing.T) {
 // stream no longer has, but the roster remembers, does not count.
 func TestLateForWhatIsGone(t *testing.T) {
 	w := lonely(t, settings(10*time.Hour))
-	w.send(at(ago(5), testkit.Login("web", "lane")), false)
-	w.send(at(ago(20), testkit.Login("web", "late")), false)
-	w.send(at(ago(1), testkit.Login("web", "chris")), false)
+	w.send(at(ago(5), kit.Login("web", "lane")), false)
+	w.send(at(ago(20), kit.Login("web", "late")), false)
+	w.send(at(ago(1), kit.Login("web", "chris")), false)
 	w.read(t, t)
 	w.purge(t, t, 2)
 	want := []On{{Machine: "web"}}
@@ -104,8 +104,8 @@ func TestRefusedForWantOfRoom(t *testing.T) {
 	s := settings(1000 * time.Hour)
 	s.MaxSessionsPerMachine = 1
 	w := lonely(t, s)
-	w.send(at(ago(5), testkit.Login("web", "lane")), false)
-	w.send(at(ago(4), testkit.Login("web", "chris")), false)
+	w.send(at(ago(5), kit.Login("web", "lane")), false)
+	w.send(at(ago(4), kit.Login("web", "chris")), false)
 	w.read(t, t)
 	how := map[string]Ending{}
 	for _, s := range w.ask(t, t, Question{Stays: true, To: roster.MaxDate}).Stays {
@@ -128,9 +128,9 @@ func TestRosterKnowsBetter(t *testing.T) {
 	t.Run("late", func(t *testing.T) {
 		w := lonely(t, settings(10*time.Hour))
 		w.send(at(ago(50), lane), false)
-		w.send(at(ago(1), testkit.Logout("web", "carol")), false)
+		w.send(at(ago(1), kit.Logout("web", "carol")), false)
 		w.send(at(ago(40), bob), false) // refused, for an event of which nothing will be left
-		w.send(at(ago(0.5), testkit.Logout("web", "carol")), false)
+		w.send(at(ago(0.5), kit.Logout("web", "carol")), false)
 		w.read(t, t)
 		w.purge(t, t, 3)
 		w.wantOpen(t, "lane")
@@ -157,10 +157,10 @@ func (w *world) wantOpen(t *testing.T, user string) {
 // TestNotYetRead: what the roster has not read is in no answer.
 func TestNotYetRead(t *testing.T) {
 	w := lonely(t, settings(1000*time.Hour))
-	w.send(at(ago(5), testkit.Login("web", "lane")), false)
+	w.send(at(ago(5), kit.Login("web", "lane")), false)
 	w.read(t, t)
-	w.send(at(ago(4), testkit.Login("web", "chris")), true)
-	w.send(at(ago(3), testkit.Logout("web", "lane")), false)
+	w.send(at(ago(4), kit.Login("web", "chris")), true)
+	w.send(at(ago(3), kit.Logout("web", "lane")), false)
 	w.store(t)
 	for _, machine := range []string{"", "web"} {
 		a := w.ask(t, t, Question{Machine: machine, Stays: true, To: roster.MaxDate})
@@ -174,10 +174,10 @@ func TestNotYetRead(t *testing.T) {
 // it is read as far as it tells.
 func TestAheadOfThePosition(t *testing.T) {
 	for name, last := range map[string]roster.Event{
-		"session": testkit.Login("web", "chris"), "cleared": testkit.Logout("web", "lane"), "reset": {Type: roster.Boot, Machine: "web"},
+		"session": kit.Login("web", "chris"), "cleared": kit.Logout("web", "lane"), "reset": {Type: roster.Boot, Machine: "web"},
 	} {
 		r := roster.New(roster.DefaultSettings())
-		testkit.Feed(r, testkit.Login("web", "lane"), last)
+		kit.Feed(r, kit.Login("web", "lane"), last)
 		i := &inquiry{Questions: &Questions{config: Config{Roster: r}}, question: Question{Machine: "web", Stays: true, To: roster.MaxDate}}
 		f := i.newFold()
 		f.limit = 100

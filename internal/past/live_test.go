@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestLiveFleetFits: a session that has been open since before the moment, and
@@ -16,9 +16,9 @@ func TestLiveFleetFits(t *testing.T) {
 	w := lonely(t, settings(1000*time.Hour), func(c *Config) { c.MaxRecords = 2 * machines * users })
 	for i := range machines {
 		for u := range users {
-			w.send(at(ago(20), testkit.Login(fmt.Sprintf("m%d", i), fmt.Sprintf("user-%d", u))), false)
+			w.send(at(ago(20), kit.Login(fmt.Sprintf("m%d", i), fmt.Sprintf("user-%d", u))), false)
 		}
-		w.send(at(ago(1), testkit.Login(fmt.Sprintf("m%d", i), "lane")), false)
+		w.send(at(ago(1), kit.Login(fmt.Sprintf("m%d", i), "lane")), false)
 	}
 	w.read(t, t)
 	if n := len(w.ask(t, t, Question{To: ago(10)}).On); n != machines*users {

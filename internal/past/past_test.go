@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestCursor: an answer that takes long says how far it is, and goes on with
@@ -59,7 +59,7 @@ func TestCursor(t *testing.T) {
 
 func (w *world) awaitNone(t *testing.T) {
 	t.Helper()
-	testkit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 0 }, "no question is under way")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 0 }, "no question is under way")
 }
 
 func (w *world) counted(t *testing.T, result string, want float64) {
@@ -91,7 +91,7 @@ func TestBusy(t *testing.T) {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	a.Take(a.Rows())
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		a, err := w.Ask(t.Context(), Question{To: moment})
 		return err == nil && a.Done
 	}, "there is room for another")
@@ -134,7 +134,7 @@ func TestAskerLeaves(t *testing.T) {
 		_, err := w.Ask(ctx, Question{To: moment})
 		asked <- err
 	}()
-	testkit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 1 }, "the question is under way")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 1 }, "the question is under way")
 	leave()
 	if err := <-asked; !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want context.Canceled", err)
@@ -151,7 +151,7 @@ func TestClose(t *testing.T) {
 		_, err := w.Ask(t.Context(), Question{To: moment})
 		asked <- err
 	}()
-	testkit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 1 }, "the question is under way")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.underWay) == 1 }, "the question is under way")
 	w.Close()
 	if err := <-asked; !errors.Is(err, ErrClosed) {
 		t.Errorf("%v, want ErrClosed", err)
@@ -208,9 +208,9 @@ func TestBounded(t *testing.T) {
 	}
 	// The roster remembers little of what one user did, and all of it is asked for.
 	for i := range 200 {
-		e := testkit.Login("busy", "lane")
+		e := kit.Login("busy", "lane")
 		if i%2 == 1 {
-			e = testkit.Logout("busy", "lane")
+			e = kit.Logout("busy", "lane")
 		}
 		w.send(at(ago(20-float64(i)/10), e), false)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestLargeMessages: messages of a megabyte, of which few make a pull, are read
@@ -20,8 +20,8 @@ func TestLargeMessages(t *testing.T) {
 		w.raw(w.subjects.Events(), junk)
 		w.raw(w.subjects.EventsOf("web"), junk)
 	}
-	w.send(at(ago(5), testkit.Login("web", "lane")), true)
-	w.send(at(ago(4), testkit.Logout("web", "lane")), false)
+	w.send(at(ago(5), kit.Login("web", "lane")), true)
+	w.send(at(ago(4), kit.Logout("web", "lane")), false)
 	w.read(t, t)
 	for _, machine := range []string{"", "web"} {
 		a := w.ask(t, t, Question{Machine: machine, To: ago(4.5)})
@@ -35,10 +35,10 @@ func TestLargeMessages(t *testing.T) {
 func TestFromMQTT(t *testing.T) {
 	w := lonely(t, settings(1000*time.Hour))
 	const machine = "web.example.com"
-	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(5), testkit.Login(machine, "lane")))
-	w.send(at(ago(4), testkit.Login(machine, "chris")), false)
-	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(3), testkit.Logout(machine, "chris")))
-	w.send(at(ago(2), testkit.Logout(machine, "lane")), true)
+	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(5), kit.Login(machine, "lane")))
+	w.send(at(ago(4), kit.Login(machine, "chris")), false)
+	w.sendTo(w.subjects.Events()+".web//example//com", at(ago(3), kit.Logout(machine, "chris")))
+	w.send(at(ago(2), kit.Logout(machine, "lane")), true)
 	w.read(t, t)
 	if a := w.ask(t, t, Question{Machine: machine, Stays: true, To: roster.MaxDate}); len(a.Stays) != 2 {
 		t.Errorf("%v, want a stay of chris and one of lane", a.Stays)
@@ -58,7 +58,7 @@ func TestAnotherStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return begun.inquiry.last.Load() > 0 }, "the stream was looked at")
+	kit.Eventually(t, func() bool { return begun.inquiry.last.Load() > 0 }, "the stream was looked at")
 	w.patience = 20 * time.Second
 	config := w.stream.CachedInfo().Config
 	if err := w.land.js.DeleteStream(t.Context(), config.Name); err != nil {
@@ -67,7 +67,7 @@ func TestAnotherStream(t *testing.T) {
 	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("without the stream: %v", err)
 	}
-	testkit.CreateStream(t, w.land.js, config)
+	kit.CreateStream(t, w.land.js, config)
 	if _, err := w.Ask(t.Context(), Question{To: moment}); !errors.Is(err, errAnother) {
 		t.Errorf("with another stream: %v", err)
 	}
@@ -88,15 +88,15 @@ func TestAnotherStream(t *testing.T) {
 
 // TestServerAway: a question outlives its consumers and the connection.
 func TestServerAway(t *testing.T) {
-	server := testkit.StartServer(t)
-	nc := testkit.Conn(t, server.URL)
-	l := &land{nc: nc, js: testkit.JetStream(t, nc), durable: true}
+	server := kit.StartServer(t)
+	nc := kit.Conn(t, server.URL)
+	l := &land{nc: nc, js: kit.JetStream(t, nc), durable: true}
 	w := l.world(t, t, settings(1000*time.Hour))
 	t.Cleanup(w.Close)
 	for i := range 3 * pullMessages {
-		e := testkit.Login("web", "lane")
+		e := kit.Login("web", "lane")
 		if i%2 == 1 {
-			e = testkit.Logout("web", "lane")
+			e = kit.Logout("web", "lane")
 		}
 		w.send(at(ago(100-float64(i)/100), e), i%3 == 0)
 	}
@@ -133,7 +133,7 @@ func TestDroppedMessages(t *testing.T) {
 	}
 	w.store(t)
 	source := &retained{
-		js: w.land.js, nc: w.nc, log: testkit.Logger(t), stream: w.config.Stream,
+		js: w.land.js, nc: w.nc, log: kit.Logger(t), stream: w.config.Stream,
 		created: roster.TimeOf(w.stream.CachedInfo().Created), first: 1, last: n,
 	}
 	l := &lane{retained: source, next: 1}

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -30,8 +30,8 @@ type land struct {
 }
 
 func newLand(t *testing.T) *land {
-	nc := testkit.Conn(t, testkit.StartServer(t).URL)
-	return &land{nc: nc, js: testkit.JetStream(t, nc)}
+	nc := kit.Conn(t, kit.StartServer(t).URL)
+	return &land{nc: nc, js: kit.JetStream(t, nc)}
 }
 
 // world is a stream of its own, the roster that reads it, and an oracle.
@@ -82,7 +82,7 @@ func (l *land) world(t tester, log *testing.T, s roster.Settings, change ...func
 	}
 	config := Config{
 		Roster: w.roster, Conn: l.nc, Stream: name, Subjects: subjects, Behind: w.behind.Load,
-		Log: testkit.Logger(log), Registry: prometheus.NewRegistry(),
+		Log: kit.Logger(log), Registry: prometheus.NewRegistry(),
 	}
 	for _, c := range change {
 		c(&config)
@@ -243,8 +243,8 @@ func lonely(t *testing.T, s roster.Settings, change ...func(*Config)) *world {
 func hundred(t *testing.T, change ...func(*Config)) (w *world, moment roster.Time) {
 	w = lonely(t, settings(1000*time.Hour), change...)
 	for i := range 100 {
-		w.send(at(ago(20), testkit.Login(fmt.Sprintf("machine-%02d", i), "lane")), i%2 == 0)
-		w.send(at(ago(1), testkit.Logout(fmt.Sprintf("machine-%02d", i), "lane")), i%2 == 0)
+		w.send(at(ago(20), kit.Login(fmt.Sprintf("machine-%02d", i), "lane")), i%2 == 0)
+		w.send(at(ago(1), kit.Logout(fmt.Sprintf("machine-%02d", i), "lane")), i%2 == 0)
 	}
 	w.read(t, t)
 	return w, ago(10)

@@ -3,16 +3,16 @@ package query
 import (
 	"testing"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // BenchmarkAnswer makes one answer of 1 MiB out of 100,000 machines with 5 users each.
 func BenchmarkAnswer(b *testing.B) {
-	r := testkit.NewFleet(1, testkit.Five, testkit.Scale(500_000)).Roster()
-	q := &ReportRequest{after: cursor{first: "cache"}}
+	r := kit.NewFleet(1, kit.Five, kit.Scale(500_000)).Roster()
+	q := &reportRequest{after: cursor{first: "cache"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		rows, more := gather(r, q, testkit.At, 1<<20)
+		rows, more := gather(r, q, kit.At, 1<<20)
 		data, _ := appendRows(nil, rows, more, 1<<20)
 		b.SetBytes(int64(len(data)))
 	}

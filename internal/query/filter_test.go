@@ -13,47 +13,11 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"pgregory.net/rapid"
 
-	"rollcall/internal/ask"
-	"rollcall/internal/report"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
-
-func TestMatches(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"", "anything", true},
-		{"*", "", true},
-		{"web*", "web1", true},
-		{"web*", "Web1", false},
-		{"*.example.com", "a.b.example.com", true},
-		{"web?", "web", false},
-		{"web?", "web語", true},
-		{"web[12]", "web1", false},
-		{"web[12]", "web[12]", true},
-		{`D\*`, `D\x`, true},
-		{"*a*a*a*a*b", strings.Repeat("a", 255), false},
-	} {
-		if got := Matches(tt.pattern, tt.name); got != tt.want {
-			t.Errorf("%q, %q: %t", tt.pattern, tt.name, got)
-		}
-	}
-}
-
-// A pattern means what the regular expression means that it is written out as.
-func TestMatchesIsThatOfRegexp(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pattern := rapid.StringMatching(`[ab語.\\?*]{1,8}`).Draw(t, "pattern")
-		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")
-		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
-		want := regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(name)
-		if got := Matches(pattern, name); got != want {
-			t.Fatalf("%q, %q: %t, want %t", pattern, name, got, want)
-		}
-	})
-}
 
 // anyFleet is a roster of a few machines and users, heard a second apart.
 func anyFleet(t *rapid.T) *roster.Roster {
@@ -61,19 +25,19 @@ func anyFleet(t *rapid.T) *roster.Roster {
 	for range rapid.IntRange(0, 30).Draw(t, "events") {
 		machine := rapid.SampledFrom([]string{"web1", "web2", "web3", "db1", "db2"}).Draw(t, "machine")
 		user := rapid.SampledFrom([]string{"lane", "chris", "jordan", "alex"}).Draw(t, "user")
-		e := testkit.Login(machine, user)
+		e := kit.Login(machine, user)
 		e.Session.ID = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "session")
 		if rapid.IntRange(0, 3).Draw(t, "type") == 0 {
 			e.Type = roster.Logout
 		}
-		e.Date = roster.TimeOf(testkit.At.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "date")) * time.Second))
-		testkit.Feed(r, e)
+		e.Date = roster.TimeOf(kit.At.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "date")) * time.Second))
+		kit.Feed(r, e)
 	}
 	return r
 }
 
-func anyFilter(t *rapid.T) Filter {
-	return Filter{
+func anyFilter(t *rapid.T) api.Filter {
+	return api.Filter{
 		Machines:  rapid.SampledFrom([]string{"", "*", "web*", "*1", "web2", "none"}).Draw(t, "machines"),
 		OnSeveral: rapid.Bool().Draw(t, "several"),
 		SilentFor: rapid.SampledFrom([]string{"", "1s", "7s", "15s", "1m"}).Draw(t, "silent"),
@@ -81,14 +45,14 @@ func anyFilter(t *rapid.T) Filter {
 }
 
 // among returns what a filter leaves of a whole report, by means of its own.
-func among(f Filter, whole []report.Machine, now time.Time) []report.Machine {
+func among(f api.Filter, whole []api.Machine, now time.Time) []api.Machine {
 	count := make(map[string]int)
 	for _, m := range whole {
 		for _, user := range m.Users {
 			count[user]++
 		}
 	}
-	list := []report.Machine{}
+	list := []api.Machine{}
 	for _, m := range whole {
 		if f.OnSeveral {
 			m.Users = slices.DeleteFunc(m.Users, func(user string) bool { return count[user] < 2 })
@@ -107,18 +71,18 @@ func among(f Filter, whole []report.Machine, now time.Time) []report.Machine {
 func TestFilteredAnswers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyFleet(t)
-		q := &ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit")), Filter: anyFilter(t)}
-		now := testkit.At.Add(20 * time.Second)
-		var answers []report.Report
+		q := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit")), Filter: anyFilter(t)}}
+		now := kit.At.Add(20 * time.Second)
+		var answers []api.Report
 		for {
 			if err := q.check(); err != nil {
 				t.Fatal(err)
 			}
 			rows, more := gather(r, q, now, 500)
 			_, next := appendRows(nil, rows, more, 500)
-			page := report.Report{ID: "id", Machines: []report.Machine{}}
+			page := api.Report{ID: "id", Machines: []api.Machine{}}
 			for _, row := range rows {
-				page.Machines = append(page.Machines, report.Machine{Name: row.Name, Heard: row.Heard.Time(), Users: row.Users})
+				page.Machines = append(page.Machines, api.Machine{Name: row.Name, Heard: row.Heard.Time(), Users: row.Users})
 			}
 			answers = append(answers, page)
 			if q.Cursor = next; next == "" {
@@ -126,7 +90,7 @@ func TestFilteredAnswers(t *testing.T) {
 			}
 		}
 		want := among(q.Filter, machines(r), now)
-		if got, err := report.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, want) {
+		if got, err := api.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, want) {
 			t.Fatalf("got %+v, %v; want %+v", got.Machines, err, want)
 		}
 	})
@@ -135,25 +99,25 @@ func TestFilteredAnswers(t *testing.T) {
 func TestLongest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyFleet(t)
-		filter := anyFilter(t)
+		q := &reportRequest{ReportRequest: api.ReportRequest{Filter: anyFilter(t)}}
 		n := rapid.IntRange(1, 10).Draw(t, "n")
 		var want longest
-		for _, m := range among(filter, machines(r), testkit.At) {
+		for _, m := range among(q.Filter, machines(r), kit.At) {
 			var open []roster.Session
 			r.Machine(m.Name, func(v roster.View) { open = v.AppendSessions(nil) })
 			for _, s := range open {
 				if slices.Contains(m.Users, s.User) {
-					want = append(want, Stay{Machine: m.Name, Session: sessionOf(&s)})
+					want = append(want, api.Stay{Machine: m.Name, Session: sessionOf(&s)})
 				}
 			}
 		}
-		slices.SortStableFunc(want, func(a, b Stay) int { return a.Since.Compare(b.Since) })
+		slices.SortStableFunc(want, func(a, b api.Stay) int { return a.Since.Compare(b.Since) })
 		want = want[:min(n, len(want))]
 		got := make(longest, 0, n)
-		if err := filter.check(); err != nil {
+		if err := q.check(); err != nil {
 			t.Fatal(err)
 		}
-		got = filter.longest(r, got, testkit.At, func(roster.Time) bool { return false })
+		got = q.longest(r, got, kit.At, func(roster.Time) bool { return false })
 		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
@@ -163,7 +127,7 @@ func TestLongest(t *testing.T) {
 func TestLongestAnswer(t *testing.T) {
 	r := fleet(1000, 1)
 	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 16 << 10 })
-	got := pagesOf[LongestAnswer](t, nc, "report", ReportRequest{Longest: new(uint32(3)), Filter: Filter{Machines: "*5.example.com"}})
+	got := pagesOf[api.LongestAnswer](t, nc, "report", api.ReportRequest{Longest: new(uint32(3)), Filter: api.Filter{Machines: "*5.example.com"}})
 	if len(got) != 1 || len(got[0].Sessions) != 3 {
 		t.Fatalf("got %+v", got)
 	}
@@ -172,14 +136,14 @@ func TestLongestAnswer(t *testing.T) {
 			t.Errorf("number %d is %+v, want one on %s", i, stay, want)
 		}
 	}
-	_, err := ask.One(t.Context(), nc, question1, ReportRequest{Longest: new(uint32(1000))})
+	_, err := client.One(t.Context(), nc, question1, api.ReportRequest{Longest: new(uint32(1000))})
 	if err == nil || !strings.Contains(err.Error(), "longest: 1000 sessions don't fit one answer: ask for fewer") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestBadFilters(t *testing.T) {
-	nc := serve(t, source(testkit.Seed()))
+	nc := serve(t, source(kit.Seed()))
 	for request, want := range map[string]string{
 		`{"machines":"web*","on_several":true,"silent_for":"1h","limit":1}`: "",
 		`{"longest":1000}`:                 "",

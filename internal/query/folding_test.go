@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"testing"
 
-	"rollcall/internal/ask"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // All questions are asked while the roster is folded: neither waits for the
@@ -14,7 +15,7 @@ import (
 func TestQuestionsWhileFolding(t *testing.T) {
 	const machines, users = 50, 20
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("machine-1", "user-1"))
+	kit.Feed(r, kit.Login("machine-1", "user-1"))
 	nc := serve(t, source(r))
 	done := make(chan struct{})
 	go func() {
@@ -22,9 +23,9 @@ func TestQuestionsWhileFolding(t *testing.T) {
 		for i := range 20_000 {
 			machine, user := fmt.Sprintf("machine-%d", i%machines), fmt.Sprintf("user-%d", i*7%users)
 			if i%3 == 0 {
-				testkit.Feed(r, testkit.Logout(machine, user))
+				kit.Feed(r, kit.Logout(machine, user))
 			} else {
-				testkit.Feed(r, testkit.Login(machine, user))
+				kit.Feed(r, kit.Login(machine, user))
 			}
 		}
 	}()
@@ -34,17 +35,17 @@ func TestQuestionsWhileFolding(t *testing.T) {
 			endpoint string
 			request  any
 		}{
-			{"status", StatusRequest{}},
-			{"machine", MachineRequest{Machine: "machine-1"}},
-			{"user", UserRequest{User: "user-1"}},
-			{"report", ReportRequest{Filter: Filter{OnSeveral: true}}},
-			{"report", ReportRequest{Filter: Filter{OnSeveral: true}, Longest: new(uint32(10))}},
+			{"status", api.StatusRequest{}},
+			{"machine", api.MachineRequest{Machine: "machine-1"}},
+			{"user", api.UserRequest{User: "user-1"}},
+			{"report", api.ReportRequest{Filter: api.Filter{OnSeveral: true}}},
+			{"report", api.ReportRequest{Filter: api.Filter{OnSeveral: true}, Longest: new(uint32(10))}},
 		} {
-			data, err := ask.One(t.Context(), nc, subjects.Query(question.endpoint), question.request)
+			data, err := client.One(t.Context(), nc, subjects.Query(question.endpoint), question.request)
 			if err != nil {
 				t.Fatal(err)
 			}
-			head, err := Decode[anyAnswer](data)
+			head, err := api.Decode[anyAnswer](data)
 			if err != nil || head.Place < place {
 				t.Fatalf("%s: %v: place %d after %d", question.endpoint, err, head.Place, place)
 			}
@@ -60,4 +61,4 @@ func TestQuestionsWhileFolding(t *testing.T) {
 }
 
 // anyAnswer is what all answers have.
-type anyAnswer struct{ Head }
+type anyAnswer struct{ api.Head }

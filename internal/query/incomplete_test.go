@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestIncomplete: what was lost, or refused for want of room, shows in the
@@ -15,25 +16,25 @@ func TestIncomplete(t *testing.T) {
 	settings := roster.DefaultSettings()
 	settings.MaxSessionsPerMachine = 1
 	r := roster.New(settings)
-	testkit.Feed(r, testkit.Login("full", "lane"), testkit.Login("lost", "lane"), testkit.Login("settled", "lane"))
+	kit.Feed(r, kit.Login("full", "lane"), kit.Login("lost", "lane"), kit.Login("settled", "lane"))
 	end := r.Status().Position
 	end.Place += 2
 	r.Fold(&roster.Batch{End: end, Missing: roster.Truncated})
 	afterLoss := func(kind roster.Type, machine string) roster.Event {
-		return roster.Event{Type: kind, Machine: machine, Date: roster.TimeOf(testkit.At.Add(10*time.Minute + 6500*time.Millisecond))}
+		return roster.Event{Type: kind, Machine: machine, Date: roster.TimeOf(kit.At.Add(10*time.Minute + 6500*time.Millisecond))}
 	}
-	testkit.Feed(r, testkit.Login("settled", "lane"))
-	testkit.Feed(r, afterLoss(roster.Boot, "settled"), afterLoss(roster.Shutdown, "full"))
+	kit.Feed(r, kit.Login("settled", "lane"))
+	kit.Feed(r, afterLoss(roster.Boot, "settled"), afterLoss(roster.Shutdown, "full"))
 	late := afterLoss(roster.Present, "full")
 	late.Date++
 	late.Sessions = []roster.Session{{User: "lane"}, {User: "chris"}}
-	testkit.Feed(r, late)
+	kit.Feed(r, late)
 	nc, st := serve(t, source(r)), r.Status()
 	if st.SettlesAfter() == 0 {
 		t.Error("nobody says when a reset settles a machine")
 	}
 	for machine, want := range map[string][]string{"full": {"limit"}, "lost": {"truncated"}, "settled": {}} {
-		got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: machine})
+		got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: machine})
 		var settles time.Time
 		if machine == "lost" {
 			settles = timeOf(st.SettlesAfter())
@@ -54,7 +55,7 @@ func TestIncomplete(t *testing.T) {
 	if p := pages[0]; p.Complete || p.Unsettled != 1 || !p.CompleteAfter.Equal(after) || !p.SettlesAfter.Equal(timeOf(st.SettlesAfter())) || !reflect.DeepEqual(p.Reasons, []string{"truncated"}) {
 		t.Errorf("the fleet: %+v", p)
 	}
-	if got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})[0]; got.Limited != 1 || got.Unsettled != 1 {
+	if got := pagesOf[api.StatusAnswer](t, nc, "status", api.StatusRequest{})[0]; got.Limited != 1 || got.Unsettled != 1 {
 		t.Errorf("status %+v", got)
 	}
 }

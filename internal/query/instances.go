@@ -1,64 +1,29 @@
 package query
 
 import (
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/micro"
 
+	"rollcall/internal/api"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// InstancesRequest asks every process that answers on these subjects who it is.
-type InstancesRequest struct {
-	// Instance is who asks, where that is a service itself: one that doesn't know
-	// it yet asks back.
-	Instance string `json:"instance,omitzero"`
-}
+// instancesRequest asks every process that answers on these subjects who it is.
+type instancesRequest struct{ api.InstancesRequest }
 
-// Instance is one process that answers. Two on the same subjects answer by turns,
-// each from its own roster.
-type Instance struct {
-	// ID is another one after each start.
-	ID       string    `json:"instance"`
-	Version  string    `json:"version"`
-	Started  time.Time `json:"started"`
-	Stream   string    `json:"stream"`
-	Sequence uint64    `json:"sequence"`
-	Place    uint64    `json:"place"`
-	// Settings is a digest of the settings that decide. Two with the same one
-	// decide alike.
-	Settings string `json:"settings"`
-}
-
-// maxInstance bounds the parts of an answer, which anybody may have given.
-const maxInstance = 256
-
-func (r *InstancesRequest) check() error {
-	if len(r.Instance) > maxInstance {
-		return fmt.Errorf("instance has more than %d bytes", maxInstance)
-	}
-	return nil
-}
-
-func (i *Instance) check() error {
-	if i.ID == "" {
-		return errors.New("no instance")
-	}
-	for _, part := range []string{i.ID, i.Version, i.Stream, i.Settings} {
-		if len(part) > maxInstance {
-			return fmt.Errorf("a part has more than %d bytes", maxInstance)
-		}
+func (r *instancesRequest) check() error {
+	if len(r.Instance) > api.MaxInstance {
+		return fmt.Errorf("instance has more than %d bytes", api.MaxInstance)
 	}
 	return nil
 }
 
 // self is this process.
-func (s *Service) self() Instance {
+func (s *Service) self() api.Instance {
 	position := s.Roster.Status().Position
-	return Instance{
+	return api.Instance{
 		ID: s.Instance, Version: s.Version, Started: s.started, Stream: s.Stream,
 		Sequence: position.Sequence(), Place: position.Place, Settings: s.Settings,
 	}
@@ -81,7 +46,7 @@ func (s *Service) tellInstance(request micro.Request) {
 	if request.Reply() == "" {
 		return
 	}
-	var asked InstancesRequest
+	var asked instancesRequest
 	err := decode(request.Data(), &asked)
 	if err == nil {
 		err = asked.check()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -13,21 +14,15 @@ import (
 // maxLongest is how many of the longest sessions may be asked for.
 const maxLongest = 1000
 
-// LongestAnswer has the sessions that have lasted longest, the longest first.
-type LongestAnswer struct {
-	Head
-	Sessions []Stay `json:"sessions"`
-}
-
 // longest answers with the sessions of the filter that have lasted longest.
-func (s *Service) longest(q *ReportRequest) ([]byte, error) {
+func (s *Service) longest(q *reportRequest) ([]byte, error) {
 	st := s.Roster.Status()
-	a := LongestAnswer{Head: s.head(&st), Sessions: []Stay{}}
+	a := api.LongestAnswer{Head: s.head(&st), Sessions: []api.Stay{}}
 	silent := func(heard roster.Time) bool { return s.Silent(heard, a.When) }
 	stays := q.longest(s.Roster, make(longest, 0, *q.Longest), a.When, silent)
 	fit := true
 	b, err := encodeList(s.Conn.MaxPayload(), stays,
-		cursorAfter(stays, func(*Stay) cursor { return cursor{first: "more"} }),
+		cursorAfter(stays, func(*api.Stay) cursor { return cursor{first: "more"} }),
 		func(next string) any { fit = next == ""; return &a })
 	if err == nil && !fit {
 		err = &refusal{rollcallv1.CodeBadRequest, fmt.Sprintf("longest: %d sessions don't fit one answer: ask for fewer", len(stays))}
@@ -35,10 +30,10 @@ func (s *Service) longest(q *ReportRequest) ([]byte, error) {
 	return b, err
 }
 
-// longest fills l with the longest of the filter's sessions.
-func (f *Filter) longest(r *roster.Roster, l longest, now time.Time, silent func(heard roster.Time) bool) longest {
+// longest fills l with the longest sessions of what the filter leaves.
+func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, silent func(heard roster.Time) bool) longest {
 	var open []roster.Session
-	for m := range f.rows(r, "", now, lookAtOnce) {
+	for m := range q.rows(r, "", now, lookAtOnce) {
 		if len(m.Users) == 0 {
 			continue
 		}
@@ -46,7 +41,7 @@ func (f *Filter) longest(r *roster.Roster, l longest, now time.Time, silent func
 		for i := range open {
 			s := &open[i]
 			if _, on := slices.BinarySearch(m.Users, s.User); on && l.want(s) {
-				l = l.put(Stay{m.Name, silent(m.Heard), sessionOf(s)})
+				l = l.put(api.Stay{Machine: m.Name, Silent: silent(m.Heard), Session: sessionOf(s)})
 			}
 		}
 	}
@@ -55,7 +50,7 @@ func (f *Filter) longest(r *roster.Roster, l longest, now time.Time, silent func
 
 // longest are the longest of the sessions seen, the longest first, of equal ones
 // that seen first: as many as there is capacity for.
-type longest []Stay
+type longest []api.Stay
 
 // want reports whether a session belongs to them.
 func (l longest) want(s *roster.Session) bool {
@@ -63,8 +58,8 @@ func (l longest) want(s *roster.Session) bool {
 }
 
 // put takes a session that is wanted, in place of the shortest if need be.
-func (l longest) put(s Stay) longest {
-	at, _ := slices.BinarySearchFunc(l, s, func(a, b Stay) int {
+func (l longest) put(s api.Stay) longest {
+	at, _ := slices.BinarySearchFunc(l, s, func(a, b api.Stay) int {
 		return cmp.Or(a.Since.Compare(b.Since), -1) // after those that are equal
 	})
 	if len(l) == cap(l) {

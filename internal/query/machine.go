@@ -8,60 +8,45 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/past"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// MachineRequest asks who is on a machine.
-type MachineRequest struct {
-	Machine string `json:"machine"`
-	Moment
-	// Cursor is from an earlier answer; empty: from the beginning.
-	Cursor string `json:"cursor,omitzero"`
-
+// machineRequest asks who is on a machine.
+type machineRequest struct {
+	api.MachineRequest
+	at    roster.Time // of the moment
 	after cursor
 }
 
-// MachineAnswer says who is on a machine, by user and session.
-type MachineAnswer struct {
-	Head
-	Machine string `json:"machine"`
-	// Heard is the receipt of the last event accepted from it; at a past moment
-	// of the newest dated by then, zero when the stream no longer has that.
-	Heard time.Time `json:"heard,omitzero"`
-	// Silent says that this was long ago: the sessions are the last known.
-	Silent bool `json:"silent,omitzero"`
-	// Cursor asks for the sessions after these; empty when that was all.
-	Cursor string `json:"cursor,omitzero"`
-	// Past is nil when it was asked about now.
-	Past     *Past     `json:"past,omitzero"`
-	Sessions []Session `json:"sessions"`
-}
+func (q *machineRequest) aboutPast() bool { return q.At != "" }
 
-func (q *MachineRequest) check() (err error) {
+func (q *machineRequest) check() (err error) {
 	if err := checkName("machine", q.Machine); err != nil {
 		return err
 	}
 	if q.aboutPast() {
-		return q.Moment.check()
+		q.at, err = parseTime("at", q.At)
+		return err
 	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
 }
 
 // machine answers who is on a machine.
-func (s *Service) machine(ctx context.Context, q *MachineRequest) ([]byte, error) {
+func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error) {
 	if q.aboutPast() {
 		return s.machineAt(ctx, q)
 	}
 	st := s.Roster.Status()
-	a := MachineAnswer{Head: s.head(&st), Machine: q.Machine, Sessions: []Session{}}
+	a := api.MachineAnswer{Head: s.head(&st), Machine: q.Machine, Sessions: []api.Session{}}
 	var heard roster.Time
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
 		heard, open = v.Heard(), v.AppendSessions(nil)
-		a.ofMachine(&st, v, s.ReasonsOf(&st, v))
+		ofMachine(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
 	if !known {
 		return nil, unknownMachine(q.Machine)
@@ -70,24 +55,24 @@ func (s *Service) machine(ctx context.Context, q *MachineRequest) ([]byte, error
 	open = open[sort.Search(len(open), func(i int) bool {
 		return cmp.Or(strings.Compare(open[i].User, q.after.first), strings.Compare(open[i].ID, q.after.second)) > 0
 	}):]
-	sessions := make([]Session, len(open))
+	sessions := make([]api.Session, len(open))
 	for i := range open {
 		sessions[i] = sessionOf(&open[i])
 	}
 	return encodeList(s.Conn.MaxPayload(), sessions,
-		cursorAfter(sessions, func(last *Session) cursor { return cursor{last.User, last.ID} }),
+		cursorAfter(sessions, func(last *api.Session) cursor { return cursor{last.User, last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
 // machineAt answers who was on a machine.
-func (s *Service) machineAt(ctx context.Context, q *MachineRequest) ([]byte, error) {
+func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, error) {
 	found, err := s.recall(ctx, past.Question{Machine: q.Machine, To: q.at}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	a := MachineAnswer{Machine: q.Machine, Sessions: []Session{}}
+	a := api.MachineAnswer{Machine: q.Machine, Sessions: []api.Session{}}
 	a.Head, a.Past = s.headOfPast(found)
-	var sessions []Session
+	var sessions []api.Session
 	for i := range found.On {
 		on := &found.On[i]
 		a.Heard = timeOf(on.Heard)
@@ -101,7 +86,7 @@ func (s *Service) machineAt(ctx context.Context, q *MachineRequest) ([]byte, err
 
 // ofMachine makes the head that of an answer about one machine, which is not
 // complete for these reasons.
-func (h *Head) ofMachine(st *roster.Status, v roster.View, reasons []string) {
+func ofMachine(h *api.Head, st *roster.Status, v roster.View, reasons []string) {
 	h.Complete, h.Reasons = len(reasons) == 0, reasons
 	h.Unsettled, h.SettlesAfter, h.CompleteAfter = 0, time.Time{}, time.Time{}
 	if !v.Settled() {

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/api"
 )
 
 const (
@@ -32,7 +34,7 @@ type others struct {
 	again chan struct{} // somebody unknown has asked
 
 	mu   sync.Mutex
-	list []Instance
+	list []api.Instance
 	told map[string]time.Time // when the log was last told, by instance
 }
 
@@ -52,7 +54,7 @@ func newOthers(reg prometheus.Registerer) *others {
 }
 
 // known returns the others that answered last.
-func (o *others) known() []Instance {
+func (o *others) known() []api.Instance {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.list)
@@ -61,7 +63,7 @@ func (o *others) known() []Instance {
 // askedBy hears that an instance has asked. One that is not known is asked for
 // soon, as it has just started.
 func (o *others) askedBy(instance string) {
-	if instance == "" || slices.ContainsFunc(o.known(), func(i Instance) bool { return i.ID == instance }) {
+	if instance == "" || slices.ContainsFunc(o.known(), func(i api.Instance) bool { return i.ID == instance }) {
 		return
 	}
 	select {
@@ -105,7 +107,7 @@ func (s *Service) lookForOthers(ctx context.Context) {
 	if err != nil || ctx.Err() != nil {
 		return
 	}
-	ours := slices.IndexFunc(answers, func(i Instance) bool { return i.ID == s.Instance })
+	ours := slices.IndexFunc(answers, func(i api.Instance) bool { return i.ID == s.Instance })
 	if ours < 0 { // not even our own answer came
 		s.Log.Debug("nobody answers who else is there: this login needs to publish to the subject, and to its own inbox",
 			"subject", s.Subjects.Query("instances"))
@@ -115,8 +117,8 @@ func (s *Service) lookForOthers(ctx context.Context) {
 }
 
 // collect returns the answers that come within a time, one for each instance.
-func (s *Service) collect(ctx context.Context) ([]Instance, error) {
-	question, err := json.Marshal(InstancesRequest{Instance: s.Instance})
+func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
+	question, err := json.Marshal(api.InstancesRequest{Instance: s.Instance})
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +133,14 @@ func (s *Service) collect(ctx context.Context) ([]Instance, error) {
 	}
 	within, cancel := context.WithTimeout(ctx, min(collectFor, s.askEvery))
 	defer cancel()
-	var answers []Instance
+	var answers []api.Instance
 	for len(answers) <= maxOthers {
 		m, err := replies.NextMsgWithContext(within)
 		if err != nil {
 			break // the time is over
 		}
-		answer, err := Decode[Instance](m.Data)
-		if err == nil && !slices.ContainsFunc(answers, func(i Instance) bool { return i.ID == answer.ID }) {
+		answer, err := api.Decode[api.Instance](m.Data)
+		if err == nil && !slices.ContainsFunc(answers, func(i api.Instance) bool { return i.ID == answer.ID }) {
 			answers = append(answers, answer)
 		}
 	}
@@ -146,7 +148,7 @@ func (s *Service) collect(ctx context.Context) ([]Instance, error) {
 }
 
 // noteOthers keeps what was found, and tells of it.
-func (s *Service) noteOthers(found []Instance) {
+func (s *Service) noteOthers(found []api.Instance) {
 	o := s.others
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -159,7 +161,7 @@ func (s *Service) noteOthers(found []Instance) {
 		if !ok || time.Since(last) >= tellEvery {
 			last = time.Now()
 			s.Log.Warn("another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT",
-				"subject", s.Subjects.AllQueries(), "other", other, "same_settings", other.Settings == s.Settings)
+				"subject", s.Subjects.AllQueries(), "other", described(other), "same_settings", other.Settings == s.Settings)
 		}
 		told[other.ID] = last
 	}
@@ -167,8 +169,10 @@ func (s *Service) noteOthers(found []Instance) {
 	o.gauge.Set(float64(1 + len(found)))
 }
 
-// LogValue makes a log show what there is to find the process by.
-func (i Instance) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("instance", i.ID), slog.String("version", i.Version),
-		slog.Time("started", i.Started), slog.String("stream", i.Stream), slog.Uint64("place", i.Place))
+// described makes a log show what there is to find the process by.
+type described api.Instance
+
+func (d described) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("instance", d.ID), slog.String("version", d.Version),
+		slog.Time("started", d.Started), slog.String("stream", d.Stream), slog.Uint64("place", d.Place))
 }

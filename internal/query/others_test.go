@@ -11,17 +11,18 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"rollcall/internal/ask"
-	"rollcall/internal/testkit"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/test/kit"
 )
 
 // instance runs a service that asks for others at short intervals, until end is
 // called.
-func instance(t *testing.T, url, id, settings string) (s *Service, log *testkit.Output, end func()) {
+func instance(t *testing.T, url, id, settings string) (s *Service, log *kit.Output, end func()) {
 	t.Helper()
-	log = new(testkit.Output)
+	log = new(kit.Output)
 	s = New(Config{
-		Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Version: "v1.2.3",
+		Source: source(kit.Seed()), Conn: kit.Conn(t, url), Subjects: subjects, Version: "v1.2.3",
 		Instance: id, Settings: settings, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	s.askEvery = 50 * time.Millisecond
@@ -51,12 +52,12 @@ func (s *Service) ids() string {
 // TestOthers: services on the same subjects find each other, tell of it once,
 // and of its end.
 func TestOthers(t *testing.T) {
-	url := testkit.StartServer(t).URL
+	url := kit.StartServer(t).URL
 	a, logA, _ := instance(t, url, "a", "x")
-	testkit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
+	kit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
 	b, logB, endB := instance(t, url, "b", "y")
-	testkit.Eventually(t, func() bool { return a.ids() == "b y" && b.ids() == "a x" }, "each knows of the other")
-	for log, other := range map[*testkit.Output]string{logA: "other.instance=b", logB: "other.instance=a"} {
+	kit.Eventually(t, func() bool { return a.ids() == "b y" && b.ids() == "a x" }, "each knows of the other")
+	for log, other := range map[*kit.Output]string{logA: "other.instance=b", logB: "other.instance=a"} {
 		if log.Count("level=WARN") != 1 || log.Count(other) != 1 || log.Count("same_settings=false") != 1 {
 			t.Errorf("the log says %s", log.String())
 		}
@@ -64,12 +65,12 @@ func TestOthers(t *testing.T) {
 	if got := testutil.ToFloat64(a.others.gauge); got != 2 {
 		t.Errorf("%v instances, want 2", got)
 	}
-	status, err := ask.One(t.Context(), testkit.Conn(t, url), subjects.Query("status"), StatusRequest{})
+	status, err := client.One(t.Context(), kit.Conn(t, url), subjects.Query("status"), api.StatusRequest{})
 	if err != nil || strings.Count(string(status), `{"instance":`) != 2 {
 		t.Errorf("status answers %s, %v", status, err)
 	}
 	endB()
-	testkit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.gauge) == 1 }, "the other is gone")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.gauge) == 1 }, "the other is gone")
 	if logA.Count("level=WARN") != 1 || logA.Count("no other rollcall answers any more") != 1 {
 		t.Errorf("the log says %s", logA.String())
 	}
@@ -78,16 +79,16 @@ func TestOthers(t *testing.T) {
 // TestAskedBy: one that has started later makes itself known by asking: the first
 // asks back long before it is time to.
 func TestAskedBy(t *testing.T) {
-	url := testkit.StartServer(t).URL
+	url := kit.StartServer(t).URL
 	a := New(Config{
-		Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Instance: "a", Log: testkit.Logger(t),
+		Source: source(kit.Seed()), Conn: kit.Conn(t, url), Subjects: subjects, Instance: "a", Log: kit.Logger(t),
 	})
 	runService(t, a) // it asks every minute
-	testkit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
+	kit.Eventually(t, func() bool { return a.Conn.NumSubscriptions() > 0 }, "the first is there")
 	instance(t, url, "b", "")
-	testkit.Eventually(t, func() bool { return a.ids() == "b " }, "the first knows of the second")
+	kit.Eventually(t, func() bool { return a.ids() == "b " }, "the first knows of the second")
 	o := newOthers(nil)
-	o.list = []Instance{{ID: "b"}}
+	o.list = []api.Instance{{ID: "b"}}
 	if o.askedBy("b"); len(o.again) > 0 {
 		t.Error("one that is known is asked for again")
 	}
@@ -99,11 +100,11 @@ func TestAskedBy(t *testing.T) {
 
 // TestInstances: every process answers, and what is no answer is passed over.
 func TestInstances(t *testing.T) {
-	url := testkit.StartServer(t).URL
+	url := kit.StartServer(t).URL
 	a, _, _ := instance(t, url, "a", "x")
-	nc := testkit.Conn(t, url)
+	nc := kit.Conn(t, url)
 	other, err := nc.Subscribe(subjects.Query("instances"), func(m *nats.Msg) {
-		for _, junk := range []string{"", "{}", "not JSON", `{"instance":"` + strings.Repeat("x", maxInstance+1) + `"}`} {
+		for _, junk := range []string{"", "{}", "not JSON", `{"instance":"` + strings.Repeat("x", api.MaxInstance+1) + `"}`} {
 			_ = m.Respond([]byte(junk))
 		}
 		for range 3 {
@@ -113,7 +114,7 @@ func TestInstances(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return a.ids() == "b x" }, "the other is found")
+	kit.Eventually(t, func() bool { return a.ids() == "b x" }, "the other is found")
 	if err := other.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,26 +8,11 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/api"
 	"rollcall/internal/past"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
-
-// Moment is when it is asked about; the zero value is now, with all that was
-// read, also what is dated ahead.
-type Moment struct {
-	// At is in RFC 3339, and inclusive.
-	At string `json:"at,omitzero"`
-
-	at roster.Time
-}
-
-func (m *Moment) aboutPast() bool { return m.At != "" }
-
-func (m *Moment) check() (err error) {
-	m.at, err = parseTime("at", m.At)
-	return err
-}
 
 // parseTime reads the time of a request's field.
 func parseTime(key, value string) (roster.Time, error) {
@@ -36,26 +21,6 @@ func parseTime(key, value string) (roster.Time, error) {
 		return 0, fmt.Errorf("%s: want a time in RFC 3339 from 1970 to 2261, such as 2006-01-02T15:04:05Z", key)
 	}
 	return roster.TimeOf(t), nil
-}
-
-// Past is how far the answer to a question about the past is.
-type Past struct {
-	// At is the moment asked about; zero when it is a history.
-	At time.Time `json:"at,omitzero"`
-	// Done says that the answer is there. Until then the stream is being read,
-	// and the answer has nothing but a cursor to go on asking with.
-	Done bool `json:"done"`
-	// First, Read and Last are sequences of the stream: the first that it had,
-	// how far reading has come, and the last that has to be read.
-	First uint64 `json:"first"`
-	Read  uint64 `json:"read"`
-	Last  uint64 `json:"last"`
-	// CompleteFrom is given when the stream begins after the moment asked about,
-	// and nobody remembers more: from then on nothing would be missing.
-	CompleteFrom time.Time `json:"complete_from,omitzero"`
-	// Unplaced counts the events that came too late for the memory that the
-	// question had.
-	Unplaced uint64 `json:"unplaced,omitzero"`
 }
 
 // Why an answer about the past is not complete, beside the losses.
@@ -106,14 +71,14 @@ func refusalOf(err error) error {
 
 // headOfPast begins an answer about the past. Until it is done it is of no
 // place.
-func (s *Service) headOfPast(a *past.Answer) (Head, *Past) {
+func (s *Service) headOfPast(a *past.Answer) (api.Head, *api.Past) {
 	st := s.Roster.Status()
 	h := s.head(&st)
 	h.Sequence, h.Place = 0, a.Place
 	if a.Done {
 		h.Sequence = a.Last
 	}
-	p := &Past{Done: a.Done, First: a.First, Read: a.Read, Last: a.Last, Unplaced: a.Unplaced}
+	p := &api.Past{Done: a.Done, First: a.First, Read: a.Read, Last: a.Last, Unplaced: a.Unplaced}
 	if q := a.Question(); !q.Stays {
 		p.At = q.To.Time()
 	}

@@ -15,11 +15,12 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/ask"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/past"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -34,9 +35,9 @@ type memory struct {
 // for both until the test ends, so many questions about the past at a time.
 func remember(t *testing.T, most int, events []roster.Event, options ...func(*server.Options)) *memory {
 	t.Helper()
-	url := testkit.StartServer(t, options...).URL
-	nc := testkit.Conn(t, url)
-	js := testkit.JetStream(t, nc)
+	url := kit.StartServer(t, options...).URL
+	nc := kit.Conn(t, url)
+	js := kit.JetStream(t, nc)
 	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "E", Subjects: subjects.AllEvents()})
 	if err != nil {
 		t.Fatal(err)
@@ -53,10 +54,10 @@ func remember(t *testing.T, most int, events []roster.Event, options ...func(*se
 		b.Messages = append(b.Messages, roster.Message{Place: uint64(i + 1), Receipt: roster.TimeOf(time.Now()), Event: events[i]})
 	}
 	r.Fold(&b)
-	m := &memory{nc: testkit.Conn(t, url)}
+	m := &memory{nc: kit.Conn(t, url)}
 	questions, err := past.New(past.Config{
 		Roster: r, Conn: nc, Stream: "E", Subjects: subjects, Behind: m.behind.Load, MaxQuestions: most,
-		Log: testkit.Logger(t), Registry: prometheus.NewRegistry(),
+		Log: kit.Logger(t), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,9 +65,9 @@ func remember(t *testing.T, most int, events []roster.Event, options ...func(*se
 	t.Cleanup(questions.Close)
 	runService(t, New(Config{
 		Source: report.Source{Roster: r, Stream: "E", CaughtUp: func() bool { return true }},
-		Conn:   nc, Subjects: subjects, Log: testkit.Logger(t), Past: questions,
+		Conn:   nc, Subjects: subjects, Log: kit.Logger(t), Past: questions,
 	}))
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := m.nc.Request(subjects.Query("status"), nil, time.Minute) // the last to be there
 		return !errors.Is(err, nats.ErrNoResponders)
 	}, "the service answers")
@@ -78,7 +79,7 @@ func hour(n int) time.Time {
 	return time.Date(2020, 1, 21, n, 0, 0, 0, time.UTC)
 }
 
-func moment(n int) Moment { return Moment{At: hour(n).Format(time.RFC3339)} }
+func moment(n int) api.Moment { return api.Moment{At: hour(n).Format(time.RFC3339)} }
 
 func dated(n int, e roster.Event) roster.Event {
 	e.Date = roster.TimeOf(hour(n))
@@ -88,8 +89,8 @@ func dated(n int, e roster.Event) roster.Event {
 // wantCode asks a question that must be refused.
 func (m *memory) wantCode(t *testing.T, endpoint string, request any, code int, description string) {
 	t.Helper()
-	_, err := ask.One(t.Context(), m.nc, subjects.Query(endpoint), request)
-	if refusal, ok := errors.AsType[*ask.Refusal](err); !ok || refusal.Code != code || !strings.Contains(err.Error(), description) {
+	_, err := client.One(t.Context(), m.nc, subjects.Query(endpoint), request)
+	if refusal, ok := errors.AsType[*client.Refusal](err); !ok || refusal.Code != code || !strings.Contains(err.Error(), description) {
 		t.Errorf("%s %+v: got %v, want %d and %q", endpoint, request, err, code, description)
 	}
 }
@@ -120,7 +121,7 @@ func TestPastInPages(t *testing.T) {
 	m := remember(t, 4, events, func(o *server.Options) { o.MaxPayload = 4 << 10 })
 
 	var got []string
-	reports := pagesOf[PastReport](t, m.nc, "report", ReportRequest{Moment: moment(2), Filter: Filter{Machines: "m0*"}})
+	reports := pagesOf[api.PastReport](t, m.nc, "report", api.ReportRequest{Moment: moment(2), Filter: api.Filter{Machines: "m0*"}})
 	for _, page := range reports {
 		for _, on := range page.Machines {
 			for _, user := range on.Users {
@@ -137,11 +138,11 @@ func TestPastInPages(t *testing.T) {
 	if !reflect.DeepEqual(got, want) || len(reports) < 3 {
 		t.Errorf("%d pages of the report: %q", len(reports), got)
 	}
-	if pages := pagesOf[PastReport](t, m.nc, "report", ReportRequest{Moment: moment(2), Limit: new(uint32(2))}); len(pages[0].Machines) != 2 {
+	if pages := pagesOf[api.PastReport](t, m.nc, "report", api.ReportRequest{Moment: moment(2), Limit: new(uint32(2))}); len(pages[0].Machines) != 2 {
 		t.Errorf("%d machines on a page of 2", len(pages[0].Machines))
 	}
 	sessions := 0
-	on := pagesOf[MachineAnswer](t, m.nc, "machine", MachineRequest{Machine: name(3), Moment: moment(2)})
+	on := pagesOf[api.MachineAnswer](t, m.nc, "machine", api.MachineRequest{Machine: name(3), Moment: moment(2)})
 	for _, page := range on {
 		sessions += len(page.Sessions)
 		if p := page.Past; !p.Done || !p.At.Equal(hour(2)) || page.Place != uint64(len(events)) || page.Sequence != page.Place || !page.Complete {
@@ -152,7 +153,7 @@ func TestPastInPages(t *testing.T) {
 		t.Errorf("%d sessions on %d pages", sessions, len(on))
 	}
 	stays := 0
-	for _, page := range pagesOf[UserAnswer](t, m.nc, "user", UserRequest{User: "user-07", Moment: moment(2)}) {
+	for _, page := range pagesOf[api.UserAnswer](t, m.nc, "user", api.UserRequest{User: "user-07", Moment: moment(2)}) {
 		stays += len(page.Sessions)
 	}
 	if stays != 2*machines {
@@ -162,24 +163,24 @@ func TestPastInPages(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	m := remember(t, 4, []roster.Event{
-		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Login("db1", "lane")), dated(4, testkit.Logout("web1", "lane")),
-		dated(3, testkit.Login("web1", "chris")), dated(5, roster.Event{Type: roster.Boot, Machine: "db1"}),
+		dated(1, kit.Login("web1", "lane")), dated(2, kit.Login("db1", "lane")), dated(4, kit.Logout("web1", "lane")),
+		dated(3, kit.Login("web1", "chris")), dated(5, roster.Event{Type: roster.Boot, Machine: "db1"}),
 	})
 	for _, test := range []struct {
-		request HistoryRequest
+		request api.HistoryRequest
 		want    string
 	}{
-		{HistoryRequest{}, "lane web1 1-4 logout, lane db1 2-5 boot, chris web1 3- open"},
-		{HistoryRequest{Machine: "web1"}, "lane web1 1-4 logout, chris web1 3- open"},
-		{HistoryRequest{User: "lane"}, "lane web1 1-4 logout, lane db1 2-5 boot"},
-		{HistoryRequest{User: "lane", Machine: "db1"}, "lane db1 2-5 boot"},
-		{HistoryRequest{User: "nobody"}, ""},
-		{HistoryRequest{To: moment(2).At}, "lane web1 1-4 logout, lane db1 2-5 boot"},
-		{HistoryRequest{From: moment(4).At}, "lane db1 2-5 boot, chris web1 3- open"},
-		{HistoryRequest{From: moment(4).At, To: moment(4).At, Machine: "web1"}, "chris web1 3- open"},
+		{api.HistoryRequest{}, "lane web1 1-4 logout, lane db1 2-5 boot, chris web1 3- open"},
+		{api.HistoryRequest{Machine: "web1"}, "lane web1 1-4 logout, chris web1 3- open"},
+		{api.HistoryRequest{User: "lane"}, "lane web1 1-4 logout, lane db1 2-5 boot"},
+		{api.HistoryRequest{User: "lane", Machine: "db1"}, "lane db1 2-5 boot"},
+		{api.HistoryRequest{User: "nobody"}, ""},
+		{api.HistoryRequest{To: moment(2).At}, "lane web1 1-4 logout, lane db1 2-5 boot"},
+		{api.HistoryRequest{From: moment(4).At}, "lane db1 2-5 boot, chris web1 3- open"},
+		{api.HistoryRequest{From: moment(4).At, To: moment(4).At, Machine: "web1"}, "chris web1 3- open"},
 	} {
 		var got []string
-		for _, page := range pagesOf[HistoryAnswer](t, m.nc, "history", test.request) {
+		for _, page := range pagesOf[api.HistoryAnswer](t, m.nc, "history", test.request) {
 			for _, s := range page.Sessions {
 				ended := ""
 				if !s.Ended.IsZero() {
@@ -192,7 +193,7 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", test.request, got, test.want)
 		}
 	}
-	for field, request := range map[string]HistoryRequest{
+	for field, request := range map[string]api.HistoryRequest{
 		"machine":                    {Machine: long(256)},
 		"user":                       {User: long(256)},
 		"from: want a time":          {From: "yesterday"},
@@ -202,13 +203,13 @@ func TestHistory(t *testing.T) {
 	} {
 		m.wantCode(t, "history", request, rollcallv1.CodeBadRequest, field)
 	}
-	m.wantCode(t, "history", HistoryRequest{Machine: "web9"}, rollcallv1.CodeNotFound, `machine: "web9"`)
+	m.wantCode(t, "history", api.HistoryRequest{Machine: "web9"}, rollcallv1.CodeNotFound, `machine: "web9"`)
 }
 
 // A machine with nobody is there, and one that nobody had heard of is not.
 func TestPastOfNobody(t *testing.T) {
 	m := remember(t, 4, []roster.Event{
-		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
+		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
 	})
 	for at, want := range map[int]string{0: "[]", 1: "[{web1 [lane]}]", 2: "[{web1 []}]", 3: "[{web1 [lane]}]"} {
 		type row struct {
@@ -216,7 +217,7 @@ func TestPastOfNobody(t *testing.T) {
 			users []string
 		}
 		rows := []row{}
-		for _, page := range pagesOf[PastReport](t, m.nc, "report", ReportRequest{Moment: moment(at)}) {
+		for _, page := range pagesOf[api.PastReport](t, m.nc, "report", api.ReportRequest{Moment: moment(at)}) {
 			for _, on := range page.Machines {
 				rows = append(rows, row{on.Name, on.Users})
 			}
@@ -225,7 +226,7 @@ func TestPastOfNobody(t *testing.T) {
 			t.Errorf("at %d: %s, want %s", at, got, want)
 		}
 	}
-	a := pagesOf[MachineAnswer](t, m.nc, "machine", MachineRequest{Machine: "web1", Moment: moment(2)})
+	a := pagesOf[api.MachineAnswer](t, m.nc, "machine", api.MachineRequest{Machine: "web1", Moment: moment(2)})
 	if len(a) != 1 || len(a[0].Sessions) != 0 || a[0].Heard.IsZero() {
 		t.Errorf("%+v", a)
 	}
@@ -233,57 +234,57 @@ func TestPastOfNobody(t *testing.T) {
 
 func TestPastRefused(t *testing.T) {
 	m := remember(t, 4, []roster.Event{
-		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
+		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
 	})
 	for _, at := range []string{"now", "2020-01-21", "2020-01-21 09:00:00", "1969-12-31T23:59:59Z", "2262-01-01T00:00:00Z", "2600-01-01T00:00:00Z", "1970-01-01T00:00:00+01:00"} {
 		for endpoint, request := range map[string]any{
-			"report":  ReportRequest{Moment: Moment{At: at}},
-			"machine": MachineRequest{Machine: "web1", Moment: Moment{At: at}},
-			"user":    UserRequest{User: "lane", Moment: Moment{At: at}},
+			"report":  api.ReportRequest{Moment: api.Moment{At: at}},
+			"machine": api.MachineRequest{Machine: "web1", Moment: api.Moment{At: at}},
+			"user":    api.UserRequest{User: "lane", Moment: api.Moment{At: at}},
 		} {
 			m.wantCode(t, endpoint, request, rollcallv1.CodeBadRequest, "at: want a time")
 		}
 	}
-	several := ReportRequest{Moment: moment(1), Filter: Filter{OnSeveral: true}}
+	several := api.ReportRequest{Moment: moment(1), Filter: api.Filter{OnSeveral: true}}
 	m.wantCode(t, "report", several, rollcallv1.CodeBadRequest, "at: not together with")
-	m.wantCode(t, "machine", MachineRequest{Machine: "web9", Moment: moment(1)}, rollcallv1.CodeNotFound, `machine: "web9"`)
-	m.wantCode(t, "machine", MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x"}, rollcallv1.CodeBadRequest, "cursor: ")
-	m.wantCode(t, "machine", MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x.0"}, rollcallv1.CodeNotFound, "cursor: ")
-	now := serve(t, source(testkit.Seed()))
-	(&memory{nc: now}).wantCode(t, "report", ReportRequest{Moment: moment(1)}, rollcallv1.CodeUnavailable, "no questions about the past")
+	m.wantCode(t, "machine", api.MachineRequest{Machine: "web9", Moment: moment(1)}, rollcallv1.CodeNotFound, `machine: "web9"`)
+	m.wantCode(t, "machine", api.MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x"}, rollcallv1.CodeBadRequest, "cursor: ")
+	m.wantCode(t, "machine", api.MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x.0"}, rollcallv1.CodeNotFound, "cursor: ")
+	now := serve(t, source(kit.Seed()))
+	(&memory{nc: now}).wantCode(t, "report", api.ReportRequest{Moment: moment(1)}, rollcallv1.CodeUnavailable, "no questions about the past")
 }
 
 // While ingest is behind, the past is not read: its questions say how far they
 // are, those beyond the limit are refused, and others are answered as ever.
 func TestPastYields(t *testing.T) {
 	m := remember(t, 1, []roster.Event{
-		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
+		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
 	})
 	m.behind.Store(true)
-	request := ReportRequest{Moment: moment(2)}
+	request := api.ReportRequest{Moment: moment(2)}
 	first := make(chan []byte, 1)
 	go func() {
-		data, _ := ask.One(t.Context(), m.nc, subjects.Query("report"), request)
+		data, _ := client.One(t.Context(), m.nc, subjects.Query("report"), request)
 		first <- data
 	}()
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := m.nc.Request(subjects.Query("report"), nil, time.Second)
 		return err == nil && len(first) == 0
 	}, "a question about now is answered")
-	page, err := Decode[PastReport](<-first)
+	page, err := api.Decode[api.PastReport](<-first)
 	if err != nil || page.Past.Done || page.Cursor == "" || page.Place != 0 || len(page.Machines) != 0 || page.Past.Last != 3 {
 		t.Fatalf("%+v, %+v, %v", page, page.Past, err)
 	}
-	m.wantCode(t, "user", UserRequest{User: "lane", Moment: moment(2)}, rollcallv1.CodeBusy, "busy: ")
-	of := MachineRequest{Machine: "web1", Moment: moment(2), Cursor: page.Cursor}
+	m.wantCode(t, "user", api.UserRequest{User: "lane", Moment: moment(2)}, rollcallv1.CodeBusy, "busy: ")
+	of := api.MachineRequest{Machine: "web1", Moment: moment(2), Cursor: page.Cursor}
 	m.wantCode(t, "machine", of, rollcallv1.CodeBadRequest, "cursor: of another question")
 	m.behind.Store(false)
 	request.Cursor = page.Cursor
-	data, err := ask.One(t.Context(), m.nc, subjects.Query("report"), request)
+	data, err := client.One(t.Context(), m.nc, subjects.Query("report"), request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page, err = Decode[PastReport](data); err != nil || !page.Past.Done || page.Cursor != "" || len(page.Machines) != 1 {
+	if page, err = api.Decode[api.PastReport](data); err != nil || !page.Past.Done || page.Cursor != "" || len(page.Machines) != 1 {
 		t.Errorf("%s, %v", data, err)
 	}
 }
@@ -294,7 +295,7 @@ func TestPastYields(t *testing.T) {
 func TestPastStarvesNobody(t *testing.T) {
 	const most = 4
 	m := remember(t, most, []roster.Event{
-		dated(1, testkit.Login("web1", "lane")), dated(2, testkit.Logout("web1", "lane")), dated(3, testkit.Login("web1", "lane")),
+		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
 	})
 	m.behind.Store(true)
 	inbox := m.nc.NewInbox()

@@ -4,44 +4,22 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/api"
 	"rollcall/internal/past"
 	"rollcall/internal/report"
 )
 
-// PastReport is a report of a past moment, or one page of it.
-type PastReport struct {
-	ID string `json:"report"`
-	Head
-	// Cursor asks for what comes after this answer; empty on the last.
-	Cursor string `json:"cursor,omitzero"`
-	Past   *Past  `json:"past"`
-	// Machines are in byte order of their names. One that doesn't fit goes on
-	// at the beginning of the next page.
-	Machines []PastMachine `json:"machines"`
-}
-
-// PastMachine is one machine of a report of a past moment.
-type PastMachine struct {
-	Name string `json:"machine"`
-	// Heard is the newest receipt of an event dated by then; zero when the
-	// stream no longer has one.
-	Heard time.Time `json:"heard,omitzero"`
-	// Users are those who were on, in byte order of their names.
-	Users []string `json:"users"`
-}
-
 // reportAt answers with the machines of a past moment.
-func (s *Service) reportAt(ctx context.Context, q *ReportRequest) ([]byte, error) {
+func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error) {
 	found, err := s.recall(ctx, past.Question{To: q.at}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
 	st := s.Roster.Status()
-	a := PastReport{ID: s.Source.Head(&st, s.now()).ID, Cursor: strings.Repeat("x", maxCursor), Machines: []PastMachine{}}
+	a := api.PastReport{ID: s.Source.Head(&st, s.now()).ID, Cursor: strings.Repeat("x", maxCursor), Machines: []api.PastMachine{}}
 	a.Head, a.Past = s.headOfPast(found)
 	b, err := json.Marshal(&a)
 	if err != nil {
@@ -63,12 +41,12 @@ func (s *Service) reportAt(ctx context.Context, q *ReportRequest) ([]byte, error
 // machinesOf returns the machines of the filter with those who were on, as far
 // as they fit into room bytes and at least one, and of how many rows these are.
 // The sessions of one user are never taken apart.
-func (q *ReportRequest) machinesOf(rows []past.On, room int) (machines []PastMachine, taken int) {
-	machines = []PastMachine{}
-	var last *PastMachine
+func (q *reportRequest) machinesOf(rows []past.On, room int) (machines []api.PastMachine, taken int) {
+	machines = []api.PastMachine{}
+	var last *api.PastMachine
 	for i := range rows {
 		row := &rows[i]
-		if !Matches(q.Machines, row.Machine) {
+		if !api.Matches(q.Machines, row.Machine) {
 			continue
 		}
 		user := row.Session.User
@@ -86,7 +64,7 @@ func (q *ReportRequest) machinesOf(rows []past.On, room int) (machines []PastMac
 			return machines, i
 		}
 		if another {
-			machines = append(machines, PastMachine{row.Machine, timeOf(row.Heard), []string{}})
+			machines = append(machines, api.PastMachine{Name: row.Machine, Heard: timeOf(row.Heard), Users: []string{}})
 			last = &machines[len(machines)-1]
 		}
 		if user != "" {

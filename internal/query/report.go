@@ -8,39 +8,34 @@ import (
 	"sort"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 )
 
-// ReportRequest is a question for the report, or for a part of it.
-type ReportRequest struct {
-	// Cursor is from an earlier answer; empty: from the beginning.
-	Cursor string `json:"cursor,omitzero"`
-	// Limit is how many machines the answer may have at most, from 1; nil: as
-	// many as fit.
-	Limit *uint32 `json:"limit,omitzero"`
-	Filter
-	// The moment goes together with Machines, and no other part.
-	Moment
-	// Longest asks for so many sessions, at most 1000, in place of the machines:
-	// those that have lasted longest. The answer is a LongestAnswer.
-	Longest *uint32 `json:"longest,omitzero"`
-
-	after cursor
+// reportRequest is a question for the report, or for a part of it.
+type reportRequest struct {
+	api.ReportRequest
+	silentFor time.Duration // 0: any
+	at        roster.Time   // of the moment
+	after     cursor
 }
 
-func (q *ReportRequest) check() (err error) {
+func (q *reportRequest) aboutPast() bool { return q.At != "" }
+
+func (q *reportRequest) check() (err error) {
 	if q.Limit != nil && *q.Limit == 0 {
 		return errors.New("limit: want 1 or more, or leave it out")
 	}
-	if err := q.Filter.check(); err != nil {
+	if err := q.checkFilter(); err != nil {
 		return err
 	}
 	switch {
 	case q.aboutPast() && (q.OnSeveral || q.SilentFor != "" || q.Longest != nil):
 		return errors.New("at: not together with on_several, silent_for and longest")
 	case q.aboutPast():
-		return q.Moment.check()
+		q.at, err = parseTime("at", q.At)
+		return err
 	case q.Longest == nil:
 	case *q.Longest < 1 || *q.Longest > maxLongest:
 		return fmt.Errorf("longest: want 1 to %d", maxLongest)
@@ -52,7 +47,7 @@ func (q *ReportRequest) check() (err error) {
 }
 
 // limit is how many machines the answer may have.
-func (q *ReportRequest) limit() int {
+func (q *reportRequest) limit() int {
 	if q.Limit == nil {
 		return math.MaxInt
 	}
@@ -60,7 +55,7 @@ func (q *ReportRequest) limit() int {
 }
 
 // report answers with the machines of the filter after the cursor.
-func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) {
+func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) {
 	switch {
 	case q.aboutPast():
 		return s.reportAt(ctx, q)
@@ -70,7 +65,7 @@ func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) 
 	// The position first: every event up to there is in what is read after.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
-	answer := head.AppendHead(make([]byte, 0, 1<<10))
+	answer := report.AppendHead(make([]byte, 0, 1<<10), &head)
 	withCursor := len(answer) + len(`,"cursor":""`) + maxCursor
 	room, err := report.RoomFor(s.Conn.MaxPayload(), withCursor)
 	if err != nil {
@@ -82,7 +77,7 @@ func (s *Service) report(ctx context.Context, q *ReportRequest) ([]byte, error) 
 	}
 	machines, next := appendRows(make([]byte, 0, 1<<10), rows, more, room)
 	head.Cursor = next
-	return append(append(head.AppendHead(answer[:0]), machines...), report.End...), nil
+	return append(append(report.AppendHead(answer[:0], &head), machines...), report.End...), nil
 }
 
 // lookAtOnce is how many machines are looked at before it is seen whether they
@@ -93,7 +88,7 @@ const lookAtOnce = 64
 // the cursor, first the rest of the one within which it stands. It takes at
 // least one, and no more once they can't fit into room bytes; more tells
 // whether there are others.
-func gather(r *roster.Roster, q *ReportRequest, now time.Time, room int) (rows []report.Row, more bool) {
+func gather(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows []report.Row, more bool) {
 	if q.after.second != "" {
 		if m, ok := restOf(r, q); ok {
 			rows = append(rows, m)
@@ -112,7 +107,7 @@ func gather(r *roster.Roster, q *ReportRequest, now time.Time, room int) (rows [
 
 // restOf looks at the users of a machine that come after the cursor, if there
 // are any.
-func restOf(r *roster.Roster, q *ReportRequest) (m report.Row, found bool) {
+func restOf(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
 	r.Machine(q.after.first, func(v roster.View) { m = report.Look(v, report.Row{}) })
 	left := q.leave(r, []report.Row{m})
 	if len(left) == 0 {

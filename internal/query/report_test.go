@@ -14,21 +14,21 @@ import (
 	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
 
-	"rollcall/internal/ask"
-	"rollcall/internal/report"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // fetch asks for the whole report in answers of so many machines.
-func fetch(t testing.TB, nc *nats.Conn, limit int) []report.Report {
+func fetch(t testing.TB, nc *nats.Conn, limit int) []api.Report {
 	t.Helper()
-	request := ReportRequest{}
+	request := api.ReportRequest{}
 	if limit > 0 {
 		request.Limit = new(uint32(limit))
 	}
-	var answers []report.Report
-	for data, err := range ask.Pages(t.Context(), nc, question1, request) {
+	var answers []api.Report
+	for data, err := range client.Pages(t.Context(), nc, question1, request) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,9 +37,9 @@ func fetch(t testing.TB, nc *nats.Conn, limit int) []report.Report {
 	return answers
 }
 
-func decodeReport(t testing.TB, data []byte) report.Report {
+func decodeReport(t testing.TB, data []byte) api.Report {
 	t.Helper()
-	r, err := report.Decode(data)
+	r, err := api.DecodeReport(data)
 	if err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}
@@ -47,16 +47,16 @@ func decodeReport(t testing.TB, data []byte) report.Report {
 }
 
 // machines lists a roster by means of its own.
-func machines(r *roster.Roster) []report.Machine {
-	list := []report.Machine{}
+func machines(r *roster.Roster) []api.Machine {
+	list := []api.Machine{}
 	for v := range r.Machines("") {
-		list = append(list, report.Machine{Name: v.Name(), Heard: v.Heard().Time(), Users: v.AppendUsers([]string{})})
+		list = append(list, api.Machine{Name: v.Name(), Heard: v.Heard().Time(), Users: v.AppendUsers([]string{})})
 	}
 	return list
 }
 
-func all(reports ...report.Report) iter.Seq2[report.Report, error] {
-	return func(yield func(report.Report, error) bool) {
+func all(reports ...api.Report) iter.Seq2[api.Report, error] {
+	return func(yield func(api.Report, error) bool) {
 		for _, r := range reports {
 			if !yield(r, nil) {
 				return
@@ -74,7 +74,7 @@ func anyName(t *rapid.T, label string) string {
 }
 
 func TestAnswerSeed(t *testing.T) {
-	r := testkit.Seed()
+	r := kit.Seed()
 	nc := serve(t, source(r))
 	before := time.Now()
 	answers := fetch(t, nc, 0)
@@ -85,7 +85,7 @@ func TestAnswerSeed(t *testing.T) {
 	if got.When.Before(before.Add(-time.Second)) || got.ID == "" {
 		t.Errorf("report %q of %v", got.ID, got.When)
 	}
-	want := report.Report{
+	want := api.Report{
 		ID: got.ID, When: got.When, Stream: "ROLLCALL_EVENTS", Sequence: 6, Place: 6,
 		Complete: true, Reasons: []string{}, Machines: machines(r),
 	}
@@ -118,7 +118,7 @@ func TestAnswersByLimit(t *testing.T) {
 				t.Fatalf("limit %d: answer %d of %d has %d machines", limit, i+1, len(answers), n)
 			}
 		}
-		got, err := report.Join(all(answers...))
+		got, err := api.Join(all(answers...))
 		if err != nil || !reflect.DeepEqual(got.Machines, want) {
 			t.Errorf("limit %d: the answers joined aren't the roster (%v)", limit, err)
 		}
@@ -128,15 +128,15 @@ func TestAnswersByLimit(t *testing.T) {
 func TestAnswersByPayload(t *testing.T) {
 	r := fleet(1000, 2)
 	for i := range 900 { // more than fit one answer
-		testkit.Feed(r, testkit.Login("big", fmt.Sprintf(`DOMAIN\user-%04d`, i)))
+		kit.Feed(r, kit.Login("big", fmt.Sprintf(`DOMAIN\user-%04d`, i)))
 	}
 	for i := range 300 {
-		testkit.Feed(r, testkit.Login("machine-000500.example.com", fmt.Sprintf("user-%04d", i)))
+		kit.Feed(r, kit.Login("machine-000500.example.com", fmt.Sprintf("user-%04d", i)))
 	}
 	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 4 << 10 })
 	for _, limit := range []int{0, 1, 3} {
 		answers := fetch(t, nc, limit)
-		got, err := report.Join(all(answers...))
+		got, err := api.Join(all(answers...))
 		if err != nil || !reflect.DeepEqual(got.Machines, machines(r)) {
 			t.Errorf("limit %d: the answers joined aren't the roster (%v)", limit, err)
 		}
@@ -149,25 +149,25 @@ func TestAnswersJoined(t *testing.T) {
 		r := roster.New(roster.DefaultSettings())
 		for range rapid.IntRange(0, 8).Draw(t, "machines") {
 			machine := anyName(t, "machine")
-			testkit.Feed(r, testkit.Logout(machine, "nobody"))
+			kit.Feed(r, kit.Logout(machine, "nobody"))
 			for range rapid.IntRange(0, 5).Draw(t, "users") {
-				testkit.Feed(r, testkit.Login(machine, anyName(t, "user")))
+				kit.Feed(r, kit.Login(machine, anyName(t, "user")))
 			}
 		}
 		room := rapid.IntRange(700, 3000).Draw(t, "room")
-		q := &ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit"))}
-		var answers []report.Report
+		q := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit"))}}
+		var answers []api.Report
 		for {
-			rows, more := gather(r, q, testkit.At, room)
+			rows, more := gather(r, q, kit.At, room)
 			b, next := appendRows(nil, rows, more, room)
 			if len(b) > max(room, 1200) {
 				t.Fatalf("%d bytes of machines, room is %d", len(b), room)
 			}
-			var list []report.Machine
+			var list []api.Machine
 			if err := json.Unmarshal(slices.Concat([]byte("["), b, []byte("]")), &list); err != nil {
 				t.Fatal(err)
 			}
-			answers = append(answers, report.Report{ID: "id", Machines: list})
+			answers = append(answers, api.Report{ID: "id", Machines: list})
 			if next == "" {
 				break
 			}
@@ -176,7 +176,7 @@ func TestAnswersJoined(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, err := report.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, machines(r)) {
+		if got, err := api.Join(all(answers...)); err != nil || !reflect.DeepEqual(got.Machines, machines(r)) {
 			t.Fatalf("got %+v, %v; want %+v", got.Machines, err, machines(r))
 		}
 	})
@@ -186,13 +186,13 @@ func TestAnswersJoined(t *testing.T) {
 // there once, and when nobody is left after the cursor the next machine comes.
 func TestMachineChangesBetweenAnswers(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("a", "k"), testkit.Login("a", "m"), testkit.Login("b", "z"))
-	within := &ReportRequest{Limit: new(uint32(10)), after: cursor{"a", "k"}}
-	if rows, _ := gather(r, within, testkit.At, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
+	kit.Feed(r, kit.Login("a", "k"), kit.Login("a", "m"), kit.Login("b", "z"))
+	within := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(uint32(10))}, after: cursor{"a", "k"}}
+	if rows, _ := gather(r, within, kit.At, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
 		t.Errorf("got %+v", rows)
 	}
-	testkit.Feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
-	if rows, _ := gather(r, within, testkit.At, 1000); len(rows) != 1 || rows[0].Name != "b" {
+	kit.Feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
+	if rows, _ := gather(r, within, kit.At, 1000); len(rows) != 1 || rows[0].Name != "b" {
 		t.Errorf("got %+v", rows)
 	}
 }
@@ -200,7 +200,7 @@ func TestMachineChangesBetweenAnswers(t *testing.T) {
 // An answer has every event up to its place.
 func TestAnswersWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("machine-20000", "x"))
+	kit.Feed(r, kit.Login("machine-20000", "x"))
 	nc := serve(t, source(r))
 	done := make(chan struct{})
 	go func() {
@@ -208,7 +208,7 @@ func TestAnswersWhileFolding(t *testing.T) {
 		// Each place has a machine of its own, and the later the place, the
 		// earlier an answer passes the machine.
 		for i := 1; i < 20_000; i++ {
-			testkit.Feed(r, testkit.Login(fmt.Sprintf("machine-%05d", 20_000-i), "x"))
+			kit.Feed(r, kit.Login(fmt.Sprintf("machine-%05d", 20_000-i), "x"))
 		}
 	}()
 	for last := false; !last; {
@@ -217,7 +217,7 @@ func TestAnswersWhileFolding(t *testing.T) {
 			last = true
 		default:
 		}
-		got, err := report.Join(all(fetch(t, nc, 0)...))
+		got, err := api.Join(all(fetch(t, nc, 0)...))
 		if err != nil {
 			t.Fatal(err)
 		}

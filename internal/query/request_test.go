@@ -8,11 +8,11 @@ import (
 
 	"github.com/nats-io/nats.go/micro"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func TestBadRequests(t *testing.T) {
-	nc := serve(t, source(testkit.Seed()))
+	nc := serve(t, source(kit.Seed()))
 	good := cursor{first: "a"}.String()
 	for request, want := range map[string]string{
 		``:                              "",
@@ -90,7 +90,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(request))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q ReportRequest
+		var q reportRequest
 		err := decode(data, &q)
 		if err == nil {
 			err = q.check()

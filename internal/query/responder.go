@@ -32,9 +32,8 @@ type endpoint struct {
 	early bool
 }
 
-// request is a pointer to the type of a request or an answer. check says what is
-// wrong with one whose JSON is right; its errors name the field, and those of a
-// request are for the client.
+// request is a pointer to the type of a request. check says what is wrong with one
+// whose JSON is right; its errors name the field and are for the client.
 type request[Q any] interface {
 	*Q
 	check() error

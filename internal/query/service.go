@@ -11,8 +11,7 @@
 // Questions about the past take longer than one look, as the stream is read
 // again: they wait in a line of their own, and hold up no others.
 //
-// The types of requests and answers are those of the wire contract, in Go; the
-// asking side uses them too.
+// The types of requests and answers are those of package api.
 package query
 
 import (
@@ -28,6 +27,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/api"
 	"rollcall/internal/past"
 	"rollcall/internal/report"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -46,9 +46,9 @@ type Config struct {
 	// last one that was saved or loaded, nil if none was. They must be safe for
 	// use by several goroutines; where they are nil nothing is known of it.
 	Lag      func() uint64
-	Snapshot func() *Snapshot
+	Snapshot func() *api.Snapshot
 	// Checks are the checks of /readyz that don't hold; nil: none.
-	Checks func() []Check
+	Checks func() []api.Check
 	// Instance names this process, and Settings is a digest of the settings that
 	// decide, for other processes that answer on the same subjects.
 	Instance, Settings string

@@ -15,10 +15,11 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/goleak"
 
-	"rollcall/internal/ask"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -38,11 +39,11 @@ func fleet(n, users int) *roster.Roster {
 	for i := range n {
 		machine := fmt.Sprintf("machine-%06d.example.com", i)
 		for u := range users {
-			events = append(events, testkit.Login(machine, fmt.Sprintf("user-%d-%d", i%1000, u)))
+			events = append(events, kit.Login(machine, fmt.Sprintf("user-%d-%d", i%1000, u)))
 		}
 	}
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, events...)
+	kit.Feed(r, events...)
 	return r
 }
 
@@ -62,13 +63,13 @@ func serve(t testing.TB, s report.Source, options ...func(*server.Options)) *nat
 
 func serveVersion(t testing.TB, s report.Source, version string, options ...func(*server.Options)) *nats.Conn {
 	t.Helper()
-	url := testkit.StartServer(t, options...).URL
+	url := kit.StartServer(t, options...).URL
 	service := New(Config{
-		Source: s, Conn: testkit.Conn(t, url), Subjects: subjects, Version: version, Log: testkit.Logger(t),
+		Source: s, Conn: kit.Conn(t, url), Subjects: subjects, Version: version, Log: kit.Logger(t),
 	})
 	runService(t, service)
-	nc := testkit.Conn(t, url)
-	testkit.Eventually(t, func() bool {
+	nc := kit.Conn(t, url)
+	kit.Eventually(t, func() bool {
 		_, err := nc.Request(subjects.Query("status"), nil, time.Minute) // the last to be there
 		return !errors.Is(err, nats.ErrNoResponders)
 	}, "the service answers")
@@ -90,34 +91,34 @@ func runService(t testing.TB, service *Service) {
 
 func TestNotCaughtUp(t *testing.T) {
 	var caughtUp atomic.Bool
-	s := source(testkit.Seed())
+	s := source(kit.Seed())
 	s.CaughtUp = caughtUp.Load
 	nc := serve(t, s)
-	_, err := ask.One(t.Context(), nc, question1, ReportRequest{})
-	if refusal, ok := errors.AsType[*ask.Refusal](err); !ok || refusal.Code != rollcallv1.CodeUnavailable || !strings.Contains(err.Error(), "not caught up") {
+	_, err := client.One(t.Context(), nc, question1, api.ReportRequest{})
+	if refusal, ok := errors.AsType[*client.Refusal](err); !ok || refusal.Code != rollcallv1.CodeUnavailable || !strings.Contains(err.Error(), "not caught up") {
 		t.Errorf("got %v, want 503", err)
 	}
 	caughtUp.Store(true)
-	if _, err := ask.One(t.Context(), nc, question1, ReportRequest{}); err != nil {
+	if _, err := client.One(t.Context(), nc, question1, api.ReportRequest{}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestFloodIsRefused(t *testing.T) {
 	// Nobody works off what waits: the service isn't run, only its handler.
-	url := testkit.StartServer(t).URL
-	service := New(Config{Source: source(testkit.Seed()), Conn: testkit.Conn(t, url), Subjects: subjects, Log: testkit.Logger(t)})
-	api, err := service.add()
+	url := kit.StartServer(t).URL
+	service := New(Config{Source: source(kit.Seed()), Conn: kit.Conn(t, url), Subjects: subjects, Log: kit.Logger(t)})
+	added, err := service.add()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := service.listen(api); err != nil {
+	if err := service.listen(added); err != nil {
 		t.Fatal(err)
 	}
 	if err := service.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	nc := testkit.Conn(t, url)
+	nc := kit.Conn(t, url)
 	inbox := nc.NewRespInbox()
 	answers, err := nc.SubscribeSync(inbox)
 	if err != nil {
@@ -133,14 +134,14 @@ func TestFloodIsRefused(t *testing.T) {
 			t.Fatalf("got %v, %v; want 429", m, err)
 		}
 	}
-	// Whoever asks by ask.One asks again, a few times.
-	if _, err := ask.One(t.Context(), nc, question1, ReportRequest{}); !isBusy(err) {
+	// Whoever asks by client.One asks again, a few times.
+	if _, err := client.One(t.Context(), nc, question1, api.ReportRequest{}); !isBusy(err) {
 		t.Errorf("got %v, want 429", err)
 	}
-	if n := api.Stats().Endpoints[0].NumErrors; n != 3+4 {
+	if n := added.Stats().Endpoints[0].NumErrors; n != 3+4 {
 		t.Errorf("%d errors counted, want %d", n, 3+4)
 	}
-	if err := stop(api); err != nil {
+	if err := stop(added); err != nil {
 		t.Error(err)
 	}
 	// Now it's run, and those who waited are answered.
@@ -155,14 +156,14 @@ func TestFloodIsRefused(t *testing.T) {
 }
 
 func isBusy(err error) bool {
-	refusal, ok := errors.AsType[*ask.Refusal](err)
+	refusal, ok := errors.AsType[*client.Refusal](err)
 	return ok && refusal.Code == rollcallv1.CodeBusy
 }
 
 func TestInternalError(t *testing.T) {
-	nc := serve(t, source(testkit.Seed()), func(o *server.Options) { o.MaxPayload = 2 << 10 })
-	_, err := ask.One(t.Context(), nc, question1, ReportRequest{})
-	if refusal, ok := errors.AsType[*ask.Refusal](err); !ok || refusal.Code != rollcallv1.CodeInternal {
+	nc := serve(t, source(kit.Seed()), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	_, err := client.One(t.Context(), nc, question1, api.ReportRequest{})
+	if refusal, ok := errors.AsType[*client.Refusal](err); !ok || refusal.Code != rollcallv1.CodeInternal {
 		t.Errorf("got %v, want 500", err)
 	}
 }
@@ -171,7 +172,7 @@ func TestServiceIsFound(t *testing.T) {
 	for version, want := range map[string]string{
 		"v1.2.3": "1.2.3", "1.2.3-rc.1+x": "1.2.3-rc.1+x", "(devel)": "0.0.0-dev", "": "0.0.0-dev", "a1b2c3d": "0.0.0-dev",
 	} {
-		nc := serveVersion(t, source(testkit.Seed()), version)
+		nc := serveVersion(t, source(kit.Seed()), version)
 		m, err := nc.Request("$SRV.INFO.rollcall", nil, time.Minute)
 		if err != nil {
 			t.Fatal(err)

@@ -13,20 +13,21 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"rollcall/internal/ask"
+	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // pagesOf asks for all pages of an answer.
-func pagesOf[A any, P request[A]](t testing.TB, nc *nats.Conn, endpoint string, request any) []A {
+func pagesOf[A any, P api.Answer[A]](t testing.TB, nc *nats.Conn, endpoint string, request any) []A {
 	t.Helper()
 	var pages []A
-	for data, err := range ask.Pages(t.Context(), nc, subjects.Query(endpoint), request) {
+	for data, err := range client.Pages(t.Context(), nc, subjects.Query(endpoint), request) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := Decode[A, P](data)
+		page, err := api.Decode[A, P](data)
 		if err != nil {
 			t.Fatalf("%v: %s", err, data)
 		}
@@ -37,22 +38,22 @@ func pagesOf[A any, P request[A]](t testing.TB, nc *nats.Conn, endpoint string, 
 
 // detailed is a login with all that it may say.
 func detailed(machine, user, id string) roster.Event {
-	e := testkit.Login(machine, user)
+	e := kit.Login(machine, user)
 	e.Session.ID, e.Session.Terminal, e.Session.Remote, e.Session.Service = id, "pts/0", "10.0.0.7", "sshd"
 	return e
 }
 
 // second is so many seconds after the moment that receipts are counted from.
-func second(n int) time.Time { return testkit.At.Add(time.Duration(n) * time.Second) }
+func second(n int) time.Time { return kit.At.Add(time.Duration(n) * time.Second) }
 
 func TestMachine(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, detailed("web1", "lane", "c7"), testkit.Login("web1", "lane"), testkit.Login("web1", "chris"),
-		testkit.Login("web2", "jordan"), testkit.Logout("web2", "jordan"))
+	kit.Feed(r, detailed("web1", "lane", "c7"), kit.Login("web1", "lane"), kit.Login("web1", "chris"),
+		kit.Login("web2", "jordan"), kit.Logout("web2", "jordan"))
 	nc := serve(t, source(r))
-	got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "web1"})
-	want := []MachineAnswer{{
-		Head: got[0].Head, Machine: "web1", Heard: second(3), Sessions: []Session{
+	got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "web1"})
+	want := []api.MachineAnswer{{
+		Head: got[0].Head, Machine: "web1", Heard: second(3), Sessions: []api.Session{
 			{User: "chris", Since: second(3)},
 			{User: "lane", Since: second(2)},
 			{User: "lane", ID: "c7", Since: second(1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"},
@@ -64,7 +65,7 @@ func TestMachine(t *testing.T) {
 	if h := got[0].Head; h.Stream != "ROLLCALL_EVENTS" || h.Place != 5 || h.Sequence != 5 || !h.Complete || h.Reasons == nil {
 		t.Errorf("head %+v", h)
 	}
-	nobody := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "web2"})
+	nobody := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "web2"})
 	if len(nobody) != 1 || len(nobody[0].Sessions) != 0 || !nobody[0].Heard.Equal(second(5)) {
 		t.Errorf("got %+v", nobody)
 	}
@@ -72,18 +73,18 @@ func TestMachine(t *testing.T) {
 
 func TestUser(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("web2", "lane"), detailed("web1", "lane", "c7"), testkit.Login("web1", "lane"), testkit.Login("web1", "chris"))
+	kit.Feed(r, kit.Login("web2", "lane"), detailed("web1", "lane", "c7"), kit.Login("web1", "lane"), kit.Login("web1", "chris"))
 	nc := serve(t, source(r))
-	got := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "lane"})
-	want := []UserAnswer{{Head: got[0].Head, User: "lane", Sessions: []Stay{
-		{Machine: "web1", Session: Session{User: "lane", Since: second(3)}},
-		{Machine: "web1", Session: Session{User: "lane", ID: "c7", Since: second(2), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}},
-		{Machine: "web2", Session: Session{User: "lane", Since: second(1)}},
+	got := pagesOf[api.UserAnswer](t, nc, "user", api.UserRequest{User: "lane"})
+	want := []api.UserAnswer{{Head: got[0].Head, User: "lane", Sessions: []api.Stay{
+		{Machine: "web1", Session: api.Session{User: "lane", Since: second(3)}},
+		{Machine: "web1", Session: api.Session{User: "lane", ID: "c7", Since: second(2), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}},
+		{Machine: "web2", Session: api.Session{User: "lane", Since: second(1)}},
 	}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if nowhere := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "nobody"}); len(nowhere) != 1 || nowhere[0].Sessions == nil || len(nowhere[0].Sessions) != 0 {
+	if nowhere := pagesOf[api.UserAnswer](t, nc, "user", api.UserRequest{User: "nobody"}); len(nowhere) != 1 || nowhere[0].Sessions == nil || len(nowhere[0].Sessions) != 0 {
 		t.Errorf("got %+v, want no sessions", nowhere)
 	}
 }
@@ -91,31 +92,33 @@ func TestUser(t *testing.T) {
 // Sessions that don't fit one message come in pages, each of them once.
 func TestSessionsInPages(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	var machine []Session
-	var user []Stay
+	var machine []api.Session
+	var user []api.Stay
 	for i := range 300 {
 		e := detailed("big", fmt.Sprintf("user-%d", i%7), fmt.Sprintf("session-%d", i))
-		other := testkit.Login(fmt.Sprintf("machine-%d", i), "everywhere")
-		testkit.Feed(r, e, other)
-		machine = append(machine, Session{e.Session.User, e.Session.ID, second(2*i + 1), "pts/0", "10.0.0.7", "sshd"})
-		user = append(user, Stay{Machine: other.Machine, Session: Session{User: "everywhere", Since: second(2*i + 2)}})
+		other := kit.Login(fmt.Sprintf("machine-%d", i), "everywhere")
+		kit.Feed(r, e, other)
+		machine = append(machine, api.Session{User: e.Session.User, ID: e.Session.ID, Since: second(2*i + 1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"})
+		user = append(user, api.Stay{Machine: other.Machine, Session: api.Session{User: "everywhere", Since: second(2*i + 2)}})
 	}
-	testkit.Feed(r, testkit.Login("big", "user-3"))
-	machine = append(machine, Session{User: "user-3", Since: second(601)})
-	slices.SortFunc(machine, func(a, b Session) int { return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.ID, b.ID)) })
-	slices.SortFunc(user, func(a, b Stay) int { return strings.Compare(a.Machine, b.Machine) })
+	kit.Feed(r, kit.Login("big", "user-3"))
+	machine = append(machine, api.Session{User: "user-3", Since: second(601)})
+	slices.SortFunc(machine, func(a, b api.Session) int {
+		return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.ID, b.ID))
+	})
+	slices.SortFunc(user, func(a, b api.Stay) int { return strings.Compare(a.Machine, b.Machine) })
 
 	nc := serve(t, source(r), func(o *server.Options) { o.MaxPayload = 4 << 10 })
-	var gotMachine []Session
-	pages := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "big"})
+	var gotMachine []api.Session
+	pages := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "big"})
 	for _, page := range pages {
 		gotMachine = append(gotMachine, page.Sessions...)
 	}
 	if len(pages) < 10 || !reflect.DeepEqual(gotMachine, machine) {
 		t.Errorf("%d pages with %d sessions, want %d", len(pages), len(gotMachine), len(machine))
 	}
-	var gotUser []Stay
-	for _, page := range pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "everywhere"}) {
+	var gotUser []api.Stay
+	for _, page := range pagesOf[api.UserAnswer](t, nc, "user", api.UserRequest{User: "everywhere"}) {
 		gotUser = append(gotUser, page.Sessions...)
 	}
 	if !reflect.DeepEqual(gotUser, user) {
@@ -124,13 +127,13 @@ func TestSessionsInPages(t *testing.T) {
 }
 
 func TestSilentAnswers(t *testing.T) {
-	s := source(testkit.Seed())
+	s := source(kit.Seed())
 	s.SilentAfter = time.Hour
 	nc := serve(t, s) // today is long after
-	if got := pagesOf[MachineAnswer](t, nc, "machine", MachineRequest{Machine: "webserver.local"}); !got[0].Silent {
+	if got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "webserver.local"}); !got[0].Silent {
 		t.Errorf("got %+v, want silent", got)
 	}
-	if got := pagesOf[UserAnswer](t, nc, "user", UserRequest{User: "lane"}); !got[0].Sessions[0].Silent {
+	if got := pagesOf[api.UserAnswer](t, nc, "user", api.UserRequest{User: "lane"}); !got[0].Sessions[0].Silent {
 		t.Errorf("got %+v, want silent", got)
 	}
 	if got := fetch(t, nc, 0); !got[0].Machines[0].Silent {
@@ -139,7 +142,7 @@ func TestSilentAnswers(t *testing.T) {
 }
 
 func TestRefusedQuestions(t *testing.T) {
-	nc := serve(t, source(testkit.Seed()))
+	nc := serve(t, source(kit.Seed()))
 	for _, tt := range []struct{ endpoint, request, code, want string }{
 		{"machine", `{"machine":"none"}`, "404", `machine: "none" is not known`},
 		{"machine", `{"machine":"a\nb"}`, "404", `machine: "a\nb" is not known`},
@@ -161,18 +164,6 @@ func TestRefusedQuestions(t *testing.T) {
 		code, description := m.Header.Get(micro.ErrorCodeHeader), m.Header.Get(micro.ErrorHeader)
 		if code != tt.code || !strings.HasPrefix(description, tt.want) {
 			t.Errorf("%s %.50s: %s %q, want %s %q", tt.endpoint, tt.request, code, description, tt.code, tt.want)
-		}
-	}
-}
-
-func TestDecodeAnswer(t *testing.T) {
-	const good = `{"when":"2026-11-22T21:00:00Z","stream":"S","sequence":6,"place":6,"complete":true,"reasons":[],"new":[1],"user":"lane","sessions":[]}`
-	if _, err := Decode[UserAnswer]([]byte(good)); err != nil {
-		t.Error(err)
-	}
-	for _, bad := range []string{``, `{}`, `[]`, strings.Replace(good, `"S"`, `""`, 1), strings.Replace(good, `6`, `"6"`, 1)} {
-		if a, err := Decode[UserAnswer]([]byte(bad)); err == nil {
-			t.Errorf("%s is read as %+v", bad, a)
 		}
 	}
 }

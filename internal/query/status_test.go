@@ -5,23 +5,24 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func TestStatus(t *testing.T) {
-	r := testkit.Seed()
+	r := kit.Seed()
 	end := r.Status().Position
 	end.Place += 2
 	r.Fold(&roster.Batch{End: end, Missing: roster.Gap})
-	testkit.Feed(r, testkit.Login("a", "lane"))
+	kit.Feed(r, kit.Login("a", "lane"))
 	s := source(r)
 	s.SilentAfter = time.Hour // today is long after
 	nc := serve(t, s)
-	got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})
+	got := pagesOf[api.StatusAnswer](t, nc, "status", api.StatusRequest{})
 	now := r.Status()
-	want := []StatusAnswer{{
-		Head: Head{
+	want := []api.StatusAnswer{{
+		Head: api.Head{
 			When: got[0].When, Stream: "ROLLCALL_EVENTS", Sequence: 9, Place: 9, Reasons: []string{"gap"},
 			Unsettled: 4, SettlesAfter: timeOf(now.SettlesAfter()), CompleteAfter: now.CompleteAfter.Time(),
 		},
@@ -32,7 +33,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	f := got[0].Fates
-	if st := r.Status(); f != (Fates{st.Fates[roster.Applied], st.Fates[roster.Superseded], st.Fates[roster.DeadLettered], 2}) ||
+	if st := r.Status(); f != (api.Fates{Applied: st.Fates[roster.Applied], Superseded: st.Fates[roster.Superseded], DeadLettered: st.Fates[roster.DeadLettered], Lost: 2}) ||
 		f.Applied+f.Superseded+f.DeadLettered+f.Lost != 9 {
 		t.Errorf("fates %+v", f)
 	}
@@ -40,10 +41,10 @@ func TestStatus(t *testing.T) {
 
 // The service is asked about itself when it isn't ready, above all.
 func TestStatusBeforeCaughtUp(t *testing.T) {
-	s := source(testkit.Seed())
+	s := source(kit.Seed())
 	s.CaughtUp = func() bool { return false }
 	nc := serve(t, s)
-	got := pagesOf[StatusAnswer](t, nc, "status", StatusRequest{})[0]
+	got := pagesOf[api.StatusAnswer](t, nc, "status", api.StatusRequest{})[0]
 	if got.CaughtUp || got.Complete || !reflect.DeepEqual(got.Reasons, []string{"replaying"}) {
 		t.Errorf("got %+v", got)
 	}
@@ -52,15 +53,15 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 // TestStatusWhileStale: while nobody knows how the stream stands no number of
 // messages is told; what is wrong is.
 func TestStatusWhileStale(t *testing.T) {
-	s := source(testkit.Seed())
+	s := source(kit.Seed())
 	stale := true
 	s.Stale = func() bool { return stale }
-	service := New(Config{Source: s, Lag: func() uint64 { return 3 }, Checks: func() []Check { return []Check{{"nats", "away"}} }})
-	got := func() (a StatusAnswer) {
+	service := New(Config{Source: s, Lag: func() uint64 { return 3 }, Checks: func() []api.Check { return []api.Check{{Name: "nats", State: "away"}} }})
+	got := func() (a api.StatusAnswer) {
 		t.Helper()
-		page, err := service.status(t.Context(), new(StatusRequest))
+		page, err := service.status(t.Context(), new(statusRequest))
 		if err == nil {
-			a, err = Decode[StatusAnswer](page)
+			a, err = api.Decode[api.StatusAnswer](page)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +69,7 @@ func TestStatusWhileStale(t *testing.T) {
 		return a
 	}
 	if a := got(); a.CaughtUp || a.Complete || a.Lag != nil || !reflect.DeepEqual(a.Reasons, []string{"stale"}) ||
-		!reflect.DeepEqual(a.Failing, []Check{{"nats", "away"}}) {
+		!reflect.DeepEqual(a.Failing, []api.Check{{Name: "nats", State: "away"}}) {
 		t.Errorf("got %+v", a)
 	}
 	stale = false

@@ -5,16 +5,17 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/api"
+	"rollcall/internal/test/kit"
 )
 
 // BenchmarkReport makes a report of 100,000 machines with 5 users each: made of a roster (looked at
 // under its locks, encoded in pages and hashed), encoded from a struct that
 // stands ready, and the same by encoding/json.
 func BenchmarkReport(b *testing.B) {
-	r := testkit.NewFleet(1, testkit.Five, testkit.Scale(500_000)).Roster()
+	r := kit.NewFleet(1, kit.Five, kit.Scale(500_000)).Roster()
 	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(r)}, now: time.Now}
-	ready := Report{ID: "id", When: testkit.At, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
+	ready := api.Report{ID: "id", When: kit.At, Stream: "ROLLCALL_EVENTS", Complete: true, Reasons: []string{}, Machines: machines(r)}
 	b.Run("roster", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -30,7 +31,7 @@ func BenchmarkReport(b *testing.B) {
 		b.ReportAllocs()
 		var data []byte
 		for b.Loop() {
-			data = ready.AppendJSON(data[:0])
+			data = AppendJSON(data[:0], &ready)
 		}
 		b.SetBytes(int64(len(data)))
 	})

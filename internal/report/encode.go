@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
 )
 
@@ -17,7 +18,7 @@ type Row struct {
 	Heard roster.Time
 	Users []string
 	Shown bool
-	// Incomplete: see Machine.
+	// Incomplete: see [api.Machine].
 	Incomplete bool
 	// Silent is for the owner to set; see Source.Silent.
 	Silent bool
@@ -44,15 +45,15 @@ func (m *Row) LeastSize() int {
 // Append appends the row in JSON with as many of its users as fit into room
 // bytes, and at least one, and returns how many these are.
 func (m *Row) Append(b []byte, room int) ([]byte, int) {
-	return appendMachine(b, &Machine{m.Name, m.Heard.Time(), m.Silent, m.Incomplete, m.Users}, room)
+	return appendMachine(b, &api.Machine{Name: m.Name, Heard: m.Heard.Time(), Silent: m.Silent, Incomplete: m.Incomplete, Users: m.Users}, room)
 }
 
-// AppendJSON appends the report as one JSON object: the keys in the order of
+// AppendJSON appends a report as one JSON object: the keys in the order of
 // the wire contract, times in UTC with as many decimals as they have. It is
 // what encoding/json makes of it too, byte for byte but for the escapes of
 // HTML, in a third of the time.
-func (r *Report) AppendJSON(b []byte) []byte {
-	b = r.AppendHead(b)
+func AppendJSON(b []byte, r *api.Report) []byte {
+	b = AppendHead(b, r)
 	for i := range r.Machines {
 		m := &r.Machines[i]
 		if i > 0 {
@@ -71,8 +72,8 @@ const (
 	noLimit      = int(^uint(0) >> 1)
 )
 
-// AppendHead appends what stands before the first machine.
-func (r *Report) AppendHead(b []byte) []byte {
+// AppendHead appends what of a report stands before the first machine.
+func AppendHead(b []byte, r *api.Report) []byte {
 	b = appendQuoted(append(b, `{"report":`...), r.ID)
 	b = appendTime(append(b, `,"when":`...), r.When)
 	b = appendQuoted(append(b, `,"stream":`...), r.Stream)
@@ -108,7 +109,7 @@ func (r *Report) AppendHead(b []byte) []byte {
 
 // appendMachine appends a machine with as many of its users as fit into room
 // bytes, and at least one, and returns how many these are.
-func appendMachine(b []byte, m *Machine, room int) ([]byte, int) {
+func appendMachine(b []byte, m *api.Machine, room int) ([]byte, int) {
 	start := len(b)
 	b = appendQuoted(append(b, `{"machine":`...), m.Name)
 	b = appendTime(append(b, `,"heard":`...), m.Heard)

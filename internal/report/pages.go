@@ -7,6 +7,8 @@ import (
 	"hash"
 	"iter"
 	"strconv"
+
+	"rollcall/internal/api"
 )
 
 // minPayload is the smallest limit of a message that reports can live with: the
@@ -43,7 +45,7 @@ type pages struct {
 
 // newPages begins the pages of a report with this head, in the space of an
 // earlier one's.
-func newPages(head *Report, room int, reuse []byte) *pages {
+func newPages(head *api.Report, room int, reuse []byte) *pages {
 	p := &pages{room: room, body: reuse[:0], content: sha256.New()}
 	b := appendCounted(nil, head.Stream)
 	b = binary.AppendUvarint(b, uint64(len(head.Reasons)))
@@ -121,12 +123,12 @@ func (p *pages) page(n int) []byte {
 
 // messages yields each page's number and message, the last page first. A
 // message is valid until the next.
-func (p *pages) messages(head Report) iter.Seq2[int, []byte] {
+func (p *pages) messages(head api.Report) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		var b []byte
 		head.Pages = p.count()
 		for head.Page = head.Pages; head.Page > 0; head.Page-- {
-			b = append(head.AppendHead(b[:0]), p.page(head.Page)...)
+			b = append(AppendHead(b[:0], &head), p.page(head.Page)...)
 			b = append(b, End...)
 			if !yield(head.Page, b) {
 				return

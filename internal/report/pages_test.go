@@ -9,27 +9,28 @@ import (
 
 	"pgregory.net/rapid"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // paged makes pages of machines and reads them back.
 func paged(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, head Report, machines []Machine, room int,
-) []Report {
+}, head api.Report, machines []api.Machine, room int,
+) []api.Report {
 	t.Helper()
 	p := newPages(&head, room, nil)
 	for _, m := range machines {
 		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
 	}
-	var read []Report
+	var read []api.Report
 	for n, message := range p.messages(head) {
 		if size := len(p.page(n)); size > room {
 			t.Fatalf("page %d has %d bytes of machines, room is %d", n, size, room)
 		}
-		r, err := Decode(message)
+		r, err := api.DecodeReport(message)
 		if err != nil {
 			t.Fatalf("page %d: %v", n, err)
 		}
@@ -48,7 +49,7 @@ func TestPagesJoined(t *testing.T) {
 		want.Page, want.Pages, want.Cursor = 0, 0, ""
 		// The room of one machine with one user, each of the longest names.
 		room := rapid.IntRange(1200, 4000).Draw(t, "room")
-		got, err := Join(all(paged(t, want, want.Machines, room)...))
+		got, err := api.Join(all(paged(t, want, want.Machines, room)...))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
@@ -60,16 +61,16 @@ func TestMachineLargerThanPages(t *testing.T) {
 	for i := range 10_000 {
 		users = append(users, fmt.Sprintf("%05d-%s", i, strings.Repeat("x", i%200)))
 	}
-	want := Report{ID: "id", When: testkit.At, Stream: "S", Complete: true, Reasons: []string{}, Machines: []Machine{
-		{Name: "before", Heard: testkit.At, Users: []string{"a"}},
-		{Name: "big", Heard: testkit.At, Users: users},
-		{Name: "late", Heard: testkit.At, Users: []string{"z"}},
+	want := api.Report{ID: "id", When: kit.At, Stream: "S", Complete: true, Reasons: []string{}, Machines: []api.Machine{
+		{Name: "before", Heard: kit.At, Users: []string{"a"}},
+		{Name: "big", Heard: kit.At, Users: users},
+		{Name: "late", Heard: kit.At, Users: []string{"z"}},
 	}}
 	reports := paged(t, want, want.Machines, 50_000)
 	if len(reports) < 20 {
 		t.Fatalf("%d pages", len(reports))
 	}
-	got, err := Join(all(reports...))
+	got, err := api.Join(all(reports...))
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("joined pages differ (%v)", err)
 	}
@@ -80,7 +81,7 @@ func TestMachineLargerThanPages(t *testing.T) {
 }
 
 func TestNobody(t *testing.T) {
-	head := Report{ID: "id", When: testkit.At, Stream: "S", Complete: true, Reasons: []string{}}
+	head := api.Report{ID: "id", When: kit.At, Stream: "S", Complete: true, Reasons: []string{}}
 	reports := paged(t, head, nil, 2000)
 	if len(reports) != 1 || len(reports[0].Machines) != 0 {
 		t.Errorf("got %+v, want one page without machines", reports)
@@ -88,7 +89,7 @@ func TestNobody(t *testing.T) {
 }
 
 // content is the hash of a report.
-func content(r Report, room int) string {
+func content(r api.Report, room int) string {
 	p := newPages(&r, room, nil)
 	for _, m := range r.Machines {
 		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
@@ -97,30 +98,30 @@ func content(r Report, room int) string {
 }
 
 func TestContent(t *testing.T) {
-	one := func() Report {
-		return Report{
-			ID: "id", When: testkit.At, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
-			Machines: []Machine{{Name: "a", Heard: testkit.At, Users: []string{"x", "yz"}}, {Name: "b", Heard: testkit.At}},
+	one := func() api.Report {
+		return api.Report{
+			ID: "id", When: kit.At, Stream: "S", Sequence: 1, Place: 2, Reasons: []string{"gap"},
+			Machines: []api.Machine{{Name: "a", Heard: kit.At, Users: []string{"x", "yz"}}, {Name: "b", Heard: kit.At}},
 		}
 	}
-	same := map[string]func(*Report){
-		"report":   func(r *Report) { r.ID = "other" },
-		"when":     func(r *Report) { r.When = testkit.At.Add(1) },
-		"sequence": func(r *Report) { r.Sequence++ },
-		"place":    func(r *Report) { r.Place++ },
-		"heard":    func(r *Report) { r.Machines[1].Heard = testkit.At.Add(1) },
+	same := map[string]func(*api.Report){
+		"report":   func(r *api.Report) { r.ID = "other" },
+		"when":     func(r *api.Report) { r.When = kit.At.Add(1) },
+		"sequence": func(r *api.Report) { r.Sequence++ },
+		"place":    func(r *api.Report) { r.Place++ },
+		"heard":    func(r *api.Report) { r.Machines[1].Heard = kit.At.Add(1) },
 	}
-	other := map[string]func(*Report){
-		"stream":       func(r *Report) { r.Stream = "T" },
-		"reasons":      func(r *Report) { r.Reasons = nil },
-		"reason":       func(r *Report) { r.Reasons = []string{"limit"} },
-		"user":         func(r *Report) { r.Machines[0].Users[1] = "z" },
-		"users":        func(r *Report) { r.Machines[0].Users = []string{"xyz"} },
-		"other users":  func(r *Report) { r.Machines[0].Users = []string{"xy", "z"} },
-		"nobody":       func(r *Report) { r.Machines[0].Users = nil },
-		"machine":      func(r *Report) { r.Machines[1].Name = "c" },
-		"silent":       func(r *Report) { r.Machines[0].Silent = true },
-		"machine gone": func(r *Report) { r.Machines = r.Machines[:1] },
+	other := map[string]func(*api.Report){
+		"stream":       func(r *api.Report) { r.Stream = "T" },
+		"reasons":      func(r *api.Report) { r.Reasons = nil },
+		"reason":       func(r *api.Report) { r.Reasons = []string{"limit"} },
+		"user":         func(r *api.Report) { r.Machines[0].Users[1] = "z" },
+		"users":        func(r *api.Report) { r.Machines[0].Users = []string{"xyz"} },
+		"other users":  func(r *api.Report) { r.Machines[0].Users = []string{"xy", "z"} },
+		"nobody":       func(r *api.Report) { r.Machines[0].Users = nil },
+		"machine":      func(r *api.Report) { r.Machines[1].Name = "c" },
+		"silent":       func(r *api.Report) { r.Machines[0].Silent = true },
+		"machine gone": func(r *api.Report) { r.Machines = r.Machines[:1] },
 	}
 	want := content(one(), 2000)
 	for name, change := range same {
@@ -142,7 +143,7 @@ func TestContentDoesNotDependOnPages(t *testing.T) {
 	for i := range 1000 {
 		users = append(users, fmt.Sprint(i))
 	}
-	r := Report{Machines: []Machine{{Name: "a", Heard: testkit.At, Users: users}, {Name: "b", Heard: testkit.At}}}
+	r := api.Report{Machines: []api.Machine{{Name: "a", Heard: kit.At, Users: users}, {Name: "b", Heard: kit.At}}}
 	if content(r, 1200) != content(r, 1<<20) {
 		t.Error("the content depends on the pages")
 	}

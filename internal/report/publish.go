@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/api"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -220,13 +221,13 @@ func (p *Publisher) explain(err error, size int) error {
 
 // build makes the report of the roster as it is between two batches, in
 // messages of at most so many bytes.
-func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
+func (p *Publisher) build(maxPayload int64) (api.Report, *pages, error) {
 	cut := p.Roster.Cut()
 	defer cut.Close()
 	head := p.Head(&cut.Status, p.now())
 	room, err := RoomFor(maxPayload, longestHead(head))
 	if err != nil {
-		return Report{}, nil, err
+		return api.Report{}, nil, err
 	}
 	pages := newPages(&head, room, p.space)
 	var m Row
@@ -240,7 +241,7 @@ func (p *Publisher) build(maxPayload int64) (Report, *pages, error) {
 }
 
 // longestHead is the length of a report's head on any of its pages.
-func longestHead(r Report) int {
+func longestHead(r api.Report) int {
 	r.Page, r.Pages = math.MaxInt32, math.MaxInt32
-	return len(r.AppendHead(nil))
+	return len(AppendHead(nil, &r))
 }

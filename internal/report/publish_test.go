@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -18,8 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/throttle"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -27,13 +29,13 @@ import (
 // newPublisher returns a publisher of the roster, and what it publishes to.
 func newPublisher(t testing.TB, r *roster.Roster, options ...func(*server.Options)) (*Publisher, *nats.Conn) {
 	t.Helper()
-	nc := testkit.Conn(t, testkit.StartServer(t, options...).URL)
+	nc := kit.Conn(t, kit.StartServer(t, options...).URL)
 	return NewPublisher(PublisherConfig{
 		Source:    source(r),
-		JetStream: testkit.JetStream(t, nc),
+		JetStream: kit.JetStream(t, nc),
 		Subjects:  subjects,
 		Interval:  5 * time.Millisecond,
-		Log:       testkit.Logger(t),
+		Log:       kit.Logger(t),
 		Registry:  prometheus.NewPedanticRegistry(),
 	}), nc
 }
@@ -87,9 +89,9 @@ func next(t testing.TB, s *nats.Subscription) *nats.Msg {
 	}
 }
 
-func decode(t testing.TB, data []byte) Report {
+func decode(t testing.TB, data []byte) api.Report {
 	t.Helper()
-	r, err := Decode(data)
+	r, err := api.DecodeReport(data)
 	if err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}
@@ -97,9 +99,9 @@ func decode(t testing.TB, data []byte) Report {
 }
 
 // stored reads the whole report that the stream has.
-func stored(t testing.TB, stream jetstream.Stream) Report {
+func stored(t testing.TB, stream jetstream.Stream) api.Report {
 	t.Helper()
-	var pages []Report
+	var pages []api.Report
 	for n := 1; n == 1 || n <= pages[0].Pages; n++ {
 		m, err := stream.GetLastMsgForSubject(t.Context(), subjects.ReportPage(n))
 		if err != nil {
@@ -110,7 +112,7 @@ func stored(t testing.TB, stream jetstream.Stream) Report {
 			t.Fatalf("page %d is page %d of %s, want %s", n, pages[n-1].Page, pages[n-1].ID, pages[0].ID)
 		}
 	}
-	whole, err := Join(all(pages...))
+	whole, err := api.Join(all(pages...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,9 +123,20 @@ func results(p *Publisher) (ok, failed, unchanged float64) {
 	return testutil.ToFloat64(p.metrics.ok), testutil.ToFloat64(p.metrics.failed), testutil.ToFloat64(p.metrics.unchanged)
 }
 
+// textOf is the text of a report of one page.
+func textOf(t testing.TB, r *api.Report) string {
+	t.Helper()
+	var out strings.Builder
+	text := api.NewText(&out)
+	if err := errors.Join(text.Write(r), text.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 func TestPublishSeed(t *testing.T) {
-	p, nc := newPublisher(t, testkit.Seed())
-	p.now = func() time.Time { return testkit.At.Add(time.Minute) }
+	p, nc := newPublisher(t, kit.Seed())
+	p.now = func() time.Time { return kit.At.Add(time.Minute) }
 	stream := makeStream(t, p)
 	messages := subscribe(t, nc)
 	run(t, p)
@@ -136,19 +149,19 @@ func TestPublishSeed(t *testing.T) {
 		t.Error("no ID")
 	}
 	golden(t, "seed.json", append(bytes.Replace(m.Data, []byte(r.ID), []byte("<id>"), 1), '\n'))
-	testkit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is stored")
+	kit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is stored")
 	inStream, err := stream.GetLastMsgForSubject(t.Context(), "rollcall.reports")
 	if err != nil || !bytes.Equal(inStream.Data, m.Data) {
 		t.Errorf("the stream has %v, %v", inStream, err)
 	}
-	if text := textOf(&r); text != "webserver.local: lane\n" {
+	if text := textOf(t, &r); text != "webserver.local: lane\n" {
 		t.Errorf("as text: %q", text)
 	}
 }
 
 func TestPublishWhatChanged(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("a", "x"))
+	kit.Feed(r, kit.Login("a", "x"))
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	expect := func(ok, unchanged float64) {
@@ -161,14 +174,14 @@ func TestPublishWhatChanged(t *testing.T) {
 	expect(1, 0)
 	expect(1, 1)
 	before := stored(t, stream)
-	testkit.Feed(r, testkit.Login("a", "x")) // heard later, nothing else
+	kit.Feed(r, kit.Login("a", "x")) // heard later, nothing else
 	expect(1, 2)
 	if after := stored(t, stream); after.ID != before.ID {
 		t.Error("another report is stored, but only heard changed")
 	}
-	testkit.Feed(r, testkit.Login("a", "y"))
+	kit.Feed(r, kit.Login("a", "y"))
 	expect(2, 2)
-	testkit.Feed(r, testkit.Logout("b", "nobody"))
+	kit.Feed(r, kit.Logout("b", "nobody"))
 	expect(3, 2)
 	want := machines(r)
 	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, want) || got.Place != 4 || got.Sequence != 4 {
@@ -179,13 +192,13 @@ func TestPublishWhatChanged(t *testing.T) {
 // That a machine has fallen silent is news, and that it speaks again.
 func TestPublishSilence(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	testkit.Feed(r, testkit.Login("a", "x"), testkit.Login("b", "y")) // heard a second apart
+	kit.Feed(r, kit.Login("a", "x"), kit.Login("b", "y")) // heard a second apart
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	p.SilentAfter = time.Minute
 	expect := func(after time.Duration, published float64, a, b bool) {
 		t.Helper()
-		p.now = func() time.Time { return testkit.At.Add(after) }
+		p.now = func() time.Time { return kit.At.Add(after) }
 		p.tick(t.Context())
 		got := stored(t, stream).Machines
 		if ok, _, _ := results(p); ok != published || got[0].Silent != a || got[1].Silent != b {
@@ -196,12 +209,12 @@ func TestPublishSilence(t *testing.T) {
 	expect(time.Minute+time.Second, 1, false, false)
 	expect(time.Minute+2*time.Second, 2, true, false)
 	expect(time.Hour, 3, true, true)
-	testkit.Feed(r, testkit.Login("a", "x"))
+	kit.Feed(r, kit.Login("a", "x"))
 	expect(time.Minute+3*time.Second, 4, false, true)
 }
 
 func TestIncomplete(t *testing.T) {
-	r := testkit.Seed()
+	r := kit.Seed()
 	end := r.Status().Position
 	end.Place += 5
 	end.Base = 3
@@ -216,17 +229,17 @@ func TestIncomplete(t *testing.T) {
 }
 
 func TestHiddenMachinesAreLeftOut(t *testing.T) {
-	r := testkit.Seed()
-	later := roster.TimeOf(testkit.At.Add(2 * roster.DefaultSettings().AllowedLateness))
+	r := kit.Seed()
+	later := roster.TimeOf(kit.At.Add(2 * roster.DefaultSettings().AllowedLateness))
 	end := roster.Position{Place: 7}
-	e := testkit.Login("new", "x")
+	e := kit.Login("new", "x")
 	e.Date = later
 	r.Fold(&roster.Batch{Messages: []roster.Message{{Place: 7, Receipt: later, Event: e}}, End: end})
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	p.tick(t.Context())
 	got := stored(t, stream)
-	if text := textOf(&got); text != "new: x\nwebserver.local: lane\n" || len(got.Machines) != 2 {
+	if text := textOf(t, &got); text != "new: x\nwebserver.local: lane\n" || len(got.Machines) != 2 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -234,7 +247,7 @@ func TestHiddenMachinesAreLeftOut(t *testing.T) {
 func TestPublishInPages(t *testing.T) {
 	r := fleet(2000, 3)
 	for i := range 1000 {
-		testkit.Feed(r, testkit.Login("big", fmt.Sprintf("user-%04d", i)))
+		kit.Feed(r, kit.Login("big", fmt.Sprintf("user-%04d", i)))
 	}
 	p, nc := newPublisher(t, r, func(o *server.Options) { o.MaxPayload = 8 << 10 })
 	stream := makeStream(t, p)
@@ -261,7 +274,7 @@ func TestPublish100000Machines(t *testing.T) {
 	p, _ := newPublisher(t, r)
 	stream := makeStream(t, p)
 	p.tick(t.Context())
-	same := func(a, b Machine) bool {
+	same := func(a, b api.Machine) bool {
 		return a.Name == b.Name && a.Heard.Equal(b.Heard) && slices.Equal(a.Users, b.Users)
 	}
 	if got := stored(t, stream); !slices.EqualFunc(got.Machines, machines(r), same) {
@@ -270,14 +283,14 @@ func TestPublish100000Machines(t *testing.T) {
 }
 
 func TestNothingBeforeCaughtUp(t *testing.T) {
-	p, nc := newPublisher(t, testkit.Seed())
+	p, nc := newPublisher(t, kit.Seed())
 	var caughtUp atomic.Bool
 	var asked atomic.Int64
 	p.CaughtUp = func() bool { asked.Add(1); return caughtUp.Load() }
 	stream := makeStream(t, p)
 	messages := subscribe(t, nc)
 	run(t, p)
-	testkit.Eventually(t, func() bool { return asked.Load() > 3 }, "the publisher has looked whether it may")
+	kit.Eventually(t, func() bool { return asked.Load() > 3 }, "the publisher has looked whether it may")
 	if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != 0 {
 		t.Fatalf("%v messages, %v", info.State.Msgs, err)
 	}
@@ -285,44 +298,44 @@ func TestNothingBeforeCaughtUp(t *testing.T) {
 	next(t, messages)
 	caughtUp.Store(false) // it reads from the beginning again
 	before := asked.Load()
-	testkit.Feed(p.Roster, testkit.Login("a", "x"))
-	testkit.Eventually(t, func() bool { return asked.Load() > before+3 }, "the publisher has looked whether it may")
+	kit.Feed(p.Roster, kit.Login("a", "x"))
+	kit.Eventually(t, func() bool { return asked.Load() > before+3 }, "the publisher has looked whether it may")
 	if info, err := stream.Info(t.Context()); err != nil || info.State.LastSeq != 1 {
 		t.Errorf("%v messages, %v; want 1", info.State.LastSeq, err)
 	}
 }
 
 func TestFailedIsTriedAgain(t *testing.T) {
-	p, nc := newPublisher(t, testkit.Seed())
+	p, nc := newPublisher(t, kit.Seed())
 	run(t, p) // there is no stream yet
-	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > 0 }, "publishing has failed")
+	kit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > 0 }, "publishing has failed")
 	stream := makeStream(t, p)
-	testkit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is published")
+	kit.Eventually(t, func() bool { ok, _, _ := results(p); return ok == 1 }, "the report is published")
 	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, machines(p.Roster)) {
 		t.Errorf("got %+v", got)
 	}
 	nc.Close()
-	testkit.Feed(p.Roster, testkit.Login("a", "x"))
+	kit.Feed(p.Roster, kit.Login("a", "x"))
 	_, before, _ := results(p)
-	testkit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > before }, "publishing has failed again")
+	kit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > before }, "publishing has failed again")
 }
 
 func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
-	server := testkit.StartServer(t)
+	server := kit.StartServer(t)
 	p := NewPublisher(PublisherConfig{
-		Source: source(testkit.Seed()), JetStream: testkit.JetStream(t, testkit.Conn(t, server.URL)), Subjects: subjects,
-		Log: testkit.Logger(t), Registry: prometheus.NewPedanticRegistry(),
+		Source: source(kit.Seed()), JetStream: kit.JetStream(t, kit.Conn(t, server.URL)), Subjects: subjects,
+		Log: kit.Logger(t), Registry: prometheus.NewPedanticRegistry(),
 	})
 	stream := makeStream(t, p)
 	p.tick(t.Context())
 	server.Stop()
 	nc := p.JetStream.Conn()
-	testkit.Eventually(t, func() bool { return !nc.IsConnected() }, "the connection is away")
-	testkit.Feed(p.Roster, testkit.Login("a", "x"))
+	kit.Eventually(t, func() bool { return !nc.IsConnected() }, "the connection is away")
+	kit.Feed(p.Roster, kit.Login("a", "x"))
 	p.tick(t.Context())
 	server.Start()
-	testkit.Eventually(t, nc.IsConnected, "the connection is back")
-	testkit.Feed(p.Roster, testkit.Login("a", "y"))
+	kit.Eventually(t, nc.IsConnected, "the connection is back")
+	kit.Feed(p.Roster, kit.Login("a", "y"))
 	p.tick(t.Context())
 	if ok, failed, _ := results(p); ok != 2 || failed != 1 {
 		t.Errorf("%v ok, %v failed, want 2 and 1", ok, failed)
@@ -335,10 +348,10 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 // TestFailing: that reports cannot be published shows, since when and why, until
 // one can; and in a log that is throttled a few times a minute.
 func TestFailing(t *testing.T) {
-	p, _ := newPublisher(t, testkit.Seed()) // there is no stream
-	var log testkit.Output
+	p, _ := newPublisher(t, kit.Seed()) // there is no stream
+	var log kit.Output
 	p.Log = slog.New(throttle.New(slog.NewTextHandler(&log, nil)))
-	now := testkit.At
+	now := kit.At
 	p.now = func() time.Time { return now }
 	if _, err := p.Failing(); err != nil {
 		t.Errorf("before the first: %v", err)
@@ -346,7 +359,7 @@ func TestFailing(t *testing.T) {
 	for range 8 {
 		p.tick(t.Context())
 		since, err := p.Failing()
-		if err == nil || !since.Equal(testkit.At) || testutil.ToFloat64(p.metrics.failing) != 1 {
+		if err == nil || !since.Equal(kit.At) || testutil.ToFloat64(p.metrics.failing) != 1 {
 			t.Errorf("failing since %v, %v; want since the first", since, err)
 		}
 		now = now.Add(p.Interval)
@@ -363,7 +376,7 @@ func TestFailing(t *testing.T) {
 
 // TestTooLargeForTheStream: the error names the stream, its setting and the remedy.
 func TestTooLargeForTheStream(t *testing.T) {
-	p, _ := newPublisher(t, testkit.Seed())
+	p, _ := newPublisher(t, kit.Seed())
 	p.Reports = "REPORTS"
 	if _, err := p.JetStream.CreateStream(t.Context(), jetstream.StreamConfig{Name: "REPORTS", Subjects: subjects.AllReports(), MaxMsgSize: 10}); err != nil {
 		t.Fatal(err)
@@ -376,7 +389,7 @@ func TestTooLargeForTheStream(t *testing.T) {
 }
 
 func TestSmallPayloadFails(t *testing.T) {
-	p, _ := newPublisher(t, testkit.Seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
+	p, _ := newPublisher(t, kit.Seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
 	makeStream(t, p)
 	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "max_payload of at least 4096") {
 		t.Errorf("got %v, want an error that names max_payload", err)
@@ -395,9 +408,9 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 			n := i*7 + k*13
 			machine, user := fmt.Sprintf("machine-%03d", n%400), fmt.Sprintf("user-%d", n%11)
 			if n%3 == 0 {
-				events = append(events, testkit.Logout(machine, user))
+				events = append(events, kit.Logout(machine, user))
 			} else {
-				events = append(events, testkit.Login(machine, user))
+				events = append(events, kit.Login(machine, user))
 			}
 		}
 		return events
@@ -406,7 +419,7 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range batches {
-			testkit.Feed(live, batch(i)...)
+			kit.Feed(live, batch(i)...)
 		}
 	}()
 	folded := 0
@@ -421,9 +434,9 @@ func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		for ; replay.Status().Position.Place < head.Place; folded++ {
-			testkit.Feed(replay, batch(folded)...)
+			kit.Feed(replay, batch(folded)...)
 		}
-		var read []Report
+		var read []api.Report
 		for _, message := range pages.messages(head) {
 			read = append(read, decode(t, message))
 		}

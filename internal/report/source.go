@@ -1,3 +1,13 @@
+// Package report makes reports of a roster and publishes them.
+//
+// What the service publishes is the roster exactly as it was at the report's
+// place: every event up to there is in it, and none after. An answer to a question
+// for a report is made page by page while the roster goes on: every event up to its
+// place is in it, and of the events after it those that the fold came to before the
+// page did.
+//
+// Nothing is reported before the service has caught up: half a roster is never
+// shown as the whole.
 package report
 
 import (
@@ -6,6 +16,7 @@ import (
 
 	"github.com/nats-io/nuid"
 
+	"rollcall/internal/api"
 	"rollcall/internal/roster"
 )
 
@@ -28,10 +39,6 @@ type Source struct {
 	// nil: now. Both must be quick, and safe for use by several goroutines.
 	Until func() time.Time
 }
-
-// Stale is the reason for being incomplete that is no loss: nobody knows what
-// the stream has, as NATS is away or does not answer.
-const Stale = "stale"
 
 // Silent reports whether a machine that was last heard at one time is silent at
 // another. Silence is told by our clock, and decides nothing. Nobody falls silent
@@ -74,16 +81,16 @@ func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 // whenStale adds to the reasons that the roster need not be of now.
 func (s *Source) whenStale(reasons []string) []string {
 	if s.Stale != nil && s.Stale() {
-		reasons = append(reasons, Stale)
+		reasons = append(reasons, api.Stale)
 	}
 	return reasons
 }
 
 // Head begins a report with an ID of its own: what it says of the roster as a
 // whole.
-func (s *Source) Head(st *roster.Status, when time.Time) Report {
+func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 	reasons := s.Reasons(st)
-	r := Report{
+	r := api.Report{
 		ID: nuid.Next(), When: when, Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
 		Complete: len(reasons) == 0, Reasons: reasons,

@@ -6,21 +6,21 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestSilentUntil: nobody falls silent while it is not known whom the stream has
 // heard.
 func TestSilentUntil(t *testing.T) {
-	heard, at := roster.TimeOf(testkit.At), testkit.At.Add(2*time.Hour)
+	heard, at := roster.TimeOf(kit.At), kit.At.Add(2*time.Hour)
 	for _, tt := range []struct {
 		until time.Time
 		want  bool
 	}{
 		{at, true},
 		{at.Add(time.Hour), true},
-		{testkit.At.Add(time.Hour + time.Second), true},
-		{testkit.At.Add(time.Hour), false},
+		{kit.At.Add(time.Hour + time.Second), true},
+		{kit.At.Add(time.Hour), false},
 		{time.Time{}, false},
 	} {
 		s := Source{SilentAfter: time.Hour, Until: func() time.Time { return tt.until }}
@@ -35,13 +35,13 @@ func TestSilentUntil(t *testing.T) {
 
 // TestStale: a report says when it need not be of now.
 func TestStale(t *testing.T) {
-	s := source(testkit.Seed())
+	s := source(kit.Seed())
 	st := s.Roster.Status()
-	if head := s.Head(&st, testkit.At); !head.Complete {
+	if head := s.Head(&st, kit.At); !head.Complete {
 		t.Errorf("not complete: %v", head.Reasons)
 	}
 	s.Stale = func() bool { return true }
-	if head := s.Head(&st, testkit.At); head.Complete || !slices.Equal(head.Reasons, []string{"stale"}) {
+	if head := s.Head(&st, kit.At); head.Complete || !slices.Equal(head.Reasons, []string{"stale"}) {
 		t.Errorf("complete %t, %v, want stale", head.Complete, head.Reasons)
 	}
 }

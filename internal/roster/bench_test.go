@@ -9,18 +9,18 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // BenchmarkFold folds decoded events of 100,000 pairs of a user and a machine,
 // in batches of 500; a million of them, then it begins with an empty roster.
 func BenchmarkFold(b *testing.B) {
-	events := testkit.Scale(1_000_000)
+	events := kit.Scale(1_000_000)
 	b.ReportAllocs()
 	var batch roster.Batch
 	for folded := 0; folded < b.N; {
 		b.StopTimer()
-		f := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(100_000))
+		f := kit.NewFleet(1, kit.Mixed, kit.Scale(100_000))
 		r := roster.New(roster.DefaultSettings())
 		for end := min(folded+events, b.N); folded < end; folded += len(batch.Messages) {
 			f.Fill(&batch, min(500, end-folded))
@@ -39,7 +39,7 @@ func BenchmarkOpenSession(b *testing.B) {
 		name string
 		n    int
 	}{{"1M", 1_000_000}, {"10M", 10_000_000}} {
-		pairs := testkit.Scale(size.n)
+		pairs := kit.Scale(size.n)
 		b.Run("implicit/"+size.name, func(b *testing.B) {
 			perSession(b, pairs, func(e *roster.Event) { e.Session.ID = "" })
 		})
@@ -48,12 +48,12 @@ func BenchmarkOpenSession(b *testing.B) {
 			perSession(b, pairs, func(e *roster.Event) { stay += 7; e.Session.ID = "0x" + strconv.FormatInt(int64(stay), 16) })
 		})
 	}
-	b.Run("maps/1M", func(b *testing.B) { perEntry(b, testkit.Scale(1_000_000)) })
+	b.Run("maps/1M", func(b *testing.B) { perEntry(b, kit.Scale(1_000_000)) })
 }
 
 // perSession measures a roster on which so many pairs are on.
 func perSession(b *testing.B, pairs int, change func(*roster.Event)) {
-	f := testkit.NewFleet(1, testkit.Mixed, pairs)
+	f := kit.NewFleet(1, kit.Mixed, pairs)
 	var batch roster.Batch
 	for b.Loop() {
 		before := inUse()
@@ -68,7 +68,7 @@ func perSession(b *testing.B, pairs int, change func(*roster.Event)) {
 		b.ReportMetric(float64(inUse()-before)/float64(r.Status().Sessions), "B/session")
 		runtime.KeepAlive(r)
 		b.StopTimer()
-		f = testkit.NewFleet(1, testkit.Mixed, pairs)
+		f = kit.NewFleet(1, kit.Mixed, pairs)
 		b.StartTimer()
 	}
 }
@@ -77,7 +77,7 @@ func perSession(b *testing.B, pairs int, change func(*roster.Event)) {
 // one copy of each name.
 func perEntry(b *testing.B, pairs int) {
 	for b.Loop() {
-		f := testkit.NewFleet(1, testkit.Mixed, pairs)
+		f := kit.NewFleet(1, kit.Mixed, pairs)
 		var m roster.Message
 		before := inUse()
 		machines, users := map[string]map[string]time.Time{}, map[string]map[string]time.Time{}
@@ -124,19 +124,19 @@ func BenchmarkGrowth(b *testing.B) {
 	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"10M", 10_000_000}} {
 		b.Run(size.name, func(b *testing.B) {
 			for b.Loop() {
-				grown(b, testkit.NewFleet(1, testkit.Mixed, testkit.Scale(size.n)))
+				grown(b, kit.NewFleet(1, kit.Mixed, kit.Scale(size.n)))
 			}
 		})
 	}
 }
 
-func grown(b *testing.B, f *testkit.Fleet) {
+func grown(b *testing.B, f *kit.Fleet) {
 	before := inUse()
 	r := f.Roster()
 	b.ReportMetric(float64(inUse()-before)/float64(r.Status().Sessions), "B/session")
 	var batch roster.Batch
 	var took time.Duration
-	n := min(10*f.Pairs(), testkit.Scale(1_000_000))
+	n := min(10*f.Pairs(), kit.Scale(1_000_000))
 	for range n / 500 {
 		f.Fill(&batch, 500)
 		start := time.Now()
@@ -159,7 +159,7 @@ func inUse() uint64 {
 func BenchmarkRoom(b *testing.B) {
 	b.Run("hostile", func(b *testing.B) {
 		long := strings.Repeat("x", 245)
-		atCeiling(b, testkit.Scale(10_000_000), func(i int, e *roster.Event) {
+		atCeiling(b, kit.Scale(10_000_000), func(i int, e *roster.Event) {
 			e.Date = start + roster.Time(i)*roster.Time(time.Millisecond)
 			e.Machine = "hostile"
 			e.Session = roster.Session{
@@ -172,7 +172,7 @@ func BenchmarkRoom(b *testing.B) {
 		})
 	})
 	b.Run("churn", func(b *testing.B) {
-		atCeiling(b, testkit.Scale(16_000_000), func(i int, e *roster.Event) {
+		atCeiling(b, kit.Scale(16_000_000), func(i int, e *roster.Event) {
 			// As many machines as the limit are heard within the allowed lateness.
 			e.Date = start + roster.Time(i/4)*(roster.Time(720*time.Hour)/roster.Time(limited().MaxMachines))
 			e.Machine = fmt.Sprintf("ci-runner-%09d.example.com", i/4)
@@ -189,7 +189,7 @@ func BenchmarkRoom(b *testing.B) {
 
 func limited() roster.Settings {
 	s := roster.DefaultSettings()
-	s.MaxMachines = testkit.Scale(s.MaxMachines)
+	s.MaxMachines = kit.Scale(s.MaxMachines)
 	return s
 }
 

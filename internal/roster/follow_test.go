@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // followed is who is on, as a reader of changes has it: machine → users.
@@ -104,11 +104,11 @@ func TestFollowPresent(t *testing.T) {
 		{[]roster.Event{present("chris", "lane")}, []string{"web +chris +lane"}},
 		{[]roster.Event{present("chris", "lane"), present("lane", "chris")}, nil},
 		{[]roster.Event{present("chris", "jordan")}, []string{"web +jordan -lane"}},
-		{[]roster.Event{testkit.Logout("web", "jordan"), testkit.Login("web", "jordan")}, []string{"web"}},
-		{[]roster.Event{testkit.Logout("db", "lane")}, nil},
+		{[]roster.Event{kit.Logout("web", "jordan"), kit.Login("web", "jordan")}, []string{"web"}},
+		{[]roster.Event{kit.Logout("db", "lane")}, nil},
 		{nil, nil},
 	} {
-		testkit.Feed(r, test.events...)
+		kit.Feed(r, test.events...)
 		if got := changesOf(follower); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: %q, want %q", test.events, got, test.want)
 		}
@@ -123,7 +123,7 @@ func TestFollowTooMuch(t *testing.T) {
 	defer follower.Close()
 	feed := func(n int) {
 		for i := range n {
-			testkit.Feed(r, testkit.Login("web", string(rune('a'+i))))
+			kit.Feed(r, kit.Login("web", string(rune('a'+i))))
 		}
 	}
 	feed(1)
@@ -138,7 +138,7 @@ func TestFollowTooMuch(t *testing.T) {
 	for c := range follower.Changes() {
 		t.Errorf("%+v", c)
 	}
-	testkit.Feed(r, testkit.Logout("web", "a"))
+	kit.Feed(r, kit.Logout("web", "a"))
 	if got := changesOf(follower); !slices.Equal(got, []string{"web -a"}) {
 		t.Errorf("then %q", got)
 	}
@@ -151,7 +151,7 @@ func TestFollowTooMuch(t *testing.T) {
 
 // TestFollowBeside: who reads beside the fold ends with what is.
 func TestFollowBeside(t *testing.T) {
-	f := testkit.NewFleet(1, testkit.Mixed, 200)
+	f := kit.NewFleet(1, kit.Mixed, 200)
 	r := roster.New(roster.DefaultSettings())
 	follower := r.Follow(100_000)
 	defer follower.Close()
@@ -189,7 +189,7 @@ func TestFollowAllocates(t *testing.T) {
 	defer follower.Close()
 	batch := roster.Batch{Messages: make([]roster.Message, 2)}
 	both := func() {
-		for i, e := range []roster.Event{testkit.Login("web", "lane"), testkit.Logout("web", "lane")} {
+		for i, e := range []roster.Event{kit.Login("web", "lane"), kit.Logout("web", "lane")} {
 			batch.End.Place++
 			e.Date = start + roster.Time(batch.End.Place)
 			batch.Messages[i] = roster.Message{Place: batch.End.Place, Receipt: e.Date, Event: e}
@@ -208,12 +208,12 @@ func TestFollowAllocates(t *testing.T) {
 // BenchmarkFollow is BenchmarkFold with a follower that takes what changed after
 // every ten batches.
 func BenchmarkFollow(b *testing.B) {
-	events := testkit.Scale(1_000_000)
+	events := kit.Scale(1_000_000)
 	b.ReportAllocs()
 	var batch roster.Batch
 	for folded := 0; folded < b.N; {
 		b.StopTimer()
-		f := testkit.NewFleet(1, testkit.Mixed, testkit.Scale(100_000))
+		f := kit.NewFleet(1, kit.Mixed, kit.Scale(100_000))
 		r := roster.New(roster.DefaultSettings())
 		follower := r.Follow(100_000)
 		for end := min(folded+events, b.N); folded < end; folded += len(batch.Messages) {

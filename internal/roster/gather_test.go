@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // TestRestoredIndex: a roster that was restored knows where each user is, and
@@ -22,14 +22,14 @@ func TestRestoredIndex(t *testing.T) {
 	for user, machines := range users {
 		for i := range machines {
 			for session := range 1 + i%3 {
-				e := testkit.Login(fmt.Sprintf("m%02d", i), user)
+				e := kit.Login(fmt.Sprintf("m%02d", i), user)
 				e.Session.ID = fmt.Sprintf("%d%s", session, user)
 				open = append(open, e)
 			}
 		}
 	}
 	rng.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
-	testkit.Feed(saved, open...)
+	kit.Feed(saved, open...)
 	restored := restore(t, saved)
 	compare := func() {
 		t.Helper()
@@ -51,8 +51,8 @@ func TestRestoredIndex(t *testing.T) {
 		for i := range n {
 			e := open[i]
 			e.Type = roster.Logout
-			testkit.Feed(saved, e)
-			testkit.Feed(restored, e)
+			kit.Feed(saved, e)
+			kit.Feed(restored, e)
 		}
 		open = open[n:]
 		compare()

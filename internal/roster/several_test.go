@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func TestOnSeveral(t *testing.T) {
@@ -18,11 +18,11 @@ func TestOnSeveral(t *testing.T) {
 		}
 	}
 	expect(false, false, false)
-	testkit.Feed(r, testkit.Login("a", "lane"), testkit.Login("a", "chris"))
+	kit.Feed(r, kit.Login("a", "lane"), kit.Login("a", "chris"))
 	expect(false, false, false)
-	testkit.Feed(r, testkit.Login("b", "lane"))
+	kit.Feed(r, kit.Login("b", "lane"))
 	expect(true, false, false)
-	testkit.Feed(r, testkit.Logout("a", "lane"))
+	kit.Feed(r, kit.Logout("a", "lane"))
 	expect(false, false, false)
 }
 
@@ -33,9 +33,9 @@ func TestManyOnSeveral(t *testing.T) {
 	var want []bool
 	for i := range 1200 {
 		users, want = append(users, fmt.Sprint(i)), append(want, i%3 == 0)
-		testkit.Feed(r, testkit.Login("a", users[i]))
+		kit.Feed(r, kit.Login("a", users[i]))
 		if want[i] {
-			testkit.Feed(r, testkit.Login("b", users[i]))
+			kit.Feed(r, kit.Login("b", users[i]))
 		}
 	}
 	if got := r.OnSeveral(users); !slices.Equal(got, want) {

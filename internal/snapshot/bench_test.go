@@ -13,14 +13,14 @@ import (
 
 	"rollcall/internal/heap"
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // The benchmarks are of a million sessions on 100,000 machines, with a heap as
 // the service has it.
-func benchFleet() *testkit.Fleet {
+func benchFleet() *kit.Fleet {
 	heap.Slacken()
-	return testkit.NewFleet(1, testkit.Mixed, testkit.Scale(1_000_000))
+	return kit.NewFleet(1, kit.Mixed, kit.Scale(1_000_000))
 }
 
 func BenchmarkWrite(b *testing.B) {
@@ -110,7 +110,7 @@ func BenchmarkBeside(b *testing.B) {
 			b.Fatal(err)
 		}
 		besideAll(b, func(ctx context.Context, r *roster.Roster) {
-			if err := s.Run(ctx, r, time.Duration(testkit.Scale(int(3*time.Second)))); err != nil {
+			if err := s.Run(ctx, r, time.Duration(kit.Scale(int(3*time.Second)))); err != nil {
 				b.Error(err)
 			}
 		})
@@ -124,7 +124,7 @@ func besideAll(b *testing.B, other func(context.Context, *roster.Roster)) {
 		ctx, end := context.WithCancel(b.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); other(ctx, r) }()
-		took := batches(f, r, testkit.Scale(30_000))
+		took := batches(f, r, kit.Scale(30_000))
 		end()
 		<-ended
 		slices.Sort(took)
@@ -134,7 +134,7 @@ func besideAll(b *testing.B, other func(context.Context, *roster.Roster)) {
 }
 
 // batches folds n batches and tells how long each took.
-func batches(f *testkit.Fleet, r *roster.Roster, n int) []time.Duration {
+func batches(f *kit.Fleet, r *roster.Roster, n int) []time.Duration {
 	took := make([]time.Duration, n)
 	var batch roster.Batch
 	for i := range took {

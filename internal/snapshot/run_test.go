@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/throttle"
 )
 
@@ -21,13 +21,13 @@ import (
 type running struct {
 	store *Store
 	dir   string
-	log   *testkit.Output
+	log   *kit.Output
 	stop  context.CancelFunc
 	done  chan error
 }
 
 func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(context.Context, uint64) error) *running {
-	log, dir := new(testkit.Output), t.TempDir()
+	log, dir := new(kit.Output), t.TempDir()
 	s, err := Open(dir, "test", slog.New(throttle.New(slog.NewTextHandler(log, nil))), prometheus.NewPedanticRegistry())
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"time"
 
+	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
-	"rollcall/internal/steps"
 )
 
 // lastSave is how long the snapshot at shutdown may take, so that the whole of a
@@ -74,7 +74,7 @@ func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	if err := s.folder.prune(at, keep); err != nil {
 		s.log.Warn("old snapshots not removed", "err", err)
 	}
-	steps.At("snapshot-pruned")
+	failpoint.At("snapshot-pruned")
 	return info, nil
 }
 
@@ -124,7 +124,7 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for what goes elsewhere up to place %d: %w", place, err))
 		}
 	}
-	steps.At("snapshot-settled")
+	failpoint.At("snapshot-settled")
 	at, err := s.folder.free(place)
 	if err == nil {
 		info.Path = s.folder.path(at.String())
@@ -133,11 +133,11 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 	if err != nil {
 		return Info{}, entry{}, s.abandon(temp, err)
 	}
-	steps.At("snapshot-renamed")
+	failpoint.At("snapshot-renamed")
 	if err := s.confirm(ctx, info); err != nil {
 		return Info{}, entry{}, s.abandon(info.Path, err)
 	}
-	steps.At("snapshot-verified")
+	failpoint.At("snapshot-verified")
 	return info, at, nil
 }
 
@@ -163,17 +163,17 @@ func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, erro
 	if err != nil {
 		return "", Info{}, err
 	}
-	steps.At("snapshot-made")
+	failpoint.At("snapshot-made")
 	info, err := s.encode(interruptible{ctx, f}, r)
 	if err == nil {
-		steps.At("snapshot-written")
+		failpoint.At("snapshot-written")
 		err = f.Sync()
 	}
-	steps.At("snapshot-synced")
+	failpoint.At("snapshot-synced")
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
-	steps.At("snapshot-closed")
+	failpoint.At("snapshot-closed")
 	if err != nil {
 		return "", Info{}, s.abandon(f.Name(), err)
 	}
@@ -193,7 +193,7 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 	if err := s.folder.sync(); err != nil {
 		return err
 	}
-	steps.At("snapshot-dir-synced")
+	failpoint.At("snapshot-dir-synced")
 	f, err := s.folder.disk.open(want.Path)
 	if err != nil {
 		return err
@@ -226,6 +226,6 @@ func (i interruptible) Write(p []byte) (int, error) {
 	if err := i.ctx.Err(); err != nil {
 		return 0, err
 	}
-	steps.At("snapshot-write")
+	failpoint.At("snapshot-write")
 	return i.file.Write(p)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // consumer makes a consumer that has delivered all there is.
@@ -85,7 +85,7 @@ func TestNoConsumerWhileAway(t *testing.T) {
 	s := newSetup(t)
 	source := s.reader(prometheus.NewRegistry()).source.(*jetStream)
 	s.Stop()
-	testkit.Eventually(t, func() bool { return source.nc.Status() == nats.RECONNECTING }, "the connection is away")
+	kit.Eventually(t, func() bool { return source.nc.Status() == nats.RECONNECTING }, "the connection is away")
 	d, err := source.consume(t.Context(), 1)
 	if err == nil {
 		d.close()
@@ -94,8 +94,8 @@ func TestNoConsumerWhileAway(t *testing.T) {
 		t.Errorf("got %v, want a doubt because of the connection", err)
 	}
 	s.Start()
-	testkit.Eventually(t, source.nc.IsConnected, "the connection is back")
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, source.nc.IsConnected, "the connection is back")
+	kit.Eventually(t, func() bool {
 		info, err := s.stream.Info(t.Context())
 		return err == nil && info.State.Consumers == 0
 	}, "there is no consumer")

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // What the leader tells in the tests of decide, of a position at sequence 10 in
@@ -163,7 +163,7 @@ func TestRunsOf(t *testing.T) {
 // a few lines a minute tell of all of them, by their first and last sequence and
 // their number.
 func TestLossesAreSummed(t *testing.T) {
-	var log testkit.Output
+	var log kit.Output
 	play(t, func(p *player) {
 		p.world.log = slog.New(slog.NewJSONHandler(&log, nil))
 		p.publish(1000)

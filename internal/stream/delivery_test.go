@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/throttle"
 )
 
@@ -50,7 +50,7 @@ func TestClosed(t *testing.T) {
 	r := s.read(roster.Position{})
 	r.await("message 3")
 	r.source.(*jetStream).nc.Close()
-	testkit.Eventually(t, func() bool { return len(r.done) == 1 }, "reading ends")
+	kit.Eventually(t, func() bool { return len(r.done) == 1 }, "reading ends")
 	if _, err := r.end(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("got %v, want that of a connection that is closed", err)
 	}
@@ -120,10 +120,10 @@ func TestDroppedOnTheWay(t *testing.T) {
 // whatever a pull asks for otherwise.
 func TestLargestMessage(t *testing.T) {
 	const size = pullBytes + 1<<20
-	s := &setup{t: t, Server: testkit.StartServer(t, func(o *server.Options) {
+	s := &setup{t: t, Server: kit.StartServer(t, func(o *server.Options) {
 		o.MaxPayload, o.MaxPending = size+1<<20, 4*size
 	})}
-	s.js = testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s.js = kit.JetStream(t, kit.Conn(t, s.URL))
 	s.create()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -249,7 +249,7 @@ func TestSkippedOnce(t *testing.T) {
 // TestOddReplies: whatever answers a question for a message, it is an error and
 // no message.
 func TestOddReplies(t *testing.T) {
-	nc := testkit.Conn(t, testkit.StartServer(t, testkit.WithoutJetStream).URL)
+	nc := kit.Conn(t, kit.StartServer(t, kit.WithoutJetStream).URL)
 	var answer atomic.Pointer[string]
 	if _, err := nc.Subscribe("$JS.API.STREAM.MSG.GET.EVENTS", func(m *nats.Msg) { m.Respond([]byte(*answer.Load())) }); err != nil { //nolint:errcheck // the request times out then
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func (a *away) consume(context.Context, uint64) (delivery, error) { return nil, 
 // says so a few times a minute.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log testkit.Output
+		var log kit.Output
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		a := &away{enough: stop}
@@ -341,7 +341,7 @@ func TestLargeGap(t *testing.T) {
 		},
 	} {
 		h := new(hollow)
-		r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, h)}
+		r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, h)}
 		if end, err := ask(r); err != nil || end != to || h.asked > 2*maxAbsent {
 			t.Errorf("%s: the gap ends at %d, %v, after %d questions", name, end, err, h.asked)
 		}
@@ -351,7 +351,7 @@ func TestLargeGap(t *testing.T) {
 // TestUnansweredInventory: that nobody answers for a message is not that it is
 // missing.
 func TestUnansweredInventory(t *testing.T) {
-	r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, &hollow{err: errNobody})}
+	r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, &hollow{err: errNobody})}
 	if _, err := r.inventory(t.Context(), 1, 5, nil); !errors.Is(err, errNobody) {
 		t.Errorf("got %v", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // consumers are the names of the stream's consumers.
@@ -25,7 +25,7 @@ func (s *setup) consumers() (names []string) {
 // abandon ends a reader as a crash does: its consumer stays.
 func (r *run) abandon() {
 	r.source.(*jetStream).nc.Close()
-	testkit.Eventually(r.t, func() bool { return len(r.done) == 1 }, "reading ends")
+	kit.Eventually(r.t, func() bool { return len(r.done) == 1 }, "reading ends")
 	r.end() //nolint:errcheck // the connection was closed
 }
 
@@ -56,19 +56,19 @@ func TestGhost(t *testing.T) {
 	if _, err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool { return len(s.consumers()) == 0 }, "the consumer is gone after the end")
+	kit.Eventually(t, func() bool { return len(s.consumers()) == 0 }, "the consumer is gone after the end")
 }
 
 // TestGhostThatStays: where the old consumer can't be deleted, reading begins with
 // one of another name, and not with the old one, which has delivered before.
 func TestGhostThatStays(t *testing.T) {
 	s := &setup{t: t, id: "0123456789abcdef"}
-	s.Server = testkit.StartServer(t, func(o *server.Options) {
+	s.Server = kit.StartServer(t, func(o *server.Options) {
 		deny := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.DELETE.>"}}}
 		o.Users = []*server.User{{Username: "any", Permissions: deny}}
 		o.NoAuthUser = "any"
 	})
-	s.js = testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s.js = kit.JetStream(t, kit.Conn(t, s.URL))
 	s.create()
 	s.publish(1, 3)
 	r := s.read(roster.Position{})

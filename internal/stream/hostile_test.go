@@ -13,13 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func subjectsBelow(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "events.>") }
 
 // raw sends lines of the NATS protocol as no client library would.
-func raw(t *testing.T, s *testkit.Server, lines string) {
+func raw(t *testing.T, s *kit.Server, lines string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "nats://"))
 	if err != nil {

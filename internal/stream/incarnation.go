@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
-	"rollcall/internal/steps"
 )
 
 // settle makes the position one from which reading can go on, by what the
@@ -93,7 +93,7 @@ func (r *reading) remake(ctx context.Context) error {
 // stays. Places go on from the greatest ever given: a place that was given, or
 // is known of, and not folded is lost with the old incarnation.
 func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
-	steps.At("incarnation-detected")
+	failpoint.At("incarnation-detected")
 	from, copied, err := r.copiedFrom(ctx, st)
 	if err != nil {
 		return err
@@ -121,11 +121,11 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 	r.tail.Store(next.Sequence()) // what is true of it will be seen
 	r.target.Store(0)
 	r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}
-	steps.At("incarnation-rebased")
+	failpoint.At("incarnation-rebased")
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)
 	r.delivered()
-	steps.At("incarnation-folded")
+	failpoint.At("incarnation-folded")
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // A slow link lets about 1 MB a second through to the client, and what the client
@@ -84,7 +84,7 @@ func (s *setup) cameBeforeKnown() (bytes int) {
 	s.t.Helper()
 	slow := new(link)
 	reader, err := New(Config{
-		Conn: testkit.Conn(s.t, s.URL, nats.SetCustomDialer(slow)), Stream: name, Log: testkit.Logger(s.t),
+		Conn: kit.Conn(s.t, s.URL, nats.SetCustomDialer(slow)), Stream: name, Log: kit.Logger(s.t),
 		Registry: prometheus.NewRegistry(), Earlier: func() []roster.Position { return nil },
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // wantsPlaces checks the places of what was read, and what was lost.
@@ -37,7 +37,7 @@ func TestFirstSequence(t *testing.T) {
 	none := map[uint64]roster.Loss{}
 	s := newSetup(t, first(1_000_001))
 	r := s.read(roster.Position{})
-	testkit.Eventually(t, r.CaughtUp, "caught up")
+	kit.Eventually(t, r.CaughtUp, "caught up")
 	s.publish(1, 3)
 	r.await("message 3")
 	r.wantsPlaces(none, 1, 2, 3)
@@ -316,7 +316,7 @@ func TestNeverJudged(t *testing.T) {
 // roster has caught up when that is passed, or lost too.
 func TestLosingIsNotPassing(t *testing.T) {
 	reading := func() *reading {
-		r := &reading{Reader: newReader(Config{Log: testkit.Logger(t), Registry: prometheus.NewRegistry()}, nil), fold: func(*Batch) {}}
+		r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, nil), fold: func(*Batch) {}}
 		r.target.Store(10)
 		r.tail.Store(20)
 		r.aimed = true

@@ -30,8 +30,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
-	"rollcall/internal/steps"
 )
 
 // Message is one message of the stream.
@@ -390,7 +390,7 @@ func (r *reading) flush() {
 	b.End.Place = last.Place
 	last.prove(&b.End.Proof)
 	r.fold(b)
-	steps.At("batch-folded")
+	failpoint.At("batch-folded")
 	r.move(b.End)
 	r.delivered()
 	r.sawTail(last.Sequence)

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,7 +26,7 @@ const name = "EVENTS"
 
 // setup is a server with a stream and somebody who writes to it.
 type setup struct {
-	*testkit.Server
+	*kit.Server
 	t      *testing.T
 	js     jetstream.JetStream
 	stream jetstream.Stream
@@ -37,8 +37,8 @@ type setup struct {
 }
 
 func newSetup(t *testing.T, change ...func(*jetstream.StreamConfig)) *setup {
-	s := &setup{Server: testkit.StartServer(t), t: t}
-	s.js = testkit.JetStream(t, testkit.Conn(t, s.URL))
+	s := &setup{Server: kit.StartServer(t), t: t}
+	s.js = kit.JetStream(t, kit.Conn(t, s.URL))
 	s.create(change...)
 	return s
 }
@@ -49,7 +49,7 @@ func (s *setup) create(change ...func(*jetstream.StreamConfig)) {
 	for _, c := range change {
 		c(&config)
 	}
-	s.stream = testkit.CreateStream(s.t, s.js, config)
+	s.stream = kit.CreateStream(s.t, s.js, config)
 }
 
 func (s *setup) publish(from, to int) {
@@ -98,7 +98,7 @@ func (s *setup) read(from roster.Position) *run {
 func (s *setup) reader(reg *prometheus.Registry) *Reader {
 	s.t.Helper()
 	r, err := New(Config{
-		Conn: testkit.Conn(s.t, s.URL), Stream: name, Log: testkit.Logger(s.t), Registry: reg,
+		Conn: kit.Conn(s.t, s.URL), Stream: name, Log: kit.Logger(s.t), Registry: reg,
 		Earlier: func() []roster.Position { return s.earlier }, Given: s.given, ID: s.id,
 		Make: func(context.Context) error { s.create(); return nil },
 	})
@@ -142,7 +142,7 @@ func (r *run) end() (roster.Position, error) {
 
 func (r *run) await(message string) {
 	r.t.Helper()
-	testkit.Eventually(r.t, func() bool {
+	kit.Eventually(r.t, func() bool {
 		select {
 		case err := <-r.done:
 			close(r.done)
@@ -184,7 +184,7 @@ func TestReadOn(t *testing.T) {
 	s.publish(1, 700)
 	first := s.read(roster.Position{})
 	first.await("message 700")
-	testkit.Eventually(t, first.CaughtUp, "caught up")
+	kit.Eventually(t, first.CaughtUp, "caught up")
 	at, err := first.end()
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestServerRestarts(t *testing.T) {
 
 // publishAgain publishes as soon as the connection is back.
 func (s *setup) publishAgain(from, to int) {
-	testkit.Eventually(s.t, func() bool {
+	kit.Eventually(s.t, func() bool {
 		_, err := s.js.AccountInfo(s.t.Context())
 		return err == nil
 	}, "JetStream is back")
@@ -318,7 +318,7 @@ func TestRecreated(t *testing.T) {
 	if err := s.js.DeleteStream(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
+	kit.Eventually(t, func() bool {
 		_, err := s.js.Publish(t.Context(), "events", []byte("message 8"), jetstream.WithRetryAttempts(0))
 		return err == nil
 	}, "the stream is made again")

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // flow publishes a message every few milliseconds until the test ends, and
@@ -38,7 +38,7 @@ func (r *run) keepsUp(last *atomic.Int64) {
 	r.t.Helper()
 	end := fmt.Sprintf("message %d", last.Load())
 	r.await(end)
-	testkit.Eventually(r.t, r.CaughtUp, "caught up")
+	kit.Eventually(r.t, r.CaughtUp, "caught up")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var first int
@@ -68,10 +68,10 @@ func TestRetentionAtWork(t *testing.T) {
 			s := newSetup(t, limit)
 			s.publish(1, 10)
 			r := s.read(roster.Position{})
-			testkit.Eventually(t, r.CaughtUp, "caught up")
+			kit.Eventually(t, r.CaughtUp, "caught up")
 			old, _ := r.end()
 			last := s.flow(11)
-			testkit.Eventually(t, func() bool {
+			kit.Eventually(t, func() bool {
 				info, err := s.stream.Info(t.Context())
 				return err == nil && info.State.FirstSeq > 40
 			}, "the stream has lost its beginning")

@@ -19,7 +19,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/snapshot"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 var (
@@ -253,7 +253,7 @@ func TestSimulation(t *testing.T) {
 	c := &coverage{n: map[string]float64{}}
 	outside(t)
 	if *simSeed > 0 {
-		simulate(t, *simSeed, c, testkit.Logger(t))
+		simulate(t, *simSeed, c, kit.Logger(t))
 		return
 	}
 	seeds := make(chan uint64)

@@ -12,11 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 )
 
 // drain returns the lines since the last call.
-func drain(r *testkit.Output) []string {
+func drain(r *kit.Output) []string {
 	lines := strings.Split(strings.TrimSuffix(r.Drain(), "\n"), "\n")
 	if lines[0] == "" {
 		return nil
@@ -26,8 +26,8 @@ func drain(r *testkit.Output) []string {
 
 // newRecord returns a log and what was logged, from level debug on, without
 // the times of the records.
-func newRecord() (*Handler, *slog.Logger, *testkit.Output) {
-	r := new(testkit.Output)
+func newRecord() (*Handler, *slog.Logger, *kit.Output) {
+	r := new(kit.Output)
 	h := New(slog.NewTextHandler(r, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -120,7 +120,7 @@ func TestFlush(t *testing.T) {
 // the time of that moment: no line is older than the one before it.
 func TestNeverBackwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r testkit.Output
+		var r kit.Output
 		h := New(slog.NewTextHandler(&r, nil))
 		log := slog.New(h)
 		trouble := func() {
@@ -207,7 +207,7 @@ func TestBounded(t *testing.T) {
 
 // TestDisabled: levels that nobody wants cost and say nothing.
 func TestDisabled(t *testing.T) {
-	r := new(testkit.Output)
+	r := new(kit.Output)
 	log := slog.New(New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError})))
 	log.Warn("trouble")
 	if log.Enabled(context.Background(), slog.LevelWarn) || drain(r) != nil {

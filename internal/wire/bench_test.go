@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/testkit"
+	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -35,7 +35,7 @@ type letter struct {
 
 // letters are a thousand logins, with all details that an event may have.
 func letters(t testing.TB, encode func([]byte, *roster.Event) []byte) []letter {
-	f := testkit.NewFleet(1, testkit.Mixed, 10_000)
+	f := kit.NewFleet(1, kit.Mixed, 10_000)
 	list := make([]letter, 1000)
 	var m roster.Message
 	for i := range list {

@@ -172,10 +172,10 @@ func Build(t testing.TB, pkg string, flags ...string) string {
 	return path
 }
 
-// NATS is the path of the nats tool, of the version in internal/tools.
+// NATS is the path of the nats tool, of the version in internal/test/tools.
 func NATS(t testing.TB) string {
 	t.Helper()
-	return Build(t, "github.com/nats-io/natscli/nats", "-modfile=internal/tools/go.mod")
+	return Build(t, "github.com/nats-io/natscli/nats", "-modfile=internal/test/tools/go.mod")
 }
 
 // Rollcall is the path of the program, built from the tree as it stands.

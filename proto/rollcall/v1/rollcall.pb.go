@@ -1793,7 +1793,7 @@ type ReportRequest struct {
 	// From an earlier answer: go on after its last machine. Optional.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// At most so many machines, from 1. Optional: as many as fit one message.
-	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit *uint32 `protobuf:"varint,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// Only machines whose name this means: "*" is any text, "?" any one
 	// character, and all else is itself. Optional.
 	Machines string `protobuf:"bytes,3,opt,name=machines,proto3" json:"machines,omitempty"`
@@ -1806,7 +1806,7 @@ type ReportRequest struct {
 	// So many sessions, at most 1000, in place of machines: those that have
 	// lasted longest. Not together with cursor and limit. Optional. The answer is
 	// a LongestAnswer.
-	Longest uint32 `protobuf:"varint,6,opt,name=longest,proto3" json:"longest,omitempty"`
+	Longest *uint32 `protobuf:"varint,6,opt,name=longest,proto3,oneof" json:"longest,omitempty"`
 	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
 	// an event that arrived late counts where it belongs. Optional: now, with all
 	// that was read, also what is dated ahead. See Past. Not together with
@@ -1854,8 +1854,8 @@ func (x *ReportRequest) GetCursor() string {
 }
 
 func (x *ReportRequest) GetLimit() uint32 {
-	if x != nil {
-		return x.Limit
+	if x != nil && x.Limit != nil {
+		return *x.Limit
 	}
 	return 0
 }
@@ -1882,8 +1882,8 @@ func (x *ReportRequest) GetSilentFor() string {
 }
 
 func (x *ReportRequest) GetLongest() uint32 {
-	if x != nil {
-		return x.Longest
+	if x != nil && x.Longest != nil {
+		return *x.Longest
 	}
 	return 0
 }
@@ -2840,17 +2840,20 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x01 \x01(\x04R\x05place\x124\n" +
 	"\awritten\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\awritten\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12!\n" +
-	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xc1\x01\n" +
+	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xe1\x01\n" +
 	"\rReportRequest\x12\x16\n" +
-	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1a\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x19\n" +
+	"\x05limit\x18\x02 \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x1a\n" +
 	"\bmachines\x18\x03 \x01(\tR\bmachines\x12\x1d\n" +
 	"\n" +
 	"on_several\x18\x04 \x01(\bR\tonSeveral\x12\x1d\n" +
 	"\n" +
-	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x18\n" +
-	"\alongest\x18\x06 \x01(\rR\alongest\x12\x0e\n" +
-	"\x02at\x18\a \x01(\tR\x02at\"\x90\x03\n" +
+	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x1d\n" +
+	"\alongest\x18\x06 \x01(\rH\x01R\alongest\x88\x01\x01\x12\x0e\n" +
+	"\x02at\x18\a \x01(\tR\x02atB\b\n" +
+	"\x06_limitB\n" +
+	"\n" +
+	"\b_longest\"\x90\x03\n" +
 	"\rLongestAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -3021,6 +3024,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 		return
 	}
 	file_rollcall_v1_rollcall_proto_msgTypes[9].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

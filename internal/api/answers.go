@@ -1,0 +1,117 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Stale is the reason for being incomplete that is no loss: nobody knows what
+// the stream has, as NATS is away or does not answer.
+const Stale = "stale"
+
+// Head is what every answer begins with: how far the roster had read when the
+// answer was made, and whether anything is missing from it. Every event up to
+// its place is in the answer, and of those after it perhaps some.
+type Head struct {
+	When time.Time `json:"when"`
+	// Stream is the stream of events; Sequence is in it the number of the last
+	// message read, and Place the same in all ever read.
+	Stream   string   `json:"stream"`
+	Sequence uint64   `json:"sequence"`
+	Place    uint64   `json:"place"`
+	Complete bool     `json:"complete"`
+	Reasons  []string `json:"reasons"`
+	// Unsettled, SettlesAfter and CompleteAfter: see [Report].
+	Unsettled     int       `json:"unsettled,omitzero"`
+	SettlesAfter  time.Time `json:"settles_after,omitzero"`
+	CompleteAfter time.Time `json:"complete_after,omitzero"`
+}
+
+func (h *Head) check() error {
+	switch {
+	case h.When.IsZero():
+		return errors.New("no when")
+	case h.Stream == "":
+		return errors.New("no stream")
+	}
+	return nil
+}
+
+// Answer is a pointer to the type of an answer.
+type Answer[A any] interface {
+	*A
+	// check says what is wrong with one whose JSON is right.
+	check() error
+}
+
+// Decode reads the JSON of an answer: one that has a Head, or an Instance. Keys that
+// it doesn't know are ignored, so that an old reader understands a new service.
+func Decode[A any, P Answer[A]](data []byte) (A, error) {
+	var a A
+	err := json.Unmarshal(data, &a)
+	if err == nil {
+		err = P(&a).check()
+	}
+	if err != nil {
+		return a, fmt.Errorf("reading the answer: %w", err)
+	}
+	return a, nil
+}
+
+// Session is one open session.
+type Session struct {
+	User string `json:"user"`
+	// ID names the session on its machine; empty: the user's implicit one.
+	ID       string    `json:"session,omitzero"`
+	Since    time.Time `json:"since"`
+	Terminal string    `json:"terminal,omitzero"`
+	Remote   string    `json:"remote,omitzero"`
+	Service  string    `json:"service,omitzero"`
+}
+
+// Stay is an open session and its machine.
+type Stay struct {
+	Machine string `json:"machine"`
+	// Silent says that the machine was not heard for long: the session is the
+	// last known.
+	Silent bool `json:"silent,omitzero"`
+	Session
+}
+
+// MachineAnswer says who is on a machine, by user and session.
+type MachineAnswer struct {
+	Head
+	Machine string `json:"machine"`
+	// Heard is the receipt of the last event accepted from it; at a past moment
+	// of the newest dated by then, zero when the stream no longer has that.
+	Heard time.Time `json:"heard,omitzero"`
+	// Silent says that this was long ago: the sessions are the last known.
+	Silent bool `json:"silent,omitzero"`
+	// Cursor asks for the sessions after these; empty when that was all.
+	Cursor string `json:"cursor,omitzero"`
+	// Past is nil when it was asked about now.
+	Past     *Past     `json:"past,omitzero"`
+	Sessions []Session `json:"sessions"`
+}
+
+// UserAnswer says where a user is, by machine and session: nowhere, when there
+// are no sessions. A user who is nowhere is not told from one who never was
+// anywhere.
+type UserAnswer struct {
+	Head
+	User string `json:"user"`
+	// Cursor asks for the sessions after these; empty when that was all.
+	Cursor string `json:"cursor,omitzero"`
+	// Past is nil when it was asked about now.
+	Past     *Past  `json:"past,omitzero"`
+	Sessions []Stay `json:"sessions"`
+}
+
+// LongestAnswer has the sessions that have lasted longest, the longest first.
+type LongestAnswer struct {
+	Head
+	Sessions []Stay `json:"sessions"`
+}

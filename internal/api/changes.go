@@ -1,0 +1,61 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Change is what changed on one machine: the message Change of the wire
+// contract.
+type Change struct {
+	Machine string    `json:"machine"`
+	When    time.Time `json:"when"`
+	// Place is the last that is in Came and Left. Previous is that of the
+	// machine's previous change or, of the first one, where the service began to
+	// tell changes. Whoever knows the machine as it was at Previous or later has
+	// missed nothing.
+	Place    uint64 `json:"place"`
+	Previous uint64 `json:"previous"`
+	// Came, Left and Users are in byte order.
+	Came  []string `json:"came"`
+	Left  []string `json:"left"`
+	Users []string `json:"users"`
+	// Large says that these do not fit one message, and are left out.
+	Large bool `json:"large,omitzero"`
+}
+
+// Beat is what holds for all machines: the message ChangesBeat of the wire
+// contract.
+type Beat struct {
+	When  time.Time `json:"when"`
+	Place uint64    `json:"place"`
+	// Since is where the service began to tell changes.
+	Since uint64 `json:"since"`
+}
+
+// DecodeChange reads a change. Keys that it doesn't know are ignored.
+func DecodeChange(data []byte) (Change, error) {
+	var c Change
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Change{}, fmt.Errorf("reading change: %w", err)
+	}
+	if c.Machine == "" || c.Place == 0 || c.Users == nil {
+		return Change{}, errors.New("reading change: machine, place or users are missing")
+	}
+	return c, nil
+}
+
+// DecodeBeat reads a beat. Keys that it doesn't know are ignored.
+func DecodeBeat(data []byte) (Beat, error) {
+	var b Beat
+	if err := json.Unmarshal(data, &b); err != nil {
+		return Beat{}, fmt.Errorf("reading beat of changes: %w", err)
+	}
+	if b.When.IsZero() {
+		return Beat{}, errors.New("reading beat of changes: when is missing")
+	}
+	return b, nil
+}

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"iter"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// at is when things happen in tests.
+var at = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
+
+// all yields reports, as they come from a service.
+func all(reports ...Report) iter.Seq2[Report, error] {
+	return func(yield func(Report, error) bool) {
+		for _, r := range reports {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// types are the Go types of the contract's messages. A report of a past moment has
+// types of its own: what it lacks of the message, reports of now have.
+var types = map[protoreflect.Name][]reflect.Type{
+	"Report":           {reflect.TypeFor[Report](), reflect.TypeFor[PastReport]()},
+	"Machine":          {reflect.TypeFor[Machine](), reflect.TypeFor[PastMachine]()},
+	"ReportRequest":    {reflect.TypeFor[ReportRequest]()},
+	"LongestAnswer":    {reflect.TypeFor[LongestAnswer]()},
+	"MachineRequest":   {reflect.TypeFor[MachineRequest]()},
+	"MachineAnswer":    {reflect.TypeFor[MachineAnswer]()},
+	"Session":          {reflect.TypeFor[Session]()},
+	"UserRequest":      {reflect.TypeFor[UserRequest]()},
+	"UserAnswer":       {reflect.TypeFor[UserAnswer]()},
+	"Stay":             {reflect.TypeFor[Stay]()},
+	"HistoryRequest":   {reflect.TypeFor[HistoryRequest]()},
+	"HistoryAnswer":    {reflect.TypeFor[HistoryAnswer]()},
+	"PastStay":         {reflect.TypeFor[PastStay]()},
+	"Past":             {reflect.TypeFor[Past]()},
+	"StatusAnswer":     {reflect.TypeFor[StatusAnswer]()},
+	"Check":            {reflect.TypeFor[Check]()},
+	"Fates":            {reflect.TypeFor[Fates]()},
+	"Snapshot":         {reflect.TypeFor[Snapshot]()},
+	"InstancesRequest": {reflect.TypeFor[InstancesRequest]()},
+	"Instance":         {reflect.TypeFor[Instance]()},
+	"Change":           {reflect.TypeFor[Change]()},
+	"ChangesBeat":      {reflect.TypeFor[Beat]()},
+}
+
+// TestContract: each message of the contract has a type, and each type the fields
+// of its message: the same JSON names, the same kinds of values, and a pointer where
+// the contract tells a field that is absent from one that is zero.
+func TestContract(t *testing.T) {
+	messages := rollcallv1.File_rollcall_v1_rollcall_proto.Messages()
+	for i := range messages.Len() {
+		message := messages.Get(i)
+		if message.Name() == "Event" {
+			continue // package wire reads it
+		}
+		want, missing := make(map[string]string), make(map[string]bool)
+		for i := range message.Fields().Len() {
+			field := message.Fields().Get(i)
+			want[string(field.Name())], missing[string(field.Name())] = kindOfField(field), true
+		}
+		for _, goType := range types[message.Name()] {
+			for _, field := range reflect.VisibleFields(goType) {
+				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+				if name == "" {
+					continue
+				}
+				delete(missing, name)
+				if got := kindOfType(field.Type); got != want[name] {
+					t.Errorf("%s: %s is %q, in the contract %q", goType, name, got, want[name])
+				}
+			}
+		}
+		for name := range missing {
+			t.Errorf("%s: no type has %s", message.Name(), name)
+		}
+	}
+}
+
+// kindOfField says what the values of a field are.
+func kindOfField(field protoreflect.FieldDescriptor) string {
+	kind := field.Kind().String()
+	switch field.Kind() {
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		kind = "number"
+	case protoreflect.MessageKind:
+		kind = string(field.Message().Name())
+	}
+	switch {
+	case field.IsList():
+		return "list of " + kind
+	case field.HasOptionalKeyword():
+		return "optional " + kind
+	}
+	return kind
+}
+
+// kindOfType is the same for a field in Go.
+func kindOfType(t reflect.Type) string {
+	for name, known := range types {
+		if slices.Contains(known, t) || t.Kind() == reflect.Pointer && slices.Contains(known, t.Elem()) {
+			return string(name)
+		}
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return "list of " + kindOfType(t.Elem())
+	case reflect.Pointer:
+		return "optional " + kindOfType(t.Elem())
+	case reflect.Struct:
+		if t == reflect.TypeFor[time.Time]() {
+			return "Timestamp"
+		}
+	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Uint64:
+		return "number"
+	}
+	return t.Kind().String()
+}

@@ -1,0 +1,45 @@
+package api
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestMatches(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "anything", true},
+		{"*", "", true},
+		{"web*", "web1", true},
+		{"web*", "Web1", false},
+		{"*.example.com", "a.b.example.com", true},
+		{"web?", "web", false},
+		{"web?", "web語", true},
+		{"web[12]", "web1", false},
+		{"web[12]", "web[12]", true},
+		{`D\*`, `D\x`, true},
+		{"*a*a*a*a*b", strings.Repeat("a", 255), false},
+	} {
+		if got := Matches(tt.pattern, tt.name); got != tt.want {
+			t.Errorf("%q, %q: %t", tt.pattern, tt.name, got)
+		}
+	}
+}
+
+// A pattern means what the regular expression means that it is written out as.
+func TestMatchesIsThatOfRegexp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[ab語.\\?*]{1,8}`).Draw(t, "pattern")
+		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")
+		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+		want := regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(name)
+		if got := Matches(pattern, name); got != want {
+			t.Fatalf("%q, %q: %t, want %t", pattern, name, got, want)
+		}
+	})
+}

@@ -1,0 +1,66 @@
+package api
+
+import "time"
+
+// Past is how far the answer to a question about the past is.
+type Past struct {
+	// At is the moment asked about; zero when it is a history.
+	At time.Time `json:"at,omitzero"`
+	// Done says that the answer is there. Until then the stream is being read,
+	// and the answer has nothing but a cursor to go on asking with.
+	Done bool `json:"done"`
+	// First, Read and Last are sequences of the stream: the first that it had,
+	// how far reading has come, and the last that has to be read.
+	First uint64 `json:"first"`
+	Read  uint64 `json:"read"`
+	Last  uint64 `json:"last"`
+	// CompleteFrom is given when the stream begins after the moment asked about,
+	// and nobody remembers more: from then on nothing would be missing.
+	CompleteFrom time.Time `json:"complete_from,omitzero"`
+	// Unplaced counts the events that came too late for the memory that the
+	// question had.
+	Unplaced uint64 `json:"unplaced,omitzero"`
+}
+
+// PastReport is a report of a past moment, or one page of it.
+type PastReport struct {
+	ID string `json:"report"`
+	Head
+	// Cursor asks for what comes after this answer; empty on the last.
+	Cursor string `json:"cursor,omitzero"`
+	Past   *Past  `json:"past"`
+	// Machines are in byte order of their names. One that doesn't fit goes on
+	// at the beginning of the next page.
+	Machines []PastMachine `json:"machines"`
+}
+
+// PastMachine is one machine of a report of a past moment.
+type PastMachine struct {
+	Name string `json:"machine"`
+	// Heard is the newest receipt of an event dated by then; zero when the
+	// stream no longer has one.
+	Heard time.Time `json:"heard,omitzero"`
+	// Users are those who were on, in byte order of their names.
+	Users []string `json:"users"`
+}
+
+// HistoryAnswer has the sessions that overlap a time, by their beginning, then
+// machine, user and session.
+type HistoryAnswer struct {
+	Head
+	// Cursor asks for the sessions after these; empty when that was all.
+	Cursor   string     `json:"cursor,omitzero"`
+	Past     *Past      `json:"past"`
+	Sessions []PastStay `json:"sessions"`
+}
+
+// PastStay is one session, from its beginning to its end.
+type PastStay struct {
+	Machine string `json:"machine"`
+	Session
+	// Ended is when it ended; zero for a session that is open, or whose end is
+	// not known.
+	Ended time.Time `json:"ended,omitzero"`
+	// How it ended, or why that is not known: see PastStay of the contract.
+	How string `json:"how"`
+}

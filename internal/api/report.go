@@ -1,0 +1,139 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Report is one report, one page of it, or one answer. Its JSON is that of the
+// message Report of the wire contract.
+type Report struct {
+	// ID is the same for all pages of one published report.
+	ID string `json:"report"`
+	// When is when it was made.
+	When time.Time `json:"when"`
+	// Stream is the stream of events; Sequence is in it the number of the last
+	// message that is in the report, and Place the same in all ever read.
+	Stream   string `json:"stream"`
+	Sequence uint64 `json:"sequence"`
+	Place    uint64 `json:"place"`
+	// Complete says that every event since the first is accounted for; Reasons
+	// say why not.
+	Complete bool     `json:"complete"`
+	Reasons  []string `json:"reasons"`
+	// Unsettled is, while not complete, how many machines a loss concerns,
+	// SettlesAfter the date after which a boot, shutdown or present settles one of
+	// them, and CompleteAfter the receipt after which it is complete if none of
+	// them is left; zero: not known.
+	Unsettled     int       `json:"unsettled,omitzero"`
+	SettlesAfter  time.Time `json:"settles_after,omitzero"`
+	CompleteAfter time.Time `json:"complete_after,omitzero"`
+	// Page, from 1, of Pages; 0 in an answer.
+	Page  int `json:"page,omitzero"`
+	Pages int `json:"pages,omitzero"`
+	// Cursor asks for what comes after this answer; empty on the last.
+	Cursor string `json:"cursor,omitzero"`
+	// Machines are in byte order of their names.
+	Machines []Machine `json:"machines"`
+}
+
+// Machine is one machine of a report.
+type Machine struct {
+	Name string `json:"machine"`
+	// Heard is the receipt of the last event accepted from it.
+	Heard time.Time `json:"heard"`
+	// Silent says that it was not heard for long: Users are the last known.
+	Silent bool `json:"silent,omitzero"`
+	// Incomplete says that a login or logout of the machine may be missing.
+	Incomplete bool `json:"incomplete,omitzero"`
+	// Users are those who are on, in byte order of their names.
+	Users []string `json:"users"`
+}
+
+// DecodeReport reads a report's JSON. Keys that it doesn't know are ignored, so that
+// an old reader understands a new service. One that is there twice or of the
+// wrong type is an error, and so is a report without report, when, stream,
+// reasons or machines, or a machine without machine, heard or users.
+func DecodeReport(data []byte) (Report, error) {
+	var r Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Report{}, fmt.Errorf("reading report: %w", err)
+	}
+	if err := r.check(); err != nil {
+		return Report{}, fmt.Errorf("reading report: %w", err)
+	}
+	return r, nil
+}
+
+// check tells what is missing that every report has.
+func (r *Report) check() error {
+	switch {
+	case r.ID == "":
+		return errors.New("no report")
+	case !dated(r.When):
+		return errors.New("no when, or none since 1970")
+	case r.Stream == "":
+		return errors.New("no stream")
+	case r.Reasons == nil:
+		return errors.New("no reasons")
+	case r.Machines == nil:
+		return errors.New("no machines")
+	}
+	for i, m := range r.Machines {
+		if m.Name == "" || m.Users == nil || !dated(m.Heard) {
+			return fmt.Errorf("machines: number %d lacks machine, heard or users", i+1)
+		}
+	}
+	return nil
+}
+
+// dated reports whether t is a time that a report can have.
+func dated(t time.Time) bool {
+	year := t.UTC().Year()
+	return 1970 <= year && year <= 9999
+}
+
+// Join makes one report of its pages in their order, and of a machine that goes
+// on from page to page one machine. It stops at the first error. The report has
+// the ID, when and place of the first page, no page numbers and no cursor, and
+// is complete if all pages are.
+func Join(pages iter.Seq2[Report, error]) (Report, error) {
+	var whole Report
+	for page, err := range pages {
+		if err != nil {
+			return Report{}, err
+		}
+		if whole.ID == "" {
+			whole = page
+			whole.Page, whole.Pages, whole.Cursor = 0, 0, ""
+			continue
+		}
+		whole.join(&page)
+	}
+	if whole.ID == "" {
+		return Report{}, errors.New("joining report: no pages")
+	}
+	return whole, nil
+}
+
+func (r *Report) join(page *Report) {
+	r.Complete = r.Complete && page.Complete
+	for _, reason := range page.Reasons {
+		if !slices.Contains(r.Reasons, reason) {
+			r.Reasons = append(r.Reasons, reason)
+		}
+	}
+	machines := page.Machines
+	if n := len(r.Machines); n > 0 && len(machines) > 0 && r.Machines[n-1].Name == machines[0].Name {
+		last := &r.Machines[n-1]
+		last.Heard, last.Silent, last.Incomplete = machines[0].Heard, machines[0].Silent, machines[0].Incomplete
+		last.Users = append(last.Users, machines[0].Users...)
+		machines = machines[1:]
+	}
+	r.Machines = append(r.Machines, machines...)
+}

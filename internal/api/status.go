@@ -1,0 +1,97 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// StatusAnswer says how the service itself is. It is also answered before the
+// service has caught up: then replaying is among the reasons.
+type StatusAnswer struct {
+	Head
+	Version string `json:"version"`
+	// CaughtUp says that all there was at the start has been read, and that the
+	// stream is in sight; Lag is how many messages of it have no fate yet, nil
+	// while that cannot be known.
+	CaughtUp bool    `json:"caught_up"`
+	Lag      *uint64 `json:"lag,omitzero"`
+	// AcceptLoss is, while losses keep the roster from being complete, the place
+	// up to which they are to be accepted (ROLLCALL_ACCEPT_LOSS) to accept all.
+	AcceptLoss uint64 `json:"accept_loss,omitzero"`
+	// Machines are those that reports show; Silent, those of them that were not
+	// heard for long.
+	Machines int `json:"machines"`
+	Silent   int `json:"silent"`
+	// Limited counts the machines of which events were refused for want of room
+	// since they last said who is on.
+	Limited int `json:"limited,omitzero"`
+	// Users are those who are on somewhere; OnSeveral, on more than one machine.
+	Users     int `json:"users"`
+	OnSeveral int `json:"on_several"`
+	Sessions  int `json:"sessions"`
+	// Fates add up to the place.
+	Fates Fates `json:"fates"`
+	// Snapshot is the last one that was saved or loaded; nil: none yet.
+	Snapshot *Snapshot `json:"snapshot,omitzero"`
+	// Instances are the processes that answer on these subjects, this one first;
+	// nil: only this one.
+	Instances []Instance `json:"instances,omitzero"`
+	// Failing are the checks of /readyz that don't hold.
+	Failing []Check `json:"failing,omitzero"`
+}
+
+// Check is a check of /readyz that doesn't hold.
+type Check struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+// Fates counts the messages since the first, by what became of them.
+type Fates struct {
+	Applied      uint64 `json:"applied"`
+	Superseded   uint64 `json:"superseded"`
+	DeadLettered uint64 `json:"dead_lettered"`
+	Lost         uint64 `json:"lost"`
+}
+
+// Snapshot is the roster on disk.
+type Snapshot struct {
+	Place   uint64    `json:"place"`
+	Written time.Time `json:"written"`
+	Size    int64     `json:"size"` // bytes
+	// StateDigest is the same for rosters that are the same: SHA-256 in
+	// hexadecimal.
+	StateDigest string `json:"state_digest"`
+}
+
+// Instance is one process that answers. Two on the same subjects answer by turns,
+// each from its own roster.
+type Instance struct {
+	// ID is another one after each start.
+	ID       string    `json:"instance"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started"`
+	Stream   string    `json:"stream"`
+	Sequence uint64    `json:"sequence"`
+	Place    uint64    `json:"place"`
+	// Settings is a digest of the settings that decide. Two with the same one
+	// decide alike.
+	Settings string `json:"settings"`
+}
+
+// MaxInstance is how many bytes the name of an instance, and each other part of its
+// answer, may have: anybody may have given it.
+const MaxInstance = 256
+
+func (i *Instance) check() error {
+	if i.ID == "" {
+		return errors.New("no instance")
+	}
+	for _, part := range []string{i.ID, i.Version, i.Stream, i.Settings} {
+		if len(part) > MaxInstance {
+			return fmt.Errorf("a part has more than %d bytes", MaxInstance)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+// Package client asks a rollcall service: page after page, patiently when it is
+// busy, and with a hint when nobody answers. Answers come as the JSON that they
+// are; what is in them is the caller's business.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Refusal is an error that the service answered with.
+type Refusal struct {
+	Code        int // rollcallv1.CodeBadRequest, …
+	Description string
+}
+
+// Error returns what the service said.
+func (r *Refusal) Error() string { return "rollcall answers: " + r.Description }
+
+// timeout is how long one answer may take.
+const timeout = 10 * time.Second
+
+// A busy service is asked so many times in all, the second time after the pause
+// and each later one after twice the one before.
+const (
+	tries = 4
+	pause = 100 * time.Millisecond
+)
+
+// paged is a request with a cursor.
+type paged struct {
+	Request jsontext.Value `json:",embed"`
+	Cursor  string         `json:"cursor,omitzero"`
+}
+
+// Pages asks a question on its subject and yields the answers, page after page,
+// beginning with the first. The request is what encodes as a JSON object
+// without a cursor. Of a question about the past the first ones may only say
+// how far the service has read. The last thing it yields may be an error: a
+// *Refusal, the context's, or one that says why nobody answered.
+func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		question, err := json.Marshal(request)
+		if err != nil {
+			yield(nil, fmt.Errorf("asking on %s: %w", subject, err))
+			return
+		}
+		cursor := ""
+		for {
+			answer, next, underWay, err := page(ctx, nc, subject, paged{question, cursor})
+			if underWay {
+				cursor = "" // it may be given again
+			}
+			if err == nil && next != "" && next == cursor {
+				err = fmt.Errorf("reading the answer of %s: its cursor doesn't move on", subject)
+			}
+			if !yield(answer, err) || err != nil || next == "" {
+				return
+			}
+			cursor = next
+		}
+	}
+}
+
+// page asks for one page, and returns with it the cursor of the next, and whether
+// it only says how far a question about the past is.
+func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, underWay bool, err error) {
+	answer, err = One(ctx, nc, subject, request)
+	if err != nil {
+		return nil, "", false, err
+	}
+	var read struct {
+		Cursor string `json:"cursor"`
+		Past   *struct {
+			Done bool `json:"done"`
+		} `json:"past"`
+	}
+	if err := json.Unmarshal(answer, &read); err != nil {
+		return nil, "", false, fmt.Errorf("reading the answer of %s: %w", subject, err)
+	}
+	return answer, read.Cursor, read.Past != nil && !read.Past.Done, nil
+}
+
+// One asks a question that has one answer, again if the service is busy. See
+// Pages for the errors.
+func One(ctx context.Context, nc *nats.Conn, subject string, request any) ([]byte, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking on %s: %w", subject, err)
+	}
+	wait := pause
+	for try := 1; ; try++ {
+		answer, err := once(ctx, nc, subject, data)
+		refusal, ok := errors.AsType[*Refusal](err)
+		if !ok || refusal.Code != rollcallv1.CodeBusy || try == tries {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+}
+
+func once(ctx context.Context, nc *nats.Conn, subject string, data []byte) ([]byte, error) {
+	one, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	message, err := nc.RequestWithContext(one, subject, data)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("no rollcall answers on %s: is `rollcall serve` running on this NATS server?", subject)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("no answer on %s within %v: is rollcall overloaded, or may this connection not publish there?", subject, timeout)
+	case err != nil:
+		return nil, fmt.Errorf("asking on %s: %w", subject, err)
+	}
+	if description := message.Header.Get(micro.ErrorHeader); description != "" {
+		code, _ := strconv.Atoi(message.Header.Get(micro.ErrorCodeHeader))
+		return nil, &Refusal{code, description}
+	}
+	return message.Data, nil
+}

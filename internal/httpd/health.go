@@ -1,0 +1,62 @@
+package httpd
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Check is one thing that /readyz looks at.
+type Check struct {
+	Name string
+	// Decides says that the service isn't ready while the check doesn't hold;
+	// others are only shown.
+	Decides bool
+	// Run tells whether the check holds, and in a few words how things stand:
+	// "connected". It must be safe for use by several goroutines and quick.
+	Run func() (holds bool, state string)
+}
+
+func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
+
+// readyz answers in the manner of Kubernetes: ok, or a line for each check and
+// the verdict.
+func readyz(checks []Check) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ready, list := runChecks(checks)
+		switch {
+		case !ready:
+			writeText(w, http.StatusServiceUnavailable, list+"readyz check failed\n")
+		case r.URL.Query().Has("verbose"):
+			writeText(w, http.StatusOK, list+"readyz check passed\n")
+		default:
+			writeText(w, http.StatusOK, "ok\n")
+		}
+	})
+}
+
+// runChecks runs all checks and lists them, one a line: "[+] nats: connected".
+func runChecks(checks []Check) (ready bool, list string) {
+	var b strings.Builder
+	ready = true
+	for _, c := range checks {
+		holds, state := c.Run()
+		sign, note := "+", ""
+		if !holds {
+			sign = "-"
+			ready = ready && !c.Decides
+			if !c.Decides {
+				note = " (ready without it)"
+			}
+		}
+		fmt.Fprintf(&b, "[%s] %s: %s%s\n", sign, c.Name, state, note)
+	}
+	return ready, b.String()
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // the client may have gone
+}

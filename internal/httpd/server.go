@@ -1,0 +1,245 @@
+// Package httpd listens for HTTP: TLS, users and limits, and what a service shows of
+// itself: metrics, health and, on a listener of their own, Go profiles.
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// ServerConfig is what a Server needs.
+type ServerConfig struct {
+	// Addr is where to listen: "127.0.0.1:8080"; port 0 takes a free one.
+	Addr string
+	// Version is told on the landing page.
+	Version  string
+	Gatherer prometheus.Gatherer
+	Checks   []Check
+	// WebConfigFile is the path of a web configuration file: TLS, client
+	// certificates, users with passwords, for all paths alike. Empty: plain
+	// HTTP for everybody.
+	WebConfigFile string
+	Log           *slog.Logger
+	// Timeouts are the defaults where they are 0.
+	Timeouts Timeouts
+}
+
+// Timeouts bound what one client can hold.
+type Timeouts struct {
+	// Read is for a whole request, Write from the end of its header to the end
+	// of the answer, Idle for the next request on the same connection.
+	Read, Write, Idle time.Duration
+	// Scrape is for gathering and encoding the metrics; it should be below
+	// Write.
+	Scrape time.Duration
+	// Shutdown is for the answers that are under way when the server ends.
+	Shutdown time.Duration
+	// Recheck is how often it is looked whether the web configuration file is
+	// still right.
+	Recheck time.Duration
+}
+
+// withDefaults returns the time-outs with the defaults where they are 0.
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []struct {
+		timeout  *time.Duration
+		standard time.Duration
+	}{
+		{&t.Read, 10 * time.Second},
+		{&t.Write, time.Minute},
+		{&t.Idle, 2 * time.Minute},
+		{&t.Scrape, 30 * time.Second},
+		{&t.Shutdown, time.Second},
+		{&t.Recheck, 30 * time.Second},
+	} {
+		if *d.timeout == 0 {
+			*d.timeout = d.standard
+		}
+	}
+	return t
+}
+
+const (
+	// maxScrapes is how many scrapes are served at a time; others get 503.
+	maxScrapes = 4
+	// maxHeader bounds a request's header in bytes.
+	maxHeader = 16 << 10
+)
+
+// Server serves over HTTP, for GET and HEAD:
+//
+//	/         a page with links to the others
+//	/metrics  what the gatherer has; ?name[]=… for some names only
+//	/livez    200 as long as the process serves
+//	/readyz   200 when all checks that decide hold, else 503 and the checks;
+//	          ?verbose lists them in any case
+//
+// What of the web configuration file has changed holds for the next connection,
+// certificates, or the next request, users. Only TLS as a whole, HTTP/2 and the
+// rate limit are as they were at the start.
+type Server struct {
+	listener  net.Listener
+	server    *http.Server
+	shutdown  time.Duration
+	webConfig string // its path, or empty
+	recheck   time.Duration
+	scheme    string
+	log       *slog.Logger
+}
+
+// Listen takes the address, so that an address in use is an error at once. Then
+// Serve serves, or Close gives the address back.
+func Listen(c ServerConfig) (*Server, error) {
+	timeouts := c.Timeouts.withDefaults()
+	var found WebConfig
+	var err error
+	if c.WebConfigFile != "" {
+		if found, err = ReadWebConfig(c.WebConfigFile); err != nil {
+			return nil, fmt.Errorf("reading the web configuration file %s: %w", c.WebConfigFile, err)
+		}
+	}
+	listener, err := listen(c.Addr, "HTTP", "ROLLCALL_HTTP_ADDR")
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(listener, maxConnections, handler(&c, timeouts.Scrape), timeouts, c.Log)
+	s.webConfig, s.recheck = c.WebConfigFile, timeouts.Recheck
+	switch {
+	case found.TLS:
+		s.scheme = "https"
+	case found.Users && reachable(listener):
+		c.Log.Warn("passwords travel in clear text: the web configuration file has users and no TLS", "path", c.WebConfigFile)
+	}
+	return s, nil
+}
+
+// listen takes an address. An error says what for, and which variable has it.
+func listen(addr, what, variable string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listening on %s for %s: the address is in use: stop what listens there, or set %s to another", addr, what, variable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s for %s: %w: set %s to an address of this machine", addr, what, err, variable)
+	}
+	return listener, nil
+}
+
+// reachable reports whether other machines may reach an address.
+func reachable(listener net.Listener) bool {
+	at, ok := listener.Addr().(*net.TCPAddr)
+	return !ok || !at.IP.IsLoopback()
+}
+
+func newServer(listener net.Listener, most int, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: timeouts.Read,
+		ReadTimeout:       timeouts.Read,
+		WriteTimeout:      timeouts.Write,
+		IdleTimeout:       timeouts.Idle,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	bound(server, most)
+	return &Server{
+		listener: listener,
+		server:   server,
+		shutdown: timeouts.Shutdown,
+		scheme:   "http",
+		log:      log,
+	}
+}
+
+// Addr is where the server listens, with its real port.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL is where it is asked, without a slash at the end.
+func (s *Server) URL() string { return s.scheme + "://" + s.Addr().String() }
+
+// Close gives the address back without serving.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Serve serves until the context is done; then it lets the answers under way
+// come to their end, for a bounded time. It returns nil when the context ended
+// it, and can be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.serve() }()
+	if s.webConfig != "" {
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		watched, end := context.WithCancel(ctx)
+		defer end()
+		watch.Go(func() { watchWebConfig(watched, s.webConfig, s.recheck, s.log) })
+	}
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)
+	case <-ctx.Done():
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
+	defer cancel()
+	err := s.server.Shutdown(bounded)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.server.Close()
+	}
+	<-served
+	if err != nil {
+		return fmt.Errorf("ending HTTP on %s: %w", s.Addr(), err)
+	}
+	return nil
+}
+
+func (s *Server) serve() error {
+	if s.webConfig == "" {
+		return s.server.Serve(s.listener)
+	}
+	// What the toolkit logs is known already, or said by watchWebConfig.
+	return web.Serve(s.listener, s.server, &web.FlagConfig{WebConfigFile: &s.webConfig}, slog.New(slog.DiscardHandler))
+}
+
+// handler routes the requests. The mux answers 404 to other paths, and 405 with
+// Allow to other methods.
+func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", landing(c.Version))
+	mux.HandleFunc("GET /livez", livez)
+	mux.Handle("GET /readyz", readyz(c.Checks))
+	// Not CoalesceGather: a scrape that comes while another is being answered
+	// joins that one's data, the next joins again, and so two clients that
+	// never stop asking see the same old numbers for ever.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             scrapeTimeout,
+		EnableOpenMetrics:   true,
+	}))
+	return secured(mux)
+}
+
+// secured sets the headers that every answer has. Those of the web configuration
+// file are set before.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		if h.Get("Content-Security-Policy") == "" {
+			h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		}
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,158 @@
+package httpd
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v2"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// WebConfig is what a web configuration file says, as far as others than the
+// server need it. The file is that of the Prometheus exporters:
+// https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+type WebConfig struct {
+	// TLS says that the server speaks HTTPS only.
+	TLS bool
+	// Certificate is what the server shows; nil without TLS.
+	Certificate *x509.Certificate
+	// Users says that a request needs a user and a password.
+	Users bool
+}
+
+// ReadWebConfig reads a web configuration file, and the files that it names. No
+// error quotes a value of it.
+func ReadWebConfig(path string) (WebConfig, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return WebConfig{}, cause(err)
+	}
+	var c web.Config
+	if err := yaml.UnmarshalStrict(content, &c); err != nil {
+		return WebConfig{}, unquoted(err)
+	}
+	for user, hash := range c.Users {
+		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
+			return WebConfig{}, fmt.Errorf("basic_auth_users: what %q has is no bcrypt hash of a password", user)
+		}
+	}
+	// The toolkit's own look, for all that is not looked at here.
+	if err := web.Validate(path); err != nil {
+		return WebConfig{}, unquoted(err)
+	}
+	found := WebConfig{TLS: c.TLSConfig.IsEnabled(), Users: len(c.Users) > 0}
+	if !found.TLS {
+		return found, nil
+	}
+	c.TLSConfig.SetDirectory(filepath.Dir(path))
+	if err := checkClientCAs(&c.TLSConfig); err != nil {
+		return WebConfig{}, err
+	}
+	found.Certificate, err = certificate(&c.TLSConfig)
+	return found, err
+}
+
+// quoted is where the YAML library quotes a value, which may be a password: as
+// one of the wrong type, or as an anchor, when it begins with a star.
+var quoted = regexp.MustCompile("(?s)cannot unmarshal .* into |unknown anchor .* referenced")
+
+// unquoted returns an error on one line, without the values that it quotes.
+func unquoted(err error) error {
+	lines := []string{strings.ReplaceAll(err.Error(), "\n", " ")}
+	var types *yaml.TypeError
+	if errors.As(err, &types) {
+		lines = types.Errors
+	}
+	for i, line := range lines {
+		lines[i] = quoted.ReplaceAllLiteralString(line, "no value for ")
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+// cause is why a file could not be read, without its path.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// checkClientCAs sees that client certificates can be verified at all: the
+// toolkit takes a file without any certificate for one, and nobody is let in.
+func checkClientCAs(c *web.TLSConfig) error {
+	pem := []byte(c.ClientCAsText)
+	if c.ClientCAs != "" {
+		var err error
+		if pem, err = os.ReadFile(c.ClientCAs); err != nil {
+			return fmt.Errorf("client_ca_file (%s): %w", c.ClientCAs, cause(err))
+		}
+	}
+	switch {
+	case len(pem) > 0 && x509.NewCertPool().AppendCertsFromPEM(pem):
+		return nil
+	case c.ClientCAs != "":
+		return fmt.Errorf("client_ca_file (%s): there is no certificate in it", c.ClientCAs)
+	case c.ClientCAsText != "":
+		return errors.New("client_ca: there is no certificate in it")
+	case c.ClientAuth == "RequireAndVerifyClientCert" || c.ClientAuth == "VerifyClientCertIfGiven":
+		return fmt.Errorf("client_auth_type: %s wants a client_ca_file", c.ClientAuth)
+	}
+	return nil
+}
+
+// certificate returns the server's certificate.
+func certificate(c *web.TLSConfig) (*x509.Certificate, error) {
+	cert, key := []byte(c.TLSCert), []byte(c.TLSKey)
+	var err error
+	if c.TLSCertPath != "" {
+		if cert, err = os.ReadFile(c.TLSCertPath); err != nil {
+			return nil, fmt.Errorf("cert_file (%s): %w", c.TLSCertPath, cause(err))
+		}
+	}
+	if c.TLSKeyPath != "" {
+		if key, err = os.ReadFile(c.TLSKeyPath); err != nil {
+			return nil, fmt.Errorf("key_file (%s): %w", c.TLSKeyPath, cause(err))
+		}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, err
+	}
+	return pair.Leaf, nil
+}
+
+// watchWebConfig says when the file has become wrong, or is right again. The
+// toolkit reads it anew for each connection and request, and tells nobody but
+// the client, or tells it for each.
+func watchWebConfig(ctx context.Context, path string, every time.Duration, log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var wrong error
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := ReadWebConfig(path)
+		switch {
+		case err != nil && (wrong == nil || wrong.Error() != err.Error()):
+			log.Error("the web configuration file is wrong: HTTP requests are refused until it is right", "path", path, "err", err)
+		case err == nil && wrong != nil:
+			log.Info("the web configuration file is right again", "path", path)
+		}
+		wrong = err
+	}
+}

@@ -1,0 +1,35 @@
+package natsconn
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// claims are what a user's JWT says that helps to explain a refusal.
+type claims struct {
+	Expires int64 `json:"exp"` // seconds since 1970, 0 for never
+}
+
+// decodeClaims reads a JWT (RFC 7519) without checking its signature, which is
+// the server's business.
+func decodeClaims(token string) (claims, error) {
+	var c claims
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return c, errNoJWT
+	}
+	body, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(body, &c) != nil {
+		return c, errNoJWT
+	}
+	return c, nil
+}
+
+// expired returns when the JWT expired, if it did before now.
+func (c claims) expired(now time.Time) (time.Time, bool) {
+	at := time.Unix(c.Expires, 0).UTC()
+	return at, c.Expires != 0 && at.Before(now)
+}

@@ -1,0 +1,42 @@
+package natsconn
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"rollcall/internal/test/kit"
+	"rollcall/internal/throttle"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// logger returns a logger from level info on, throttled as that of the service,
+// and what it has written.
+func logger() (*slog.Logger, *kit.Output) {
+	r := new(kit.Output)
+	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// wantError fails unless the error says all of the texts and is a matter of
+// configuration as told.
+func wantError(t *testing.T, err error, configuration bool, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if errors.Is(err, ErrConfiguration) != configuration {
+		t.Errorf("error %q: matches ErrConfiguration: %v, want %v", err, !configuration, configuration)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("error %q: doesn't say %q", err, text)
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package natsconn
+
+import (
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Options say which server to connect to, and as whom. Errors call them by the
+// variables that set them. Of Creds, NKey, Token and User (or user and password
+// in the URL) at most one may be set, and files are read at once and again at
+// every reconnect.
+type Options struct {
+	URL         string // NATS_URL: nats://HOST:PORT, tls:// too; several with commas between
+	Creds       string // NATS_CREDS: a file with a user's JWT and seed
+	User        string // NATS_USER
+	Password    string // NATS_PASSWORD
+	Token       string // NATS_TOKEN
+	NKey        string // NATS_NKEY: a file with a user's seed
+	CA          string // NATS_CA: a PEM file of the authorities that sign the server's certificate
+	Cert        string // NATS_CERT: a PEM file, the client's certificate
+	Key         string // NATS_KEY: a PEM file, the certificate's private key
+	InboxPrefix string // NATS_INBOX_PREFIX: replaces _INBOX
+}
+
+// String returns the address alone, without secrets.
+func (o Options) String() string { return Redact(o.URL) }
+
+// LogValue makes String what a log shows.
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// Redact returns the addresses without user, password and token, and nothing
+// at all of one that is broken: who knows where its password ends.
+func Redact(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, server := range list {
+		if len(list) > 1 && strings.Contains(urls, "@") && !strings.Contains(server, "://") {
+			return "(no address)" // the comma may be in a password
+		}
+		if u, err := parseServer(strings.TrimSpace(server)); err != nil {
+			list[i] = "(no address)"
+		} else {
+			list[i] = u.Scheme + "://" + u.Host
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// parseServer reads HOST, HOST:PORT or a URL. Its errors quote the password.
+func parseServer(server string) (*url.URL, error) {
+	if !strings.Contains(server, "://") {
+		server = "nats://" + server
+	}
+	u, err := url.Parse(server)
+	if err == nil && u.Hostname() == "" {
+		err = errors.New("no host")
+	}
+	return u, err
+}
+
+// The ways to log in, as the errors call them.
+const (
+	byCreds    = "NATS_CREDS"
+	byNKey     = "NATS_NKEY"
+	byToken    = "NATS_TOKEN"
+	byUser     = "NATS_USER"
+	byURL      = "the user in NATS_URL"
+	byCert     = "NATS_CERT"
+	byNobody   = ""
+	allLogins  = "NATS_CREDS, NATS_NKEY, NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
+	wantedURL  = "want nats://HOST:PORT or tls://HOST:PORT"
+	urlEscapes = "write special characters of a user or password as %XX, or set NATS_USER and NATS_PASSWORD"
+)
+
+// logins returns the ways to log in that are set.
+func (o Options) logins() []string {
+	var set []string
+	for _, way := range []struct{ name, value string }{
+		{byCreds, o.Creds},
+		{byNKey, o.NKey},
+		{byToken, o.Token},
+		{byUser, o.User},
+	} {
+		if way.value != "" {
+			set = append(set, way.name)
+		}
+	}
+	if slices.ContainsFunc(o.servers(), hasUser) {
+		set = append(set, byURL)
+	}
+	return set
+}
+
+// Anonymous reports whether no way to log in is set.
+func (o Options) Anonymous() bool { return o.login() == byNobody }
+
+func hasUser(server string) bool { return strings.ContainsRune(server, '@') }
+
+// login returns the way to log in.
+func (o Options) login() string {
+	if set := o.logins(); len(set) > 0 {
+		return set[0]
+	}
+	if o.Cert != "" {
+		return byCert
+	}
+	return byNobody
+}
+
+func (o Options) servers() []string {
+	list := strings.Split(o.URL, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}
+
+// check finds what contradicts itself or is no address.
+func (o Options) check() error {
+	if err := o.checkServers(); err != nil {
+		return err
+	}
+	if set := o.logins(); len(set) > 1 {
+		return Misconfigured("%s are set: keep one of them", strings.Join(set, " and "))
+	}
+	switch {
+	case o.Password != "" && o.User == "":
+		return Misconfigured("NATS_PASSWORD is set without NATS_USER: set both")
+	case o.Cert != "" && o.Key == "":
+		return Misconfigured("NATS_CERT is set without NATS_KEY: set both")
+	case o.Key != "" && o.Cert == "":
+		return Misconfigured("NATS_KEY is set without NATS_CERT: set both")
+	}
+	return nil
+}
+
+// checkServers refuses addresses that the library could not use. A broken one
+// is not shown when there is an @ anywhere: a password may have a comma, too.
+func (o Options) checkServers() error {
+	for _, server := range o.servers() {
+		u, err := parseServer(server)
+		switch {
+		case err != nil && hasUser(o.URL):
+			return Misconfigured("NATS_URL is not an address: %s, and %s", wantedURL, urlEscapes)
+		case err != nil:
+			return Misconfigured("NATS_URL %q is not an address: %s", server, wantedURL)
+		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			return Misconfigured("NATS_URL %q has scheme %q: %s", Redact(server), u.Scheme, wantedURL)
+		}
+	}
+	return nil
+}
+
+// A peer that died without a word is noticed within the interval times the
+// pings unanswered plus one, half a minute; a write to one that takes no bytes
+// any more ends after flushTimeout (the library's own values are minutes).
+const (
+	dialTimeout   = 5 * time.Second
+	flushTimeout  = 5 * time.Second
+	pingInterval  = 8 * time.Second
+	pingsAwaited  = 2
+	reconnectWait = time.Second
+	jitter        = time.Second
+)
+
+// natsOptions checks the options and the files they name, and returns what the
+// library is to be told: reconnect for ever, refusals included, as a server
+// that is being reconfigured may refuse for a moment.
+func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, error) {
+	if err := o.check(); err != nil {
+		return nats.Options{}, err
+	}
+	n := nats.GetDefaultOptions()
+	n.Servers = o.servers()
+	n.Name = name
+	n.Timeout = dialTimeout
+	n.FlusherTimeout = flushTimeout
+	n.PingInterval, n.MaxPingsOut = pingInterval, pingsAwaited
+	n.MaxReconnect, n.IgnoreAuthErrorAbort = -1, true
+	n.ReconnectWait = reconnectWait
+	n.ReconnectJitter, n.ReconnectJitterTLS = jitter, jitter
+	n.User, n.Password, n.Token = o.User, o.Password, o.Token
+	for _, s := range []struct {
+		variable, value string
+		apply           func(*nats.Options) error
+	}{
+		{"NATS_CREDS", o.Creds, o.applyCreds},
+		{"NATS_NKEY", o.NKey, o.applyNKey},
+		{"NATS_CA", o.CA, nats.RootCAs(o.CA)},
+		{"NATS_CERT and NATS_KEY", o.Cert, nats.ClientCert(o.Cert, o.Key)},
+		{"NATS_INBOX_PREFIX", o.InboxPrefix, nats.CustomInboxPrefix(o.InboxPrefix)},
+	} {
+		if s.value == "" {
+			continue
+		}
+		if err := s.apply(&n); err != nil {
+			if isSeed(s.value) {
+				return nats.Options{}, Misconfigured("%s is a seed: want the name of a file that holds it", s.variable)
+			}
+			return nats.Options{}, Misconfigured("%s %q: %w", s.variable, s.value, err)
+		}
+	}
+	for _, option := range more {
+		if err := option(&n); err != nil {
+			return nats.Options{}, err
+		}
+	}
+	return n, nil
+}
+
+// applyCreds reads the file once: the library would do so only when connecting.
+func (o Options) applyCreds(n *nats.Options) error {
+	if err := nats.UserCredentials(o.Creds)(n); err != nil {
+		return err
+	}
+	token, err := n.UserJWT()
+	if err != nil {
+		return err
+	}
+	if _, err := decodeClaims(token); err != nil {
+		return err
+	}
+	_, err = n.SignatureCB([]byte("nonce"))
+	return err
+}
+
+// isSeed reports whether a value looks like an nkey seed, which is easily given
+// in place of its file's name and must not be shown: "S", and 57 characters of
+// base32.
+func isSeed(value string) bool {
+	const base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	return len(value) == 58 && value[0] == 'S' && strings.Trim(value, base32) == ""
+}
+
+func (o Options) applyNKey(n *nats.Options) error {
+	option, err := nats.NkeyOptionFromSeed(o.NKey)
+	if err != nil {
+		return err
+	}
+	return option(n)
+}
+
+var errNoJWT = errors.New("no user JWT in the file: want what `nats auth user credential` writes")

@@ -1,0 +1,128 @@
+package natsconn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// refuse lists all that can't serve: settings of our streams, and subjects of
+// any stream of the account that would take our messages or answer in our place.
+func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
+	var refusals []error
+	for _, info := range all {
+		for _, r := range roles {
+			if r.config.Name == info.Config.Name {
+				refusals = append(refusals, r.refusals(info.Config)...)
+			}
+		}
+		refusals = append(refusals, trespasses(info.Config, roles, subjects)...)
+		refusals = append(refusals, republishing(info.Config, roles, subjects)...)
+	}
+	if len(refusals) == 0 {
+		return nil
+	}
+	return configurationError{errors.Join(refusals...)}
+}
+
+// refusals returns what is wrong with a stream of ours that exists.
+func (r role) refusals(c jetstream.StreamConfig) []error {
+	var list []error
+	add := func(setting string, value any, why string) {
+		list = append(list, fmt.Errorf("stream %s: %s is %v: %s: change that (nats stream edit %s), or make the stream anew, or set %s to another",
+			c.Name, setting, value, why, c.Name, r.variable))
+	}
+	if c.Retention != jetstream.LimitsPolicy {
+		add("retention", strings.ToLower(c.Retention.String()), "it deletes messages that are still needed; want limits")
+	}
+	if c.NoAck {
+		add("no_ack", true, "nobody learns whether a message was stored; want false")
+	}
+	if r.events {
+		refuseEvents(c, add)
+	}
+	if c.Sealed {
+		add("sealed", true, "it stores nothing any more")
+	}
+	if t := c.SubjectTransform; t != nil {
+		add("subject_transform", fmt.Sprintf("%q to %q", t.Source, t.Destination), "messages would lose the subjects they came with; want none")
+	}
+	if c.Mirror != nil {
+		add("mirror", c.Mirror.Name, "a mirror takes no messages; want none")
+	} else if lacking := missing(c.Subjects, r.config.Subjects); len(lacking) > 0 {
+		add("subjects", quote(c.Subjects), "it doesn't listen to "+strings.Join(lacking, " and "))
+	}
+	return list
+}
+
+// consumerIdle is how long the reader's consumers may be idle (internal/stream
+// and internal/past ask for it): a server doesn't make one that a stream allows
+// less.
+const consumerIdle = time.Minute
+
+// refuseEvents adds what only the stream of events may not have: what deletes
+// events that nobody has read, and what lets one machine speak for another.
+func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, why string)) {
+	if c.MaxMsgsPerSubject > 0 {
+		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
+	}
+	if c.AllowMsgSchedules {
+		add("allow_msg_schedules", true, "whoever may publish for one machine can have the server publish for any other; want false, which only a new stream can have")
+	}
+	if c.AllowRollup {
+		add("allow_rollup_hdrs", true, "whoever may publish for one machine can delete the events of all; want false")
+	}
+	for _, source := range c.Sources {
+		for _, t := range source.SubjectTransforms {
+			if t.Destination != "" && t.Destination != t.Source {
+				add("sources", fmt.Sprintf("%s with the transform of %q to %q", source.Name, t.Source, t.Destination), "events would come as those of another machine; want none")
+			}
+		}
+	}
+	if idle := c.ConsumerLimits.InactiveThreshold; idle > 0 && idle < consumerIdle {
+		add("consumer_limits.inactive_threshold", idle, fmt.Sprintf("no consumer can be made to read it; want none, or at least %v", consumerIdle))
+	}
+}
+
+// trespasses returns what is wrong with the subjects of any stream.
+func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
+	var list []error
+	for _, subject := range c.Subjects {
+		answers := overlapping(subject, []string{subjects.AllQueries(), subjects.AllChanges()})
+		if len(answers) > 0 {
+			list = append(list, fmt.Errorf("stream %s: subject %q takes %s, which rollcall answers: take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+				c.Name, subject, strings.Join(answers, " and "), c.Name))
+			continue
+		}
+		for _, r := range roles {
+			if taken := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(taken) > 0 {
+				list = append(list, r.trespass(c.Name, subject, taken))
+			}
+		}
+	}
+	return list
+}
+
+// trespass is the refusal of a stream that takes what belongs to the role's.
+func (r role) trespass(name, subject string, taken []string) error {
+	if r.events {
+		return fmt.Errorf("stream %s: subject %q takes %s: set %s=%s if its messages are the events to read, else take the subject out (nats stream edit %s)",
+			name, subject, strings.Join(taken, " and "), r.variable, name, name)
+	}
+	return fmt.Errorf("stream %s: subject %q takes %s, which belongs to stream %s (%s): take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+		name, subject, strings.Join(taken, " and "), r.config.Name, r.variable, name)
+}
+
+func quote(subjects []string) string {
+	quoted := slices.Clone(subjects)
+	for i, s := range quoted {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -1,0 +1,176 @@
+package natsconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Risk is something about a stream by which it may lose messages, or let
+// somebody tell or see more than they should. Whether its
+// server has a message on the disk when it acknowledges it (sync_interval:
+// always) would be another, but only a server's own administrator can see that.
+type Risk struct {
+	// Reason is one of RiskReasons.
+	Reason string
+	text   string // what a log says
+	args   []any
+}
+
+const (
+	oneReplica  = "one_replica"
+	cannotServe = "cannot_serve"
+)
+
+// RiskReasons are all reasons that a risk may have, in order.
+func RiskReasons() []string {
+	return []string{
+		"async_persistence", cannotServe, "counters", "discard_new", fewConsumers, "long_duplicate_window", "memory_storage", "message_ttl",
+		oneReplica, "republish", "short_max_age", "small_max_msg_size",
+	}
+}
+
+// String returns what is risky, with the settings: "stream is in memory: …".
+func (r Risk) String() string {
+	var b strings.Builder
+	b.WriteString(strings.TrimPrefix(r.text, "stream "))
+	if r.Refused() {
+		fmt.Fprintf(&b, ": %v", r.args[1])
+		return b.String()
+	}
+	for i := 0; i+1 < len(r.args); i += 2 {
+		fmt.Fprintf(&b, ", %v %v", r.args[i], r.args[i+1])
+	}
+	return b.String()
+}
+
+// Refused reports whether Prepare would refuse the streams for it: they were
+// changed while rollcall runs.
+func (r Risk) Refused() bool { return r.Reason == cannotServe }
+
+// Log tells of the risk.
+func (r Risk) Log(ctx context.Context, log *slog.Logger, level slog.Level, stream string) {
+	if r.Refused() {
+		log.Log(ctx, level, r.text, r.args...) // which name their streams
+		return
+	}
+	log.Log(ctx, level, r.text, append([]any{"stream", stream}, r.args...)...)
+}
+
+// Look asks the server for all streams and returns the risks of the stream of
+// events as it stands, and what Prepare would now refuse of any stream. A
+// stream of events that is not there has no risks.
+func (s Streams) Look(ctx context.Context, js jetstream.JetStream) ([]Risk, error) {
+	all, err := list(ctx, js)
+	if err != nil {
+		return nil, explain(js.Conn(), "listing the streams", "STREAM.LIST", err)
+	}
+	var risks []Risk
+	if refused := refuse(all, s.roles(), s.Subjects); refused != nil {
+		for _, why := range split(refused) {
+			risks = append(risks, Risk{cannotServe, "stream can no longer serve: a start would refuse it", []any{"err", why}})
+		}
+	}
+	for _, info := range all {
+		if info.Config.Name == s.Events {
+			risks = append(risks, s.Risks(info)...)
+		}
+		risks = append(risks, s.feeds(info.Config)...)
+	}
+	return risks, nil
+}
+
+// split returns the errors that refuse has joined.
+func split(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// Risks returns the risks of the stream of events as it stands.
+func (s Streams) Risks(info *jetstream.StreamInfo) []Risk {
+	list := append(role{events: true}.risks(info.Config, s.AllowedLateness), s.consumerRisks(info)...)
+	return slices.DeleteFunc(list, func(r Risk) bool { return s.Embedded && r.Reason == oneReplica })
+}
+
+// warn tells of the risks of any of the streams.
+func (s Streams) warn(ctx context.Context, r role, info *jetstream.StreamInfo, log *slog.Logger) {
+	for _, risk := range r.risks(info.Config, s.AllowedLateness) {
+		s.log(ctx, risk, info, log)
+	}
+	if !r.events {
+		return
+	}
+	for _, risk := range s.consumerRisks(info) {
+		s.log(ctx, risk, info, log)
+	}
+}
+
+func (s Streams) log(ctx context.Context, risk Risk, info *jetstream.StreamInfo, log *slog.Logger) {
+	level := slog.LevelWarn
+	if s.Embedded && risk.Reason == oneReplica {
+		level = slog.LevelInfo
+	}
+	risk.Log(ctx, log, level, info.Config.Name)
+}
+
+// risks returns what of a stream of ours can serve, but may lose something.
+func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
+	var list []Risk
+	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
+	if c.Discard == jetstream.DiscardNew {
+		add("discard_new", "stream refuses what is new when it is full (discard new)")
+	}
+	if c.Storage == jetstream.MemoryStorage {
+		add("memory_storage", "stream is in memory: it is lost when its server stops")
+	}
+	if c.PersistMode == jetstream.AsyncPersistMode {
+		add("async_persistence", "stream acknowledges messages before they are stored (persist_mode async)")
+	}
+	if !r.events {
+		return list
+	}
+	return append(list, eventsRisks(c, lateness)...)
+}
+
+// eventsRisks returns what of the stream of events can serve, but may lose
+// something.
+func eventsRisks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
+	var list []Risk
+	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
+	if c.Replicas <= 1 {
+		add(oneReplica, "stream has one replica: it is lost with its server's disk")
+	}
+	if c.Duplicates > duplicateWindow {
+		add("long_duplicate_window", "stream drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it",
+			"duplicate_window", c.Duplicates)
+	}
+	if c.MaxAge > 0 && c.MaxAge < lateness {
+		add("short_max_age", "stream forgets events that would still count (max age below the allowed lateness)",
+			"max_age", c.MaxAge, "allowed_lateness", lateness)
+	}
+	if size := c.MaxMsgSize; size > 0 && size < rollcallv1.MaxPayload {
+		add("small_max_msg_size", "stream refuses events that rollcall would take (max_msg_size)",
+			"max_msg_size", size, "largest_event", rollcallv1.MaxPayload)
+	}
+	if c.AllowMsgTTL {
+		add("message_ttl", "stream lets a publisher say when its event is deleted (allow_msg_ttl): one that has not been read by then is lost")
+	}
+	if c.AllowMsgCounter {
+		add("counters", "stream takes counters only (allow_msg_counter): the server refuses every event")
+	}
+	if t := c.RePublish; t != nil {
+		add("republish", "stream publishes each event again (republish): whoever may subscribe there sees who logs in where", "to", t.Destination)
+	}
+	return list
+}

@@ -1,0 +1,307 @@
+package natsconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Streams are the names of the three streams, and how those are made that are
+// missing.
+type Streams struct {
+	Subjects                     rollcallv1.Subjects
+	Events, Reports, DeadLetters string
+
+	// AllowedLateness is how old an event may be and still count. A stream of
+	// events that forgets earlier is warned of.
+	AllowedLateness time.Duration
+
+	// MaxAge and MaxBytes bound the stream of events, 0 not at all. Dead
+	// letters get the same age and a quarter of the bytes, reports (one message
+	// a page) no age and an eighth, so that nothing is without a bound where
+	// the events have one. Replicas is for all three.
+	MaxAge   time.Duration
+	MaxBytes int64
+	Replicas int
+
+	// Consumers is how many consumers of the stream of events we need at a time,
+	// and AccountConsumers how many its account allows in all, 0 or less any
+	// number. A stream or an account that allows fewer is warned of.
+	Consumers, AccountConsumers int
+
+	// Embedded says that they are in the server of StartEmbedded, which can only
+	// have one replica: that is then told, and no risk.
+	Embedded bool
+}
+
+// How long a request may take, and a JetStream that is not ready yet.
+const (
+	requestTimeout = 5 * time.Second
+	readyTimeout   = 30 * time.Second
+	retryPause     = 250 * time.Millisecond
+)
+
+// duplicateWindow is the least there is. An id is not bound to a machine: in a
+// longer window one machine could suppress the event of another.
+const duplicateWindow = 100 * time.Millisecond
+
+// Prepare checks the streams that exist, then makes those that are missing, and
+// returns what the server says of the stream of events. A stream that exists is
+// never changed. When anything cannot serve, nothing is made, and the error
+// lists all of it. What can serve but may lose something is said in the log.
+//
+// A JetStream that is not ready yet is waited for, half a minute at most, and
+// no request takes more than some seconds. An error that matches
+// ErrConfiguration needs another configuration.
+func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.Logger) (*jetstream.StreamInfo, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	tellOld(js.Conn().ConnectedServerVersion(), log)
+	var info *jetstream.StreamInfo
+	err := untilReady(ctx, func() (err error) {
+		info, err = s.prepare(ctx, js, log)
+		return err
+	})
+	return info, err
+}
+
+// prepare tries once.
+func (s Streams) prepare(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (*jetstream.StreamInfo, error) {
+	roles := s.roles()
+	infos, err := prepareOnce(ctx, js, roles, s.Subjects)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range roles {
+		s.warn(ctx, r, infos[i], log)
+	}
+	return infos[0], nil
+}
+
+// role is what one of our streams is for.
+type role struct {
+	variable string                 // sets its name
+	config   jetstream.StreamConfig // as it is made
+	events   bool                   // read by position
+}
+
+// roles returns the stream of events first.
+func (s Streams) roles() []role {
+	common := func(name, what string, subjects []string, maxBytes int64) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name:        name,
+			Description: "rollcall: " + what,
+			Subjects:    subjects,
+			Retention:   jetstream.LimitsPolicy,
+			Storage:     jetstream.FileStorage,
+			Discard:     jetstream.DiscardOld,
+			MaxBytes:    limit(maxBytes),
+			Replicas:    max(s.Replicas, 1),
+			AllowDirect: true,
+		}
+	}
+	events := common(s.Events, "logins and logouts", s.Subjects.AllEvents(), s.MaxBytes)
+	events.MaxAge = s.MaxAge
+	events.DenyDelete, events.DenyPurge = true, true
+	events.Duplicates = duplicateWindow
+	events.MaxMsgSize = rollcallv1.MaxMessage // what is larger would be stored only to be refused
+
+	reports := common(s.Reports, "the last report", s.Subjects.AllReports(), s.MaxBytes/8)
+	reports.MaxMsgsPerSubject = 1
+
+	deadLetters := common(s.DeadLetters, "events that were refused", s.Subjects.AllDeadLetters(), s.MaxBytes/4)
+	deadLetters.MaxAge = s.MaxAge
+	deadLetters.MaxMsgsPerSubject = 1
+
+	return []role{
+		{variable: "ROLLCALL_STREAM", config: events, events: true},
+		{variable: "ROLLCALL_REPORTS_STREAM", config: reports},
+		{variable: "ROLLCALL_DEADLETTERS_STREAM", config: deadLetters},
+	}
+}
+
+// limit is a limit of ours as a server's: there -1 is none.
+func limit(n int64) int64 {
+	if n <= 0 {
+		return -1
+	}
+	return n
+}
+
+// check refuses names that the server would, or that mean two streams.
+func (s Streams) check() error {
+	taken := make(map[string]string)
+	for _, r := range s.roles() {
+		name := r.config.Name
+		if name == "" || strings.ContainsAny(name, " \t\r\n\f.*>/\\") {
+			return Misconfigured("%s %q is not the name of a stream: want letters, digits, - and _", r.variable, name)
+		}
+		if other, ok := taken[name]; ok {
+			return Misconfigured("%s and %s are both %q: want two streams", other, r.variable, name)
+		}
+		taken[name] = r.variable
+	}
+	return nil
+}
+
+// prepareOnce returns the infos of our streams in the order of the roles.
+func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subjects rollcallv1.Subjects) ([]*jetstream.StreamInfo, error) {
+	all, err := list(ctx, js)
+	if err != nil {
+		return nil, explain(js.Conn(), "listing the streams", "STREAM.LIST", err)
+	}
+	if err := refuse(all, roles, subjects); err != nil {
+		return nil, err
+	}
+	found := make(map[string]*jetstream.StreamInfo)
+	for _, info := range all {
+		found[info.Config.Name] = info
+	}
+	infos := make([]*jetstream.StreamInfo, len(roles))
+	for i, r := range roles {
+		if infos[i] = found[r.config.Name]; infos[i] != nil {
+			continue
+		}
+		if infos[i], err = create(ctx, js, r.config); err != nil {
+			return nil, explainCreate(js.Conn(), r, lacking(roles[i:], found), err)
+		}
+	}
+	return infos, nil
+}
+
+// lacking returns the names of the streams that are not found.
+func lacking(roles []role, found map[string]*jetstream.StreamInfo) []string {
+	var names []string
+	for _, r := range roles {
+		if found[r.config.Name] == nil {
+			names = append(names, r.config.Name)
+		}
+	}
+	return names
+}
+
+// list returns all streams of the account, or only some. The library's own request could
+// wait for ever where the context does.
+func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamListOpt) ([]*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var all []*jetstream.StreamInfo
+	lister := js.ListStreams(ctx, only...)
+	for info := range lister.Info() {
+		all = append(all, info)
+	}
+	return all, lister.Err()
+}
+
+func create(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := js.CreateStream(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return stream.CachedInfo(), nil
+}
+
+// untilReady does it again as long as JetStream is not ready or somebody else
+// makes our streams at the same moment.
+func untilReady(ctx context.Context, do func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		err := do()
+		if err == nil || !isTemporary(err) {
+			return err
+		}
+		if pause(ctx, retryPause) != nil {
+			return err
+		}
+	}
+}
+
+// The errors of the server's API that we tell apart (its errors.json).
+const (
+	errAccountResources = 10002 // the account's limit
+	errIncomplete       = 10004 // not all of the cluster has answered
+	errNoPeers          = 10005 // no servers for so many replicas
+	errNotAssigned      = 10007
+	errNotAvailable     = 10008 // the cluster has no leader
+	errNotLeader        = 10009
+	errInsufficient     = 10023 // no server of the cluster has so much room
+	errStorage          = 10047 // the server's limit
+	errNameInUse        = 10058
+	errNoReplicas       = 10074 // a server without cluster
+	errMaxBytesRequired = 10113
+	errMaxBytesExceeded = 10122
+)
+
+func codeOf(err error) jetstream.ErrorCode {
+	var api jetstream.JetStreamError
+	if errors.As(err, &api) && api.APIError() != nil {
+		return api.APIError().ErrorCode
+	}
+	return 0
+}
+
+func isTemporary(err error) bool {
+	if errors.Is(err, ErrConfiguration) {
+		return false
+	}
+	switch codeOf(err) {
+	case errIncomplete, errNotAssigned, errNotAvailable, errNotLeader, errNameInUse:
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+}
+
+// explain says what an error of the API means. A denied request shows as a
+// time-out; its reason is the connection's last error.
+func explain(nc *nats.Conn, doing, request string, err error) error {
+	last := nc.LastError()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled):
+		return noJetStream("NATS at %s has no JetStream: turn it on (`nats-server -js`), or use another server", Redact(nc.ConnectedUrl()))
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return noJetStream("the account at NATS %s has no JetStream: turn it on for the account, or use another", Redact(nc.ConnectedUrl()))
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation):
+		return Misconfigured("%s: %w: let this login publish to $JS.API.%s and subscribe to its inbox (NATS_INBOX_PREFIX)", doing, last, request)
+	case isTemporary(err):
+		return fmt.Errorf("%s: JetStream is not ready or doesn't answer: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// explainCreate says what to do when a stream can't be made. Lacking are all that
+// are still to be made: who may not make one may make none, as a rule.
+func explainCreate(nc *nats.Conn, r role, lacking []string, err error) error {
+	name, doing := r.config.Name, "making stream "+r.config.Name
+	switch codeOf(err) {
+	case errAccountResources, errInsufficient, errStorage, errMaxBytesExceeded:
+		return Misconfigured("%s: %w: lower ROLLCALL_STREAM_MAX_BYTES (this stream would have max_bytes %d), or raise the limit of the account or server", doing, err, r.config.MaxBytes)
+	case errMaxBytesRequired:
+		return Misconfigured("%s: %w: set ROLLCALL_STREAM_MAX_BYTES", doing, err)
+	case errNoPeers, errNoReplicas:
+		return Misconfigured("%s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", doing, err, r.config.Replicas)
+	}
+	if last := nc.LastError(); errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
+		create := "$JS.API.STREAM.CREATE."
+		return Misconfigured("missing streams %s: this login may not make them: %w: make them with a login that may (deploy/nats/README.md, Streams, has the commands), or let this one publish to %s",
+			strings.Join(lacking, ", "), last, create+strings.Join(lacking, ", "+create))
+	}
+	explained := explain(nc, doing, "STREAM.CREATE."+name, err)
+	if codeOf(err) != 0 && !isTemporary(err) {
+		return configurationError{explained}
+	}
+	return explained
+}

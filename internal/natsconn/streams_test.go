@@ -1,0 +1,406 @@
+package natsconn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/test/kit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+func ourStreams(t *testing.T) Streams {
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Streams{
+		Subjects:        subjects,
+		Events:          rollcallv1.DefaultEventsStream,
+		Reports:         rollcallv1.DefaultReportsStream,
+		DeadLetters:     rollcallv1.DefaultDeadLettersStream,
+		AllowedLateness: 720 * time.Hour,
+		MaxAge:          2160 * time.Hour,
+		MaxBytes:        64 << 20,
+		Replicas:        1,
+	}
+}
+
+// newJetStream is that of a server of the test's own.
+func newJetStream(t *testing.T, options ...func(*server.Options)) jetstream.JetStream {
+	return kit.JetStream(t, kit.Conn(t, kit.StartServer(t, options...).URL))
+}
+
+func TestPrepareMakesStreams(t *testing.T) {
+	js := newJetStream(t)
+	log, r := logger()
+	events, err := Prepare(t.Context(), js, ourStreams(t), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if events.Config.Name != "ROLLCALL_EVENTS" || events.Created.IsZero() {
+		t.Errorf("returned %+v", events)
+	}
+	all, err := list(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 {
+		t.Fatalf("%d streams, want 3", len(all))
+	}
+	configs := make(map[string]jetstream.StreamConfig)
+	for _, info := range all {
+		c := info.Config
+		configs[c.Name] = c
+		if c.Retention != jetstream.LimitsPolicy || c.Storage != jetstream.FileStorage || c.Discard != jetstream.DiscardOld || !c.AllowDirect {
+			t.Errorf("stream %s: %+v", c.Name, c)
+		}
+	}
+	c := configs["ROLLCALL_EVENTS"]
+	if !c.DenyDelete || !c.DenyPurge || c.Duplicates != 100*time.Millisecond || c.MaxMsgsPerSubject != -1 || c.MaxMsgSize != 256<<10+4<<10 ||
+		c.MaxAge != 2160*time.Hour || c.MaxBytes != 64<<20 || !slices.Equal(c.Subjects, []string{"rollcall.events", "rollcall.events.>"}) {
+		t.Errorf("events: %+v", c)
+	}
+	c = configs["ROLLCALL_REPORTS"]
+	if c.MaxMsgsPerSubject != 1 || c.MaxAge != 0 || c.MaxBytes != 8<<20 || !slices.Equal(c.Subjects, []string{"rollcall.reports", "rollcall.reports.>"}) {
+		t.Errorf("reports: %+v", c)
+	}
+	c = configs["ROLLCALL_DEADLETTERS"]
+	if c.MaxMsgsPerSubject != 1 || c.MaxAge != 2160*time.Hour || c.MaxBytes != 16<<20 || !slices.Equal(c.Subjects, []string{"rollcall.deadletters.>"}) {
+		t.Errorf("dead letters: %+v", c)
+	}
+	if !r.Has(`level=WARN msg="stream has one replica`) || r.Count("\n") != 1 {
+		t.Errorf("log says:\n%s", r)
+	}
+}
+
+func TestPrepareWithoutLimits(t *testing.T) {
+	s := ourStreams(t)
+	s.MaxAge, s.MaxBytes, s.Replicas = 0, 0, 0
+	info, err := Prepare(t.Context(), newJetStream(t), s, kit.Logger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Config.MaxBytes != -1 || info.Config.MaxAge != 0 || info.Config.Replicas != 1 {
+		t.Errorf("made %+v", info.Config)
+	}
+}
+
+// TestPrepareChangesNothing: not the streams of an earlier time with other
+// settings, and not their messages.
+func TestPrepareChangesNothing(t *testing.T) {
+	js := newJetStream(t)
+	s := ourStreams(t)
+	if _, err := Prepare(t.Context(), js, s, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), s.Subjects.Events(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	before := everything(t, js, true)
+	s.MaxAge, s.MaxBytes, s.AllowedLateness = 24*time.Hour, 1<<20, time.Hour
+	if _, err := Prepare(t.Context(), js, s, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	if after := everything(t, js, true); after != before {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+}
+
+// everything is what the server says of all streams, with or without what is in
+// them.
+func everything(t *testing.T, js jetstream.JetStream, content bool) string {
+	t.Helper()
+	all, err := list(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range all {
+		info.TimeStamp = time.Time{}
+		if !content {
+			info.State = jetstream.StreamState{}
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Several that start at the same moment make one set of streams.
+func TestPrepareTogether(t *testing.T) {
+	js := newJetStream(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if _, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestRefusedStreams(t *testing.T) {
+	events := func(change func(*jetstream.StreamConfig)) jetstream.StreamConfig {
+		c := jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}}
+		change(&c)
+		return c
+	}
+	const ours = "stream ROLLCALL_EVENTS: "
+	for name, c := range map[string]struct {
+		stream jetstream.StreamConfig
+		says   []string
+	}{
+		"interest":    {events(func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }), []string{ours + "retention is interest", "ROLLCALL_STREAM"}},
+		"work queue":  {events(func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }), []string{ours + "retention is workqueue"}},
+		"no ack":      {events(func(c *jetstream.StreamConfig) { c.NoAck = true }), []string{ours + "no_ack is true"}},
+		"per subject": {events(func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 }), []string{ours + "max_msgs_per_subject is 5"}},
+		"transform": {events(func(c *jetstream.StreamConfig) {
+			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "rollcall.events.>", Destination: "x.>"}
+		}), []string{ours + "subject_transform", `"rollcall.events.>" to "x.>"`}},
+		"mirror":       {events(func(c *jetstream.StreamConfig) { c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "OTHER"} }), []string{ours + "mirror is OTHER"}},
+		"one machine":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events.web"} }), []string{ours + `subjects is "rollcall.events.web"`, "rollcall.events and rollcall.events.>"}},
+		"base only":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events"} }), []string{ours + "subjects", "doesn't listen to rollcall.events.>"}},
+		"elsewhere":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"logins"} }), []string{ours + "subjects", "rollcall.events and rollcall.events.>"}},
+		"all of ours":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.>"} }), []string{ours + `subject "rollcall.>" takes rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
+		"also reports": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.reports") }), []string{ours + `subject "rollcall.reports"`, "ROLLCALL_REPORTS"}},
+		"also letters": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.deadletters.7") }), []string{ours + `subject "rollcall.deadletters.7"`, "ROLLCALL_DEADLETTERS"}},
+
+		"schedules": {events(func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }), []string{ours + "allow_msg_schedules is true", ours + "allow_rollup_hdrs is true", "make the stream anew"}},
+		"rollups":   {events(func(c *jetstream.StreamConfig) { c.AllowRollup = true }), []string{ours + "allow_rollup_hdrs is true", "nats stream edit"}},
+		"markers":   {events(func(c *jetstream.StreamConfig) { c.SubjectDeleteMarkerTTL = time.Second }), []string{ours + "allow_rollup_hdrs is true"}},
+		"a source's transform": {events(func(c *jetstream.StreamConfig) {
+			c.Sources = []*jetstream.StreamSource{{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.>", Destination: "rollcall.events.>"}}}}
+		}), []string{ours + "sources is SITE", `"site.>" to "rollcall.events.>"`}},
+		"idle consumers": {events(func(c *jetstream.StreamConfig) { c.ConsumerLimits.InactiveThreshold = 30 * time.Second }), []string{ours + "consumer_limits.inactive_threshold is 30s", "1m0s"}},
+		"as changes": {events(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: "rollcall.events.*", Destination: "rollcall.changes.{{wildcard(1)}}"}
+		}), []string{ours + `republish to "rollcall.changes.{{wildcard(1)}}" reaches rollcall.changes.>`}},
+		"as requests": {events(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: "rollcall.events.>", Destination: "$JS.API.>"}
+		}), []string{ours + `republish to "$JS.API.>" reaches $JS.>`}},
+		"another's as reports": {jetstream.StreamConfig{Name: "R", Subjects: []string{"r.*"}, RePublish: &jetstream.RePublish{Source: "r.*", Destination: "rollcall.reports.$1"}}, []string{`stream R: republish to "rollcall.reports.$1" reaches rollcall.reports.>`}},
+
+		"everything": {jetstream.StreamConfig{Name: "ALL", Subjects: []string{">"}, NoAck: true}, []string{`stream ALL: subject ">" takes rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
+		"a query":    {jetstream.StreamConfig{Name: "Q", Subjects: []string{"fine", "rollcall.*.report"}}, []string{`stream Q: subject "rollcall.*.report" takes rollcall.query.> and rollcall.changes.>`}},
+		"changes":    {jetstream.StreamConfig{Name: "C", Subjects: []string{"rollcall.changes.x"}}, []string{"stream C: ", "rollcall.changes.>"}},
+		"events":     {jetstream.StreamConfig{Name: "LOGINS", Subjects: []string{"rollcall.events.>"}}, []string{"stream LOGINS: ", "ROLLCALL_STREAM=LOGINS"}},
+		"reports":    {jetstream.StreamConfig{Name: "R", Subjects: []string{"rollcall.reports"}}, []string{"stream R: ", "ROLLCALL_REPORTS_STREAM", "ROLLCALL_SUBJECT"}},
+		"letters":    {jetstream.StreamConfig{Name: "D", Subjects: []string{"rollcall.deadletters.*"}}, []string{"stream D: ", "ROLLCALL_DEADLETTERS_STREAM"}},
+
+		"our reports": {jetstream.StreamConfig{Name: "ROLLCALL_REPORTS", Subjects: []string{"rollcall.reports"}, NoAck: true}, []string{"stream ROLLCALL_REPORTS: no_ack is true", "stream ROLLCALL_REPORTS: subjects", "rollcall.reports.>"}},
+		"our letters": {jetstream.StreamConfig{Name: "ROLLCALL_DEADLETTERS", Subjects: []string{"rollcall.deadletters.>"}, Retention: jetstream.WorkQueuePolicy}, []string{"stream ROLLCALL_DEADLETTERS: retention is workqueue", "ROLLCALL_DEADLETTERS_STREAM"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := newJetStream(t)
+			makeStream(t, js, c.stream)
+			refused(t, js, c.says...)
+		})
+	}
+}
+
+func TestSealedStream(t *testing.T) {
+	js := newJetStream(t)
+	c := jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}}
+	makeStream(t, js, c)
+	c.Sealed = true
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, js, "stream ROLLCALL_EVENTS: sealed is true")
+}
+
+func makeStream(t *testing.T, js jetstream.JetStream, c jetstream.StreamConfig) {
+	t.Helper()
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refused prepares and wants an error that says all of the texts, and no stream
+// made.
+func refused(t *testing.T, js jetstream.JetStream, says ...string) {
+	t.Helper()
+	before := everything(t, js, false)
+	_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
+	wantError(t, err, true, says...)
+	if after := everything(t, js, false); after != before {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+}
+
+// Streams of others that have nothing to do with us, and wider ones of ours.
+func TestStreamsThatServe(t *testing.T) {
+	js := newJetStream(t)
+	makeStream(t, js, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"rollcalls.>", "rollcall.other", "x.*"}, Retention: jetstream.WorkQueuePolicy})
+	makeStream(t, js, jetstream.StreamConfig{Name: "COPY", Sources: []*jetstream.StreamSource{{Name: "OTHER"}}})
+	makeStream(t, js, jetstream.StreamConfig{Name: "SITE", Subjects: []string{"site.*"}})
+	makeStream(t, js, jetstream.StreamConfig{
+		Name: "ROLLCALL_EVENTS", Subjects: []string{"logins", "rollcall.events", "rollcall.events.>"},
+		Sources: []*jetstream.StreamSource{
+			{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.*"}}},
+		},
+		RePublish: &jetstream.RePublish{Source: "logins", Destination: "again.logins"}, AllowMsgTTL: true, AllowAtomicPublish: true, AllowBatchPublish: true,
+	})
+	makeStream(t, js, jetstream.StreamConfig{Name: "SCHEDULES", Subjects: []string{"jobs.>"}, AllowMsgSchedules: true})
+	if _, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	events := jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}}
+	with := func(change func(*jetstream.StreamConfig)) jetstream.StreamConfig {
+		c := events
+		change(&c)
+		return c
+	}
+	for name, c := range map[string]struct {
+		stream jetstream.StreamConfig
+		says   string
+	}{
+		"discard new": {with(func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }), "level=WARN msg=\"stream refuses what is new"},
+		"memory":      {with(func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }), "level=WARN msg=\"stream is in memory"},
+		"one replica": {events, "level=WARN msg=\"stream has one replica"},
+		"long window": {events, "duplicate_window=2m0s"},
+		"TTLs":        {with(func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true }), "allow_msg_ttl"},
+		"counters":    {with(func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true }), "allow_msg_counter"},
+		"republish": {with(func(c *jetstream.StreamConfig) {
+			c.RePublish = &jetstream.RePublish{Source: ">", Destination: "copy.>"}
+		}), "to=copy.>"},
+		"max size": {with(func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 << 10 }), "max_msg_size=1024 largest_event=262144"},
+		"max age":  {with(func(c *jetstream.StreamConfig) { c.MaxAge = 719 * time.Hour }), "max_age=719h0m0s allowed_lateness=720h0m0s"},
+		"reports":  {jetstream.StreamConfig{Name: "ROLLCALL_REPORTS", Subjects: []string{"rollcall.reports", "rollcall.reports.>"}, Storage: jetstream.MemoryStorage}, "in memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := newJetStream(t)
+			makeStream(t, js, c.stream)
+			log, r := logger()
+			if _, err := Prepare(t.Context(), js, ourStreams(t), log); err != nil {
+				t.Fatal(err)
+			}
+			if !r.Has(c.says) || !r.Has("stream="+c.stream.Name) {
+				t.Errorf("log doesn't say %q:\n%s", c.says, r)
+			}
+		})
+	}
+	ours := ourStreams(t)
+	ours.Embedded = true
+	log, r := logger()
+	if _, err := Prepare(t.Context(), newJetStream(t), ours, log); err != nil || !r.Has(`level=INFO msg="stream has one replica`) {
+		t.Errorf("%v, the log of the embedded server's says:\n%s", err, r)
+	}
+}
+
+func TestWrongNames(t *testing.T) {
+	js := newJetStream(t)
+	s := ourStreams(t)
+	s.Reports = s.Events
+	_, err := Prepare(t.Context(), js, s, kit.Logger(t))
+	wantError(t, err, true, "ROLLCALL_STREAM and ROLLCALL_REPORTS_STREAM", "ROLLCALL_EVENTS")
+	for _, name := range []string{"", "a.b", "a b", "a*", ">"} {
+		s := ourStreams(t)
+		s.DeadLetters = name
+		_, err := Prepare(t.Context(), js, s, kit.Logger(t))
+		wantError(t, err, true, "ROLLCALL_DEADLETTERS_STREAM", `"`+name+`"`)
+	}
+}
+
+func TestNoJetStream(t *testing.T) {
+	s := kit.StartServer(t, kit.WithoutJetStream)
+	js := kit.JetStream(t, kit.Conn(t, s.URL))
+	_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
+	wantError(t, err, true, s.URL, "no JetStream", "nats-server -js")
+}
+
+func TestNoJetStreamForAccount(t *testing.T) {
+	account := server.NewAccount("A")
+	js := kit.JetStream(t, kit.Conn(t, kit.StartServer(t, func(o *server.Options) {
+		o.Accounts = []*server.Account{account}
+		o.Users = []*server.User{{Username: "u", Password: "p", Account: account}}
+	}).URL, nats.UserInfo("u", "p")))
+	_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
+	wantError(t, err, true, "no JetStream")
+}
+
+func TestServerLimits(t *testing.T) {
+	js := newJetStream(t, func(o *server.Options) { o.JetStreamMaxStore = 32 << 20 })
+	_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
+	wantError(t, err, true, "making stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_MAX_BYTES", "67108864")
+
+	s := ourStreams(t)
+	s.Replicas = 3
+	_, err = Prepare(t.Context(), newJetStream(t), s, kit.Logger(t))
+	wantError(t, err, true, "making stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_REPLICAS (3)")
+}
+
+// A login that may not list streams, or make them, is told what it lacks.
+func TestDeniedRequests(t *testing.T) {
+	const create = "$JS.API.STREAM.CREATE."
+	for denied, want := range map[string][]string{
+		"$JS.API.STREAM.LIST": {"let this login publish to $JS.API.STREAM.LIST"},
+		create + "*": {
+			"missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this login may not make them", "deploy/nats",
+			create + "ROLLCALL_EVENTS, " + create + "ROLLCALL_REPORTS, " + create + "ROLLCALL_DEADLETTERS",
+		},
+		create + "ROLLCALL_REPORTS": {"missing streams ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this"},
+	} {
+		t.Run(denied, func(t *testing.T) {
+			s := kit.StartServer(t, func(o *server.Options) {
+				o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+					Publish: &server.SubjectPermission{Deny: []string{denied}},
+				}}}
+			})
+			js := kit.JetStream(t, kit.Conn(t, s.URL, nats.UserInfo("u", "p")))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := Prepare(ctx, js, ourStreams(t), kit.Logger(t))
+			wantError(t, err, true, want...)
+		})
+	}
+}
+
+func TestServerGoneWhilePreparing(t *testing.T) {
+	s := kit.StartServer(t)
+	js := kit.JetStream(t, kit.Conn(t, s.URL))
+	s.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := Prepare(ctx, js, ourStreams(t), kit.Logger(t))
+	wantError(t, err, false, "listing the streams", "doesn't answer")
+}
+
+func TestUntilReady(t *testing.T) {
+	for code, want := range map[jetstream.ErrorCode]int{
+		errNotAvailable: 2, errNotLeader: 2, errIncomplete: 2, errNameInUse: 2, errStorage: 1, errMaxBytesRequired: 1,
+	} {
+		calls := 0
+		failure := error(&jetstream.APIError{ErrorCode: code})
+		err := untilReady(t.Context(), func() error {
+			calls++
+			if calls == 2 {
+				return nil
+			}
+			return failure
+		})
+		if calls != want || errors.Is(err, failure) != (want == 1) {
+			t.Errorf("code %d: called %d times, %v", code, calls, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	failure := &jetstream.APIError{ErrorCode: errNotAvailable}
+	if err := untilReady(ctx, func() error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+}

@@ -1,0 +1,125 @@
+package natsconn
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// watch logs what happens to a connection, then calls the handlers that the
+// options had before.
+func (c *complaints) watch(n *nats.Options) {
+	var last atomic.Pointer[nats.Conn]
+	n.DisconnectedErrCB = both(func(nc *nats.Conn, err error) {
+		last.Store(nc)
+		c.disconnected(nc, err)
+	}, n.DisconnectedErrCB)
+	wait, jitter := n.ReconnectWait, n.ReconnectJitter
+	n.CustomReconnectDelayCB = func(int) time.Duration {
+		if nc := last.Load(); nc != nil {
+			c.handshake(nc.LastError())
+		}
+		return wait + rand.N(jitter+1)
+	}
+	n.ReconnectErrCB = both(c.stillAway, n.ReconnectErrCB)
+	reconnected, closed, failed := n.ReconnectedCB, n.ClosedCB, n.AsyncErrorCB
+	n.ReconnectedCB = func(nc *nats.Conn) {
+		c.say(slog.LevelInfo, "reconnected", "nats connection is back", "url", Redact(nc.ConnectedUrl()))
+		if reconnected != nil {
+			reconnected(nc)
+		}
+	}
+	n.ClosedCB = func(nc *nats.Conn) {
+		c.closed(nc.LastError())
+		if closed != nil {
+			closed(nc)
+		}
+	}
+	n.AsyncErrorCB = func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		c.failed(sub, err)
+		if failed != nil {
+			failed(nc, sub, err)
+		}
+	}
+}
+
+func both(first, then nats.ConnErrHandler) nats.ConnErrHandler {
+	return func(nc *nats.Conn, err error) {
+		first(nc, err)
+		if then != nil {
+			then(nc, err)
+		}
+	}
+}
+
+// disconnected is told no error when it was we who closed the connection.
+func (c *complaints) disconnected(_ *nats.Conn, err error) {
+	if err != nil {
+		c.say(slog.LevelWarn, "disconnected", "nats connection is lost, reconnecting", "err", err)
+	}
+}
+
+// closed is told no error, as a rule, when it was we who closed the connection,
+// and the reason when a protocol error did: that isn't told anywhere else.
+func (c *complaints) closed(err error) {
+	level := slog.LevelDebug
+	if err != nil {
+		level = slog.LevelWarn
+	}
+	c.say(level, "closed", "nats connection is closed", "err", err)
+}
+
+func (c *complaints) stillAway(_ *nats.Conn, err error) {
+	c.say(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
+}
+
+// handshake is told how the last attempt to come back ended, if it was in the
+// handshake of TLS: no handler of the library's is called for that.
+func (c *complaints) handshake(err error) {
+	var certificate *tls.CertificateVerificationError
+	var remote *net.OpError
+	switch {
+	case errors.As(err, &certificate):
+		c.say(slog.LevelError, "certificate", "nats has a certificate that NATS_CA does not vouch for, trying again", "err", err)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		c.say(slog.LevelError, "tls", "nats refuses the TLS connection, trying again; check NATS_CERT and NATS_KEY", "err", err)
+	}
+}
+
+// failed logs an asynchronous error. A permission that is missing shows
+// nowhere else: who asked sees a time-out.
+func (c *complaints) failed(sub *nats.Subscription, err error) {
+	args := []any{"err", err}
+	if sub != nil {
+		args = append(args, "subject", sub.Subject)
+	}
+	switch {
+	case errors.Is(err, nats.ErrSlowConsumer):
+		if dropped, err := sub.Dropped(); err == nil {
+			args = append(args, "dropped", dropped)
+		}
+		c.say(slog.LevelWarn, "slow", "nats subscription is too slow, messages were dropped", args...)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		c.say(slog.LevelError, permission(err), "nats denies a permission", args...)
+	case isRefusal(err):
+		c.say(slog.LevelError, "refused", "nats refuses the login, trying again", args...)
+	default:
+		c.say(slog.LevelWarn, "async", "nats connection reports an error", args...)
+	}
+}
+
+// permission is the kind of a complaint about a permission: subscriptions are
+// few, and each is worth a line; what is published may be anything.
+func permission(err error) string {
+	if text := err.Error(); strings.Contains(text, "Subscription") {
+		return text
+	}
+	return "permission"
+}

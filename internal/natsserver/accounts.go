@@ -1,0 +1,120 @@
+package natsserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// The embedded server has two accounts. rollcall itself, and whoever can read
+// the key in the data folder, may do everything in the first, where the streams
+// are. Every other program on the machine is in the second, without a login: it
+// publishes events, asks, and hears reports and changes, and cannot delete or
+// change anything. It takes two accounts because NATS does not look at the
+// subject that an answer is asked for on: within one, an answer of JetStream
+// could be a request to delete a stream. For the same reason local programs can
+// fool each other: one can direct an answer to the subject of the reports.
+const localAccount = "LOCAL"
+
+// key returns the public key of the file, which is made if it is missing.
+func key(file string) (public string, err error) {
+	seed, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		seed, err = makeKey(file)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the key of the embedded NATS server: %w", err)
+	}
+	pair, err := nkeys.ParseDecoratedNKey(seed)
+	if err == nil {
+		public, err = pair.PublicKey()
+	}
+	if err != nil {
+		return "", fmt.Errorf("the key of the embedded NATS server in %s: %w: remove the file, and another is made", file, err)
+	}
+	return public, nil
+}
+
+// makeKey writes a new seed, for nobody else to read, whole or not at all.
+func makeKey(file string) ([]byte, error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, err
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return nil, err
+	}
+	seed = append(seed, '\n')
+	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // 0600
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(seed)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return nil, err
+	}
+	return seed, os.Rename(temp.Name(), file)
+}
+
+// logins sets who may connect: the key, in the account of the streams, and
+// everybody else as the local user, who cannot answer questions, or publish reports
+// and changes, in rollcall's place. That user has a key of which nobody has the seed: a password
+// would be one to warn of.
+func logins(o *server.Options, public string, subjects rollcallv1.Subjects) error {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return err
+	}
+	user, err := pair.PublicKey()
+	if err != nil {
+		return err
+	}
+	local := server.NewAccount(localAccount)
+	o.Accounts = []*server.Account{local}
+	o.Nkeys = []*server.NkeyUser{{Nkey: public}, {Nkey: user, Account: local, Permissions: &server.Permissions{
+		Publish:   &server.SubjectPermission{Deny: streamed(subjects)},
+		Subscribe: &server.SubjectPermission{Deny: slices.Concat(subjects.AllEvents(), []string{subjects.AllQueries(), "$JS.>", "$SRV.>"})},
+	}}}
+	o.NoAuthUser = user
+	return nil
+}
+
+// streamed is what rollcall tells everybody.
+func streamed(subjects rollcallv1.Subjects) []string {
+	return append(subjects.AllReports(), subjects.Changes(), subjects.AllChanges())
+}
+
+// services are what everybody may ask for: that an event is stored, questions,
+// and what streams there are and what is in them.
+func services(subjects rollcallv1.Subjects) []string {
+	return append(subjects.AllEvents(), subjects.AllQueries(),
+		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>")
+}
+
+// share lets the local account do what it may.
+func share(ns *server.Server, subjects rollcallv1.Subjects) error {
+	local, err := ns.LookupAccount(localAccount)
+	if err != nil {
+		return err
+	}
+	ours, to := ns.GlobalAccount(), []*server.Account{local}
+	for _, subject := range services(subjects) {
+		err = errors.Join(err, ours.AddServiceExport(subject, to), local.AddServiceImport(ours, subject, subject))
+	}
+	const discovery = "$SRV.>" // each instance answers
+	err = errors.Join(err, ours.AddServiceExportWithResponse(discovery, server.Streamed, to), local.AddServiceImport(ours, discovery, discovery))
+	for _, subject := range streamed(subjects) {
+		err = errors.Join(err, ours.AddStreamExport(subject, to), local.AddStreamImport(ours, subject, ""))
+	}
+	return err
+}

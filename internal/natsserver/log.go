@@ -1,0 +1,63 @@
+package natsserver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/internal/throttle"
+)
+
+// serverLog hands the embedded server's log on. A server inside another process
+// doesn't end it at a fatal error but only logs that: while it starts, the first
+// of these is kept for whoever starts it.
+type serverLog struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	started bool
+	first   error
+}
+
+func newServerLog(log *slog.Logger) *serverLog {
+	return &serverLog{log: log}
+}
+
+// start ends the start and returns its first fatal error, if there was one.
+func (l *serverLog) start() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.started = true
+	return l.first
+}
+
+func (l *serverLog) Fatalf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.started:
+		l.say(slog.LevelError, format, args)
+	case l.first == nil:
+		l.first = fmt.Errorf(format, args...)
+	}
+}
+
+func (l *serverLog) Errorf(format string, args ...any) { l.say(slog.LevelError, format, args) }
+func (l *serverLog) Warnf(format string, args ...any)  { l.say(slog.LevelWarn, format, args) }
+
+func (l *serverLog) Noticef(format string, args ...any) {
+	l.log.Debug("embedded nats server", "text", fmt.Sprintf(format, args...))
+}
+
+// Debugf and Tracef are never called: the server is told to keep them.
+func (l *serverLog) Debugf(string, ...any) {}
+func (l *serverLog) Tracef(string, ...any) {}
+
+func (l *serverLog) say(level slog.Level, format string, args []any) {
+	l.log.Log(throttle.Of(context.Background(), format), level, "embedded nats server", "text", fmt.Sprintf(format, args...))
+}
+
+var _ server.Logger = (*serverLog)(nil)

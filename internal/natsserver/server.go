@@ -1,0 +1,221 @@
+// Package natsserver is a NATS server with JetStream inside the process, for who has
+// none of their own. Its errors are like those of package natsconn.
+package natsserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/natsconn"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Options say where the server inside the process listens and stores.
+type Options struct {
+	// Addr is HOST:PORT. Port 0 is any free one.
+	Addr string
+	// Dir is the folder of the store, made if it is missing. One server at a
+	// time may use it: two would break each other's store without a word.
+	Dir string
+	// Subjects are those that programs without the key may use.
+	Subjects rollcallv1.Subjects
+	// Log gets the server's warnings and errors, and the rest as debug.
+	Log *slog.Logger
+}
+
+// Server is a NATS server with JetStream inside this process. A message that
+// it acknowledges is on the disk.
+type Server struct {
+	server *server.Server
+	url    string
+	limit  int64
+	store  store
+
+	shutdown sync.Once
+}
+
+// readyWithin bounds what comes after the server has recovered its streams,
+// which may take as long as it takes.
+const readyWithin = 10 * time.Second
+
+// dialTimeout bounds the look at whether it is our server that answers.
+const dialTimeout = 5 * time.Second
+
+// Start starts the server and returns when it takes connections. An
+// address in use is an error that names the ways out.
+func Start(o Options) (*Server, error) {
+	host, port, err := splitAddr(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryAddr(net.JoinHostPort(host, strconv.Itoa(max(port, 0)))); err != nil {
+		return nil, err
+	}
+	if err := makeStore(o.Dir); err != nil {
+		return nil, err
+	}
+	s := new(Server)
+	if err := s.start(o, host, port); err != nil {
+		s.Shutdown()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts the server. NewServer and Start return
+// no error when the port is taken or the store broken: these reach the log
+// only, as fatal.
+func (s *Server) start(o Options, host string, port int) error {
+	public, err := key(natsconn.KeyFile(o.Dir))
+	if err != nil {
+		return err
+	}
+	options := &server.Options{
+		ServerName:             "rollcall",
+		Host:                   host,
+		Port:                   port,
+		JetStream:              true,
+		StoreDir:               o.Dir,
+		SyncAlways:             true,
+		NoSigs:                 true,
+		DisableJetStreamBanner: true,
+	}
+	if err := logins(options, public, o.Subjects); err != nil {
+		return fmt.Errorf("making a key of the embedded NATS server: %w", err)
+	}
+	ns, err := server.NewServer(options)
+	if err != nil {
+		return fmt.Errorf("making the embedded NATS server: %w", err)
+	}
+	s.server = ns
+	if err := share(ns, o.Subjects); err != nil {
+		return fmt.Errorf("sharing the subjects of the embedded NATS server: %w", err)
+	}
+	log := newServerLog(o.Log)
+	ns.SetLogger(log, false, false)
+	ns.Start()
+	if err := log.start(); err != nil {
+		return fmt.Errorf("starting the embedded NATS server on %s with its store in %s: %w", o.Addr, o.Dir, err)
+	}
+	// With accounts of our own the server leaves its first without JetStream.
+	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
+		return fmt.Errorf("starting JetStream of the embedded NATS server with its store in %s: %w", o.Dir, err)
+	}
+	if !ns.ReadyForConnections(readyWithin) {
+		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
+	}
+	s.limit = ns.JetStreamConfig().MaxStore
+	s.store = seeStore(o.Dir)
+	s.url = clientURL(host, ns.Addr().(*net.TCPAddr).Port)
+	if err := isOurs(s.url, ns.ID()); err != nil {
+		return err
+	}
+	if ip := ns.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+		o.Log.Warn("embedded nats server takes connections from other machines: without a login they publish events and ask", "addr", o.Addr)
+	}
+	return nil
+}
+
+// URL is where clients on this machine connect.
+func (s *Server) URL() string { return s.url }
+
+// StoreLimit is how many bytes all streams together may store: three quarters
+// of what was free on the disk, and what is stored already.
+func (s *Server) StoreLimit() int64 { return s.limit }
+
+// Shutdown stops the server and returns when it has ended. It may be called
+// more than once.
+func (s *Server) Shutdown() {
+	s.shutdown.Do(func() {
+		if s.server != nil {
+			s.server.Shutdown()
+			s.server.WaitForShutdown()
+		}
+	})
+}
+
+// splitAddr reads HOST:PORT. To the server port 0 means 4222, and -1 any.
+func splitAddr(addr string) (host string, port int, err error) {
+	host, digits, err := net.SplitHostPort(addr)
+	if err == nil {
+		port, err = strconv.Atoi(digits)
+	}
+	if err != nil || port < -1 || port > 65535 {
+		return "", 0, natsconn.Misconfigured("ROLLCALL_EMBEDDED_ADDR %q is not an address: want HOST:PORT, such as 127.0.0.1:4222", addr)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	if host == "" {
+		host = server.DEFAULT_HOST
+	}
+	return host, port, nil
+}
+
+// tryAddr listens on the address for a moment.
+func tryAddr(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return inUse(addr)
+	case err != nil:
+		return fmt.Errorf("listening for the embedded NATS server: %w: set ROLLCALL_EMBEDDED_ADDR to an address of this machine", err)
+	}
+	return l.Close()
+}
+
+func inUse(addr string) error {
+	return fmt.Errorf("address %s is in use: set NATS_URL=nats://%s to use the NATS server there, or ROLLCALL_EMBEDDED_ADDR to another address for the embedded one", addr, addr)
+}
+
+// clientURL is the address as a client on this machine dials it.
+func clientURL(host string, port int) string {
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "nats://" + net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// isOurs makes sure that whoever answers at the URL is the server with this
+// id, and no other that got there first or listens on another of the host's
+// addresses.
+func isOurs(url, id string) error {
+	nc, err := nats.Connect(url, nats.Timeout(dialTimeout), nats.NoReconnect())
+	if err != nil {
+		return fmt.Errorf("connecting to the embedded NATS server at %s: %w", url, err)
+	}
+	defer nc.Close()
+	if nc.ConnectedServerId() != id {
+		return inUse(natsconn.Redact(url)[len("nats://"):])
+	}
+	return nil
+}
+
+// makeStore makes the folder, and makes sure that it can be written to.
+func makeStore(dir string) error {
+	err := os.MkdirAll(dir, 0o750)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(dir, "probe"); err == nil {
+			probe.Close()
+			err = os.Remove(probe.Name())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+// Command bench measures what the README promises of rollcall's speed:
+//
+//	go run ./internal/test/bench
+//
+// It runs the benchmarks of all packages at full size, the sides of a ratio by
+// turns, several times, and prints a Markdown table of targets and medians.
+// Progress is told on stderr. What the benchmarks printed goes to the file of
+// -o, for benchstat; "bench -from FILE" makes the table of it again. Nothing
+// fails because a machine was slow: a target that is missed is told so.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+var (
+	only  = flag.String("rows", "", "only the rows whose keys begin with one of these, with commas between; see -list")
+	list  = flag.Bool("list", false, "list the keys of the rows")
+	count = flag.Int("count", 5, "how many times each side is run")
+	quick = flag.Bool("quick", false, "run all at a hundredth of the size: the numbers mean nothing")
+	with  = flag.String("exec", "", "program, with arguments, that runs each benchmark: \"taskset -c 0,1\"")
+	raw   = flag.String("o", "", "file for what the benchmarks print; it is added to")
+	from  = flag.String("from", "", "measure nothing: make the table of this file")
+)
+
+func main() {
+	flag.Parse()
+	if err := bench(os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(out io.Writer) error {
+	chosen := choose(*only)
+	if *list {
+		for _, r := range chosen {
+			fmt.Fprintln(out, r.key)
+		}
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := cmp.Or(*from, *raw, filepath.Join(dir, "results"))
+	if *from == "" {
+		if err := measure(chosen, dir, path); err != nil {
+			return err
+		}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading results: %w", err)
+	}
+	defer file.Close()
+	results := results{}
+	if err := results.add(file); err != nil {
+		return fmt.Errorf("reading results: %w", err)
+	}
+	table(out, chosen, results)
+	return nil
+}
+
+// choose returns the rows whose keys begin with one of these.
+func choose(keys string) []row {
+	var chosen []row
+	for _, r := range rows {
+		for key := range strings.SplitSeq(keys, ",") {
+			if strings.HasPrefix(r.key, key) {
+				chosen = append(chosen, r)
+				break
+			}
+		}
+	}
+	return chosen
+}
+
+// measure runs the benchmarks of the rows, each side once, then again, with what
+// takes long to make in a folder, and adds what they print to a file. A side of
+// several rows is run for the first only.
+func measure(chosen []row, dir, path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening file for results: %w", err)
+	}
+	defer file.Close()
+	done := map[string]int{}
+	for i, row := range chosen {
+		for n := range *count {
+			for _, run := range row.runs {
+				if done[run.bench]++; done[run.bench] > n+1 {
+					continue
+				}
+				progress("\r\033[K%d of %d: %s, run %d of %d: %s", i+1, len(chosen), row.key, n+1, *count, run.bench)
+				out, err := run.execute(dir)
+				if err != nil {
+					return err
+				}
+				if _, err := file.Write(out); err != nil {
+					return fmt.Errorf("writing results: %w", err)
+				}
+			}
+		}
+	}
+	progress("\r\033[K")
+	return file.Close()
+}
+
+// execute builds the tests of the package, if that was not done yet, and runs
+// one benchmark in a process of its own.
+func (r run) execute(dir string) ([]byte, error) {
+	binary := filepath.Join(dir, filepath.Base(r.pkg)+".test")
+	if _, err := os.Stat(binary); err != nil {
+		out, err := exec.Command("go", "test", "-c", "-o", binary, "rollcall/internal/"+r.pkg).CombinedOutput()
+		if err != nil {
+			return nil, fmt.Errorf("building the tests of %s: %w\n%s", r.pkg, err, out)
+		}
+	}
+	command := append(strings.Fields(*with), binary, "-test.run=^$", "-test.benchtime="+r.time, "-test.bench="+r.pattern())
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = filepath.Join("internal", r.pkg)
+	cmd.Env = os.Environ()
+	if !*quick {
+		cmd.Env = append(cmd.Env, "BENCH_DIR="+dir)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("running %s of %s: %w\n%s%s", r.bench, r.pkg, err, out, stderr.Bytes())
+	}
+	return out, nil
+}
+
+// pattern is what -bench takes to run this one benchmark.
+func (r run) pattern() string {
+	parts := strings.Split("Benchmark"+r.bench, "/")
+	return "^" + strings.Join(parts, "$/^") + "$"
+}
+
+// progress is for a terminal only.
+func progress(format string, args ...any) {
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		fmt.Fprintf(os.Stderr, format, args...)
+	}
+}
+
+// table prints the table. A row that was not measured is left out.
+func table(out io.Writer, chosen []row, r results) {
+	fmt.Fprintln(out, "| what | target | measured | ratio | verdict |")
+	fmt.Fprintln(out, "|---|---|---|---|---|")
+	for _, row := range chosen {
+		if !r.has(row.runs) {
+			continue
+		}
+		measured, ratio, met := row.say(r)
+		verdict := "met"
+		switch {
+		case ratio == "":
+			verdict = ""
+		case !met:
+			verdict = "missed"
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", row.what, row.target, measured, ratio, verdict)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/past"
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// BenchmarkPast reads the stream of BenchmarkLoad alone, while as many questions
+// about the past as may be are asked all the time, each of which reads the whole
+// stream again, and while these don't wait for the fold, as the service has them
+// do. ratio is that to the reading alone; past-messages/s is what all of the
+// questions together have read meanwhile.
+func BenchmarkPast(b *testing.B) {
+	var alone float64
+	for _, load := range []struct {
+		name   string
+		behind func(*service) bool
+	}{
+		{"alone", nil},
+		{"asked", func(s *service) bool { return s.reader.Lag() > 10_000 }},
+		{"unyielding", func(*service) bool { return false }},
+	} {
+		b.Run(load.name, func(b *testing.B) {
+			url := startServer(b, many.name)
+			many.store(b, url)
+			var took time.Duration
+			var read uint64
+			for range b.N {
+				s := newService(b, url)
+				if load.behind == nil {
+					took += loaded(b, s, nil)
+					continue
+				}
+				asking := askers(b, s, url, func() bool { return load.behind(s) })
+				took += loaded(b, s, asking.run)
+				read += asking.read
+			}
+			rate := float64(many.events-many.pairs) * float64(b.N) / took.Seconds()
+			if load.behind == nil {
+				alone = rate
+			}
+			b.ReportMetric(rate, "events/s")
+			b.ReportMetric(float64(read)/took.Seconds(), "past-messages/s")
+			if alone > 0 {
+				b.ReportMetric(rate/alone, "ratio")
+			}
+		})
+	}
+}
+
+// asking asks about the past all the time.
+type asking struct {
+	*past.Questions
+	mu   sync.Mutex
+	read uint64
+}
+
+func askers(b *testing.B, s *service, url string, behind func() bool) *asking {
+	b.Helper()
+	q, err := past.New(past.Config{
+		Roster: s.roster, Conn: kit.Conn(b, url), Stream: rollcallv1.DefaultEventsStream, Subjects: subjects,
+		Behind: behind, Log: quiet, Registry: s.reg,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(q.Close)
+	return &asking{Questions: q}
+}
+
+// run asks until the context is done. Nothing is dated before the moment that it
+// asks about: the messages are read and judged, and none is kept.
+func (a *asking) run(ctx context.Context) error {
+	var all sync.WaitGroup
+	problems := make(chan error, a.Most())
+	for range a.Most() {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if err := a.one(ctx); err != nil && ctx.Err() == nil {
+					problems <- err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-problems:
+		return err
+	default:
+		return nil
+	}
+}
+
+// one asks a question until it is answered.
+func (a *asking) one(ctx context.Context) error {
+	var read uint64
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.read += read
+	}()
+	found, err := a.Ask(ctx, past.Question{To: roster.MinDate})
+	for err == nil {
+		read = found.Read
+		cursor := found.Take(found.Rows())
+		if cursor == "" {
+			return nil
+		}
+		found, err = a.Continue(ctx, cursor)
+	}
+	return err
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall/internal/query"
+	"rollcall/internal/test/kit"
+)
+
+// eventsPerSecond is how fast the stream is read while questions are asked.
+const eventsPerSecond = 100_000
+
+// BenchmarkQuery asks for the report of one machine out of 100,000, one question
+// after the other, and a bare endpoint of the NATS micro services API that sends
+// back what it is sent, while the stream is read at 100,000 events a second.
+func BenchmarkQuery(b *testing.B) {
+	for name, serve := range map[string]func(*testing.B, *service, *nats.Conn) string{"echo": serveEcho, "report": serveReport} {
+		b.Run(name, func(b *testing.B) {
+			url := startServer(b, many.name)
+			many.store(b, url)
+			s := newService(b, url)
+			everybodyOn, onward := make(chan struct{}), make(chan struct{})
+			end := background(b, func(ctx context.Context) error { return s.paced(ctx, everybodyOn, onward) })
+			<-everybodyOn
+			subject := serve(b, s, kit.Conn(b, url))
+			nc := kit.Conn(b, url)
+			request := oneMachine(s)
+			close(onward)
+			took := ask(b, nc, subject, request, kit.Scale(20_000))
+			end()
+			slices.Sort(took)
+			b.ReportMetric(micros(took[len(took)/2]), "p50-µs")
+			b.ReportMetric(micros(took[len(took)-1-len(took)/100]), "p99-µs")
+		})
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// paced reads the stream until everybody is on, and then, once it may go on, no
+// faster than at the rate set.
+func (s *service) paced(ctx context.Context, everybodyOn, onward chan struct{}) error {
+	var start time.Time
+	err := s.read(ctx, uint64(many.events), func(place uint64) {
+		switch since := int(place) - many.pairs; {
+		case since < 0:
+		case start.IsZero():
+			close(everybodyOn)
+			<-onward
+			start = time.Now()
+		default:
+			due := start.Add(time.Duration(since) * time.Second / eventsPerSecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(due)):
+			}
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// serveEcho answers with the question.
+func serveEcho(b *testing.B, _ *service, nc *nats.Conn) string {
+	service, err := micro.AddService(nc, micro.Config{Name: "echo", Version: "1.0.0", Endpoint: &micro.EndpointConfig{
+		Subject: "echo",
+		Handler: micro.HandlerFunc(func(r micro.Request) {
+			if err := r.Respond(r.Data()); err != nil {
+				b.Error(err)
+			}
+		}),
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := service.Stop(); err != nil {
+			b.Error(err)
+		}
+	})
+	return "echo"
+}
+
+// serveReport answers as the service does.
+func serveReport(b *testing.B, s *service, nc *nats.Conn) string {
+	background(b, query.New(query.Config{
+		Source: s.source(), Conn: nc, Subjects: subjects, Version: "1.0.0", Log: quiet,
+	}).Run)
+	subject := subjects.Query("report")
+	kit.Eventually(b, func() bool {
+		_, err := nc.Request(subject, []byte(`{"limit":1}`), time.Second)
+		return err == nil
+	}, "the service answers")
+	return subject
+}
+
+// oneMachine is the question for one machine in the midst of the others. There
+// is no question by name: it is the machine after a cursor.
+func oneMachine(s *service) []byte {
+	i, name := 0, ""
+	for v := range s.roster.Machines("") {
+		if i++; i == s.roster.Status().Machines/2 {
+			name = v.Name()
+			break
+		}
+	}
+	return fmt.Appendf(nil, `{"cursor":%q,"limit":1}`, base64.RawURLEncoding.EncodeToString([]byte(name)))
+}
+
+// ask asks n times, and tells how long each answer took.
+func ask(b *testing.B, nc *nats.Conn, subject string, request []byte, n int) []time.Duration {
+	took := make([]time.Duration, n)
+	for i := range took {
+		start := time.Now()
+		answer, err := nc.Request(subject, request, 10*time.Second)
+		took[i] = time.Since(start)
+		if err != nil || answer.Header.Get(micro.ErrorHeader) != "" {
+			b.Fatalf("asking %s: %v %v", subject, err, answer)
+		}
+	}
+	return took
+}

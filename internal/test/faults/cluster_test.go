@@ -1,0 +1,104 @@
+package faults
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/test/kit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+var clusters = flag.Int("faults.clusters", 5, "how often TestCluster has the leader step down and kills a server")
+
+// TestCluster: in a cluster of three servers, with a stream of three replicas
+// that rollcall has made itself, leaders step down and servers are killed and
+// come back, under publishing with acks. All that was acknowledged is in the
+// roster; an old leader's answer is not taken for another incarnation.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	rng := random(t)
+	cluster, urls := startCluster(t)
+	dir := t.TempDir()
+	const replicas = "ROLLCALL_STREAM_REPLICAS=3"
+	p := serve(t, dir, urls, replicas)
+	p.says("ready", "place")
+	nc := kit.Conn(t, urls, nats.Timeout(time.Second))
+	awaitReplicas(t, nc)
+	a := publishAcked(t, rng, urls)
+	for range *clusters {
+		stepDown(t, nc)
+		<-upTo(rng, 500*time.Millisecond)
+		victim := cluster[rng.IntN(len(cluster))]
+		victim.kill()
+		<-upTo(rng, 1500*time.Millisecond)
+		victim.start()
+		awaitReplicas(t, nc)
+	}
+	acks := a.stop()
+	if len(acks) == 0 {
+		t.Error("nothing was acknowledged")
+	}
+	awaitReplicas(t, nc)
+	a.wantStored(acks)
+	wantUndisturbed(t, p, urls)
+}
+
+// startCluster starts three servers that know each other, and returns them and
+// their addresses.
+func startCluster(t *testing.T) ([]*server, string) {
+	t.Helper()
+	var routes []string
+	for range 3 {
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", kit.FreePort(t)))
+	}
+	var cluster []*server
+	var urls []string
+	for i, listen := range routes {
+		s := newServer(t, fmt.Sprintf("server_name: n%d\ncluster { name: c, listen: %q, routes: [%s] }",
+			i, listen, "nats://"+strings.Join(routes, ", nats://")))
+		s.start()
+		cluster, urls = append(cluster, s), append(urls, s.url)
+	}
+	return cluster, strings.Join(urls, ",")
+}
+
+// awaitReplicas waits until the stream of events has a leader, and all its
+// replicas are there and have what it has.
+func awaitReplicas(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	js := kit.JetStream(t, nc)
+	kit.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		stream, err := js.Stream(ctx, rollcallv1.DefaultEventsStream)
+		return err == nil && healthy(stream.CachedInfo().Cluster)
+	}, "the stream has its three replicas")
+}
+
+func healthy(c *jetstream.ClusterInfo) bool {
+	if c == nil || c.Leader == "" || len(c.Replicas) != 2 {
+		return false
+	}
+	for _, r := range c.Replicas {
+		if r.Offline || !r.Current {
+			return false
+		}
+	}
+	return true
+}
+
+// stepDown has the leader of the stream of events step down.
+func stepDown(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	kit.Eventually(t, func() bool {
+		reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+rollcallv1.DefaultEventsStream, nil, 2*time.Second)
+		return err == nil && strings.Contains(string(reply.Data), `"success":true`)
+	}, "the leader has stepped down")
+}

@@ -1,0 +1,285 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/test/kit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+var patience = flag.Bool("faults.patience", false, "whether TestOutside waits until rollcall gives up dead letters that nobody takes")
+
+// TestStalledService: on a link that lets nothing through, rollcall is as ready
+// as before, shows its metrics, and ends within 5 seconds. What it could not
+// store by then it does after the next start.
+func TestStalledService(t *testing.T) {
+	t.Parallel()
+	rng := random(t)
+	var all []func()
+	for name, stalled := range map[string][]direction{
+		"both ways": {toServer, toClient}, "to the server": {toServer}, "to the client": {toClient},
+	} {
+		own := rand.New(rand.NewPCG(rng.Uint64(), 5))
+		all = append(all, func() { t.Run(name, func(t *testing.T) { stallService(t, own, stalled, false) }) })
+		if name != "both ways" {
+			own := rand.New(rand.NewPCG(rng.Uint64(), 6))
+			all = append(all, func() { t.Run(name+", noticed", func(t *testing.T) { stallService(t, own, stalled, true) }) })
+		}
+	}
+	all = append(all, func() { t.Run("from the start", stalledFromTheStart) })
+	beside(all...)
+}
+
+// stallService stalls the link of a service. Noticed: until the service tries to
+// connect anew, again and again, each time in vain.
+func stallService(t *testing.T, rng *rand.Rand, stalled []direction, noticed bool) {
+	url, dir := kit.StartServer(t).URL, t.TempDir()
+	link := newProxy(t, url)
+	p := serve(t, dir, link.URL)
+	p.says("ready", "place")
+	publishNow(t, url, rng, 2000)
+	p.reaches(2000)
+	link.stall(stalled...)
+	publishNow(t, url, rng, 2000) // read, but for the link, and with dead letters
+	for noticed && len(p.lines("nats connection is lost, reconnecting")) < 2 {
+		<-time.After(100 * time.Millisecond)
+	}
+	for range 5 {
+		<-time.After(500 * time.Millisecond)
+		began := time.Now()
+		if ready := p.get("/readyz"); !strings.Contains(ready, "ok") {
+			t.Errorf("/readyz says %s", ready)
+		}
+		if place := p.metric("rollcall_position"); place < 2000 {
+			t.Errorf("the place is %d", place)
+		}
+		if took := time.Since(began); took > endsWithin {
+			t.Errorf("/readyz and /metrics took %v", took)
+		}
+	}
+	before := newest(t, dir)
+	began := time.Now()
+	state := p.end(syscall.SIGTERM)
+	t.Logf("ended with %v after %v", state, time.Since(began))
+	if took := time.Since(began); took > endsWithin {
+		t.Errorf("it took %v to end", took)
+	}
+	if after := newest(t, dir); after < before {
+		t.Errorf("the newest snapshot is %q, before %q", after, before)
+	}
+	link.heal()
+	p = serve(t, dir, link.URL)
+	wantUndisturbed(t, p, url)
+}
+
+func stalledFromTheStart(t *testing.T) {
+	dir := t.TempDir()
+	link := newProxy(t, kit.StartServer(t).URL)
+	link.stall(toServer, toClient)
+	p := serve(t, dir, link.URL)
+	p.says("nats is not there yet, trying again", "err")
+	<-upTo(random(t), 3*time.Second)
+	terminate(t, p, dir)
+}
+
+// outside is something outside that fails: how the server is set up, what is
+// done before rollcall starts, and what must come of the dead letters.
+var outside = []struct {
+	name    string
+	options func(*natsd.Options)
+	before  func(t *testing.T, url string)
+	after   func(t *testing.T, p *process, url string)
+}{
+	{"subscriber that reads nothing", nil, deafSubscriber, nil},
+	{"dead letters forbidden", forbid(rollcallv1.DefaultSubject + ".deadletters.>"), nil, lettersDropped},
+	{"dead letters full", nil, full(rollcallv1.DefaultDeadLettersStream, "rollcall.deadletters.>"), lettersDropped},
+	{"reports forbidden", forbid(rollcallv1.DefaultSubject+".reports", rollcallv1.DefaultSubject+".reports.>"), nil, nil},
+	{"reports full", nil, full(rollcallv1.DefaultReportsStream, "rollcall.reports", "rollcall.reports.>"), reportsRecover},
+}
+
+// TestOutside: nothing outside holds up the fold: neither a subscriber that
+// doesn't read, nor dead letters or reports that the server refuses. What could
+// not be stored is counted, and the next report is the newest.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	rng := random(t)
+	var all []func()
+	for _, o := range outside {
+		own := rand.New(rand.NewPCG(rng.Uint64(), 4))
+		all = append(all, func() {
+			t.Run(o.name, func(t *testing.T) {
+				s := kit.StartServer(t, withUsers, func(options *natsd.Options) {
+					if o.options != nil {
+						o.options(options)
+					}
+				})
+				url := as(s.URL, "admin")
+				if o.before != nil {
+					o.before(t, url)
+				}
+				p := serve(t, t.TempDir(), as(s.URL, "rollcall"))
+				holdUp(t, own, p, url)
+				if o.after != nil {
+					o.after(t, p, url)
+				}
+				began := time.Now()
+				p.end(syscall.SIGTERM)
+				if took := time.Since(began); took > endsWithin {
+					t.Errorf("it took %v to end", took)
+				}
+			})
+		})
+	}
+	beside(all...)
+}
+
+// flood is more bad messages than may be under way as dead letters.
+const flood = 10_500
+
+// holdUp publishes more than can be under way anywhere, half of it bad, and
+// wants all of it read at once.
+func holdUp(t *testing.T, rng *rand.Rand, p *process, url string) {
+	t.Helper()
+	p.says("ready", "place")
+	publishNow(t, url, rng, 2000)
+	js := kit.JetStream(t, kit.Conn(t, url))
+	for n := range flood {
+		if _, err := js.PublishAsync(rollcallv1.DefaultSubject+".events", []byte("no event")); err != nil {
+			t.Fatal(err)
+		}
+		if n%500 == 499 {
+			<-js.PublishAsyncComplete()
+		}
+	}
+	began := time.Now()
+	p.reaches(2000 + flood)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %v to read on", took)
+	}
+	if ready := p.get("/readyz"); !strings.Contains(ready, "ok") {
+		t.Errorf("/readyz says %s", ready)
+	}
+}
+
+// withUsers makes two users: the one of the test may do anything.
+func withUsers(o *natsd.Options) {
+	o.Users = []*natsd.User{{Username: "admin", Password: "x"}, {Username: "rollcall", Password: "x"}}
+}
+
+// forbid takes from rollcall the right to publish.
+func forbid(subjects ...string) func(*natsd.Options) {
+	return func(o *natsd.Options) {
+		o.Users[1].Permissions = &natsd.Permissions{Publish: &natsd.SubjectPermission{Deny: subjects}}
+	}
+}
+
+// as is the URL for a user.
+func as(url, user string) string {
+	return strings.Replace(url, "nats://", "nats://"+user+":x@", 1)
+}
+
+// full makes a stream that takes nothing.
+func full(stream string, subjects ...string) func(*testing.T, string) {
+	return func(t *testing.T, url string) {
+		t.Helper()
+		js := kit.JetStream(t, kit.Conn(t, url))
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+			Name: stream, Subjects: subjects, MaxBytes: 1, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// deafSubscriber subscribes to everything and doesn't read it.
+func deafSubscriber(t *testing.T, url string) {
+	t.Helper()
+	at, _ := strings.CutPrefix(url, "nats://admin:x@")
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.(*net.TCPConn).SetReadBuffer(1) //nolint:errcheck // it only makes it sooner
+	if _, err := fmt.Fprint(conn, "CONNECT {\"user\":\"admin\",\"pass\":\"x\",\"verbose\":false}\r\nSUB rollcall.> 1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lettersDropped: what cannot even be under way is counted as dropped at once,
+// the rest after a minute; then there are snapshots again.
+func lettersDropped(t *testing.T, p *process, url string) {
+	if dropped := p.metric("rollcall_dead_letters_dropped_total"); dropped < flood-10_000 {
+		t.Errorf("%d dead letters dropped, want at least %d", dropped, flood-10_000)
+	}
+	if !*patience {
+		return
+	}
+	<-time.After(70 * time.Second) // they are given up after 60
+	p.digest(2000 + flood)
+	refused := p.metric(`rollcall_fates{fate="dead_lettered"}`)
+	if dropped := p.metric("rollcall_dead_letters_dropped_total"); dropped != refused {
+		t.Errorf("%d dead letters dropped, %d messages refused", dropped, refused)
+	}
+}
+
+// reportsRecover: when reports are taken again, the first one is the newest.
+func reportsRecover(t *testing.T, p *process, url string) {
+	kit.Eventually(t, func() bool { return p.metric(`rollcall_reports_total{result="failed"}`) > 0 }, "a report is refused")
+	if ok := p.metric(`rollcall_reports_total{result="ok"}`); ok != 0 {
+		t.Errorf("%d reports published", ok)
+	}
+	js := kit.JetStream(t, kit.Conn(t, url))
+	stream, err := js.Stream(t.Context(), rollcallv1.DefaultReportsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxBytes = -1
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	kit.Eventually(t, func() bool { return p.metric(`rollcall_reports_total{result="ok"}`) == 1 }, "a report is published")
+	msg, err := stream.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report struct{ Place int }
+	if err := json.Unmarshal(bytes.TrimSpace(msg.Data), &report); err != nil || report.Place != 2000+flood {
+		t.Errorf("the first report is of place %d, want %d (%v)", report.Place, 2000+flood, err)
+	}
+}
+
+// TestClosed: a connection that a server's protocol error has ended for good is
+// made anew, and reading goes on as after a crash.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	rng := random(t)
+	url := kit.StartServer(t).URL
+	link := newProxy(t, url)
+	dir := t.TempDir()
+	p := serve(t, dir, link.URL, fmt.Sprintf("ROLLCALL_HTTP_ADDR=127.0.0.1:%d", kit.FreePort(t)))
+	p.says("ready", "place")
+	publishNow(t, url, rng, 1000)
+	p.reaches(1000) // so that the words don't come in the midst of others
+	link.inject("-ERR 'Maximum Control Line Exceeded'\r\n")
+	p.says("beginning anew from the last snapshot", "err")
+	publishNow(t, url, rng, 1000)
+	kit.Eventually(t, func() bool { return len(p.lines("ready")) == 2 }, "rollcall is ready again")
+	p.reaches(2000)
+	p.end(syscall.SIGTERM)
+	p = serve(t, dir, url)
+	wantUndisturbed(t, p, url)
+}

@@ -1,0 +1,79 @@
+package kit
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Conn connects to a server and closes the connection when the test ends. It
+// reconnects for ever, and soon; asynchronous errors go to the test's log.
+func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	closed := make(chan struct{})
+	log := Logger(t)
+	options = append([]nats.Option{
+		nats.Name(t.Name()),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(20 * time.Millisecond),
+		nats.ReconnectJitter(0, 0),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Info("nats", "err", err) }),
+	}, options...)
+	options = append(options, alsoWhenClosed(func() { close(closed) }))
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		t.Fatalf("connecting to NATS: %v", err)
+	}
+	t.Cleanup(func() {
+		nc.Close()
+		<-closed
+	})
+	return nc
+}
+
+// alsoWhenClosed keeps the closed handler that the test may have set: the last
+// callback of a connection tells that its goroutines are at their end.
+func alsoWhenClosed(then func()) nats.Option {
+	return func(o *nats.Options) error {
+		before := o.ClosedCB
+		o.ClosedCB = func(nc *nats.Conn) {
+			if before != nil {
+				before(nc)
+			}
+			then()
+		}
+		return nil
+	}
+}
+
+// JetStream is the connection's JetStream.
+func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatalf("opening JetStream: %v", err)
+	}
+	return js
+}
+
+// CreateStream makes a stream, also in the place of one that was deleted just
+// now: the server removes the files of that one, and of its consumers, a little
+// later, and can't make the new one's meanwhile.
+func CreateStream(t testing.TB, js jetstream.JetStream, config jetstream.StreamConfig) jetstream.Stream {
+	t.Helper()
+	var made jetstream.Stream
+	var err error
+	await(func() bool {
+		made, err = js.CreateStream(t.Context(), config)
+		var api *jetstream.APIError
+		return !errors.As(err, &api) || api.ErrorCode != jetstream.ErrorCode(server.JSStreamCreateErrF)
+	}, deadline)
+	if err != nil {
+		t.Fatalf("making stream %s: %v", config.Name, err)
+	}
+	return made
+}

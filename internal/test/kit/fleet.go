@@ -1,0 +1,285 @@
+package kit
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/roster"
+)
+
+// Shape is how many users the machines of a department have. Departments are
+// all alike, and a fleet is as many of them as it needs.
+type Shape []int
+
+var (
+	// Mixed is a terminal server, a jump host, four servers and four
+	// workstations: ten users a machine on average.
+	Mixed = Shape{60, 20, 4, 4, 4, 4, 1, 1, 1, 1}
+	// Five is a machine with five users.
+	Five = Shape{5}
+)
+
+// Fleet makes the events of a fleet, the same for the same seed.
+//
+// A pair is a user and a machine that the user is on now and then. Three pairs
+// of four are of people, each on up to twelve machines; the fourth is of a
+// service account, on up to a thousand machines. Each pair logs in once, in a
+// scattered order; from then on pairs are drawn at random, and one that is on
+// logs out, one that is off logs in. A message is received every second, up to
+// 2 s after its date, one in a thousand up to an hour: those come out of order.
+//
+// Names are such as web-0123.fra1.example.com, anna.kowalski17 and
+// svc-backup-fra1. Half of the machines name no sessions; a quarter give the
+// terminal line ("pts/3"), which comes again; a quarter count ("c41"). An event
+// has no other details.
+//
+// The first message was received on 2020-01-01 and has place 1.
+type Fleet struct {
+	size, blocks, width int // of a block: pairs; how many; machines
+	people              int // of a block
+
+	at       []int // by slot in a block: the machine
+	machines []string
+	persons  []string
+	services []string // of all sites
+	lines    []string // by slot: its terminal
+
+	rng    *rand.Rand
+	stride int
+	told   []uint32 // by pair: how many events there were
+	count  int
+}
+
+// NewFleet returns a fleet of at least so many pairs: whole departments, at
+// least as many as a person has machines.
+func NewFleet(seed uint64, shape Shape, pairs int) *Fleet {
+	f := &Fleet{width: len(shape), rng: rand.New(rand.NewPCG(seed, 0))}
+	for machine, users := range shape {
+		f.at = append(f.at, slices.Repeat([]int{machine}, users)...)
+	}
+	f.size = len(f.at)
+	f.blocks = max(reach, (pairs+f.size-1)/f.size)
+	f.people = (f.size - f.size/4 + reach - 1) / reach
+	f.told = make([]uint32, f.Pairs())
+	f.stride = f.coprime()
+	f.name(shape)
+	return f
+}
+
+// Pairs is how many pairs of a user and a machine there are.
+func (f *Fleet) Pairs() int { return f.size * f.blocks }
+
+// Machines is how many machines there are.
+func (f *Fleet) Machines() int { return f.width * f.blocks }
+
+// Next makes m the next message.
+func (f *Fleet) Next(m *roster.Message) {
+	pair := f.pick()
+	told := f.told[pair]
+	f.told[pair]++
+	f.count++
+	block, slot := pair/f.size, pair%f.size
+	machine := block*f.width + f.at[slot]
+	e := roster.Event{
+		Type:    roster.Login,
+		Machine: f.machines[machine],
+		Session: roster.Session{User: f.user(block, slot, machine), ID: f.session(block, slot, told/2)},
+	}
+	if told%2 == 1 {
+		e.Type = roster.Logout
+	}
+	receipt := began.Add(time.Duration(f.count) * time.Second)
+	e.Date = receipt.Add(-f.delay())
+	*m = roster.Message{Place: uint64(f.count), Receipt: receipt, Event: e}
+}
+
+// Fill makes b the next n messages, in its own space. All their names stand
+// together, as in messages that were just read.
+func (f *Fleet) Fill(b *roster.Batch, n int) {
+	b.Messages = slices.Grow(b.Messages[:0], n)[:n]
+	for i := range b.Messages {
+		f.Next(&b.Messages[i])
+	}
+	Rewrite(b.Messages)
+	b.End = roster.Position{Place: uint64(f.count)}
+}
+
+// Rewrite writes all names of the messages anew, behind each other.
+func Rewrite(messages []roster.Message) {
+	var read strings.Builder
+	for i := range messages {
+		for _, name := range texts(&messages[i]) {
+			read.WriteString(*name)
+		}
+	}
+	rest := read.String()
+	for i := range messages {
+		for _, name := range texts(&messages[i]) {
+			*name, rest = rest[:len(*name)], rest[len(*name):]
+		}
+	}
+}
+
+// texts are the texts that an event of a fleet has.
+func texts(m *roster.Message) [3]*string {
+	return [...]*string{&m.Event.Machine, &m.Event.Session.User, &m.Event.Session.ID}
+}
+
+// Fold folds the next n messages into a roster. After the first [Fleet.Pairs]
+// everybody is on.
+func (f *Fleet) Fold(r *roster.Roster, n int) {
+	var b roster.Batch
+	for ; n > 0; n -= len(b.Messages) {
+		f.Fill(&b, min(n, 500))
+		r.Fold(&b)
+	}
+}
+
+// Roster returns a roster with everybody on.
+func (f *Fleet) Roster() *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	f.Fold(r, f.Pairs())
+	return r
+}
+
+var began = roster.TimeOf(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// pick draws the pair that the next message is about.
+func (f *Fleet) pick() int {
+	if f.count < f.Pairs() {
+		return f.count * f.stride % f.Pairs()
+	}
+	return f.rng.IntN(f.Pairs())
+}
+
+// coprime is a long step that comes by every pair before it comes by one again.
+func (f *Fleet) coprime() int {
+	step := f.Pairs()*5/8 + f.rng.IntN(f.Pairs()/8)
+	for gcd(step, f.Pairs()) != 1 {
+		step++
+	}
+	return step
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+func (f *Fleet) delay() time.Duration {
+	if f.rng.IntN(1000) == 0 {
+		return time.Duration(f.rng.Int64N(int64(time.Hour)))
+	}
+	return time.Duration(f.rng.Int64N(int64(2 * time.Second)))
+}
+
+// reach is on how many machines a person is at the most.
+const reach = 12
+
+// user is whose pair it is. A person has one pair in a department, so never two
+// on one machine.
+func (f *Fleet) user(block, slot, machine int) string {
+	if slot%4 == 3 {
+		return f.services[machine/siteSize*len(accounts)+slot/4%len(accounts)]
+	}
+	n := slot - slot/4
+	home := (block + n/f.people) % f.blocks
+	return f.persons[home*f.people+n%f.people]
+}
+
+// session names a stay. All machines of a department name theirs alike.
+func (f *Fleet) session(block, slot int, stay uint32) string {
+	switch block % 4 {
+	case 2:
+		return f.lines[slot]
+	case 3:
+		return "c" + strconv.Itoa(int(stay)*f.size+slot+1)
+	}
+	return ""
+}
+
+// siteSize is how many machines a site has.
+const siteSize = 1000
+
+var (
+	sites    = strings.Fields("fra nyc sin ber lon par tyo syd sao dub ams mad waw hel zrh yul")
+	roles    = strings.Fields("web db app mq cache build")
+	accounts = strings.Fields(`root deploy backup ansible nagios jenkins gitlab postgres mysql oracle tomcat
+		nginx redis kafka zabbix puppet rsync splunk ceph icinga docker ldap cron mail scan`)
+	given  = strings.Fields("anna ben chris dana emil fatima george hana ivan jordan kim lane maria nils olga priya")
+	family = strings.Fields(`kowalski smith nguyen garcia mueller rossi tanaka silva dubois ivanov jensen khan
+		okafor larsson novak papadopoulos`)
+)
+
+// name makes all names once. Each is a part of one long string, which costs the
+// garbage collector nothing.
+func (f *Fleet) name(shape Shape) {
+	for slot := range f.size {
+		f.lines = append(f.lines, "pts/"+strconv.Itoa(slot))
+	}
+	f.machines = names(f.Machines(), func(b []byte, i int) []byte {
+		b = append(b, role(shape[i%f.width], i)...)
+		b = append(append(b, '-'), strconv.Itoa(10_000 + i%siteSize)[1:]...)
+		return append(appendSite(append(b, '.'), i/siteSize), ".example.com"...)
+	})
+	f.persons = names(f.blocks*f.people, func(b []byte, i int) []byte {
+		b = append(append(b, given[i%len(given)]...), '.')
+		b = append(b, family[i/len(given)%len(family)]...)
+		return strconv.AppendInt(b, int64(i/len(given)/len(family)), 10)
+	})
+	f.services = names((f.Machines()/siteSize+1)*len(accounts), func(b []byte, i int) []byte {
+		b = append(append(b, "svc-"...), accounts[i%len(accounts)]...)
+		return appendSite(append(b, '-'), i/len(accounts))
+	})
+}
+
+func role(users, i int) string {
+	switch {
+	case users >= 50:
+		return "ts"
+	case users >= 10:
+		return "jump"
+	case users == 1:
+		return "ws"
+	}
+	return roles[i%len(roles)]
+}
+
+func appendSite(b []byte, i int) []byte {
+	return strconv.AppendInt(append(b, sites[i%len(sites)]...), int64(i/len(sites)+1), 10)
+}
+
+// names makes n names.
+func names(n int, appendName func(b []byte, i int) []byte) []string {
+	var all []byte
+	ends := make([]int, n)
+	for i := range ends {
+		all = appendName(all, i)
+		ends[i] = len(all)
+	}
+	long, list, start := string(all), make([]string, n), 0
+	for i, end := range ends {
+		list[i], start = long[start:end], end
+	}
+	return list
+}
+
+// BenchDir is where benchmarks of full size keep what takes long to make, such
+// as streams, for each other; "" when none is set.
+func BenchDir() string { return os.Getenv("BENCH_DIR") }
+
+// Scale is the size of something in a benchmark: n where BENCH_DIR is set, as
+// the command in internal/test/bench does, else a hundredth, so that all benchmarks
+// can be run once in little time.
+func Scale(n int) int {
+	if BenchDir() == "" {
+		return n / 100
+	}
+	return n
+}

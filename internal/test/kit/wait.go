@@ -1,0 +1,31 @@
+package kit
+
+import (
+	"testing"
+	"time"
+)
+
+// Eventually waits until the condition holds and ends the test when it still
+// doesn't after half a minute. What says what was waited for: "the reader is
+// caught up". The condition is asked at once and every few milliseconds.
+func Eventually(t testing.TB, condition func() bool, what string) {
+	t.Helper()
+	if !await(condition, deadline) {
+		t.Fatalf("after %v it still isn't so that %s", deadline, what)
+	}
+}
+
+func await(condition func() bool, within time.Duration) bool {
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-timeout.C:
+			return condition()
+		case <-tick.C:
+		}
+	}
+	return true
+}
