@@ -129,7 +129,7 @@ func TestWhoUnknown(t *testing.T) {
 
 func TestAnswersWithoutService(t *testing.T) {
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	for endpoint, args := range map[string]string{"machine": "who m", "user": "where u"} {
 		rollcall(t.Context(), nil, strings.Fields(args)...).check(t, exitFailed, "",
 			fmt.Sprintf("no rollcall answers on rollcall.query.%s: is `rollcall serve` running on this NATS server? (NATS_URL=%s)\n", endpoint, s.URL))
@@ -150,7 +150,7 @@ func TestSpan(t *testing.T) {
 // The pages of a long report are printed as they come, and none is kept.
 func TestReportInPages(t *testing.T) {
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	printed := make(written, 100)
 	nc := kit.Conn(t, s.URL)
 	page := func(cursor string, machines ...api.Machine) []byte {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
 )
 
@@ -132,19 +133,19 @@ var errTold = errors.New("told already")
 
 // complaint returns what to tell about an error, a line for each problem.
 func complaint(err error) []string {
-	var bad problems
+	var bad config.Problems
 	switch {
 	case err == nil || errors.Is(err, errTold):
 		return nil
 	case errors.As(err, &bad):
-		return bad.lines()
+		return bad.Lines()
 	}
 	return strings.Split(err.Error(), "\n")
 }
 
 func exitCode(err error) int {
 	var usage usageError
-	var bad problems
+	var bad config.Problems
 	switch {
 	case err == nil:
 		return exitDone

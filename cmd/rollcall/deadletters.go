@@ -10,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rollcall/internal/client"
+	"rollcall/internal/config"
 	"rollcall/internal/roster"
 )
 
@@ -34,17 +36,17 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if c.Limit == 0 {
 		return usageError{errors.New("--limit=0: want 1 or more")}
 	}
-	cfg, err := readDeadLetters()
+	cfg, err := config.ReadDeadLetters()
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, &cfg.Client)
+	conn, err := client.Connect(ctx, &cfg.Client)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	found := latest{most: int(c.Limit)}
-	err = letters(ctx, conn, cfg.subjects(), string(cfg.DeadlettersStream), func(l letter) {
+	err = letters(ctx, conn, cfg.Subjects(), string(cfg.DeadlettersStream), func(l letter) {
 		if (c.Reason == "" || l.Reason == c.Reason) && (c.Machine == "" || l.Machine == c.Machine) {
 			found.add(l)
 		}

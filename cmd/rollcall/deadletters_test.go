@@ -20,7 +20,7 @@ import (
 func lettersOf(t *testing.T, letters ...*nats.Msg) {
 	t.Helper()
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL, "ROLLCALL_DEADLETTERS_STREAM": "LETTERS"})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL, "ROLLCALL_DEADLETTERS_STREAM": "LETTERS"})
 	js := kit.JetStream(t, kit.Conn(t, s.URL))
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "LETTERS", Subjects: []string{"rollcall.deadletters.>", "other"}, AllowDirect: true,
@@ -87,7 +87,7 @@ func TestNoDeadLetters(t *testing.T) {
 	lettersOf(t)
 	rollcall(t.Context(), nil, "deadletters").check(t, exitDone, "", "")
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "deadletters").check(t, exitFailed, "",
 		"rollcall: deadletters: no stream ROLLCALL_DEADLETTERS that may be read directly; \"rollcall serve\" makes it; "+
 			"if it has another name, set ROLLCALL_DEADLETTERS_STREAM (NATS_URL="+s.URL+")\n")

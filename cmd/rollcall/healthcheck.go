@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/config"
 	"rollcall/internal/httpd"
 )
 
@@ -33,11 +34,11 @@ const healthLimit = 3 * time.Second
 
 // Run asks the service how it is.
 func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := readHealth()
+	cfg, err := config.ReadHealth()
 	if err != nil {
 		return err
 	}
-	url, transport, err := c.target(&cfg.Web)
+	url, transport, err := c.target(cfg)
 	if err != nil {
 		return err
 	}
@@ -55,10 +56,10 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 }
 
 // target returns what to ask, and how.
-func (c *healthcheckCmd) target(cfg *Web) (url string, transport *http.Transport, err error) {
+func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Transport, err error) {
 	addr, err := loopback(string(cfg.HTTPAddr))
 	if err != nil {
-		return "", nil, problems{{"ROLLCALL_HTTP_ADDR", err.Error(), "give the service a fixed port, and this command the same address"}}
+		return "", nil, config.NewProblem("ROLLCALL_HTTP_ADDR", err.Error(), "give the service a fixed port, and this command the same address")
 	}
 	scheme, path := "http", "/livez"
 	if c.Ready {
@@ -69,7 +70,7 @@ func (c *healthcheckCmd) target(cfg *Web) (url string, transport *http.Transport
 	if cfg.WebConfigFile != "" {
 		served, err := httpd.ReadWebConfig(string(cfg.WebConfigFile))
 		if err != nil {
-			return "", nil, problems{{"ROLLCALL_WEB_CONFIG_FILE", err.Error(), "give the file that the service has"}}
+			return "", nil, config.NewProblem("ROLLCALL_WEB_CONFIG_FILE", err.Error(), "give the file that the service has")
 		}
 		if served.TLS {
 			scheme = "https"

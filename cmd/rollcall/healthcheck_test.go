@@ -29,7 +29,7 @@ func write(t *testing.T, name, content string) (path string) {
 // with that web configuration file.
 func healthcheck(t *testing.T, addr, webConfig string, args ...string) result {
 	t.Helper()
-	environment(t, map[string]string{"ROLLCALL_HTTP_ADDR": addr, "ROLLCALL_WEB_CONFIG_FILE": webConfig})
+	kit.Environment(t, map[string]string{"ROLLCALL_HTTP_ADDR": addr, "ROLLCALL_WEB_CONFIG_FILE": webConfig})
 	return rollcall(t.Context(), nil, append([]string{"healthcheck"}, args...)...)
 }
 

@@ -29,10 +29,10 @@ func TestCommandsWithAndWithoutKey(t *testing.T) {
 	}, "the dead letter is stored")
 	other, broken := t.TempDir(), t.TempDir()
 	for folder, content := range map[string]string{other: "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", broken: "x"} {
-		if err := os.MkdirAll(embeddedFolder(folder), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(folder, "nats"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(natsconn.KeyFile(embeddedFolder(folder)), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(natsconn.KeyFile(filepath.Join(folder, "nats")), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

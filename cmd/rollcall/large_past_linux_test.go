@@ -37,7 +37,7 @@ func largeService(t *testing.T, machines int) *process {
 	}
 	store(t, s.URL, events)
 	p.reaches(len(events))
-	environment(t, map[string]string{"NATS_URL": p.nats})
+	kit.Environment(t, map[string]string{"NATS_URL": p.nats})
 	return p
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,20 +55,4 @@ func rollcall(ctx context.Context, stdin io.Reader, args ...string) result {
 	var out, err kit.Output
 	code := run(ctx, args, streams{stdin, &out, &err})
 	return result{code, out.String(), err.String()}
-}
-
-// environment makes these the only variables that concern rollcall, until the
-// test ends.
-func environment(t *testing.T, set map[string]string) {
-	t.Helper()
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "ROLLCALL_") || strings.HasPrefix(name, "NATS_") {
-			t.Setenv(name, value) // so that it comes back
-			os.Unsetenv(name)
-		}
-	}
-	for name, value := range set {
-		t.Setenv(name, value)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -168,7 +169,7 @@ func TestFullStream(t *testing.T) {
 // ours are streams that Prepare makes.
 func ours(t *testing.T, s *service) natsconn.Streams {
 	t.Helper()
-	cfg, err := readServe()
+	cfg, err := config.ReadServe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +254,7 @@ func TestMissingAndDenied(t *testing.T) {
 		}
 	}
 	const why = "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS: this login may not make them: "
-	environment(t, asAgent(denied.URL))
+	kit.Environment(t, asAgent(denied.URL))
 	kit.Eventually(t, func() bool {
 		out := strings.Join(strings.Fields(rollcall(t.Context(), nil, "status").out), " ")
 		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be made yet: "+why) &&

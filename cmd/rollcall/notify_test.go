@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/config"
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
@@ -78,8 +79,8 @@ func (m *systemd) want(text string) []string {
 func inThisProcess(t *testing.T, set map[string]string) (tell *notifier, end func()) {
 	t.Helper()
 	set["ROLLCALL_DATA_DIR"], set["ROLLCALL_HTTP_ADDR"], set["ROLLCALL_EMBEDDED_ADDR"] = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
-	environment(t, set)
-	cfg, err := readServe()
+	kit.Environment(t, set)
+	cfg, err := config.ReadServe()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/client"
+	"rollcall/internal/config"
 	"rollcall/internal/wire"
 )
 
@@ -38,21 +40,21 @@ func (c *publishCmd) Validate() error {
 
 // Run sends the events and prints what became of them.
 func (c *publishCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := readClient()
+	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
 	}
-	judge := wire.NewDecoder(cfg.subjects())
+	judge := wire.NewDecoder(cfg.Subjects())
 	inputs, err := c.inputs(judge, std.in)
 	if err != nil {
 		return err
 	}
 	p := &publication{
-		subjects: cfg.subjects(),
+		subjects: cfg.Subjects(),
 		judge:    judge,
 		troubles: newTroubles(),
 	}
-	conn, err := connect(ctx, &cfg.Client, p.troubles.watch()...)
+	conn, err := client.Connect(ctx, cfg, p.troubles.watch()...)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func newInput(name string, stdin io.Reader) (input, error) {
 	if name == "-" {
 		return input{name: "stdin", size: -1, open: opened(stdin), typed: isTerminal(stdin)}, nil
 	}
-	if why := unreadable(name); why != "" {
+	if why := config.Unreadable(name); why != "" {
 		return input{}, fmt.Errorf("%s: %s; nothing was sent: give files that can be read", name, why)
 	}
 	info, err := os.Stat(name)

@@ -46,7 +46,7 @@ func (r result) check(t *testing.T, code int, out, err string) {
 func TestPublishKeepsTheOrder(t *testing.T) {
 	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": nats.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
 	const n = 3000 // several times what is under way at once
 	var machines []string
 	for i := range n {
@@ -67,7 +67,7 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 func TestPublishSaysWhatIsJSON(t *testing.T) {
 	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": nats.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
 	rollcall(t.Context(), strings.NewReader("\t"+boots("a")+boots("a")), "publish").
 		check(t, exitDone, "2 stored\n", "")
 	for seq, want := range map[uint64]string{1: "application/json", 2: ""} {
@@ -84,7 +84,7 @@ func TestPublishSaysWhatIsJSON(t *testing.T) {
 func TestPublishTellsOversize(t *testing.T) {
 	nats := kit.StartServer(t)
 	eventsStream(t, nats.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": nats.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
 	rollcall(t.Context(), strings.NewReader(boots("a")+strings.Repeat("x", 300_000)+"\n"+boots("b")), "publish").
 		check(t, exitFailed, "2 stored, 1 refused\n", "stdin:2: oversize: payload: 300000 bytes, at most 262144: send less")
 }
@@ -110,7 +110,7 @@ func TestPublishDenied(t *testing.T) {
 		Publish: &server.SubjectPermission{Allow: []string{"rollcall.events.a"}},
 	}))
 	eventsStream(t, s.URL, jetstream.StreamConfig{}, nats.UserInfo("admin", "admin"))
-	environment(t, asAgent(s.URL))
+	kit.Environment(t, asAgent(s.URL))
 	begin := time.Now()
 	rollcall(t.Context(), strings.NewReader(boots("a", "b", "a", "b")), "publish").
 		check(t, exitFailed, "2 stored, 2 failed\n",
@@ -127,7 +127,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_agent.>"}},
 	}))
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{}, nats.UserInfo("admin", "admin"))
-	environment(t, asAgent(s.URL))
+	kit.Environment(t, asAgent(s.URL))
 	got := rollcall(t.Context(), strings.NewReader(boots("a")), "publish")
 	got.check(t, exitFailed, "0 stored, 1 without an ack\n",
 		"rollcall: publish: stdin:1: no ack, so it is not known whether it is stored: nats: permissions violation: Permissions Violation for Subscription")
@@ -148,7 +148,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 func TestPublishRefusedByTheStream(t *testing.T) {
 	s := kit.StartServer(t)
 	eventsStream(t, s.URL, jetstream.StreamConfig{MaxMsgSize: 100})
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), strings.NewReader(boots("a", strings.Repeat("b", 100), "c")), "publish").
 		check(t, exitFailed, "2 stored, 1 failed\n", "stdin:2: not stored: nats: API error")
 }
@@ -156,7 +156,7 @@ func TestPublishRefusedByTheStream(t *testing.T) {
 func TestPublishMoreThanTheServerTakes(t *testing.T) {
 	s := kit.StartServer(t, func(o *server.Options) { o.MaxPayload = 1000 })
 	eventsStream(t, s.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	long := strings.Replace(boots("b"), "{", "{"+strings.Repeat(" ", 2000), 1)
 	rollcall(t.Context(), strings.NewReader(boots("a")+long+boots("c")), "publish").
 		check(t, exitFailed, "2 stored, 1 failed\n", "stdin:2: not stored: ")
@@ -184,7 +184,7 @@ func interruptible(ctx context.Context, t *testing.T, stream jetstream.Stream, t
 func TestPublishInterrupted(t *testing.T) {
 	s := kit.StartServer(t)
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	ctx, interrupt := context.WithCancel(t.Context())
 	interruptible(ctx, t, stream, func(io.Writer) { interrupt() }).
 		check(t, exitFailed, "1 stored\n", "rollcall: publish: interrupted after stdin:1; publish what follows\n")
@@ -193,7 +193,7 @@ func TestPublishInterrupted(t *testing.T) {
 func TestPublishLosesTheServer(t *testing.T) {
 	s := kit.StartServer(t)
 	stream := eventsStream(t, s.URL, jetstream.StreamConfig{})
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	got := interruptible(t.Context(), t, stream, func(more io.Writer) {
 		s.Stop()
 		_, _ = io.WriteString(more, boots("b"))

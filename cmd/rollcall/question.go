@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/client"
+	"rollcall/internal/config"
 )
 
 // asking is what the commands that ask the service have in common.
@@ -22,11 +23,11 @@ type asking struct {
 // ask asks a question and prints the answer, page after page as they come.
 // command is the name to complain under; print prints a page as text.
 func (a *asking) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
-	cfg, err := readClient()
+	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, &cfg.Client)
+	conn, err := client.Connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -40,9 +41,9 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 	var missing missing
 	past := reading{std: std, command: command}
 	defer past.end()
-	for page, err := range client.Pages(ctx, conn, cfg.subjects().Query(endpoint), request) {
+	for page, err := range client.Pages(ctx, conn, cfg.Subjects().Query(endpoint), request) {
 		if err != nil {
-			return unanswered(command, err, &cfg.Client)
+			return unanswered(command, err, cfg)
 		}
 		if err := missing.note(page); err != nil {
 			return fmt.Errorf("%s: reading the answer: %w", command, err)
@@ -63,11 +64,11 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 
 // unanswered says why there is no answer: what the service said, or else which
 // server was asked.
-func unanswered(command string, err error, c *Client) error {
+func unanswered(command string, err error, c *config.Client) error {
 	if _, ok := errors.AsType[*client.Refusal](err); ok {
 		return fmt.Errorf("%s: %w", command, err)
 	}
-	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.nats())
+	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.NATS())
 }
 
 // missing is why an answer is not complete, how many machines that concerns, and

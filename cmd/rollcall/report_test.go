@@ -30,7 +30,7 @@ var now = kit.At.Add(90 * time.Minute)
 func answeringAt(t *testing.T, source report.Source) *kit.Server {
 	t.Helper()
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
@@ -157,14 +157,14 @@ func TestReportNotCaughtUp(t *testing.T) {
 
 func TestReportWithoutService(t *testing.T) {
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "report").check(t, exitFailed, "",
 		"no rollcall answers on rollcall.query.report: is `rollcall serve` running on this NATS server? (NATS_URL="+s.URL+")\n")
 }
 
 func TestReportInterrupted(t *testing.T) {
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
 	if r := rollcall(ctx, nil, "report"); r.code != exitFailed || r.out != "" {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rollcall/internal/changes"
+	"rollcall/internal/config"
 	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
@@ -32,7 +33,7 @@ import (
 // service is everything that serve runs, in the order in which an event goes
 // through it.
 type service struct {
-	cfg serveConfig
+	cfg config.Serve
 	log *slog.Logger
 	reg *metrics.Registry
 
@@ -68,7 +69,7 @@ var errClosed = errors.New("connection to NATS closed")
 // runService runs the service until ctx is done. When a connection has ended
 // for good, or the embedded server has lost its store, it begins anew from the
 // last snapshot, as after a crash.
-func runService(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier) error {
+func runService(ctx context.Context, cfg config.Serve, log *slog.Logger, tell *notifier) error {
 	folder, err := openDataFolder(cfg.DataDir, log)
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func beginsAnew(err error) bool {
 // runOnce runs the service, and ends it in the reverse order of its start:
 // first the fold, then a last snapshot, then what that waits for, then the
 // connections, then the server.
-func runOnce(ctx context.Context, cfg serveConfig, log *slog.Logger, tell *notifier, folder *dataFolder) error {
+func runOnce(ctx context.Context, cfg config.Serve, log *slog.Logger, tell *notifier, folder *dataFolder) error {
 	s := &service{cfg: cfg, log: log, folder: folder, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
 	tell.service.Store(s)
 	s.links.register(s.reg)
@@ -200,16 +201,16 @@ func (s *service) open(ctx context.Context) error {
 
 // load takes the roster of the newest snapshot, or an empty one.
 func (s *service) load() error {
-	r, from, err := s.snapshots.Load(s.cfg.settings())
+	r, from, err := s.snapshots.Load(s.cfg.Settings())
 	if err != nil {
 		return err
 	}
 	if r == nil {
-		r = roster.New(s.cfg.settings())
+		r = roster.New(s.cfg.Settings())
 	} else {
 		s.log.Info("snapshot loaded", "path", from.Path, "place", from.Status.Position.Place, "machines", from.Status.Machines)
-		if from.Settings != s.cfg.settings() {
-			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.settings())
+		if from.Settings != s.cfg.Settings() {
+			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.Settings())
 		}
 	}
 	if place := uint64(s.cfg.AcceptLoss); place > 0 {
@@ -296,7 +297,7 @@ func (s *service) close() {
 
 // announce says where events go in and where everything comes out.
 func (s *service) announce(web *web) {
-	subjects := s.cfg.subjects()
+	subjects := s.cfg.Subjects()
 	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "server", s.reading.ConnectedServerVersion(), "subject", subjects.Events())
 	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
 	s.log.Info("metrics and health", "url", web.main.URL()+"/")

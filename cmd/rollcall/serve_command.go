@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"rollcall/internal/config"
 	"rollcall/internal/throttle"
 )
 
@@ -18,7 +19,7 @@ func (serveCmd) Help() string {
 
 // Run runs the service until ctx is done.
 func (serveCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := readServe()
+	cfg, err := config.ReadServe()
 	if err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 
 // newHandler returns the handler of the service's log: in text on a terminal and
 // else in JSON unless the configuration says otherwise.
-func newHandler(w io.Writer, cfg *Outputs) slog.Handler {
+func newHandler(w io.Writer, cfg *config.Outputs) slog.Handler {
 	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
 	if isTerminal(w) {
 		options.ReplaceAttr = shorten

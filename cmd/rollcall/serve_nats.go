@@ -14,16 +14,16 @@ import (
 
 // connect starts the server if it is to be ours, and connects to it twice.
 func (s *service) connect(ctx context.Context) error {
-	options := s.cfg.nats()
+	options := s.cfg.NATS()
 	if s.cfg.NATSURL == "" {
 		var err error
 		s.embedded, err = natsserver.Start(natsserver.Options{
-			Addr: string(s.cfg.EmbeddedAddr), Dir: embeddedFolder(s.cfg.DataDir), Subjects: s.cfg.subjects(), Log: s.log,
+			Addr: string(s.cfg.EmbeddedAddr), Dir: s.cfg.EmbeddedFolder(), Subjects: s.cfg.Subjects(), Log: s.log,
 		})
 		if err != nil {
 			return err
 		}
-		options = natsconn.Options{URL: s.embedded.URL(), NKey: natsconn.KeyFile(embeddedFolder(s.cfg.DataDir)), InboxPrefix: options.InboxPrefix}
+		options = natsconn.Options{URL: s.embedded.URL(), NKey: s.cfg.KeyFile(), InboxPrefix: options.InboxPrefix}
 	}
 	for _, c := range []struct {
 		name string
@@ -81,7 +81,7 @@ func (s *service) streams() natsconn.Streams {
 		maxBytes = s.embedded.StoreLimit() / 2
 	}
 	return natsconn.Streams{
-		Subjects:        s.cfg.subjects(),
+		Subjects:        s.cfg.Subjects(),
 		Events:          string(s.cfg.Stream),
 		Reports:         string(s.cfg.ReportsStream),
 		DeadLetters:     string(s.cfg.DeadlettersStream),

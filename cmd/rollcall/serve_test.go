@@ -160,7 +160,7 @@ func (p *process) wantReport(want string) {
 // connect connects as the service does: with the key of its own server, if it
 // has one.
 func (p *process) connect() *nats.Conn {
-	key, err := nats.NkeyOptionFromSeed(natsconn.KeyFile(embeddedFolder(p.dir)))
+	key, err := nats.NkeyOptionFromSeed(natsconn.KeyFile(filepath.Join(p.dir, "nats")))
 	if err != nil {
 		return kit.Conn(p.t, p.nats)
 	}

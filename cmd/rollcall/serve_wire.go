@@ -44,7 +44,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 
 // wireReading connects what brings events into the roster.
 func (s *service) wireReading(js jetstream.JetStream) error {
-	subjects := s.cfg.subjects()
+	subjects := s.cfg.Subjects()
 	id, err := s.folder.consumerID()
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 
 // wireAnswers connects what tells of the roster: reports, changes, answers.
 func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err error) {
-	subjects := s.cfg.subjects()
+	subjects := s.cfg.Subjects()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
@@ -92,7 +92,7 @@ func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: buildVersion(), Log: s.log,
 		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
-		Instance: nuid.Next(), Settings: s.cfg.digest(), Registry: s.reg,
+		Instance: nuid.Next(), Settings: digest(&s.cfg), Registry: s.reg,
 	})
 	return nil
 }

@@ -91,7 +91,7 @@ func (tty *terminal) lines(t *testing.T, columns int) []string {
 func reader(t *testing.T, reading int) {
 	t.Helper()
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	const last, head = 4_000_000, `{"when":"2026-11-22T21:00:00Z","stream":"S","complete":true,"reasons":[],"machine":"web1","cursor":%q,"past":` +
 		`{"at":"2026-11-22T20:00:00Z","done":%t,"first":1,"read":%d,"last":4000000},"sessions":[%s]}`
 	asked := 0

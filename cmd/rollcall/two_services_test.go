@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/config"
 	"rollcall/internal/test/kit"
 )
 
@@ -33,12 +34,12 @@ func TestTwoServices(t *testing.T) {
 func TestDigest(t *testing.T) {
 	digest := func(name, value string) string {
 		t.Helper()
-		environment(t, map[string]string{name: value})
-		cfg, err := readServe()
+		kit.Environment(t, map[string]string{name: value})
+		cfg, err := config.ReadServe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return cfg.digest()
+		return digest(cfg)
 	}
 	seen := map[string]string{digest("ROLLCALL_LOG_LEVEL", "info"): "none"}
 	if _, ok := seen[digest("ROLLCALL_REPORT_INTERVAL", "1s")]; !ok {

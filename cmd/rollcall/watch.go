@@ -13,6 +13,8 @@ import (
 	"github.com/rivo/uniseg"
 
 	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/config"
 )
 
 type watchCmd struct {
@@ -28,16 +30,16 @@ func (watchCmd) Help() string {
 
 // Run watches until the context is done, which is no error.
 func (c *watchCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := readClient()
+	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
 	}
 	watched, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	w := newWatching(cfg.subjects(), c.Machines, cfg.refused, fail)
+	w := newWatching(cfg.Subjects(), c.Machines, func(err error) error { return client.Refused(cfg, err) }, fail)
 	w.tell = func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
 	w.print = c.printer(std.out)
-	if w.conn, err = connect(ctx, &cfg.Client, w.handlers()...); err != nil {
+	if w.conn, err = client.Connect(ctx, cfg, w.handlers()...); err != nil {
 		return err
 	}
 	defer w.conn.Close()
@@ -51,7 +53,7 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	case errors.As(err, &failed):
 		return fmt.Errorf("watch: %w", err)
 	}
-	return unanswered("watch", err, &cfg.Client)
+	return unanswered("watch", err, cfg)
 }
 
 // printer returns what prints a difference.

@@ -59,7 +59,7 @@ func watch(t *testing.T, args ...string) *watcher {
 // folder does, and returns when it shows who is on.
 func watchOwn(t *testing.T, p *process) *watcher {
 	t.Helper()
-	environment(t, map[string]string{"ROLLCALL_DATA_DIR": p.dir, "ROLLCALL_EMBEDDED_ADDR": strings.TrimPrefix(p.nats, "nats://")})
+	kit.Environment(t, map[string]string{"ROLLCALL_DATA_DIR": p.dir, "ROLLCALL_EMBEDDED_ADDR": strings.TrimPrefix(p.nats, "nats://")})
 	w := watch(t)
 	w.shows("webserver.local: lane\n")
 	return w
@@ -235,7 +235,7 @@ func TestWatchRefusedOnce(t *testing.T) {
 
 func TestWatchWithoutService(t *testing.T) {
 	s := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": s.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "watch").check(t, exitFailed, "",
 		"rollcall: watch: no rollcall answers on rollcall.query.report: is `rollcall serve` running on this NATS server? (NATS_URL="+s.URL+")\n")
 	rollcall(t.Context(), nil, "watch", "a", "b").check(t, exitUsage, "", "rollcall: ")
@@ -363,7 +363,7 @@ func TestWatchToTheEnd(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	broker := kit.StartServer(t)
-	environment(t, map[string]string{"NATS_URL": broker.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": broker.URL})
 	service := &live{t: t, url: broker.URL, roster: roster.New(roster.DefaultSettings())}
 	service.feed(random, 20)
 	service.start()

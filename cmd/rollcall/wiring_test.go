@@ -122,7 +122,7 @@ func TestAcceptLoss(t *testing.T) {
 	if accept != "ROLLCALL_ACCEPT_LOSS=2" {
 		t.Errorf("the log line gives %s", accept)
 	}
-	environment(t, map[string]string{"NATS_URL": server.URL})
+	kit.Environment(t, map[string]string{"NATS_URL": server.URL})
 	if r := rollcall(t.Context(), nil, "status"); !strings.Contains(r.out, accept+"\n") {
 		t.Errorf("status does not give %s: %s", accept, r.out)
 	}

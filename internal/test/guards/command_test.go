@@ -1,7 +1,7 @@
 package guards
 
 const (
-	values  = "./cmd/rollcall TestValues"
+	values  = "./internal/config TestValues"
 	scripts = "./cmd/rollcall TestScripts/"
 )
 
@@ -108,68 +108,68 @@ var commandGuards = []guard{
 	},
 	{
 		"config: names that are none", "a misspelt variable is told, and not ignored",
-		"cmd/rollcall/environment.go", `return append(found, misspelt(known)...)`, `return found`, scripts + "variables",
+		"internal/config/environment.go", `return append(found, misspelt(known)...)`, `return found`, scripts + "variables",
 	},
 	{
 		"config: variables that Kubernetes sets", "a Service named rollcall does not keep its pods from starting",
-		"cmd/rollcall/environment.go", ` || injected.MatchString(name) {`, ` {`, "./cmd/rollcall TestKubernetesVariablesAreLetThrough",
+		"internal/config/environment.go", ` || injected.MatchString(name) {`, ` {`, "./internal/config TestKubernetesVariablesAreLetThrough",
 	},
 	{
 		"config: empty variables", "an empty variable counts as not set",
-		"cmd/rollcall/environment.go", "if os.Getenv(name) == \"\" {\n\t\t\t\tos.Unsetenv(name)\n\t\t\t}", "_ = name", scripts + "kubernetes",
+		"internal/config/environment.go", "if os.Getenv(name) == \"\" {\n\t\t\t\tos.Unsetenv(name)\n\t\t\t}", "_ = name", scripts + "kubernetes",
 	},
 	{
 		"config: all problems at once", "one start shows all that is wrong",
-		"cmd/rollcall/environment.go", "found = append(found, problem{name, why.problem, why.remedy})", "return append(found, problem{name, why.problem, why.remedy})", scripts + "variables",
+		"internal/config/environment.go", "found = append(found, problem{name, why.problem, why.remedy})", "return append(found, problem{name, why.problem, why.remedy})", scripts + "variables",
 	},
 	{
 		"config: secrets", "no password or token is logged",
-		"cmd/rollcall/values.go", `return "(hidden)"`, `return string(s)`, "./cmd/rollcall TestSecretsAreNotFormatted",
+		"internal/config/values.go", `return "(hidden)"`, `return string(s)`, "./internal/config TestSecretsAreNotFormatted",
 	},
 	{
 		"config: passwords in addresses", "no password is logged",
-		"cmd/rollcall/values.go", `func (s serverURL) String() string { return natsconn.Redact(string(s)) }`, `func (s serverURL) String() string { return string(s) }`,
-		"./cmd/rollcall TestSecretsAreNotFormatted",
+		"internal/config/values.go", `func (s serverURL) String() string { return natsconn.Redact(string(s)) }`, `func (s serverURL) String() string { return string(s) }`,
+		"./internal/config TestSecretsAreNotFormatted",
 	},
 	{
 		"config: a seed in place of its file", "a complaint quotes no seed",
-		"cmd/rollcall/values.go", `return &fault{"the file " + why, `, `return &fault{value + why, `, scripts + "secrets",
+		"internal/config/values.go", `return &fault{"the file " + why, `, `return &fault{value + why, `, scripts + "secrets",
 	},
 	{
 		"config: a comma in a password", "no half of a password is taken for a host",
-		"cmd/rollcall/values.go", `if i > 0 && strings.Contains(server, "@") && !strings.Contains(server, "://") {`, `if false {`, values,
+		"internal/config/values.go", `if i > 0 && strings.Contains(server, "@") && !strings.Contains(server, "://") {`, `if false {`, values,
 	},
 	{
 		"config: intervals", "no interval is so short that nothing else happens",
-		"cmd/rollcall/values.go", `if d < time.Millisecond {`, `if false {`, values,
+		"internal/config/values.go", `if d < time.Millisecond {`, `if false {`, values,
 	},
 	{
 		"config: long times", "sums of times stay in range",
-		"cmd/rollcall/values.go", `case d > longest:`, `case false:`, values,
+		"internal/config/values.go", `case d > longest:`, `case false:`, values,
 	},
 	{
 		"config: sizes", "a size that overflows is none",
-		"cmd/rollcall/values.go", `case !known || err != nil || n*unit/unit != n:`, `case !known || err != nil:`, values,
+		"internal/config/values.go", `case !known || err != nil || n*unit/unit != n:`, `case !known || err != nil:`, values,
 	},
 	{
 		"config: replicas", "a number that no server takes is told at once",
-		"cmd/rollcall/values.go", `if err != nil || n < 1 || n > 5 {`, `if err != nil {`, values,
+		"internal/config/values.go", `if err != nil || n < 1 || n > 5 {`, `if err != nil {`, values,
 	},
 	{
 		"config: names of streams", "a name that no server takes is told at once",
-		"cmd/rollcall/values.go", `if len(value) > 255 || strings.ContainsFunc(`, `if false && strings.ContainsFunc(`, values,
+		"internal/config/values.go", `if len(value) > 255 || strings.ContainsFunc(`, `if false && strings.ContainsFunc(`, values,
 	},
 	{
 		"config: files", "a file that cannot be read is told at once",
-		"cmd/rollcall/values.go", `if why := unreadable(value); why != "" {` + "\n\t\treturn faulty", `if why := unreadable(value); false {` + "\n\t\treturn faulty", values,
+		"internal/config/values.go", `if why := Unreadable(value); why != "" {` + "\n\t\treturn faulty", `if why := unreadable(value); false {` + "\n\t\treturn faulty", values,
 	},
 	{
 		"config: two variables together", "a certificate without its key is told at once",
-		"cmd/rollcall/config.go", `if p.bad && !found.concern(p.have, p.need) {`, `if false {`, "./cmd/rollcall TestPairs",
+		"internal/config/config.go", `if p.bad && !found.concern(p.have, p.need) {`, `if false {`, "./internal/config TestPairs",
 	},
 	{
 		"config: one name for two streams", "events, reports and dead letters are apart",
-		"cmd/rollcall/config.go", `if a.value == b.value && !found.concern(a.name, b.name) {`, `if false {`, "./cmd/rollcall TestPairs",
+		"internal/config/config.go", `if a.value == b.value && !found.concern(a.name, b.name) {`, `if false {`, "./internal/config TestPairs",
 	},
 	{
 		"command: exit codes", "what only another configuration can cure is not started again",
@@ -185,7 +185,7 @@ var commandGuards = []guard{
 	},
 	{
 		"publish: files that cannot be read", "nothing is sent while a name is misspelt",
-		"cmd/rollcall/publish.go", `if why := unreadable(name); why != "" {`, `if why := unreadable(name); false {`, scripts + "publish$",
+		"cmd/rollcall/publish.go", `if why := config.Unreadable(name); why != "" {`, `if why := unreadable(name); false {`, scripts + "publish$",
 	},
 	{
 		"publish: lines that are too long", "they are told, and the others are stored",

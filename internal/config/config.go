@@ -1,4 +1,6 @@
-package main
+// Package config is the configuration: the environment variables, what may be in them,
+// and what is wrong with those that are there.
+package config
 
 import (
 	"fmt"
@@ -15,30 +17,20 @@ import (
 // The structs are embedded with exported names because envconfig passes over
 // what it cannot set.
 
-// clientConfig is what the commands beside serve need.
-type clientConfig struct {
-	Client
-}
-
-// deadLettersConfig is what deadletters needs.
-type deadLettersConfig struct {
+// ForDeadLetters is what deadletters needs.
+type ForDeadLetters struct {
 	Client
 	DeadLetters
 }
 
-// serveConfig is what serve needs: all there is.
-type serveConfig struct {
+// Serve is what serve needs: all there is.
+type Serve struct {
 	Client
 	Streams
 	Files
 	Decisions
 	Web
 	Outputs
-}
-
-// healthConfig is what healthcheck needs.
-type healthConfig struct {
-	Web
 }
 
 // Client says which server to talk to, as whom, and on which subjects.
@@ -105,11 +97,11 @@ type Outputs struct {
 	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`
 }
 
-// subjects returns the subjects that the configuration names.
-func (c *Client) subjects() rollcallv1.Subjects { return c.Subject.Subjects }
+// Subjects returns the subjects that the configuration names.
+func (c *Client) Subjects() rollcallv1.Subjects { return c.Subject.Subjects }
 
-// settings returns what the roster decides by.
-func (d *Decisions) settings() roster.Settings {
+// Settings returns what the roster decides by.
+func (d *Decisions) Settings() roster.Settings {
 	return roster.Settings{
 		MaxSkew:               time.Duration(d.MaxSkew),
 		AllowedLateness:       time.Duration(d.AllowedLateness),
@@ -121,7 +113,7 @@ func (d *Decisions) settings() roster.Settings {
 
 // check returns the problems that concern two variables together, after those
 // found already.
-func (c *Client) check(found problems) problems {
+func (c *Client) check(found Problems) Problems {
 	pairs := []struct {
 		have, need string
 		bad        bool
@@ -138,7 +130,7 @@ func (c *Client) check(found problems) problems {
 	return found
 }
 
-func (s *Streams) check(found problems) problems {
+func (s *Streams) check(found Problems) Problems {
 	streams := []struct {
 		name  string
 		value streamName
@@ -157,29 +149,29 @@ func (s *Streams) check(found problems) problems {
 	return found
 }
 
-// readClient reads the configuration of the commands beside serve. The error
+// ReadClient reads the configuration of the commands beside serve. The error
 // lists all problems.
-func readClient() (*clientConfig, error) {
-	cfg := new(clientConfig)
+func ReadClient() (*Client, error) {
+	cfg := new(Client)
+	return cfg, cfg.check(read(cfg)).orNil()
+}
+
+// ReadDeadLetters reads the configuration of deadletters. The error lists all
+// problems.
+func ReadDeadLetters() (*ForDeadLetters, error) {
+	cfg := new(ForDeadLetters)
 	return cfg, cfg.Client.check(read(cfg)).orNil()
 }
 
-// readDeadLetters reads the configuration of deadletters. The error lists all
+// ReadHealth reads the configuration of healthcheck. The error lists all
 // problems.
-func readDeadLetters() (*deadLettersConfig, error) {
-	cfg := new(deadLettersConfig)
-	return cfg, cfg.Client.check(read(cfg)).orNil()
-}
-
-// readHealth reads the configuration of healthcheck. The error lists all
-// problems.
-func readHealth() (*healthConfig, error) {
-	cfg := new(healthConfig)
+func ReadHealth() (*Web, error) {
+	cfg := new(Web)
 	return cfg, read(cfg).orNil()
 }
 
-// readServe reads the configuration of serve. The error lists all problems.
-func readServe() (*serveConfig, error) {
-	cfg := new(serveConfig)
+// ReadServe reads the configuration of serve. The error lists all problems.
+func ReadServe() (*Serve, error) {
+	cfg := new(Serve)
 	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -18,13 +18,16 @@ const prefix = "ROLLCALL"
 // problem is one thing wrong with the environment.
 type problem struct{ name, wrong, remedy string }
 
-// problems are all things wrong with the environment.
-type problems []problem
+// Problems are all things wrong with the environment.
+type Problems []problem
+
+// NewProblem returns what is wrong with one variable, and what to do.
+func NewProblem(name, wrong, remedy string) Problems { return Problems{{name, wrong, remedy}} }
 
 // Error returns all of them, a line each.
-func (p problems) Error() string { return strings.Join(p.lines(), "\n") }
+func (p Problems) Error() string { return strings.Join(p.Lines(), "\n") }
 
-func (p problems) lines() []string {
+func (p Problems) Lines() []string {
 	lines := make([]string, len(p))
 	for i, one := range p {
 		lines[i] = fmt.Sprintf("%s: %s; %s", one.name, one.wrong, one.remedy)
@@ -33,14 +36,14 @@ func (p problems) lines() []string {
 }
 
 // concern reports whether one of them is about one of the names.
-func (p problems) concern(names ...string) bool {
+func (p Problems) concern(names ...string) bool {
 	return slices.ContainsFunc(p, func(one problem) bool {
 		return slices.Contains(names, one.name) || slices.Contains(names, strings.TrimPrefix(one.name, prefix+"_"))
 	})
 }
 
 // orNil returns an error only if there is a problem.
-func (p problems) orNil() error {
+func (p Problems) orNil() error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -51,8 +54,8 @@ func (p problems) orNil() error {
 // returns all problems, those of names included. It takes out of the
 // environment the variables that are empty, since envconfig would let them
 // override the default, and those that are wrong, since it stops at the first.
-func read(spec any) problems {
-	known := variables()
+func read(spec any) Problems {
+	known := Variables()
 	for _, v := range known {
 		for _, name := range v.names() {
 			if os.Getenv(name) == "" {
@@ -60,7 +63,7 @@ func read(spec any) problems {
 			}
 		}
 	}
-	var found problems
+	var found Problems
 	for {
 		err := envconfig.Process(prefix, spec)
 		if err == nil {
@@ -92,12 +95,12 @@ func given(key string) string {
 var injected = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
 
 // misspelt returns the variables that begin like ours and are none, in order.
-func misspelt(known []variable) problems {
+func misspelt(known []Variable) Problems {
 	var names []string
 	for _, v := range known {
 		names = append(names, v.names()...)
 	}
-	var found problems
+	var found Problems
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		if value == "" || !strings.HasPrefix(name, prefix+"_") ||

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -15,15 +15,15 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	environment(t, nil)
-	cfg, err := readServe()
+	kit.Environment(t, nil)
+	cfg, err := ReadServe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := cfg.settings(), roster.DefaultSettings(); got != want {
+	if got, want := cfg.Settings(), roster.DefaultSettings(); got != want {
 		t.Errorf("settings %+v, want %+v", got, want)
 	}
-	if got, want := cfg.subjects().Base(), rollcallv1.DefaultSubject; got != want {
+	if got, want := cfg.Subjects().Base(), rollcallv1.DefaultSubject; got != want {
 		t.Errorf("subject %s, want %s", got, want)
 	}
 	want := Streams{
@@ -52,8 +52,8 @@ func TestVariableWithPrefixWins(t *testing.T) {
 		{"both empty", map[string]string{"NATS_URL": "", "ROLLCALL_NATS_URL": ""}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			environment(t, test.set)
-			cfg, err := readClient()
+			kit.Environment(t, test.set)
+			cfg, err := ReadClient()
 			if err != nil || cfg.NATSURL != test.want {
 				t.Errorf("%q, %v; want %q", string(cfg.NATSURL), err, string(test.want))
 			}
@@ -64,8 +64,8 @@ func TestVariableWithPrefixWins(t *testing.T) {
 // Only names beginning with ROLLCALL_ are ours: STREAM or SUBJECT in somebody's
 // environment is not.
 func TestBareNamesAreNotRead(t *testing.T) {
-	environment(t, map[string]string{"STREAM": "no.name", "SUBJECT": "*", "MAX_SKEW": "x", "HTTP_ADDR": "x"})
-	if _, err := readServe(); err != nil {
+	kit.Environment(t, map[string]string{"STREAM": "no.name", "SUBJECT": "*", "MAX_SKEW": "x", "HTTP_ADDR": "x"})
+	if _, err := ReadServe(); err != nil {
 		t.Error(err)
 	}
 }
@@ -99,14 +99,14 @@ func TestValues(t *testing.T) {
 		},
 	} {
 		for _, value := range values.good {
-			environment(t, map[string]string{name: value})
-			if _, err := readServe(); err != nil {
+			kit.Environment(t, map[string]string{name: value})
+			if _, err := ReadServe(); err != nil {
 				t.Errorf("%s=%q: %v", name, value, err)
 			}
 		}
 		for _, value := range values.bad {
-			environment(t, map[string]string{name: value})
-			_, err := readServe()
+			kit.Environment(t, map[string]string{name: value})
+			_, err := ReadServe()
 			if err == nil || !strings.HasPrefix(err.Error(), name+": ") || strings.Count(err.Error(), "\n") > 0 {
 				t.Errorf("%s=%q: %v; want one complaint", name, value, err)
 			}
@@ -146,9 +146,9 @@ func TestPairs(t *testing.T) {
 		{"same as a default", map[string]string{"ROLLCALL_STREAM": "ROLLCALL_REPORTS"}, []string{"ROLLCALL_REPORTS_STREAM"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			environment(t, test.set)
-			_, err := readServe()
-			found, _ := err.(problems)
+			kit.Environment(t, test.set)
+			_, err := ReadServe()
+			found, _ := err.(Problems)
 			var names []string
 			for _, p := range found {
 				names = append(names, p.name)
@@ -169,8 +169,8 @@ func TestHint(t *testing.T) {
 		"ROLLCALL_NATS_TOKE":        "ROLLCALL_NATS_TOKEN",
 		"ROLLCALL_DATADIR":          "ROLLCALL_DATA_DIR",
 	} {
-		environment(t, map[string]string{name: "1"})
-		_, err := readClient()
+		kit.Environment(t, map[string]string{name: "1"})
+		_, err := ReadClient()
 		if err == nil || !strings.Contains(err.Error(), name+": no such variable; did you mean "+want+"?") {
 			t.Errorf("%s: %v; want a hint at %s", name, err, want)
 		}
@@ -184,68 +184,30 @@ func TestKubernetesVariablesAreLetThrough(t *testing.T) {
 		"ROLLCALL_METRICS_SERVICE_HOST": true, "ROLLCALL_METRICS_PORT_8080_UDP_PORT": true,
 		"ROLLCALL_PORTS": false, "ROLLCALL_SERVICE": false, "ROLLCALL_PORT_TCP": false, "ROLLCALL_SERVICE_HOSTS": false,
 	} {
-		environment(t, map[string]string{name: "tcp://10.0.0.1:8080"})
-		if _, err := readClient(); (err == nil) != want {
+		kit.Environment(t, map[string]string{name: "tcp://10.0.0.1:8080"})
+		if _, err := ReadClient(); (err == nil) != want {
 			t.Errorf("%s: %v; let through: %t", name, err, want)
 		}
 	}
 }
 
 func TestSecretsAreNotFormatted(t *testing.T) {
-	environment(t, map[string]string{"NATS_URL": "nats://u:hunter2@a,nats://hunter2@b", "ROLLCALL_NATS_TOKEN": "hunter2"})
-	cfg, err := readServe()
+	kit.Environment(t, map[string]string{"NATS_URL": "nats://u:hunter2@a,nats://hunter2@b", "ROLLCALL_NATS_TOKEN": "hunter2"})
+	cfg, err := ReadServe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Info("started", "url", cfg.NATSURL, "token", cfg.NATSToken, "options", cfg.nats())
+	slog.New(slog.NewTextHandler(&log, nil)).Info("started", "url", cfg.NATSURL, "token", cfg.NATSToken, "options", cfg.NATS())
 	if strings.Contains(log.String(), "hunter2") {
 		t.Error(log.String())
 	}
 }
 
-func TestHelpFitsTheScreen(t *testing.T) {
-	for _, command := range []string{"", "serve", "publish", "report", "healthcheck", "version"} {
-		r := rollcall(t.Context(), nil, strings.Fields("help "+command)...)
-		for line := range strings.Lines(r.out) {
-			if len(strings.TrimSuffix(line, "\n")) > helpWidth {
-				t.Errorf("help %s: more than %d columns: %s", command, helpWidth, line)
-			}
-		}
-		if r.code != exitDone || r.err != "" {
-			t.Errorf("help %s: %+v", command, r)
-		}
-	}
-}
-
 func TestEveryVariableHasAMeaning(t *testing.T) {
-	help := rollcall(t.Context(), nil, "serve", "--help").out
-	for _, v := range variables() {
-		if v.meaning == "" || !strings.Contains(help, "\n  "+v.name()+" ") {
-			t.Errorf("%s: meaning %q, or not in the help", v.key, v.meaning)
-		}
-	}
-}
-
-func TestLogger(t *testing.T) {
-	for _, test := range []struct {
-		format, level string
-		want          string
-	}{
-		{"", "info", `"msg":"heard"`},
-		{"json", "debug", `"msg":"heard"`},
-		{"text", "info", "msg=heard"},
-		{"text", "error", ""},
-	} {
-		environment(t, map[string]string{"ROLLCALL_LOG_FORMAT": test.format, "ROLLCALL_LOG_LEVEL": test.level})
-		cfg, err := readServe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out kit.Output
-		slog.New(newHandler(&out, &cfg.Outputs)).Info("heard")
-		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
-			t.Errorf("%+v: %q", test, got)
+	for _, v := range Variables() {
+		if v.Meaning == "" {
+			t.Errorf("%s has no meaning", v.key)
 		}
 	}
 }

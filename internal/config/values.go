@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -243,14 +243,14 @@ type file string
 
 // Set reads the path of a file that can be read.
 func (f *file) Set(value string) error {
-	if why := unreadable(value); why != "" {
+	if why := Unreadable(value); why != "" {
 		return faulty(value, why, "give the path of a file that can be read")
 	}
 	*f = file(value)
 	return nil
 }
 
-func unreadable(path string) string {
+func Unreadable(path string) string {
 	opened, err := os.Open(path)
 	if err != nil {
 		var cause *os.PathError
@@ -282,7 +282,7 @@ type keyFile string
 
 // Set reads the path of a file that can be read.
 func (k *keyFile) Set(value string) error {
-	if why := unreadable(value); why != "" {
+	if why := Unreadable(value); why != "" {
 		return &fault{"the file " + why, "give the path of a file with the seed, not the seed"}
 	}
 	*k = keyFile(value)

@@ -1,0 +1,49 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/config"
+	"rollcall/internal/natsconn"
+)
+
+// Connect connects a program that asks or publishes. A server that is not there is an
+// error at once. What happens to the connection later shows in what is done
+// with it, so nothing is logged.
+func Connect(ctx context.Context, c *config.Client, more ...nats.Option) (*nats.Conn, error) {
+	nc, err := dial(ctx, c, more)
+	if err != nil && c.NATSURL == "" {
+		return nil, fmt.Errorf("%w; NATS_URL is not set, so this is where \"rollcall serve\" would have its own server", err)
+	}
+	return nc, err
+}
+
+// Refused returns what to tell of an error of a connection that is there, if it
+// is that the server refuses its login; else nil.
+func Refused(c *config.Client, err error) error {
+	refusal := c.NATS().Refused(err)
+	if refusal != nil && c.UsesKeyFile() {
+		return fmt.Errorf("the server that \"rollcall serve\" starts refuses the key in %s (%w): see whether ROLLCALL_DATA_DIR is the folder of that service", c.KeyFile(), err)
+	}
+	return refusal
+}
+
+// dial connects. To the server that serve starts it does so with the key in the
+// data folder, if that can be read and is that server's; else without a login,
+// with which events are published and questions asked.
+func dial(ctx context.Context, c *config.Client, more []nats.Option) (*nats.Conn, error) {
+	options, log := c.NATS(), slog.New(slog.DiscardHandler)
+	if c.UsesKeyFile() {
+		options.NKey = c.KeyFile()
+		if nc, err := natsconn.Connect(ctx, options, "rollcall", log, more...); !errors.Is(err, natsconn.ErrConfiguration) {
+			return nc, err
+		}
+		options.NKey = ""
+	}
+	return natsconn.Connect(ctx, options, "rollcall", log, more...)
+}

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Variable is what the structs of config.go say about one.
+type Variable struct {
+	key  string // with the prefix
+	bare string // without it, if it is read so too
+	// Default is what it is when it is not set; empty: nothing.
+	Default string
+	Meaning string
+}
+
+// names returns the names that it is read under, that which wins first.
+func (v Variable) names() []string {
+	if v.bare == "" {
+		return []string{v.key}
+	}
+	return []string{v.key, v.bare}
+}
+
+// Name returns the name to list it under.
+func (v Variable) Name() string {
+	if v.bare != "" {
+		return v.bare
+	}
+	return v.key
+}
+
+var listing = template.Must(template.New("variables").Parse(
+	`{{range .}}{{.Key}}|{{.Alt}}|{{or (.Tags.Get "shown") (.Tags.Get "default")}}|{{.Tags.Get "desc"}}
+{{end}}`))
+
+// Variables returns all variables in the order of config.go.
+func Variables() []Variable {
+	var list bytes.Buffer
+	if err := envconfig.Usaget(prefix, new(Serve), &list, listing); err != nil {
+		panic(fmt.Sprintf("listing variables: %v", err)) // a mistake in config.go
+	}
+	var all []Variable
+	for line := range strings.Lines(list.String()) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 4)
+		all = append(all, Variable{f[0], f[1], f[2], f[3]})
+	}
+	return all
+}

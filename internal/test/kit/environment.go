@@ -1,0 +1,23 @@
+package kit
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Environment makes these the only variables that concern rollcall, until the
+// test ends.
+func Environment(t testing.TB, set map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "ROLLCALL_") || strings.HasPrefix(name, "NATS_") {
+			t.Setenv(name, value) // so that it comes back
+			os.Unsetenv(name)
+		}
+	}
+	for name, value := range set {
+		t.Setenv(name, value)
+	}
+}
