@@ -2,8 +2,12 @@
 package internal
 
 import (
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -31,6 +35,17 @@ var allowed = map[string][]string{
 		"past", "query", "report", "snapshot", "stream",
 	},
 }
+
+// commands are the rooms that each command may import, and those that only the file
+// of one command may.
+var (
+	commands  = []string{"api", "client", "config", "natsconn", "publish", "wire"}
+	ofCommand = map[string][]string{
+		"serve_command.go":       {"service"},
+		"snapshot_command.go":    {"snapshot"},
+		"healthcheck_command.go": {"httpd"},
+	}
+)
 
 // TestArrows: the packages under internal know the roster, the contract and what is
 // listed here; the roster knows the standard library alone.
@@ -62,4 +77,30 @@ func mayImport(from, to string) bool {
 		return true
 	}
 	return slices.Contains(everybody, to) && from != to && !strings.HasPrefix(room, "roster") && room != "api"
+}
+
+// TestArrowsOfCommands: the commands import what whoever asks needs, and no room of
+// the server's.
+func TestArrowsOfCommands(t *testing.T) {
+	files, err := filepath.Glob("../cmd/rollcall/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		name := filepath.Base(path)
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			to, _ := strconv.Unquote(spec.Path.Value)
+			room, ours := strings.CutPrefix(to, here)
+			if ours && !slices.Contains(everybody, to) && !slices.Contains(commands, room) && !slices.Contains(ofCommand[name], room) {
+				t.Errorf("cmd/rollcall/%s imports %s", name, to)
+			}
+		}
+	}
 }

@@ -60,7 +60,7 @@ func TestRefusedWhileRunning(t *testing.T) {
 func TestNATSAway(t *testing.T) {
 	server, js := somewhere(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=2s")
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	p.reaches(1)
 	there := map[string]string{
 		connections[0]: "1", connections[1]: "1", "rollcall_lag_messages": "0", "rollcall_caught_up": "1",
@@ -85,7 +85,7 @@ func TestNATSAway(t *testing.T) {
 
 	const n = 500
 	server.Start()
-	publishLogins(t, js, n-1)
+	kit.PublishLogins(t, js, n-1)
 	kit.Eventually(t, func() bool {
 		lag := p.metric("rollcall_lag_messages")
 		if position := p.metric("rollcall_position"); lag == "0" && position != fmt.Sprint(n) {
@@ -133,7 +133,7 @@ func TestNobodyFallsSilent(t *testing.T) {
 // NATS is away, they get nowhere.
 func keepLoggingIn(ctx context.Context, js jetstream.JetStream) {
 	for ctx.Err() == nil {
-		_, _ = js.Publish(ctx, "rollcall.events", loginNow(0))
+		_, _ = js.Publish(ctx, "rollcall.events", kit.LoginNow(0))
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
@@ -160,7 +160,7 @@ func TestDeletedOthers(t *testing.T) {
 			t.Errorf("/readyz?verbose lacks %q:\n%s", line, got)
 		}
 	}
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	if _, err := js.Publish(t.Context(), "rollcall.events", []byte("no event")); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestFolderRemoved(t *testing.T) {
 	}{
 		"the folder":       {removeAll, "1"},
 		"renamed":          {func(dir string) error { return os.Rename(dir, dir+"-away") }, "1"},
-		"the lock":         {func(dir string) error { return os.Remove(filepath.Join(dir, lockName)) }, "1"},
+		"the lock":         {func(dir string) error { return os.Remove(filepath.Join(dir, "lock")) }, "1"},
 		"the snapshots":    {func(dir string) error { return removeAll(filepath.Join(dir, "snapshots")) }, "0"},
 		"another's folder": {replaceFolder, "1"},
 	} {
@@ -30,14 +30,14 @@ func TestFolderRemoved(t *testing.T) {
 			server, js := somewhere(t)
 			dir := filepath.Join(t.TempDir(), "data")
 			p := serve(t, dir, "NATS_URL="+server.URL)
-			publishLogins(t, js, 3)
+			kit.PublishLogins(t, js, 3)
 			p.digest(3)
-			id, err := os.ReadFile(filepath.Join(dir, consumerIDFile))
+			id, err := os.ReadFile(filepath.Join(dir, "consumer-id"))
 			if err := errors.Join(err, c.take(dir)); err != nil {
 				t.Fatal(err)
 			}
 			kit.Eventually(t, func() bool {
-				_, err := os.Stat(filepath.Join(dir, lockName))
+				_, err := os.Stat(filepath.Join(dir, "lock"))
 				snapshots, _ := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*3.rollcall"))
 				return err == nil && len(snapshots) > 0
 			}, "the folder has its lock and a snapshot")
@@ -45,7 +45,7 @@ func TestFolderRemoved(t *testing.T) {
 				t.Errorf("lost %s times, want %s", got, c.lost)
 			}
 			p.wantFolder(c.lost != "0")
-			if now, err := os.ReadFile(filepath.Join(dir, consumerIDFile)); err != nil || !bytes.Equal(now, id) {
+			if now, err := os.ReadFile(filepath.Join(dir, "consumer-id")); err != nil || !bytes.Equal(now, id) {
 				t.Errorf("the consumer's name is %s, want %s (%v)", now, id, err)
 			}
 			second := begin(t, dir, "NATS_URL="+server.URL)
@@ -70,7 +70,7 @@ func TestFolderRemovedAtTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(dir, lockName))
+		_, err := os.Stat(filepath.Join(dir, "lock"))
 		return err == nil
 	}, "the folder has its lock")
 	second := begin(t, dir, "NATS_URL="+server.URL)
@@ -86,7 +86,7 @@ func TestFolderRemovedAtTheStart(t *testing.T) {
 // holds.
 func replaceFolder(dir string) error {
 	other := dir + "-other"
-	return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, lockName), nil, 0o600),
+	return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, "lock"), nil, 0o600),
 		removeAll(dir), os.Rename(other, dir))
 }
 
@@ -105,13 +105,25 @@ func (p *process) wantFolder(lost bool) {
 	}
 }
 
+// lockedFolder makes a folder that another service holds.
+func lockedFolder(dir string) (*os.File, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	return lock, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
 // TestFolderTaken: when another process has the folder by the time that the loss
 // is noticed, the service ends, and has written nothing there.
 func TestFolderTaken(t *testing.T) {
 	server, js := somewhere(t)
 	dir := t.TempDir()
 	theirs, link, next := filepath.Join(dir, "theirs"), filepath.Join(dir, "link"), filepath.Join(dir, "next")
-	lock, err := lockFolder(theirs)
+	lock, err := lockedFolder(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,12 +133,12 @@ func TestFolderTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := serve(t, link, "NATS_URL="+server.URL)
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	p.digest(1)
 	if err := os.Rename(next, link); err != nil { // at once
 		t.Fatal(err)
 	}
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	<-p.ended
 	if code := p.cmd.ProcessState.ExitCode(); code != exitFailed {
 		t.Errorf("exit code %d, want %d", code, exitFailed)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"rollcall/internal/client"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -104,7 +105,7 @@ func TestLatest(t *testing.T) {
 		places := rapid.SliceOf(rapid.Uint64Range(0, 50)).Draw(t, "places")
 		l := latest{most: rapid.IntRange(1, 5).Draw(t, "most")}
 		for _, place := range places {
-			l.add(letter{Place: place})
+			l.add(client.DeadLetter{Place: place})
 		}
 		var got []uint64
 		for _, one := range l.inOrder() {

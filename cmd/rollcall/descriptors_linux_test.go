@@ -29,7 +29,7 @@ func TestIdleHTTP(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	publishLogins(t, js, 3)
+	kit.PublishLogins(t, js, 3)
 	began := time.Now()
 	if got := p.get("http://" + address + "/livez"); got != "ok\n" {
 		t.Errorf("/livez says %q", got)

@@ -23,7 +23,7 @@ type progress struct {
 func newProgress(out io.Writer, inputs []input) *progress {
 	p := &progress{out: out}
 	if slices.ContainsFunc(inputs, func(in input) bool { return in.typed }) {
-		p.tell("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
+		p.Tell("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
 		return p
 	}
 	if !isTerminal(out) {
@@ -49,8 +49,8 @@ func newProgress(out io.Writer, inputs []input) *progress {
 	return p
 }
 
-// advance moves on by so many bytes.
-func (p *progress) advance(n int) {
+// Advance moves on by so many bytes.
+func (p *progress) Advance(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {
@@ -58,8 +58,8 @@ func (p *progress) advance(n int) {
 	}
 }
 
-// tell prints a line.
-func (p *progress) tell(format string, args ...any) {
+// Tell prints a line.
+func (p *progress) Tell(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {

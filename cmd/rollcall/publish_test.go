@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/publish"
 	"rollcall/internal/test/kit"
 )
 
@@ -115,7 +116,7 @@ func TestPublishDenied(t *testing.T) {
 	rollcall(t.Context(), strings.NewReader(boots("a", "b", "a", "b")), "publish").
 		check(t, exitFailed, "2 stored, 2 failed\n",
 			`stdin:2: not stored: nats: permissions violation: Permissions Violation for Publish to "rollcall.events.b"; use credentials that may publish to it`)
-	if took := time.Since(begin); took > ackWait {
+	if took := time.Since(begin); took > publish.AckWait {
 		t.Errorf("took %v", took)
 	}
 }
@@ -208,22 +209,6 @@ func TestPublishLosesTheServer(t *testing.T) {
 		want[0] = "0 stored, 1 without an ack\n"
 	}
 	got.check(t, exitFailed, want[0], "rollcall: publish: "+want[1]+": no ack, so it is not known whether it is stored: the connection was lost; see whether the server runs, then publish from here on\n")
-}
-
-func TestTally(t *testing.T) {
-	for _, test := range []struct {
-		tally tally
-		want  string
-	}{
-		{tally{}, "0 stored"},
-		{tally{stored: 6}, "6 stored"},
-		{tally{stored: 6, refused: 1}, "6 stored, 1 refused"},
-		{tally{6, 1, 2, 3}, "6 stored, 1 refused, 2 failed, 3 without an ack"},
-	} {
-		if got := test.tally.String(); got != test.want {
-			t.Errorf("%q, want %q", got, test.want)
-		}
-	}
 }
 
 // A name that is not UTF-8 is refused, not repaired: two names never become

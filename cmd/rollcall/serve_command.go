@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/service"
 	"rollcall/internal/throttle"
 )
 
@@ -26,7 +27,7 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	throttled := throttle.New(newHandler(std.err, &cfg.Outputs))
 	defer throttled.Flush()
 	log := slog.New(throttled)
-	return runService(ctx, *cfg, log, &notifier{log: log})
+	return service.Run(ctx, *cfg, service.Build{Version: buildVersion(), Revision: revision()}, log)
 }
 
 // newHandler returns the handler of the service's log: in text on a terminal and

@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/internal/client"
 )
 
 // TestWatchNames: whatever the users are called, a line says who came, who left
 // and who is on in one way only.
 func TestWatchNames(t *testing.T) {
-	for want, d := range map[string]difference{
+	for want, d := range map[string]client.Difference{
 		`00:00:00Z web: +john smith -lane (a, john smith)`: {Came: []string{"john smith"}, Left: []string{"lane"}, Users: []string{"a", "john smith"}},
 		`00:00:00Z web: +"a -b" ("c, d", nobody)`:          {Came: []string{"a -b"}, Users: []string{"c, d", "nobody"}},
 		`00:00:00Z web: +"x (y" -"+ -" (+ -, x (y)`:        {Came: []string{"x (y"}, Left: []string{"+ -"}, Users: []string{"+ -", "x (y"}},
@@ -22,7 +24,7 @@ func TestWatchNames(t *testing.T) {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
-	d := difference{Machine: "a: b", Users: []string{"c, d"}, first: true}
+	d := client.Difference{Machine: "a: b", Users: []string{"c, d"}, First: true}
 	var out strings.Builder
 	if err := (&watchCmd{}).printer(&out)(&d); err != nil || out.String() != `"a: b": "c, d"`+"\n" {
 		t.Errorf("%q (%v)", out.String(), err)

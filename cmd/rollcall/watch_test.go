@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -26,6 +25,7 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/changes"
+	"rollcall/internal/client"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -189,19 +189,6 @@ func TestWatchNotMissed(t *testing.T) {
 	}
 }
 
-// Who was on a machine that the service no longer knows has left.
-func TestWatchMachineGone(t *testing.T) {
-	var got []difference
-	w := &watching{place: 9, state: map[string]known{"web1": {users: []string{"lane"}, place: 3}, "web2": {place: 4}}}
-	w.print = func(d *difference) error { got = append(got, *d); return nil }
-	if err := w.replace(map[string]known{}, false); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 1 || got[0].Machine != "web1" || got[0].Place != 9 || !slices.Equal(got[0].Left, []string{"lane"}) || len(got[0].Users) != 0 {
-		t.Errorf("%+v", got)
-	}
-}
-
 // TestWatchRefused: a login that is refused after the connection was lost is told
 // with the reason.
 func TestWatchRefused(t *testing.T) {
@@ -213,24 +200,6 @@ func TestWatchRefused(t *testing.T) {
 	kit.Eventually(t, func() bool {
 		return w.err.Has("refuses a connection without a login (nats: authorization violation): set one of NATS_CREDS")
 	}, "watch tells why it is refused")
-}
-
-// TestWatchRefusedOnce: each reason is told once, until the trouble is over.
-func TestWatchRefusedOnce(t *testing.T) {
-	var told []string
-	w := &watching{tell: func(text string) { told = append(told, text) }}
-	for range 2 {
-		w.troubled("lost")
-		w.denied(errors.New("expired"))
-		w.denied(errors.New("expired"))
-		w.denied(errors.New("revoked"))
-		w.well()
-		w.well()
-	}
-	once := []string{"lost", "expired; trying again", "revoked; trying again", "the service is heard again"}
-	if want := slices.Concat(once, once); !slices.Equal(told, want) {
-		t.Errorf("told %q, want %q", told, want)
-	}
 }
 
 func TestWatchWithoutService(t *testing.T) {
@@ -342,7 +311,7 @@ func built(t *testing.T, lines io.Reader) map[string][]string {
 	t.Helper()
 	on := map[string][]string{}
 	for scan := bufio.NewScanner(lines); scan.Scan(); {
-		var d difference
+		var d client.Difference
 		if err := json.Unmarshal(scan.Bytes(), &d); err != nil {
 			return nil // a line that isn't whole yet
 		}

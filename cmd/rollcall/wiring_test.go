@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -31,22 +30,6 @@ func somewhere(t *testing.T) (*kit.Server, jetstream.JetStream) {
 	return server, js
 }
 
-// publishLogins publishes n good events, once the connection is there.
-func publishLogins(t *testing.T, js jetstream.JetStream, n int) {
-	t.Helper()
-	kit.Eventually(t, js.Conn().IsConnected, "the test is connected")
-	for i := range n {
-		if _, err := js.Publish(t.Context(), "rollcall.events", loginNow(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// loginNow is an event of this moment, on a machine by its number.
-func loginNow(machine int) []byte {
-	return fmt.Appendf(nil, `{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), machine)
-}
-
 // TestRestoredStream: the reader knows the positions of the snapshots that are
 // kept. When the stream turns out to be an older copy, it goes on after the
 // newest that the copy proves, and does not read it from its first message.
@@ -54,14 +37,14 @@ func TestRestoredStream(t *testing.T) {
 	server, js := somewhere(t)
 	dir, copied := t.TempDir(), t.TempDir()
 	p := serve(t, dir, "NATS_URL="+server.URL)
-	publishLogins(t, js, 3)
+	kit.PublishLogins(t, js, 3)
 	p.digest(3)
 	server.Stop()
 	if err := os.CopyFS(copied, os.DirFS(server.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	server.Start()
-	publishLogins(t, js, 2)
+	kit.PublishLogins(t, js, 2)
 	p.digest(5)
 	p.stop(syscall.SIGTERM)
 	server.Stop()
@@ -83,7 +66,7 @@ func TestRestoredStream(t *testing.T) {
 func TestDeletedStream(t *testing.T) {
 	server, js := somewhere(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	p.reaches(1)
 	if err := js.DeleteStream(t.Context(), "ROLLCALL_EVENTS"); err != nil {
 		t.Fatal(err)
@@ -92,7 +75,7 @@ func TestDeletedStream(t *testing.T) {
 		_, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
 		return err == nil
 	}, "the stream is there again")
-	publishLogins(t, js, 1)
+	kit.PublishLogins(t, js, 1)
 	p.reaches(2)
 }
 
@@ -100,7 +83,7 @@ func TestDeletedStream(t *testing.T) {
 // so that the next start needn't be told again.
 func TestAcceptLoss(t *testing.T) {
 	server, js := somewhere(t)
-	publishLogins(t, js, 3)
+	kit.PublishLogins(t, js, 3)
 	stream, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
 	if err == nil {
 		err = stream.Purge(t.Context(), jetstream.WithPurgeSequence(3))

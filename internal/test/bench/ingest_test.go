@@ -38,7 +38,7 @@ func BenchmarkIngest(b *testing.B) {
 			b.Run("rollcall", func(b *testing.B) {
 				var took time.Duration
 				for range b.N {
-					s := newService(b, url)
+					s := newPipeline(b, url)
 					start := time.Now()
 					if err := s.read(b.Context(), uint64(events), func(uint64) {}); err != nil {
 						b.Fatal(err)

@@ -25,9 +25,9 @@ var often = time.Duration(kit.Scale(int(6 * time.Second)))
 func BenchmarkLoad(b *testing.B) {
 	for _, load := range []struct {
 		name string
-		run  func(*testing.B, *service, string) func(context.Context) error
+		run  func(*testing.B, *pipeline, string) func(context.Context) error
 	}{
-		{"alone", func(*testing.B, *service, string) func(context.Context) error { return nil }},
+		{"alone", func(*testing.B, *pipeline, string) func(context.Context) error { return nil }},
 		{"snapshots", snapshots},
 		{"scrapes", scrapes},
 		{"reports", reports},
@@ -37,7 +37,7 @@ func BenchmarkLoad(b *testing.B) {
 			many.store(b, url)
 			var took time.Duration
 			for range b.N {
-				s := newService(b, url)
+				s := newPipeline(b, url)
 				took += loaded(b, s, load.run(b, s, url))
 			}
 			events := many.events - many.pairs
@@ -48,7 +48,7 @@ func BenchmarkLoad(b *testing.B) {
 
 // loaded tells how long the reading took once everybody had logged in; the load
 // begins then.
-func loaded(b *testing.B, s *service, load func(context.Context) error) time.Duration {
+func loaded(b *testing.B, s *pipeline, load func(context.Context) error) time.Duration {
 	var start time.Time
 	end := func() {}
 	err := s.read(b.Context(), uint64(many.events), func(place uint64) {
@@ -68,7 +68,7 @@ func loaded(b *testing.B, s *service, load func(context.Context) error) time.Dur
 }
 
 // snapshots saves snapshots to the disk.
-func snapshots(b *testing.B, s *service, _ string) func(context.Context) error {
+func snapshots(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	store, err := snapshot.Open(b.TempDir(), "bench", quiet, s.reg)
 	if err != nil {
 		b.Fatal(err)
@@ -77,7 +77,7 @@ func snapshots(b *testing.B, s *service, _ string) func(context.Context) error {
 }
 
 // reports publishes reports.
-func reports(b *testing.B, s *service, url string) func(context.Context) error {
+func reports(b *testing.B, s *pipeline, url string) func(context.Context) error {
 	js := kit.JetStream(b, kit.Conn(b, url))
 	_, err := natsconn.Prepare(b.Context(), js, natsconn.Streams{
 		Subjects: subjects, Events: rollcallv1.DefaultEventsStream,
@@ -93,12 +93,12 @@ func reports(b *testing.B, s *service, url string) func(context.Context) error {
 
 // source is what reports are made of. The roster counts as caught up: what is
 // read is meant to be new.
-func (s *service) source() report.Source {
+func (s *pipeline) source() report.Source {
 	return report.Source{Roster: s.roster, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }}
 }
 
 // scrapes asks for the metrics every second, compressed, as Prometheus does.
-func scrapes(b *testing.B, s *service, _ string) func(context.Context) error {
+func scrapes(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, many.pairs))
 	web, err := httpd.Listen(httpd.ServerConfig{Addr: "127.0.0.1:0", Gatherer: s.reg, Log: quiet})
 	if err != nil {

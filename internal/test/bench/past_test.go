@@ -21,11 +21,11 @@ func BenchmarkPast(b *testing.B) {
 	var alone float64
 	for _, load := range []struct {
 		name   string
-		behind func(*service) bool
+		behind func(*pipeline) bool
 	}{
 		{"alone", nil},
-		{"asked", func(s *service) bool { return s.reader.Lag() > 10_000 }},
-		{"unyielding", func(*service) bool { return false }},
+		{"asked", func(s *pipeline) bool { return s.reader.Lag() > 10_000 }},
+		{"unyielding", func(*pipeline) bool { return false }},
 	} {
 		b.Run(load.name, func(b *testing.B) {
 			url := startServer(b, many.name)
@@ -33,7 +33,7 @@ func BenchmarkPast(b *testing.B) {
 			var took time.Duration
 			var read uint64
 			for range b.N {
-				s := newService(b, url)
+				s := newPipeline(b, url)
 				if load.behind == nil {
 					took += loaded(b, s, nil)
 					continue
@@ -62,7 +62,7 @@ type asking struct {
 	read uint64
 }
 
-func askers(b *testing.B, s *service, url string, behind func() bool) *asking {
+func askers(b *testing.B, s *pipeline, url string, behind func() bool) *asking {
 	b.Helper()
 	q, err := past.New(past.Config{
 		Roster: s.roster, Conn: kit.Conn(b, url), Stream: rollcallv1.DefaultEventsStream, Subjects: subjects,

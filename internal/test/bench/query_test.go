@@ -22,11 +22,11 @@ const eventsPerSecond = 100_000
 // after the other, and a bare endpoint of the NATS micro services API that sends
 // back what it is sent, while the stream is read at 100,000 events a second.
 func BenchmarkQuery(b *testing.B) {
-	for name, serve := range map[string]func(*testing.B, *service, *nats.Conn) string{"echo": serveEcho, "report": serveReport} {
+	for name, serve := range map[string]func(*testing.B, *pipeline, *nats.Conn) string{"echo": serveEcho, "report": serveReport} {
 		b.Run(name, func(b *testing.B) {
 			url := startServer(b, many.name)
 			many.store(b, url)
-			s := newService(b, url)
+			s := newPipeline(b, url)
 			everybodyOn, onward := make(chan struct{}), make(chan struct{})
 			end := background(b, func(ctx context.Context) error { return s.paced(ctx, everybodyOn, onward) })
 			<-everybodyOn
@@ -47,7 +47,7 @@ func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // paced reads the stream until everybody is on, and then, once it may go on, no
 // faster than at the rate set.
-func (s *service) paced(ctx context.Context, everybodyOn, onward chan struct{}) error {
+func (s *pipeline) paced(ctx context.Context, everybodyOn, onward chan struct{}) error {
 	var start time.Time
 	err := s.read(ctx, uint64(many.events), func(place uint64) {
 		switch since := int(place) - many.pairs; {
@@ -71,7 +71,7 @@ func (s *service) paced(ctx context.Context, everybodyOn, onward chan struct{}) 
 }
 
 // serveEcho answers with the question.
-func serveEcho(b *testing.B, _ *service, nc *nats.Conn) string {
+func serveEcho(b *testing.B, _ *pipeline, nc *nats.Conn) string {
 	service, err := micro.AddService(nc, micro.Config{Name: "echo", Version: "1.0.0", Endpoint: &micro.EndpointConfig{
 		Subject: "echo",
 		Handler: micro.HandlerFunc(func(r micro.Request) {
@@ -92,7 +92,7 @@ func serveEcho(b *testing.B, _ *service, nc *nats.Conn) string {
 }
 
 // serveReport answers as the service does.
-func serveReport(b *testing.B, s *service, nc *nats.Conn) string {
+func serveReport(b *testing.B, s *pipeline, nc *nats.Conn) string {
 	background(b, query.New(query.Config{
 		Source: s.source(), Conn: nc, Subjects: subjects, Version: "1.0.0", Log: quiet,
 	}).Run)
@@ -106,7 +106,7 @@ func serveReport(b *testing.B, s *service, nc *nats.Conn) string {
 
 // oneMachine is the question for one machine in the midst of the others. There
 // is no question by name: it is the machine after a cursor.
-func oneMachine(s *service) []byte {
+func oneMachine(s *pipeline) []byte {
 	i, name := 0, ""
 	for v := range s.roster.Machines("") {
 		if i++; i == s.roster.Status().Machines/2 {

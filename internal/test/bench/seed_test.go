@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/heap"
 	"rollcall/internal/roster"
+	"rollcall/internal/service"
 	"rollcall/internal/test/kit"
 )
 
@@ -87,7 +87,7 @@ func writeEvents(b *testing.B, messages []roster.Message) string {
 }
 
 func seedRoster(b *testing.B, messages []roster.Message) {
-	heap.Slacken()
+	service.SlackenCollector()
 	settings := roster.DefaultSettings()
 	settings.AllowedLateness = 365 * 24 * time.Hour // whatever the order, no event is too late
 	var batch roster.Batch

@@ -18,10 +18,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"rollcall/internal/heap"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/roster"
+	"rollcall/internal/service"
 	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -144,19 +144,19 @@ func (h *history) store(b *testing.B, url string) {
 	}
 }
 
-// service is what reads the stream into a roster, wired as "rollcall serve"
+// pipeline is what reads the stream into a roster, wired as "rollcall serve"
 // does it.
-type service struct {
+type pipeline struct {
 	roster *roster.Roster
 	reg    *metrics.Registry
 	reader *stream.Reader
 	ingest *ingest.Ingest
 }
 
-func newService(b *testing.B, url string) *service {
+func newPipeline(b *testing.B, url string) *pipeline {
 	b.Helper()
-	heap.Slacken()
-	s := &service{roster: roster.New(roster.DefaultSettings()), reg: metrics.NewRegistry()}
+	service.SlackenCollector()
+	s := &pipeline{roster: roster.New(roster.DefaultSettings()), reg: metrics.NewRegistry()}
 	var err error
 	s.reader, err = stream.New(stream.Config{
 		Conn: kit.Conn(b, url), Stream: rollcallv1.DefaultEventsStream, Log: quiet, Registry: s.reg,
@@ -177,7 +177,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // read folds the stream until it has passed a place, and calls after each
 // batch, which may wait, with the place reached.
-func (s *service) read(ctx context.Context, last uint64, passed func(place uint64)) error {
+func (s *pipeline) read(ctx context.Context, last uint64, passed func(place uint64)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	err := s.reader.Run(ctx, s.roster.Status().Position, func(batch *stream.Batch) {

@@ -68,50 +68,50 @@ var changesGuards = []guard{
 	},
 	{
 		"changes: watch, one that was missed", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", `case c.Previous > at, c.Large:`, `case c.Large:`, watchMissed + "change",
+		"internal/client/mirror.go", `case c.Previous > at, c.Large:`, `case c.Large:`, watchMissed + "change",
 	},
 	{
 		"changes: watch, one that is large", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", `case c.Previous > at, c.Large:`, `case c.Previous > at:`, watchMissed + "large",
+		"internal/client/mirror.go", `case c.Previous > at, c.Large:`, `case c.Previous > at:`, watchMissed + "large",
 	},
 	{
 		"changes: watch, known already", "nothing older than the state is printed after it",
-		"cmd/rollcall/watching.go", `case c.Place <= at:`, `case false:`, "./cmd/rollcall TestWatch$",
+		"internal/client/mirror.go", `case c.Place <= at:`, `case false:`, "./cmd/rollcall TestWatch$",
 	},
 	{
 		"changes: watch, a service that began anew", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", `beat.Since > w.place || `, ``, watchMissed + "beat$",
+		"internal/client/mirror.go", `beat.Since > w.place || `, ``, watchMissed + "beat$",
 	},
 	{
 		"changes: watch, a service that lost its places", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", ` || !old && beat.Place < w.place`, ` || false && old`, watchMissed + "lower_beat",
+		"internal/client/mirror.go", ` || !old && beat.Place < w.place`, ` || false && old`, watchMissed + "lower_beat",
 	},
 	{
 		"changes: watch, what can't be read", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", "\t\treturn true, nil\n\t}\n\tif !api.Matches", "\t\treturn false, nil\n\t}\n\tif !api.Matches", watchMissed + "unreadable",
+		"internal/client/mirror.go", "\t\treturn true, nil\n\t}\n\tif !api.Matches", "\t\treturn false, nil\n\t}\n\tif !api.Matches", watchMissed + "unreadable",
 	},
 	{
 		"changes: watch, a reconnect", "watch asks for the state and prints the difference",
-		"cmd/rollcall/watching.go", `nats.ReconnectHandler(func(*nats.Conn) { signal(w.back) }),`, ``, watchMissed + "reconnect",
+		"internal/client/mirror.go", `nats.ReconnectHandler(func(*nats.Conn) { signal(w.back) }),`, ``, watchMissed + "reconnect",
 	},
 	{
 		"changes: watch, a login that is refused", "who waits learns that waiting does not help",
-		"cmd/rollcall/watching.go", `refusal := w.refusal(err); refusal != nil {`, `refusal := w.refusal(err); false {`, "./cmd/rollcall TestWatchRefused$",
+		"internal/client/mirror.go", `refusal := w.Refused(err); refusal != nil {`, `refusal := w.refusal(err); false {`, "./cmd/rollcall TestWatchRefused$",
 	},
 	{
 		"changes: watch, other machines", "only what is asked for is printed",
-		"cmd/rollcall/watching.go", `if !api.Matches(w.glob, c.Machine) {`, `if false {`, "./cmd/rollcall TestWatchNotMissed",
+		"internal/client/mirror.go", `if !api.Matches(w.Machines, c.Machine) {`, `if false {`, "./cmd/rollcall TestWatchNotMissed",
 	},
 	{
 		"changes: watch, machines that are gone", "who left meanwhile is printed",
-		"cmd/rollcall/watching.go", `!ok && len(k.users) > 0 {`, `false && !ok && len(k.users) > 0 {`, "./cmd/rollcall TestWatchMachineGone",
+		"internal/client/mirror.go", `!ok && len(k.users) > 0 {`, `false && !ok && len(k.users) > 0 {`, "./internal/client TestMirrorMachineGone",
 	},
 	{
 		"changes: watch, hostile names", "a name does nothing to a terminal",
-		"cmd/rollcall/watch.go", `user = harmless(user)`, ``, "./cmd/rollcall TestWatch$",
+		"cmd/rollcall/watch_command.go", `user = harmless(user)`, ``, "./cmd/rollcall TestWatch$",
 	},
 	{
 		"changes: watch, names of several", "a line names those who are, and nobody else",
-		"cmd/rollcall/watch.go", `safe[i] = api.Name(harmless(safe[i]))`, `safe[i] = harmless(safe[i])`, "./cmd/rollcall TestWatchNames",
+		"cmd/rollcall/watch_command.go", `safe[i] = api.Name(harmless(safe[i]))`, `safe[i] = harmless(safe[i])`, "./cmd/rollcall TestWatchNames",
 	},
 }

@@ -8,103 +8,103 @@ const (
 var commandGuards = []guard{
 	{
 		"serve: the data folder's lock", "two services never write over each other's snapshots",
-		"cmd/rollcall/lock_unix.go", `syscall.LOCK_EX|syscall.LOCK_NB`, `syscall.LOCK_SH|syscall.LOCK_NB`, "./cmd/rollcall TestCannotServe/folder_used",
+		"internal/service/lock_unix.go", `syscall.LOCK_EX|syscall.LOCK_NB`, `syscall.LOCK_SH|syscall.LOCK_NB`, "./cmd/rollcall TestCannotServe/folder_used",
 	},
 	{
 		"serve: the lock is that of the folder", "no second service starts in a folder that was removed and made again",
-		"cmd/rollcall/datafolder.go", `if isFile(d.lock, filepath.Join(d.dir, lockName)) {`, `if true {`, "./cmd/rollcall TestFolderRemoved/the_folder",
+		"internal/service/datafolder.go", `if isFile(d.lock, filepath.Join(d.dir, lockName)) {`, `if true {`, "./cmd/rollcall TestFolderRemoved/the_folder",
 	},
 	{
 		"serve: a folder that another process has", "nothing is written to another service's folder",
-		"cmd/rollcall/datafolder.go", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\treturn err", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\tcontinue", "./cmd/rollcall TestFolderTaken",
+		"internal/service/datafolder.go", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\treturn err", "if err := d.hold(); errors.Is(err, errFolderUsed) {\n\t\t\tcontinue", "./cmd/rollcall TestFolderTaken",
 	},
 	{
 		"serve: the embedded server's store", "what is acknowledged is on the disk",
-		"cmd/rollcall/datafolder.go", `if s.embedded != nil && s.embedded.StoreLost() {`, `if false {`, "./cmd/rollcall TestStoreRemoved/nats",
+		"internal/service/datafolder.go", `if s.embedded != nil && s.embedded.StoreLost() {`, `if false {`, "./cmd/rollcall TestStoreRemoved/nats",
 	},
 	{
 		"serve: a snapshot waits for the letters", "no dead letter is lost by a crash",
-		"cmd/rollcall/serve_wire.go", `s.snapshots.Settled = s.letters.Settled`, ``, "./internal/test/faults TestSnapshotWaitsForLetters",
+		"internal/service/wire.go", `s.snapshots.Settled = s.letters.Settled`, ``, "./internal/test/faults TestSnapshotWaitsForLetters",
 	},
 	{
 		"serve: letters until the last snapshot", "there is a last snapshot, though letters are under way at the end",
-		"cmd/rollcall/serve.go", `s.letters.Run(until(saved))`, `s.letters.Run(ctx)`, "./cmd/rollcall TestLettersAtTheEnd",
+		"internal/service/service.go", `s.letters.Run(until(saved))`, `s.letters.Run(ctx)`, "./cmd/rollcall TestLettersAtTheEnd",
 	},
 	{
 		"serve: no last snapshot is no failure", "an end while NATS is stalled, or the disk is full, is a clean end",
-		"cmd/rollcall/serve.go", `s.log.Error("no last snapshot", "err", err)`, `return err`, "./cmd/rollcall TestNoLastSnapshot",
+		"internal/service/service.go", `s.log.Error("no last snapshot", "err", err)`, `return err`, "./cmd/rollcall TestNoLastSnapshot",
 	},
 	{
 		"serve: positions of the snapshots", "a restored stream is read on after the newest of them that it proves",
-		"cmd/rollcall/serve_wire.go", "\treturn positions\n", "\treturn positions[:0]\n", "./cmd/rollcall TestRestoredStream",
+		"internal/service/wire.go", "\treturn positions\n", "\treturn positions[:0]\n", "./cmd/rollcall TestRestoredStream",
 	},
 	{
 		"serve: a stream that is missing is made", "publishers of a deleted stream have one again",
-		"cmd/rollcall/serve_wire.go", "Make: func(ctx context.Context) error {\n", "Make: func(ctx context.Context) error {\n\t\t\treturn nil\n", "./cmd/rollcall TestDeletedStream",
+		"internal/service/wire.go", "Make: func(ctx context.Context) error {\n", "Make: func(ctx context.Context) error {\n\t\t\treturn nil\n", "./cmd/rollcall TestDeletedStream",
 	},
 	{
 		"serve: accepted losses", "an operator can take the roster as it is",
-		"cmd/rollcall/serve.go", `r.Accept(place)`, ``, "./cmd/rollcall TestAcceptLoss",
+		"internal/service/service.go", `r.Accept(place)`, ``, "./cmd/rollcall TestAcceptLoss",
 	},
 	{
 		"serve: a connection that ends for good", "reading goes on, as after a crash",
-		"cmd/rollcall/serve.go", `if !beginsAnew(err) || ctx.Err() != nil {`, `if true {`, "./internal/test/faults TestClosed",
+		"internal/service/service.go", `if !beginsAnew(err) || ctx.Err() != nil {`, `if true {`, "./internal/test/faults TestClosed",
 	},
 	{
 		"serve: the end of a connection is heard of", "reading goes on, as after a crash",
-		"cmd/rollcall/serve_nats.go", `s.lost <- fmt.Errorf(`, `_ = fmt.Errorf(`, "./cmd/rollcall TestClosedIsHeardOf",
+		"internal/service/nats.go", `s.lost <- fmt.Errorf(`, `_ = fmt.Errorf(`, "./internal/service TestClosedIsHeardOf",
 	},
 	{
 		"serve: a fold that is stuck", "systemd restarts a service that does nothing",
-		"cmd/rollcall/serve.go", `s.pulse.of(s.ingest.Fold)`, `s.ingest.Fold`, "./cmd/rollcall TestStuckFoldIsNotPingedFor",
+		"internal/service/service.go", `s.pulse.of(s.ingest.Fold)`, `s.ingest.Fold`, "./internal/service TestStuckFoldIsNotPingedFor",
 	},
 	{
 		"serve: a manager that does not read", "what is told of the service does not hold it up",
-		"cmd/rollcall/notify.go", `Add(tellWithin)`, `Add(time.Hour)`, "./cmd/rollcall TestManagerThatDoesNotRead",
+		"internal/service/notify.go", `Add(tellWithin)`, `Add(time.Hour)`, "./internal/service TestManagerThatDoesNotRead",
 	},
 	{
 		"healthcheck: the service's own certificate", "nobody else's health is taken for the service's",
-		"cmd/rollcall/healthcheck.go", `!state.PeerCertificates[0].Equal(served.Certificate)`, `false`, "./cmd/rollcall TestHealthcheckWithTLS",
+		"cmd/rollcall/healthcheck_command.go", `!state.PeerCertificates[0].Equal(served.Certificate)`, `false`, "./cmd/rollcall TestHealthcheckWithTLS",
 	},
 	{
 		"serve: a canceled start is a clean end", "SIGTERM ends with exit code 0 at any moment",
-		"cmd/rollcall/serve.go", `canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)`, `canceled := false`, "./internal/test/faults TestTerminateStalled/starting",
+		"internal/service/service.go", `canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)`, `canceled := false`, "./internal/test/faults TestTerminateStalled/starting",
 	},
 	{
 		"serve: checks before anything is there", "/readyz answers from the first moment",
-		"cmd/rollcall/health.go", `case reader == nil:`, `case false:`, "./cmd/rollcall TestChecksAtTheStart",
+		"internal/service/health.go", `case reader == nil:`, `case false:`, "./internal/service TestChecksAtTheStart",
 	},
 	{
 		"serve: ready only when caught up", "nobody is sent to half a roster",
-		"cmd/rollcall/health.go", `case !reader.CaughtUp():`, `case false:`, "./cmd/rollcall TestChecksOfAReplay",
+		"internal/service/health.go", `case !reader.CaughtUp():`, `case false:`, "./internal/service TestChecksOfAReplay",
 	},
 	{
 		"serve: only being caught up decides", "the service is ready while NATS is away, or the disk is full",
-		"cmd/rollcall/health.go", `{Name: "snapshot", Run: s.checkSnapshot},`, `{Name: "snapshot", Decides: true, Run: s.checkSnapshot},`, "./cmd/rollcall TestSnapshotCheck",
+		"internal/service/health.go", `{Name: "snapshot", Run: s.checkSnapshot},`, `{Name: "snapshot", Decides: true, Run: s.checkSnapshot},`, "./internal/service TestSnapshotCheck",
 	},
 	{
 		"serve: a connection that is away shows", "/readyz?verbose tells what is wrong",
-		"cmd/rollcall/links.go", `if since := c.link.away.Load(); since != nil {`, `if since := c.link.away.Load(); false {`, "./cmd/rollcall TestChecksAtTheStart",
+		"internal/service/links.go", `if since := c.link.away.Load(); since != nil {`, `if since := c.link.away.Load(); false {`, "./internal/service TestChecksAtTheStart",
 	},
 	{
 		"serve: what was seen before the connection was lost", "nothing is claimed of the stream until it was seen again",
-		"cmd/rollcall/monitor.go", ` && seen.lost == m.link.lost.Load()`, ``, "./cmd/rollcall TestOutOfSight",
+		"internal/service/monitor.go", ` && seen.lost == m.link.lost.Load()`, ``, "./internal/service TestOutOfSight",
 	},
 	{
 		"serve: what was seen long ago", "nothing is claimed of a stream that NATS does not answer for",
-		"cmd/rollcall/monitor.go", ` && time.Since(seen.at) < freshFor`, ``, "./cmd/rollcall TestOutOfSight",
+		"internal/service/monitor.go", ` && time.Since(seen.at) < freshFor`, ``, "./internal/service TestOutOfSight",
 	},
 	{
 		"serve: a stream that is missing is asked for twice", "one odd answer is no proof",
-		"cmd/rollcall/absent.go", `if len(missing) > 0 && pause(ctx, confirmAfter) {`, `if false {`, "./cmd/rollcall TestMissingOnce",
+		"internal/service/absent.go", `if len(missing) > 0 && pause(ctx, confirmAfter) {`, `if false {`, "./internal/service TestMissingOnce",
 	},
 	{
 		"serve: a disk that was full", "publishers that get no answer show until an event is stored",
-		"cmd/rollcall/obstacles.go", `o.disk.err != nil || o.disk.suspect}`, `o.disk.err != nil}`, "./cmd/rollcall TestObstacles",
+		"internal/service/obstacles.go", `o.disk.err != nil || o.disk.suspect}`, `o.disk.err != nil}`, "./internal/service TestObstacles",
 	},
 	{
 		"serve: snapshots that fail show", "/readyz?verbose tells what is wrong",
-		"cmd/rollcall/health.go", `if failing != nil {`, `if false {`, "./cmd/rollcall TestSnapshotCheck",
+		"internal/service/health.go", `if failing != nil {`, `if false {`, "./internal/service TestSnapshotCheck",
 	},
 	{
 		"config: names that are none", "a misspelt variable is told, and not ignored",
@@ -173,59 +173,59 @@ var commandGuards = []guard{
 	},
 	{
 		"command: exit codes", "what only another configuration can cure is not started again",
-		"cmd/rollcall/cli.go", `, errors.Is(err, natsconn.ErrConfiguration):`, `, false && errors.Is(err, natsconn.ErrConfiguration):`, "./cmd/rollcall TestCannotServe/work_queue",
+		"cmd/rollcall/commands.go", `, errors.Is(err, natsconn.ErrConfiguration):`, `, false && errors.Is(err, natsconn.ErrConfiguration):`, "./cmd/rollcall TestCannotServe/work_queue",
 	},
 	{
 		"publish: bad lines", "what the service would refuse is not sent",
-		"cmd/rollcall/publication.go", "l.text, &e); refusal != nil {\n\t\treturn nil, refusal", "l.text, &e); false {\n\t\treturn nil, refusal", scripts + "publish$",
+		"internal/publish/publisher.go", "l.text, &e); refusal != nil {\n\t\treturn nil, refusal", "l.text, &e); false {\n\t\treturn nil, refusal", scripts + "publish$",
 	},
 	{
 		"publish: exit code", "a script learns that something was not stored",
-		"cmd/rollcall/publish.go", `case p.tally.refused+p.tally.failed+p.tally.noAck > 0:`, `case false:`, scripts + "publish$",
+		"cmd/rollcall/publish_command.go", `case tally.Refused+tally.Failed+tally.NoAck > 0:`, `case false:`, scripts + "publish$",
 	},
 	{
 		"publish: files that cannot be read", "nothing is sent while a name is misspelt",
-		"cmd/rollcall/publish.go", `if why := config.Unreadable(name); why != "" {`, `if why := unreadable(name); false {`, scripts + "publish$",
+		"cmd/rollcall/publish_command.go", `if why := config.Unreadable(name); why != "" {`, `if why := unreadable(name); false {`, scripts + "publish$",
 	},
 	{
 		"publish: lines that are too long", "they are told, and the others are stored",
-		"cmd/rollcall/publication.go", `if l.text == nil {`, `if false {`, "./cmd/rollcall TestPublishTellsOversize",
+		"internal/publish/publisher.go", `if l.text == nil {`, `if false {`, "./cmd/rollcall TestPublishTellsOversize",
 	},
 	{
 		"publish: white space before JSON", "what publish takes, the service takes",
-		"cmd/rollcall/publication.go", `if l.text[0] != '{' {`, `if false {`, "./cmd/rollcall TestPublishSaysWhatIsJSON",
+		"internal/publish/publisher.go", `if l.text[0] != '{' {`, `if false {`, "./cmd/rollcall TestPublishSaysWhatIsJSON",
 	},
 	{
 		"publish: more than the server takes", "it is told, and the others are stored",
-		"cmd/rollcall/publication.go", `if errors.Is(err, nats.ErrMaxPayload) {`, `if false {`, "./cmd/rollcall TestPublishMoreThanTheServerTakes",
+		"internal/publish/publisher.go", `if errors.Is(err, nats.ErrMaxPayload) {`, `if false {`, "./cmd/rollcall TestPublishMoreThanTheServerTakes",
 	},
 	{
 		"publish: denied subjects", "a denied publish is told with its reason, not as a time-out",
-		"cmd/rollcall/publication.go", "if trouble != nil {\n\t\t\treturn trouble", "if false {\n\t\t\treturn trouble", "./cmd/rollcall TestPublishDenied",
+		"internal/publish/publisher.go", "if trouble != nil {\n\t\t\treturn trouble", "if false {\n\t\t\treturn trouble", "./cmd/rollcall TestPublishDenied",
 	},
 	{
 		"publish: the server is lost", "what was not stored is told, not waited for",
-		"cmd/rollcall/troubles.go", `t.note("", errLost)`, ``, "./cmd/rollcall TestPublishLosesTheServer",
+		"internal/publish/connerrors.go", `t.note("", errLost)`, ``, "./cmd/rollcall TestPublishLosesTheServer",
 	},
 	{
 		"publish: no ack", "what may be stored is not told as failed",
-		"cmd/rollcall/publication.go", `return errors.Is(err, errHopeless) ||`, `return false ||`, "./cmd/rollcall TestPublishWithoutAnswers",
+		"internal/publish/publisher.go", `return errors.Is(err, errHopeless) ||`, `return false ||`, "./cmd/rollcall TestPublishWithoutAnswers",
 	},
 	{
 		"publish: interrupted", "an end before the last line is no success",
-		"cmd/rollcall/publication.go", `case ctx.Err() != nil: //`, `case false: //`, "./cmd/rollcall TestPublishInterrupted",
+		"internal/publish/publisher.go", `case ctx.Err() != nil: //`, `case false: //`, "./cmd/rollcall TestPublishInterrupted",
 	},
 	{
 		"publish: lines are copies", "what is under way does not change",
-		"cmd/rollcall/lines.go", `l.text = bytes.Clone(text)`, `l.text = text`, "./cmd/rollcall TestLinesAreCopies",
+		"internal/publish/jsonlines.go", `l.text = bytes.Clone(text)`, `l.text = text`, "./internal/publish TestLinesAreCopies",
 	},
 	{
 		"publish: arguments in UTF-8", "no name is repaired",
-		"cmd/rollcall/cli.go", `if !utf8.ValidString(arg) {`, `if false && !utf8.ValidString(arg) {`, "./cmd/rollcall TestPublishByHandRepairsNothing",
+		"cmd/rollcall/commands.go", `if !utf8.ValidString(arg) {`, `if false && !utf8.ValidString(arg) {`, "./cmd/rollcall TestPublishByHandRepairsNothing",
 	},
 	{
 		"publish: one event by hand", "flags that mean nothing together are told",
-		"cmd/rollcall/publish.go", `return c.ByHand.validate()`, `return nil`, scripts + "usage",
+		"cmd/rollcall/publish_command.go", `return c.ByHand.validate()`, `return nil`, scripts + "usage",
 	},
 	{
 		"report: one that is not complete", "what is lost is said on the command line too",
@@ -233,6 +233,6 @@ var commandGuards = []guard{
 	},
 	{
 		"inspect: a snapshot's own words", "a hostile file does nothing to a terminal",
-		"cmd/rollcall/inspect.go", `if quoted := strconv.Quote(s); quoted != `, `if quoted := strconv.Quote(s); false && quoted != `, "./cmd/rollcall TestInspectHostile",
+		"cmd/rollcall/snapshot_command.go", `if quoted := strconv.Quote(s); quoted != `, `if quoted := strconv.Quote(s); false && quoted != `, "./cmd/rollcall TestInspectHostile",
 	},
 }

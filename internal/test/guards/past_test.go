@@ -190,7 +190,7 @@ var pastGuards = []guard{
 	},
 	{
 		"past: how many, as configured", "ROLLCALL_MAX_PAST_QUESTIONS is the limit",
-		"cmd/rollcall/serve_wire.go", `MaxQuestions: int(s.cfg.MaxPastQuestions),`, `MaxQuestions: 0,`, "./cmd/rollcall TestFloodOfPastQuestions",
+		"internal/service/wire.go", `MaxQuestions: int(s.cfg.MaxPastQuestions),`, `MaxQuestions: 0,`, "./cmd/rollcall TestFloodOfPastQuestions",
 	},
 	{
 		"ask: an answer that is not done", "a question about the past is asked on until it is answered",

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"rollcall/internal/client"
+	"rollcall/internal/config"
+	"rollcall/internal/roster"
+)
+
+type deadlettersCmd struct {
+	Reason  string `placeholder:"REASON" help:"Only those refused for this reason, such as bad_date."`
+	Machine string `placeholder:"MACHINE" help:"Only those of this machine: the one that the subject names, or else the payload."`
+	Limit   uint32 `default:"1000" placeholder:"N" help:"At most so many, the latest (${default})."`
+	Output  string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object a line for each message."`
+	UTC     bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+}
+
+// Help is what "rollcall deadletters --help" says beside the flags.
+func (deadlettersCmd) Help() string {
+	return `Reads the stream of dead letters; the service need not run. A line for each refused message, in the order in which they were read: its place, when it was stored, why it was refused, and what its publisher can do about it.`
+}
+
+// Run reads the stream of dead letters and prints what is asked for.
+func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
+	if reasons := roster.Reasons(); c.Reason != "" && !slices.Contains(reasons, roster.Reason(c.Reason)) {
+		return usageError{fmt.Errorf("--reason=%s: no such reason: want one of %v", c.Reason, reasons)}
+	}
+	if c.Limit == 0 {
+		return usageError{errors.New("--limit=0: want 1 or more")}
+	}
+	cfg, err := config.ReadDeadLetters()
+	if err != nil {
+		return err
+	}
+	conn, err := client.Connect(ctx, &cfg.Client)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	found := latest{most: int(c.Limit)}
+	err = client.DeadLetters(ctx, conn, cfg.Subjects(), string(cfg.DeadlettersStream), func(l client.DeadLetter) {
+		if (c.Reason == "" || l.Reason == c.Reason) && (c.Machine == "" || l.Machine == c.Machine) {
+			found.add(l)
+		}
+	})
+	if err != nil {
+		return unanswered("deadletters", err, &cfg.Client)
+	}
+	if found.count > found.most {
+		fmt.Fprintf(std.err, "rollcall: deadletters: the latest %d of %d; --limit gives more\n", found.most, found.count)
+	}
+	return c.print(std, found.inOrder())
+}
+
+func (c *deadlettersCmd) print(std streams, all []client.DeadLetter) error {
+	if c.Output == "json" {
+		for i := range all {
+			line, err := json.Marshal(&all[i], jsontext.AllowInvalidUTF8(true))
+			if err != nil {
+				return fmt.Errorf("deadletters: encoding: %w", err)
+			}
+			if _, err := std.out.Write(append(line, '\n')); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := newTable("PLACE", "RECEIPT", "REASON", "MACHINE", "DETAIL")
+	t.wrap = true
+	times := asking{UTC: c.UTC}
+	for _, l := range all {
+		receipt := l.Receipt
+		if at, err := time.Parse(time.RFC3339Nano, receipt); err == nil {
+			receipt = times.time(at)
+		}
+		t.add(fmt.Sprint(l.Place), receipt, l.Reason, l.Machine, l.Detail)
+	}
+	return t.write(std.out, width(std.out))
+}
+
+// latest keeps the letters with the greatest places, at most so many.
+type latest struct {
+	most  int
+	kept  []client.DeadLetter
+	count int // of all that were added
+}
+
+func (l *latest) add(one client.DeadLetter) {
+	l.count++
+	if l.kept = append(l.kept, one); len(l.kept) >= 2*l.most {
+		l.kept = l.inOrder()
+	}
+}
+
+// inOrder returns them in the order of their places.
+func (l *latest) inOrder() []client.DeadLetter {
+	slices.SortStableFunc(l.kept, func(a, b client.DeadLetter) int { return cmp.Compare(a.Place, b.Place) })
+	return slices.Clone(l.kept[max(0, len(l.kept)-l.most):])
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"rollcall/internal/client"
+	"rollcall/internal/config"
+	"rollcall/internal/publish"
+	"rollcall/internal/wire"
+)
+
+type publishCmd struct {
+	Files  []string  `arg:"" optional:"" name:"file" help:"JSON Lines: one event a line. - or none: standard input."`
+	ByHand handEvent `embed:"" group:"hand"`
+}
+
+// Help is what "rollcall publish --help" says beside the flags.
+func (publishCmd) Help() string {
+	return `Each line is judged as the service would. A bad one is not sent and is told as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, as they stand. Blank lines are skipped. The exit code is 1 if any was not stored, or its ack did not come: such an event may be stored or not.
+
+An event:
+
+    {"date":"2026-11-22 21:00:00","type":"login","machine":"web1","user":"lane"}`
+}
+
+// Validate refuses flags that do not go together.
+func (c *publishCmd) Validate() error {
+	if len(c.Files) > 0 && c.ByHand.given() {
+		return errors.New("give files or one event by hand, not both")
+	}
+	return c.ByHand.validate()
+}
+
+// Run sends the events and prints what became of them.
+func (c *publishCmd) Run(ctx context.Context, std streams) error {
+	cfg, err := config.ReadClient()
+	if err != nil {
+		return err
+	}
+	judge := wire.NewDecoder(cfg.Subjects())
+	inputs, err := c.inputs(judge, std.in)
+	if err != nil {
+		return err
+	}
+	p := publish.New(cfg.Subjects(), judge)
+	conn, err := client.Connect(ctx, cfg, p.Options()...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	progress := newProgress(std.err, inputs)
+	tally, stop := p.Send(ctx, conn, sources(inputs), progress)
+	progress.end()
+	if _, err := fmt.Fprintln(std.out, tally); err != nil {
+		return err
+	}
+	switch {
+	case stop != nil:
+		return fmt.Errorf("publish: %w", stop)
+	case tally.Refused+tally.Failed+tally.NoAck > 0:
+		return errTold
+	}
+	return nil
+}
+
+// inputs returns what to read, after a look at whether all of it can be read:
+// nothing is sent while a name is misspelt.
+func (c *publishCmd) inputs(judge *wire.Decoder, stdin io.Reader) ([]input, error) {
+	if c.ByHand.given() {
+		event, err := c.ByHand.encode(judge)
+		if err != nil {
+			return nil, err
+		}
+		return []input{{Input: publish.Input{Name: "event", Open: opened(strings.NewReader(string(event)))}, size: int64(len(event))}}, nil
+	}
+	var inputs []input
+	for _, name := range slices.Concat(c.Files, c.standardInput()) {
+		in, err := newInput(name, stdin)
+		if err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs, nil
+}
+
+func (c *publishCmd) standardInput() []string {
+	if len(c.Files) == 0 {
+		return []string{"-"}
+	}
+	return nil
+}
+
+// input is a file of events.
+type input struct {
+	publish.Input
+	size int64 // in bytes, -1 when it is not known
+	// typed says that somebody types it on the terminal.
+	typed bool
+}
+
+func newInput(name string, stdin io.Reader) (input, error) {
+	if name == "-" {
+		return input{Input: publish.Input{Name: "stdin", Open: opened(stdin)}, size: -1, typed: isTerminal(stdin)}, nil
+	}
+	if why := config.Unreadable(name); why != "" {
+		return input{}, fmt.Errorf("%s: %s; nothing was sent: give files that can be read", name, why)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return input{}, fmt.Errorf("%s: %w; nothing was sent", name, err)
+	}
+	size := int64(-1)
+	if info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	open := func() (io.ReadCloser, error) { return os.Open(name) }
+	return input{Input: publish.Input{Name: name, Open: open}, size: size}, nil
+}
+
+// sources are the inputs without what only the display needs.
+func sources(inputs []input) []publish.Input {
+	list := make([]publish.Input, len(inputs))
+	for i, in := range inputs {
+		list[i] = in.Input
+	}
+	return list
+}
+
+// opened opens a reader that somebody else closes.
+func opened(r io.Reader) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(r), nil }
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/rivo/uniseg"
+
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/config"
+)
+
+type watchCmd struct {
+	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * is any text, ? any one character. Quote it, or the shell takes it for files."`
+	Output   string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object a line, for each machine that somebody is on, then for each change."`
+	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+}
+
+// Help is what "rollcall watch --help" says beside the flags.
+func (watchCmd) Help() string {
+	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. A login that is refused then is told and tried again, with what its file has by then. Who comes and leaves within a second may not show.`
+}
+
+// Run watches until the context is done, which is no error.
+func (c *watchCmd) Run(ctx context.Context, std streams) error {
+	cfg, err := config.ReadClient()
+	if err != nil {
+		return err
+	}
+	watched, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	tell := func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
+	mirror := client.NewMirror(client.Watch{
+		Subjects: cfg.Subjects(), Machines: c.Machines, Changed: c.printer(std.out), Tell: tell, Fail: fail,
+		Incomplete: func(reason string) { tell(fmt.Sprintf("not complete (%s)", plain(reason))) },
+		Refused:    func(err error) error { return client.Refused(cfg, err) },
+	})
+	conn, err := client.Connect(ctx, cfg, mirror.Options()...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	err = mirror.Run(watched, conn)
+	var failed client.ChangedError
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case context.Cause(watched) != nil:
+		return fmt.Errorf("watch: %w", context.Cause(watched))
+	case errors.As(err, &failed):
+		return fmt.Errorf("watch: %w", err)
+	}
+	return unanswered("watch", err, cfg)
+}
+
+// printer returns what prints a difference.
+func (c *watchCmd) printer(out io.Writer) func(*client.Difference) error {
+	if c.Output == "json" {
+		return func(d *client.Difference) error {
+			line, err := json.Marshal(d)
+			if err == nil {
+				_, err = out.Write(append(line, '\n'))
+			}
+			return err
+		}
+	}
+	return func(d *client.Difference) error {
+		line := api.Name(harmless(d.Machine)) + ": " + joined(d.Users)
+		if !d.First {
+			line = c.line(d, width(out))
+		}
+		_, err := io.WriteString(out, line+"\n")
+		return err
+	}
+}
+
+// line says in one line what changed, and who is on as far as there is room.
+func (c *watchCmd) line(d *client.Difference, width int) string {
+	at := d.When.Local().Format(time.TimeOnly)
+	if c.UTC {
+		at = d.When.UTC().Format(time.TimeOnly) + "Z"
+	}
+	line := at + " " + api.Name(harmless(d.Machine)) + ":"
+	for _, user := range d.Came {
+		line += " +" + quoteChange(user)
+	}
+	for _, user := range d.Left {
+		line += " -" + quoteChange(user)
+	}
+	const brackets = 3 // and a space before them
+	if room := width - uniseg.StringWidth(line) - brackets; room > leastCells {
+		line += " (" + cut(bracketed(d.Users), room) + ")"
+	}
+	return line
+}
+
+// quoteChange returns who came or left: as the report has it, or as a JSON string
+// if more than one name could be read in it.
+func quoteChange(user string) string {
+	user = harmless(user)
+	for _, more := range []string{" +", " -", " ("} {
+		if strings.Contains(user, more) {
+			return api.Quote(user)
+		}
+	}
+	return api.Name(user)
+}
+
+// bracketed lists who is on now. A user may be called nobody.
+func bracketed(users []string) string {
+	switch {
+	case len(users) == 0:
+		return nobody
+	case len(users) == 1 && users[0] == nobody:
+		return api.Quote(nobody)
+	}
+	return joined(users)
+}
+
+const nobody = "nobody"
+
+// joined returns names as the report lists them.
+func joined(names []string) string {
+	safe := slices.Clone(names)
+	for i := range safe {
+		safe[i] = api.Name(harmless(safe[i]))
+	}
+	return strings.Join(safe, ", ")
+}

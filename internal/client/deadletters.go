@@ -1,0 +1,129 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// DeadLetter is a message that was refused, and why.
+type DeadLetter struct {
+	Place   uint64 `json:"place"`
+	Receipt string `json:"receipt"` // of the original, RFC 3339
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail"`
+	// Machine is the one that the original's subject names, else the one that
+	// its payload does, as far as that can be read.
+	Machine string `json:"machine,omitzero"`
+	// Subject, Stream, Sequence and Size are the original's.
+	Subject  string `json:"subject"`
+	Stream   string `json:"stream"`
+	Sequence uint64 `json:"sequence"`
+	Size     uint64 `json:"size"` // of the payload, in bytes
+}
+
+// letterPatience is how long a letter may take to come.
+const letterPatience = 10 * time.Second
+
+// DeadLetters reads a stream of dead letters as it stands, and gives each letter to
+// take, in the order in which they were stored. It asks for one after another. A
+// consumer would be faster, but whoever may make one may have the server publish
+// what is in the stream on any subject; this takes no more than leave to ask.
+func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, take func(DeadLetter)) error {
+	for after := uint64(0); ; {
+		m, err := nextLetter(ctx, conn, subjects, stream, after)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			return fmt.Errorf("no stream %s that may be read directly; \"rollcall serve\" makes it; if it has another name, set ROLLCALL_DEADLETTERS_STREAM", stream)
+		case err != nil:
+			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(ctx.Err(), err))
+		case m == nil:
+			return nil
+		}
+		take(readLetter(m, subjects))
+		if after, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
+			return fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
+		}
+	}
+}
+
+// nextLetter returns the first message of the stream after a sequence, or nil
+// when there is none. It comes with headers of the server's, which say what it
+// was stored as.
+func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, letterPatience)
+	defer cancel()
+	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
+	m, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
+	if err != nil {
+		return nil, err
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		return m, nil
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("the server says %s %s", status, m.Header.Get("Description"))
+	}
+}
+
+// readLetter reads a letter. What it lacks is left empty: anybody may write into
+// the stream.
+func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
+	h := m.Header
+	number := func(text string) uint64 {
+		n, _ := strconv.ParseUint(text, 10, 64)
+		return n
+	}
+	rest := strings.TrimPrefix(h.Get(jetstream.SubjectHeader), strings.TrimSuffix(subjects.AllDeadLetters()[0], ">"))
+	place, _, _ := strings.Cut(rest, ".")
+	l := DeadLetter{
+		Place:    number(place),
+		Receipt:  h.Get(rollcallv1.HeaderReceipt),
+		Reason:   h.Get(rollcallv1.HeaderReason),
+		Detail:   h.Get(rollcallv1.HeaderDetail),
+		Subject:  h.Get(rollcallv1.HeaderSubject),
+		Stream:   h.Get(rollcallv1.HeaderStream),
+		Sequence: number(h.Get(rollcallv1.HeaderSequence)),
+		Size:     number(h.Get(rollcallv1.HeaderSize)),
+	}
+	if machine, err := subjects.MachineOf(l.Subject); err == nil && machine != "" {
+		l.Machine = machine
+	} else {
+		l.Machine = machineOf(m.Data)
+	}
+	return l
+}
+
+// machineOf returns the machine that a payload names, if it can be read so far
+// although it was refused.
+func machineOf(payload []byte) string {
+	if !bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) {
+		var event rollcallv1.Event
+		if proto.Unmarshal(payload, &event) != nil {
+			return ""
+		}
+		return event.GetMachine()
+	}
+	var event struct {
+		Machine string `json:"machine"`
+	}
+	if json.Unmarshal(payload, &event, jsontext.AllowDuplicateNames(true)) != nil {
+		return ""
+	}
+	return event.Machine
+}

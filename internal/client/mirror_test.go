@@ -1,0 +1,38 @@
+package client
+
+import (
+	"errors"
+	"slices"
+	"testing"
+)
+
+// Who was on a machine that the service no longer knows has left.
+func TestMirrorMachineGone(t *testing.T) {
+	var got []Difference
+	w := &Mirror{place: 9, state: map[string]known{"web1": {users: []string{"lane"}, place: 3}, "web2": {place: 4}}}
+	w.Changed = func(d *Difference) error { got = append(got, *d); return nil }
+	if err := w.replace(map[string]known{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].Machine != "web1" || got[0].Place != 9 || !slices.Equal(got[0].Left, []string{"lane"}) || len(got[0].Users) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestMirrorRefusedOnce: each reason is told once, until the trouble is over.
+func TestMirrorRefusedOnce(t *testing.T) {
+	var told []string
+	w := &Mirror{Watch: Watch{Tell: func(text string) { told = append(told, text) }}}
+	for range 2 {
+		w.troubled("lost")
+		w.denied(errors.New("expired"))
+		w.denied(errors.New("expired"))
+		w.denied(errors.New("revoked"))
+		w.well()
+		w.well()
+	}
+	once := []string{"lost", "expired; trying again", "revoked; trying again", "the service is heard again"}
+	if want := slices.Concat(once, once); !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}

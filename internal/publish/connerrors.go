@@ -1,0 +1,85 @@
+package publish
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connErrors are what a connection is told apart from answers, and what leaves no
+// hope for acks: what the server's permissions deny, which is said nowhere else,
+// and that the connection was lost.
+type connErrors struct {
+	mu      sync.Mutex
+	publish map[string]error // by subject
+	all     error
+	changed chan struct{} // closed when there is another
+}
+
+var errLost = errors.New("the connection was lost; see whether the server runs, then publish from here on")
+
+// errNoAck begins what is said of an event that may be stored or not.
+var errNoAck = errors.New("no ack, so it is not known whether it is stored")
+
+// errHopeless matches the troubles that leave no hope for any ack.
+var errHopeless = errors.New("no ack will come")
+
+func newConnErrors() *connErrors {
+	return &connErrors{publish: map[string]error{}, changed: make(chan struct{})}
+}
+
+// watch returns the options of the connection whose troubles are noted.
+func (t *connErrors) watch() []nats.Option {
+	return []nats.Option{
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) {
+			t.note("", errLost)
+		}),
+	}
+}
+
+// deniedPublish finds the subject in the server's words.
+var deniedPublish = regexp.MustCompile(`(?i)Permissions Violation for Publish to "([^"]+)"`)
+
+func (t *connErrors) denied(err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return
+	}
+	if found := deniedPublish.FindStringSubmatch(err.Error()); found != nil {
+		t.note(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
+		return
+	}
+	t.note("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to the prefix below which this login may subscribe, then publish from here on", err))
+}
+
+// note adds a trouble with publishing to a subject; "" is to any.
+func (t *connErrors) note(subject string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if subject != "" {
+		t.publish[subject] = err
+	} else if t.all == nil {
+		t.all = hopeless{err}
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+type hopeless struct{ error }
+
+func (h hopeless) Unwrap() error        { return h.error }
+func (h hopeless) Is(target error) bool { return target == errHopeless }
+
+// of returns the trouble with publishing to the subject, if there is one by
+// now, and a channel that is closed when there is another with anything.
+func (t *connErrors) of(subject string) (more <-chan struct{}, trouble error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.publish[subject]; err != nil {
+		return t.changed, err
+	}
+	return t.changed, t.all
+}

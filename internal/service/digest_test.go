@@ -1,0 +1,36 @@
+package service
+
+import (
+	"testing"
+
+	"rollcall/internal/config"
+	"rollcall/internal/test/kit"
+)
+
+// TestDigest: services decide alike if all that decides is the same.
+func TestDigest(t *testing.T) {
+	digest := func(name, value string) string {
+		t.Helper()
+		kit.Environment(t, map[string]string{name: value})
+		cfg, err := config.ReadServe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return digest(cfg)
+	}
+	seen := map[string]string{digest("ROLLCALL_LOG_LEVEL", "info"): "none"}
+	if _, ok := seen[digest("ROLLCALL_REPORT_INTERVAL", "1s")]; !ok {
+		t.Error("what decides nothing changes the digest")
+	}
+	for name, value := range map[string]string{
+		"ROLLCALL_MAX_SKEW": "1m", "ROLLCALL_ALLOWED_LATENESS": "1h", "ROLLCALL_MAX_MACHINES": "7", "ROLLCALL_MAX_SESSIONS": "7",
+		"ROLLCALL_MAX_SESSIONS_PER_MACHINE": "7", "ROLLCALL_STREAM": "S", "ROLLCALL_SUBJECT": "s",
+	} {
+		d := digest(name, value)
+		if other, ok := seen[d]; ok {
+			t.Errorf("%s decides like %s", name, other)
+		}
+		seen[d] = name
+		t.Setenv(name, "")
+	}
+}

@@ -1,0 +1,129 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// givenPlaces finds the places that the last report and the last dead letters tell
+// of. After a crash no snapshot may have come so far, and a new stream must not
+// be given those places again.
+type givenPlaces struct {
+	conn                 *nats.Conn
+	subjects             rollcallv1.Subjects
+	reports, deadLetters string // streams
+	log                  *slog.Logger
+}
+
+const (
+	// givenPatience is how long each of the few questions may take.
+	givenPatience = 5 * time.Second
+	// lettersAtOnce is how many dead letters are stored at once: the one of the
+	// greatest place is among the last so many.
+	lettersAtOnce = 32
+	// greatestPlace is what no stream comes to. A place beyond it is not ours.
+	greatestPlace = 1 << 53
+)
+
+// places returns them; none where there is nothing that tells.
+func (g *givenPlaces) places(ctx context.Context) ([]stream.Given, error) {
+	var all []stream.Given
+	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
+	if err != nil {
+		return nil, err
+	}
+	if report != nil {
+		all = appendGiven(all, report, ofReport(report))
+	}
+	letter, err := g.get(ctx, g.deadLetters, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.AllDeadLetters()[0]))
+	for n := 1; err == nil && letter != nil; n++ {
+		all = appendGiven(all, letter, g.ofLetter(letter))
+		sequence, bad := strconv.ParseUint(letter.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if bad != nil || sequence <= 1 || n == lettersAtOnce {
+			break
+		}
+		// The one before it, or else nothing: then that was deleted.
+		letter, err = g.get(ctx, g.deadLetters, fmt.Sprintf(`{"seq":%d}`, sequence-1))
+	}
+	return all, err
+}
+
+// appendGiven adds what a message tells, with when it was stored.
+func appendGiven(all []stream.Given, m *nats.Msg, g stream.Given) []stream.Given {
+	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	if err != nil || g.Place == 0 || g.Place > greatestPlace || g.Sequence > greatestPlace {
+		return all
+	}
+	g.Stored = roster.TimeOf(stored)
+	return append(all, g)
+}
+
+// get returns a message of a stream, or nil when there is none.
+func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, givenPatience)
+	defer cancel()
+	m, err := g.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
+	switch {
+	case errors.Is(err, nats.ErrNoResponders): // no such stream
+		return nil, nil
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(g.conn.LastError(), nats.ErrPermissionViolation):
+		g.log.Warn("the greatest place that was given can't be asked for: places may be given twice",
+			"stream", name, "err", g.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("getting a message of stream %s: %w", name, err)
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		return m, nil
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("getting a message of stream %s: %s %s", name, status, m.Header.Get("Description"))
+	}
+}
+
+// ofReport is what a report tells; nothing if it is none.
+func ofReport(m *nats.Msg) stream.Given {
+	var report struct {
+		Place    uint64 `json:"place"`
+		Sequence uint64 `json:"sequence"`
+	}
+	if json.Unmarshal(m.Data, &report) != nil {
+		return stream.Given{}
+	}
+	return stream.Given{Place: report.Place, Sequence: report.Sequence}
+}
+
+// ofLetter is what a dead letter tells, whose subject names the place; nothing if
+// it is none.
+func (g *givenPlaces) ofLetter(m *nats.Msg) stream.Given {
+	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
+	digits, _, _ := strings.Cut(rest, ".")
+	place, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil {
+		return stream.Given{}
+	}
+	sequence, err := strconv.ParseUint(m.Header.Get(rollcallv1.HeaderSequence), 10, 64)
+	if err != nil {
+		return stream.Given{}
+	}
+	told := stream.Given{Place: place, Sequence: sequence}
+	if receipt, err := time.Parse(time.RFC3339Nano, m.Header.Get(rollcallv1.HeaderReceipt)); err == nil {
+		told.Receipt = roster.TimeOf(receipt)
+	}
+	return told
+}

@@ -1,0 +1,121 @@
+package service
+
+import (
+	"fmt"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/httpd"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/snapshot"
+)
+
+// checks are what /readyz looks at. They are asked before everything is there.
+func (s *service) checks() []httpd.Check {
+	return []httpd.Check{
+		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
+		{Name: "nats", Run: s.checkNATS},
+		{Name: "data folder", Run: s.folder.state},
+		{Name: "snapshot", Run: s.checkSnapshot},
+		{Name: "stream", Run: s.checkStream},
+		{Name: "reports", Run: s.checkReports},
+		{Name: "dead letters", Run: s.checkDeadLetters},
+	}
+}
+
+func (s *service) checkCaughtUp() (bool, string) {
+	reader := s.caughtUp.Load()
+	switch {
+	case reader == nil:
+		return false, s.waiting.while("starting")
+	case !reader.CaughtUp():
+		return false, fmt.Sprintf("replaying, %d messages to go", reader.Lag())
+	}
+	return true, s.behindText()
+}
+
+func (s *service) checkNATS() (bool, string) {
+	if !s.links.made() {
+		return false, s.waiting.while("connecting")
+	}
+	return s.links.state()
+}
+
+// checkSnapshot shows the last snapshot. It does not hold while none can be
+// saved; the service is ready without: what is lost by a crash is time, because
+// it then reads the stream from an earlier place.
+func (s *service) checkSnapshot() (bool, string) {
+	if s.links.events.conn.Load() == nil {
+		return false, "starting"
+	}
+	since, failing := s.snapshots.Failing()
+	state := describeLast(s.snapshots)
+	if failing != nil {
+		return false, fmt.Sprintf("failing since %s: %v; the last: %s", since.UTC().Format(time.RFC3339), failing, state)
+	}
+	return true, state
+}
+
+// checkStream shows whether the stream of events is there and takes messages,
+// and by what it may lose some.
+func (s *service) checkStream() (bool, string) {
+	m := s.monitor.Load()
+	if m == nil {
+		return false, "starting"
+	}
+	holds, state := m.risks.state()
+	for _, trouble := range []string{m.obstacles.state(), m.unseen()} {
+		if trouble != "" {
+			holds, state = false, trouble+"; "+state
+		}
+	}
+	return holds, state
+}
+
+// checkReports shows whether reports can be published.
+func (s *service) checkReports() (bool, string) {
+	if s.caughtUp.Load() == nil {
+		return false, "starting"
+	}
+	return s.checkOutgoing(natsconn.RoleReports, s.publisher.Failing)
+}
+
+// checkDeadLetters shows whether what is refused can be stored.
+func (s *service) checkDeadLetters() (bool, string) {
+	if s.caughtUp.Load() == nil {
+		return false, "starting"
+	}
+	return s.checkOutgoing(natsconn.RoleDeadLetters, s.letters.Failing)
+}
+
+// checkOutgoing shows whether a stream that we publish to is there and takes what
+// we publish.
+func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) (bool, string) {
+	if state := s.monitor.Load().absent.state(role); state != "" {
+		return false, state
+	}
+	if since, err := failing(); err != nil {
+		return false, fmt.Sprintf("failing since %s: %v", since.UTC().Format(time.RFC3339), err)
+	}
+	return true, "stored"
+}
+
+// failingChecks are the checks that don't hold, for the answer to status.
+func (s *service) failingChecks() []api.Check {
+	var failing []api.Check
+	for _, c := range s.checks() {
+		if holds, state := c.Run(); !holds {
+			failing = append(failing, api.Check{Name: c.Name, State: state})
+		}
+	}
+	return failing
+}
+
+func describeLast(s *snapshot.Store) string {
+	last, ok := s.Last()
+	if !ok {
+		return "none yet"
+	}
+	return fmt.Sprintf("place %d, written %s, state_digest %x",
+		last.Status.Position.Place, last.Written.UTC().Format(time.RFC3339), last.StateDigest[:])
+}

@@ -1,0 +1,47 @@
+//go:build unix
+
+package service
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// lockFolder makes the data folder and takes its lock, which ends with the
+// process: two services would write over each other's snapshots and streams.
+func lockFolder(dir string) (*os.File, error) {
+	for {
+		lock, err := lockOnce(dir)
+		if err != nil {
+			return nil, err
+		}
+		// Somebody may have removed the file before it was locked, and another
+		// process have locked the one made after it.
+		if isFile(lock, filepath.Join(dir, lockName)) {
+			return lock, nil
+		}
+		lock.Close()
+	}
+}
+
+func lockOnce(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w; set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("writing to the data folder: %w; set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return lock, nil
+	}
+	lock.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errFolderUsed
+	}
+	return nil, fmt.Errorf("locking the data folder %s: %w", dir, err)
+}

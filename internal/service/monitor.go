@@ -1,0 +1,157 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/natsconn"
+	"rollcall/internal/roster"
+)
+
+// monitor asks again and again how the streams stand: somebody may change or
+// delete them at any time, and the reader looks only at what it reads.
+type monitor struct {
+	streams   natsconn.Streams
+	link      *link               // over which events are read
+	events    jetstream.JetStream // over the same connection
+	other     jetstream.JetStream
+	log       *slog.Logger
+	risks     *risks
+	obstacles *obstacles
+	absent    *absent
+
+	seen atomic.Pointer[sighting]
+	soon chan struct{} // ask at once
+	// diskBack is called when the server's disk takes something again.
+	diskBack func()
+}
+
+// sighting is how the stream of events stood when it was last seen.
+type sighting struct {
+	at       time.Time
+	lost     uint64 // of the link, before
+	created  roster.Time
+	sequence uint64 // its last
+	info     *jetstream.StreamInfo
+}
+
+// How often the streams are asked for, how often the disk is tried, how long an answer may take, and how old one may be that is still taken
+// for how the stream stands.
+const (
+	monitorEvery = 10 * time.Second
+	diskEvery    = 30 * time.Second
+	askWithin    = 5 * time.Second
+	freshFor     = 30 * time.Second
+)
+
+func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
+	return &monitor{
+		streams: streams, link: l, events: events, other: other, log: log,
+		risks: newRisks(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
+		soon: make(chan struct{}, 1), diskBack: func() {},
+	}
+}
+
+// run asks until the context is done.
+func (m *monitor) run(ctx context.Context) {
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	loops.Go(func() { repeat(ctx, monitorEvery, m.soon, m.ask) })
+	loops.Go(func() { repeat(ctx, monitorEvery, nil, m.remake) })
+	loops.Go(func() { repeat(ctx, diskEvery, nil, m.tryDisk) })
+	loops.Go(func() { repeat(ctx, lookEvery, nil, m.risks.look) })
+}
+
+// repeat calls do on every interval, and when it is asked to, until the context
+// is done.
+func repeat(ctx context.Context, every time.Duration, soon <-chan struct{}, do func(context.Context)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-soon:
+		}
+		do(ctx)
+	}
+}
+
+// hurry makes the monitor ask at once.
+func (m *monitor) hurry() {
+	select {
+	case m.soon <- struct{}{}:
+	default:
+	}
+}
+
+// ask asks for the stream of events. What cannot be asked stays as it was, and
+// grows old.
+func (m *monitor) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	lost := m.link.lost.Load()
+	if stream, err := m.events.Stream(ctx, m.streams.Events); err == nil {
+		m.note(stream.CachedInfo(), lost)
+	}
+}
+
+// note notes how the stream of events stands.
+func (m *monitor) note(info *jetstream.StreamInfo, lost uint64) {
+	m.seen.Store(&sighting{
+		at: time.Now(), lost: lost, created: roster.TimeOf(info.Created), sequence: info.State.LastSeq, info: info,
+	})
+	m.obstacles.note(info, lost)
+}
+
+// current reports whether it is known how the stream of events stands now: the
+// connection is there, and the stream was seen a moment ago and since the
+// connection was last lost.
+func (m *monitor) current() bool {
+	seen := m.seen.Load()
+	return m.link.connected() && seen != nil && seen.lost == m.link.lost.Load() && time.Since(seen.at) < freshFor
+}
+
+// unseen says that the stream of events is missing or was not seen for too long;
+// "" while it is seen, and while the connection is away, which shows elsewhere.
+func (m *monitor) unseen() string {
+	switch {
+	case m.absent.is(natsconn.RoleEvents):
+		return "MISSING: somebody has deleted it, and it could not be made yet" + m.absent.reason()
+	case m.link.connected() && time.Since(m.seen.Load().at) >= freshFor:
+		return "OUT OF SIGHT since " + m.seen.Load().at.UTC().Format(time.RFC3339) + ": NATS does not answer for it"
+	}
+	return ""
+}
+
+// waiting is how many messages the stream had after a position when it was last
+// seen.
+func (m *monitor) waiting(at roster.Position) uint64 {
+	seen := m.seen.Load()
+	if seen == nil || seen.created != at.Proof.Created || seen.sequence < at.Sequence() {
+		return 0
+	}
+	return seen.sequence - at.Sequence()
+}
+
+// tryDisk tries whether the disk under the stream of events takes anything. It
+// leaves the last consumers of a limit to those who read.
+func (m *monitor) tryDisk(ctx context.Context) {
+	seen := m.seen.Load()
+	if !m.current() || seen.info.Config.Storage != jetstream.FileStorage {
+		return
+	}
+	if most := seen.info.Config.MaxConsumers; most > 0 && seen.info.State.Consumers+1 >= most {
+		return
+	}
+	if was := m.obstacles.tried(natsconn.ProbeDisk(ctx, m.other, m.streams.Events), seen); was {
+		m.diskBack()
+	}
+}

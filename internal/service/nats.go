@@ -1,0 +1,96 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/natsconn"
+	"rollcall/internal/natsserver"
+)
+
+// connect starts the server if it is to be ours, and connects to it twice.
+func (s *service) connect(ctx context.Context) error {
+	options := s.cfg.NATS()
+	if s.cfg.NATSURL == "" {
+		var err error
+		s.embedded, err = natsserver.Start(natsserver.Options{
+			Addr: string(s.cfg.EmbeddedAddr), Dir: s.cfg.EmbeddedFolder(), Subjects: s.cfg.Subjects(), Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+		options = natsconn.Options{URL: s.embedded.URL(), NKey: s.cfg.KeyFile(), InboxPrefix: options.InboxPrefix}
+	}
+	for _, c := range []struct {
+		name string
+		conn **nats.Conn
+		link *link
+	}{
+		{"rollcall events", &s.reading, &s.links.events},
+		{"rollcall", &s.other, &s.links.other},
+	} {
+		more := append(c.link.options(options, s.back), nats.ClosedHandler(s.closed))
+		nc, err := natsconn.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
+		if err != nil {
+			return err
+		}
+		*c.conn = nc
+		c.link.conn.Store(nc)
+	}
+	s.waiting.over()
+	return nil
+}
+
+// back makes the monitor ask at once how the stream stands.
+func (s *service) back() {
+	if m := s.monitor.Load(); m != nil {
+		m.hurry()
+	}
+}
+
+// errDiskBack says that the server inside has to start anew: it takes nothing
+// more for a stream of which one write has failed.
+var errDiskBack = errors.New("the disk of the server inside was full and takes data again: starting that server anew")
+
+// diskBack is called when the disk under the streams takes something again.
+func (s *service) diskBack() {
+	if s.embedded == nil {
+		return
+	}
+	select {
+	case s.lost <- errDiskBack:
+	default: // it ends already
+	}
+}
+
+// closed is called for a connection that has ended for good.
+func (s *service) closed(nc *nats.Conn) {
+	if err := nc.LastError(); err != nil {
+		s.lost <- fmt.Errorf("%w: %s: %w", errClosed, nc.Opts.Name, err)
+	}
+}
+
+// streams are the streams that the service wants.
+func (s *service) streams() natsconn.Streams {
+	maxBytes := int64(s.cfg.StreamMaxBytes)
+	if s.embedded != nil && maxBytes == 0 {
+		maxBytes = s.embedded.StoreLimit() / 2
+	}
+	return natsconn.Streams{
+		Subjects:        s.cfg.Subjects(),
+		Events:          string(s.cfg.Stream),
+		Reports:         string(s.cfg.ReportsStream),
+		DeadLetters:     string(s.cfg.DeadlettersStream),
+		AllowedLateness: time.Duration(s.cfg.AllowedLateness),
+		MaxAge:          time.Duration(s.cfg.StreamMaxAge),
+		MaxBytes:        maxBytes,
+		Replicas:        int(s.cfg.StreamReplicas),
+		Embedded:        s.embedded != nil,
+		// The reader's, and one for each question about the past.
+		Consumers: 1 + int(s.cfg.MaxPastQuestions),
+	}
+}

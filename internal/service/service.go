@@ -1,0 +1,344 @@
+// Package service wires the parts together and runs them: from an event in the stream to
+// the roster, reports, changes, answers, metrics and snapshots. It starts them in that
+// order, and ends them in the reverse.
+//
+// service.go has the life cycle, wire.go and nats.go what is connected to what; the
+// others are each one thing that a long-running service needs: the data folder and its
+// lock, the monitor of the streams, health checks, systemd.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/internal/changes"
+	"rollcall/internal/config"
+	"rollcall/internal/ingest"
+	"rollcall/internal/metrics"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/natsserver"
+	"rollcall/internal/past"
+	"rollcall/internal/query"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/snapshot"
+	"rollcall/internal/stream"
+)
+
+// Build is what the program says of itself.
+type Build struct{ Version, Revision string }
+
+// service is everything that serve runs, in the order in which an event goes
+// through it.
+type service struct {
+	cfg   config.Serve
+	build Build
+	log   *slog.Logger
+	reg   *metrics.Registry
+
+	folder   *dataFolder
+	embedded *natsserver.Server // nil: somebody else's server
+	reading  *nats.Conn         // events, and nothing that could hold them up
+	other    *nats.Conn         // dead letters, reports, changes, questions
+	lost     chan error         // a connection that has ended for good
+
+	reader    *stream.Reader
+	letters   *ingest.DeadLetters
+	ingest    *ingest.Ingest
+	roster    *roster.Roster
+	snapshots *snapshot.Store
+	publisher *report.Publisher
+	changes   *changes.Publisher
+	past      *past.Questions
+	questions *query.Service
+
+	// What the health checks look at: they are asked before all of the above
+	// is there.
+	links    links
+	caughtUp atomic.Pointer[stream.Reader]
+	monitor  atomic.Pointer[monitor]
+	waiting  startWait
+
+	pulse pulse // of the fold
+}
+
+// errClosed says that a connection to NATS has ended for good.
+var errClosed = errors.New("connection to NATS closed")
+
+// Run runs the service until ctx is done, and tells systemd, where that has started
+// it, how it is.
+func Run(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger) error {
+	return runService(ctx, cfg, build, log, &notifier{log: log})
+}
+
+// runService runs the service until ctx is done. When a connection has ended
+// for good, or the embedded server has lost its store, it begins anew from the
+// last snapshot, as after a crash.
+func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier) error {
+	folder, err := openDataFolder(cfg.DataDir, log)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	ended, end := context.WithCancel(context.Background())
+	var told sync.WaitGroup
+	defer told.Wait()
+	defer end()
+	told.Go(func() { tell.run(ctx, ended) })
+	for {
+		err := runOnce(ctx, cfg, build, log, tell, folder)
+		if !beginsAnew(err) || ctx.Err() != nil {
+			return err
+		}
+		log.Error("beginning anew from the last snapshot", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// beginsAnew reports whether the service goes on from the last snapshot, as
+// after a crash: a connection has ended for good, or the server inside needs a
+// start.
+func beginsAnew(err error) bool {
+	return errors.Is(err, errClosed) || errors.Is(err, errDiskBack) || errors.Is(err, errStoreLost)
+}
+
+// runOnce runs the service, and ends it in the reverse order of its start:
+// first the fold, then a last snapshot, then what that waits for, then the
+// connections, then the server.
+func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier, folder *dataFolder) error {
+	s := &service{cfg: cfg, build: build, log: log, folder: folder, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
+	tell.service.Store(s)
+	s.links.register(s.reg)
+	s.reg.MustRegister(folder.times)
+	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	web, err := s.listen()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	webCtx, endWeb := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- web.serve(webCtx)
+		cancel() // nothing runs unseen
+	}()
+	defer s.close()
+	err = s.openHeld(ctx)
+	if err == nil {
+		s.announce(web)
+		tell.serving()
+		err = s.run(ctx)
+	}
+	canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	cancel()
+	endWeb()
+	webErr := <-served
+	if canceled {
+		err = nil
+	}
+	return errors.Join(err, webErr)
+}
+
+// openHeld makes everything, which may wait long for NATS, and holds the data
+// folder meanwhile. The connections dial with its context as long as they last, so
+// it is canceled only when the folder is another's.
+func (s *service) openHeld(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	opening, opened := context.WithCancel(ctx)
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		if err := s.folder.watch(opening, nil); err != nil {
+			cancel(err)
+		}
+	})
+	err := s.open(ctx)
+	opened()
+	holding.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errFolderUsed) {
+		return cause
+	}
+	return err
+}
+
+// open makes everything.
+func (s *service) open(ctx context.Context) error {
+	SlackenCollector()
+	err := s.folder.hold()
+	if err != nil {
+		return err
+	}
+	s.snapshots, err = snapshot.Open(filepath.Join(s.cfg.DataDir, "snapshots"), s.build.Version, s.log, s.reg)
+	if err != nil {
+		return err
+	}
+	s.snapshots.Hold = s.folder.hold
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	js, err := jetstream.New(s.other)
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	lost := s.links.events.lost.Load()
+	info, err := natsconn.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.because)
+	if err != nil {
+		return err
+	}
+	s.waiting.over()
+	events, err := jetstream.New(s.reading)
+	if err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	monitor := newMonitor(s.streams().NoteAccount(ctx, js, info, s.log), &s.links.events, events, js, s.log, s.reg)
+	monitor.diskBack = s.diskBack
+	monitor.risks.note(info)
+	monitor.note(info, lost)
+	s.monitor.Store(monitor)
+	return s.wire(js)
+}
+
+// load takes the roster of the newest snapshot, or an empty one.
+func (s *service) load() error {
+	r, from, err := s.snapshots.Load(s.cfg.Settings())
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		r = roster.New(s.cfg.Settings())
+	} else {
+		s.log.Info("snapshot loaded", "path", from.Path, "place", from.Status.Position.Place, "machines", from.Status.Machines)
+		if from.Settings != s.cfg.Settings() {
+			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.Settings())
+		}
+	}
+	if place := uint64(s.cfg.AcceptLoss); place > 0 {
+		r.Accept(place)
+		s.log.Warn("losses are accepted", "place", place)
+	}
+	s.roster = r
+	return nil
+}
+
+// run runs the parts until ctx is done or one of them fails.
+func (s *service) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	folded, saved := make(chan struct{}), make(chan struct{})
+	s.pulse.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
+	g.Go(func() error {
+		defer close(folded)
+		if err := s.reader.Run(ctx, s.roster.Status().Position, s.pulse.of(s.ingest.Fold)); err != nil {
+			return fmt.Errorf("%w: %w", errClosed, err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		defer close(saved)
+		// Nothing is lost without a last snapshot: the next start reads on from
+		// an earlier one.
+		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
+			s.log.Error("no last snapshot", "err", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		s.letters.Run(until(saved))
+		return nil
+	})
+	g.Go(func() error { return s.folder.watch(ctx, s.storeLost) })
+	g.Go(func() error { return s.publisher.Run(ctx) })
+	g.Go(func() error { return s.changes.Run(ctx) })
+	g.Go(func() error {
+		s.monitor.Load().run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		defer s.past.Close()
+		return s.questions.Run(ctx)
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.lost:
+			return err
+		}
+	})
+	g.Go(func() error {
+		s.watchReplay(ctx)
+		return nil
+	})
+	return g.Wait()
+}
+
+// until is a context that is done when the channel is closed.
+func until(done <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-done
+		cancel()
+	}()
+	return ctx
+}
+
+// close ends what open began, as far as it came.
+func (s *service) close() {
+	for _, nc := range []*nats.Conn{s.other, s.reading} {
+		if nc != nil {
+			nc.SetClosedHandler(nil)
+			nc.Close()
+		}
+	}
+	if s.embedded != nil {
+		s.embedded.Shutdown()
+	}
+}
+
+// announce says where events go in and where everything comes out.
+func (s *service) announce(web *web) {
+	subjects := s.cfg.Subjects()
+	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "server", s.reading.ConnectedServerVersion(), "subject", subjects.Events())
+	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
+	s.log.Info("metrics and health", "url", web.main.URL()+"/")
+	if web.profiling != nil {
+		s.log.Info("profiling", "url", web.profiling.URL()+"/debug/pprof/")
+	}
+}
+
+// watchReplay shows how far a long replay is, and when it is over.
+func (s *service) watchReplay(ctx context.Context) {
+	told := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !s.reader.CaughtUp() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if time.Since(told) > 5*time.Second && s.reader.Target() > 0 {
+			told = time.Now()
+			s.log.Info("replaying", "seq", s.roster.Status().Position.Sequence(), "of", s.reader.Target())
+		}
+	}
+	st := s.roster.Status()
+	s.log.Info("ready", "place", st.Position.Place, "machines", st.Machines, "users", st.Users,
+		"sessions", st.Sessions)
+}

@@ -1,0 +1,48 @@
+package service
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/internal/httpd"
+)
+
+// web is what serve serves over HTTP.
+type web struct {
+	main      *httpd.Server // metrics and health
+	profiling *httpd.Server // nil: nobody asked for it
+}
+
+// listen takes the addresses.
+func (s *service) listen() (*web, error) {
+	main, err := httpd.Listen(httpd.ServerConfig{
+		Addr:          string(s.cfg.HTTPAddr),
+		Version:       s.build.Version,
+		Gatherer:      s.reg,
+		Log:           s.log,
+		Checks:        s.checks(),
+		WebConfigFile: string(s.cfg.WebConfigFile),
+	})
+	if err != nil {
+		return nil, err
+	}
+	w := &web{main: main}
+	if s.cfg.PprofAddr != "" {
+		if w.profiling, err = httpd.ListenProfiling(string(s.cfg.PprofAddr), s.log); err != nil {
+			main.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// serve serves until ctx is done, or one of the servers fails.
+func (w *web) serve(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.main.Serve(ctx) })
+	if w.profiling != nil {
+		g.Go(func() error { return w.profiling.Serve(ctx) })
+	}
+	return g.Wait()
+}

@@ -1,0 +1,127 @@
+package service
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"rollcall/internal/api"
+	"rollcall/internal/changes"
+	"rollcall/internal/ingest"
+	"rollcall/internal/metrics"
+	"rollcall/internal/natsconn"
+	"rollcall/internal/past"
+	"rollcall/internal/query"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+)
+
+// wire connects the parts: reader → ingest → roster → snapshots, reports,
+// changes, answers, metrics.
+func (s *service) wire(js jetstream.JetStream) error {
+	if err := s.wireReading(js); err != nil {
+		return err
+	}
+	source := report.Source{
+		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
+		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, Until: s.knownUntil,
+	}
+	if err := s.wireAnswers(js, source); err != nil {
+		return err
+	}
+	build := metrics.Build(s.build)
+	collector := metrics.NewCollector(s.roster, standing{s}, build, int(s.cfg.MetricsMaxMachines))
+	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
+	collector.Stale = s.stale
+	s.reg.MustShow(collector)
+	s.caughtUp.Store(s.reader)
+	return nil
+}
+
+// wireReading connects what brings events into the roster.
+func (s *service) wireReading(js jetstream.JetStream) error {
+	subjects := s.cfg.Subjects()
+	id, err := s.folder.consumerID()
+	if err != nil {
+		return err
+	}
+	before := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
+	s.reader, err = stream.New(stream.Config{
+		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
+		Earlier: s.earlier, Given: before.places, ID: id,
+		Make: func(ctx context.Context) error {
+			_, err := natsconn.Prepare(ctx, js, s.streams(), s.log)
+			if m := s.monitor.Load(); m != nil && ctx.Err() == nil {
+				m.absent.cannot(err)
+			}
+			return err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if s.letters, err = ingest.NewDeadLetters(s.other, subjects, string(s.cfg.Stream), s.log, s.reg); err != nil {
+		return err
+	}
+	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
+	s.snapshots.Settled = s.letters.Settled
+	return nil
+}
+
+// wireAnswers connects what tells of the roster: reports, changes, answers.
+func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err error) {
+	subjects := s.cfg.Subjects()
+	s.publisher = report.NewPublisher(report.PublisherConfig{
+		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
+		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
+	})
+	s.changes = changes.NewPublisher(changes.Config{
+		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
+	})
+	s.past, err = past.New(past.Config{
+		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.behind,
+		MaxQuestions: int(s.cfg.MaxPastQuestions), Log: s.log, Registry: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	s.questions = query.New(query.Config{
+		Source: source, Conn: s.other, Subjects: subjects, Version: s.build.Version, Log: s.log,
+		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
+		Instance: nuid.Next(), Settings: digest(&s.cfg), Registry: s.reg,
+	})
+	return nil
+}
+
+// earlier returns the positions of the snapshots, the newest first.
+func (s *service) earlier() []roster.Position {
+	positions, err := s.snapshots.Positions()
+	if err != nil {
+		s.log.Error("no earlier positions", "err", err)
+	}
+	return positions
+}
+
+// behindBy is how many messages may wait for the fold before reading the past
+// waits for it: more than the batches under way while it keeps up, and some
+// hundredths of a second of its work.
+const behindBy = 10_000
+
+// behind reports whether questions about the past have to wait.
+func (s *service) behind() bool { return s.reader.Lag() > behindBy }
+
+// lastSnapshot is the snapshot that answers tell of.
+func (s *service) lastSnapshot() *api.Snapshot {
+	last, ok := s.snapshots.Last()
+	if !ok {
+		return nil
+	}
+	return &api.Snapshot{
+		Place: last.Status.Position.Place, Written: last.Written.UTC(), Size: last.Size,
+		StateDigest: hex.EncodeToString(last.StateDigest[:]),
+	}
+}
