@@ -1,5 +1,7 @@
 package roster
 
+import "rollcall/internal/roster/mem"
+
 // ahead looks at what the next events are about to need. The fold of an event
 // waits for memory again and again: for the slot of its machine in the index,
 // then for the machine, then for its name and its registers, and the same for
@@ -65,8 +67,8 @@ func (a *ahead) touch() {
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
 			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedUsed()
-			e.session = e.machine.sessions.first(e.key())
-			e.presence = e.user.on.first(hashOfNumber(e.machine.number))
+			e.session = e.machine.sessions.First(e.key())
+			e.presence = e.user.on.First(mem.HashNumber(e.machine.number))
 		}
 	}
 	for i := range a.events {
@@ -78,19 +80,19 @@ func (a *ahead) touch() {
 
 // hashed is what is always foreseen: the fold needs the hashes.
 func hashed(e *Event) foreseen {
-	f := foreseen{machineHash: hashOf(e.Machine), userHash: hashOf(e.Session.User)}
+	f := foreseen{machineHash: mem.Hash(e.Machine), userHash: mem.Hash(e.Session.User)}
 	if e.Session.ID != "" {
-		f.idHash = hashOf(e.Session.ID)
+		f.idHash = mem.Hash(e.Session.ID)
 	}
 	return f
 }
 
 // find finds the machine and the user of the event.
 func (f *foreseen) find(r *Roster) {
-	machine, _ := r.fleet.names.first(f.machineHash)
-	user, _ := r.people.names.first(f.userHash)
+	machine, _ := r.fleet.names.First(f.machineHash)
+	user, _ := r.people.names.First(f.userHash)
 	if machine != 0 && user != 0 {
-		f.machine, f.user, f.number = r.fleet.machines.at(machine), r.people.users.at(user), user
+		f.machine, f.user, f.number = r.fleet.machines.At(machine), r.people.users.At(user), user
 	}
 }
 
@@ -99,7 +101,7 @@ func (e *foreseen) key() uint32 {
 	if e.idHash != 0 {
 		return e.idHash
 	}
-	return hashOfNumber(e.number)
+	return mem.HashNumber(e.number)
 }
 
 // look looks at the registers.
@@ -111,7 +113,7 @@ func (e *foreseen) look() (seen uint32) {
 		seen += e.presence.open
 	}
 	if e.machine.cleared != nil {
-		if c := e.machine.cleared.first(hashOfNumber(e.number)); c != nil {
+		if c := e.machine.cleared.First(mem.HashNumber(e.number)); c != nil {
 			seen += c.user
 		}
 	}
@@ -122,7 +124,7 @@ func (m *machine) clearedUsed() uint32 {
 	if m.cleared == nil {
 		return 0
 	}
-	return m.cleared.index.used
+	return m.cleared.Index.Used
 }
 
 func firstByte(s string) uint32 {

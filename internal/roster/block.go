@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"unsafe"
+
+	"rollcall/internal/roster/mem"
 )
 
 const (
@@ -42,7 +44,7 @@ type named struct {
 	hash uint32
 }
 
-func (b *block) user(name string) { b.users = append(b.users, named{name, hashOf(name)}) }
+func (b *block) user(name string) { b.users = append(b.users, named{name, mem.Hash(name)}) }
 
 func (b *block) emptied() *block {
 	clear(b.machines)
@@ -73,7 +75,7 @@ func (d *decoder) machine(b *block, record []byte) error {
 		m.raiseFloor(m.newest.Add(-d.floor))
 	}
 	m.ended = math.MaxInt64
-	b.machines, b.hashes = append(b.machines, m), append(b.hashes, hashOf(m.name))
+	b.machines, b.hashes = append(b.machines, m), append(b.hashes, mem.Hash(m.name))
 	d.last = m.name
 	d.counts[0]++
 	return nil
@@ -111,7 +113,7 @@ const leastRecord, leastClearing = 6, 4
 // allocation for all.
 func (d *decoder) sessions(b *block, m *machine, in *fields) {
 	n := in.uvarint()
-	m.sessions.resize(int(min(n, uint64(len(in.s)/leastRecord))))
+	m.sessions.Resize(int(min(n, uint64(len(in.s)/leastRecord))))
 	d.abouts, d.ends = d.abouts[:0], d.ends[:0]
 	var s Session
 	lastID, lastUser := "", ""
@@ -126,16 +128,16 @@ func (d *decoder) sessions(b *block, m *machine, in *fields) {
 		lastID, lastUser = s.ID, s.User
 		row := session{stamp: stamp}
 		if s.ID != "" {
-			row.hash = hashOf(s.ID)
+			row.hash = mem.Hash(s.ID)
 		}
-		m.sessions.rows = append(m.sessions.rows, row)
+		m.sessions.Rows = append(m.sessions.Rows, row)
 		b.user(s.User)
 		d.ends = append(d.ends, len(d.abouts))
 		d.counts[1]++
 	}
 	abouts, from := bytes.Clone(d.abouts), 0
 	for i, end := range d.ends {
-		m.sessions.rows[i].about = newAbout(abouts[from:end])
+		m.sessions.Rows[i].about = newAbout(abouts[from:end])
 		from = end
 	}
 }
@@ -163,8 +165,8 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 	last := ""
 	n := in.uvarint()
 	if n > 0 {
-		m.cleared = new(table[clearing])
-		m.cleared.resize(int(min(n, uint64(len(in.s)/leastClearing))))
+		m.cleared = new(mem.Table[clearing])
+		m.cleared.Resize(int(min(n, uint64(len(in.s)/leastClearing))))
 	}
 	for ; n > 0 && in.err == nil; n-- {
 		name := in.text()
@@ -176,7 +178,7 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 			return
 		}
 		last = name
-		m.cleared.rows = append(m.cleared.rows, clearing{stamp: stamp})
+		m.cleared.Rows = append(m.cleared.Rows, clearing{stamp: stamp})
 		b.user(name)
 		d.counts[2]++
 	}
@@ -190,8 +192,8 @@ func (r *Roster) take(b *block, g *gathering) {
 	for i := range b.machines {
 		m := r.fleet.add(b.machines[i], b.hashes[i], 0)
 		users = m.assign(users)
-		for i := range m.sessions.rows {
-			if s := &m.sessions.rows[i]; m.isOpen(s) {
+		for i := range m.sessions.Rows {
+			if s := &m.sessions.Rows[i]; m.isOpen(s) {
 				g.add(s.user, m)
 			} else {
 				m.ends(s.stamp)
@@ -211,12 +213,12 @@ func (r *Roster) take(b *block, g *gathering) {
 // assign gives the machine's registers the first of the users, and returns the
 // others.
 func (m *machine) assign(users []uint32) []uint32 {
-	sessions := m.sessions.rows
+	sessions := m.sessions.Rows
 	for i, n := range users[:len(sessions)] {
 		s := &sessions[i]
 		s.user = n
 		if s.about.isImplicit() {
-			s.hash = hashOfNumber(n)
+			s.hash = mem.HashNumber(n)
 		}
 	}
 	users = users[len(sessions):]
@@ -235,7 +237,7 @@ func (m *machine) assign(users []uint32) []uint32 {
 func (p *people) holdAll(b *block) []uint32 {
 	b.numbers, b.known = b.numbers[:0], b.known[:0]
 	for _, u := range b.users {
-		n, _ := p.names.first(u.hash)
+		n, _ := p.names.First(u.hash)
 		b.numbers = append(b.numbers, n)
 	}
 	for _, n := range b.numbers {
@@ -246,7 +248,7 @@ func (p *people) holdAll(b *block) []uint32 {
 		case u.name == "":
 			b.numbers[i] = 0
 		case u.name == b.known[i]:
-			p.users.at(b.numbers[i]).refs++
+			p.users.At(b.numbers[i]).refs++
 		default:
 			b.numbers[i] = p.holdHashed(u.name, u.hash)
 		}

@@ -1,6 +1,10 @@
 package roster
 
-import "iter"
+import (
+	"iter"
+
+	"rollcall/internal/roster/mem"
+)
 
 // preserver is told of each machine just before the fold changes it, with the
 // machine's lock held.
@@ -28,7 +32,7 @@ var taken = new(machine)
 func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
 	listed := r.fleet.listed()
-	c := &Cut{Status: r.status, r: r, kept: make([]*machine, r.fleet.machines.n+1)}
+	c := &Cut{Status: r.status, r: r, kept: make([]*machine, r.fleet.machines.Last+1)}
 	r.cuts = append(r.cuts, c)
 	r.people.cuts = len(r.cuts)
 	r.fold.Unlock()
@@ -161,15 +165,15 @@ func (c *Cut) preserve(m *machine) {
 // add appends a copy of a machine.
 func (k *copies) add(m *machine) {
 	n := len(k.sessions)
-	k.sessions = append(k.sessions, m.sessions.rows...)
+	k.sessions = append(k.sessions, m.sessions.Rows...)
 	k.machines = append(k.machines, *m)
 	added := &k.machines[len(k.machines)-1]
-	added.sessions = table[session]{rows: k.sessions[n:len(k.sessions):len(k.sessions)]}
+	added.sessions = mem.Table[session]{Rows: k.sessions[n:len(k.sessions):len(k.sessions)]}
 	if m.cleared != nil {
 		n := len(k.cleared)
-		k.cleared = append(k.cleared, m.cleared.rows...)
-		added.cleared = &table[clearing]{rows: k.cleared[n:len(k.cleared):len(k.cleared)]}
-		added.cleared.reindex()
+		k.cleared = append(k.cleared, m.cleared.Rows...)
+		added.cleared = &mem.Table[clearing]{Rows: k.cleared[n:len(k.cleared):len(k.cleared)]}
+		added.cleared.Reindex()
 	}
 }
 
@@ -178,7 +182,7 @@ func (k *copies) add(m *machine) {
 func (k *copies) look(p *people, sessions []session) {
 	for i := range sessions {
 		if n := sessions[i].user; n != 0 {
-			k.seen += uint32(len(p.users.at(n).name))
+			k.seen += uint32(len(p.users.At(n).name))
 		}
 	}
 	for i := range sessions {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"rollcall/internal/roster/mem"
 )
 
 // gone is when a machine was heard that is no longer in the directory.
@@ -15,8 +17,8 @@ const gone Time = math.MinInt64
 // names. Only the fold adds and removes, so the fold finds without the lock.
 type directory struct {
 	mu       sync.RWMutex
-	names    index
-	machines slab[machine]
+	names    mem.Index
+	machines mem.Slab[machine]
 	sorted   []*machine // never written to again once it stands here
 	fresh    []*machine // those added since, in no order
 	version  int        // of sorted
@@ -28,8 +30,8 @@ type directory struct {
 
 // find is for the fold.
 func (d *directory) find(name string, hash uint32) *machine {
-	for n, next := d.names.first(hash); n != 0; n, next = d.names.next(hash, next) {
-		if m := d.machines.at(n); m.name == name {
+	for n, next := d.names.First(hash); n != 0; n, next = d.names.Next(hash, next) {
+		if m := d.machines.At(n); m.name == name {
 			return m
 		}
 	}
@@ -40,7 +42,7 @@ func (d *directory) find(name string, hash uint32) *machine {
 func (d *directory) lookup(name string) *machine {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.find(name, hashOf(name))
+	return d.find(name, mem.Hash(name))
 }
 
 // add adds a machine that is not there yet. hash is that of its name.
@@ -48,9 +50,9 @@ func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m.number = d.number(cuts)
-	added := d.machines.at(m.number)
+	added := d.machines.At(m.number)
 	*added = m
-	d.names.add(hash, m.number)
+	d.names.Add(hash, m.number)
 	d.fresh = append(d.fresh, added)
 	return added
 }
@@ -59,7 +61,7 @@ func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 func (d *directory) number(cuts int) uint32 {
 	last := len(d.free) - 1
 	if last < 0 || cuts > 0 || d.looking.Load() > 0 {
-		return d.machines.add()
+		return d.machines.Add()
 	}
 	n := d.free[last]
 	d.free = d.free[:last]
@@ -71,7 +73,7 @@ func (d *directory) remove(machines []*machine) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, m := range machines {
-		d.names.remove(hashOf(m.name), m.number)
+		d.names.Remove(mem.Hash(m.name), m.number)
 		d.free = append(d.free, m.number)
 	}
 	isGone := func(m *machine) bool { return m.heard == gone }
@@ -82,8 +84,8 @@ func (d *directory) remove(machines []*machine) {
 
 // all yields the machines in no order that means anything; for the fold.
 func (d *directory) all(yield func(*machine) bool) {
-	for n := range d.machines.n {
-		if m := d.machines.at(n + 1); m.heard != gone && !yield(m) {
+	for n := range d.machines.Last {
+		if m := d.machines.At(n + 1); m.heard != gone && !yield(m) {
 			return
 		}
 	}

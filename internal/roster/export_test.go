@@ -1,5 +1,7 @@
 package roster
 
+import "rollcall/internal/roster/mem"
+
 // TidyAll forgets all that may be forgotten.
 func (r *Roster) TidyAll() {
 	r.fold.Lock()
@@ -20,10 +22,10 @@ func (r *Roster) Remembered() (counted, there int) {
 }
 
 // Names returns how many users' names are kept.
-func (r *Roster) Names() int { return int(r.people.names.used) }
+func (r *Roster) Names() int { return int(r.people.names.Used) }
 
 // HashOf is the hash of a name.
-func HashOf(name string) uint32 { return hashOf(name) }
+func HashOf(name string) uint32 { return mem.Hash(name) }
 
 // LookAhead lets small rosters look ahead, too.
 func LookAhead() { outgrown = -1 }

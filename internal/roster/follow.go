@@ -151,7 +151,7 @@ func runOf(all []passage, such func(passage) bool) int {
 
 // look looks at who is on.
 func (c *Change) look(r *Roster) {
-	m := r.fleet.machines.at(c.Number)
+	m := r.fleet.machines.At(c.Number)
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()

@@ -44,7 +44,7 @@ func (g *gathering) finish(p *people, st *Status) {
 	start := uint32(0)
 	for user, end := range ends {
 		if end > start {
-			p.users.at(uint32(user)).fill(st, sorted[start:end])
+			p.users.At(uint32(user)).fill(st, sorted[start:end])
 		}
 		start = end
 	}
@@ -59,15 +59,15 @@ func (u *user) fill(st *Status, machines []uint32) {
 			on++
 		}
 	}
-	u.on.resize(on)
+	u.on.Resize(on)
 	for i, n := range machines {
 		if i > 0 && n == machines[i-1] {
-			u.on.rows[len(u.on.rows)-1].open++
+			u.on.Rows[len(u.on.Rows)-1].open++
 			continue
 		}
-		u.on.rows = append(u.on.rows, presence{n, 1})
+		u.on.Rows = append(u.on.Rows, presence{n, 1})
 	}
-	u.on.reindex()
+	u.on.Reindex()
 	st.Users++
 	if on > 1 {
 		st.Several++

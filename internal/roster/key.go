@@ -1,5 +1,7 @@
 package roster
 
+import "rollcall/internal/roster/mem"
+
 // sessionKey names a session on its machine: by ID, or for an implicit one by
 // its user.
 type sessionKey struct {
@@ -10,9 +12,9 @@ type sessionKey struct {
 
 func keyOf(id string, user uint32) sessionKey {
 	if id == "" {
-		return sessionKey{user: user, hash: hashOfNumber(user)}
+		return sessionKey{user: user, hash: mem.HashNumber(user)}
 	}
-	return sessionKey{id: id, hash: hashOf(id)}
+	return sessionKey{id: id, hash: mem.Hash(id)}
 }
 
 func (s *session) is(k *sessionKey) bool {

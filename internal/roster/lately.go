@@ -32,7 +32,7 @@ func (r *Roster) received(st *Status, receipt Time) {
 	before := r.hiddenBefore(st.Receipt)
 	for len(r.lately) > 0 && r.lately[0].receipt < before {
 		first := &r.lately[0]
-		m := r.fleet.machines.at(first.number)
+		m := r.fleet.machines.At(first.number)
 		if m.heard >= before {
 			first.receipt = m.heard
 			heap.Fix(&r.lately, 0)

@@ -1,6 +1,10 @@
 package roster
 
-import "fmt"
+import (
+	"fmt"
+
+	"rollcall/internal/roster/mem"
+)
 
 // refuse judges what only the fold can judge, in the order of the reasons:
 // future, late, limit. m is the event's machine, nil if it is new. It returns
@@ -122,8 +126,8 @@ func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
 // entries, and those above it.
 func (r *Roster) openAfterPresent(m *machine, sessions []Session, stamp Stamp) int {
 	open := 0
-	for i := range m.sessions.rows {
-		if row := &m.sessions.rows[i]; row.stamp.After(stamp) && m.isOpen(row) {
+	for i := range m.sessions.Rows {
+		if row := &m.sessions.Rows[i]; row.stamp.After(stamp) && m.isOpen(row) {
 			open++
 		}
 	}
@@ -140,7 +144,7 @@ func (r *Roster) openAfterPresent(m *machine, sessions []Session, stamp Stamp) i
 func (r *Roster) session(m *machine, s *Session) *session {
 	var user uint32
 	if s.ID == "" {
-		if user = r.people.find(s.User, hashOf(s.User)); user == 0 {
+		if user = r.people.find(s.User, mem.Hash(s.User)); user == 0 {
 			return nil
 		}
 	}
@@ -150,7 +154,7 @@ func (r *Roster) session(m *machine, s *Session) *session {
 // isCleared reports whether a user was logged out of all sessions on the machine
 // after a stamp.
 func (r *Roster) isCleared(m *machine, user string, stamp Stamp) bool {
-	u := r.people.find(user, hashOf(user))
+	u := r.people.find(user, mem.Hash(user))
 	if u == 0 {
 		return false
 	}

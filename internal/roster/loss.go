@@ -135,7 +135,7 @@ func (r *Roster) Accept(place uint64) {
 	r.settle(&st)
 	st.Unsettled = 0
 	for _, h := range r.lately {
-		if !st.settles(r.fleet.machines.at(h.number).reset) {
+		if !st.settles(r.fleet.machines.At(h.number).reset) {
 			st.Unsettled++
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"time"
+
+	"rollcall/internal/roster/mem"
 )
 
 // machine has the registers of one machine. Written by the fold, under lock.
@@ -17,12 +19,12 @@ type machine struct {
 	// and before all dates if one of them may be forgotten whatever its date:
 	// while it is within the allowed lateness there is nothing to forget.
 	ended    Time
-	sessions table[session]
-	cleared  *table[clearing] // nil: none
-	number   uint32           // in the directory
-	users    int32            // how many are on
-	open     int32            // open sessions
-	tidyAt   int32            // registers from which tidy looks again; 0 at first: at once
+	sessions mem.Table[session]
+	cleared  *mem.Table[clearing] // nil: none
+	number   uint32               // in the directory
+	users    int32                // how many are on
+	open     int32                // open sessions
+	tidyAt   int32                // registers from which tidy looks again; 0 at first: at once
 }
 
 // session is the register of one session.
@@ -33,19 +35,19 @@ type session struct {
 	hash  uint32 // of the key
 }
 
-func (s session) keyHash() uint32 { return s.hash }
+func (s session) KeyHash() uint32 { return s.hash }
 
 // session finds the register of a session, or nil.
 func (m *machine) session(k sessionKey) *session {
 	t := &m.sessions
-	if t.indexed() {
-		if i := t.lookup(k.hash, func(s *session) bool { return s.is(&k) }); i >= 0 {
-			return &t.rows[i]
+	if t.Indexed() {
+		if i := t.Lookup(k.hash, func(s *session) bool { return s.is(&k) }); i >= 0 {
+			return &t.Rows[i]
 		}
 		return nil
 	}
-	for i := range t.rows {
-		if s := &t.rows[i]; s.is(&k) {
+	for i := range t.Rows {
+		if s := &t.Rows[i]; s.is(&k) {
 			return s
 		}
 	}
@@ -58,7 +60,7 @@ type clearing struct {
 	user  uint32
 }
 
-func (c clearing) keyHash() uint32 { return hashOfNumber(c.user) }
+func (c clearing) KeyHash() uint32 { return mem.HashNumber(c.user) }
 
 // clearing finds the register of a user's clearing, or nil.
 func (m *machine) clearing(user uint32) *clearing {
@@ -66,15 +68,15 @@ func (m *machine) clearing(user uint32) *clearing {
 	if t == nil {
 		return nil
 	}
-	if t.indexed() {
-		if i := t.lookup(hashOfNumber(user), func(c *clearing) bool { return c.user == user }); i >= 0 {
-			return &t.rows[i]
+	if t.Indexed() {
+		if i := t.Lookup(mem.HashNumber(user), func(c *clearing) bool { return c.user == user }); i >= 0 {
+			return &t.Rows[i]
 		}
 		return nil
 	}
-	for i := range t.rows {
-		if t.rows[i].user == user {
-			return &t.rows[i]
+	for i := range t.Rows {
+		if t.Rows[i].user == user {
+			return &t.Rows[i]
 		}
 	}
 	return nil
@@ -82,9 +84,9 @@ func (m *machine) clearing(user uint32) *clearing {
 
 func (m *machine) putClearing(c clearing) {
 	if m.cleared == nil {
-		m.cleared = new(table[clearing])
+		m.cleared = new(mem.Table[clearing])
 	}
-	m.cleared.put(c)
+	m.cleared.Put(c)
 }
 
 // keepClearings removes the clearings that f does not want.
@@ -92,7 +94,7 @@ func (m *machine) keepClearings(f func(*clearing) bool) {
 	if m.cleared == nil {
 		return
 	}
-	if m.cleared.keep(f); len(m.cleared.rows) == 0 {
+	if m.cleared.Keep(f); len(m.cleared.Rows) == 0 {
 		m.cleared = nil
 	}
 }
@@ -101,7 +103,7 @@ func (m *machine) clearings() []clearing {
 	if m.cleared == nil {
 		return nil
 	}
-	return m.cleared.rows
+	return m.cleared.Rows
 }
 
 // isOpen reports whether a session's user is on.
@@ -115,15 +117,15 @@ func (m *machine) isOpen(s *session) bool {
 
 // remembered counts the machine's registers, and closed those that hold nothing
 // open.
-func (m *machine) remembered() int { return len(m.sessions.rows) + len(m.clearings()) }
+func (m *machine) remembered() int { return len(m.sessions.Rows) + len(m.clearings()) }
 func (m *machine) closed() int     { return m.remembered() - int(m.open) }
 
 // clone returns a copy for a cut, without indexes.
 func (m *machine) clone() *machine {
 	c := *m
-	c.sessions = m.sessions.clone()
+	c.sessions = m.sessions.Clone()
 	if m.cleared != nil {
-		cleared := m.cleared.clone()
+		cleared := m.cleared.Clone()
 		c.cleared = &cleared
 	}
 	return &c
@@ -177,7 +179,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	row := f.m.session(key)
 	switch {
 	case row == nil:
-		row = f.m.sessions.put(session{f.stamp, f.about(s, about{}), u, key.hash})
+		row = f.m.sessions.Put(session{f.stamp, f.about(s, about{}), u, key.hash})
 	case !f.stamp.After(row.stamp):
 		f.r.people.drop(u)
 		return false
@@ -223,7 +225,7 @@ func (f *folding) logout(id string) bool {
 	case row == nil && f.stamp.Date < f.m.floor():
 		return false
 	case row == nil:
-		f.m.sessions.put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
+		f.m.sessions.Put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
 	case !f.stamp.After(row.stamp):
 		return false
 	case f.stamp.Date < f.m.floor():
@@ -278,9 +280,9 @@ func (f *folding) leaveAll(u uint32) bool {
 	if row := f.m.session(keyOf("", u)); row != nil {
 		end(row)
 	}
-	if f.r.people.users.at(u).at(f.m.number) >= 0 {
-		for i := range f.m.sessions.rows {
-			if row := &f.m.sessions.rows[i]; row.user == u && !row.about.isImplicit() {
+	if f.r.people.users.At(u).at(f.m.number) >= 0 {
+		for i := range f.m.sessions.Rows {
+			if row := &f.m.sessions.Rows[i]; row.user == u && !row.about.isImplicit() {
 				end(row)
 			}
 		}
@@ -295,7 +297,7 @@ func (f *folding) leaveAll(u uint32) bool {
 
 // keepSessions removes the sessions, none of them open, that f does not want.
 func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
-	m.sessions.keep(func(s *session) bool {
+	m.sessions.Keep(func(s *session) bool {
 		if f(s) {
 			return true
 		}
@@ -311,7 +313,7 @@ func (f *folding) rise() bool {
 	if !f.stamp.After(m.reset) {
 		return false
 	}
-	m.sessions.keep(func(s *session) bool {
+	m.sessions.Keep(func(s *session) bool {
 		if s.stamp.After(f.stamp) {
 			return true
 		}
@@ -352,7 +354,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 	}
 	m.ended = math.MaxInt64
 	// Sessions first: a clearing may be what keeps an older session closed.
-	m.sessions.keep(func(s *session) bool {
+	m.sessions.Keep(func(s *session) bool {
 		switch {
 		case m.isOpen(s):
 			return true
@@ -390,8 +392,8 @@ func (m *machine) ends(s Stamp) {
 func (m *machine) tidied() { m.tidyAt = int32(max(32, 2*m.remembered())) }
 
 func (m *machine) reindex() {
-	m.sessions.reindex()
+	m.sessions.Reindex()
 	if m.cleared != nil {
-		m.cleared.reindex()
+		m.cleared.Reindex()
 	}
 }

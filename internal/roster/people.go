@@ -3,13 +3,15 @@ package roster
 import (
 	"strings"
 	"sync"
+
+	"rollcall/internal/roster/mem"
 )
 
 // user is one name, shared by all registers that hold it.
 type user struct {
 	name string
 	// on are the machines with open sessions of the user.
-	on   table[presence]
+	on   mem.Table[presence]
 	hash uint32 // of the name
 	refs int32  // registers that hold it; forgotten with the last
 }
@@ -17,15 +19,15 @@ type user struct {
 // presence counts the open sessions of a user on one machine.
 type presence struct{ machine, open uint32 }
 
-func (p presence) keyHash() uint32 { return hashOfNumber(p.machine) }
+func (p presence) KeyHash() uint32 { return mem.HashNumber(p.machine) }
 
 // at returns where in on the machine of a number stands, or -1.
 func (u *user) at(machine uint32) int {
-	if u.on.indexed() {
-		return u.on.lookup(hashOfNumber(machine), func(p *presence) bool { return p.machine == machine })
+	if u.on.Indexed() {
+		return u.on.Lookup(mem.HashNumber(machine), func(p *presence) bool { return p.machine == machine })
 	}
-	for i := range u.on.rows {
-		if u.on.rows[i].machine == machine {
+	for i := range u.on.Rows {
+		if u.on.Rows[i].machine == machine {
 			return i
 		}
 	}
@@ -37,8 +39,8 @@ func (u *user) at(machine uint32) int {
 // read the names of the users on it.
 type people struct {
 	mu    sync.Mutex
-	names index
-	users slab[user]
+	names mem.Index
+	users mem.Slab[user]
 	free  []uint32 // numbers of users that were forgotten
 	cuts  int      // as long as there are any, free numbers are not used again
 
@@ -48,8 +50,8 @@ type people struct {
 
 // find returns the number of a user, or 0.
 func (p *people) find(name string, hash uint32) uint32 {
-	for n, next := p.names.first(hash); n != 0; n, next = p.names.next(hash, next) {
-		if p.users.at(n).name == name {
+	for n, next := p.names.First(hash); n != 0; n, next = p.names.Next(hash, next) {
+		if p.users.At(n).name == name {
 			return n
 		}
 	}
@@ -57,7 +59,7 @@ func (p *people) find(name string, hash uint32) uint32 {
 }
 
 // hold returns the number of the user of a name for one more register.
-func (p *people) hold(name string) uint32 { return p.holdHashed(name, hashOf(name)) }
+func (p *people) hold(name string) uint32 { return p.holdHashed(name, mem.Hash(name)) }
 
 // holdSeen is hold where a user may have been foreseen.
 func (p *people) holdSeen(seen *foreseen, name string) uint32 {
@@ -72,10 +74,10 @@ func (p *people) holdHashed(name string, hash uint32) uint32 {
 	n := p.find(name, hash)
 	if n == 0 {
 		n = p.number()
-		*p.users.at(n) = user{name: strings.Clone(name), hash: hash}
-		p.names.add(hash, n)
+		*p.users.At(n) = user{name: strings.Clone(name), hash: hash}
+		p.names.Add(hash, n)
 	}
-	p.users.at(n).refs++
+	p.users.At(n).refs++
 	return n
 }
 
@@ -83,7 +85,7 @@ func (p *people) holdHashed(name string, hash uint32) uint32 {
 func (p *people) number() uint32 {
 	last := len(p.free) - 1
 	if last < 0 || p.cuts > 0 {
-		return p.users.add()
+		return p.users.Add()
 	}
 	n := p.free[last]
 	p.free = p.free[:last]
@@ -95,9 +97,9 @@ func (p *people) drop(n uint32) {
 	if n == 0 {
 		return
 	}
-	u := p.users.at(n)
+	u := p.users.At(n)
 	if u.refs--; u.refs == 0 {
-		p.names.remove(u.hash, n)
+		p.names.Remove(u.hash, n)
 		p.free = append(p.free, n)
 	}
 }
@@ -107,22 +109,22 @@ func (p *people) name(n uint32) string {
 	if n == 0 {
 		return ""
 	}
-	return p.users.at(n).name
+	return p.users.At(n).name
 }
 
 // opened notes one more open session of a user on m.
 func (p *people) opened(st *Status, n uint32, m *machine) {
-	u := p.users.at(n)
+	u := p.users.At(n)
 	st.Sessions++
 	m.open++
 	if i := u.at(m.number); i >= 0 {
-		u.on.rows[i].open++
+		u.on.Rows[i].open++
 		return
 	}
-	u.on.put(presence{m.number, 1})
+	u.on.Put(presence{m.number, 1})
 	m.users++
 	p.follower.note(m, u.name, p.event, true)
-	switch len(u.on.rows) {
+	switch len(u.on.Rows) {
 	case 1:
 		st.Users++
 	case 2:
@@ -132,17 +134,17 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 
 // closed notes one open session of a user on m less.
 func (p *people) closed(st *Status, n uint32, m *machine) {
-	u := p.users.at(n)
+	u := p.users.At(n)
 	st.Sessions--
 	m.open--
 	i := u.at(m.number)
-	if u.on.rows[i].open--; u.on.rows[i].open > 0 {
+	if u.on.Rows[i].open--; u.on.Rows[i].open > 0 {
 		return
 	}
-	u.on.remove(i)
+	u.on.Remove(i)
 	m.users--
 	p.follower.note(m, u.name, p.event, false)
-	switch len(u.on.rows) {
+	switch len(u.on.Rows) {
 	case 0:
 		st.Users--
 	case 1:
@@ -154,11 +156,11 @@ func (p *people) closed(st *Status, n uint32, m *machine) {
 func (p *people) machines(name string) []uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.find(name, hashOf(name))
+	n := p.find(name, mem.Hash(name))
 	if n == 0 {
 		return nil
 	}
-	on := p.users.at(n).on.rows
+	on := p.users.At(n).on.Rows
 	machines := make([]uint32, len(on))
 	for i := range on {
 		machines[i] = on[i].machine

@@ -32,8 +32,8 @@ type ClearedRegister struct {
 // Registers returns copies of all that the machine remembers.
 func (v View) Registers() Registers {
 	r := Registers{Newest: v.m.newest, Reset: v.m.reset}
-	for i := range v.m.sessions.rows {
-		s := &v.m.sessions.rows[i]
+	for i := range v.m.sessions.Rows {
+		s := &v.m.sessions.Rows[i]
 		register := SessionRegister{Stamp: s.stamp, Session: v.session(s), Open: v.m.isOpen(s)}
 		if s.user == 0 {
 			register.Session = Session{ID: register.Session.ID}

@@ -101,8 +101,8 @@ func (r *Roster) forgetHalf(m *machine) {
 // closedStamps returns the stamps of the registers that hold nothing open.
 func (m *machine) closedStamps() []Stamp {
 	stamps := make([]Stamp, 0, m.closed())
-	for i := range m.sessions.rows {
-		if s := &m.sessions.rows[i]; !m.isOpen(s) {
+	for i := range m.sessions.Rows {
+		if s := &m.sessions.Rows[i]; !m.isOpen(s) {
 			stamps = append(stamps, s.stamp)
 		}
 	}

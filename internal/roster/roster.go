@@ -335,7 +335,7 @@ func (r *Roster) User(name string) []Stay {
 	var stays []Stay
 	var open []Session
 	for _, n := range r.people.machines(name) {
-		m := r.fleet.machines.at(n)
+		m := r.fleet.machines.At(n)
 		lock := r.lock(m)
 		lock.Lock()
 		open = View{m: m, people: &r.people}.AppendSessions(open[:0])

@@ -1,5 +1,7 @@
 package roster
 
+import "rollcall/internal/roster/mem"
+
 // severalAtOnce is how many users are looked at before the fold has its turn.
 const severalAtOnce = 500
 
@@ -19,8 +21,8 @@ func (p *people) several(names []string, several []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, name := range names {
-		if n := p.find(name, hashOf(name)); n != 0 {
-			several[i] = len(p.users.at(n).on.rows) > 1
+		if n := p.find(name, mem.Hash(name)); n != 0 {
+			several[i] = len(p.users.At(n).on.Rows) > 1
 		}
 	}
 }

@@ -37,8 +37,8 @@ func (v View) Limited() bool { return v.m.limited() }
 // AppendUsers appends the names of those who are on to dst, in byte order.
 func (v View) AppendUsers(dst []string) []string {
 	start := len(dst)
-	for i := range v.m.sessions.rows {
-		if s := &v.m.sessions.rows[i]; v.m.isOpen(s) {
+	for i := range v.m.sessions.Rows {
+		if s := &v.m.sessions.Rows[i]; v.m.isOpen(s) {
 			dst = append(dst, v.people.name(s.user))
 		}
 	}
@@ -50,8 +50,8 @@ func (v View) AppendUsers(dst []string) []string {
 // AppendSessions appends the open sessions to dst, by user, then ID.
 func (v View) AppendSessions(dst []Session) []Session {
 	start := len(dst)
-	for i := range v.m.sessions.rows {
-		if s := &v.m.sessions.rows[i]; v.m.isOpen(s) {
+	for i := range v.m.sessions.Rows {
+		if s := &v.m.sessions.Rows[i]; v.m.isOpen(s) {
 			dst = append(dst, v.session(s))
 		}
 	}

@@ -138,7 +138,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: names are forgotten", "memory is bounded by who is on and what ended lately",
-		"internal/roster/people.go", "\t\tp.names.remove(u.hash, n)\n", "", "./internal/roster TestBounded",
+		"internal/roster/people.go", "\t\tp.names.Remove(u.hash, n)\n", "", "./internal/roster TestBounded",
 	},
 	{
 		"roster: names are copied", "a reader may use its buffer again",
@@ -226,7 +226,7 @@ var rosterGuards = []guard{
 	},
 	{
 		"roster: a view of a cut is a copy", "a snapshot and a report are the roster of one place",
-		"internal/roster/cut.go", "k.sessions = append(k.sessions, m.sessions.rows...)\n", "k.sessions, n = m.sessions.rows, 0\n", "./internal/roster TestCutWhileFolding",
+		"internal/roster/cut.go", "k.sessions = append(k.sessions, m.sessions.Rows...)\n", "k.sessions, n = m.sessions.Rows, 0\n", "./internal/roster TestCutWhileFolding",
 	},
 	{
 		"roster: a cut that is left is copied no further", "a snapshot that can't be written holds nothing up",

@@ -1,4 +1,6 @@
-package roster
+// Package mem has the containers of the roster: small, without pointers where that can
+// be, and quick to find in. It knows nothing of machines or users.
+package mem
 
 import (
 	"hash/maphash"
@@ -8,42 +10,46 @@ import (
 // seed is that of all hashes. Nothing that can be seen depends on it.
 var seed = maphash.MakeSeed()
 
-func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) }
+// Hash returns the hash of a text. It is another one in each process.
+func Hash(s string) uint32 { return uint32(maphash.String(seed, s)) }
 
-// hashOfNumber spreads numbers: those that follow each other go to different
+// HashNumber spreads numbers: those that follow each other go to different
 // slots of an index.
-func hashOfNumber(n uint32) uint32 { return n * 0x9E3779B1 }
+func HashNumber(n uint32) uint32 { return n * 0x9E3779B1 }
 
-// index finds numbers, which are not 0, by the hash of what they stand for;
+// Index finds numbers, which are not 0, by the hash of what they stand for;
 // what has the same hash is told apart by whoever asks. It is a table with open
 // addressing: it takes a third of a map's space, has no pointers, and does not
 // keep the keys once more.
-type index struct {
-	slots      *slot // a power of two of them, or none
-	size, used uint32
+type Index struct {
+	slots *slot // a power of two of them, or none
+	size  uint32
+	// Used is how many numbers it has.
+	Used uint32
 }
 
-func newIndex(slots int) index {
-	return index{slots: unsafe.SliceData(make([]slot, slots)), size: uint32(slots)}
+func newIndex(slots int) Index {
+	return Index{slots: unsafe.SliceData(make([]slot, slots)), size: uint32(slots)}
 }
 
 // all returns the slots.
-func (x *index) all() []slot { return unsafe.Slice(x.slots, x.size) }
+func (x *Index) all() []slot { return unsafe.Slice(x.slots, x.size) }
 
 type slot struct{ hash, number uint32 }
 
 const fewestSlots = 8
 
-// first returns the first number with a hash, and where to look for the next
+// First returns the first number with a hash, and where to look for the next
 // one; 0 if there is none.
-func (x *index) first(hash uint32) (number uint32, next int) {
-	if x.used == 0 {
+func (x *Index) First(hash uint32) (number uint32, next int) {
+	if x.Used == 0 {
 		return 0, 0
 	}
-	return x.next(hash, int(hash))
+	return x.Next(hash, int(hash))
 }
 
-func (x *index) next(hash uint32, at int) (number uint32, next int) {
+// Next returns the next number with the hash, from where the last search ended.
+func (x *Index) Next(hash uint32, at int) (number uint32, next int) {
 	slots := x.all()
 	mask := len(slots) - 1
 	for ; ; at++ {
@@ -68,16 +74,17 @@ func slotsFor(numbers int) int {
 	return n
 }
 
-func (x *index) add(hash, number uint32) {
-	if int(x.used) >= most(int(x.size)) {
+// Add adds a number that is not there yet.
+func (x *Index) Add(hash, number uint32) {
+	if int(x.Used) >= most(int(x.size)) {
 		x.resize(max(fewestSlots, 2*int(x.size)))
 	}
 	x.all()[x.where(hash, 0)] = slot{hash, number}
-	x.used++
+	x.Used++
 }
 
 // where is the slot of a number, or for 0 the one where the next goes.
-func (x *index) where(hash, number uint32) int {
+func (x *Index) where(hash, number uint32) int {
 	slots := x.all()
 	mask := len(slots) - 1
 	at := int(hash) & mask
@@ -88,13 +95,13 @@ func (x *index) where(hash, number uint32) int {
 }
 
 // renumber gives to what had a number another one.
-func (x *index) renumber(hash, from, to uint32) {
+func (x *Index) renumber(hash, from, to uint32) {
 	x.all()[x.where(hash, from)].number = to
 }
 
-// remove empties the slot of a number. Those behind it, up to the next empty
+// Remove empties the slot of a number. Those behind it, up to the next empty
 // one, move up where they would not be found any more.
-func (x *index) remove(hash, number uint32) {
+func (x *Index) Remove(hash, number uint32) {
 	slots := x.all()
 	mask := len(slots) - 1
 	hole := x.where(hash, number)
@@ -106,16 +113,16 @@ func (x *index) remove(hash, number uint32) {
 		}
 	}
 	slots[hole] = slot{}
-	x.used--
-	if x.size > fewestSlots && x.used < x.size/8 {
+	x.Used--
+	if x.size > fewestSlots && x.Used < x.size/8 {
 		x.resize(len(slots) / 2)
 	}
 }
 
-func (x *index) resize(n int) {
-	old, used := x.all(), x.used
+func (x *Index) resize(n int) {
+	old, used := x.all(), x.Used
 	*x = newIndex(n)
-	x.used = used
+	x.Used = used
 	slots := x.all()
 	for _, s := range old {
 		if s.number != 0 {

@@ -1,4 +1,4 @@
-package roster
+package mem
 
 import "sync/atomic"
 
@@ -13,28 +13,29 @@ type chunkOf[T any] struct {
 	values [chunk]T
 }
 
-// slab keeps values by number, from 1 on: a number takes half of a pointer's
+// Slab keeps values by number, from 1 on: a number takes half of a pointer's
 // space, and the garbage collector doesn't look at it. Values never move. Only
 // the fold adds; others may look, beside it, at what they know the number of.
-type slab[T any] struct {
+type Slab[T any] struct {
 	chunks atomic.Pointer[[]*chunkOf[T]]
-	n      uint32 // the last number; for the fold
+	Last   uint32 // the last number; for the fold
 }
 
-func (s *slab[T]) at(number uint32) *T {
+// At returns the value of a number.
+func (s *Slab[T]) At(number uint32) *T {
 	return &(*s.chunks.Load())[number/chunk].values[number%chunk]
 }
 
-// add returns the number of one more value.
-func (s *slab[T]) add() uint32 {
+// Add returns the number of one more value.
+func (s *Slab[T]) Add() uint32 {
 	var chunks []*chunkOf[T]
-	if s.n > 0 {
+	if s.Last > 0 {
 		chunks = *s.chunks.Load()
 	}
-	s.n++
-	if int(s.n/chunk) >= len(chunks) {
+	s.Last++
+	if int(s.Last/chunk) >= len(chunks) {
 		chunks = append(chunks, new(chunkOf[T]))
 		s.chunks.Store(&chunks)
 	}
-	return s.n
+	return s.Last
 }
