@@ -70,6 +70,7 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	for _, arg := range args {
+		//guard:false "no name is repaired" TestPublishByHandRepairsNothing
 		if !utf8.ValidString(arg) { // the parser would replace what is wrong
 			return nil, usageError{fmt.Errorf("%q: give valid UTF-8", arg)}
 		}
@@ -149,6 +150,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	//guard:drop errors.Is "a wrong configuration is not restarted" TestCannotServe/work_queue
 	case errors.As(err, &bad), errors.Is(err, natsconn.ErrConfiguration):
 		return exitConfig
 	case errors.As(err, &usage):

@@ -104,6 +104,7 @@ func (c *watchCmd) line(d *client.Difference, width int) string {
 // quoteChange returns who came or left: as the report has it, or as a JSON string
 // if more than one name could be read in it.
 func quoteChange(user string) string {
+	//guard:drop "a name does nothing to a terminal" TestWatch$
 	user = harmless(user)
 	for _, more := range []string{" +", " -", " ("} {
 		if strings.Contains(user, more) {

@@ -125,6 +125,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 	ticker := time.NewTicker(startPoll)
 	defer ticker.Stop()
+	//guard:false "a replay is not told as news" TestPublish
 	for !p.CaughtUp() {
 		select {
 		case <-ctx.Done():
@@ -139,13 +140,16 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 func (p *Publisher) tick(ctx context.Context) {
 	place, complete := p.follower.Take()
 	switch reconnects := p.Conn.Stats().Reconnects; {
+	//guard:false "no change is sent long after it happened" TestNotSentLate
 	case !p.Conn.IsConnected():
 		// What is published now would be kept, and sent, old, later.
 		p.miss(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
+	//guard:false "what a connection may have lost shows" TestAwayAndBack
 	case reconnects != p.reconnects:
 		// What was published just before it broke may be lost.
 		p.miss(errors.New("the connection to NATS was away"))
 		p.begin(place)
+	//guard:false "nothing is dropped silently" TestTooMuch
 	case !complete:
 		p.miss(fmt.Errorf("more than %d comings and leavings at once", room))
 		p.begin(place)
@@ -189,6 +193,8 @@ func (p *Publisher) beat(place uint64) {
 // publish publishes what was taken, up to a place, and before it a beat when it
 // is time.
 func (p *Publisher) publish(ctx context.Context, place uint64) {
+	//guard:drop "(p.Stale == nil || !p.Stale())" "watchers see that nothing is told" TestNoBeatsWhileStale
+	//guard:false "watchers hear that the service is there" TestBeats
 	if time.Since(p.beaten) >= p.Beat && (p.Stale == nil || !p.Stale()) {
 		p.beat(place)
 	}
@@ -221,6 +227,7 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most in
 	if err := p.Conn.Publish(p.Subjects.ChangesOf(c.Machine), data); err != nil {
 		return fmt.Errorf("publishing change: %w", err)
 	}
+	//guard:drop "a change that was missed shows" TestPublish
 	*previous = place
 	p.metrics.published.Inc()
 	return nil

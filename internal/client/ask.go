@@ -62,6 +62,7 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 			if underWay {
 				cursor = "" // it may be given again
 			}
+			//guard:false "a client of a broken service ends" TestStrangeAnswers
 			if err == nil && next != "" && next == cursor {
 				err = fmt.Errorf("reading the answer of %s: its cursor doesn't move on", subject)
 			}
@@ -103,6 +104,7 @@ func One(ctx context.Context, nc *nats.Conn, subject string, request any) ([]byt
 	for try := 1; ; try++ {
 		answer, err := once(ctx, nc, subject, data)
 		refusal, ok := errors.AsType[*Refusal](err)
+		//guard:true "a busy service is asked again" TestRefusals
 		if !ok || refusal.Code != rollcallv1.CodeBusy || try == tries {
 			return answer, err
 		}

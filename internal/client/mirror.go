@@ -102,6 +102,7 @@ func (w *Mirror) Options() []nats.Option {
 	}
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { signal(w.away) }),
+		//guard:drop "watch asks again after a reconnect" ./cmd/rollcall:TestWatchMissed/reconnect
 		nats.ReconnectHandler(func(*nats.Conn) { signal(w.back) }),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			w.Fail(fmt.Errorf("the connection to NATS is closed: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
@@ -201,8 +202,10 @@ func (w *Mirror) take(m *nats.Msg) (again bool, err error) {
 		return false, nil
 	}
 	switch at := max(w.place, w.state[c.Machine].place); {
+	//guard:false "watch prints nothing older than the state" ./cmd/rollcall:TestWatch$
 	case c.Place <= at:
 		return false, nil
+	//guard:drop c.Previous "watch asks again when it missed a change" ./cmd/rollcall:TestWatchMissed/change
 	case c.Previous > at, c.Large:
 		return true, nil
 	}

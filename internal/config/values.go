@@ -235,6 +235,7 @@ func (s secret) String() string {
 	if s == "" {
 		return ""
 	}
+	//guard:set `"(hidden)"` string(s) "no password or token is logged" TestSecretsAreNotFormatted
 	return "(hidden)"
 }
 
@@ -326,6 +327,8 @@ func isServer(server string) bool {
 }
 
 // String hides users and passwords.
+//
+//guard:set natsconn.Redact(...) string(s) "no address is logged with its password" TestSecretsAreNotFormatted
 func (s serverURL) String() string { return natsconn.Redact(string(s)) }
 
 // logLevel is the least level that is logged.

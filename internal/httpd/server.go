@@ -147,10 +147,12 @@ func newServer(listener net.Listener, most int, handler http.Handler, timeouts T
 		Handler:           handler,
 		ReadHeaderTimeout: timeouts.Read,
 		ReadTimeout:       timeouts.Read,
-		WriteTimeout:      timeouts.Write,
-		IdleTimeout:       timeouts.Idle,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		//guard:drop "a client that doesn't read holds no connection" TestClientThatDoesNotRead
+		WriteTimeout: timeouts.Write,
+		//guard:set timeouts.Idle time.Hour "a silent client holds no connection" TestSlowAndLongRequests
+		IdleTimeout:    timeouts.Idle,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	bound(server, most)
 	return &Server{
@@ -189,6 +191,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
+	//guard:set s.shutdown time.Hour "no client holds up the end" TestShutdown
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
 	err := s.server.Shutdown(bounded)
@@ -221,7 +224,8 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	// joins that one's data, the next joins again, and so two clients that
 	// never stop asking see the same old numbers for ever.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+		//guard:drop "scrapers don't fill the memory" TestScrapeTimesOut
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             scrapeTimeout,
 		EnableOpenMetrics:   true,

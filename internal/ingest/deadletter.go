@@ -85,6 +85,7 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	l := &letter{place: m.Place, msg: d.message(m, why), since: time.Now()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	//guard:drop maxLetters "a flood of bad messages doesn't fill the memory" TestFlood$
 	if len(d.letters) >= maxLetters || d.bytes+l.msg.Size() > maxLetterBytes {
 		d.drop(l, errors.New("too many under way"))
 		return
@@ -99,6 +100,7 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 func (d *DeadLetters) message(m *stream.Message, why *roster.Refusal) *nats.Msg {
 	letter := nats.NewMsg(d.subjects.DeadLetter(m.Place))
 	h := letter.Header
+	//guard:drop "a message read again adds no dead letter" TestStoredOnce
 	h.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 	h.Set(rollcallv1.HeaderReason, string(why.Reason))
 	h.Set(rollcallv1.HeaderDetail, why.Problem+": "+why.Remedy)
@@ -111,6 +113,7 @@ func (d *DeadLetters) message(m *stream.Message, why *roster.Refusal) *nats.Msg 
 		h.Set(rollcallv1.HeaderContentType, contentType)
 	}
 	room := int(d.nc.MaxPayload()) - letter.Size()
+	//guard:set room room*2 "a large message's dead letter is stored, cut" TestLargeLetter
 	letter.Data = m.Data[:max(0, min(len(m.Data), room))]
 	return letter
 }
@@ -135,6 +138,7 @@ func (d *DeadLetters) Run(ctx context.Context) {
 
 // store tries until the letter is stored or its time is over.
 func (d *DeadLetters) store(ctx context.Context, l *letter) {
+	//guard:set context.WithDeadline(...) context.WithCancel(ctx) "letters nobody stores are given up" TestForbidden
 	ctx, cancel := context.WithDeadline(ctx, l.since.Add(d.patience))
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
@@ -286,6 +290,8 @@ func (d *DeadLetters) wake() {
 func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 	for {
 		d.mu.Lock()
+		//guard:drop || "no snapshot comes before its dead letters" TestSettledWaitsForALetter
+		//guard:drop d.judged "no snapshot comes before all is judged" TestSettledWaitsForAllThatIsJudged
 		settled := d.judged >= place && (len(d.letters) == 0 || d.letters[0].place > place)
 		changed, trouble := d.changed, d.trouble
 		d.mu.Unlock()

@@ -74,6 +74,7 @@ func (in *Ingest) decode(m *stream.Message) {
 	}
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
+	//guard:set `m.Header.Get(headerMarker) != "" && len(m.Data) == 0` false "a server's marker is no event" TestMarker
 	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker { // a client's has data
 		to.Refusal, to.Event = nil, roster.Event{}
 		return
@@ -97,6 +98,7 @@ func (in *Ingest) account(messages []stream.Message) {
 		if m.Marker {
 			continue
 		}
+		//guard:false "nothing is dead-lettered twice" TestJudgedBefore
 		if m.Refusal != nil {
 			continue // it was judged in an earlier incarnation of the stream
 		}

@@ -48,6 +48,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	n.CustomDialer = dialer{ctx}
 	for {
 		nc, err := o.dial(ctx, n)
+		//guard:drop mayPass(err) "a wrong configuration ends the start" TestServerWithoutTLS
 		if err == nil || !mayPass(err) {
 			return nc, err
 		}
@@ -70,6 +71,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 // without accounts knows no nkeys, and a certificate that is out of date is
 // renewed, or is right once the clock is.
 func mayPass(err error) bool {
+	//guard:drop isRefusal "a login refused at first is tried again" TestRefusedAtFirst
 	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
 		return true
 	}

@@ -45,6 +45,7 @@ func Redact(urls string) string {
 		if u, err := parseServer(strings.TrimSpace(server)); err != nil {
 			list[i] = "(no address)"
 		} else {
+			//guard:set `u.Scheme + "://" + u.Host` u.String() "no password is logged" TestRedact
 			list[i] = u.Scheme + "://" + u.Host
 		}
 	}
@@ -145,6 +146,7 @@ func (o Options) checkServers() error {
 	for _, server := range o.servers() {
 		u, err := parseServer(server)
 		switch {
+		//guard:false "no error quotes a password" TestWrongOptions
 		case err != nil && hasUser(o.URL):
 			return Misconfigured("NATS_URL is not an address: %s, and %s", wantedURL, urlEscapes)
 		case err != nil:
@@ -181,6 +183,8 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 	n.Timeout = dialTimeout
 	n.FlusherTimeout = flushTimeout
 	n.PingInterval, n.MaxPingsOut = pingInterval, pingsAwaited
+	//guard:false "a login refused later doesn't end the service" TestRefusedLater
+	//guard:set -1 5 "no outage is too long" TestReconnect
 	n.MaxReconnect, n.IgnoreAuthErrorAbort = -1, true
 	n.ReconnectWait = reconnectWait
 	n.ReconnectJitter, n.ReconnectJitterTLS = jitter, jitter

@@ -38,9 +38,11 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 		list = append(list, fmt.Errorf("stream %s: %s is %v: %s: change that (nats stream edit %s), or make the stream anew, or set %s to another",
 			c.Name, setting, value, why, c.Name, r.variable))
 	}
+	//guard:false "reading deletes nothing" TestRefusedStreams
 	if c.Retention != jetstream.LimitsPolicy {
 		add("retention", strings.ToLower(c.Retention.String()), "it deletes messages that are still needed; want limits")
 	}
+	//guard:false "a publisher learns whether its event is stored" TestRefusedStreams
 	if c.NoAck {
 		add("no_ack", true, "nobody learns whether a message was stored; want false")
 	}
@@ -55,6 +57,7 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 	}
 	if c.Mirror != nil {
 		add("mirror", c.Mirror.Name, "a mirror takes no messages; want none")
+		//guard:false "no event goes nowhere" TestRefusedStreams
 	} else if lacking := missing(c.Subjects, r.config.Subjects); len(lacking) > 0 {
 		add("subjects", quote(c.Subjects), "it doesn't listen to "+strings.Join(lacking, " and "))
 	}
@@ -69,17 +72,21 @@ const consumerIdle = time.Minute
 // refuseEvents adds what only the stream of events may not have: what deletes
 // events that nobody has read, and what lets one machine speak for another.
 func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, why string)) {
+	//guard:false "no event pushes out another" TestRefusedStreams
 	if c.MaxMsgsPerSubject > 0 {
 		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
 	}
+	//guard:false "no machine publishes for another by a schedule" TestSchedulesForge
 	if c.AllowMsgSchedules {
 		add("allow_msg_schedules", true, "whoever may publish for one machine can have the server publish for any other; want false, which only a new stream can have")
 	}
+	//guard:false "no machine deletes the events of others" TestRollupEmpties
 	if c.AllowRollup {
 		add("allow_rollup_hdrs", true, "whoever may publish for one machine can delete the events of all; want false")
 	}
 	for _, source := range c.Sources {
 		for _, t := range source.SubjectTransforms {
+			//guard:false "messages keep the subjects that permissions bind to" TestRefusedStreams
 			if t.Destination != "" && t.Destination != t.Source {
 				add("sources", fmt.Sprintf("%s with the transform of %q to %q", source.Name, t.Source, t.Destination), "events would come as those of another machine; want none")
 			}
@@ -95,12 +102,14 @@ func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subj
 	var list []error
 	for _, subject := range c.Subjects {
 		answers := overlapping(subject, []string{subjects.AllQueries(), subjects.AllChanges()})
+		//guard:false "a question gets our answer, not an ack" TestRefusedStreams
 		if len(answers) > 0 {
 			list = append(list, fmt.Errorf("stream %s: subject %q takes %s, which rollcall answers: take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
 				c.Name, subject, strings.Join(answers, " and "), c.Name))
 			continue
 		}
 		for _, r := range roles {
+			//guard:false "each of our subjects has one stream" TestRefusedStreams
 			if taken := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(taken) > 0 {
 				list = append(list, r.trespass(c.Name, subject, taken))
 			}

@@ -27,6 +27,7 @@ func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Su
 		}
 	}
 	taken := overlapping(destination(c.RePublish.Destination), ours)
+	//guard:true "no event passes for a report" TestRefusedStreams
 	if len(taken) == 0 {
 		return nil
 	}

@@ -155,6 +155,7 @@ func eventsRisks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 		add("long_duplicate_window", "stream drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it",
 			"duplicate_window", c.Duplicates)
 	}
+	//guard:false "a stream that may lose events is told" TestWarnings
 	if c.MaxAge > 0 && c.MaxAge < lateness {
 		add("short_max_age", "stream forgets events that would still count (max age below the allowed lateness)",
 			"max_age", c.MaxAge, "allowed_lateness", lateness)

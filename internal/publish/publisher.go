@@ -112,6 +112,7 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 		case l, more = <-from:
 		}
 		switch {
+		//guard:false "an interrupted publish is no success" ./cmd/rollcall:TestPublishInterrupted
 		case ctx.Err() != nil: // then from may have ended before its end
 			return fmt.Errorf("interrupted after %s; publish what follows", last)
 		case !more:
@@ -158,6 +159,7 @@ func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 		return nil, oversize(l.size)
 	}
 	var e roster.Event
+	//guard:false "what the service would refuse is not sent" ./cmd/rollcall:TestScripts/publish$
 	if refusal := p.judge.Decode(p.subjects.Events(), rollcallv1.ContentTypeJSON, l.text, &e); refusal != nil {
 		return nil, refusal
 	}
@@ -243,6 +245,7 @@ func concernsAll(err error) bool {
 // lacksAck reports whether the event may be stored all the same: it was sent,
 // and the answer of the server did not come.
 func lacksAck(err error) bool {
+	//guard:drop errHopeless "what may be stored is not told as failed" ./cmd/rollcall:TestPublishWithoutAnswers
 	return errors.Is(err, errHopeless) ||
 		errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
 		errors.Is(err, nats.ErrDisconnected)

@@ -48,6 +48,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 		heard, open = v.Heard(), v.AppendSessions(nil)
 		ofMachine(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
+	//guard:false "never heard of is not nobody on" TestRefusedQuestions
 	if !known {
 		return nil, unknownMachine(q.Machine)
 	}

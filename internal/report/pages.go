@@ -65,6 +65,7 @@ func (p *pages) add(m *Row) {
 	rest := *m
 	for {
 		body, n := rest.Append(p.body, p.room)
+		//guard:drop p.room "a page fits a message" ^(TestPublishInPages|TestPagesJoined)$
 		if begin := p.begin(); len(p.body) > begin && (n < len(rest.Users) || len(body)-begin > p.room) {
 			p.turn()
 			continue
@@ -103,6 +104,7 @@ func (p *pages) note(m *Row) {
 }
 
 func appendCounted(b []byte, s string) []byte {
+	//guard:set binary.AppendUvarint(...) b "no change of a report looks like none" TestContent$
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 

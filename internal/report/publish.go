@@ -126,6 +126,7 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 
 // tick publishes a report if it may and there is something new.
 func (p *Publisher) tick(ctx context.Context) {
+	//guard:false "half a roster is never published" TestNothingBeforeCaughtUp
 	if !p.CaughtUp() {
 		return
 	}
@@ -171,6 +172,7 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	// A connection that is away would keep the pages and send them, old, when
 	// it is back.
 	nc := p.JetStream.Conn()
+	//guard:false "nothing old is published after an outage" TestNothingOldIsSentAfterAnOutage
 	if !nc.IsConnected() {
 		return false, fmt.Errorf("publishing: the connection to NATS is %s", strings.ToLower(nc.Status().String()))
 	}
@@ -180,6 +182,7 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	}
 	p.space = pages.body
 	content := [sha256.Size]byte(pages.content.Sum(nil))
+	//guard:false "a report that hasn't changed is not repeated" TestPublishWhatChanged
 	if p.published && content == p.content {
 		return false, nil
 	}

@@ -48,6 +48,7 @@ func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 		return false
 	}
 	if s.Until != nil {
+		//guard:false "nobody is silent because we hear nobody" TestSilentUntil
 		if until := s.Until(); until.Before(at) {
 			at = until
 		}
@@ -80,6 +81,7 @@ func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 
 // whenStale adds to the reasons that the roster need not be of now.
 func (s *Source) whenStale(reasons []string) []string {
+	//guard:false "a stale report is not complete" TestStale
 	if s.Stale != nil && s.Stale() {
 		reasons = append(reasons, api.Stale)
 	}
@@ -93,6 +95,7 @@ func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 	r := api.Report{
 		ID: nuid.Next(), When: when, Stream: s.Stream,
 		Sequence: st.Position.Sequence(), Place: st.Position.Place,
+		//guard:true "after a loss no report is complete" TestIncomplete
 		Complete: len(reasons) == 0, Reasons: reasons,
 	}
 	r.Unsettled, r.SettlesAfter, r.CompleteAfter = Unsettled(st)

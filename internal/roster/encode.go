@@ -175,6 +175,7 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 func (r *recorder) collect(m *machine, before Time) {
 	r.sessions, r.cleared = r.sessions[:0], r.cleared[:0]
 	for i := range m.sessions.Rows {
+		//guard:true "equal rosters are equal bytes" TestSameBytes
 		if s := &m.sessions.Rows[i]; s.stamp.Date >= before && !m.forgets(s.stamp) || m.isOpen(s) {
 			id, details := s.about.id()
 			r.sessions = append(r.sessions, sessionRow{id, details, r.people.name(s.user), s.stamp})

@@ -174,6 +174,7 @@ func (f *Follower) note(m *machine, user string, event uint32, came bool) {
 }
 
 func (f *Follower) add(m *machine, user string, event uint32, came bool) {
+	//guard:false "no follower fills the memory" TestFollow
 	if len(f.noted) == f.most {
 		f.full = true
 		return

@@ -14,6 +14,7 @@ func (g *gathering) add(user uint32, m *machine) {
 	if n := int(user) + 1; n > len(g.latest) {
 		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
 	}
+	//guard:true "a restored roster counts users, not sessions" TestRestoredIndex
 	if g.latest[user] != m.number {
 		g.latest[user] = m.number
 		m.users++

@@ -11,6 +11,7 @@ import (
 // nil when the event is accepted.
 func (r *Roster) refuse(st *Status, m *machine, msg *Message) *Refusal {
 	e := &msg.Event
+	//guard:false "no event from the future is folded" ./internal/ingest:^TestRefused$
 	if e.Date > msg.Receipt.Add(r.settings.MaxSkew) {
 		return &Refusal{
 			Future,
@@ -36,6 +37,7 @@ func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 			fmt.Sprintf("date %s is before %s: machines that were not heard since have been forgotten, for want of room", e.Date, st.fleetFloor),
 			remedy + ", or raise ROLLCALL_MAX_MACHINES",
 		}
+	//guard:false "nothing is judged by what was forgotten" TestOracle
 	case m != nil && e.Date < m.horizon(lateness):
 		return &Refusal{
 			Late,
@@ -66,6 +68,7 @@ func (e *Event) mostOpened() int {
 // something is never refused.
 func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refusal {
 	s := &r.settings
+	//guard:false "the number of machines is bounded" ^TestLimits$
 	if m == nil && s.MaxMachines > 0 && st.Machines-st.Hidden >= s.MaxMachines {
 		return &Refusal{
 			Limit,
@@ -78,8 +81,10 @@ func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refus
 		return nil
 	}
 	switch more := r.opens(m, e, stamp); {
+	//guard:false "a machine's sessions are bounded" ^TestLimits$
 	case over(m.opened(), more, s.MaxSessionsPerMachine):
 		return full("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
+	//guard:false "all sessions together are bounded" ^TestLimits$
 	case over(st.Sessions, more, s.MaxSessions):
 		return full("sessions", s.MaxSessions, "ROLLCALL_MAX_SESSIONS")
 	}

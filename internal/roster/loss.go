@@ -66,6 +66,7 @@ type settling struct {
 
 // settles reports whether a machine is settled whose reset this is.
 func (s *settling) settles(reset Stamp) bool {
+	//guard:drop reset.Date "a boot out of a spool settles no loss" ^(TestLosses|TestSettled)$
 	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
 }
 
@@ -83,6 +84,7 @@ func (st *Status) SettlesAfter() Time {
 // unsettled, and for as long nothing was lost: a machine nobody has heard of yet
 // would have spoken.
 func (st *Status) Complete() bool {
+	//guard:drop st.Receipt "a loss waits for machines nobody has heard of" ^(TestLosses|TestSettled)$
 	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
 }
 
@@ -94,6 +96,7 @@ func (r *Roster) lost(st *Status, why Loss, place uint64) {
 	st.Losses[why] = max(st.Losses[why], place)
 	st.resumed = 0
 	r.settle(st)
+	//guard:set len(r.lately) min(1,len(r.lately)) "a loss concerns every machine" ^(TestLosses|TestSettled)$
 	st.Unsettled = len(r.lately)
 }
 
@@ -125,6 +128,7 @@ func (r *Roster) Accept(place uint64) {
 	st := r.status
 	st.accepted = place
 	for why, lost := range st.Losses {
+		//guard:true "nothing is accepted that nobody has seen" TestAcceptAhead
 		if lost <= place {
 			st.Losses[why] = 0
 		}

@@ -112,6 +112,7 @@ func (m *machine) isOpen(s *session) bool {
 		return false
 	}
 	c := m.clearing(s.user)
+	//guard:true "a logout without a session ends all of a user's" TestOracle
 	return c == nil || s.stamp.After(c.stamp)
 }
 
@@ -159,6 +160,7 @@ func (f *folding) apply(e *Event) bool {
 }
 
 func (f *folding) login(s *Session) bool {
+	//guard:false "nobody from before a boot is on" ^(TestOracle|TestSameBytes)$
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
@@ -180,6 +182,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	switch {
 	case row == nil:
 		row = f.m.sessions.Put(session{f.stamp, f.about(s, about{}), u, key.hash})
+	//guard:false "the order of logins doesn't matter" TestOracle
 	case !f.stamp.After(row.stamp):
 		f.r.people.drop(u)
 		return false
@@ -226,6 +229,7 @@ func (f *folding) logout(id string) bool {
 		return false
 	case row == nil:
 		f.m.sessions.Put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
+	//guard:false "the order of logouts doesn't matter" TestOracle
 	case !f.stamp.After(row.stamp):
 		return false
 	case f.stamp.Date < f.m.floor():
@@ -246,6 +250,7 @@ func (f *folding) clear(name string) bool {
 	}
 	u := f.r.people.holdSeen(f.seen, name)
 	c := f.m.clearing(u)
+	//guard:false "the order of clearings doesn't matter" TestEarlierClearing
 	if c != nil && !f.stamp.After(c.stamp) {
 		f.r.people.drop(u)
 		return false
@@ -310,10 +315,12 @@ func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
 // forgotten.
 func (f *folding) rise() bool {
 	m := f.m
+	//guard:false "the order of resets doesn't matter" TestOracle
 	if !f.stamp.After(m.reset) {
 		return false
 	}
 	m.sessions.Keep(func(s *session) bool {
+		//guard:false "a login above a late boot stays" TestOracle
 		if s.stamp.After(f.stamp) {
 			return true
 		}
@@ -349,6 +356,7 @@ func (f *folding) present(sessions []Session) bool {
 // lateness, once enough has come together to be worth a look, or at once.
 func (m *machine) tidy(r *Roster, now bool) {
 	before := m.horizon(r.settings.AllowedLateness)
+	//guard:true "memory is bounded by who is on or left lately" TestBounded
 	if m.ended >= before || !now && m.remembered() < int(m.tidyAt) {
 		return
 	}
@@ -358,6 +366,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 		switch {
 		case m.isOpen(s):
 			return true
+		//guard:false "a late login doesn't undo a logout" TestLatelyOver
 		case s.stamp.Date >= before && !m.forgets(s.stamp):
 			m.ends(s.stamp)
 			return true

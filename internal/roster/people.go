@@ -63,6 +63,7 @@ func (p *people) hold(name string) uint32 { return p.holdHashed(name, mem.Hash(n
 
 // holdSeen is hold where a user may have been foreseen.
 func (p *people) holdSeen(seen *foreseen, name string) uint32 {
+	//guard:drop u.name "what is prefetched decides nothing" TestForeseen
 	if u := seen.user; u != nil && u.refs > 0 && u.name == name {
 		u.refs++
 		return seen.number
@@ -84,6 +85,7 @@ func (p *people) holdHashed(name string, hash uint32) uint32 {
 // number returns a number for a new user.
 func (p *people) number() uint32 {
 	last := len(p.free) - 1
+	//guard:drop p.cuts "a cut names the users of its place" TestCut
 	if last < 0 || p.cuts > 0 {
 		return p.users.Add()
 	}
@@ -99,6 +101,7 @@ func (p *people) drop(n uint32) {
 	}
 	u := p.users.At(n)
 	if u.refs--; u.refs == 0 {
+		//guard:drop "names are forgotten with their sessions" TestBounded
 		p.names.Remove(u.hash, n)
 		p.free = append(p.free, n)
 	}

@@ -16,6 +16,7 @@ import (
 // makeRoom keeps what holds nothing open within its ceilings, after an event of
 // a machine, which the caller holds.
 func (r *Roster) makeRoom(st *Status, m *machine) {
+	//guard:false "what one machine has closed is bounded" ^(TestRoom|TestRoomLeavesNoTrace)$
 	if most := r.settings.MaxSessionsPerMachine; most > 0 && m.closed() > most {
 		before := m.remembered()
 		if m.tidy(r, true); m.closed() > most {
@@ -24,6 +25,7 @@ func (r *Roster) makeRoom(st *Status, m *machine) {
 		r.remembered += m.remembered() - before
 	}
 	most := r.settings.MaxSessions
+	//guard:false "what all machines have closed is bounded" ^(TestRoom|TestRoomLeavesNoTrace)$
 	if r.exact = r.exact && r.closed(st) > most/10*9; most > 0 && r.closed(st) > most {
 		r.makeRoomEverywhere(st, m)
 	}
@@ -74,6 +76,7 @@ func (r *Roster) change(m, held *machine, f func()) {
 // preserve lets every cut keep the machine as it is, before it changes.
 func (r *Roster) preserve(m *machine) {
 	for _, c := range r.cuts {
+		//guard:drop "a cut is the roster of one place" TestCut
 		c.preserve(m)
 	}
 }
@@ -136,6 +139,7 @@ func (r *Roster) forgetHidden(st *Status) {
 		st.count(r.standingOf(st, m, before), standing{})
 		st.Machines--
 		r.change(m, nil, func() {
+			//guard:drop "a cut keeps what is forgotten meanwhile" TestCutKeepsWhatIsForgotten
 			r.preserve(m)
 			m.forgetAll(r)
 		})

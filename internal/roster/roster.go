@@ -167,8 +167,10 @@ func (r *Roster) Fold(b *Batch) {
 			seen = r.ahead.look(r, b.Messages[i:min(i+foresight, len(b.Messages))])
 		}
 		m := &b.Messages[i]
+		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionStays)$
 		again := m.Place <= st.Position.Place
 		if !again {
+			//guard:drop "the fates add up to the position" TestFates
 			r.lose(&st, m.Place-1, b.Missing)
 		}
 		machine := r.judge(&st, m, &seen[i%foresight], b.End.Judged)
@@ -177,6 +179,7 @@ func (r *Roster) Fold(b *Batch) {
 		}
 	}
 	r.lose(&st, b.End.Place, b.Missing)
+	//guard:true "the position never goes back" TestPositionStays
 	if b.End.Place >= st.Position.Place {
 		st.Position = b.End
 	}
@@ -220,6 +223,7 @@ func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) (mac
 	}
 	if m.Refusal != nil {
 		m.Fate = DeadLettered
+		//guard:false "nothing is dead-lettered twice" ./internal/ingest:TestJudgedBefore
 		if m.Receipt <= judged {
 			m.Fate = Superseded
 		}
@@ -236,6 +240,7 @@ func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) (mac
 func (r *Roster) judged(st *Status, machine *machine, m *Message) {
 	st.Fates.count(m.Fate, 1)
 	st.Position.Place = m.Place
+	//guard:false "a refusal for want of room is told" ^TestLimits$
 	if m.Refusal != nil && m.Refusal.Reason == Limit {
 		r.refusedForRoom(st, machine, Stamp{m.Event.Date, m.Place})
 	}
@@ -248,6 +253,7 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bo
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
 	if m == nil {
+		//guard:set strings.Clone(...) e.Machine "a reader may use its buffer again" TestStringsAreCopied
 		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, seen.machineHash, len(r.cuts))
 		st.Machines++
 	} else {

@@ -25,6 +25,9 @@ func (v View) UserCount() int { return int(v.m.users) }
 
 // Shown reports whether the machine belongs in reports and metrics: somebody
 // is on, or it was heard within the allowed lateness before the newest receipt.
+//
+//guard:drop v.m.users "who is on is never hidden" TestHidden
+//guard:set v.m.heard>=v.hidden true "a machine long silent is hidden" TestHidden
 func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
 
 // Settled reports whether no loss concerns the machine; see Losses.

@@ -35,6 +35,7 @@ func lockOnce(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing to the data folder: %w; set ROLLCALL_DATA_DIR to a folder that can be written to", err)
 	}
+	//guard:set LOCK_EX LOCK_SH "no two services write to one folder" ./cmd/rollcall:TestCannotServe/folder_used
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
 		return lock, nil

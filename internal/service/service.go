@@ -98,6 +98,7 @@ func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Lo
 	told.Go(func() { tell.run(ctx, ended) })
 	for {
 		err := runOnce(ctx, cfg, build, log, tell, folder)
+		//guard:true "reading goes on after a closed connection" ./internal/test/faults:TestClosed
 		if !beginsAnew(err) || ctx.Err() != nil {
 			return err
 		}
@@ -144,6 +145,7 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 		tell.serving()
 		err = s.run(ctx)
 	}
+	//guard:false "SIGTERM ends with code 0 at any moment" ./internal/test/faults:TestTerminateStalled/starting
 	canceled := ctx.Err() != nil && errors.Is(err, context.Canceled)
 	cancel()
 	endWeb()
@@ -230,6 +232,7 @@ func (s *service) load() error {
 		}
 	}
 	if place := uint64(s.cfg.AcceptLoss); place > 0 {
+		//guard:drop "an operator can accept losses" ./cmd/rollcall:TestAcceptLoss
 		r.Accept(place)
 		s.log.Warn("losses are accepted", "place", place)
 	}
@@ -244,6 +247,7 @@ func (s *service) run(ctx context.Context) error {
 	s.pulse.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
 	g.Go(func() error {
 		defer close(folded)
+		//guard:set s.pulse.of(...) s.ingest.Fold "a stuck service is restarted" TestStuckFoldIsNotPingedFor
 		if err := s.reader.Run(ctx, s.roster.Status().Position, s.pulse.of(s.ingest.Fold)); err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
@@ -254,11 +258,13 @@ func (s *service) run(ctx context.Context) error {
 		// Nothing is lost without a last snapshot: the next start reads on from
 		// an earlier one.
 		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
+			//guard:set s.log.Error(...) "return err" "a full disk doesn't spoil a clean end" ./cmd/rollcall:TestNoLastSnapshot
 			s.log.Error("no last snapshot", "err", err)
 		}
 		return nil
 	})
 	g.Go(func() error {
+		//guard:set until(saved) ctx "dead letters are sent until the last snapshot" ./cmd/rollcall:TestLettersAtTheEnd
 		s.letters.Run(until(saved))
 		return nil
 	})

@@ -81,6 +81,7 @@ func (f folder) sweep() error {
 		return err
 	}
 	for _, file := range files {
+		//guard:false "crashes don't fill the disk" TestOpenRemovesWhatACrashLeft
 		if tempName.MatchString(file.Name()) {
 			err = cmp.Or(err, f.disk.remove(f.path(file.Name())))
 		}
@@ -144,6 +145,7 @@ func (f folder) setAside(e entry) (string, error) {
 		taken[file.Name()] = true
 	}
 	name := e.String() + ".bad"
+	//guard:false "what is damaged stays to be looked at" TestLoadPassesDamagedOnes
 	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s.bad-%d", e, n)
 	}
@@ -163,9 +165,13 @@ func (f folder) prune(last entry, keep int) error {
 	}
 	var errs []error
 	for _, e := range entries {
+		//guard:drop f.known(e) "going back to an older program loses nothing" TestNewerFormatIsLeftAlone
+		//guard:drop e.compare "what may be good is not removed" TestNothingAboveIsDropped
 		if e.compare(last) < 0 || !f.known(e) {
 			continue
 		}
+		//guard:true "old snapshots don't fill the disk" TestSaveAndLoad
+		//guard:set keep>=0 keep>=2 "three snapshots are kept" TestSaveAndLoad
 		if keep--; keep >= 0 {
 			continue
 		}

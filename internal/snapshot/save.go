@@ -27,12 +27,15 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 	for {
 		select {
 		case <-ctx.Done():
+			//guard:set lastSave 100*lastSave "SIGTERM ends within 5 seconds" TestRunEnds
+			//guard:set context.WithoutCancel(...) ctx "the end saves what changed" TestRunSavesWhatChanged
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
 			defer cancel()
 			_, err := s.Save(ctx, r)
 			return err
 		case <-tick.C:
 			if _, err := s.Save(ctx, r); err != nil && ctx.Err() == nil {
+				//guard:set s.complain(err) "return err" "a failed save is tried again" TestRunGoesOnAfterFailures
 				s.complain(err)
 			}
 		}
@@ -56,6 +59,7 @@ func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 			return Info{}, err
 		}
 	}
+	//guard:false "a quiet fleet writes nothing" TestSaveAndLoad
 	if last, _ := s.Last(); unchanged(r.Status(), last.Status) && s.there(last) {
 		s.recheck()
 		return last, nil
@@ -119,12 +123,14 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 		return Info{}, entry{}, err
 	}
 	place := info.Status.Position.Place
+	//guard:false "no dead letter is lost by a crash" TestSaveWaitsForSettled
 	if s.Settled != nil {
 		if err := s.Settled(ctx, place); err != nil {
 			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for what goes elsewhere up to place %d: %w", place, err))
 		}
 	}
 	failpoint.At("snapshot-settled")
+	//guard:set s.folder.free(...) entry{place,1},error(nil) "no snapshot is overwritten" TestTakenPlaceIsNotOverwritten
 	at, err := s.folder.free(place)
 	if err == nil {
 		info.Path = s.folder.path(at.String())
@@ -134,6 +140,7 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 		return Info{}, entry{}, s.abandon(temp, err)
 	}
 	failpoint.At("snapshot-renamed")
+	//guard:set s.confirm(...) error(nil) "a snapshot that cannot be read replaces none" TestSaveVerifies
 	if err := s.confirm(ctx, info); err != nil {
 		return Info{}, entry{}, s.abandon(info.Path, err)
 	}
@@ -167,9 +174,11 @@ func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, erro
 	info, err := s.encode(interruptible{ctx, f}, r)
 	if err == nil {
 		failpoint.At("snapshot-written")
+		//guard:drop "what has its name is on the disk" TestSaveAsksInOrder
 		err = f.Sync()
 	}
 	failpoint.At("snapshot-synced")
+	//guard:false "a file not written whole gets no name" TestEveryCallFails
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -190,6 +199,7 @@ func (s *Store) encode(w io.Writer, r *roster.Roster) (Info, error) {
 
 // confirm makes a new snapshot's name last, and reads it from the disk again.
 func (s *Store) confirm(ctx context.Context, want Info) error {
+	//guard:set s.folder.sync() error(nil) "a snapshot's name survives a crash" TestSaveAsksInOrder
 	if err := s.folder.sync(); err != nil {
 		return err
 	}
@@ -203,6 +213,7 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 	if err != nil {
 		return fmt.Errorf("verifying %s: %w", want.Path, err)
 	}
+	//guard:false "a snapshot of something else replaces none" TestSaveVerifies
 	if got.StateDigest != want.StateDigest || got.Size != want.Size {
 		return fmt.Errorf("verifying %s: it is not what was written", want.Path)
 	}

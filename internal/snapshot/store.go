@@ -57,6 +57,7 @@ func openOn(d disk, dir, version string, log *slog.Logger, reg prometheus.Regist
 	err := s.folder.try()
 	if err != nil {
 		err = fmt.Errorf("opening folder for snapshots: %w", err)
+		//guard:true "a full disk keeps no service from starting" TestBeginsFullWithoutAFolder
 		if !passing(err) {
 			return nil, err
 		}
@@ -105,6 +106,7 @@ func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error)
 	}
 	defer f.Close()
 	r, info, err := Read(f, now)
+	//guard:false "a renamed file is not the newest" TestLoadPassesMisnamedOnes
 	if err == nil && info.Status.Position.Place != e.place {
 		return nil, Info{}, fmt.Errorf("it is of place %d", info.Status.Position.Place)
 	}
@@ -120,6 +122,7 @@ func (s *Store) pass(e entry, why error) {
 		return
 	}
 	s.metrics.errors.Inc()
+	//guard:false "what cannot be read is not set aside" TestUnreadableIsLeftWhereItIs
 	if _, failed := errors.AsType[*fs.PathError](why); failed { // of the system, not of the file's bytes
 		log.Error("snapshot passed over: it cannot be read")
 		return

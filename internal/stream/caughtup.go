@@ -11,6 +11,7 @@ func (r *reading) aim() {
 
 // passed notes that the roster is caught up, if it is.
 func (r *reading) passed() {
+	//guard:drop r.position.Load "half a roster is never shown as the whole" TestLosingIsNotPassing
 	if r.aimed && r.position.Load() >= r.target.Load() {
 		r.caughtUp.Store(true)
 	}

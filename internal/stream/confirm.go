@@ -86,6 +86,7 @@ func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 // of the newest earlier position which is still there.
 func (r *Reader) proofOf(ctx context.Context, at roster.Position, st state) (proof, error) {
 	found, err := r.proves(ctx, at.Proof, st)
+	//guard:true "an earlier message proves when the last is gone" TestProofRemoved
 	if err != nil || found != gone || at.Proof.Sequence < st.first { // then earlier ones have left the stream, too
 		return found, err
 	}

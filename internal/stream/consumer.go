@@ -19,7 +19,8 @@ import (
 const (
 	pullMessages = 40_000
 	pullBytes    = 16 << 20
-	channelSize  = 2*pullMessages + 1024
+	//guard:set 2*pullMessages+1024 64 "a slow fold drops nothing" TestSlowFold
+	channelSize = 2*pullMessages + 1024
 )
 
 // lane is a subscription with one pull under way at a time, so that what is
@@ -89,6 +90,7 @@ func consumerName(id string) string { return "rollcall-" + cmp.Or(id, nuid.Next(
 // has delivered before: so no two are described the same. Where the old one stays,
 // as its deletion is lost or denied, the new one gets another name.
 func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer, error) {
+	//guard:drop "a start does not wait for its own ghost" TestGhost
 	s.remove(ctx, s.consumer)
 	config := jetstream.ConsumerConfig{
 		Name:              s.consumer,
@@ -159,9 +161,11 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	select {
 	case <-ctx.Done():
 		return dst, ctx.Err()
+	//guard:set c.reconnected "make(chan int)" "what was on its way is asked for again" TestReconnected
 	case <-c.reconnected:
 		return dst, doubtful(causeReconnect, "the connection was away")
 	case <-c.silence.C:
+		//guard:false "a consumer that somebody deletes is made anew" TestSilence
 		if quiet := time.Since(c.heard); quiet > 3*c.beat {
 			return dst, doubtful(causeSilence, "nothing heard for %v", quiet.Round(time.Millisecond))
 		}
@@ -202,6 +206,7 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	l.bytes -= msg.Size()
 	c.delivered++
 	c.toCome = meta.pending
+	//guard:false "a message dropped on the way is noticed" TestDroppedOnTheWay
 	if meta.delivery != c.delivered {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
 	}
@@ -298,6 +303,7 @@ func (c *consumer) status(msg *nats.Msg) error {
 	case status == "100", status == "409" && description == "Batch Completed":
 		return nil
 	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":
+		//guard:drop "reading goes on after an idle time" TestIdle
 		c.laneOf(msg).messages = 0
 		return nil
 	}

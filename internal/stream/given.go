@@ -76,6 +76,7 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 	}
 	kept := copied && after == r.at.Sequence() && st.last >= tail
 	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
+		//guard:drop "what was seen and never read is lost" TestUnreadIsLost
 		place = r.at.PlaceOf(tail)
 	}
 	if r.given == nil {
@@ -87,6 +88,7 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 	}
 	var again *uint64 // where it began
 	for _, g := range given {
+		//guard:drop "a place that was told of is not given again" TestGiven
 		place = max(place, g.Place)
 		began := g.Place - g.Sequence + after
 		if again != nil || g.Sequence <= after || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
@@ -123,5 +125,6 @@ func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, erro
 	case err != nil:
 		return false, err
 	}
+	//guard:set g.Receipt 0 "a restored stream's messages keep their places" TestGivenOfACopy
 	return m.Receipt == g.Receipt, nil
 }

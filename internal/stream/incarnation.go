@@ -54,6 +54,7 @@ func (r *reading) adopt(ctx context.Context, st state) error {
 	switch place, err := r.nextBegins(ctx, st.origin()-1, false, st); {
 	case err != nil:
 		return err
+	//guard:false "places given before the first snapshot stay given" TestGivenWithoutSnapshot
 	case place > 0:
 		if err := r.rebase(ctx, recreated, st); err != nil {
 			return err
@@ -79,6 +80,7 @@ func (r *reading) truncation() roster.Loss {
 // remake makes the stream that somebody has deleted.
 func (r *reading) remake(ctx context.Context) error {
 	r.log.Error("the stream is missing: making it", "stream", r.stream)
+	//guard:set r.makeStream(ctx) error(nil) "a lost stream is made again" ./internal/test/faults:TestIncarnations/missing_offline
 	if err := r.makeStream(ctx); err != nil {
 		if ctx.Err() == nil {
 			r.log.Error("the stream is missing and cannot be made", "stream", r.stream, "err", err)
@@ -109,8 +111,11 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 	if err != nil {
 		return err
 	}
+	//guard:set after place "no two messages share a place" ^TestRecreated$
 	next := roster.Position{Place: place, Proof: from}.On(after)
 	next.Proof.Stream, next.Proof.Created = r.stream, st.created
+	//guard:true "another stream's messages have their dead letters" TestNeverJudged
+	//guard:false "nothing is dead-lettered twice" ./internal/test/faults:TestIncarnations/restored_offline$
 	if copied { // what it has was judged before
 		kind, next.Judged = restored, max(old.Judged, old.Proof.Receipt)
 	}
@@ -122,6 +127,7 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 	r.target.Store(0)
 	r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}
 	failpoint.At("incarnation-rebased")
+	//guard:drop Unread "a stream's unread rest is a loss" ./internal/test/faults:TestIncarnations/recreated_offline$
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})
 	r.move(next)
 	r.delivered()
@@ -134,14 +140,17 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 // was created.
 func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, found bool, err error) {
 	for _, earlier := range slices.Concat([]roster.Position{r.at}, r.earlier()) {
+		//guard:false "nothing unread is passed over" TestUnloadable
 		if earlier.Place > r.at.Place {
 			continue // of a snapshot that could not be loaded: the roster has not read that far
 		}
 		p := earlier.Proof
+		//guard:drop "a restored backup is known as a copy" ^(TestCopiedMessages|TestCopiedAnew)$
 		p.Created = st.created
 		switch found, err := r.proves(ctx, p, st); {
 		case err != nil:
 			return p, false, err
+		//guard:false "a restored stream is read on" ./internal/test/faults:TestIncarnations/restored_offline$
 		case found == held:
 			return p, true, nil
 		}

@@ -91,6 +91,7 @@ func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 		return Message{}, errNoMessage
 	case answer.Error != nil:
 		return Message{}, fmt.Errorf("getting message %d: %w", seq, answer.Error)
+	//guard:false "no answer crashes the service" TestOddReplies
 	case answer.Message == nil:
 		return Message{}, fmt.Errorf("getting message %d: an empty answer", seq)
 	}

@@ -159,6 +159,7 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 		if pause = min(2*pause+50*time.Millisecond, 2*time.Second); rd.at != before || causeOf(err) == causeGap {
 			pause = 0
 		}
+		//guard:drop "a server that is away is not flooded" TestPauses
 		sleep(ctx, pause)
 	}
 	return nil
@@ -253,6 +254,7 @@ func (r *reading) once(ctx context.Context) error {
 	}
 	defer d.close()
 	deliverErr := r.awaitFirst(ctx, d)
+	//guard:set r.settle(...) error(nil) "nothing of another stream is folded" ^TestRecreated$
 	if err := r.settle(ctx, r.first(d, st), r.toldTwice(d, st)); err != nil {
 		return err
 	}
@@ -264,6 +266,7 @@ func (r *reading) once(ctx context.Context) error {
 			return err
 		}
 		if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
+			//guard:set r.undelivered(...) error(nil) "an undelivered message is asked for" ./internal/test/faults:TestDamage/flipped_in_the_last_message
 			if err := r.undelivered(ctx, d, st.last); err != nil {
 				return err
 			}
@@ -331,6 +334,7 @@ func (r *reading) watched(ctx context.Context, read func(context.Context) error)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer end(nil)
+	//guard:drop "another stream is noticed at run time" ./internal/test/faults:TestRetention/running,_and_nothing_after
 	watch.Go(func() { r.watch(ctx, end) })
 	err := read(ctx)
 	if ctx.Err() != nil {
@@ -363,7 +367,9 @@ func (r *reading) follow(ctx context.Context, d delivery) error {
 func (r *reading) take(ctx context.Context) error {
 	for i := range r.taken {
 		m := &r.taken[i]
+		//guard:false "no message is passed over silently" ^TestGaps$
 		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
+			//guard:drop "places are in order" ^TestGaps$
 			r.flush()
 			if err := r.gap(ctx, m.Sequence, r.fresh); err != nil {
 				return err

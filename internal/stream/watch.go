@@ -53,6 +53,7 @@ func (r *reading) wait(is bool) {
 // moving reports a doubt when the stream has more and the position stands
 // still. A second consumer that stands still too gets a new connection.
 func (r *reading) moving() error {
+	//guard:false "an idle stream is left in peace" TestIdle
 	if r.Lag() == 0 {
 		if !r.losing { // or nothing is to come because it is lost
 			r.moved = time.Now()
@@ -61,10 +62,12 @@ func (r *reading) moving() error {
 		return nil
 	}
 	still := time.Since(r.moved)
+	//guard:true "a consumer that stalls is made anew" TestWatchdogConsumer
 	if still < stallAfter {
 		return nil
 	}
 	r.moved = time.Now()
+	//guard:false "a connection that stalls is made anew" TestWatchdogConnection
 	if r.stalled++; r.stalled > 1 {
 		r.log.Warn("reading stands still: connecting anew", "lag", r.Lag())
 		if err := r.source.reconnect(); err != nil {

@@ -47,6 +47,7 @@ func (t *tallies) handle(kind string, s saying) error {
 	defer t.mu.Unlock()
 	of := t.kinds[kind]
 	if of == nil {
+		//guard:false "remembered complaints are bounded" TestBounded
 		if len(t.kinds) >= maxKinds {
 			kind = "" // of all kinds that there is no room for
 			of = t.kinds[kind]
@@ -57,6 +58,7 @@ func (t *tallies) handle(kind string, s saying) error {
 			of.timer = time.AfterFunc(window, func() { t.end(kind, of) })
 		}
 	}
+	//guard:false "one trouble is a few lines a minute" TestFew
 	if of.said >= burst {
 		of.leftOut++
 		of.last = s
@@ -75,6 +77,7 @@ func (t *tallies) end(kind string, of *tally) {
 		delete(t.kinds, kind)
 		return
 	}
+	//guard:drop "the last of many is said" TestLastIsSaid
 	_ = of.sayLast()
 	of.said = 1
 	of.timer.Reset(window)

@@ -37,6 +37,7 @@ type date struct {
 func (d *draft) judge(e *roster.Event) *roster.Refusal {
 	e.Type, e.Date = d.typ, d.date.at
 	set := belonging(e.Type)
+	//guard:false "a field that doesn't belong decides nothing" ^TestAccepted
 	if !set.has(fieldUser) {
 		e.Session = roster.Session{}
 	}
@@ -49,6 +50,7 @@ func (d *draft) judge(e *roster.Event) *roster.Refusal {
 // misshapen looks for what is malformed beyond the syntax.
 func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
+		//guard:false "a number is no name" TestRefused
 		if (d.wrong & set).has(f) {
 			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(d.mistyped[f]), wanted(f))
 		}
@@ -59,6 +61,7 @@ func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 	if d.entryMalformed != "" {
 		return malformed("list each session as an object with user, session, since, terminal, remote, service", "%s", d.entryMalformed)
 	}
+	//guard:false "a present says one thing of a session" TestRefused
 	if i, j, twice := findTwice(e.Sessions); twice {
 		return malformed("list each session once; give sessions of one user their ids",
 			"sessions[%d] and sessions[%d]: both %s", i, j, sessionName(&e.Sessions[i]))
@@ -105,14 +108,18 @@ func sessionName(s *roster.Session) string {
 // missing looks for a required field that is not there.
 func (d *draft) missing(e *roster.Event) *roster.Refusal {
 	switch {
+	//guard:false "an event without a date is refused" TestRefused
 	case !d.date.given:
 		return missing("say when it happened: "+dateForm, "date")
 	case d.typeText == "":
 		return missing("say what happened: "+typeNames, "type")
+	//guard:false "no machine has an empty name" TestRefused
 	case e.Machine == "":
 		return missing("name the machine", "machine")
+	//guard:false "no user has an empty name" TestRefused
 	case e.Type == roster.Login && e.Session.User == "":
 		return missing("name who logged in", "user")
+	//guard:false "a logout says whom, or which session" TestRefused
 	case e.Type == roster.Logout && e.Session.User == "" && e.Session.ID == "":
 		return missing("name who logged out, or the session that ended", "user")
 	}
@@ -136,6 +143,7 @@ func inEntry(i int, f field) string {
 const typeNames = "login, logout, boot, shutdown or present"
 
 func (d *draft) unknown() *roster.Refusal {
+	//guard:true "an unknown type is not folded" TestRefused
 	if d.typ != 0 {
 		return nil
 	}
@@ -144,6 +152,7 @@ func (d *draft) unknown() *roster.Refusal {
 
 func (d *draft) misdated(set fields) *roster.Refusal {
 	switch {
+	//guard:false "no date is guessed" TestRefused
 	case d.date.problem != "":
 		return refuse(roster.BadDate, "write it as "+dateForm, "date: %s", d.date.problem)
 	case set.has(fieldSessions) && d.entryDate != "":
@@ -161,6 +170,7 @@ func misnamed(e *roster.Event) *roster.Refusal {
 		return badName(f.String(), what)
 	}
 	for i := range e.Sessions {
+		//guard:false "a present's users are judged as a login's" TestRefused
 		if f, what := textProblem(&e.Sessions[i]); what != "" {
 			return badName(inEntry(i, f), what)
 		}

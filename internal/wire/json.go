@@ -22,6 +22,7 @@ func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 	switch kind := d.json.PeekKind(); {
 	case bytes.HasPrefix(payload, []byte("\uFEFF")):
 		return malformed("send it without a byte-order mark", "payload: a byte-order mark before the JSON")
+	//guard:false "a list or a string is no event" TestRefused
 	case kind != '{' && kind != jsontext.KindInvalid:
 		return malformed(wantJSON, "payload: %s, want one object", kindName(kind))
 	}
@@ -29,6 +30,7 @@ func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 	if err != nil {
 		return refuseJSON(err)
 	}
+	//guard:false "a payload is an event to the last byte" TestRefused
 	if rest := bytes.TrimLeft(d.json.UnreadBuffer(), " \t\r\n"); len(rest) > 0 {
 		start := string(rest[:min(len(rest), 2*quoted)])
 		return malformed(wantJSON, "byte %d: %s after the object", len(payload)-len(rest), quote(start))

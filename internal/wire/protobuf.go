@@ -165,6 +165,7 @@ func (m *message) next(known []field) bool {
 		size = protowire.ConsumeFieldValue(number, kind, value)
 	}
 	if size < 0 {
+		//guard:set m.fail(wireProblem(size)) false "a payload cut short is no shorter event" TestRefused
 		return m.fail(wireProblem(size))
 	}
 	m.rest, m.at = m.rest[n+size:], m.at+n+size
@@ -225,6 +226,7 @@ func (m *message) inner() message {
 
 // text is the string that the field holds: a part of the payload.
 func (m *message) text() (string, error) {
+	//guard:false "no name is repaired: two never become one" TestRefused
 	if !isVisible(m.bytes) && !utf8.Valid(m.bytes) {
 		return "", fmt.Errorf("byte %d: %s is not valid UTF-8", m.at-len(m.bytes), m.field)
 	}

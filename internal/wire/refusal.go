@@ -19,6 +19,7 @@ const (
 // refuse makes a refusal. Text from outside must be quoted among the
 // arguments.
 func refuse(reason roster.Reason, remedy, format string, args ...any) *roster.Refusal {
+	//guard:set cut(...) "fmt.Sprintf(format, args...)" "a refusal has at most 200 bytes" TestRefused
 	return &roster.Refusal{Reason: reason, Problem: cut(fmt.Sprintf(format, args...), maxProblem), Remedy: remedy}
 }
 

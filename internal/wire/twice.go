@@ -37,6 +37,7 @@ func findTwiceOfMany(entries []roster.Session) (i, j int, twice bool) {
 	first := make(map[entryKey]int, len(entries))
 	for j := range entries {
 		key := keyOf(&entries[j])
+		//guard:false "the quick way for long lists finds repeats too" TestRefused
 		if i, twice := first[key]; twice {
 			return i, j, true
 		}

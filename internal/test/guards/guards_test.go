@@ -1,151 +1,109 @@
-// Package guards proves that each guard in the code is needed: it takes one
-// away after the other and sees that a test fails.
-//
-// A guard is a check, a bound, an order or a wait whose removal would break a
-// promise. The lists in this folder say for each one where it stands, what the
-// code is without it, and the test that notices. A run of all tests sees only
-// that every guard still stands where the list says. The proof, which takes some
-// seconds for each, goes through those guards whose names match:
-//
-//	go test ./internal/test/guards -v -timeout 3h -guards .
-//	go test ./internal/test/guards -v -guards '^wire: '
 package guards
 
 import (
-	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
 
-var proof = flag.String("guards", "", "take away the guards whose names match this regular expression, and see that their tests fail")
-
-// root is the module's folder.
-const root = "../../.."
-
-// guard is one of them.
-type guard struct {
-	// name is the package, and what is guarded: "wire: a name twice".
-	name string
-	// promise is what would be broken without it.
-	promise string
-	// file has the text exactly once. Without the guard the text reads as
-	// without, and all of it still compiles.
-	file, text, without string
-	// test is the package and the pattern of the test that fails then:
-	// "./internal/wire TestRefused".
-	test string
-}
-
-// guards returns all of them, in the order of an event's path.
-func guards() []guard {
-	return slices.Concat(contractGuards, wireGuards, streamGuards, ingestGuards, rosterGuards,
-		snapshotGuards, reportGuards, queryGuards, pastGuards, changesGuards, metricsGuards, brokerGuards, throttleGuards, commandGuards)
-}
-
-// TestGuardsStand: every guard is where its list says, once, and so is its test.
-func TestGuardsStand(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, g := range guards() {
-		if seen[g.name] {
-			t.Errorf("%s: listed twice", g.name)
-		}
-		seen[g.name] = true
-		if _, err := g.taken(root); err != nil {
-			t.Errorf("%s: %v", g.name, err)
-		}
-		for _, name := range g.tests() {
-			if pkg, _ := g.where(); !strings.Contains(source(t, pkg), "\nfunc "+name) {
-				t.Errorf("%s: %s has no %s", g.name, pkg, name)
-			}
-		}
-	}
-}
-
-// tests returns what the names of the guard's tests begin with.
-func (g *guard) tests() []string {
-	_, pattern := g.where()
-	pattern, _, _ = strings.Cut(pattern, "/")
-	return strings.Split(strings.Trim(pattern, "^()$"), "|")
-}
-
-// source returns the text of a package's tests.
-func source(t *testing.T, pkg string) string {
+// moduleRoot returns the module's folder.
+func moduleRoot(t *testing.T) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text strings.Builder
-	for _, file := range files {
-		b, err := os.ReadFile(file)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the working directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// guards returns all of them: those of directives, and the patches.
+func guards(t *testing.T, root string) []Guard {
+	t.Helper()
+	list, err := InModule(root)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, p := range patches {
+		list = append(list, p.guard())
+	}
+	return list
+}
+
+// TestGuardsApply: every guard can be taken away, and its test exists.
+func TestGuardsApply(t *testing.T) {
+	root := moduleRoot(t)
+	seen := make(map[string]bool)
+	tests := make(map[string][]string)
+	for _, g := range guards(t, root) {
+		where := g.where()
+		if seen[g.Name] {
+			t.Errorf("%s: another guard has this name", where)
+		}
+		seen[g.Name] = true
+		text, err := os.ReadFile(filepath.Join(root, g.File))
+		if err != nil {
+			t.Errorf("%s: %v", where, err)
+			continue
+		}
+		if without, err := g.Without(text); err != nil {
+			t.Errorf("%s: %v", where, err)
+		} else if string(without) == string(text) {
+			t.Errorf("%s: nothing is taken away", where)
+		}
+		if tests[g.Package] == nil {
+			tests[g.Package] = testsIn(t, filepath.Join(root, g.Package))
+		}
+		for _, name := range missingTests(g.Test, tests[g.Package]) {
+			t.Errorf("%s: %s has no test %s", where, g.Package, name)
+		}
+	}
+}
+
+// testsIn returns the names of the tests in a folder.
+func testsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text.Write(b)
-	}
-	return text.String()
-}
-
-// TestGuardsAreNeeded is the proof.
-func TestGuardsAreNeeded(t *testing.T) {
-	if *proof == "" {
-		return // it takes long
-	}
-	wanted := regexp.MustCompile(*proof)
-	list := slices.DeleteFunc(guards(), func(g guard) bool { return !wanted.MatchString(g.name) })
-	if len(list) == 0 {
-		t.Fatalf("no guard's name matches %q", *proof)
-	}
-	m := copyModule(t)
-	for pkg, tests := range testsOf(list) {
-		m.mustPass(t, pkg, tests)
-	}
-	for _, g := range list {
-		t.Run(g.name, func(t *testing.T) { m.prove(t, &g) })
-	}
-}
-
-// testsOf returns the patterns of the tests of each package: of all that name
-// no subtests one together.
-func testsOf(list []guard) map[string][]string {
-	tests, whole := make(map[string][]string), make(map[string][]string)
-	for _, g := range list {
-		pkg, pattern := g.where()
-		in := whole
-		if strings.Contains(pattern, "/") {
-			in = tests
-		}
-		if !slices.Contains(in[pkg], pattern) {
-			in[pkg] = append(in[pkg], pattern)
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
+				names = append(names, f.Name.Name)
+			}
 		}
 	}
-	for pkg, patterns := range whole {
-		tests[pkg] = append(tests[pkg], strings.Join(patterns, "|"))
-	}
-	return tests
+	return names
 }
 
-// where returns the package and the pattern of the guard's test.
-func (g *guard) where() (pkg, pattern string) {
-	pkg, pattern, _ = strings.Cut(g.test, " ")
-	return pkg, pattern
-}
-
-// taken returns the guard's file in a module, without the guard.
-func (g *guard) taken(module string) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(module, g.file))
-	if err != nil {
-		return nil, err
+// missingTests returns those alternatives of a pattern that match no test. It knows
+// nothing of subtests: whether they exist is seen by the proof.
+func missingTests(pattern string, names []string) []string {
+	pattern, _, _ = strings.Cut(pattern, "/")
+	all := strings.Join(names, "\n")
+	var missing []string
+	for name := range strings.SplitSeq(strings.NewReplacer("^(", "", ")$", "").Replace(pattern), "|") {
+		if test, err := regexp.Compile("(?m)^" + strings.TrimPrefix(name, "^")); err != nil || !test.MatchString(all) {
+			missing = append(missing, name)
+		}
 	}
-	switch n := strings.Count(string(b), g.text); {
-	case n != 1:
-		return nil, &misplaced{g.file, g.text, n}
-	case g.text == g.without:
-		return nil, &misplaced{g.file, g.without, n}
-	}
-	return []byte(strings.Replace(string(b), g.text, g.without, 1)), nil
+	return missing
 }

@@ -7,7 +7,7 @@ const (
 	pastYields = "./internal/query TestPastYields"
 )
 
-var pastGuards = []guard{
+var pastGuards = []patch{
 	{
 		"past: how many at a time", "a flood of questions about the past holds no more memory than a few",
 		"internal/past/past.go", `case len(q.underWay) >= q.config.MaxQuestions:`, `case false:`, "./internal/past TestBusy",

@@ -1,34 +1,160 @@
 package guards
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// misplaced says that a text is not in a file exactly once.
-type misplaced struct {
-	file, text string
-	count      int
+var (
+	proof   = flag.String("guards", "", "take away the guards whose names match this `regexp`, and see that their tests fail")
+	shard   = flag.String("guards.shard", "", "of these only the part `i/n`, such as 1/4")
+	changed = flag.String("guards.changed", "", "of these only those whose packages, or tests' packages, differ from a git `revision`; those in files that differ first")
+	within  = flag.Duration("guards.within", 0, "begin with no guard after this `time`")
+	timeout = flag.Duration("guards.timeout", 2*time.Minute, "the `time` for a test without its guard: some only hang then")
+)
+
+// where returns the guard as a failure begins with it.
+func (g *Guard) where() string {
+	if g.Line == 0 {
+		return fmt.Sprintf("patch %q in %s", g.Name, g.File)
+	}
+	return fmt.Sprintf("%s:%d: %q", g.File, g.Line, g.Name)
 }
 
-func (m *misplaced) Error() string {
-	return fmt.Sprintf("%s has %d times %q, want once, and something else without the guard", m.file, m.count, m.text)
+// TestGuardsAreNeeded is the proof.
+func TestGuardsAreNeeded(t *testing.T) {
+	if *proof == "" {
+		return // it takes long
+	}
+	began := time.Now()
+	root := moduleRoot(t)
+	list := chosen(t, root, guards(t, root))
+	if len(list) == 0 {
+		t.Logf("no guard is chosen by -guards=%s -guards.shard=%s -guards.changed=%s", *proof, *shard, *changed)
+		if *shard == "" && *changed == "" {
+			t.Fail()
+		}
+		return
+	}
+	m := copyModule(t, root)
+	m.mustPass(t, list)
+	for i, g := range list {
+		if *within > 0 && time.Since(began) > *within {
+			t.Logf("%v are over: %d of %d guards are not proved", *within, len(list)-i, len(list))
+			return
+		}
+		t.Run(g.Name, func(t *testing.T) { m.prove(t, &g) })
+	}
+}
+
+// chosen returns the guards that the flags choose.
+func chosen(t *testing.T, root string, list []Guard) []Guard {
+	t.Helper()
+	wanted, err := regexp.Compile(*proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list = slices.DeleteFunc(list, func(g Guard) bool { return !wanted.MatchString(g.Name) })
+	if *shard != "" {
+		var i, n uint32
+		if _, err := fmt.Sscanf(*shard+"\n", "%d/%d\n", &i, &n); err != nil || i < 1 || i > n {
+			t.Fatalf("-guards.shard is %q, want i/n with i from 1 to n", *shard)
+		}
+		list = slices.DeleteFunc(list, func(g Guard) bool { return shardOf(&g, n) != i })
+	}
+	if *changed != "" {
+		files, err := differing(root, *changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = touched(list, files)
+	}
+	return list
+}
+
+// shardOf returns in which of n shards a guard is, from 1. It depends on the guard's
+// name alone.
+func shardOf(g *Guard, n uint32) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(g.Name))
+	return h.Sum32()%n + 1
+}
+
+// differing returns the files that differ from a revision, those that git doesn't
+// know among them.
+func differing(root, revision string) ([]string, error) {
+	var files []string
+	for _, args := range [][]string{
+		{"diff", "--name-only", "--relative", revision, "--"},
+		{"ls-files", "--others", "--exclude-standard"},
+	} {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = root
+		out, err := cmd.Output()
+		if err != nil {
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				err = fmt.Errorf("%w: %s", err, exit.Stderr)
+			}
+			return nil, fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
+		}
+		files = append(files, strings.Fields(string(out))...)
+	}
+	return files, nil
+}
+
+// touched returns the guards that a change of some files touches, those first whose
+// own file is among them, and last those of which only the test's package has one.
+func touched(list []Guard, files []string) []Guard {
+	const own, pkg, test, not = 0, 1, 2, 3
+	folders := make(map[string]bool)
+	for _, file := range files {
+		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+			folders[dir] = true // a package's testdata are below it
+		}
+	}
+	how := func(g Guard) int {
+		switch {
+		case slices.Contains(files, g.File):
+			return own
+		case folders[path.Dir(g.File)]:
+			return pkg
+		case folders[path.Clean(g.Package)]:
+			return test
+		}
+		return not
+	}
+	list = slices.DeleteFunc(slices.Clone(list), func(g Guard) bool { return how(g) == not })
+	slices.SortStableFunc(list, func(a, b Guard) int { return cmp.Compare(how(a), how(b)) })
+	return list
 }
 
 // module is a copy of the module, from which guards may be taken away.
-type module struct{ dir string }
+type module struct {
+	dir string
+	// binary is where the binary of a package's tests is built.
+	binary string
+}
 
 // copyModule copies all that Go and the tests read.
-func copyModule(t *testing.T) module {
+func copyModule(t *testing.T, root string) module {
 	t.Helper()
-	m := module{t.TempDir()}
+	m := module{dir: t.TempDir()}
+	m.binary = filepath.Join(t.TempDir(), "test.exe")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		name, _ := filepath.Rel(root, path)
 		switch {
@@ -53,87 +179,150 @@ func copyModule(t *testing.T) module {
 	return m
 }
 
-// mustPass runs the tests of a package with all guards in place: where one
-// fails anyway, it proves nothing.
-func (m module) mustPass(t *testing.T, pkg string, patterns []string) {
+// mustPass runs the tests of some guards with all guards in place: where one fails
+// anyway, it proves nothing.
+func (m module) mustPass(t *testing.T, list []Guard) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "test")
-	if out, err := m.run(".", "go", "test", "-c", "-o", binary, pkg); err != nil {
-		t.Fatalf("%s, with all guards: %v\n%s", pkg, err, out)
-	}
-	for _, pattern := range patterns {
-		out, err := m.run(pkg, binary, "-test.v", "-test.run="+pattern)
-		if err != nil || !ran.MatchString(out) {
-			t.Errorf("%s %s, with all guards: %v\n%s", pkg, pattern, err, out)
+	for pkg, patterns := range testsOf(list) {
+		if out, err := m.build(pkg); err != nil {
+			t.Fatalf("%s does not compile, with all guards: %v\n%s", pkg, err, out)
+		}
+		for _, pattern := range patterns {
+			ran := passed
+			if strings.Contains(pattern, "/") {
+				ran = subtestPassed
+			}
+			out, err := m.test(pkg, pattern, 10**timeout)
+			if err != nil || !ran.MatchString(out) {
+				t.Errorf("%s %s, with all guards: %v\n%s", pkg, pattern, err, out)
+			}
 		}
 	}
 }
 
+var (
+	passed        = regexp.MustCompile(`(?m)^\s*--- PASS: `)
+	subtestPassed = regexp.MustCompile(`(?m)^\s*--- PASS: \S+/`)
+)
+
+// testsOf returns the patterns of the tests of each package: of all that name no
+// subtests one together.
+func testsOf(list []Guard) map[string][]string {
+	tests, whole := make(map[string][]string), make(map[string][]string)
+	for _, g := range list {
+		in := whole
+		if strings.Contains(g.Test, "/") {
+			in = tests
+		}
+		if !slices.Contains(in[g.Package], g.Test) {
+			in[g.Package] = append(in[g.Package], g.Test)
+		}
+	}
+	for pkg, patterns := range whole {
+		tests[pkg] = append(tests[pkg], strings.Join(patterns, "|"))
+	}
+	return tests
+}
+
 // prove takes a guard away, wants its test to fail, and puts it back.
-func (m module) prove(t *testing.T, g *guard) {
-	path := filepath.Join(m.dir, g.file)
-	before, err := os.ReadFile(path)
+func (m module) prove(t *testing.T, g *Guard) {
+	name := filepath.Join(m.dir, g.File)
+	before, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	without, err := g.taken(m.dir)
+	without, err := g.Without(before)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := os.WriteFile(path, before, 0o644); err != nil {
+		if err := os.WriteFile(name, before, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}()
-	if err := os.WriteFile(path, without, 0o644); err != nil {
+	if err := os.WriteFile(name, without, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// Else a test that builds the program would fail for that.
-	if out, err := m.run(".", "go", "list", "-export", "-f", "{{with .Error}}{{.}}{{end}}", "./"+filepath.Dir(g.file)); err != nil {
-		t.Fatalf("it does not compile without the guard:\n%s", out)
-	}
 	began := time.Now()
-	out, err := m.test(g.where())
-	if err == nil {
-		t.Fatalf("%s passes without the guard", g.test)
+	noticed, err := m.notice(g)
+	if err != nil {
+		t.Fatalf("%s: %v", g.where(), err)
 	}
+	t.Logf("%s (%v)", noticed, time.Since(began).Round(100*time.Millisecond))
+}
+
+// notice returns how the guard's test notices that the guard is not there.
+func (m module) notice(g *Guard) (string, error) {
+	if folder := "./" + path.Dir(g.File); folder != g.Package {
+		// Else a test that builds the program would fail for that.
+		if out, err := m.run(".", compileTimeout, "go", "list", "-export", "-f", "{{with .Error}}{{.}}{{end}}", folder); err != nil {
+			return "", fmt.Errorf("it does not compile without the guard: %w\n%s", err, out)
+		}
+	}
+	if out, err := m.build(g.Package); err != nil {
+		return "", fmt.Errorf("it does not compile without the guard: %w\n%s", err, out)
+	}
+	return verdict(m.test(g.Package, g.Test, *timeout))
+}
+
+// verdict returns how a test without its guard noticed that, from what it printed and
+// how it ended.
+func verdict(out string, err error) (string, error) {
 	told := firstFailure(out)
-	if told == "" {
-		t.Fatalf("%s didn't fail by itself: %v\n%s", g.test, err, out)
+	switch {
+	case err == nil:
+		return "", errors.New("its test passes without the guard")
+	case errors.Is(err, context.DeadlineExceeded), strings.HasPrefix(told, timedOut):
+		return "timed out", nil
+	case told == "":
+		return "", fmt.Errorf("its test didn't fail by itself: %w\n%s", err, out)
 	}
-	t.Logf("%s (%v)", told, time.Since(began).Round(100*time.Millisecond))
+	return told, nil
 }
 
-// testTimeout is for one test without its guard: some only hang then.
-const testTimeout = "2m"
-
-// ran matches the verdict of a test.
-var ran = regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL): `)
-
-func (m module) test(pkg, pattern string) (string, error) {
-	return m.run(".", "go", "test", "-v", "-count=1", "-vet=off", "-timeout="+testTimeout, "-run", pattern, pkg)
+// build builds the binary of a package's tests.
+func (m module) build(pkg string) (string, error) {
+	return m.run(".", compileTimeout, "go", "test", "-c", "-vet=off", "-o", m.binary, pkg)
 }
 
-// run runs a command in a folder of the module, and returns all that it
-// prints.
-func (m module) run(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
+// test runs tests of the binary that was built last, which ends by itself after a
+// time, or is killed a little later.
+func (m module) test(pkg, pattern string, most time.Duration) (string, error) {
+	return m.run(pkg, most+most/4, m.binary, "-test.v", "-test.count=1", "-test.timeout="+most.String(), "-test.run="+pattern)
+}
+
+// compileTimeout is for a compiler on a busy machine.
+const compileTimeout = 20 * time.Minute
+
+// run runs a command in a folder of the module, and returns all that it prints. What
+// runs for longer than most is killed.
+func (m module) run(dir string, most time.Duration, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), most)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(m.dir, dir)
+	cmd.WaitDelay = time.Second // what it has started may hold its output
 	out, err := cmd.CombinedOutput()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
 	return string(out), err
 }
 
+// timedOut is how a test ends that the testing package ends.
+const timedOut = "panic: test timed out"
+
 var (
-	// failure matches the verdict of a test that failed, and panic how one
-	// ends that could not.
+	// failure matches the verdict of a test that failed, and ending how one ends
+	// that could not.
 	failure = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
 	ending  = regexp.MustCompile(`^(panic: .*|fatal error: .*|.*goleak: Errors.*)`)
 	// message matches what a test tells.
 	message = regexp.MustCompile(`^\s+(\w+_test\.go:\d+: .*)`)
 )
 
-// firstFailure returns, on one line, the test that failed and what it told
-// first; "" when none did.
+// firstFailure returns, on one line, the test that failed and what it told first; ""
+// when none did.
 func firstFailure(out string) string {
 	var name, told string
 	for line := range strings.Lines(out) {

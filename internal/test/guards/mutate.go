@@ -1,0 +1,561 @@
+package guards
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path"
+	"slices"
+	"strings"
+)
+
+// source is a file that is mutated.
+type source struct {
+	text []byte
+	fset *token.FileSet
+	file *ast.File
+}
+
+func parseSource(text []byte) (*source, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "", text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	return &source{text, fset, file}, nil
+}
+
+// edit puts a text in the place of the bytes from one offset to another.
+type edit struct {
+	from, to int
+	text     string
+}
+
+// apply returns the text with all edits, which don't overlap.
+func (s *source) apply(edits ...edit) []byte {
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
+	var b []byte
+	at := 0
+	for _, e := range edits {
+		b = append(append(b, s.text[at:e.from]...), e.text...)
+		at = e.to
+	}
+	return append(b, s.text[at:]...)
+}
+
+func (s *source) offset(pos token.Pos) int { return s.fset.Position(pos).Offset }
+
+func (s *source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
+
+func (s *source) textOf(n ast.Node) string {
+	return string(s.text[s.offset(n.Pos()):s.offset(n.End())])
+}
+
+// replace returns the edit that puts a text in the place of a node. A %s in it
+// stands for the node.
+func (s *source) replace(n ast.Node, text string) edit {
+	return edit{s.offset(n.Pos()), s.offset(n.End()), strings.ReplaceAll(text, "%s", s.textOf(n))}
+}
+
+// mutate returns the text of a file without the guard of a directive in it.
+func mutate(text []byte, g *Guard) ([]byte, error) {
+	s, err := parseSource(text)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.target(g.Line)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.edit(t, g)
+	if err != nil {
+		return nil, err
+	}
+	without, err := s.keepUsed(e)
+	if err != nil {
+		return nil, fmt.Errorf("it is no Go without the guard: %w", err)
+	}
+	return without, nil
+}
+
+// edit returns what an operator does to its target.
+func (s *source) edit(t target, g *Guard) (edit, error) {
+	switch g.operator {
+	case "drop":
+		if len(g.args) == 0 {
+			return s.drop(t)
+		}
+		return s.dropPart(t, g.args[0])
+	case "set":
+		return s.set(t, g.args[0], g.args[1])
+	case "negate":
+		return s.force(t, "!(%s)")
+	case "true":
+		return s.force(t, "true || (%s)")
+	case "false":
+		return s.force(t, "false && (%s)")
+	}
+	return edit{}, fmt.Errorf("there is no operator %q", g.operator)
+}
+
+// target is the node that a directive is about, and those around it, the outermost
+// first.
+type target struct {
+	node   ast.Node
+	around []ast.Node
+}
+
+var errNoTarget = errors.New("it stands right above no statement, case, element or declaration")
+
+// target returns the target of the directive in a line: of the nodes that begin in
+// the first line after the comment the outermost.
+func (s *source) target(line int) (target, error) {
+	i := slices.IndexFunc(s.file.Comments, func(c *ast.CommentGroup) bool {
+		return s.line(c.Pos()) <= line && line <= s.line(c.End())
+	})
+	if i < 0 {
+		return target{}, errNoTarget
+	}
+	end := s.file.Comments[i].End()
+	var found target
+	var stack []ast.Node
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if n == nil {
+			stack = stack[:len(stack)-1]
+			return true
+		}
+		if n.Pos() > end && isTarget(n, stack) && (found.node == nil || n.Pos() < found.node.Pos()) {
+			found = target{n, slices.Clone(stack)}
+		}
+		stack = append(stack, n)
+		return true
+	})
+	if found.node == nil || s.line(found.node.Pos()) != s.line(end)+1 {
+		return target{}, errNoTarget
+	}
+	switch n := found.node.(type) {
+	case *ast.LabeledStmt:
+		found = target{n.Stmt, append(found.around, n)}
+	case *ast.GenDecl:
+		if !n.Lparen.IsValid() {
+			found = target{n.Specs[0], append(found.around, n)}
+		}
+	}
+	return found, nil
+}
+
+// isTarget says whether a directive may be about a node.
+func isTarget(n ast.Node, around []ast.Node) bool {
+	switch n.(type) {
+	case *ast.BlockStmt, *ast.EmptyStmt, *ast.ImportSpec:
+		return false
+	case ast.Stmt, ast.Spec, ast.Decl, *ast.Field:
+		return true
+	case ast.Expr:
+		literal, ok := around[len(around)-1].(*ast.CompositeLit)
+		return ok && n != literal.Type
+	}
+	return false
+}
+
+// head returns where the part of the target ends that operators look at: of what
+// has a body the part before it.
+func (t target) head() token.Pos {
+	switch n := t.node.(type) {
+	case *ast.IfStmt:
+		return n.Body.Lbrace
+	case *ast.ForStmt:
+		return n.Body.Lbrace
+	case *ast.RangeStmt:
+		return n.Body.Lbrace
+	case *ast.SwitchStmt:
+		return n.Body.Lbrace
+	case *ast.TypeSwitchStmt:
+		return n.Body.Lbrace
+	case *ast.SelectStmt:
+		return n.Body.Lbrace
+	case *ast.CaseClause:
+		return n.Colon
+	case *ast.CommClause:
+		return n.Colon
+	}
+	return t.node.End()
+}
+
+// inspect calls f for the nodes of the target's head.
+func (t target) inspect(f func(ast.Node)) {
+	end := t.head()
+	ast.Inspect(t.node, func(n ast.Node) bool {
+		if n != nil && n.End() <= end {
+			f(n)
+		}
+		return n != nil && n.Pos() < end
+	})
+}
+
+// force puts the target's condition, or its last value, into a form.
+func (s *source) force(t target, form string) (edit, error) {
+	var x ast.Expr
+	switch n := t.node.(type) {
+	case *ast.IfStmt:
+		x = n.Cond
+	case *ast.ForStmt:
+		x = n.Cond
+	case *ast.CaseClause:
+		if t.isTagless() && len(n.List) > 0 {
+			return s.forceCase(n, form), nil
+		}
+	case *ast.ReturnStmt:
+		x = last(n.Results)
+	case *ast.AssignStmt:
+		x = last(n.Rhs)
+	case *ast.ValueSpec:
+		x = last(n.Values)
+	case *ast.KeyValueExpr:
+		x = n.Value
+	}
+	if x == nil {
+		return edit{}, errors.New("it has no condition and no value")
+	}
+	return s.replace(x, form), nil
+}
+
+func last(list []ast.Expr) ast.Expr {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
+}
+
+// forceCase puts all conditions of a case together into a form.
+func (s *source) forceCase(n *ast.CaseClause, form string) edit {
+	var all []string
+	for _, x := range n.List {
+		all = append(all, "("+s.textOf(x)+")")
+	}
+	e := edit{s.offset(n.List[0].Pos()), s.offset(last(n.List).End()), ""}
+	e.text = strings.ReplaceAll(form, "%s", strings.Join(all, " || "))
+	return e
+}
+
+// isTagless says whether the target is a case of a switch over conditions.
+func (t target) isTagless() bool {
+	if len(t.around) < 2 {
+		return false
+	}
+	n, ok := t.around[len(t.around)-2].(*ast.SwitchStmt)
+	return ok && n.Tag == nil
+}
+
+// drop takes the target away. A statement stays, and is not executed: else what it
+// uses may be unused.
+func (s *source) drop(t target) (edit, error) {
+	declares := errors.New("it declares something, and can't be dropped")
+	switch n := t.node.(type) {
+	case *ast.CaseClause, *ast.CommClause:
+		return s.replace(n, ""), nil
+	case *ast.BranchStmt:
+		if n.Tok == token.FALLTHROUGH {
+			return s.replace(n, ""), nil
+		}
+	case *ast.DeclStmt:
+		return edit{}, declares
+	case *ast.AssignStmt:
+		if n.Tok == token.DEFINE {
+			return edit{}, declares
+		}
+	case ast.Stmt:
+	case ast.Expr:
+		e := s.replace(n, "")
+		e.to = s.comma(e.to)
+		return e, nil
+	default:
+		return edit{}, declares
+	}
+	return s.replace(t.node, "if false { %s }"), nil
+}
+
+// part is what can be dropped of an expression.
+type part struct {
+	ast.Expr
+	without edit
+}
+
+// dropPart takes the part away that is named by a text: an operand, and if none is,
+// an argument or an element.
+func (s *source) dropPart(t target, text string) (edit, error) {
+	found := s.named(s.operands(t), text)
+	if len(found) == 0 {
+		found = s.named(s.elements(t), text)
+	}
+	if len(found) != 1 {
+		return edit{}, fmt.Errorf("%d operands or elements have %q, or begin with it, want one", len(found), text)
+	}
+	return found[0].without, nil
+}
+
+// named returns those parts that a text names.
+func (s *source) named(parts []part, text string) []part {
+	text = squeeze(text)
+	parts = slices.DeleteFunc(parts, func(p part) bool { return !strings.Contains(squeeze(s.textOf(p)), text) })
+	// What is within another one is meant.
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p part) bool {
+		return slices.ContainsFunc(parts, func(q part) bool {
+			return p.Expr != q.Expr && p.Pos() <= q.Pos() && q.End() <= p.End()
+		})
+	})
+	if len(parts) > 1 {
+		begins := func(p part) bool { return strings.HasPrefix(squeeze(s.textOf(p)), text) }
+		if slices.ContainsFunc(parts, begins) {
+			parts = slices.DeleteFunc(parts, func(p part) bool { return !begins(p) })
+		}
+	}
+	return parts
+}
+
+// operands returns the operands of && and || in the target's head, and the values of
+// a case.
+func (s *source) operands(t target) []part {
+	var list []part
+	t.inspect(func(n ast.Node) {
+		if n, ok := n.(*ast.BinaryExpr); ok && (n.Op == token.LAND || n.Op == token.LOR) {
+			form := "(true || (%s))"
+			if n.Op == token.LOR {
+				form = "(false && (%s))"
+			}
+			for _, x := range []ast.Expr{n.X, n.Y} {
+				// a && b && c is (a && b) && c: its operands are three.
+				if b, ok := x.(*ast.BinaryExpr); !ok || b.Op != n.Op {
+					list = append(list, part{x, s.replace(x, form)})
+				}
+			}
+		}
+	})
+	if clause, ok := t.node.(*ast.CaseClause); ok && len(clause.List) > 1 {
+		list = append(list, s.oneByOne(clause.List, token.NoPos)...)
+	}
+	return list
+}
+
+// elements returns the arguments of calls and the elements of composite literals in
+// the target's head.
+func (s *source) elements(t target) []part {
+	var list []part
+	t.inspect(func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			list = append(list, s.oneByOne(n.Args, n.Ellipsis)...)
+		case *ast.CompositeLit:
+			list = append(list, s.oneByOne(n.Elts, token.NoPos)...)
+		}
+	})
+	return list
+}
+
+// oneByOne returns the parts of a list, whose last one may have an ellipsis.
+func (s *source) oneByOne(list []ast.Expr, ellipsis token.Pos) []part {
+	var parts []part
+	for i, x := range list {
+		without := s.replace(x, "")
+		if i == len(list)-1 && ellipsis.IsValid() {
+			without.to = s.offset(ellipsis) + len("...")
+		}
+		switch {
+		case i > 0:
+			without.from = s.offset(list[i-1].End())
+		case len(list) > 1:
+			without.to = s.offset(list[1].Pos())
+		default:
+			without.to = s.comma(without.to)
+		}
+		parts = append(parts, part{x, without})
+	}
+	return parts
+}
+
+// comma returns the offset after the comma that follows an offset, if one does.
+func (s *source) comma(at int) int {
+	if bytes.HasPrefix(s.text[at:], []byte(",")) {
+		return at + 1
+	}
+	return at
+}
+
+// set puts one expression, or statement, in the place of another.
+func (s *source) set(t target, before, after string) (edit, error) {
+	if squeeze(before) == squeeze(after) {
+		return edit{}, fmt.Errorf("%q is the same", after)
+	}
+	var found []edit
+	t.inspect(func(n ast.Node) {
+		switch n.(type) {
+		case ast.Expr, ast.Stmt:
+			e := edit{s.offset(n.Pos()), s.offset(n.End()), after}
+			if s.reads(n, before) && !slices.Contains(found, e) {
+				found = append(found, e)
+			}
+		}
+	})
+	if len(found) != 1 {
+		return edit{}, fmt.Errorf("it has %d times %q, want once", len(found), before)
+	}
+	return found[0], nil
+}
+
+// reads says whether a node reads as a text, in which (...) at the end is for any
+// arguments.
+func (s *source) reads(n ast.Node, text string) bool {
+	if name, ok := strings.CutSuffix(text, "(...)"); ok {
+		call, ok := n.(*ast.CallExpr)
+		return ok && squeeze(s.textOf(call.Fun)) == squeeze(name)
+	}
+	return squeeze(s.textOf(n)) == squeeze(text)
+}
+
+// squeeze returns a text as it is compared: without white space, and what is left
+// of it when a list is written on one line.
+func squeeze(text string) string {
+	text = strings.Join(strings.Fields(text), "")
+	return strings.NewReplacer(",)", ")", ",}", "}", ",]", "]").Replace(text)
+}
+
+// keepUsed makes an edit, and keeps used what the edit may have taken the last use
+// of: Go refuses a variable or an import that is not used.
+func (s *source) keepUsed(e edit) ([]byte, error) {
+	without, err := parseSource(s.apply(e))
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(e.text, string(s.text[e.from:e.to])) {
+		return without.text, nil
+	}
+	names := make(map[string]bool)
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && e.from <= s.offset(id.Pos()) && s.offset(id.End()) <= e.to {
+			names[id.Name] = true
+		}
+		return true
+	})
+	return without.apply(append(without.unusedImports(names), without.useVariables(names, e.from)...)...), nil
+}
+
+// unusedImports returns the edits that keep the imports of some names if nothing
+// uses them.
+func (s *source) unusedImports(names map[string]bool) []edit {
+	used := make(map[string]bool)
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if n, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := n.X.(*ast.Ident); ok {
+				used[id.Name] = true
+			}
+		}
+		return true
+	})
+	var edits []edit
+	for _, spec := range s.file.Imports {
+		at := s.offset(spec.Path.Pos())
+		if name := importName(spec); names[name] && !used[name] {
+			edits = append(edits, edit{s.offset(spec.Pos()), at, "_ "})
+		}
+	}
+	return edits
+}
+
+// importName returns the name of an import, or what it most likely is.
+func importName(spec *ast.ImportSpec) string {
+	if spec.Name != nil {
+		return spec.Name.Name
+	}
+	dir, name := path.Split(strings.Trim(spec.Path.Value, `"`))
+	if len(name) > 1 && name[0] == 'v' && strings.Trim(name[1:], "0123456789") == "" && dir != "" {
+		name = path.Base(dir)
+	}
+	return strings.TrimSuffix(name, ".go")
+}
+
+// useVariables returns the edits that use the variables of some names that are
+// declared before an offset, and known there.
+func (s *source) useVariables(names map[string]bool, offset int) []edit {
+	var edits []edit
+	var stack []ast.Node
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if n == nil {
+			stack = stack[:len(stack)-1]
+			return true
+		}
+		if len(stack) > 0 && s.offset(n.Pos()) <= offset {
+			for _, name := range declared(n) {
+				if names[name] && offset <= s.offset(stack[len(stack)-1].End()) {
+					edits = append(edits, s.use(name, n, stack[len(stack)-1]))
+				}
+			}
+		}
+		stack = append(stack, n)
+		return true
+	})
+	return edits
+}
+
+// declared returns the names of the variables that a statement declares.
+func declared(n ast.Node) []string {
+	var list []ast.Expr
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		if n.Tok == token.DEFINE {
+			list = n.Lhs
+		}
+	case *ast.RangeStmt:
+		if n.Tok == token.DEFINE {
+			list = []ast.Expr{n.Key, n.Value}
+		}
+	case *ast.DeclStmt:
+		for _, spec := range n.Decl.(*ast.GenDecl).Specs {
+			if v, ok := spec.(*ast.ValueSpec); ok && n.Decl.(*ast.GenDecl).Tok == token.VAR {
+				for _, id := range v.Names {
+					list = append(list, id)
+				}
+			}
+		}
+	}
+	var names []string
+	for _, x := range list {
+		if id, ok := x.(*ast.Ident); ok && id.Name != "_" {
+			names = append(names, id.Name)
+		}
+	}
+	return names
+}
+
+// use returns the edit that uses a variable which n declares, in parent.
+func (s *source) use(name string, n, parent ast.Node) edit {
+	use := "_ = " + name
+	begin := func(pos token.Pos) edit { return edit{s.offset(pos) + 1, s.offset(pos) + 1, " " + use + "; "} }
+	first := func(b *ast.BlockStmt) edit { // a switch begins with a case
+		if len(b.List) > 0 {
+			return begin(b.List[0].(*ast.CaseClause).Colon)
+		}
+		return edit{}
+	}
+	if n, ok := n.(*ast.RangeStmt); ok {
+		return begin(n.Body.Lbrace)
+	}
+	switch parent := parent.(type) {
+	case *ast.IfStmt:
+		return begin(parent.Body.Lbrace)
+	case *ast.ForStmt:
+		return begin(parent.Body.Lbrace)
+	case *ast.SwitchStmt:
+		return first(parent.Body)
+	case *ast.TypeSwitchStmt:
+		return first(parent.Body)
+	case *ast.CommClause:
+		if parent.Comm == n {
+			return begin(parent.Colon)
+		}
+	}
+	end := s.offset(n.End())
+	return edit{end, end, "; " + use}
+}
