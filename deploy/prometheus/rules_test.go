@@ -92,8 +92,8 @@ func TestAllRulesAreTested(t *testing.T) {
 }
 
 // Each alert has a severity, says what is the matter, and names a section of a
-// runbook that is there; and each section has its alert. The project's README
-// names them all.
+// runbook that is there; and each section has its alert. docs/operations.md names
+// them all.
 func TestRunbooks(t *testing.T) {
 	severities := map[string]bool{"critical": true, "warning": true, "info": true}
 	sections := map[string]bool{}
@@ -104,13 +104,13 @@ func TestRunbooks(t *testing.T) {
 	for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(text), -1) {
 		sections[strings.ToLower(heading[1])] = true
 	}
-	project, err := os.ReadFile(filepath.Join(program.Root(t), "README.md"))
+	operations, err := os.ReadFile(filepath.Join(program.Root(t), "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, alert := range readRules(t, "alerts.yml") {
-		if !strings.Contains(string(project), "`"+alert.Alert+"`") {
-			t.Errorf("%s is not in the project's README.md", alert.Alert)
+		if !strings.Contains(string(operations), "`"+alert.Alert+"`") {
+			t.Errorf("%s is not in docs/operations.md", alert.Alert)
 		}
 		if !severities[alert.Labels["severity"]] {
 			t.Errorf("%s: severity %q", alert.Alert, alert.Labels["severity"])

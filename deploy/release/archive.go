@@ -19,20 +19,28 @@ type packed struct {
 }
 
 // pack makes the archive of a platform, a zip for Windows, and returns its name.
-// All that it holds is in a folder called like it, belongs to nobody, and has
-// the commit's date.
+// It holds the program and the documents that the README links to. All is in a
+// folder called like the archive, belongs to nobody, and has the commit's date.
 func (s *source) pack(folder, name, program string, p platform) (archive string, err error) {
+	documents, err := filepath.Glob(filepath.Join(s.root, "docs", "*"))
+	if err != nil {
+		return "", err
+	}
 	var files []packed
-	for _, path := range []string{program, filepath.Join(s.root, "LICENSE"), filepath.Join(s.root, "README.md"), filepath.Join(s.root, "CHANGELOG.md")} {
+	add := func(path, as string, mode os.FileMode) error {
 		data, err := os.ReadFile(path)
-		if err != nil {
-			return "", err
-		}
-		mode := os.FileMode(0o644)
-		if path == program {
-			mode = 0o755
-		}
-		files = append(files, packed{name + "/" + filepath.Base(path), mode, data})
+		files = append(files, packed{name + "/" + as, mode, data})
+		return err
+	}
+	err = add(program, filepath.Base(program), 0o755)
+	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+		err = errors.Join(err, add(filepath.Join(s.root, file), file, 0o644))
+	}
+	for _, path := range documents {
+		err = errors.Join(err, add(path, "docs/"+filepath.Base(path), 0o644))
+	}
+	if err != nil {
+		return "", err
 	}
 	write, archive := s.writeTar, name+".tar.gz"
 	if p.os == "windows" {

@@ -3,6 +3,7 @@ package roster_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,6 +126,40 @@ func BenchmarkGrowth(b *testing.B) {
 		b.Run(size.name, func(b *testing.B) {
 			for b.Loop() {
 				grown(b, kit.NewFleet(1, kit.Mixed, kit.Scale(size.n)))
+			}
+		})
+	}
+}
+
+// BenchmarkPrefetch folds batches in turns with and without looking ahead, and gives
+// the median of each: where it pays is where outgrown should be.
+func BenchmarkPrefetch(b *testing.B) {
+	for _, pairs := range []int{1_000, 10_000, 20_000, 100_000} {
+		b.Run(strconv.Itoa(pairs), func(b *testing.B) {
+			f := kit.NewFleet(1, kit.Mixed, kit.Scale(pairs))
+			r := f.Roster()
+			var batch roster.Batch
+			const size = 500
+			var took [2][]float64 // with, without
+			for b.Loop() {
+				for range kit.Scale(4000) {
+					with := len(took[0]) == len(took[1])
+					restore := roster.Prefetch(with)
+					f.Fill(&batch, size)
+					start := time.Now()
+					r.Fold(&batch)
+					ns := float64(time.Since(start).Nanoseconds()) / size
+					restore()
+					if with {
+						took[0] = append(took[0], ns)
+					} else {
+						took[1] = append(took[1], ns)
+					}
+				}
+			}
+			for i, unit := range []string{"with-ns/event", "without-ns/event"} {
+				slices.Sort(took[i])
+				b.ReportMetric(took[i][len(took[i])/2], unit)
 			}
 		})
 	}

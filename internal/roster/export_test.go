@@ -1,6 +1,10 @@
 package roster
 
-import "rollcall/internal/roster/mem"
+import (
+	"math"
+
+	"rollcall/internal/roster/mem"
+)
 
 // TidyAll forgets all that may be forgotten.
 func (r *Roster) TidyAll() {
@@ -29,3 +33,13 @@ func HashOf(name string) uint32 { return mem.Hash(name) }
 
 // LookAhead lets small rosters look ahead, too.
 func LookAhead() { outgrown = -1 }
+
+// Prefetch makes the fold look ahead always, or never, until the returned function is
+// called.
+func Prefetch(always bool) (restore func()) {
+	before := outgrown
+	if outgrown = math.MaxInt; always {
+		outgrown = -1
+	}
+	return func() { outgrown = before }
+}

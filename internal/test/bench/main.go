@@ -1,4 +1,4 @@
-// Command bench measures what the README promises of rollcall's speed:
+// Command bench measures what docs/performance.md promises of rollcall's speed:
 //
 //	go run ./internal/test/bench
 //
