@@ -1,0 +1,77 @@
+# The commands of development. "make" lists them. None but deploy-test and ci needs
+# root, and none but those installs anything or stops a service.
+
+GO ?= go
+tool = $(GO) tool -modfile=internal/test/tools/go.mod
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: format vet lint generated test ## format, vet, lint, generated files, tests: before each commit
+
+.PHONY: format
+format: ## list the files that are not formatted
+	@unformatted=$$($(tool) gofumpt -l .); [ -z "$$unformatted" ] || { echo "not formatted:"; echo "$$unformatted"; exit 1; }
+	@$(tool) buf format --diff --exit-code
+
+.PHONY: vet
+vet: ## go vet, of the tests of deploy too
+	$(GO) vet ./...
+	cd deploy && $(GO) vet ./...
+
+.PHONY: lint
+lint: ## staticcheck
+	$(tool) staticcheck ./...
+	cd deploy && "$$(cd .. && $(tool) -n staticcheck)" ./...
+
+.PHONY: generated
+generated: ## see that what is generated is up to date
+	@$(tool) buf lint
+	@before=$$(cat proto/rollcall/v1/*.pb.go | sha256sum); $(tool) buf generate; \
+	[ "$$before" = "$$(cat proto/rollcall/v1/*.pb.go | sha256sum)" ] || { echo "proto/rollcall/v1 was not what buf generate makes: it is now"; exit 1; }
+	$(GO) mod tidy -diff
+	cd deploy && $(GO) mod tidy -diff
+
+.PHONY: test
+test: ## the tests, in two or three minutes
+	$(GO) test ./...
+
+.PHONY: test-full
+test-full: ## all orders, many seeds, long faults; with the race detector
+	TEST_FULL=1 $(GO) test -race -timeout 30m ./...
+
+# The fuzz targets, each for so long: FUZZTIME=10m make fuzz.
+FUZZTIME ?= 100000x
+.PHONY: fuzz
+fuzz: ## each fuzz target for a moment
+	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' internal proto | xargs -n 1 dirname | sort -u); do \
+		for target in $$($(GO) test -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$package | tail -n 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## the table of docs/performance.md; takes half an hour of a quiet machine
+	$(GO) run ./internal/test/bench
+
+# GUARDS=REGEXP chooses guards by name, SHARD=1/8 an eighth of them.
+GUARDS ?= .
+SHARD ?= 1/1
+.PHONY: guards
+guards: ## take away each guard in the code and see that its test fails; takes hours
+	$(GO) test ./internal/test/guards -v -timeout 5h -guards '$(GUARDS)' -guards.shard $(SHARD)
+
+.PHONY: deploy-test
+deploy-test: ## what is in deploy, each file by the program that reads it; see .ci/packages
+	cd deploy && $(GO) test -timeout 30m ./...
+
+.PHONY: generate
+generate: ## generate proto/rollcall/v1/*.pb.go
+	$(tool) buf generate
+
+.PHONY: docs
+docs: ## generate docs/configuration.md
+	$(GO) test ./internal/config -run TestDocumentation -update

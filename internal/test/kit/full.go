@@ -1,0 +1,26 @@
+package kit
+
+import (
+	"os"
+	"testing"
+)
+
+// Full reports whether the tests run at full length: "make test-full" sets TEST_FULL.
+// "go test ./..." alone is for whoever has just changed something, and takes minutes.
+func Full() bool { return os.Getenv("TEST_FULL") != "" }
+
+// Length returns how much of something a test does: full at full length, else short.
+func Length(short, full int) int {
+	if Full() {
+		return full
+	}
+	return short
+}
+
+// Long skips a test that runs at full length only.
+func Long(t testing.TB) {
+	t.Helper()
+	if !Full() {
+		t.Skip("takes long: make test-full runs it")
+	}
+}
