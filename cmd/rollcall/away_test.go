@@ -58,6 +58,7 @@ func TestRefusedWhileRunning(t *testing.T) {
 // claimed before the stream was seen, so that no scrape says that nothing waits
 // while something does.
 func TestNATSAway(t *testing.T) {
+	kit.Long(t)
 	server, js := somewhere(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=2s")
 	kit.PublishLogins(t, js, 1)
@@ -105,6 +106,7 @@ func TestNATSAway(t *testing.T) {
 // TestNobodyFallsSilent: a machine that was heard until NATS went away is not
 // silent, however long that lasts.
 func TestNobodyFallsSilent(t *testing.T) {
+	kit.Long(t)
 	server, js := somewhere(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=5s")
 	ctx, stop := context.WithCancel(t.Context())
@@ -144,6 +146,7 @@ func keepLoggingIn(ctx context.Context, js jetstream.JetStream) {
 // TestDeletedOthers: the streams of reports and of dead letters that somebody
 // deletes are made anew while the service runs.
 func TestDeletedOthers(t *testing.T) {
+	kit.Long(t)
 	server, js := somewhere(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	for _, name := range []string{"ROLLCALL_REPORTS", "ROLLCALL_DEADLETTERS"} {

@@ -155,6 +155,7 @@ func TestFolderTaken(t *testing.T) {
 // keeps. The service begins anew from its roster, with a new store, and whoever
 // watches it with the key of the old one goes on with the new key.
 func TestStoreRemoved(t *testing.T) {
+	kit.Long(t)
 	for _, part := range []string{".", "nats", "nats/jetstream"} {
 		t.Run(part, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")

@@ -14,6 +14,7 @@ import (
 // TestMissingAndDenied: streams that this login may not make show with the reason
 // and what to do, that of events as the others.
 func TestMissingAndDenied(t *testing.T) {
+	kit.Long(t)
 	denied := kit.StartServer(t, users(&server.Permissions{
 		Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>"}},
 	}))

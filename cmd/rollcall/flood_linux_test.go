@@ -22,6 +22,7 @@ import (
 // up, those too many are refused, questions about now are answered, and no more
 // memory is taken than by those under way.
 func TestFloodOfPastQuestions(t *testing.T) {
+	kit.Long(t)
 	const most, askers, machines, rounds, memory = 2, 24, 1000, 20, 64 << 20
 	withoutRace(t)
 	s := kit.StartServer(t)

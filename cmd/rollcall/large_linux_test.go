@@ -48,6 +48,7 @@ func withoutRace(t *testing.T) {
 // 100,000 machines with five users each are listed in one go, and neither side
 // keeps more of them than a few pages.
 func TestReportOfALargeFleet(t *testing.T) {
+	kit.Long(t)
 	const machines, most = 100_000, 48 << 20
 	withoutRace(t)
 	answering(t, largeFleet(machines), true)

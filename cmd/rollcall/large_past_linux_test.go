@@ -72,6 +72,7 @@ const (
 // tool keeps no more of the answer than a page, and the service no more for the
 // third question than for the first.
 func TestPastOfALargeFleet(t *testing.T) {
+	kit.Long(t)
 	const machines = 20_000
 	p := largeService(t, machines)
 	peak := p.watchMemory()
@@ -97,6 +98,7 @@ func TestPastOfALargeFleet(t *testing.T) {
 // TestWatchOfALargeFleet: watching costs the tool the state, not what has
 // changed, and the service nothing for those who watch.
 func TestWatchOfALargeFleet(t *testing.T) {
+	kit.Long(t)
 	const machines, rounds = 20_000, 4
 	p := largeService(t, machines)
 	peak := p.watchMemory()

@@ -14,6 +14,7 @@ import (
 // does not end the start. It is told in the log, in /readyz and to systemd, and
 // once it is put right the service gets ready.
 func TestWaitsAtTheStart(t *testing.T) {
+	kit.Long(t)
 	for name, c := range map[string]struct {
 		before, after func(*server.Options)
 		says          string

@@ -10,6 +10,7 @@ import (
 // TestTwoServices: two services on the same subjects, by mistake, both say so
 // soon after the second has started: in the log, the metrics and the status.
 func TestTwoServices(t *testing.T) {
+	kit.Long(t)
 	const warning = "another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT"
 	server, _ := somewhere(t)
 	first := serve(t, t.TempDir(), "NATS_URL="+server.URL)

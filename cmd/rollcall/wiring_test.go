@@ -34,6 +34,7 @@ func somewhere(t *testing.T) (*kit.Server, jetstream.JetStream) {
 // kept. When the stream turns out to be an older copy, it goes on after the
 // newest that the copy proves, and does not read it from its first message.
 func TestRestoredStream(t *testing.T) {
+	kit.Long(t)
 	server, js := somewhere(t)
 	dir, copied := t.TempDir(), t.TempDir()
 	p := serve(t, dir, "NATS_URL="+server.URL)

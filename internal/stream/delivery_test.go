@@ -26,6 +26,7 @@ import (
 // TestIdle: a stream to which nothing comes for longer than a pull lives is
 // left in peace, and what then comes is read.
 func TestIdle(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	s := newSetup(t)
 	s.publish(1, 3)

@@ -222,6 +222,7 @@ func TestBase(t *testing.T) {
 
 // TestServerRestarts: nothing is read twice, nothing is left out.
 func TestServerRestarts(t *testing.T) {
+	kit.Long(t)
 	s := newSetup(t)
 	s.publish(1, 50)
 	r := s.read(roster.Position{})

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 500, "how many `seeds` TestSimulation runs, from 1 on; 500 and more must meet every fault")
+	simSeeds = flag.Int("sim.seeds", kit.Length(60, 500), "how many `seeds` TestSimulation runs, from 1 on; 500 and more must meet every fault")
 	simBurst = flag.Int("sim.burst", burst, "about how many `messages` TestSimulation publishes at once, now and then, in half of the seeds, and 100 in the others; with 3600 a seed has 10,000 on average")
 	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log it all")
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
 )
 
 // faulty is a real stream that fails now and then.
@@ -98,6 +99,7 @@ func TestWatchdogConsumer(t *testing.T) {
 // TestWatchdogConnection: when a second consumer stands still too, the
 // connection is made anew.
 func TestWatchdogConnection(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	s := newSetup(t)
 	s.publish(1, 5)

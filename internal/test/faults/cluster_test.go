@@ -15,13 +15,14 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-var clusters = flag.Int("faults.clusters", 5, "how often TestCluster has the leader step down and kills a server")
+var clusters = flag.Int("faults.clusters", kit.Length(1, 5), "how often TestCluster has the leader step down and kills a server")
 
 // TestCluster: in a cluster of three servers, with a stream of three replicas
 // that rollcall has made itself, leaders step down and servers are killed and
 // come back, under publishing with acks. All that was acknowledged is in the
 // roster; an old leader's answer is not taken for another incarnation.
 func TestCluster(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	rng := random(t)
 	cluster, urls := startCluster(t)

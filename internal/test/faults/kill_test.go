@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var kills = flag.Int("faults.kills", 50, "how often TestKill kills rollcall")
+var kills = flag.Int("faults.kills", kit.Length(10, 50), "how often TestKill kills rollcall")
 
 // TestKill: rollcall is killed at random moments, its start included, while
 // events flow. Then the roster is that of a rollcall that nothing happened to,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
 )
 
 var badLinks = []scenario{
@@ -22,6 +23,7 @@ var badLinks = []scenario{
 // 30 seconds, reading goes on as soon as there is a good one, and nothing is
 // lost or counted twice.
 func TestLinks(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	play(t, badLinks)
 }

@@ -25,6 +25,7 @@ var patience = flag.Bool("faults.patience", false, "whether TestOutside waits un
 // as before, shows its metrics, and ends within 5 seconds. What it could not
 // store by then it does after the next start.
 func TestStalledService(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	rng := random(t)
 	var all []func()

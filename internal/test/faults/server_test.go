@@ -21,7 +21,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-var servers = flag.Int("faults.servers", 10, "how often TestKillServer kills nats-server")
+var servers = flag.Int("faults.servers", kit.Length(2, 10), "how often TestKillServer kills nats-server")
 
 // TestKillServer: nats-server is killed at random moments under publishing
 // with acks, while rollcall reads. No message that was acknowledged is missing;

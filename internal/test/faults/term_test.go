@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var terms = flag.Int("faults.terms", 20, "how often TestTerminate terminates rollcall")
+var terms = flag.Int("faults.terms", kit.Length(4, 20), "how often TestTerminate terminates rollcall")
 
 // endsWithin is how long rollcall may take to end.
 const endsWithin = 5 * time.Second

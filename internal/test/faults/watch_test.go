@@ -23,6 +23,7 @@ import (
 // that its connection was lost and is back, and what it has shown adds up to the
 // report; the history of all is answered, and complete, while it happens.
 func TestAnswersOfACluster(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	rng := random(t)
 	cluster, urls := startCluster(t)

@@ -301,7 +301,8 @@ func (m module) run(dir string, most time.Duration, name string, args ...string)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(m.dir, dir)
-	cmd.WaitDelay = time.Second // what it has started may hold its output
+	cmd.Env = append(os.Environ(), "TEST_FULL=1") // some tests run at full length only
+	cmd.WaitDelay = time.Second                   // what it has started may hold its output
 	out, err := cmd.CombinedOutput()
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
