@@ -50,7 +50,7 @@ type Config struct {
 type Publisher struct {
 	Config
 	metrics  *publisherMetrics
-	follower *roster.Follower
+	follower *roster.Feed
 
 	since      uint64   // where telling began
 	previous   []uint64 // by the machine's number: the place of its last change

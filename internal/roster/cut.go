@@ -109,7 +109,7 @@ const (
 	lotMachines  = 1024
 	lotRegisters = 8 * lotMachines
 	// copiedAtOnce is how many machines are copied in one round. Each is reached
-	// by way of memory that no cache holds; like ahead, each step is done for all
+	// by way of memory that no cache holds; like prefetch, each step is done for all
 	// of them before the next.
 	copiedAtOnce = 64
 )

@@ -31,10 +31,7 @@ func (r *Roster) Names() int { return int(r.people.names.Used) }
 // HashOf is the hash of a name.
 func HashOf(name string) uint32 { return mem.Hash(name) }
 
-// LookAhead lets small rosters look ahead, too.
-func LookAhead() { outgrown = -1 }
-
-// Prefetch makes the fold look ahead always, or never, until the returned function is
+// Prefetch makes the fold prefetch always, or never, until the returned function is
 // called.
 func Prefetch(always bool) (restore func()) {
 	before := outgrown

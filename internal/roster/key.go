@@ -21,6 +21,6 @@ func (s *session) is(k *sessionKey) bool {
 	if s.hash != k.hash {
 		return false
 	}
-	id, _ := s.about.id()
+	id, _ := s.packed.id()
 	return id == k.id && (id != "" || s.user == k.user)
 }

@@ -29,10 +29,10 @@ type machine struct {
 
 // session is the register of one session.
 type session struct {
-	stamp Stamp
-	about about
-	user  uint32 // who is on, or 0: nobody, and what details there are don't count
-	hash  uint32 // of the key
+	stamp  Stamp
+	packed packed
+	user   uint32 // who is on, or 0: nobody, and what details there are don't count
+	hash   uint32 // of the key
 }
 
 func (s session) KeyHash() uint32 { return s.hash }
@@ -138,7 +138,7 @@ type folding struct {
 	st    *Status
 	m     *machine
 	stamp Stamp
-	seen  *foreseen // of the event's own session
+	seen  *prefetched // of the event's own session
 }
 
 // apply folds the event and tells whether it raised a register.
@@ -181,7 +181,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	row := f.m.session(key)
 	switch {
 	case row == nil:
-		row = f.m.sessions.Put(session{f.stamp, f.about(s, about{}), u, key.hash})
+		row = f.m.sessions.Put(session{f.stamp, f.pack(s, packed{}), u, key.hash})
 	//guard:false "the order of logins doesn't matter" TestOracle
 	case !f.stamp.After(row.stamp):
 		f.r.people.drop(u)
@@ -189,7 +189,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	default:
 		f.leave(row)
 		f.r.people.drop(row.user)
-		row.stamp, row.about, row.user = f.stamp, f.about(s, row.about), u
+		row.stamp, row.packed, row.user = f.stamp, f.pack(s, row.packed), u
 	}
 	if f.m.isOpen(row) {
 		f.r.people.opened(f.st, u, f.m)
@@ -199,13 +199,13 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	return true
 }
 
-// about returns what is about a session: the same as before if nothing changed.
-func (f *folding) about(s *Session, before about) about {
-	f.r.about = appendAbout(f.r.about[:0], s)
-	if len(f.r.about) > 0 && string(f.r.about[aboutHead:]) == before.text() {
+// pack returns what is about a session: the same as before if nothing changed.
+func (f *folding) pack(s *Session, before packed) packed {
+	f.r.packing = appendPacked(f.r.packing[:0], s)
+	if len(f.r.packing) > 0 && string(f.r.packing[packedHead:]) == before.text() {
 		return before
 	}
-	return newAbout(bytes.Clone(f.r.about))
+	return newPacked(bytes.Clone(f.r.packing))
 }
 
 // leave notes that a session is about to end, if it is open.
@@ -228,7 +228,7 @@ func (f *folding) logout(id string) bool {
 	case row == nil && f.stamp.Date < f.m.floor():
 		return false
 	case row == nil:
-		f.m.sessions.Put(session{f.stamp, f.about(&Session{ID: id}, about{}), 0, key.hash})
+		f.m.sessions.Put(session{f.stamp, f.pack(&Session{ID: id}, packed{}), 0, key.hash})
 	//guard:false "the order of logouts doesn't matter" TestOracle
 	case !f.stamp.After(row.stamp):
 		return false
@@ -287,7 +287,7 @@ func (f *folding) leaveAll(u uint32) bool {
 	}
 	if f.r.people.users.At(u).at(f.m.number) >= 0 {
 		for i := range f.m.sessions.Rows {
-			if row := &f.m.sessions.Rows[i]; row.user == u && !row.about.isImplicit() {
+			if row := &f.m.sessions.Rows[i]; row.user == u && !row.packed.isImplicit() {
 				end(row)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
-		roster.LookAhead()
+		roster.Prefetch(true)
 	}
 	os.Exit(m.Run())
 }

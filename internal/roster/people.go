@@ -44,8 +44,8 @@ type people struct {
 	free  []uint32 // numbers of users that were forgotten
 	cuts  int      // as long as there are any, free numbers are not used again
 
-	follower *Follower // nil: nobody follows
-	event    uint32    // the number of the event that is folded, for the follower
+	feed  *Feed  // nil: nobody follows
+	event uint32 // the number of the event that is folded, for the follower
 }
 
 // find returns the number of a user, or 0.
@@ -61,9 +61,9 @@ func (p *people) find(name string, hash uint32) uint32 {
 // hold returns the number of the user of a name for one more register.
 func (p *people) hold(name string) uint32 { return p.holdHashed(name, mem.Hash(name)) }
 
-// holdSeen is hold where a user may have been foreseen.
-func (p *people) holdSeen(seen *foreseen, name string) uint32 {
-	//guard:drop u.name "what is prefetched decides nothing" TestForeseen
+// holdSeen is hold for a user who may have been prefetched.
+func (p *people) holdSeen(seen *prefetched, name string) uint32 {
+	//guard:drop u.name "what is prefetched decides nothing" TestPrefetched
 	if u := seen.user; u != nil && u.refs > 0 && u.name == name {
 		u.refs++
 		return seen.number
@@ -126,7 +126,7 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 	}
 	u.on.Put(presence{m.number, 1})
 	m.users++
-	p.follower.note(m, u.name, p.event, true)
+	p.feed.note(m, u.name, p.event, true)
 	switch len(u.on.Rows) {
 	case 1:
 		st.Users++
@@ -146,7 +146,7 @@ func (p *people) closed(st *Status, n uint32, m *machine) {
 	}
 	u.on.Remove(i)
 	m.users--
-	p.follower.note(m, u.name, p.event, false)
+	p.feed.note(m, u.name, p.event, false)
 	switch len(u.on.Rows) {
 	case 0:
 		st.Users--

@@ -145,7 +145,7 @@ func (r *Roster) forgetHidden(st *Status) {
 		})
 	}
 	r.fleet.remove(hidden)
-	r.people.follower.forgotten()
+	r.people.feed.forgotten()
 }
 
 // forgetAll forgets all that a machine remembers, on which nobody is.

@@ -95,12 +95,12 @@ type Roster struct {
 	remembered int
 	exact      bool
 
-	locks  [shards]sync.Mutex // each guards the machines of its shard
-	fleet  directory
-	lately lately // the fold's
-	people people
-	about  []byte // the fold's, to be used again
-	ahead  ahead
+	locks    [shards]sync.Mutex // each guards the machines of its shard
+	fleet    directory
+	lately   lately // the fold's
+	people   people
+	packing  []byte // the fold's, to be used again
+	prefetch prefetcher
 
 	statusMu sync.Mutex
 	status   Status
@@ -161,10 +161,10 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.people.mu.Unlock()
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
-	var seen []foreseen
+	var seen []prefetched
 	for i := range b.Messages {
-		if i%foresight == 0 {
-			seen = r.ahead.look(r, b.Messages[i:min(i+foresight, len(b.Messages))])
+		if i%ahead == 0 {
+			seen = r.prefetch.look(r, b.Messages[i:min(i+ahead, len(b.Messages))])
 		}
 		m := &b.Messages[i]
 		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionStays)$
@@ -173,7 +173,7 @@ func (r *Roster) Fold(b *Batch) {
 			//guard:drop "the fates add up to the position" TestFates
 			r.lose(&st, m.Place-1, b.Missing)
 		}
-		machine := r.judge(&st, m, &seen[i%foresight], b.End.Judged)
+		machine := r.judge(&st, m, &seen[i%ahead], b.End.Judged)
 		if !again {
 			r.judged(&st, machine, m)
 		}
@@ -206,7 +206,7 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 // machine that it was found to concern. One that was received no later than
 // judged had its fate in an earlier incarnation of the stream: it is not refused
 // again.
-func (r *Roster) judge(st *Status, m *Message, seen *foreseen, judged Time) (machine *machine) {
+func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (machine *machine) {
 	r.received(st, m.Receipt)
 	if st.resumed == 0 && st.loss > 0 && m.Place > st.loss {
 		r.resume(st)
@@ -248,7 +248,7 @@ func (r *Roster) judged(st *Status, machine *machine, m *Message) {
 
 // accept folds an accepted message into its machine, nil if that is new, and
 // tells whether it raised a register other than newest and heard.
-func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *foreseen) bool {
+func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing

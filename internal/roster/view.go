@@ -66,7 +66,7 @@ func (v View) AppendSessions(dst []Session) []Session {
 
 func (v View) session(s *session) Session {
 	var shown Session
-	s.about.fill(&shown)
+	s.packed.fill(&shown)
 	shown.User = v.people.name(s.user)
 	if shown.Since == 0 {
 		shown.Since = s.stamp.Date

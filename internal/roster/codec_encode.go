@@ -177,7 +177,7 @@ func (r *recorder) collect(m *machine, before Time) {
 	for i := range m.sessions.Rows {
 		//guard:true "equal rosters are equal bytes" TestSameBytes
 		if s := &m.sessions.Rows[i]; s.stamp.Date >= before && !m.forgets(s.stamp) || m.isOpen(s) {
-			id, details := s.about.id()
+			id, details := s.packed.id()
 			r.sessions = append(r.sessions, sessionRow{id, details, r.people.name(s.user), s.stamp})
 		}
 	}

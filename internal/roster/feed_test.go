@@ -15,7 +15,7 @@ import (
 type followed map[string][]string
 
 // take applies what changed, and checks each change against what was before.
-func (f followed) take(t rapid.TB, follower *roster.Follower) {
+func (f followed) take(t rapid.TB, follower *roster.Feed) {
 	t.Helper()
 	_, complete := follower.Take()
 	if !complete {
@@ -69,7 +69,7 @@ func TestFollow(t *testing.T) {
 }
 
 // changesOf is what changed, a line for each machine.
-func changesOf(f *roster.Follower) (lines []string) {
+func changesOf(f *roster.Feed) (lines []string) {
 	f.Take()
 	for c := range f.Changes() {
 		line := c.Machine

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestForeseen: what an event was foreseen to need may have gone by the time it
+// TestPrefetched: what was prefetched for an event may be gone by the time it
 // is folded, or be another's whose name has the same hash.
-func TestForeseen(t *testing.T) {
+func TestPrefetched(t *testing.T) {
 	a, b := namesOfOneHash()
 	for name, events := range map[string][]roster.Event{
 		"a user who left and came back": {
@@ -22,10 +22,10 @@ func TestForeseen(t *testing.T) {
 		"users of one hash":       {login("web", a, ""), login("web", b, ""), login("db", b, ""), logout("web", a, ""), login("db", a, "")},
 		"machines of one hash":    {login(a, "kim", ""), login(b, "lane", ""), login(b, "kim", ""), logout(b, "lane", "")},
 		"sessions of one hash":    {login("web", "kim", a), login("web", "lane", b), logout("web", "", a), login("web", "kim", "")},
-		"a session foreseen away": {logout("web", "lane", "s"), shutdown("web"), login("web", "kim", "s"), logout("web", "kim", "s")},
+		"a session prefetched, then gone": {logout("web", "lane", "s"), shutdown("web"), login("web", "kim", "s"), logout("web", "kim", "s")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What stands there before is there to be foreseen.
+			// What stands there before is there to be prefetched.
 			before := []roster.Event{login("web", "lane", "s"), login("web", a, ""), login("web", "kim", a), login(a, "kim", "")}
 			r, o, place := roster.New(settings()), newOracle(10*time.Minute, lateness), uint64(0)
 			for _, events := range [][]roster.Event{before, events, {login("last", "lane", ""), login("last", a, ""), login("last", "new", "")}} {

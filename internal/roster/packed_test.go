@@ -6,15 +6,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAbout: what is about a session comes back as it was.
-func TestAbout(t *testing.T) {
+// TestPacked: a session comes back as it was packed.
+func TestPacked(t *testing.T) {
 	text := rapid.SampledFrom([]string{"", "1", "pts/0", string(make([]byte, 127)), string(make([]byte, 128)), string(make([]byte, 255))})
 	rapid.Check(t, func(t *rapid.T) {
 		want := Session{
 			ID: text.Draw(t, "id"), Since: Time(rapid.SampledFrom([]int64{0, 1, second, int64(MaxDate)}).Draw(t, "since")),
 			Terminal: text.Draw(t, "terminal"), Remote: text.Draw(t, "remote"), Service: text.Draw(t, "service"),
 		}
-		a := newAbout(appendAbout(nil, &want))
+		a := newPacked(appendPacked(nil, &want))
 		var got Session
 		a.fill(&got)
 		if got != want || a.isImplicit() != (want.ID == "") {

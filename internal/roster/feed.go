@@ -7,27 +7,26 @@ import (
 	"strings"
 )
 
-// Follower notes who comes onto a machine and who leaves it, for one reader.
-// While there is none the fold does nothing for it. The fold never waits for
-// the reader: what is more than the follower has room for is not noted, and the
-// reader is told so.
-type Follower struct {
+// Feed collects who arrives on a machine and who leaves it, for one reader. Without a
+// feed the fold does nothing for it. The fold never waits for the reader: what the feed
+// has no room for is dropped, and the reader is told so.
+type Feed struct {
 	r       *Roster
 	most    int
 	filling chan struct{}
-	noted   []passage // the fold's
+	noted   []transition // the fold's
 	full    bool
-	taken   []passage // the reader's
+	taken   []transition // the reader's
 }
 
-// passage is a user who came onto a machine, or left it.
-type passage struct {
+// transition is a user who arrived on a machine, or left it.
+type transition struct {
 	user    string
 	machine uint32 // its number
 	event   uint32 // twice the number of the event, and 1 more for who came
 }
 
-func (p passage) came() bool { return p.event&1 == 1 }
+func (p transition) came() bool { return p.event&1 == 1 }
 
 // Change is what changed on one machine between two calls of Take.
 type Change struct {
@@ -46,34 +45,33 @@ type Change struct {
 	Users []string
 }
 
-// Follow begins to note, with room for so many comings and leavings between two
-// calls of Take. The roster has one follower: one that was there before notes
-// nothing more. Close it when done with it.
-func (r *Roster) Follow(most int) *Follower {
-	f := &Follower{r: r, most: most, filling: make(chan struct{}, 1)}
+// Follow opens the feed, with room for so many transitions between two calls of Take.
+// The roster has one feed: an earlier one collects nothing more. Close it when done.
+func (r *Roster) Follow(most int) *Feed {
+	f := &Feed{r: r, most: most, filling: make(chan struct{}, 1)}
 	r.fold.Lock()
 	defer r.fold.Unlock()
-	r.people.follower = f
+	r.people.feed = f
 	return f
 }
 
-// Close ends the noting. It may be called more than once.
-func (f *Follower) Close() {
+// Close closes the feed. It may be called more than once.
+func (f *Feed) Close() {
 	f.r.fold.Lock()
 	defer f.r.fold.Unlock()
-	if f.r.people.follower == f {
-		f.r.people.follower = nil
+	if f.r.people.feed == f {
+		f.r.people.feed = nil
 	}
 }
 
 // Filling gets a value when half of the room is taken: it is time for Take.
-func (f *Follower) Filling() <-chan struct{} { return f.filling }
+func (f *Feed) Filling() <-chan struct{} { return f.filling }
 
 // Take takes what was noted since the last call, or since Follow, between two
 // batches, and returns the place up to which that is all. Unless complete, there
 // was no room for all of it, or machines were forgotten and their numbers are
 // used again, and Changes yields nothing.
-func (f *Follower) Take() (place uint64, complete bool) {
+func (f *Feed) Take() (place uint64, complete bool) {
 	clear(f.taken) // the names
 	f.r.fold.Lock()
 	f.noted, f.taken = f.taken[:0], f.noted
@@ -84,7 +82,7 @@ func (f *Follower) Take() (place uint64, complete bool) {
 		clear(f.taken)
 		f.taken = f.taken[:0]
 	}
-	slices.SortStableFunc(f.taken, func(a, b passage) int {
+	slices.SortStableFunc(f.taken, func(a, b transition) int {
 		return cmp.Or(cmp.Compare(a.machine, b.machine), strings.Compare(a.user, b.user))
 	})
 	return place, complete
@@ -94,11 +92,11 @@ func (f *Follower) Take() (place uint64, complete bool) {
 // machine on which nobody came or left is not among them, nor is one on which
 // some did so only within one event, such as a present that lists those who were
 // on before. What it yields is valid until the next one.
-func (f *Follower) Changes() iter.Seq[Change] {
+func (f *Feed) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		var c Change
 		for rest := f.taken; len(rest) > 0; {
-			n := runOf(rest, func(p passage) bool { return p.machine == rest[0].machine })
+			n := runOf(rest, func(p transition) bool { return p.machine == rest[0].machine })
 			if c.read(rest[:n]) {
 				c.look(f.r)
 				if !yield(c) {
@@ -112,10 +110,10 @@ func (f *Follower) Changes() iter.Seq[Change] {
 
 // read takes the passages of one machine, in order of users, and reports
 // whether anybody could have seen a change.
-func (c *Change) read(all []passage) (seen bool) {
+func (c *Change) read(all []transition) (seen bool) {
 	c.Number, c.Came, c.Left = all[0].machine, c.Came[:0], c.Left[:0]
 	for len(all) > 0 {
-		n := runOf(all, func(p passage) bool { return p.user == all[0].user })
+		n := runOf(all, func(p transition) bool { return p.user == all[0].user })
 		switch first, last := all[0].came(), all[n-1].came(); {
 		case first && last:
 			c.Came = append(c.Came, all[0].user)
@@ -130,9 +128,9 @@ func (c *Change) read(all []passage) (seen bool) {
 
 // visible reports whether one of the events changed whether the user is on: the
 // first and last passage of it go the same way.
-func visible(all []passage) bool {
+func visible(all []transition) bool {
 	for len(all) > 0 {
-		n := runOf(all, func(p passage) bool { return p.event>>1 == all[0].event>>1 })
+		n := runOf(all, func(p transition) bool { return p.event>>1 == all[0].event>>1 })
 		if all[0].came() == all[n-1].came() {
 			return true
 		}
@@ -142,8 +140,8 @@ func visible(all []passage) bool {
 }
 
 // runOf returns how many of the first passages are such.
-func runOf(all []passage, such func(passage) bool) int {
-	if end := slices.IndexFunc(all, func(p passage) bool { return !such(p) }); end >= 0 {
+func runOf(all []transition, such func(transition) bool) int {
+	if end := slices.IndexFunc(all, func(p transition) bool { return !such(p) }); end >= 0 {
 		return end
 	}
 	return len(all)
@@ -160,26 +158,26 @@ func (c *Change) look(r *Roster) {
 }
 
 // forgotten notes that machines were forgotten. It is for the fold.
-func (f *Follower) forgotten() {
+func (f *Feed) forgotten() {
 	if f != nil {
 		f.full = true
 	}
 }
 
 // note notes that a user came onto a machine, or left it. It is for the fold.
-func (f *Follower) note(m *machine, user string, event uint32, came bool) {
+func (f *Feed) note(m *machine, user string, event uint32, came bool) {
 	if f != nil {
 		f.add(m, user, event, came)
 	}
 }
 
-func (f *Follower) add(m *machine, user string, event uint32, came bool) {
+func (f *Feed) add(m *machine, user string, event uint32, came bool) {
 	//guard:false "no follower fills the memory" TestFollow
 	if len(f.noted) == f.most {
 		f.full = true
 		return
 	}
-	p := passage{user: user, machine: m.number, event: event << 1}
+	p := transition{user: user, machine: m.number, event: event << 1}
 	if came {
 		p.event++
 	}

@@ -59,7 +59,7 @@ type decoder struct {
 	counts  counts
 	last    string // the last machine
 	// Space, to be used again.
-	abouts []byte
+	packed []byte
 	ends   []int
 }
 
@@ -86,7 +86,7 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 		defer close(decoded)
 		err = d.decodeAll(decoded, read)
 	}()
-	var g gathering
+	var g bulkIndex
 	for b := range decoded {
 		r.take(b, &g)
 		used <- b

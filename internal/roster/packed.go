@@ -6,17 +6,17 @@ import (
 	"unsafe"
 )
 
-// about is what a session has beside its user: its ID, and its details if it
-// has any. Most sessions have little of it or nothing, so all is in one run of
-// bytes behind one pointer: the length of what follows in two bytes, the ID,
-// the bits of the details that follow, and those. It is written as in the
-// canonical encoding, but that since counts from 0; it ends after the ID where
-// there are no details, and is nil for an implicit session without any.
-type about struct{ bytes *byte }
+// packed is what a session has beside its user: its ID and its details. Most
+// sessions have little or nothing of that, so it is one run of bytes behind one
+// pointer: two bytes with the length of the rest, the ID, a byte that says which
+// details follow, and the details, encoded like the canonical form, except that
+// since is absolute. Without details it ends after the ID; it is nil for an
+// implicit session without any.
+type packed struct{ bytes *byte }
 
 const (
-	aboutHead = 2
-	maxAbout  = math.MaxUint16
+	packedHead = 2
+	maxPacked  = math.MaxUint16
 )
 
 // The details that a session may have.
@@ -28,25 +28,26 @@ const (
 	allDetails = 1<<iota - 1
 )
 
-// newAbout takes what appendAbout has appended, and keeps it.
-func newAbout(b []byte) about {
+// newPacked takes what appendPacked has appended, and keeps it.
+func newPacked(b []byte) packed {
 	if len(b) == 0 {
-		return about{}
+		return packed{}
 	}
-	return about{unsafe.SliceData(b)}
+	return packed{unsafe.SliceData(b)}
 }
 
 // text returns the bytes after the length. They never change.
-func (a about) text() string {
+func (a packed) text() string {
 	if a.bytes == nil {
 		return ""
 	}
-	n := int(binary.LittleEndian.Uint16(unsafe.Slice(a.bytes, aboutHead)))
-	return unsafe.String(a.bytes, aboutHead+n)[aboutHead:]
+	n := int(binary.LittleEndian.Uint16(unsafe.Slice(a.bytes, packedHead)))
+	return unsafe.String(a.bytes, packedHead+n)[packedHead:]
 }
 
-// appendAbout appends what is about a session: nothing if there is nothing.
-func appendAbout(b []byte, s *Session) []byte {
+// appendPacked packs the ID and the details of a session; it appends nothing if
+// there are none.
+func appendPacked(b []byte, s *Session) []byte {
 	has := s.has()
 	if s.ID == "" && has == 0 {
 		return b
@@ -64,7 +65,7 @@ func appendAbout(b []byte, s *Session) []byte {
 			}
 		}
 	}
-	binary.LittleEndian.PutUint16(b[start:], uint16(len(b)-start-aboutHead))
+	binary.LittleEndian.PutUint16(b[start:], uint16(len(b)-start-packedHead))
 	return b
 }
 
@@ -84,7 +85,7 @@ func (s *Session) has() (bits byte) {
 func (s *Session) texts() [3]*string { return [...]*string{&s.Terminal, &s.Remote, &s.Service} }
 
 // id returns the ID, and the details that follow it.
-func (a about) id() (id, details string) {
+func (a packed) id() (id, details string) {
 	in := fields{s: a.text()}
 	if in.s == "" {
 		return "", ""
@@ -94,13 +95,13 @@ func (a about) id() (id, details string) {
 }
 
 // isImplicit reports whether there is no ID.
-func (a about) isImplicit() bool {
+func (a packed) isImplicit() bool {
 	id, _ := a.id()
 	return id == ""
 }
 
 // fill sets the ID and the details of a session.
-func (a about) fill(s *Session) {
+func (a packed) fill(s *Session) {
 	id, details := a.id()
 	s.ID = id
 	if details != "" {

@@ -1,16 +1,16 @@
 package roster
 
-// gathering puts open sessions into the index by user, all at once: machine by
-// machine as they come, each would wait for its user's memory, and make the
-// user's table grow. Gathered first and sorted by user, they go into tables made
-// to measure, one user after the other.
-type gathering struct {
+// bulkIndex builds the index by user for a restored roster. It collects the pairs of
+// user and machine, sorts them by user, and then builds each user's table once, at its
+// final size; inserting one pair at a time would miss the cache each time, and grow the
+// tables.
+type bulkIndex struct {
 	users, machines []uint32 // of each open session
 	latest          []uint32 // by user: the last machine that the user is on
 }
 
 // add notes an open session of a user on m, the last machine of all so far.
-func (g *gathering) add(user uint32, m *machine) {
+func (g *bulkIndex) add(user uint32, m *machine) {
 	if n := int(user) + 1; n > len(g.latest) {
 		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
 	}
@@ -24,7 +24,7 @@ func (g *gathering) add(user uint32, m *machine) {
 }
 
 // finish gives each user the machines that the user is on. Nobody was on any.
-func (g *gathering) finish(p *people, st *Status) {
+func (g *bulkIndex) finish(p *people, st *Status) {
 	st.Sessions += len(g.users)
 	ends := g.latest // their space is used again
 	clear(ends)

@@ -115,7 +115,7 @@ const leastRecord, leastClearing = 6, 4
 func (d *decoder) sessions(b *block, m *machine, in *fields) {
 	n := in.uvarint()
 	m.sessions.Resize(int(min(n, uint64(len(in.s)/leastRecord))))
-	d.abouts, d.ends = d.abouts[:0], d.ends[:0]
+	d.packed, d.ends = d.packed[:0], d.ends[:0]
 	var s Session
 	lastID, lastUser := "", ""
 	for ; n > 0 && in.err == nil; n-- {
@@ -133,17 +133,17 @@ func (d *decoder) sessions(b *block, m *machine, in *fields) {
 		}
 		m.sessions.Rows = append(m.sessions.Rows, row)
 		b.user(s.User)
-		d.ends = append(d.ends, len(d.abouts))
+		d.ends = append(d.ends, len(d.packed))
 		d.counts[1]++
 	}
-	abouts, from := bytes.Clone(d.abouts), 0
+	packed, from := bytes.Clone(d.packed), 0
 	for i, end := range d.ends {
-		m.sessions.Rows[i].about = newAbout(abouts[from:end])
+		m.sessions.Rows[i].packed = newPacked(packed[from:end])
 		from = end
 	}
 }
 
-// session reads one session, and appends what is about it to abouts.
+// session reads one session, and packs it.
 func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 	*s = Session{ID: in.text(), User: in.text()}
 	stamp := in.stamp(newest)
@@ -155,9 +155,9 @@ func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 	if has != 0 {
 		in.details(s, byte(has), newest)
 	}
-	before := len(d.abouts)
-	d.abouts = appendAbout(d.abouts, s)
-	if n := len(d.abouts) - before; n > maxAbout {
+	before := len(d.packed)
+	d.packed = appendPacked(d.packed, s)
+	if n := len(d.packed) - before; n > maxPacked {
 		in.fail(fmt.Errorf("session of %d bytes: too long", n))
 	}
 	return stamp
@@ -188,7 +188,7 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 
 // take puts the machines of a block into the roster, which nobody else knows
 // yet, and gathers who is on them.
-func (r *Roster) take(b *block, g *gathering) {
+func (r *Roster) take(b *block, g *bulkIndex) {
 	users := r.people.holdAll(b)
 	before := r.hiddenBefore(r.status.Receipt)
 	for i := range b.machines {
@@ -219,7 +219,7 @@ func (m *machine) assign(users []uint32) []uint32 {
 	for i, n := range users[:len(sessions)] {
 		s := &sessions[i]
 		s.user = n
-		if s.about.isImplicit() {
+		if s.packed.isImplicit() {
 			s.hash = mem.HashNumber(n)
 		}
 	}
