@@ -13,7 +13,7 @@ type historyCmd struct {
 	User    string `placeholder:"USER" help:"Only sessions of this user."`
 	From    string `placeholder:"TIME" help:"Only sessions that were open at this moment or later: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	To      string `placeholder:"TIME" help:"Only sessions that began at this moment or earlier. A day is its first moment."`
-	asking
+	queryFlags
 }
 
 // Help is what "rollcall history --help" says beside the flags.

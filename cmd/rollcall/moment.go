@@ -12,7 +12,7 @@ var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:
 // moment reads the value of a flag that is a time, in the local zone or UTC
 // where it has none, and returns it as requests have it. Without a value there
 // is none.
-func (a *asking) moment(flag, value string) (string, error) {
+func (a *queryFlags) moment(flag, value string) (string, error) {
 	zone := time.Local
 	if a.UTC {
 		zone = time.UTC

@@ -17,7 +17,7 @@ import (
 
 type publishCmd struct {
 	Files  []string  `arg:"" optional:"" name:"file" help:"JSON Lines: one event a line. - or none: standard input."`
-	ByHand handEvent `embed:"" group:"hand"`
+	ByHand eventFlags `embed:"" group:"hand"`
 }
 
 // Help is what "rollcall publish --help" says beside the flags.

@@ -15,7 +15,7 @@ type reportCmd struct {
 	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for so long, such as 1h30m, and the last known users."`
 	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
 	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	asking
+	queryFlags
 }
 
 // Help is what "rollcall report --help" says beside the flags.

@@ -118,7 +118,7 @@ func TestReportOfNobody(t *testing.T) {
 // TestNotComplete: how an answer becomes complete. What is over is no moment to wait
 // for.
 func TestNotComplete(t *testing.T) {
-	a := &asking{UTC: true}
+	a := &queryFlags{UTC: true}
 	settles, later := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(time.Hour)
 	for _, c := range []struct {
 		missing

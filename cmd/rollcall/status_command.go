@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/api"
 )
 
-type statusCmd struct{ asking }
+type statusCmd struct{ queryFlags }
 
 // Help is what "rollcall status --help" says beside the flags.
 func (statusCmd) Help() string {

@@ -10,7 +10,7 @@ import (
 type whereCmd struct {
 	User string `arg:"" help:"The user's name."`
 	At   string `placeholder:"TIME" help:"Print where the user was at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	asking
+	queryFlags
 }
 
 // Help is what "rollcall where --help" says beside the flags.

@@ -10,7 +10,7 @@ import (
 type whoCmd struct {
 	Machine string `arg:"" help:"The machine's name."`
 	At      string `placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	asking
+	queryFlags
 }
 
 // Help is what "rollcall who --help" says beside the flags.

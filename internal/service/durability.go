@@ -14,11 +14,11 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// risks are by what the stream of events may lose messages, as far as that can
+// durability are by what the stream of events may lose messages, as far as that can
 // be seen. Somebody may change the streams at any time, so they are looked at
 // again and again. What a start would refuse is said loudly and does not end the
 // service: who is on can still be asked, and what was forged meanwhile stays so.
-type risks struct {
+type durability struct {
 	streams natsconn.Streams
 	js      jetstream.JetStream
 	log     *slog.Logger
@@ -33,8 +33,8 @@ const (
 	lookWithin = 5 * time.Second
 )
 
-func newRisks(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *risks {
-	r := &risks{streams: streams, js: js, log: log, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *durability {
+	r := &durability{streams: streams, js: js, log: log, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rollcall_stream_risk",
 		Help: "1 if the stream of events may lose messages for this reason, else 0; cannot_serve: a start would refuse the streams as they are now. Whether an outside server has a message on the disk when it acknowledges it cannot be seen.",
 	}, []string{"reason"})}
@@ -44,9 +44,9 @@ func newRisks(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger
 }
 
 // note notes the risks of the stream as Prepare found it, and told them.
-func (r *risks) note(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
+func (r *durability) note(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
 
-func (r *risks) store(list []natsconn.Risk) {
+func (r *durability) store(list []natsconn.Risk) {
 	for _, reason := range natsconn.RiskReasons() {
 		r.gauge.WithLabelValues(reason).Set(0)
 	}
@@ -58,7 +58,7 @@ func (r *risks) store(list []natsconn.Risk) {
 
 // look looks at the streams. What cannot be seen stays as it was last: that NATS is
 // away shows elsewhere.
-func (r *risks) look(ctx context.Context) {
+func (r *durability) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	list, err := r.streams.Look(ctx, r.js)
@@ -70,7 +70,7 @@ func (r *risks) look(ctx context.Context) {
 }
 
 // tell logs what has come and what has gone since the last look.
-func (r *risks) tell(ctx context.Context, before, now []natsconn.Risk) {
+func (r *durability) tell(ctx context.Context, before, now []natsconn.Risk) {
 	same := func(a natsconn.Risk) func(natsconn.Risk) bool {
 		return func(b natsconn.Risk) bool { return a.String() == b.String() }
 	}
@@ -92,7 +92,7 @@ func (r *risks) tell(ctx context.Context, before, now []natsconn.Risk) {
 }
 
 // state tells whether there is no risk, and in words what there is.
-func (r *risks) state() (none bool, text string) {
+func (r *durability) state() (none bool, text string) {
 	list := *r.last.Load()
 	words := make([]string, len(list))
 	for i, risk := range list {

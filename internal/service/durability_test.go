@@ -32,7 +32,7 @@ func TestRisks(t *testing.T) {
 	streams := natsconn.Streams{Subjects: subjects, Events: "EVENTS", Reports: "REPORTS", DeadLetters: "LETTERS"}
 	var log kit.Output
 	m := newTestMonitor(t, streams, js)
-	r := m.risks
+	r := m.durability
 	r.log = slog.New(slog.NewTextHandler(&log, nil))
 	r.note(made.CachedInfo())
 	m.note(made.CachedInfo(), 0)
@@ -88,7 +88,7 @@ func TestNoRisks(t *testing.T) {
 	} {
 		s, m := new(service), newTestMonitor(t, natsconn.Streams{Embedded: embedded}, nil)
 		info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}
-		m.risks.note(info)
+		m.durability.note(info)
 		m.note(info, 0)
 		s.monitor.Store(m)
 		s.wantState(t, "stream", true, text)

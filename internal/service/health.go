@@ -64,7 +64,7 @@ func (s *service) checkStream() (bool, string) {
 	if m == nil {
 		return false, "starting"
 	}
-	holds, state := m.risks.state()
+	holds, state := m.durability.state()
 	for _, trouble := range []string{m.obstacles.state(), m.unseen()} {
 		if trouble != "" {
 			holds, state = false, trouble+"; "+state

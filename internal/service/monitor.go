@@ -22,7 +22,7 @@ type monitor struct {
 	events    jetstream.JetStream // over the same connection
 	other     jetstream.JetStream
 	log       *slog.Logger
-	risks     *risks
+	durability     *durability
 	obstacles *obstacles
 	absent    *absent
 
@@ -53,7 +53,7 @@ const (
 func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
 	return &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
-		risks: newRisks(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
+		durability: newDurability(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
 		soon: make(chan struct{}, 1), diskBack: func() {},
 	}
 }
@@ -65,7 +65,7 @@ func (m *monitor) run(ctx context.Context) {
 	loops.Go(func() { repeat(ctx, monitorEvery, m.soon, m.ask) })
 	loops.Go(func() { repeat(ctx, monitorEvery, nil, m.remake) })
 	loops.Go(func() { repeat(ctx, diskEvery, nil, m.tryDisk) })
-	loops.Go(func() { repeat(ctx, lookEvery, nil, m.risks.look) })
+	loops.Go(func() { repeat(ctx, lookEvery, nil, m.durability.look) })
 }
 
 // repeat calls do on every interval, and when it is asked to, until the context

@@ -58,7 +58,7 @@ func (n *notifier) run(ctx, ended context.Context) {
 		case <-status.C:
 			n.tellStatus()
 		case <-ping:
-			if s := n.service.Load(); s == nil || s.pulse.beats(every) {
+			if s := n.service.Load(); s == nil || s.watchdog.alive(every) {
 				n.tell("WATCHDOG=1")
 			}
 		}

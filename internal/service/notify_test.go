@@ -61,7 +61,7 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	go s.roster.Machine("m0", func(roster.View) { close(held); <-released })
 	<-held
 	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
-	kit.Eventually(t, func() bool { return !s.pulse.beats(watchdog) }, "the fold is stuck")
+	kit.Eventually(t, func() bool { return !s.watchdog.alive(watchdog) }, "the fold is stuck")
 	m.Hears("none of this", watchdog) // what was under way
 	if all, heard := m.Hears("WATCHDOG=1", 5*watchdog); heard {
 		t.Errorf("a stuck fold is alive: %q", all)
@@ -113,16 +113,16 @@ func TestReadyOnce(t *testing.T) {
 // TestPulse: within a batch the fold beats for as long as it may take, between
 // two always.
 func TestPulse(t *testing.T) {
-	var p pulse
-	if !p.beats(0) {
+	var p watchdog
+	if !p.alive(0) {
 		t.Error("no batch, no pulse")
 	}
-	p.of(func(*stream.Batch) {
-		if !p.beats(time.Hour) || p.beats(0) {
+	p.watch(func(*stream.Batch) {
+		if !p.alive(time.Hour) || p.alive(0) {
 			t.Error("within a batch")
 		}
 	})(new(stream.Batch))
-	if !p.beats(0) {
+	if !p.alive(0) {
 		t.Error("after a batch")
 	}
 }

@@ -70,7 +70,7 @@ type service struct {
 	monitor  atomic.Pointer[monitor]
 	waiting  startWait
 
-	pulse pulse // of the fold
+	watchdog watchdog // of the fold
 }
 
 // errClosed says that a connection to NATS has ended for good.
@@ -211,7 +211,7 @@ func (s *service) open(ctx context.Context) error {
 	}
 	monitor := newMonitor(s.streams().NoteAccount(ctx, js, info, s.log), &s.links.events, events, js, s.log, s.reg)
 	monitor.diskBack = s.diskBack
-	monitor.risks.note(info)
+	monitor.durability.note(info)
 	monitor.note(info, lost)
 	s.monitor.Store(monitor)
 	return s.wire(js)
@@ -244,11 +244,11 @@ func (s *service) load() error {
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	folded, saved := make(chan struct{}), make(chan struct{})
-	s.pulse.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
+	s.watchdog.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
 	g.Go(func() error {
 		defer close(folded)
 		//guard:set s.pulse.of(...) s.ingest.Fold "a stuck service is restarted" TestStuckFoldIsNotPingedFor
-		if err := s.reader.Run(ctx, s.roster.Status().Position, s.pulse.of(s.ingest.Fold)); err != nil {
+		if err := s.reader.Run(ctx, s.roster.Status().Position, s.watchdog.watch(s.ingest.Fold)); err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
 		return nil

@@ -46,7 +46,7 @@ func (s *service) behindText() string {
 // is out of sight, when it was last seen. Who was not heard since then need not
 // be silent.
 func (s *service) knownUntil() time.Time {
-	if read := s.pulse.receipt.Load(); s.reader.Lag() > 0 && read > 0 {
+	if read := s.watchdog.receipt.Load(); s.reader.Lag() > 0 && read > 0 {
 		return roster.Time(read).Time()
 	}
 	m := s.monitor.Load()

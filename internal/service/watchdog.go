@@ -7,28 +7,28 @@ import (
 	"rollcall/internal/stream"
 )
 
-// pulse tells whether the fold is alive. A batch takes it milliseconds, and it
-// waits for nothing outside the process: what takes much longer hangs, or waits
-// for a lock that nobody gives back. With nothing to do, with NATS away for
-// example, it is alive.
-type pulse struct {
-	began   atomic.Pointer[time.Time] // the batch under way; nil between two
+// watchdog knows whether the fold is alive. Folding a batch takes milliseconds and waits
+// for nothing outside the process, so a batch that takes much longer hangs, or waits for a
+// lock that is never released. A fold without work, for example while NATS is away, is
+// alive.
+type watchdog struct {
+	began   atomic.Pointer[time.Time] // when the batch in flight began; nil: none is
 	receipt atomic.Int64              // of the last message folded; 0: none yet
 }
 
-// of returns a fold whose pulse this is.
-func (p *pulse) of(fold func(*stream.Batch)) func(*stream.Batch) {
+// watch returns the fold, watched.
+func (w *watchdog) watch(fold func(*stream.Batch)) func(*stream.Batch) {
 	return func(batch *stream.Batch) {
 		now := time.Now()
-		p.began.Store(&now)
+		w.began.Store(&now)
 		fold(batch)
-		p.began.Store(nil)
-		p.receipt.Store(int64(batch.End.Proof.Receipt))
+		w.began.Store(nil)
+		w.receipt.Store(int64(batch.End.Proof.Receipt))
 	}
 }
 
-// beats reports whether no batch has been under way for longer than so.
-func (p *pulse) beats(within time.Duration) bool {
-	began := p.began.Load()
-	return began == nil || time.Since(*began) < within
+// alive reports whether no batch has been in flight for longer than limit.
+func (w *watchdog) alive(limit time.Duration) bool {
+	began := w.began.Load()
+	return began == nil || time.Since(*began) < limit
 }

@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/api"
 )
 
-// reading shows on a terminal how far the service has read the past.
-type reading struct {
+// pastProgress shows on a terminal how far the service has read the past.
+type pastProgress struct {
 	std     streams
 	command string
 	bar     *progressbar.ProgressBar // nil until there is something to show
@@ -22,7 +22,7 @@ type reading struct {
 
 // note reports whether a page is one to print; else it only says how far the
 // reading is.
-func (r *reading) note(page []byte) (bool, error) {
+func (r *pastProgress) note(page []byte) (bool, error) {
 	var answer struct {
 		Past *api.Past `json:"past"`
 	}
@@ -43,7 +43,7 @@ func (r *reading) note(page []byte) (bool, error) {
 }
 
 // show draws how far it is.
-func (r *reading) show(p *api.Past) {
+func (r *pastProgress) show(p *api.Past) {
 	if p.Last < p.First || p.Last == 0 || !isTerminal(r.std.err) {
 		return
 	}
@@ -62,7 +62,7 @@ func (r *reading) show(p *api.Past) {
 }
 
 // end takes the bar away.
-func (r *reading) end() {
+func (r *pastProgress) end() {
 	if r.bar != nil {
 		_ = r.bar.Clear()
 		_ = r.bar.Exit()
@@ -71,7 +71,7 @@ func (r *reading) end() {
 }
 
 // tell says what is missing for want of events, if anything is.
-func (r *reading) tell(a *asking) {
+func (r *pastProgress) tell(a *queryFlags) {
 	if !r.completeFrom.IsZero() {
 		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: the stream begins at %s, and who came before and has left since is missing\n",
 			r.command, a.time(r.completeFrom))

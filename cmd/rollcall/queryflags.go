@@ -14,15 +14,15 @@ import (
 	"rollcall/internal/config"
 )
 
-// asking is what the commands that ask the service have in common.
-type asking struct {
+// queryFlags is what the commands that ask the service have in common.
+type queryFlags struct {
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer, one JSON object a line; several where it does not fit one message."`
 	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone, and take those given for UTC."`
 }
 
 // ask asks a question and prints the answer, page after page as they come.
 // command is the name to complain under; print prints a page as text.
-func (a *asking) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
+func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (a *asking) ask(ctx context.Context, std streams, command, endpoint string,
 		}
 	}
 	var missing missing
-	past := reading{std: std, command: command}
+	past := pastProgress{std: std, command: command}
 	defer past.end()
 	for page, err := range client.Pages(ctx, conn, cfg.Subjects().Query(endpoint), request) {
 		if err != nil {
@@ -107,7 +107,7 @@ func (m *missing) note(page []byte) error {
 }
 
 // tell says what is missing, if anything is.
-func (m *missing) tell(std streams, command string, a *asking) {
+func (m *missing) tell(std streams, command string, a *queryFlags) {
 	//guard:false "an incomplete report says so" TestReportNotComplete
 	if len(m.reasons) > 0 {
 		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, plain(strings.Join(m.reasons, ", ")), m.end(a))
@@ -115,7 +115,7 @@ func (m *missing) tell(std streams, command string, a *asking) {
 }
 
 // end says how the answer becomes complete.
-func (m *missing) end(a *asking) string {
+func (m *missing) end(a *queryFlags) string {
 	resets := "boot, shutdown or present"
 	if m.unsettled > 0 {
 		resets += a.datedAfter(m.settles)
@@ -138,7 +138,7 @@ func (m *missing) end(a *asking) string {
 // datedAfter returns the words for the date that a boot, shutdown or present must
 // exceed to settle a machine. It is rounded up to a whole second, so that any later
 // date is late enough.
-func (a *asking) datedAfter(settles time.Time) string {
+func (a *queryFlags) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"
 	}
@@ -151,7 +151,7 @@ var local = time.Local
 
 // time returns a time as tables have it: whole seconds, in the local zone or,
 // with a Z after it, in UTC.
-func (a *asking) time(t time.Time) string {
+func (a *queryFlags) time(t time.Time) string {
 	if a.UTC {
 		return t.UTC().Format("2006-01-02 15:04:05Z")
 	}

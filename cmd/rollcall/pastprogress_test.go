@@ -9,7 +9,7 @@ import (
 // missing is told at the end.
 func TestReading(t *testing.T) {
 	var said bytes.Buffer
-	r := reading{std: streams{err: &said}, command: "who"}
+	r := pastProgress{std: streams{err: &said}, command: "who"}
 	for page, want := range map[string]bool{
 		`{"past":{"done":false,"first":1,"read":5,"last":9}}`: false,
 		`{"past":{"done":true,"first":1,"read":9,"last":9}}`:  true,
@@ -19,7 +19,7 @@ func TestReading(t *testing.T) {
 			t.Errorf("%s: %t, %v; want %t", page, got, err, want)
 		}
 	}
-	r.tell(new(asking))
+	r.tell(new(queryFlags))
 	if said.Len() > 0 {
 		t.Errorf("said %q", &said)
 	}
@@ -27,7 +27,7 @@ func TestReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.tell(&asking{UTC: true})
+	r.tell(&queryFlags{UTC: true})
 	const want = "rollcall: who: not complete: the stream begins at 2020-01-21 08:00:00Z, and who came before and has left since is missing\n" +
 		"rollcall: who: not complete: 3 events came too late for the memory of the question; ask for one machine, one user or a shorter time\n"
 	if said.String() != want {

@@ -14,8 +14,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// handEvent are the flags that make one event by hand.
-type handEvent struct {
+// eventFlags are the flags that make one event by hand.
+type eventFlags struct {
 	Login    *string   `xor:"type" placeholder:"USER" help:"USER logged in."`
 	Logout   *userFlag `xor:"type" placeholder:"[USER]" help:"USER logged out; with --session the session ended, whoever it was."`
 	Boot     bool      `xor:"type" help:"The machine started: nobody from before is on."`
@@ -40,7 +40,7 @@ func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 }
 
 // kind returns which type of event is asked for, or "".
-func (h *handEvent) kind() string {
+func (h *eventFlags) kind() string {
 	switch {
 	case h.Login != nil:
 		return roster.Login.String()
@@ -55,10 +55,10 @@ func (h *handEvent) kind() string {
 }
 
 // given reports whether an event is to be made by hand.
-func (h *handEvent) given() bool { return h.kind() != "" }
+func (h *eventFlags) given() bool { return h.kind() != "" }
 
 // validate refuses flags that do not go together.
-func (h *handEvent) validate() error {
+func (h *eventFlags) validate() error {
 	details := cmp.Or(h.Terminal, h.Remote, h.Service) != ""
 	stray := cmp.Or(h.Machine, h.Session, h.Date) != "" || details
 	switch {
@@ -79,7 +79,7 @@ func (h *handEvent) validate() error {
 }
 
 // encode returns the event as a payload that the service's own decoder accepts.
-func (h *handEvent) encode(judge *wire.Decoder) ([]byte, error) {
+func (h *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
 	var user string
 	switch {
 	case h.Login != nil:
