@@ -243,31 +243,7 @@ func (s *service) load() error {
 // run runs the parts until ctx is done or one of them fails.
 func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	folded, saved := make(chan struct{}), make(chan struct{})
-	s.watchdog.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
-	g.Go(func() error {
-		defer close(folded)
-		//guard:set s.pulse.of(...) s.ingest.Fold "a stuck service is restarted" TestStuckFoldIsNotPingedFor
-		if err := s.reader.Run(ctx, s.roster.Status().Position, s.watchdog.watch(s.ingest.Fold)); err != nil {
-			return fmt.Errorf("%w: %w", errClosed, err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		defer close(saved)
-		// Nothing is lost without a last snapshot: the next start reads on from
-		// an earlier one.
-		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
-			//guard:set s.log.Error(...) "return err" "a full disk doesn't spoil a clean end" ./cmd/rollcall:TestNoLastSnapshot
-			s.log.Error("no last snapshot", "err", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		//guard:set until(saved) ctx "dead letters are sent until the last snapshot" ./cmd/rollcall:TestLettersAtTheEnd
-		s.letters.Run(until(saved))
-		return nil
-	})
+	s.runInOrder(ctx, g)
 	g.Go(func() error { return s.folder.watch(ctx, s.storeLost) })
 	g.Go(func() error { return s.publisher.Run(ctx) })
 	g.Go(func() error { return s.changes.Run(ctx) })
@@ -292,6 +268,36 @@ func (s *service) run(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// runInOrder runs the parts that end one after the other: the fold, then the
+// snapshots with a last one, then the dead letters, which that one waits for.
+func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
+	folded, saved := make(chan struct{}), make(chan struct{})
+	s.watchdog.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
+	g.Go(func() error {
+		defer close(folded)
+		//guard:set s.watchdog.watch(...) s.ingest.Fold "a stuck service is restarted" TestStuckFoldIsNotPingedFor
+		if err := s.reader.Run(ctx, s.roster.Status().Position, s.watchdog.watch(s.ingest.Fold)); err != nil {
+			return fmt.Errorf("%w: %w", errClosed, err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		defer close(saved)
+		// Nothing is lost without a last snapshot: the next start reads on from
+		// an earlier one.
+		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
+			//guard:set s.log.Error(...) "return err" "a full disk doesn't spoil a clean end" ./cmd/rollcall:TestNoLastSnapshot
+			s.log.Error("no last snapshot", "err", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		//guard:set until(saved) ctx "dead letters are sent until the last snapshot" ./cmd/rollcall:TestLettersAtTheEnd
+		s.letters.Run(until(saved))
+		return nil
+	})
 }
 
 // until is a context that is done when the channel is closed.

@@ -202,22 +202,22 @@ var pastGuards = []patch{
 	},
 	{
 		"ask: progress is no answer", "a page that only says how far it is is not printed",
-		"cmd/rollcall/reading.go", `if !p.Done {`, `if false {`, "./cmd/rollcall TestReading$",
+		"cmd/rollcall/pastprogress.go", `if !p.Done {`, `if false {`, "./cmd/rollcall TestReading$",
 	},
 	{
 		"ask: progress is for terminals", "a script's standard error has complaints only",
-		"cmd/rollcall/reading.go", ` || !isTerminal(r.std.err) {`, ` {`, "./cmd/rollcall TestReadingElsewhere",
+		"cmd/rollcall/pastprogress.go", ` || !isTerminal(r.std.err) {`, ` {`, "./cmd/rollcall TestReadingElsewhere",
 	},
 	{
 		"ask: progress is taken away", "the answer stands alone on the terminal",
-		"cmd/rollcall/reading.go", `_ = r.bar.Clear()`, ``, "./cmd/rollcall TestReadingOnATerminal",
+		"cmd/rollcall/pastprogress.go", `_ = r.bar.Clear()`, ``, "./cmd/rollcall TestReadingOnATerminal",
 	},
 	{
 		"ask: what the past lacks is told", "an answer that is not complete never looks complete",
-		"cmd/rollcall/reading.go", `if !r.completeFrom.IsZero() {`, `if false {`, "./cmd/rollcall TestReading$",
+		"cmd/rollcall/pastprogress.go", `if !r.completeFrom.IsZero() {`, `if false {`, "./cmd/rollcall TestReading$",
 	},
 	{
 		"ask: what came too late is told", "an answer that is not complete never looks complete",
-		"cmd/rollcall/reading.go", `if r.unplaced > 0 {`, `if false {`, "./cmd/rollcall TestReading$",
+		"cmd/rollcall/pastprogress.go", `if r.unplaced > 0 {`, `if false {`, "./cmd/rollcall TestReading$",
 	},
 }
