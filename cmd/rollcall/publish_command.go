@@ -16,7 +16,7 @@ import (
 )
 
 type publishCmd struct {
-	Files  []string  `arg:"" optional:"" name:"file" help:"JSON Lines: one event a line. - or none: standard input."`
+	Files  []string   `arg:"" optional:"" name:"file" help:"JSON Lines: one event a line. - or none: standard input."`
 	ByHand eventFlags `embed:"" group:"hand"`
 }
 

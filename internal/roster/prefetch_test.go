@@ -19,9 +19,9 @@ func TestPrefetched(t *testing.T) {
 		"a user whose number is another's": {
 			shutdown("web"), login("web", "chris", ""), login("db", "lane", ""), login("db", "kim", ""),
 		},
-		"users of one hash":       {login("web", a, ""), login("web", b, ""), login("db", b, ""), logout("web", a, ""), login("db", a, "")},
-		"machines of one hash":    {login(a, "kim", ""), login(b, "lane", ""), login(b, "kim", ""), logout(b, "lane", "")},
-		"sessions of one hash":    {login("web", "kim", a), login("web", "lane", b), logout("web", "", a), login("web", "kim", "")},
+		"users of one hash":               {login("web", a, ""), login("web", b, ""), login("db", b, ""), logout("web", a, ""), login("db", a, "")},
+		"machines of one hash":            {login(a, "kim", ""), login(b, "lane", ""), login(b, "kim", ""), logout(b, "lane", "")},
+		"sessions of one hash":            {login("web", "kim", a), login("web", "lane", b), logout("web", "", a), login("web", "kim", "")},
 		"a session prefetched, then gone": {logout("web", "lane", "s"), shutdown("web"), login("web", "kim", "s"), logout("web", "kim", "s")},
 	} {
 		t.Run(name, func(t *testing.T) {

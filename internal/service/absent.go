@@ -12,20 +12,20 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// absent are the streams that somebody has deleted.
+// absent keeps track of streams that somebody has deleted.
 type absent struct {
 	gauge *prometheus.GaugeVec
 	made  *prometheus.CounterVec
 	last  atomic.Pointer[map[string]bool] // by what they are for
-	why   atomic.Pointer[error]           // why they cannot be made; nil: nothing is known against it
-	anew  sync.Map                        // when each was made anew last
+	why   atomic.Pointer[error]           // why they cannot be recreated; nil: no reason known
+	anew  sync.Map                        // when each was last recreated
 }
 
-// toldFor is how long it shows that a stream was deleted and made anew, as its
-// alert does.
+// toldFor is how long status shows that a stream was deleted and recreated; the alert
+// lasts as long.
 const toldFor = 15 * time.Minute
 
-// confirmAfter is when a stream that is missing is asked for once more.
+// confirmAfter is how long to wait before asking again for a stream that is missing.
 const confirmAfter = time.Second
 
 func newAbsent(reg prometheus.Registerer) *absent {
@@ -47,7 +47,7 @@ func newAbsent(reg prometheus.Registerer) *absent {
 	return a
 }
 
-// note notes which streams are missing.
+// note records which streams are missing.
 func (a *absent) note(missing map[string]bool) {
 	for _, role := range natsconn.StreamRoles() {
 		value := 0.0
@@ -65,7 +65,7 @@ func (a *absent) note(missing map[string]bool) {
 // is reports whether a stream is missing.
 func (a *absent) is(role string) bool { return (*a.last.Load())[role] }
 
-// cannot notes why streams that are missing cannot be made; nil: they were.
+// cannot records why missing streams cannot be recreated; nil: they were.
 func (a *absent) cannot(err error) {
 	if err == nil {
 		a.why.Store(nil)
@@ -74,7 +74,8 @@ func (a *absent) cannot(err error) {
 	a.why.Store(&err)
 }
 
-// reason says after what is missing why it cannot be made; "" if that is not known.
+// reason returns ": " and why missing streams cannot be recreated; "" if that is not
+// known.
 func (a *absent) reason() string {
 	if why := a.why.Load(); why != nil {
 		return ": " + (*why).Error()
@@ -82,7 +83,7 @@ func (a *absent) reason() string {
 	return ""
 }
 
-// state tells in words what became of a stream; "" if nothing.
+// state describes what happened to a stream; "" if nothing did.
 func (a *absent) state(role string) string {
 	if a.is(role) {
 		return "the stream is missing, and could not be made yet" + a.reason()
@@ -93,12 +94,12 @@ func (a *absent) state(role string) string {
 	return ""
 }
 
-// remake makes the streams anew that are missing twice. That of events is the
-// reader's to make, which then knows what that means for the position.
+// remake recreates the streams that are missing when asked for twice. The stream of
+// events is left to the reader, which knows what that means for the position.
 func (m *monitor) remake(ctx context.Context) {
 	missing, err := m.streams.Missing(ctx, m.other)
 	if err != nil {
-		return // NATS is away, or does not answer: that shows elsewhere
+		return // NATS is down or does not answer: other checks show that
 	}
 	if len(missing) > 0 && pause(ctx, confirmAfter) {
 		if missing, err = m.streams.Missing(ctx, m.other); err != nil {
@@ -112,7 +113,7 @@ func (m *monitor) remake(ctx context.Context) {
 	}
 }
 
-// upkept are the streams that the monitor makes anew.
+// upkept are the streams that the monitor recreates.
 var upkept = []string{natsconn.RoleReports, natsconn.RoleDeadLetters}
 
 func (m *monitor) makeAnew(ctx context.Context, lacking []string) {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// consumerIDFile is the file of the data folder that has what the reader's
-// consumer is named after.
+// consumerIDFile is the file in the data folder with the id in the name of the reader's
+// consumer.
 const consumerIDFile = "consumer-id"
 
 var consumerIDs = regexp.MustCompile(`^[0-9a-f]{16}$`)

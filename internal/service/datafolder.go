@@ -13,27 +13,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// dataFolder is the folder of the snapshots and of the embedded server's store,
-// held by the lock on a file in it. Whoever removes or replaces the folder takes
-// the lock away without our notice: a second service could start there. So it is
-// looked at again and again, and made anew, lock first. Its methods are safe for
-// use by several goroutines.
+// dataFolder is the folder of the snapshots and of the embedded server's store. A lock on
+// a file in it keeps other processes out. If somebody removes or replaces the folder, the
+// lock goes with it, and a second service could start there. So the folder is checked
+// every second, and if it was lost recreated, lock first. The methods are safe for use by
+// several goroutines.
 type dataFolder struct {
 	dir   string
 	log   *slog.Logger
-	times prometheus.Counter // that it was lost
+	times prometheus.Counter // how often it was lost
 
 	mu     sync.Mutex
 	lock   *os.File
-	id     string // of the consumer; empty: not asked for yet
+	id     string // in the consumer's name; empty: not read yet
 	lost   bool
-	remade time.Time // when it was last made anew; zero: never
+	remade time.Time // when it was last recreated; zero: never
 }
 
-// errFolderUsed says that another process holds the lock.
+// errFolderUsed means that another process holds the lock.
 var errFolderUsed = errors.New("another rollcall uses it; stop that, or set ROLLCALL_DATA_DIR to another folder")
 
-// lockName is the name of the file that is locked.
+// lockName is the name of the locked file.
 const lockName = "lock"
 
 // openDataFolder makes the folder if it is missing, and takes its lock.
@@ -48,9 +48,9 @@ func openDataFolder(dir string, log *slog.Logger) (*dataFolder, error) {
 	})}, nil
 }
 
-// hold makes sure that the lock that we hold is that of the folder, and else makes
-// the folder anew, lock first. Call it before anything is written there. An error
-// that matches errFolderUsed says that another process was faster.
+// hold checks that the lock is still that of the folder, and otherwise recreates the
+// folder, lock first. Call it before writing to the folder. An error that matches
+// errFolderUsed means that another process has locked the new folder first.
 func (d *dataFolder) hold() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,7 +77,7 @@ func (d *dataFolder) hold() error {
 	return nil
 }
 
-// isFile reports whether an open file is the one that has this path.
+// isFile reports whether an open file is the one at this path.
 func isFile(open *os.File, path string) bool {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func isFile(open *os.File, path string) bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// state tells, for the health checks, whether the folder is ours.
+// state tells the health checks whether the folder is held.
 func (d *dataFolder) state() (holds bool, text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -100,8 +100,8 @@ func (d *dataFolder) state() (holds bool, text string) {
 	return true, "locked"
 }
 
-// consumerID returns what the reader's consumer is named after, the same as long
-// as the process or the folder lasts.
+// consumerID returns the id in the name of the reader's consumer. It stays the same as
+// long as the process or the folder exists.
 func (d *dataFolder) consumerID() (id string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,18 +111,18 @@ func (d *dataFolder) consumerID() (id string, err error) {
 	return d.id, err
 }
 
-// close gives the lock back.
+// close releases the lock.
 func (d *dataFolder) close() { d.lock.Close() }
 
-// errStoreLost says that the embedded server's store is not on the disk any more.
+// errStoreLost means that the embedded server's store was removed from the disk.
 var errStoreLost = errors.New("the store of the embedded NATS server was removed or replaced")
 
-// holdEvery is how often it is looked whether the folder is still ours, beside
-// before each snapshot: so long a second service could run beside us.
+// holdEvery is how often the folder is checked, apart from the check before each
+// snapshot. For so long a second service could run in a replaced folder.
 const holdEvery = time.Second
 
-// watch holds the data folder until ctx is done. It returns an error when another
-// process has the folder by then, or when also is not nil and returns one.
+// watch holds the data folder until ctx is done. It returns an error if another process
+// has taken the folder, or if also, which may be nil, returns one.
 func (d *dataFolder) watch(ctx context.Context, also func() error) error {
 	tick := time.NewTicker(holdEvery)
 	defer tick.Stop()
@@ -132,7 +132,7 @@ func (d *dataFolder) watch(ctx context.Context, also func() error) error {
 			return nil
 		case <-tick.C:
 		}
-		// Any other error shows when a snapshot is saved.
+		// Any other error shows up when a snapshot is saved.
 		if err := d.hold(); errors.Is(err, errFolderUsed) {
 			//guard:set "return err" continue "nothing is written to another service's folder" ./cmd/rollcall:TestFolderTaken
 			return err
@@ -146,8 +146,8 @@ func (d *dataFolder) watch(ctx context.Context, also func() error) error {
 	}
 }
 
-// storeLost returns an error when the embedded server would go on acknowledging
-// messages that the disk doesn't keep.
+// storeLost returns an error if the store of the embedded server is gone: the server
+// would go on acknowledging messages that are not on the disk.
 func (s *service) storeLost() error {
 	if s.embedded != nil && s.embedded.StoreLost() {
 		return errStoreLost

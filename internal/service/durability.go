@@ -14,10 +14,11 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// durability are by what the stream of events may lose messages, as far as that can
-// be seen. Somebody may change the streams at any time, so they are looked at
-// again and again. What a start would refuse is said loudly and does not end the
-// service: who is on can still be asked, and what was forged meanwhile stays so.
+// durability knows the ways in which the stream of events may lose messages, as far as
+// its configuration shows them. Anybody with the permission may change the streams at any
+// time, so they are polled. A configuration with which the service would not start is
+// logged as an error but does not stop it: questions can still be answered, and what was
+// forged by then stays forged.
 type durability struct {
 	streams natsconn.Streams
 	js      jetstream.JetStream
@@ -26,8 +27,7 @@ type durability struct {
 	last    atomic.Pointer[[]natsconn.Risk]
 }
 
-// lookEvery is how often the streams are looked at, and lookWithin how long a look
-// may take.
+// lookEvery is how often the streams are polled, and lookWithin how long a poll may take.
 const (
 	lookEvery  = 30 * time.Second
 	lookWithin = 5 * time.Second
@@ -43,7 +43,7 @@ func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.L
 	return r
 }
 
-// note notes the risks of the stream as Prepare found it, and told them.
+// note records the risks of the stream as Prepare found it, which has logged them.
 func (r *durability) note(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
 
 func (r *durability) store(list []natsconn.Risk) {

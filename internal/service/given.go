@@ -18,9 +18,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// givenPlaces finds the places that the last report and the last dead letters tell
-// of. After a crash no snapshot may have come so far, and a new stream must not
-// be given those places again.
+// givenPlaces finds the places that the last report and the last dead letters name. After
+// a crash the newest snapshot may be older than these, and the messages of a new stream
+// must not be given the same places again.
 type givenPlaces struct {
 	conn                 *nats.Conn
 	subjects             rollcallv1.Subjects
@@ -29,16 +29,17 @@ type givenPlaces struct {
 }
 
 const (
-	// givenPatience is how long each of the few questions may take.
+	// givenPatience is the time-out of each request.
 	givenPatience = 5 * time.Second
-	// lettersAtOnce is how many dead letters are stored at once: the one of the
-	// greatest place is among the last so many.
+	// lettersAtOnce is how many dead letters are in flight at most: the one with the
+	// greatest place is among the last so many in the stream.
 	lettersAtOnce = 32
-	// greatestPlace is what no stream comes to. A place beyond it is not ours.
+	// greatestPlace is more messages than any stream gets. A greater place was not written
+	// by rollcall.
 	greatestPlace = 1 << 53
 )
 
-// places returns them; none where there is nothing that tells.
+// places returns them; none if there are no reports or dead letters.
 func (g *givenPlaces) places(ctx context.Context) ([]stream.Given, error) {
 	var all []stream.Given
 	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
@@ -55,13 +56,13 @@ func (g *givenPlaces) places(ctx context.Context) ([]stream.Given, error) {
 		if bad != nil || sequence <= 1 || n == lettersAtOnce {
 			break
 		}
-		// The one before it, or else nothing: then that was deleted.
+		// The message before it; if that was deleted, the search ends.
 		letter, err = g.get(ctx, g.deadLetters, fmt.Sprintf(`{"seq":%d}`, sequence-1))
 	}
 	return all, err
 }
 
-// appendGiven adds what a message tells, with when it was stored.
+// appendGiven appends what a message says, with the time at which it was stored.
 func appendGiven(all []stream.Given, m *nats.Msg, g stream.Given) []stream.Given {
 	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil || g.Place == 0 || g.Place > greatestPlace || g.Sequence > greatestPlace {
@@ -96,7 +97,7 @@ func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg,
 	}
 }
 
-// ofReport is what a report tells; nothing if it is none.
+// ofReport reads the place of a report; the zero value if it is no report.
 func ofReport(m *nats.Msg) stream.Given {
 	var report struct {
 		Place    uint64 `json:"place"`
@@ -108,8 +109,8 @@ func ofReport(m *nats.Msg) stream.Given {
 	return stream.Given{Place: report.Place, Sequence: report.Sequence}
 }
 
-// ofLetter is what a dead letter tells, whose subject names the place; nothing if
-// it is none.
+// ofLetter reads the place of a dead letter, which is in its subject; the zero value if
+// it is no dead letter.
 func (g *givenPlaces) ofLetter(m *nats.Msg) stream.Given {
 	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
 	digits, _, _ := strings.Cut(rest, ".")

@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/snapshot"
 )
 
-// checks are what /readyz looks at. They are asked before everything is there.
+// checks are the checks of /readyz. They run from the start, before every part exists.
 func (s *service) checks() []httpd.Check {
 	return []httpd.Check{
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
@@ -42,9 +42,9 @@ func (s *service) checkNATS() (bool, string) {
 	return s.links.state()
 }
 
-// checkSnapshot shows the last snapshot. It does not hold while none can be
-// saved; the service is ready without: what is lost by a crash is time, because
-// it then reads the stream from an earlier place.
+// checkSnapshot shows the last snapshot. It fails while none can be saved, but the service
+// stays ready: a crash would only cost time, as the next start reads the stream from an
+// earlier place.
 func (s *service) checkSnapshot() (bool, string) {
 	if s.links.events.conn.Load() == nil {
 		return false, "starting"
@@ -57,8 +57,8 @@ func (s *service) checkSnapshot() (bool, string) {
 	return true, state
 }
 
-// checkStream shows whether the stream of events is there and takes messages,
-// and by what it may lose some.
+// checkStream shows whether the stream of events exists and stores messages, and how it
+// may lose some.
 func (s *service) checkStream() (bool, string) {
 	m := s.monitor.Load()
 	if m == nil {
@@ -81,7 +81,7 @@ func (s *service) checkReports() (bool, string) {
 	return s.checkOutgoing(natsconn.RoleReports, s.publisher.Failing)
 }
 
-// checkDeadLetters shows whether what is refused can be stored.
+// checkDeadLetters shows whether dead letters can be stored.
 func (s *service) checkDeadLetters() (bool, string) {
 	if s.caughtUp.Load() == nil {
 		return false, "starting"
@@ -89,8 +89,8 @@ func (s *service) checkDeadLetters() (bool, string) {
 	return s.checkOutgoing(natsconn.RoleDeadLetters, s.letters.Failing)
 }
 
-// checkOutgoing shows whether a stream that we publish to is there and takes what
-// we publish.
+// checkOutgoing shows whether a stream that the service publishes to exists and stores
+// messages.
 func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) (bool, string) {
 	if state := s.monitor.Load().absent.state(role); state != "" {
 		return false, state
@@ -101,7 +101,7 @@ func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) 
 	return true, "stored"
 }
 
-// failingChecks are the checks that don't hold, for the answer to status.
+// failingChecks returns the failing checks, for the answer to status.
 func (s *service) failingChecks() []api.Check {
 	var failing []api.Check
 	for _, c := range s.checks() {

@@ -12,27 +12,27 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// links are the two connections to NATS, as their handlers tell of them: the
-// connection itself may take seconds to answer while it tries to come back.
+// links is the state of the two connections to NATS, from their handlers: a connection
+// itself may take seconds to answer while it reconnects.
 type links struct {
-	events link // what is read
-	other  link // what goes out, and questions
+	events link // for reading events
+	other  link // for all else
 }
 
 // link is one of them.
 type link struct {
 	conn atomic.Pointer[nats.Conn] // nil: not connected yet
-	// lost counts how often it was lost. What was heard before a loss says
-	// nothing of what came after it.
+	// lost counts disconnects. What was learned before one says nothing about the time
+	// after it.
 	lost atomic.Uint64
-	away atomic.Pointer[time.Time] // since when; nil: it is there
-	why  atomic.Pointer[string]    // why it does not come back; nil: not known
+	away atomic.Pointer[time.Time] // down since; nil: it is up
+	why  atomic.Pointer[string]    // why it does not reconnect; nil: not known
 }
 
-// connected reports whether the connection is there. It never waits.
+// connected reports whether the connection is up. It never blocks.
 func (l *link) connected() bool { return l.conn.Load() != nil && l.away.Load() == nil }
 
-// options are those of the connection: back is called when it is back.
+// options returns the options of the connection; back is called after a reconnect.
 func (l *link) options(o natsconn.Options, back func()) []nats.Option {
 	failed := func(err error) {
 		why := o.Explain(err)
@@ -40,7 +40,7 @@ func (l *link) options(o natsconn.Options, back func()) []nats.Option {
 	}
 	return []nats.Option{
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed(err) }),
-		// The library reports a login that is refused at a reconnect only here.
+		// A login refused during a reconnect is reported by the library only here.
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if !l.connected() {
 				failed(err)
@@ -63,10 +63,10 @@ func (l *link) goes() {
 
 func (l *link) comes() { l.away.Store(nil) }
 
-// made reports whether both were connected once.
+// made reports whether both have been connected.
 func (l *links) made() bool { return l.events.conn.Load() != nil && l.other.conn.Load() != nil }
 
-// state tells whether both are there, and in words what is not.
+// state reports whether both are up, and describes those that are not.
 func (l *links) state() (holds bool, text string) {
 	if !l.made() {
 		return false, "connecting"
@@ -99,7 +99,7 @@ func (l *links) named() []namedLink {
 	return []namedLink{{"events", &l.events}, {"other", &l.other}}
 }
 
-// register shows them from the first moment on, also while NATS has never been
+// register registers the gauges, which are there from the start, before NATS was ever
 // reached.
 func (l *links) register(reg prometheus.Registerer) {
 	for _, c := range l.named() {

@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// lockFolder makes the data folder and takes its lock, which ends with the
-// process: two services would write over each other's snapshots and streams.
+// lockFolder makes the data folder if it is missing and locks it until the process ends:
+// two services would overwrite each other's snapshots and streams.
 func lockFolder(dir string) (*os.File, error) {
 	for {
 		lock, err := lockOnce(dir)
 		if err != nil {
 			return nil, err
 		}
-		// Somebody may have removed the file before it was locked, and another
-		// process have locked the one made after it.
+		// The file may have been removed before it was locked, and another process may
+		// have locked the file that replaced it.
 		if isFile(lock, filepath.Join(dir, lockName)) {
 			return lock, nil
 		}

@@ -14,35 +14,35 @@ import (
 	"rollcall/internal/roster"
 )
 
-// monitor asks again and again how the streams stand: somebody may change or
-// delete them at any time, and the reader looks only at what it reads.
+// monitor polls the streams: somebody may change or delete them at any time, and the
+// reader notices only what concerns the messages it reads.
 type monitor struct {
-	streams   natsconn.Streams
-	link      *link               // over which events are read
-	events    jetstream.JetStream // over the same connection
-	other     jetstream.JetStream
-	log       *slog.Logger
-	durability     *durability
-	obstacles *obstacles
-	absent    *absent
+	streams    natsconn.Streams
+	link       *link               // of the connection over which events are read
+	events     jetstream.JetStream // over that connection
+	other      jetstream.JetStream
+	log        *slog.Logger
+	durability *durability
+	obstacles  *obstacles
+	absent     *absent
 
 	seen atomic.Pointer[sighting]
-	soon chan struct{} // ask at once
-	// diskBack is called when the server's disk takes something again.
+	soon chan struct{} // poll at once
+	// diskBack is called when the server's disk has space again.
 	diskBack func()
 }
 
-// sighting is how the stream of events stood when it was last seen.
+// sighting is the state of the stream of events when it was last seen.
 type sighting struct {
 	at       time.Time
-	lost     uint64 // of the link, before
+	lost     uint64 // link.lost before the stream was asked for
 	created  roster.Time
-	sequence uint64 // its last
+	sequence uint64 // of its last message
 	info     *jetstream.StreamInfo
 }
 
-// How often the streams are asked for, how often the disk is tried, how long an answer may take, and how old one may be that is still taken
-// for how the stream stands.
+// The interval of polling the streams and of probing the disk, the time-out of an answer,
+// and the age up to which an answer counts as the present state of the stream.
 const (
 	monitorEvery = 10 * time.Second
 	diskEvery    = 30 * time.Second
@@ -58,7 +58,7 @@ func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetSt
 	}
 }
 
-// run asks until the context is done.
+// run polls until the context is done.
 func (m *monitor) run(ctx context.Context) {
 	var loops sync.WaitGroup
 	defer loops.Wait()
@@ -68,8 +68,8 @@ func (m *monitor) run(ctx context.Context) {
 	loops.Go(func() { repeat(ctx, lookEvery, nil, m.durability.look) })
 }
 
-// repeat calls do on every interval, and when it is asked to, until the context
-// is done.
+// repeat calls do at every interval, and whenever soon has a value, until the context is
+// done.
 func repeat(ctx context.Context, every time.Duration, soon <-chan struct{}, do func(context.Context)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -84,7 +84,7 @@ func repeat(ctx context.Context, every time.Duration, soon <-chan struct{}, do f
 	}
 }
 
-// hurry makes the monitor ask at once.
+// hurry makes the monitor poll at once.
 func (m *monitor) hurry() {
 	select {
 	case m.soon <- struct{}{}:
@@ -92,8 +92,7 @@ func (m *monitor) hurry() {
 	}
 }
 
-// ask asks for the stream of events. What cannot be asked stays as it was, and
-// grows old.
+// ask polls the stream of events. If that fails, the last sighting stays, and ages.
 func (m *monitor) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -103,7 +102,7 @@ func (m *monitor) ask(ctx context.Context) {
 	}
 }
 
-// note notes how the stream of events stands.
+// note records a sighting of the stream of events.
 func (m *monitor) note(info *jetstream.StreamInfo, lost uint64) {
 	m.seen.Store(&sighting{
 		at: time.Now(), lost: lost, created: roster.TimeOf(info.Created), sequence: info.State.LastSeq, info: info,
@@ -111,17 +110,17 @@ func (m *monitor) note(info *jetstream.StreamInfo, lost uint64) {
 	m.obstacles.note(info, lost)
 }
 
-// current reports whether it is known how the stream of events stands now: the
-// connection is there, and the stream was seen a moment ago and since the
-// connection was last lost.
+// current reports whether the present state of the stream of events is known: the
+// connection is up, and the stream was seen recently, and since the last time the
+// connection was lost.
 func (m *monitor) current() bool {
 	seen := m.seen.Load()
 	//guard:drop m.link.lost "what was seen before an outage counts no more" TestOutOfSight
 	return m.link.connected() && seen != nil && seen.lost == m.link.lost.Load() && time.Since(seen.at) < freshFor
 }
 
-// unseen says that the stream of events is missing or was not seen for too long;
-// "" while it is seen, and while the connection is away, which shows elsewhere.
+// unseen describes a stream of events that is missing or has not been seen for too long;
+// "" while it is seen, and while the connection is down, which other checks show.
 func (m *monitor) unseen() string {
 	switch {
 	case m.absent.is(natsconn.RoleEvents):
@@ -132,8 +131,7 @@ func (m *monitor) unseen() string {
 	return ""
 }
 
-// waiting is how many messages the stream had after a position when it was last
-// seen.
+// waiting is how many messages the stream had after a position, by the last sighting.
 func (m *monitor) waiting(at roster.Position) uint64 {
 	seen := m.seen.Load()
 	if seen == nil || seen.created != at.Proof.Created || seen.sequence < at.Sequence() {
@@ -142,8 +140,8 @@ func (m *monitor) waiting(at roster.Position) uint64 {
 	return seen.sequence - at.Sequence()
 }
 
-// tryDisk tries whether the disk under the stream of events takes anything. It
-// leaves the last consumers of a limit to those who read.
+// tryDisk probes whether the disk of the stream of events has space. If the number of
+// consumers is limited, it leaves the last ones to the reader and to questions.
 func (m *monitor) tryDisk(ctx context.Context) {
 	seen := m.seen.Load()
 	if !m.current() || seen.info.Config.Storage != jetstream.FileStorage {

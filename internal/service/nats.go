@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/natsserver"
 )
 
-// connect starts the server if it is to be ours, and connects to it twice.
+// connect starts the embedded server unless NATS_URL is set, and opens both connections.
 func (s *service) connect(ctx context.Context) error {
 	options := s.cfg.NATS()
 	if s.cfg.NATSURL == "" {
@@ -45,36 +45,36 @@ func (s *service) connect(ctx context.Context) error {
 	return nil
 }
 
-// back makes the monitor ask at once how the stream stands.
+// back is called when a connection is back: the monitor polls the stream at once.
 func (s *service) back() {
 	if m := s.monitor.Load(); m != nil {
 		m.hurry()
 	}
 }
 
-// errDiskBack says that the server inside has to start anew: it takes nothing
-// more for a stream of which one write has failed.
+// errDiskBack means that the embedded server must be restarted: once a write to a stream
+// has failed, it stores nothing more in that stream.
 var errDiskBack = errors.New("the disk of the server inside was full and takes data again: starting that server anew")
 
-// diskBack is called when the disk under the streams takes something again.
+// diskBack is called when the disk of the streams has space again.
 func (s *service) diskBack() {
 	if s.embedded == nil {
 		return
 	}
 	select {
 	case s.lost <- errDiskBack:
-	default: // it ends already
+	default: // a restart is due already
 	}
 }
 
-// closed is called for a connection that has ended for good.
+// closed is called for a connection that was closed for good.
 func (s *service) closed(nc *nats.Conn) {
 	if err := nc.LastError(); err != nil {
 		s.lost <- fmt.Errorf("%w: %s: %w", errClosed, nc.Opts.Name, err)
 	}
 }
 
-// streams are the streams that the service wants.
+// streams returns the streams that the service needs.
 func (s *service) streams() natsconn.Streams {
 	maxBytes := int64(s.cfg.StreamMaxBytes)
 	if s.embedded != nil && maxBytes == 0 {

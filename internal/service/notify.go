@@ -13,26 +13,25 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifier tells systemd how the service is, in the protocol of sd_notify(3):
-// that it serves, how far it has come, that its fold is alive, that it ends.
-// Without NOTIFY_SOCKET it does nothing.
+// notifier notifies systemd of the service's state, by the protocol of sd_notify(3): ready,
+// status, watchdog pings, stopping. Without NOTIFY_SOCKET it does nothing.
 type notifier struct {
 	log     *slog.Logger
-	service atomic.Pointer[service] // that of the moment
+	service atomic.Pointer[service] // the one that runs now
 	ready   sync.Once
-	status  string // the last one told
+	status  string // the last one sent
 }
 
 const (
-	// statusEvery is how often it is looked whether the status has changed.
+	// statusEvery is how often the status is sent, if it has changed.
 	statusEvery = time.Second
-	// readyAtLatest is how long the start of the unit, and what waits for it
-	// at boot, is held up by a NATS server that is away. What is wrong with the
-	// configuration shows earlier, and fails the start.
+	// readyAtLatest is how long a NATS server that is down delays the start of the unit,
+	// and of the units that wait for it at boot. A wrong configuration shows earlier, and
+	// fails the start.
 	readyAtLatest = 5 * time.Second
 )
 
-// run tells all of it until ended is done. The service is to end when ctx is
+// run sends notifications until ended is done. The service begins to stop when ctx is
 // done, which takes a while.
 func (n *notifier) run(ctx, ended context.Context) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
@@ -65,8 +64,8 @@ func (n *notifier) run(ctx, ended context.Context) {
 	}
 }
 
-// serving says, once, that the service serves. It has not caught up then: a long
-// replay would else be taken for a start that hangs.
+// serving sends READY=1, once. The service need not have caught up by then: systemd would
+// take a long replay for a start that hangs.
 func (n *notifier) serving() { n.ready.Do(func() { n.tell("READY=1") }) }
 
 func (n *notifier) tellStatus() {
@@ -80,8 +79,8 @@ func (n *notifier) tellStatus() {
 	}
 }
 
-// watchdog returns how often systemd wants to hear that the fold is alive, and
-// the times to say so; never, where it wants nothing.
+// watchdog returns the time-out of systemd's watchdog and when to ping it; no channel if
+// there is no watchdog.
 func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -93,8 +92,8 @@ func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	return every, time.Tick(every / 2)
 }
 
-// tellWithin is how long one message may take: a manager that does not read
-// must not hold up the service.
+// tellWithin is the time-out of one notification: a manager that does not read must not
+// block the service.
 const tellWithin = time.Second
 
 func (n *notifier) tell(state string) {
@@ -120,7 +119,7 @@ func send(path, state string) error {
 	return err
 }
 
-// summary says in a line how far the service has come.
+// summary describes in one line how far the service has come.
 func (s *service) summary() string {
 	reader := s.caughtUp.Load()
 	switch {

@@ -11,30 +11,30 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// The reasons why the stream of events takes no messages.
+// The reasons why the stream of events stores no messages.
 const (
 	streamFull = "full"
 	diskFull   = "no_space"
 )
 
-// obstacles are why the stream of events takes no messages, as far as that can
-// be seen: publishers are refused, or get no answer at all.
+// obstacles knows why the stream of events stores no messages, as far as that can be
+// seen: publishers get an error, or no answer at all.
 type obstacles struct {
 	gauge *prometheus.GaugeVec
 
 	mu   sync.Mutex
-	full string // the limit that is reached
+	full string // the limit that was reached
 	disk diskTrouble
 }
 
-// diskTrouble is a server that cannot write.
+// diskTrouble is a failing disk of the NATS server.
 type diskTrouble struct {
-	err error // nil: it can
-	// suspect says that it could not, and has stored no event since, nor was the
-	// connection made anew, as with a server that is started anew.
+	err error // of the last probe; nil: the server can write
+	// suspect says that a probe failed, and that since then no event was stored and the
+	// connection was not re-established, as it would be after a restart of the server.
 	suspect  bool
-	sequence uint64 // the last stored while it could not
-	lost     uint64 // of the link, when it was last found that it cannot
+	sequence uint64 // of the last message stored before that
+	lost     uint64 // link.lost at the last failed probe
 }
 
 func newObstacles(reg prometheus.Registerer) *obstacles {
@@ -47,8 +47,8 @@ func newObstacles(reg prometheus.Registerer) *obstacles {
 	return o
 }
 
-// note notes whether the stream is full, and whether it has stored anything
-// since its server could not write.
+// note records whether the stream is full, and whether it has stored anything since a
+// probe failed.
 func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -56,15 +56,14 @@ func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 	d := &o.disk
 	switch {
 	case d.err != nil:
-		d.sequence = info.State.LastSeq // what is stored until it is full is no proof
+		d.sequence = info.State.LastSeq // messages stored until the disk is full prove nothing
 	case info.State.LastSeq != d.sequence || lost != d.lost:
 		d.suspect = false
 	}
 	o.show()
 }
 
-// tried notes what came of trying the disk, and reports whether it takes
-// something again that took nothing before.
+// tried records the result of a probe, and reports whether the disk has space again.
 func (o *obstacles) tried(err error, seen *sighting) (back bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -81,7 +80,7 @@ func (o *obstacles) tried(err error, seen *sighting) (back bool) {
 	return back
 }
 
-// show sets the gauge. The caller holds the lock, or nobody else has it.
+// show sets the gauge. The caller holds the lock, or is the only user.
 func (o *obstacles) show() {
 	for reason, is := range map[string]bool{streamFull: o.full != "", diskFull: o.disk.err != nil || o.disk.suspect} {
 		value := 0.0
@@ -92,7 +91,7 @@ func (o *obstacles) show() {
 	}
 }
 
-// state tells in words what is in the way; "" if nothing is.
+// state describes the obstacles; "" if there are none.
 func (o *obstacles) state() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -39,8 +39,7 @@ import (
 // Build is what the program says of itself.
 type Build struct{ Version, Revision string }
 
-// service is everything that serve runs, in the order in which an event goes
-// through it.
+// service holds everything that serve runs, in the order of an event's path.
 type service struct {
 	cfg   config.Serve
 	build Build
@@ -48,10 +47,10 @@ type service struct {
 	reg   *metrics.Registry
 
 	folder   *dataFolder
-	embedded *natsserver.Server // nil: somebody else's server
-	reading  *nats.Conn         // events, and nothing that could hold them up
+	embedded *natsserver.Server // nil: NATS_URL names another server
+	reading  *nats.Conn         // events only, so that nothing delays them
 	other    *nats.Conn         // dead letters, reports, changes, questions
-	lost     chan error         // a connection that has ended for good
+	lost     chan error         // why a connection was closed for good
 
 	reader    *stream.Reader
 	letters   *ingest.DeadLetters
@@ -63,8 +62,7 @@ type service struct {
 	past      *past.Questions
 	questions *query.Service
 
-	// What the health checks look at: they are asked before all of the above
-	// is there.
+	// For the health checks, which run before the fields above are set.
 	links    links
 	caughtUp atomic.Pointer[stream.Reader]
 	monitor  atomic.Pointer[monitor]
@@ -73,18 +71,18 @@ type service struct {
 	watchdog watchdog // of the fold
 }
 
-// errClosed says that a connection to NATS has ended for good.
+// errClosed means that a connection to NATS was closed for good.
 var errClosed = errors.New("connection to NATS closed")
 
-// Run runs the service until ctx is done, and tells systemd, where that has started
-// it, how it is.
+// Run runs the service until ctx is done. If systemd started the process, it is notified
+// of the service's state.
 func Run(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger) error {
 	return runService(ctx, cfg, build, log, &notifier{log: log})
 }
 
-// runService runs the service until ctx is done. When a connection has ended
-// for good, or the embedded server has lost its store, it begins anew from the
-// last snapshot, as after a crash.
+// runService runs the service until ctx is done. If a connection is closed for good,
+// or the embedded server loses its store, it restarts from the last snapshot, as after
+// a crash.
 func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier) error {
 	folder, err := openDataFolder(cfg.DataDir, log)
 	if err != nil {
@@ -99,7 +97,7 @@ func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Lo
 	for {
 		err := runOnce(ctx, cfg, build, log, tell, folder)
 		//guard:true "reading goes on after a closed connection" ./internal/test/faults:TestClosed
-		if !beginsAnew(err) || ctx.Err() != nil {
+		if !restarts(err) || ctx.Err() != nil {
 			return err
 		}
 		log.Error("beginning anew from the last snapshot", "err", err)
@@ -111,16 +109,15 @@ func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Lo
 	}
 }
 
-// beginsAnew reports whether the service goes on from the last snapshot, as
-// after a crash: a connection has ended for good, or the server inside needs a
-// start.
-func beginsAnew(err error) bool {
+// restarts reports whether the service restarts from the last snapshot because of this
+// error: a connection was closed for good, or the embedded server must be restarted.
+func restarts(err error) bool {
 	return errors.Is(err, errClosed) || errors.Is(err, errDiskBack) || errors.Is(err, errStoreLost)
 }
 
-// runOnce runs the service, and ends it in the reverse order of its start:
-// first the fold, then a last snapshot, then what that waits for, then the
-// connections, then the server.
+// runOnce runs the service once, and stops its parts in the reverse order of their
+// start: the fold, a last snapshot, the dead letters that this waits for, the
+// connections, the embedded server.
 func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier, folder *dataFolder) error {
 	s := &service{cfg: cfg, build: build, log: log, folder: folder, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
 	tell.service.Store(s)
@@ -136,7 +133,7 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 	served := make(chan error, 1)
 	go func() {
 		served <- web.serve(webCtx)
-		cancel() // nothing runs unseen
+		cancel() // the service does not run without health checks and metrics
 	}()
 	defer s.close()
 	err = s.openHeld(ctx)
@@ -156,9 +153,9 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 	return errors.Join(err, webErr)
 }
 
-// openHeld makes everything, which may wait long for NATS, and holds the data
-// folder meanwhile. The connections dial with its context as long as they last, so
-// it is canceled only when the folder is another's.
+// openHeld opens everything, which may wait long for NATS, and holds the data folder
+// meanwhile. The connections use its context for dialing as long as they live, so the
+// context is canceled only if another process has taken the folder.
 func (s *service) openHeld(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	opening, opened := context.WithCancel(ctx)
@@ -177,7 +174,7 @@ func (s *service) openHeld(ctx context.Context) error {
 	return err
 }
 
-// open makes everything.
+// open opens everything, in the order of the fields of service.
 func (s *service) open(ctx context.Context) error {
 	SlackenCollector()
 	err := s.folder.hold()
@@ -217,7 +214,7 @@ func (s *service) open(ctx context.Context) error {
 	return s.wire(js)
 }
 
-// load takes the roster of the newest snapshot, or an empty one.
+// load loads the roster from the newest snapshot, or makes an empty one.
 func (s *service) load() error {
 	r, from, err := s.snapshots.Load(s.cfg.Settings())
 	if err != nil {
@@ -270,8 +267,8 @@ func (s *service) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// runInOrder runs the parts that end one after the other: the fold, then the
-// snapshots with a last one, then the dead letters, which that one waits for.
+// runInOrder runs the parts that stop one after the other: the fold; then the snapshots,
+// after a last one; then the dead letters, which the last snapshot waits for.
 func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
 	folded, saved := make(chan struct{}), make(chan struct{})
 	s.watchdog.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))

@@ -42,7 +42,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 	return nil
 }
 
-// wireReading connects what brings events into the roster.
+// wireReading connects the parts from the stream to the roster.
 func (s *service) wireReading(js jetstream.JetStream) error {
 	subjects := s.cfg.Subjects()
 	id, err := s.folder.consumerID()
@@ -73,7 +73,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	return nil
 }
 
-// wireAnswers connects what tells of the roster: reports, changes, answers.
+// wireAnswers connects what reads the roster: reports, changes, answers.
 func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err error) {
 	subjects := s.cfg.Subjects()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
@@ -107,15 +107,15 @@ func (s *service) earlier() []roster.Position {
 	return positions
 }
 
-// behindBy is how many messages may wait for the fold before reading the past
-// waits for it: more than the batches under way while it keeps up, and some
-// hundredths of a second of its work.
+// behindBy is how many messages may wait for the fold before questions about the past
+// yield to it. It is more than the batches in flight while the fold keeps up, and takes
+// the fold some hundredths of a second.
 const behindBy = 10_000
 
-// behind reports whether questions about the past have to wait.
+// behind reports whether questions about the past must yield to the fold.
 func (s *service) behind() bool { return s.reader.Lag() > behindBy }
 
-// lastSnapshot is the snapshot that answers tell of.
+// lastSnapshot returns what answers say of the last snapshot; nil if there is none.
 func (s *service) lastSnapshot() *api.Snapshot {
 	last, ok := s.snapshots.Last()
 	if !ok {
