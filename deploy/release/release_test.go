@@ -132,8 +132,12 @@ func TestPinned(t *testing.T) {
 		if all, good := bytes.Count(text, []byte("uses:")), len(pinned.FindAll(text, -1)); all != good {
 			t.Errorf("%s: %d of %d actions are pinned", path, good, all)
 		}
-		if !bytes.Contains(text, []byte("\npermissions:\n  contents: read\n\n")) || !checks.Match(text) {
-			t.Errorf("%s may do more than read, or does not run the checks", path)
+		if !bytes.Contains(text, []byte("\npermissions:\n  contents: read\n\n")) {
+			t.Errorf("%s may do more than read", path)
+		}
+		// The nightly workflow runs what takes too long for these.
+		if filepath.Base(path) != "nightly.yml" && !checks.Match(text) {
+			t.Errorf("%s does not run the checks", path)
 		}
 	}
 }
