@@ -8,17 +8,17 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Stale is the reason for being incomplete that is no loss: nobody knows what
-// the stream has, as NATS is away or does not answer.
+// Stale is a reason for being incomplete that is no loss: the state of the stream
+// is not known, as NATS is disconnected or does not answer.
 const Stale = "stale"
 
 // Head is what every answer begins with: how far the roster had read when the
-// answer was made, and whether anything is missing from it. Every event up to
-// its place is in the answer, and of those after it perhaps some.
+// answer was made, and whether anything is missing from it. Every event up to its
+// place is in the answer, and perhaps some events after it.
 type Head struct {
 	When time.Time `json:"when"`
-	// Stream is the stream of events; Sequence is in it the number of the last
-	// message read, and Place the same in all ever read.
+	// Stream is the stream of events. Sequence is the number of the last message
+	// read, in this stream; Place is its number among all messages ever read.
 	Stream   string   `json:"stream"`
 	Sequence uint64   `json:"sequence"`
 	Place    uint64   `json:"place"`
@@ -43,12 +43,12 @@ func (h *Head) check() error {
 // Answer is a pointer to the type of an answer.
 type Answer[A any] interface {
 	*A
-	// check says what is wrong with one whose JSON is right.
+	// check says what is wrong with an answer whose JSON is right.
 	check() error
 }
 
-// Decode reads the JSON of an answer: one that has a Head, or an Instance. Keys that
-// it doesn't know are ignored, so that an old reader understands a new service.
+// Decode decodes the JSON of an answer: one that has a Head, or an Instance.
+// Unknown keys are ignored, so that an old reader understands a new service.
 func Decode[A any, P Answer[A]](data []byte) (A, error) {
 	var a A
 	err := json.Unmarshal(data, &a)
@@ -85,27 +85,28 @@ type Stay struct {
 type MachineAnswer struct {
 	Head
 	Machine string `json:"machine"`
-	// Heard is the receipt of the last event accepted from it; at a past moment
-	// of the newest dated by then, zero when the stream no longer has that.
+	// Heard is the receipt of the last event accepted from the machine. For a
+	// past moment it is the receipt of the newest event dated by then; zero when
+	// the stream no longer has that event.
 	Heard time.Time `json:"heard,omitzero"`
-	// Silent says that this was long ago: the sessions are the last known.
+	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
 	// Cursor asks for the sessions after these; empty when that was all.
 	Cursor string `json:"cursor,omitzero"`
-	// Past is nil when it was asked about now.
+	// Past is nil if the question was about now.
 	Past     *Past     `json:"past,omitzero"`
 	Sessions []Session `json:"sessions"`
 }
 
-// UserAnswer says where a user is, by machine and session: nowhere, when there
-// are no sessions. A user who is nowhere is not told from one who never was
-// anywhere.
+// UserAnswer says where a user is, by machine and session: nowhere, if there are
+// no sessions. It does not distinguish a user who is nowhere from one who never
+// was anywhere.
 type UserAnswer struct {
 	Head
 	User string `json:"user"`
 	// Cursor asks for the sessions after these; empty when that was all.
 	Cursor string `json:"cursor,omitzero"`
-	// Past is nil when it was asked about now.
+	// Past is nil if the question was about now.
 	Past     *Past  `json:"past,omitzero"`
 	Sessions []Stay `json:"sessions"`
 }

@@ -13,30 +13,30 @@ import (
 type Change struct {
 	Machine string    `json:"machine"`
 	When    time.Time `json:"when"`
-	// Place is the last that is in Came and Left. Previous is that of the
-	// machine's previous change or, of the first one, where the service began to
-	// tell changes. Whoever knows the machine as it was at Previous or later has
-	// missed nothing.
+	// Place is the last place that counts in Came and Left. Previous is the Place
+	// of the machine's previous change or, for its first change, the place from
+	// which on the service publishes changes. Whoever knows the machine as it was
+	// at Previous or later has missed nothing.
 	Place    uint64 `json:"place"`
 	Previous uint64 `json:"previous"`
 	// Came, Left and Users are in byte order.
 	Came  []string `json:"came"`
 	Left  []string `json:"left"`
 	Users []string `json:"users"`
-	// Large says that these do not fit one message, and are left out.
+	// Large says that Came, Left and Users do not fit one message, and are left
+	// out.
 	Large bool `json:"large,omitzero"`
 }
 
-// Beat is what holds for all machines: the message ChangesBeat of the wire
-// contract.
+// Beat is about all machines: the message ChangesBeat of the wire contract.
 type Beat struct {
 	When  time.Time `json:"when"`
 	Place uint64    `json:"place"`
-	// Since is where the service began to tell changes.
+	// Since is the place from which on the service publishes changes.
 	Since uint64 `json:"since"`
 }
 
-// DecodeChange reads a change. Keys that it doesn't know are ignored.
+// DecodeChange decodes a change. Unknown keys are ignored.
 func DecodeChange(data []byte) (Change, error) {
 	var c Change
 	if err := json.Unmarshal(data, &c); err != nil {
@@ -48,7 +48,7 @@ func DecodeChange(data []byte) (Change, error) {
 	return c, nil
 }
 
-// DecodeBeat reads a beat. Keys that it doesn't know are ignored.
+// DecodeBeat decodes a beat. Unknown keys are ignored.
 func DecodeBeat(data []byte) (Beat, error) {
 	var b Beat
 	if err := json.Unmarshal(data, &b); err != nil {

@@ -2,15 +2,16 @@ package api
 
 import "unicode/utf8"
 
-// Matches reports whether a name is one that a pattern means: in it "*" is any
-// text, none included, "?" any one character, and all else is itself. The empty
-// pattern means every name. It takes no more than the product of the lengths.
+// Matches reports whether a name matches a pattern, in which "*" is any text,
+// even none, "?" is any one character, and everything else is itself. The empty
+// pattern matches every name. The time is at most the product of the lengths.
 func Matches(pattern, name string) bool {
 	if pattern == "" {
 		return true
 	}
-	// The last star, and the name's rest that it was tried with last: where what
-	// follows the star doesn't match, the star takes a character more.
+	// star is the last star, rest the part of the name that it was last tried
+	// with. If what follows the star doesn't match, the star takes one character
+	// more.
 	star, rest := -1, ""
 	p := 0
 	for name != "" {

@@ -2,20 +2,20 @@ package api
 
 import "time"
 
-// Past is how far the answer to a question about the past is.
+// Past is the progress of an answer to a question about the past.
 type Past struct {
 	// At is the moment asked about; zero when it is a history.
 	At time.Time `json:"at,omitzero"`
-	// Done says that the answer is there. Until then the stream is being read,
-	// and the answer has nothing but a cursor to go on asking with.
+	// Done says that the answer is ready. Until then the stream is being read,
+	// and the answer has nothing but a cursor to ask again with.
 	Done bool `json:"done"`
 	// First, Read and Last are sequences of the stream: the first that it had,
 	// how far reading has come, and the last that has to be read.
 	First uint64 `json:"first"`
 	Read  uint64 `json:"read"`
 	Last  uint64 `json:"last"`
-	// CompleteFrom is given when the stream begins after the moment asked about,
-	// and nobody remembers more: from then on nothing would be missing.
+	// CompleteFrom is set when the stream begins after the moment asked about,
+	// and nothing older is remembered: from then on nothing would be missing.
 	CompleteFrom time.Time `json:"complete_from,omitzero"`
 	// Unplaced counts the events that came too late for the memory that the
 	// question had.
@@ -29,7 +29,7 @@ type PastReport struct {
 	// Cursor asks for what comes after this answer; empty on the last.
 	Cursor string `json:"cursor,omitzero"`
 	Past   *Past  `json:"past"`
-	// Machines are in byte order of their names. One that doesn't fit goes on
+	// Machines are in byte order of their names. One that doesn't fit continues
 	// at the beginning of the next page.
 	Machines []PastMachine `json:"machines"`
 }
@@ -44,8 +44,8 @@ type PastMachine struct {
 	Users []string `json:"users"`
 }
 
-// HistoryAnswer has the sessions that overlap a time, by their beginning, then
-// machine, user and session.
+// HistoryAnswer has the sessions that overlap a span of time, by their beginning,
+// then machine, user and session.
 type HistoryAnswer struct {
 	Head
 	// Cursor asks for the sessions after these; empty when that was all.
@@ -61,6 +61,7 @@ type PastStay struct {
 	// Ended is when it ended; zero for a session that is open, or whose end is
 	// not known.
 	Ended time.Time `json:"ended,omitzero"`
-	// How it ended, or why that is not known: see PastStay of the contract.
+	// How says how it ended, or why that is not known: see PastStay of the
+	// contract.
 	How string `json:"how"`
 }

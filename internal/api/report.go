@@ -17,23 +17,24 @@ type Report struct {
 	ID string `json:"report"`
 	// When is when it was made.
 	When time.Time `json:"when"`
-	// Stream is the stream of events; Sequence is in it the number of the last
-	// message that is in the report, and Place the same in all ever read.
+	// Stream is the stream of events. Sequence is the number of the last message
+	// that is in the report, in this stream; Place is its number among all
+	// messages ever read.
 	Stream   string `json:"stream"`
 	Sequence uint64 `json:"sequence"`
 	Place    uint64 `json:"place"`
 	// Complete says that every event since the first is accounted for; Reasons
-	// say why not.
+	// says why not.
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
-	// Unsettled is, while not complete, how many machines a loss concerns,
-	// SettlesAfter the date after which a boot, shutdown or present settles one of
-	// them, and CompleteAfter the receipt after which it is complete if none of
-	// them is left; zero: not known.
+	// While the report is not complete, Unsettled is how many machines a loss
+	// concerns, SettlesAfter the date after which a boot, shutdown or present
+	// settles one of them, and CompleteAfter the receipt after which the roster
+	// is complete if none of them is left; zero: not known.
 	Unsettled     int       `json:"unsettled,omitzero"`
 	SettlesAfter  time.Time `json:"settles_after,omitzero"`
 	CompleteAfter time.Time `json:"complete_after,omitzero"`
-	// Page, from 1, of Pages; 0 in an answer.
+	// Page is the number of the page, from 1, of Pages; both are 0 in an answer.
 	Page  int `json:"page,omitzero"`
 	Pages int `json:"pages,omitzero"`
 	// Cursor asks for what comes after this answer; empty on the last.
@@ -55,10 +56,10 @@ type Machine struct {
 	Users []string `json:"users"`
 }
 
-// DecodeReport reads a report's JSON. Keys that it doesn't know are ignored, so that
-// an old reader understands a new service. One that is there twice or of the
-// wrong type is an error, and so is a report without report, when, stream,
-// reasons or machines, or a machine without machine, heard or users.
+// DecodeReport decodes a report's JSON. Unknown keys are ignored, so that an old
+// reader understands a new service. A key that is there twice or of the wrong
+// type is an error, and so is a report without report, when, stream, reasons or
+// machines, or a machine without machine, heard or users.
 func DecodeReport(data []byte) (Report, error) {
 	var r Report
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -71,7 +72,7 @@ func DecodeReport(data []byte) (Report, error) {
 	return r, nil
 }
 
-// check tells what is missing that every report has.
+// check returns an error if something is missing that every report has.
 func (r *Report) check() error {
 	switch {
 	case r.ID == "":
@@ -99,10 +100,10 @@ func dated(t time.Time) bool {
 	return 1970 <= year && year <= 9999
 }
 
-// Join makes one report of its pages in their order, and of a machine that goes
-// on from page to page one machine. It stops at the first error. The report has
-// the ID, when and place of the first page, no page numbers and no cursor, and
-// is complete if all pages are.
+// Join joins pages, in order, into one report, and the parts of a machine that
+// continues from page to page into one machine. It stops at the first error. The
+// report has the ID, when and place of the first page, no page numbers and no
+// cursor, and is complete if all pages are.
 func Join(pages iter.Seq2[Report, error]) (Report, error) {
 	var whole Report
 	for page, err := range pages {

@@ -1,17 +1,17 @@
 package api
 
-// Moment is when a question asks about; the zero value is now, with all that was
-// read, also what is dated ahead.
+// Moment is the time that a question asks about. The zero value is now: all that
+// was read, even what is dated ahead.
 type Moment struct {
 	// At is in RFC 3339, and inclusive.
 	At string `json:"at,omitzero"`
 }
 
-// Filter says which part of the report is asked for; the zero value is all of
-// it. What several fields say holds together.
+// Filter says which part of the report is asked for; the zero value is all of it.
+// All fields that are set must hold.
 type Filter struct {
-	// Machines are those wanted: in it "*" is any text, "?" any one character,
-	// and all else is itself.
+	// Machines is a pattern for names of machines: "*" is any text, "?" any one
+	// character, and everything else is itself.
 	Machines string `json:"machines,omitzero"`
 	// OnSeveral leaves only users who are on more than one machine.
 	OnSeveral bool `json:"on_several,omitzero"`
@@ -28,10 +28,10 @@ type ReportRequest struct {
 	// many as fit.
 	Limit *uint32 `json:"limit,omitzero"`
 	Filter
-	// The moment goes together with Machines, and no other part.
+	// The moment can be combined with Machines, but with no other part.
 	Moment
-	// Longest asks for so many sessions, at most 1000, in place of the machines:
-	// those that have lasted longest. The answer is a LongestAnswer.
+	// Longest asks for so many sessions, at most 1000, instead of machines: those
+	// that have lasted longest. The answer is a LongestAnswer.
 	Longest *uint32 `json:"longest,omitzero"`
 }
 
@@ -51,7 +51,7 @@ type UserRequest struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
-// HistoryRequest asks for the sessions that overlap a time.
+// HistoryRequest asks for the sessions that overlap a span of time.
 type HistoryRequest struct {
 	// Machine and User narrow it down; empty is any.
 	Machine string `json:"machine,omitzero"`
@@ -68,7 +68,7 @@ type StatusRequest struct{}
 
 // InstancesRequest asks every process that answers on these subjects who it is.
 type InstancesRequest struct {
-	// Instance is who asks, where that is a service itself: one that doesn't know
-	// it yet asks back.
+	// Instance is who asks, if that is a service itself: one that doesn't know it
+	// yet asks back.
 	Instance string `json:"instance,omitzero"`
 }

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// StatusAnswer says how the service itself is. It is also answered before the
+// StatusAnswer is the state of the service itself. It is also given before the
 // service has caught up: then replaying is among the reasons.
 type StatusAnswer struct {
 	Head
 	Version string `json:"version"`
-	// CaughtUp says that all there was at the start has been read, and that the
-	// stream is in sight; Lag is how many messages of it have no fate yet, nil
-	// while that cannot be known.
+	// CaughtUp says that everything that there was at the start has been read,
+	// and that the state of the stream is known. Lag is how many of its messages
+	// have no fate yet; nil while that cannot be known.
 	CaughtUp bool    `json:"caught_up"`
 	Lag      *uint64 `json:"lag,omitzero"`
-	// AcceptLoss is, while losses keep the roster from being complete, the place
-	// up to which they are to be accepted (ROLLCALL_ACCEPT_LOSS) to accept all.
+	// AcceptLoss is set while losses keep the roster from being complete: the
+	// value of ROLLCALL_ACCEPT_LOSS, a place, that accepts all of them.
 	AcceptLoss uint64 `json:"accept_loss,omitzero"`
 	// Machines are those that reports show; Silent, those of them that were not
 	// heard for long.
 	Machines int `json:"machines"`
 	Silent   int `json:"silent"`
-	// Limited counts the machines of which events were refused for want of room
-	// since they last said who is on.
+	// Limited counts the machines that had events refused for want of room since
+	// they last said who is on.
 	Limited int `json:"limited,omitzero"`
 	// Users are those who are on somewhere; OnSeveral, on more than one machine.
 	Users     int `json:"users"`
@@ -37,11 +37,11 @@ type StatusAnswer struct {
 	// Instances are the processes that answer on these subjects, this one first;
 	// nil: only this one.
 	Instances []Instance `json:"instances,omitzero"`
-	// Failing are the checks of /readyz that don't hold.
+	// Failing are the checks of /readyz that fail.
 	Failing []Check `json:"failing,omitzero"`
 }
 
-// Check is a check of /readyz that doesn't hold.
+// Check is a check of /readyz that fails.
 type Check struct {
 	Name  string `json:"name"`
 	State string `json:"state"`
@@ -60,28 +60,28 @@ type Snapshot struct {
 	Place   uint64    `json:"place"`
 	Written time.Time `json:"written"`
 	Size    int64     `json:"size"` // bytes
-	// StateDigest is the same for rosters that are the same: SHA-256 in
-	// hexadecimal.
+	// StateDigest is the SHA-256 of the roster's encoding, in hexadecimal: equal
+	// rosters have equal digests.
 	StateDigest string `json:"state_digest"`
 }
 
-// Instance is one process that answers. Two on the same subjects answer by turns,
-// each from its own roster.
+// Instance is one process that answers. Two on the same subjects take turns, each
+// answering from its own roster.
 type Instance struct {
-	// ID is another one after each start.
+	// ID is a new one after each start.
 	ID       string    `json:"instance"`
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Stream   string    `json:"stream"`
 	Sequence uint64    `json:"sequence"`
 	Place    uint64    `json:"place"`
-	// Settings is a digest of the settings that decide. Two with the same one
-	// decide alike.
+	// Settings is a digest of the settings that decide: processes with the same
+	// digest decide alike.
 	Settings string `json:"settings"`
 }
 
-// MaxInstance is how many bytes the name of an instance, and each other part of its
-// answer, may have: anybody may have given it.
+// MaxInstance bounds the name of an instance, and each other part of its answer,
+// in bytes: anybody may have sent them.
 const MaxInstance = 256
 
 func (i *Instance) check() error {

@@ -10,8 +10,8 @@ import (
 )
 
 // Text writes a report as people read it: a line "machine: user, user" for each
-// machine that somebody is on, names as Name writes them. It takes page after
-// page, and keeps none.
+// machine that somebody is on, names as Name writes them. It writes page by page,
+// and keeps none.
 type Text struct {
 	out     *bufio.Writer
 	machine string // whose line is still open; "" is none
@@ -56,11 +56,11 @@ func (t *Text) end() {
 	}
 }
 
-// Name returns a name as it stands in a line "machine: user, user": as it is, or
-// as a JSON string, if it begins with a quotation mark, begins or ends with white
-// space, or has white space of any kind behind "," or ":" in it. So each line says
-// one thing: the machine's name ends at the first ": ", a user's at the next ", ",
-// but for those that begin with a quotation mark.
+// Name returns a name as it is written in a line "machine: user, user":
+// unchanged, or as a JSON string if it begins with a quotation mark, begins or
+// ends with white space, or has white space of any kind after a "," or ":". So
+// each line has one meaning: the machine's name ends at the first ": ", a user's
+// at the next ", ", except for names that begin with a quotation mark.
 func Name(name string) string {
 	if !strings.HasPrefix(name, `"`) && strings.TrimSpace(name) == name && !divides(name) {
 		return name
@@ -68,7 +68,7 @@ func Name(name string) string {
 	return Quote(name)
 }
 
-// divides reports whether a name would read as two.
+// divides reports whether a name could be read as two.
 func divides(name string) bool {
 	var before rune
 	for _, c := range name {
@@ -80,8 +80,8 @@ func divides(name string) bool {
 	return false
 }
 
-// Quote returns a name as a JSON string, in which white space that is not a plain
-// space shows as what it is.
+// Quote returns a name as a JSON string, in which white space other than a plain
+// space is escaped.
 func Quote(name string) string {
 	quoted := []byte{'"'}
 	for _, c := range name {

@@ -1,15 +1,15 @@
-// Package changes publishes who comes onto a machine and who leaves it, as it
+// Package changes publishes who arrives on a machine and who leaves it, as it
 // happens.
 //
-// About once a second the machines whose users changed meanwhile get one message
-// each: who came, who left, who is on now. It goes out as a plain message, which
-// nobody keeps and nobody acknowledges, so it must show when one is missed. Each
-// change names the place of its machine's previous change, and a beat names the
-// place from which on changes are told: what was before it was told by another
-// process, or not at all. Whenever the publisher could not tell all of it (the
-// connection was away, too much came at once) it begins anew from there, with a
-// beat. So the fold waits for nothing, nothing piles up, and nothing is dropped
-// silently.
+// About once a second, each machine whose users changed gets one message: who
+// arrived, who left, who is on now. It is a plain NATS message, which nobody
+// stores and nobody acknowledges, so a watcher must be able to see that it missed
+// one. Each change names the place of its machine's previous change. A beat names
+// the place from which on changes are published: earlier ones were published by
+// another process, or not at all. When the publisher could not publish all
+// changes (the connection was lost, too much came at once), it starts again from
+// the current place, with a beat. So the fold never waits, nothing piles up, and
+// nothing is dropped silently.
 package changes
 
 import (
@@ -31,16 +31,16 @@ import (
 // Config is what a Publisher needs.
 type Config struct {
 	Roster *roster.Roster
-	// CaughtUp tells whether the roster has read all that there was when the
-	// service started: before, nothing is told.
+	// CaughtUp reports whether the roster has read everything that there was when
+	// the service started. Before that, nothing is published.
 	CaughtUp func() bool
-	// Stale tells that it is not known how the stream stands now: no beats are
-	// published then, so that who watches sees that nothing is told. nil: never.
+	// Stale reports that the state of the stream is not known. Then no beats are
+	// published, so that watchers see that no changes are. nil: never.
 	Stale    func() bool
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
-	// Interval is how long a machine's changes are folded together, Beat how
-	// often a beat is published; 0: a second, ten seconds.
+	// Interval is how long a machine's changes are collected into one message,
+	// Beat how often a beat is published; 0: a second, ten seconds.
 	Interval, Beat time.Duration
 	Log            *slog.Logger
 	Registry       prometheus.Registerer
@@ -52,22 +52,23 @@ type Publisher struct {
 	metrics  *publisherMetrics
 	follower *roster.Feed
 
-	since      uint64   // where telling began
+	since      uint64   // the place from which on changes are published
 	previous   []uint64 // by the machine's number: the place of its last change
-	reconnects uint64   // of the connection, at the last look
-	missed     bool     // something was not told
+	reconnects uint64   // of the connection, when last checked
+	missed     bool     // some changes were not published
 	beaten     time.Time
 }
 
 const (
 	defaultInterval = time.Second
 	defaultBeat     = 10 * time.Second
-	// startPoll is how often it is looked whether the roster has caught up.
+	// startPoll is how often to check whether the roster has caught up.
 	startPoll = 50 * time.Millisecond
-	// room is for how many comings and leavings there is room in an interval;
-	// half of them are published before it ends.
+	// room bounds the arrivals and departures buffered per interval; at half full
+	// they are published early.
 	room = 1 << 18
-	// headers is what is left of the largest message to those who add headers.
+	// headers is the part of the largest message reserved for headers that others
+	// add.
 	headers = 512
 )
 
@@ -99,8 +100,8 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 	return m
 }
 
-// Run publishes until the context is done, from when the roster has caught up.
-// It returns nil.
+// Run publishes from when the roster has caught up until the context is done. It
+// returns nil.
 func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
@@ -136,17 +137,17 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// tick publishes what changed, or begins anew after what could not be told.
+// tick publishes what changed, or starts again after changes were missed.
 func (p *Publisher) tick(ctx context.Context) {
 	place, complete := p.follower.Take()
 	switch reconnects := p.Conn.Stats().Reconnects; {
 	//guard:false "no change is sent long after it happened" TestNotSentLate
 	case !p.Conn.IsConnected():
-		// What is published now would be kept, and sent, old, later.
+		// What is published now would be buffered, and sent late.
 		p.miss(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
 	//guard:false "what a connection may have lost shows" TestAwayAndBack
 	case reconnects != p.reconnects:
-		// What was published just before it broke may be lost.
+		// What was published just before the connection broke may be lost.
 		p.miss(errors.New("the connection to NATS was away"))
 		p.begin(place)
 	//guard:false "nothing is dropped silently" TestTooMuch
@@ -160,7 +161,7 @@ func (p *Publisher) tick(ctx context.Context) {
 	}
 }
 
-// miss notes that something is not told.
+// miss records and logs that changes were not published.
 func (p *Publisher) miss(why error) {
 	if p.missed {
 		return
@@ -170,7 +171,7 @@ func (p *Publisher) miss(why error) {
 	p.Log.Warn("changes not published, who watches asks for the state again", "err", why)
 }
 
-// begin begins to tell changes, those after a place.
+// begin starts publishing the changes after a place.
 func (p *Publisher) begin(place uint64) {
 	p.reconnects = p.Conn.Stats().Reconnects
 	p.since, p.missed = place, false
@@ -190,8 +191,8 @@ func (p *Publisher) beat(place uint64) {
 	}
 }
 
-// publish publishes what was taken, up to a place, and before it a beat when it
-// is time.
+// publish publishes the changes of the last Take, up to a place. If a beat is
+// due, it comes first.
 func (p *Publisher) publish(ctx context.Context, place uint64) {
 	//guard:drop "(p.Stale == nil || !p.Stale())" "watchers see that nothing is told" TestNoBeatsWhileStale
 	//guard:false "watchers hear that the service is there" TestBeats

@@ -6,7 +6,7 @@ import (
 	"rollcall/internal/api"
 )
 
-// encode returns the message of a change, of at most so many bytes.
+// encode encodes a change, in at most most bytes: if need be without its users.
 func encode(c *api.Change, most int) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil || len(data) <= most {

@@ -2,8 +2,7 @@
 // it is scraped. No user's name is ever in it.
 //
 // Nothing here is kept in step with the roster, so nothing can go stale; and a
-// scrape of many machines costs a seventh of what it would with a gauge kept for
-// each.
+// scrape of many machines costs a seventh of what it would with a gauge for each.
 package metrics
 
 import (
@@ -14,29 +13,31 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Reading tells how far the roster's reader has come. Its methods must be safe
+// Reading reports how far the roster's reader has come. Its methods must be safe
 // for use by several goroutines and quick: each scrape calls them.
 type Reading interface {
 	// Lag is how many messages the stream has that have no fate yet, as far as
 	// the reader knows.
 	Lag() uint64
-	// CaughtUp tells whether all that there was at the start has been read.
+	// CaughtUp reports whether everything that there was at the start has been
+	// read.
 	CaughtUp() bool
 }
 
-// Build is what the program says of itself.
+// Build is the version of the program.
 type Build struct {
 	Version, Revision string
 }
 
-// replaying is the reason for being incomplete that is no loss: not caught up.
+// replaying is a reason for being incomplete that is no loss: not caught up.
 const replaying = "replaying"
 
-// stale is the other: nobody knows what the stream has.
+// stale is the other one: the state of the stream is not known.
 const stale = "stale"
 
-// Collector collects what the roster and its reader tell, anew for each scrape.
-// The machines are gathered by a [Registry] that shows it.
+// Collector collects the metrics of the roster and its reader, at each scrape.
+// The metrics of the machines are gathered by a [Registry] that shows the
+// collector.
 //
 //	rollcall_users, rollcall_sessions, rollcall_users_on_several_machines
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
@@ -45,12 +46,13 @@ const stale = "stale"
 //	rollcall_machines_unsettled, rollcall_machines_limited
 //	rollcall_build_info{version,goversion,revision}
 type Collector struct {
-	// Silent, if not nil, tells whether a machine that was last heard then is
-	// silent now. It must be quick, and safe for use by several goroutines. Set
-	// it before the collector is shown.
+	// Silent, if not nil, reports whether a machine that was last heard at heard
+	// is silent now. It must be quick, and safe for use by several goroutines.
+	// Set it before the collector is shown.
 	Silent func(heard roster.Time) bool
-	// Stale, if not nil, tells that it is not known how the stream stands now:
-	// NATS is away, or does not answer. Nothing is claimed then. As Silent.
+	// Stale, if not nil, reports that the state of the stream is not known: NATS
+	// is disconnected, or does not answer. Then there is no lag, and neither
+	// caught_up nor complete is 1. The rules of Silent hold.
 	Stale func() bool
 
 	roster      *roster.Roster

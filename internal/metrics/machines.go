@@ -16,9 +16,9 @@ import (
 //	rollcall_machines_silent           not heard for long; see Collector.Silent
 //	rollcall_machines_omitted          beyond the most machines shown
 //
-// They don't come through a collector, as a registry would hash, check and sort
-// each on every scrape, which takes it longer than all the rest: here they are
-// valid, unlike each other and in order as the roster has them.
+// They don't come through a collector: a registry would hash, check and sort each
+// of them on every scrape, which takes longer than all the rest. Here they are
+// valid, distinct and in order, because the roster has them so.
 type Registry struct {
 	*prometheus.Registry
 	collector atomic.Pointer[Collector]
@@ -43,13 +43,13 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// onMachine is what one look at a machine tells.
+// onMachine is what a scrape reads of one machine.
 type onMachine struct {
 	name  string
 	users int
 }
 
-// machines are the metrics of the machines, after one look at each.
+// machines returns the metrics of the machines, after one look at each.
 func (c *Collector) machines() []*dto.MetricFamily {
 	on := make([]onMachine, 0, min(c.roster.Status().Machines, c.maxMachines))
 	shown, quiet := 0, 0
@@ -67,7 +67,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 		single("rollcall_machines_silent", "Machines, of rollcall_machines, that were not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 when that is off.", quiet),
 		single("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users of their own, as there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
 	}
-	if len(on) > 0 { // a family without metrics would be none of a registry's
+	if len(on) > 0 { // a registry returns no family without metrics
 		families = append(families, gauges("rollcall_logged_in_users", "Users who are logged in on the machine.", loggedIn(on)))
 	}
 	return families
@@ -75,7 +75,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 
 var machineLabel = "machine"
 
-// loggedIn makes a metric of each machine, all in few allocations.
+// loggedIn makes one metric for each machine, in few allocations.
 func loggedIn(on []onMachine) []*dto.Metric {
 	parts := make([]struct {
 		metric dto.Metric

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// head begins an answer. Take it before the roster is looked at.
+// head returns the head of an answer. Call it before reading the roster.
 func (s *Service) head(st *roster.Status) api.Head {
 	reasons := s.Reasons(st)
 	h := api.Head{
@@ -28,13 +28,13 @@ func sessionOf(s *roster.Session) api.Session {
 	return api.Session{User: s.User, ID: s.ID, Since: s.Since.Time(), Terminal: s.Terminal, Remote: s.Remote, Service: s.Service}
 }
 
-// endOfList is what stands after the last item of an answer that is a list.
+// endOfList follows the last item of an answer that is a list.
 const endOfList = "]}"
 
 // encodeList encodes an answer whose last key is a list, with as many items as
-// fit into a message of at most so many bytes. answer returns it with an empty
-// list and a cursor; after, which is asked once, gives the one that goes on
-// after so many items, or "" when there are no more.
+// fit into a message of maxPayload bytes. answer(cursor) returns the answer with
+// an empty list and this cursor. after(n) is called once: it returns the cursor
+// that continues after n items, or "" when there are no more.
 func encodeList[T any](maxPayload int64, items []T, after func(n int) string, answer func(cursor string) any) ([]byte, error) {
 	longest, err := json.Marshal(answer(strings.Repeat("x", maxCursor)))
 	if err != nil {
@@ -65,8 +65,7 @@ func encodeList[T any](maxPayload int64, items []T, after func(n int) string, an
 	return append(b, endOfList...), nil
 }
 
-// cursorAfter returns the after of an encodeList whose cursors name the last
-// item.
+// cursorAfter returns an after for encodeList whose cursors name the last item.
 func cursorAfter[T any](items []T, of func(last *T) cursor) func(n int) string {
 	return func(n int) string {
 		if n == len(items) {

@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// cursor is where an answer ended. In a report: after the machine first or, when
-// second isn't empty, within it after that user. In a list of sessions: after
-// that of this user and ID, or on this machine and with this ID.
+// cursor is where an answer ended. In a report: after the machine first or, if
+// second isn't empty, within that machine after the user second. In the sessions
+// of a machine: after the session of user first with ID second. In the sessions
+// of a user: after the session on machine first with ID second.
 type cursor struct{ first, second string }
 
 // cursorSeparator stands between the names; no name contains it.
@@ -32,7 +33,7 @@ func (c cursor) String() string {
 
 var errCursor = errors.New("cursor: not one that rollcall gave: leave it out to begin anew")
 
-// parseCursor is the inverse of String. "" is the cursor before everything.
+// parseCursor is the inverse of String. "" is the cursor at the beginning.
 func parseCursor(s string) (cursor, error) {
 	if s == "" {
 		return cursor{}, nil

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// checkFilter reads which part of the report is asked for.
+// checkFilter checks and parses the filter.
 func (q *reportRequest) checkFilter() (err error) {
 	if err := checkGlob(q.Machines); err != nil || q.SilentFor == "" {
 		return err
@@ -30,14 +30,14 @@ func checkGlob(pattern string) error {
 	return checkName("machines", pattern)
 }
 
-// wants reports whether a machine may be in that part, whoever is on it.
+// wants reports whether the filter lets a machine through, apart from its users.
 func (q *reportRequest) wants(v roster.View, now time.Time) bool {
 	return api.Matches(q.Machines, v.Name()) &&
 		(q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
 }
 
-// rows yields what the filter leaves of the machines after one, in order. It
-// looks at so many machines at a time, and holds none of them while it yields.
+// rows yields, in order, what the filter lets through of the machines after one.
+// It collects atOnce machines at a time, and holds none of them while it yields.
 func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOnce int) iter.Seq[report.Row] {
 	return func(yield func(report.Row) bool) {
 		for {
@@ -63,7 +63,7 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 	}
 }
 
-// leave returns the rows with only the users that the filter leaves.
+// leave returns the rows with only the users that the filter lets through.
 func (q *reportRequest) leave(r *roster.Roster, rows []report.Row) []report.Row {
 	if !q.OnSeveral {
 		return rows

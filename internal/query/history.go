@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// historyRequest asks for the sessions that overlap a time.
+// historyRequest asks for the sessions that overlap a span of time.
 type historyRequest struct {
 	api.HistoryRequest
 	from, to roster.Time
@@ -37,7 +37,7 @@ func (q *historyRequest) check() (err error) {
 	return err
 }
 
-// history answers with the sessions that overlap a time.
+// history answers with the sessions that overlap a span of time.
 func (s *Service) history(ctx context.Context, q *historyRequest) ([]byte, error) {
 	found, err := s.recall(ctx, past.Question{Machine: q.Machine, User: q.User, Stays: true, From: q.from, To: q.to}, q.Cursor)
 	if err != nil {

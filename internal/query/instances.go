@@ -29,7 +29,8 @@ func (s *Service) self() api.Instance {
 	}
 }
 
-// listenToAll adds the one endpoint without a queue group: each process answers.
+// listenToAll adds the only endpoint without a queue group: every process
+// answers.
 func (s *Service) listenToAll(service micro.Service) error {
 	const name = "instances"
 	err := service.AddEndpoint(name, micro.HandlerFunc(s.tellInstance),
@@ -40,8 +41,8 @@ func (s *Service) listenToAll(service micro.Service) error {
 	return nil
 }
 
-// tellInstance answers at once, not from the line of questions: a process that
-// is busy answers too.
+// tellInstance answers at once, without queueing, so that a busy process answers
+// too.
 func (s *Service) tellInstance(request micro.Request) {
 	if request.Reply() == "" {
 		return

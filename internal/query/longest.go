@@ -14,7 +14,8 @@ import (
 // maxLongest is how many of the longest sessions may be asked for.
 const maxLongest = 1000
 
-// longest answers with the sessions of the filter that have lasted longest.
+// longest answers with the sessions that have lasted longest, of those that the
+// filter lets through.
 func (s *Service) longest(q *reportRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := api.LongestAnswer{Head: s.head(&st), Sessions: []api.Stay{}}
@@ -30,7 +31,7 @@ func (s *Service) longest(q *reportRequest) ([]byte, error) {
 	return b, err
 }
 
-// longest fills l with the longest sessions of what the filter leaves.
+// longest fills l with the longest sessions that the filter lets through.
 func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, silent func(heard roster.Time) bool) longest {
 	var open []roster.Session
 	for m := range q.rows(r, "", now, lookAtOnce) {
@@ -48,16 +49,16 @@ func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, sile
 	return l
 }
 
-// longest are the longest of the sessions seen, the longest first, of equal ones
-// that seen first: as many as there is capacity for.
+// longest has the longest of the sessions seen, up to its capacity, the longest
+// first. Of equal ones, the one seen first comes first.
 type longest []api.Stay
 
-// want reports whether a session belongs to them.
+// want reports whether a session belongs in l.
 func (l longest) want(s *roster.Session) bool {
 	return len(l) < cap(l) || s.Since.Time().Before(l[len(l)-1].Since)
 }
 
-// put takes a session that is wanted, in place of the shortest if need be.
+// put inserts a wanted session. If l is full, the shortest one is dropped.
 func (l longest) put(s api.Stay) longest {
 	at, _ := slices.BinarySearchFunc(l, s, func(a, b api.Stay) int {
 		return cmp.Or(a.Since.Compare(b.Since), -1) // after those that are equal

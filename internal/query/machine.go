@@ -17,7 +17,7 @@ import (
 // machineRequest asks who is on a machine.
 type machineRequest struct {
 	api.MachineRequest
-	at    roster.Time // of the moment
+	at    roster.Time // the past moment asked about
 	after cursor
 }
 
@@ -85,8 +85,8 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, err
 		func(next string) any { a.Cursor = next; return &a })
 }
 
-// ofMachine makes the head that of an answer about one machine, which is not
-// complete for these reasons.
+// ofMachine turns h into the head of an answer about one machine, which is
+// incomplete for these reasons.
 func ofMachine(h *api.Head, st *roster.Status, v roster.View, reasons []string) {
 	h.Complete, h.Reasons = len(reasons) == 0, reasons
 	h.Unsettled, h.SettlesAfter, h.CompleteAfter = 0, time.Time{}, time.Time{}

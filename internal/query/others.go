@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// askEvery is how often the others are asked for, collectFor how long answers
-	// are collected, maxOthers how many are.
+	// askEvery is how often the other processes are asked, collectFor how long
+	// answers are collected, maxOthers how many others are collected.
 	askEvery   = time.Minute
 	collectFor = 2 * time.Second
 	maxOthers  = 15
-	// askBackAfter is the least time between two questions.
+	// askBackAfter is the shortest time between two of these questions.
 	askBackAfter = 5 * time.Second
-	// tellEvery is how often the log is told of one that stays.
+	// tellEvery is how often one that stays is logged again.
 	tellEvery = 10 * time.Minute
 )
 
@@ -31,11 +31,11 @@ const (
 // be none.
 type others struct {
 	gauge prometheus.Gauge
-	again chan struct{} // somebody unknown has asked
+	again chan struct{} // an unknown instance has asked
 
 	mu   sync.Mutex
 	list []api.Instance
-	told map[string]time.Time // when the log was last told, by instance
+	told map[string]time.Time // when each instance was last logged
 }
 
 func newOthers(reg prometheus.Registerer) *others {
@@ -60,8 +60,8 @@ func (o *others) known() []api.Instance {
 	return slices.Clone(o.list)
 }
 
-// askedBy hears that an instance has asked. One that is not known is asked for
-// soon, as it has just started.
+// askedBy is called when an instance has asked. If it is unknown it has just
+// started, so the others are asked again soon.
 func (o *others) askedBy(instance string) {
 	if instance == "" || slices.ContainsFunc(o.known(), func(i api.Instance) bool { return i.ID == instance }) {
 		return
@@ -72,7 +72,7 @@ func (o *others) askedBy(instance string) {
 	}
 }
 
-// watchOthers asks for the others now and then until the context is done.
+// watchOthers asks the other processes at intervals until the context is done.
 func (s *Service) watchOthers(ctx context.Context) {
 	every := time.NewTicker(s.askEvery)
 	defer every.Stop()
@@ -94,8 +94,8 @@ func (s *Service) watchOthers(ctx context.Context) {
 	}
 }
 
-// lookForOthers asks once. While NATS is away nothing is known, and the last
-// answers stay.
+// lookForOthers asks once. While NATS is disconnected nothing is known, and the
+// last answers stay.
 func (s *Service) lookForOthers(ctx context.Context) {
 	if !s.Conn.IsConnected() {
 		return
@@ -116,7 +116,7 @@ func (s *Service) lookForOthers(ctx context.Context) {
 	s.noteOthers(slices.Delete(answers, ours, ours+1))
 }
 
-// collect returns the answers that come within a time, one for each instance.
+// collect returns the answers that arrive in time, one for each instance.
 func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	question, err := json.Marshal(api.InstancesRequest{Instance: s.Instance})
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	return answers, nil
 }
 
-// noteOthers keeps what was found, and tells of it.
+// noteOthers keeps the other processes that were found, and logs them.
 func (s *Service) noteOthers(found []api.Instance) {
 	o := s.others
 	o.mu.Lock()
@@ -169,7 +169,7 @@ func (s *Service) noteOthers(found []api.Instance) {
 	o.gauge.Set(float64(1 + len(found)))
 }
 
-// described makes a log show what there is to find the process by.
+// described logs what one needs to find the process.
 type described api.Instance
 
 func (d described) LogValue() slog.Value {

@@ -14,7 +14,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// parseTime reads the time of a request's field.
+// parseTime parses the time in a request's field.
 func parseTime(key, value string) (roster.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, value)
 	if year := t.UTC().Year(); err != nil || year < 1970 || year > 2261 {
@@ -23,13 +23,13 @@ func parseTime(key, value string) (roster.Time, error) {
 	return roster.TimeOf(t), nil
 }
 
-// Why an answer about the past is not complete, beside the losses.
+// Why an answer about the past is not complete, besides the losses.
 const (
 	notRetained = "not_retained"
 	unplaced    = "unplaced"
 )
 
-// recall asks about the past, or goes on with the question of a cursor.
+// recall asks about the past, or continues the question of a cursor.
 func (s *Service) recall(ctx context.Context, q past.Question, cursor string) (*past.Answer, error) {
 	var a *past.Answer
 	var err error
@@ -69,8 +69,8 @@ func refusalOf(err error) error {
 	return &refusal{rollcallv1.CodeUnavailable, fmt.Sprintf("the past can't be read now: %v: ask again later", err)}
 }
 
-// headOfPast begins an answer about the past. Until it is done it is of no
-// place.
+// headOfPast returns the head of an answer about the past. Its sequence and place
+// are 0 until the answer is done.
 func (s *Service) headOfPast(a *past.Answer) (api.Head, *api.Past) {
 	st := s.Roster.Status()
 	h := s.head(&st)
@@ -93,8 +93,8 @@ func (s *Service) headOfPast(a *past.Answer) (api.Head, *api.Past) {
 	return h, p
 }
 
-// takeAfter returns the after of an encodeList that has an item for each row of
-// an answer, and none for a machine with nobody.
+// takeAfter returns an after for encodeList. Each row of the answer is an item,
+// except for a machine with nobody on it.
 func takeAfter(a *past.Answer, items int) func(n int) string {
 	return func(n int) string {
 		if n == items {
@@ -104,7 +104,7 @@ func takeAfter(a *past.Answer, items int) func(n int) string {
 	}
 }
 
-// timeOf is a time that may not be known.
+// timeOf converts a time; 0 is not known, and gives the zero time.
 func timeOf(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}

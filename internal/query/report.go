@@ -17,7 +17,7 @@ import (
 type reportRequest struct {
 	api.ReportRequest
 	silentFor time.Duration // 0: any
-	at        roster.Time   // of the moment
+	at        roster.Time   // the past moment asked about
 	after     cursor
 }
 
@@ -54,7 +54,7 @@ func (q *reportRequest) limit() int {
 	return int(*q.Limit)
 }
 
-// report answers with the machines of the filter after the cursor.
+// report answers with the machines after the cursor that the filter lets through.
 func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) {
 	switch {
 	case q.aboutPast():
@@ -62,7 +62,8 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	case q.Longest != nil:
 		return s.longest(q)
 	}
-	// The position first: every event up to there is in what is read after.
+	// Read the position first: then what is read later has every event up to
+	// there.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
 	answer := report.AppendHead(make([]byte, 0, 1<<10), &head)
@@ -80,14 +81,14 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	return append(append(report.AppendHead(answer[:0], &head), machines...), report.End...), nil
 }
 
-// lookAtOnce is how many machines are looked at before it is seen whether they
-// are enough.
+// lookAtOnce is how many machines are read before checking whether they are
+// enough.
 const lookAtOnce = 64
 
-// gather looks at the machines that an answer may have, in order: those after
-// the cursor, first the rest of the one within which it stands. It takes at
-// least one, and no more once they can't fit into room bytes; more tells
-// whether there are others.
+// gather collects the machines that an answer may have, in order: the rest of the
+// one that the cursor is within, then those after the cursor. It collects at
+// least one, and stops once no more can fit into room bytes; more reports whether
+// there are others.
 func gather(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows []report.Row, more bool) {
 	if q.after.second != "" {
 		if m, ok := restOf(r, q); ok {
@@ -106,8 +107,8 @@ func gather(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows [
 	return rows, false
 }
 
-// restOf looks at the users of a machine that come after the cursor, if there
-// are any.
+// restOf returns the machine that the cursor is within, with the users after the
+// cursor, if there are any.
 func restOf(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
 	r.Machine(q.after.first, func(v roster.View) { m = report.Look(v, report.Row{}) })
 	left := q.leave(r, []report.Row{m})
@@ -120,9 +121,9 @@ func restOf(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
 	return m, len(m.Users) > 0
 }
 
-// appendRows appends as many machines as fit into room bytes, of the last one
-// perhaps a part, and returns the cursor that goes on after them, or "" when
-// that was all.
+// appendRows appends as many machines as fit into room bytes; the last one may
+// have only some of its users. It returns the cursor that continues after them,
+// or "" if that was all.
 func appendRows(b []byte, rows []report.Row, more bool, room int) ([]byte, string) {
 	for i := range rows {
 		m := &rows[i]

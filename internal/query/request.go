@@ -14,9 +14,9 @@ import (
 // fits several times.
 const maxRequest = 4 << 10
 
-// decode reads a request's JSON strictly: no unknown, doubled or misspelt keys,
-// nothing after the object. A request that is empty has no keys. The errors
-// name the field and are for the client.
+// decode decodes a request's JSON strictly: no unknown, duplicate or misspelt
+// keys, nothing after the object. An empty request has no keys. The errors name
+// the field and are for the client.
 func decode(data []byte, request any) error {
 	if len(data) > maxRequest {
 		return fmt.Errorf("request: %d bytes, at most %d", len(data), maxRequest)
@@ -76,8 +76,8 @@ func kindOf(t reflect.Type) string {
 	return "a whole number from 1 to 4294967295"
 }
 
-// excerpt bounds what is said back of a client's own words, and leaves only
-// what may stand in a header.
+// excerpt quotes, at a bounded length, what a client sent, with only the
+// characters that may be in a header.
 func excerpt(s string) string {
 	const most = 64
 	if len(s) > most {

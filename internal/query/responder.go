@@ -12,10 +12,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// So many answers are made at a time, and so many questions wait; those beyond
-// are refused. Questions about the past wait for the stream to be read, so they
-// have a line of their own, and one worker more than may be under way: it says
-// so to the next.
+// answering is how many answers are made at a time; maxWaiting and maxWaitingPast
+// are how many questions may be queued, and further ones are refused. Questions
+// about the past wait for the stream to be read, so they have a queue of their
+// own. It has one worker more than such questions may be in flight: this worker
+// tells the next client that too many are.
 const (
 	answering      = 2
 	maxWaiting     = 64
@@ -25,8 +26,8 @@ const (
 // endpoint answers the questions of one subject.
 type endpoint struct {
 	name string
-	// read judges a request. Its errors name the field that is wrong, and are
-	// for the client.
+	// read decodes and checks a request. Its errors name the field that is wrong,
+	// and are for the client.
 	read func(data []byte) (asked, error)
 	// early: see answeredEarly.
 	early bool
@@ -39,15 +40,15 @@ type request[Q any] interface {
 	check() error
 }
 
-// asked is a question that was read.
+// asked is a question that was decoded.
 type asked struct {
 	answer func(context.Context) ([]byte, error)
-	// past says that the stream has to be read for it.
+	// past says that the stream has to be read to answer it.
 	past bool
 }
 
-// newEndpoint returns the endpoint of a type of request. answer makes the JSON
-// of the answer; an error that is no *refusal is told as one of ours.
+// newEndpoint returns the endpoint of a type of request. answer makes the JSON of
+// the answer; an error that is no *refusal is sent as an internal one.
 func newEndpoint[Q any, P request[Q]](name string, answer func(context.Context, P) ([]byte, error)) endpoint {
 	read := func(data []byte) (asked, error) {
 		q := P(new(Q))
@@ -64,15 +65,15 @@ func newEndpoint[Q any, P request[Q]](name string, answer func(context.Context, 
 	return endpoint{name: name, read: read}
 }
 
-// answeredEarly returns an endpoint that answers also before the service has
+// answeredEarly returns an endpoint that also answers before the service has
 // caught up.
 func (e endpoint) answeredEarly() endpoint {
 	e.early = true
 	return e
 }
 
-// refusal is an error with a code other than that of our own errors. The
-// description goes into a header: it must not have control characters.
+// refusal is an error with a code other than the internal one. The description
+// goes into a header: it must not contain control characters.
 type refusal struct {
 	code        int
 	description string
@@ -80,16 +81,15 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.description }
 
-// job is a question that waits for its answer.
+// job is a question that is queued.
 type job struct {
 	asked
 	reply string
 }
 
-// accept judges a request and puts it in line. It runs on the subscription's
-// one goroutine, and what is refused here is counted as an error by the API;
-// that count is written without a lock when the handler returns, so workers
-// can't raise it.
+// accept checks a request and queues it. It runs on the subscription's one
+// goroutine. The API counts what is refused here as an error; it writes that
+// count without a lock when the handler returns, so workers can't raise it.
 func (s *Service) accept(e *endpoint, request micro.Request) {
 	if request.Reply() == "" {
 		return
@@ -124,8 +124,8 @@ func (s *Service) refuse(request micro.Request, code int, description string) {
 	}
 }
 
-// work makes answers to those who wait in a line until the context is done and
-// nobody waits.
+// work answers the questions of a queue until the context is done and the queue
+// is empty.
 func (s *Service) work(ctx context.Context, line <-chan job) {
 	for {
 		select {

@@ -1,15 +1,15 @@
 // Package query answers questions about a roster over the NATS micro services
 // API.
 //
-// All questions go one way: a request is read strictly, refused at once when it
-// is wrong, when the roster has not caught up or when too many are waiting, and
-// else put in line for the few workers that make answers. The roster's fold is
-// never waited for, and never waits: a worker holds one machine at a time, for
-// one look. An answer that doesn't fit one message has a cursor, with which the
-// next one goes on.
+// All questions go one way. A request is decoded strictly. It is refused at once
+// when it is wrong, when the roster has not caught up, or when too many are
+// queued; otherwise it is queued for the few workers that make answers. Workers
+// never wait for the roster's fold, and it never waits for them: a worker holds
+// one machine at a time, for one look. An answer that doesn't fit one message has
+// a cursor, with which the next question continues.
 //
-// Questions about the past take longer than one look, as the stream is read
-// again: they wait in a line of their own, and hold up no others.
+// Questions about the past take longer, as the stream is read again: they have a
+// queue of their own, and hold up no others.
 //
 // The types of requests and answers are those of package api.
 package query
@@ -36,25 +36,26 @@ import (
 // Config is what a Service needs.
 type Config struct {
 	report.Source
-	// Conn's handlers must be set before, as the micro services API wraps them.
+	// Conn's handlers must be set before: the micro services API wraps them.
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
-	// Version is the program's. The API wants a semantic version; one that is
-	// none is told as 0.0.0-dev.
+	// Version is the program's. The API wants a semantic version; any other is
+	// shown as 0.0.0-dev.
 	Version string
-	// Lag is how many messages of the stream have no fate yet, Snapshot the
-	// last one that was saved or loaded, nil if none was. They must be safe for
-	// use by several goroutines; where they are nil nothing is known of it.
+	// Lag returns how many messages of the stream have no fate yet; Snapshot, the
+	// last snapshot that was saved or loaded, nil if none was. They must be safe
+	// for use by several goroutines. If they are nil, lag and snapshot are left
+	// out.
 	Lag      func() uint64
 	Snapshot func() *api.Snapshot
-	// Checks are the checks of /readyz that don't hold; nil: none.
+	// Checks returns the checks of /readyz that fail; nil: none.
 	Checks func() []api.Check
-	// Instance names this process, and Settings is a digest of the settings that
-	// decide, for other processes that answer on the same subjects.
+	// Instance names this process; Settings is a digest of the settings that
+	// decide. Both are for other processes that answer on the same subjects.
 	Instance, Settings string
-	// Registry gets what is known of those; it may be nil.
+	// Registry gets the metric of those processes; it may be nil.
 	Registry prometheus.Registerer
-	// Past answers questions about the past. Where it is nil they are refused.
+	// Past answers questions about the past. If it is nil, they are refused.
 	Past *past.Questions
 	// Now is the clock of answers; nil: time.Now.
 	Now func() time.Time
@@ -146,7 +147,7 @@ func (s *Service) listen(service micro.Service) error {
 	return s.listenToAll(service)
 }
 
-// stop ends a service. That its connection is closed already is no error.
+// stop ends a service. A connection that is already closed is no error.
 func stop(service micro.Service) error {
 	if err := service.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("stopping service %s: %w", rollcallv1.ServiceName, err)

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// replaying is the reason for being incomplete that is no loss: not caught up.
+// replaying is a reason for being incomplete that is no loss: not caught up.
 const replaying = "replaying"
 
 // statusRequest asks about the service itself.
@@ -19,7 +19,7 @@ type statusRequest struct{ api.StatusRequest }
 
 func (*statusRequest) check() error { return nil }
 
-// status answers how the service is.
+// status answers with the state of the service.
 func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := api.StatusAnswer{
@@ -59,7 +59,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	return b, nil
 }
 
-// standing says how far the reader is, in what can be known of that.
+// standing sets how far the reader is, as far as that can be known.
 func (s *Service) standing(a *api.StatusAnswer) {
 	if slices.Contains(a.Reasons, api.Stale) {
 		a.CaughtUp = false

@@ -10,9 +10,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Row is a machine on its way into a report. The roster's own strings are never
-// written to, so a row may outlive the look at the machine; its users' slice is
-// the owner's.
+// Row is a machine on its way into a report. Its strings are the roster's own,
+// which are never written to, so a row may outlive the look at the machine. The
+// slice of its users belongs to the row's owner.
 type Row struct {
 	Name  string
 	Heard roster.Time
@@ -20,11 +20,11 @@ type Row struct {
 	Shown bool
 	// Incomplete: see [api.Machine].
 	Incomplete bool
-	// Silent is for the owner to set; see Source.Silent.
+	// Silent is set by the owner; see Source.Silent.
 	Silent bool
 }
 
-// Look makes a row of a machine in the space of another.
+// Look makes a row of a machine, reusing the space of another row.
 func Look(v roster.View, reuse Row) Row {
 	users := reuse.Users[:0]
 	if users == nil {
@@ -33,7 +33,7 @@ func Look(v roster.View, reuse Row) Row {
 	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(), Incomplete: v.Limited() || !v.Settled()}
 }
 
-// LeastSize is what the row takes in JSON at the least, in bytes.
+// LeastSize is how many bytes the row takes in JSON at least.
 func (m *Row) LeastSize() int {
 	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(m.Name)
 	for _, user := range m.Users {
@@ -42,16 +42,16 @@ func (m *Row) LeastSize() int {
 	return size
 }
 
-// Append appends the row in JSON with as many of its users as fit into room
-// bytes, and at least one, and returns how many these are.
+// Append appends the row in JSON, with as many of its users as fit into room
+// bytes but at least one, and returns how many.
 func (m *Row) Append(b []byte, room int) ([]byte, int) {
 	return appendMachine(b, &api.Machine{Name: m.Name, Heard: m.Heard.Time(), Silent: m.Silent, Incomplete: m.Incomplete, Users: m.Users}, room)
 }
 
-// AppendJSON appends a report as one JSON object: the keys in the order of
-// the wire contract, times in UTC with as many decimals as they have. It is
-// what encoding/json makes of it too, byte for byte but for the escapes of
-// HTML, in a third of the time.
+// AppendJSON appends a report as one JSON object: the keys in the order of the
+// wire contract, times in UTC with as many decimals as they have. The output is
+// that of encoding/json, byte for byte except for the escapes of HTML, in a third
+// of the time.
 func AppendJSON(b []byte, r *api.Report) []byte {
 	b = AppendHead(b, r)
 	for i := range r.Machines {
@@ -64,7 +64,7 @@ func AppendJSON(b []byte, r *api.Report) []byte {
 	return append(b, End...)
 }
 
-// End is what stands after the last machine.
+// End follows the last machine.
 const End = "]}"
 
 const (
@@ -72,7 +72,7 @@ const (
 	noLimit      = int(^uint(0) >> 1)
 )
 
-// AppendHead appends what of a report stands before the first machine.
+// AppendHead appends the part of a report before the first machine.
 func AppendHead(b []byte, r *api.Report) []byte {
 	b = appendQuoted(append(b, `{"report":`...), r.ID)
 	b = appendTime(append(b, `,"when":`...), r.When)
@@ -107,8 +107,8 @@ func AppendHead(b []byte, r *api.Report) []byte {
 	return append(b, `,"machines":[`...)
 }
 
-// appendMachine appends a machine with as many of its users as fit into room
-// bytes, and at least one, and returns how many these are.
+// appendMachine appends a machine, with as many of its users as fit into room
+// bytes but at least one, and returns how many.
 func appendMachine(b []byte, m *api.Machine, room int) ([]byte, int) {
 	start := len(b)
 	b = appendQuoted(append(b, `{"machine":`...), m.Name)
@@ -134,7 +134,7 @@ func appendMachine(b []byte, m *api.Machine, room int) ([]byte, int) {
 }
 
 // appendQuoted appends a JSON string. Every string here is valid UTF-8: the
-// decoder lets no other name in.
+// decoder accepts no other names.
 func appendQuoted(b []byte, s string) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b

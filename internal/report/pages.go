@@ -11,16 +11,16 @@ import (
 	"rollcall/internal/api"
 )
 
-// minPayload is the smallest limit of a message that reports can live with: the
-// head, and one machine with one user, each of the longest names, fit easily.
+// minPayload is the smallest message limit that reports work with: the head, and
+// one machine with one user, each with the longest names, fit easily.
 const minPayload = 4 << 10
 
-// headers is what a message's own headers may take of its limit; we send none,
-// JetStream and those who pass it on may add some.
+// headers is the part of a message's limit reserved for headers. We send none;
+// JetStream and those who forward the message may add some.
 const headers = 512
 
-// RoomFor is how many bytes the machines of one message may take, if the head
-// is at most that long.
+// RoomFor is how many bytes the machines of one message may take, if its head has
+// at most so many bytes.
 func RoomFor(maxPayload int64, head int) (int, error) {
 	if maxPayload < minPayload {
 		return 0, fmt.Errorf("the server takes messages of %d bytes: want a max_payload of at least %d", maxPayload, minPayload)
@@ -35,16 +35,16 @@ func RoomFor(maxPayload int64, head int) (int, error) {
 // pages are the machines of a report, page after page, in JSON.
 type pages struct {
 	room int    // how many bytes of machines fit on a page
-	body []byte // all machines, each with a comma after it
-	ends []int  // where the pages but the last end in body
-	// content is of all that makes a report worth publishing again: not heard,
-	// and not how the machines fall on pages.
+	body []byte // all machines, each followed by a comma
+	ends []int  // where each page but the last ends in body
+	// content is the hash of all that makes a report worth publishing again: not
+	// of heard, and not of how the machines are split into pages.
 	content hash.Hash
 	scratch []byte
 }
 
-// newPages begins the pages of a report with this head, in the space of an
-// earlier one's.
+// newPages begins the pages of a report with this head, reusing the space of an
+// earlier one.
 func newPages(head *api.Report, room int, reuse []byte) *pages {
 	p := &pages{room: room, body: reuse[:0], content: sha256.New()}
 	b := appendCounted(nil, head.Stream)
@@ -58,8 +58,8 @@ func newPages(head *api.Report, room int, reuse []byte) *pages {
 	return p
 }
 
-// add puts a machine on the page, or where it doesn't fit any more on the next,
-// or where it fits on none on as many as it needs.
+// add adds a machine to the current page, or to the next one if it doesn't fit
+// any more. A machine that fits on no page is split over as many as it needs.
 func (p *pages) add(m *Row) {
 	p.note(m)
 	rest := *m
@@ -90,8 +90,8 @@ func (p *pages) begin() int {
 // turn begins a new page.
 func (p *pages) turn() { p.ends = append(p.ends, len(p.body)) }
 
-// note adds a machine to the content. Lengths go before what they measure, so
-// no two contents are the same bytes.
+// note adds a machine to the content. Lengths precede what they measure, so
+// different contents are different bytes.
 func (p *pages) note(m *Row) {
 	b := appendCounted(p.scratch[:0], m.Name)
 	b = strconv.AppendBool(strconv.AppendBool(b, m.Silent), m.Incomplete)
@@ -111,7 +111,7 @@ func appendCounted(b []byte, s string) []byte {
 // count is how many pages there are: at least one.
 func (p *pages) count() int { return len(p.ends) + 1 }
 
-// page returns the machines of a page, from 1, between commas.
+// page returns the machines of a page, numbered from 1, separated by commas.
 func (p *pages) page(n int) []byte {
 	from, to := 0, len(p.body)
 	if n > 1 {

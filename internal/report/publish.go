@@ -22,7 +22,7 @@ import (
 type PublisherConfig struct {
 	Source
 	JetStream jetstream.JetStream
-	// Reports is the name of the stream of reports, for what is said of it.
+	// Reports is the name of the stream of reports, for errors.
 	Reports  string
 	Subjects rollcallv1.Subjects
 	// Interval is how often a changed report is published.
@@ -38,7 +38,7 @@ type Publisher struct {
 	now       func() time.Time
 	published bool              // since the start
 	content   [sha256.Size]byte // of what was published last
-	space     []byte            // of the last pages
+	space     []byte            // of the last pages, reused
 	trouble   trouble
 }
 
@@ -52,7 +52,7 @@ type trouble struct {
 // ackTimeout is how long a page may take to be stored.
 const ackTimeout = 5 * time.Second
 
-// startPoll is how often a publisher that hasn't published yet looks whether it
+// startPoll is how often a publisher that hasn't published yet checks whether it
 // may.
 const startPoll = 50 * time.Millisecond
 
@@ -85,14 +85,15 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 }
 
 // Run publishes until the context is done: once when the source has caught up,
-// then at each interval if anything changed but report, when, sequence, place
-// and heard. A report that could not be published is not kept: the next
-// interval makes a new one. Run returns nil.
+// then at each interval if anything changed except report, when, sequence, place
+// and heard. A report that could not be published is not kept: the next interval
+// makes a new one. Run returns nil.
 //
-// A report's pages are stored last page first. So when page 1 comes, the others
-// have come: who keeps the last message of each subject has the whole report,
-// until a page with another ID comes. Pages of an earlier, longer report stay
-// in the stream beyond the last: go by the ID and the number of pages.
+// A report's pages are stored last page first. So when page 1 arrives, the others
+// have arrived: whoever keeps the last message of each subject has the whole
+// report, until a page with another ID arrives. Pages of an earlier, longer
+// report stay in the stream beyond the last page: go by the ID and the number of
+// pages.
 func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
@@ -124,7 +125,8 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// tick publishes a report if it may and there is something new.
+// tick publishes a report, if the roster has caught up and the report has
+// changed.
 func (p *Publisher) tick(ctx context.Context) {
 	//guard:false "half a roster is never published" TestNothingBeforeCaughtUp
 	if !p.CaughtUp() {
@@ -145,7 +147,7 @@ func (p *Publisher) tick(ctx context.Context) {
 	p.judge(err)
 }
 
-// judge notes whether the last report could be published.
+// judge records whether the last report could be published.
 func (p *Publisher) judge(err error) {
 	p.trouble.mu.Lock()
 	defer p.trouble.mu.Unlock()
@@ -160,7 +162,7 @@ func (p *Publisher) judge(err error) {
 }
 
 // Failing returns since when reports cannot be published, and why the last one
-// could not; a nil error when nothing is wrong.
+// failed; a nil error when nothing is wrong.
 func (p *Publisher) Failing() (since time.Time, err error) {
 	p.trouble.mu.Lock()
 	defer p.trouble.mu.Unlock()
@@ -169,8 +171,8 @@ func (p *Publisher) Failing() (since time.Time, err error) {
 
 // publish makes a report and publishes it if it changed.
 func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
-	// A connection that is away would keep the pages and send them, old, when
-	// it is back.
+	// While disconnected, the connection would buffer the pages and send them,
+	// outdated, when it reconnects.
 	nc := p.JetStream.Conn()
 	//guard:false "nothing old is published after an outage" TestNothingOldIsSentAfterAnOutage
 	if !nc.IsConnected() {
@@ -204,11 +206,12 @@ func (p *Publisher) send(ctx context.Context, subject string, message []byte) er
 	return p.explain(err, len(message))
 }
 
-// errMessageSize is the code of the server's answer to a message beyond the
+// errMessageSize is the server's error code for a message larger than the
 // max_msg_size of its stream.
 const errMessageSize = 10054
 
-// explain says which stream refuses a page, and what to do where it is too large.
+// explain says which stream refuses a page, and what to do if the page is too
+// large.
 func (p *Publisher) explain(err error, size int) error {
 	refusal, ok := errors.AsType[jetstream.JetStreamError](err)
 	if !ok || refusal.APIError() == nil {
@@ -222,8 +225,8 @@ func (p *Publisher) explain(err error, size int) error {
 	return fmt.Errorf("stream %s refuses it: %w", p.Reports, api)
 }
 
-// build makes the report of the roster as it is between two batches, in
-// messages of at most so many bytes.
+// build makes the report of the roster as it is between two batches, in messages
+// of at most maxPayload bytes.
 func (p *Publisher) build(maxPayload int64) (api.Report, *pages, error) {
 	cut := p.Roster.Cut()
 	defer cut.Close()

@@ -1,10 +1,10 @@
 // Package report makes reports of a roster and publishes them.
 //
-// What the service publishes is the roster exactly as it was at the report's
-// place: every event up to there is in it, and none after. An answer to a question
-// for a report is made page by page while the roster goes on: every event up to its
-// place is in it, and of the events after it those that the fold came to before the
-// page did.
+// The published report is the roster exactly as it was at the report's place:
+// every event up to there is in it, and none after. An answer to a question for a
+// report is made page by page while the fold goes on: every event up to its place
+// is in it, and of the events after it those that were folded before the page was
+// made.
 //
 // Nothing is reported before the service has caught up: half a roster is never
 // shown as the whole.
@@ -25,24 +25,24 @@ type Source struct {
 	Roster *roster.Roster
 	// Stream is the name of the stream of events, as reports say it.
 	Stream string
-	// CaughtUp tells whether the roster has read all that there was when the
-	// service started. It must be safe for use by several goroutines.
+	// CaughtUp reports whether the roster has read everything that there was when
+	// the service started. It must be safe for use by several goroutines.
 	CaughtUp func() bool
 	// SilentAfter is how long a machine may not be heard from before it is
-	// silent: its users are the last known then, and it isn't said that they
-	// are still on. 0 is for ever.
+	// silent. Then its users are the last known, and may no longer be on. 0:
+	// never.
 	SilentAfter time.Duration
-	// Stale reports that it is not known how the stream stands now, so that the
-	// roster need not be of now; nil: never.
+	// Stale reports that the state of the stream is not known, so that the roster
+	// may be outdated; nil: never.
 	Stale func() bool
-	// Until is the moment up to which it is known whom the stream has heard;
-	// nil: now. Both must be quick, and safe for use by several goroutines.
+	// Until is the time up to which it is known whom the stream has heard; nil:
+	// now. Stale and Until must be quick, and safe for use by several goroutines.
 	Until func() time.Time
 }
 
 // Silent reports whether a machine that was last heard at one time is silent at
-// another. Silence is told by our clock, and decides nothing. Nobody falls silent
-// because it is we who hear nobody.
+// another. Silence is measured by our clock, and decides nothing. No machine
+// becomes silent because we ourselves hear from nobody.
 func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 	if s.SilentAfter <= 0 {
 		return false
@@ -56,8 +56,8 @@ func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 	return heard < roster.TimeOf(at).Add(-s.SilentAfter)
 }
 
-// Reasons returns why a roster is not complete, and whether it is of now. It is
-// never nil.
+// Reasons returns why a roster is not complete, or not up to date. It is never
+// nil.
 func (s *Source) Reasons(st *roster.Status) []string {
 	reasons := []string{}
 	if !st.Complete() {
@@ -66,8 +66,8 @@ func (s *Source) Reasons(st *roster.Status) []string {
 	return s.whenStale(reasons)
 }
 
-// ReasonsOf returns why what is known of one machine is not complete: what was
-// lost of others does not concern it. It is never nil.
+// ReasonsOf returns why what is known of one machine is not complete: losses of
+// other machines do not concern it. It is never nil.
 func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 	reasons := []string{}
 	if !v.Settled() {
@@ -79,7 +79,7 @@ func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 	return s.whenStale(reasons)
 }
 
-// whenStale adds to the reasons that the roster need not be of now.
+// whenStale adds to the reasons that the roster may be outdated.
 func (s *Source) whenStale(reasons []string) []string {
 	//guard:false "a stale report is not complete" TestStale
 	if s.Stale != nil && s.Stale() {
@@ -88,8 +88,8 @@ func (s *Source) whenStale(reasons []string) []string {
 	return reasons
 }
 
-// Head begins a report with an ID of its own: what it says of the roster as a
-// whole.
+// Head returns the head of a report, with a new ID: what the report says of the
+// roster as a whole.
 func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 	reasons := s.Reasons(st)
 	r := api.Report{
@@ -102,9 +102,10 @@ func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 	return r
 }
 
-// Unsettled returns, of a roster that is not complete, how many machines are
+// Unsettled returns, for a roster that is not complete, how many machines are
 // unsettled, the date after which a reset settles one, and the receipt after
-// which the roster is complete if none of them is left; zero: not known yet.
+// which the roster is complete if none of them is left. A zero time is not known
+// yet.
 func Unsettled(st *roster.Status) (machines int, settles, complete time.Time) {
 	if st.Complete() {
 		return 0, time.Time{}, time.Time{}
@@ -112,7 +113,7 @@ func Unsettled(st *roster.Status) (machines int, settles, complete time.Time) {
 	return st.Unsettled, known(st.SettlesAfter()), known(st.CompleteAfter)
 }
 
-// known is a time that may be 0, which is none.
+// known converts a time; 0 is none, and gives the zero time.
 func known(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}

@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// fullBlock is how many bytes of records make a block.
+	// fullBlock is the size of a full block, in bytes of records.
 	fullBlock = 1 << 16
-	// blocks is how many are on their way: enough for neither side to wait for
-	// the other block by block.
+	// blocks is the number of blocks in flight: enough that neither side waits
+	// for the other at every block.
 	blocks = 8
 )
 
-// block is some machines on their way from an encoding into the roster.
+// block is a batch of machines on the way from an encoding into the roster.
 type block struct {
-	// As read: records, where each ends, and after the last of all either the
-	// end of the encoding or why there is none.
+	// As read: the records, where each one ends, and in the last block either the
+	// end of the encoding or the error that came instead.
 	text []byte
 	ends []int
 	end  *counts
 	err  error
-	// As decoded: all of the machines but the numbers of their users, whose
-	// names are in users, of each session and then of each clearing, machine by
-	// machine. Nobody's is empty.
+	// As decoded: the machines, complete except for the numbers of their users.
+	// users has the names of these users: for each machine, those of its sessions
+	// and then those of its clearings. The name of nobody is empty.
 	machines []machine
 	hashes   []uint32 // of their names
 	users    []named  // parts of text
-	// Space for holdAll.
+	// Buffers that holdAll reuses.
 	numbers []uint32
 	known   []string
 }
@@ -53,7 +53,7 @@ func (b *block) emptied() *block {
 	return b
 }
 
-// machine decodes a record of the block.
+// machine decodes one record and adds its machine to the block.
 func (d *decoder) machine(b *block, record []byte) error {
 	in := fields{s: unsafe.String(unsafe.SliceData(record), len(record))}
 	m := machine{name: strings.Clone(in.text())}
@@ -82,7 +82,7 @@ func (d *decoder) machine(b *block, record []byte) error {
 	return nil
 }
 
-// machineBounds reads the machine's floor, reset and what was refused.
+// machineBounds decodes the machine's floor, reset and refused.
 func (d *decoder) machineBounds(m *machine, in *fields) {
 	has := uint64(hasFloor | hasReset)
 	if d.version > 1 {
@@ -106,12 +106,13 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	}
 }
 
-// leastRecord and leastClearing are how many bytes the record of a session, or a
-// clearing, has at least: what is read bounds what room is made for.
+// leastRecord and leastClearing are the smallest sizes of an encoded session and
+// an encoded clearing, in bytes. With them, the bytes that were read bound the
+// space that is allocated.
 const leastRecord, leastClearing = 6, 4
 
-// sessions reads the sessions of a machine. What is about them is one
-// allocation for all.
+// sessions decodes the sessions of a machine. Their packed details share one
+// allocation.
 func (d *decoder) sessions(b *block, m *machine, in *fields) {
 	n := in.uvarint()
 	m.sessions.Resize(int(min(n, uint64(len(in.s)/leastRecord))))
@@ -143,7 +144,7 @@ func (d *decoder) sessions(b *block, m *machine, in *fields) {
 	}
 }
 
-// session reads one session, and packs it.
+// session decodes one session and appends it, packed, to d.packed.
 func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 	*s = Session{ID: in.text(), User: in.text()}
 	stamp := in.stamp(newest)
@@ -186,8 +187,8 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 	}
 }
 
-// take puts the machines of a block into the roster, which nobody else knows
-// yet, and gathers who is on them.
+// take adds the machines of a block to the roster, which no other goroutine knows
+// yet, and collects their open sessions for the user index.
 func (r *Roster) take(b *block, g *bulkIndex) {
 	users := r.people.holdAll(b)
 	before := r.hiddenBefore(r.status.Receipt)
@@ -212,8 +213,8 @@ func (r *Roster) take(b *block, g *bulkIndex) {
 	}
 }
 
-// assign gives the machine's registers the first of the users, and returns the
-// others.
+// assign sets the users of the machine's registers from the front of users, and
+// returns the rest.
 func (m *machine) assign(users []uint32) []uint32 {
 	sessions := m.sessions.Rows
 	for i, n := range users[:len(sessions)] {
@@ -233,9 +234,9 @@ func (m *machine) assign(users []uint32) []uint32 {
 	return users[len(clearings):]
 }
 
-// holdAll holds the users of a block and returns their numbers. Nearly all of
-// the time goes by waiting for memory, so it takes one step for all of them and
-// then the next: the processor waits for many at once.
+// holdAll holds the users of a block and returns their numbers. Nearly all of its
+// time goes into waiting for memory, so it does each step for all users before
+// the next step: the processor then overlaps the loads.
 func (p *people) holdAll(b *block) []uint32 {
 	b.numbers, b.known = b.numbers[:0], b.known[:0]
 	for _, u := range b.users {

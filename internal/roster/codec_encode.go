@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Encoding is the roster's canonical encoding at one cut: two rosters that
-// read the same messages with the same settings are the same bytes, whatever
-// either has already forgotten. All numbers are varints as in
-// [encoding/binary]; a string is its length and its bytes; a time is the
-// difference in whole seconds to the newest date of its machine (to 0 where
-// there is none), zigzag, and its nanoseconds; a stamp is its date and place.
+// Encoding is the roster's canonical encoding at one cut. Two rosters that read
+// the same messages with the same settings have the same bytes, whatever either
+// has already forgotten. All numbers are varints as in [encoding/binary]. A
+// string is its length and its bytes. A time is the difference in whole seconds
+// to the newest date of its machine (to 0 where there is none), zigzag, then its
+// nanoseconds. A stamp is its date and its place.
 //
 //	head      place, the fates in their order, receipt, the losses in their order,
 //	          the receipt read first after the last loss (0: none), the fleet's floor
@@ -27,17 +27,17 @@ import (
 //	          number of clearings; each, in order of user: user, stamp
 //	end       0, and the numbers of machines, sessions and clearings
 //
-// A floor is left out that is not after newest minus the allowed lateness, and
-// what was refused if reset is above it. Version 1 of the encoding has, in the
-// head, nothing after the losses, and of each machine floor and reset without
+// A floor is left out unless it is after newest minus the allowed lateness;
+// refused is left out when reset is above it. In version 1 of the encoding the
+// head ends after the losses, and every machine has a floor and a reset, without
 // bits before them.
 type Encoding struct {
 	cut *Cut
 	rec recorder
 }
 
-// EncodingVersion is that of the encoding which Encode makes, and the newest that
-// Restore reads.
+// EncodingVersion is the version of the encoding that Encode makes, and the
+// newest that Restore reads.
 const EncodingVersion = 2
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
@@ -104,16 +104,16 @@ func appendHead(b []byte, st Status) []byte {
 	return appendTime(appendTime(b, st.resumed, 0), st.fleetFloor, 0)
 }
 
-// recorder makes records of machines.
+// recorder encodes machines as records.
 type recorder struct {
 	people   *people
 	lateness time.Duration
-	// Space, to be used again.
+	// Buffers, reused.
 	sessions []sessionRow
 	cleared  []clearingRow
 }
 
-// sessionRow and clearingRow are registers beside what they are sorted by.
+// sessionRow and clearingRow are registers together with their sort keys.
 type (
 	sessionRow struct {
 		id, details, user string
@@ -125,8 +125,8 @@ type (
 	}
 )
 
-// append appends the machine's record, without what holds nothing open and is
-// dated before the allowed lateness.
+// append appends the machine's record. It leaves out registers that hold nothing
+// open and are dated before the allowed lateness.
 func (r *recorder) append(b []byte, m *machine) []byte {
 	horizon := m.horizon(r.lateness)
 	r.collect(m, horizon)
@@ -145,7 +145,7 @@ func (r *recorder) append(b []byte, m *machine) []byte {
 	return b
 }
 
-// The bits of what follows in the record of a machine.
+// The bits that say what follows in the record of a machine.
 const (
 	hasFloor = 1 << iota
 	hasReset
@@ -171,7 +171,7 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 	return b
 }
 
-// collect takes the machine's registers, in their order.
+// collect collects the machine's registers, in the order of the encoding.
 func (r *recorder) collect(m *machine, before Time) {
 	r.sessions, r.cleared = r.sessions[:0], r.cleared[:0]
 	for i := range m.sessions.Rows {

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// Encoded is what is told beside a canonical encoding: its version, the settings
-// that it was made with, and the position whose place it has.
+// Encoded describes a canonical encoding: its version, the settings that it was
+// made with, and the position at which it was made.
 type Encoded struct {
 	Version  uint32
 	Settings Settings
 	Position Position
 }
 
-// Restore reads a canonical encoding and returns the roster of it, to go on
-// with the settings given. Where a greater lateness is allowed now than when it
-// was made, events that the old one had refused stay refused, because what they
-// would have to be compared with has been forgotten.
+// Restore decodes a canonical encoding and returns its roster, which continues
+// with the settings now. If now allows a greater lateness than the encoding was
+// made with, events that were refused then stay refused: what they would have to
+// be compared with has been forgotten.
 //
-// The encoding may be any bytes: what is no roster is an error, and memory
-// grows only with what was read. Reading and decoding go on beside putting
-// together what was decoded; when Restore returns, from is no longer read.
+// The encoding may be any bytes: if it is not a roster, that is an error, and
+// memory grows only with what was read. Reading and decoding run concurrently
+// with building the roster. When Restore returns, from is no longer read.
 func Restore(from io.Reader, was Encoded, now Settings) (*Roster, error) {
 	if was.Version < 1 || was.Version > EncodingVersion {
 		return nil, fmt.Errorf("restoring roster: version %d of the encoding: unknown", was.Version)
@@ -47,23 +47,23 @@ func Restore(from io.Reader, was Encoded, now Settings) (*Roster, error) {
 	return r, nil
 }
 
-// decoder reads a canonical encoding, block by block, in three steps beside each
-// other: records are read, decoded, and taken into the roster.
+// decoder reads a canonical encoding block by block, in three concurrent steps:
+// records are read, decoded, and added to the roster.
 type decoder struct {
 	in      *bufio.Reader
 	version uint32
 	st      Status
-	floor   time.Duration // what opens more than so long before newest is late; 0: no such
+	floor   time.Duration // floors are set this long before newest; 0: they are not
 	record  bytes.Buffer
-	failed  atomic.Bool // decoding has: nothing more needs to be read
+	failed  atomic.Bool // decoding failed: reading stops
 	counts  counts
 	last    string // the last machine
-	// Space, to be used again.
+	// Buffers, reused.
 	packed []byte
 	ends   []int
 }
 
-// counts are what an encoding ends with: of machines, sessions, clearings.
+// counts are the totals at the end of an encoding: machines, sessions, clearings.
 type counts [3]uint64
 
 func (d *decoder) roster(s Settings) (*Roster, error) {
@@ -106,7 +106,7 @@ func (d *decoder) readAll(read chan<- *block, used <-chan *block) {
 	}
 }
 
-// readBlock fills a block with records and tells whether there are more.
+// readBlock fills a block with records and reports whether there are more.
 func (d *decoder) readBlock(b *block) (more bool, err error) {
 	for len(b.text) < fullBlock {
 		size, err := binary.ReadUvarint(d.in)
@@ -128,7 +128,8 @@ func (d *decoder) readBlock(b *block) (more bool, err error) {
 }
 
 // decodeAll decodes blocks until there are no more. After an error it decodes
-// none, and passes on what was decoded of that block: whole machines.
+// nothing, and only passes the blocks on. The block with the error has the
+// machines decoded before it, each of them whole.
 func (d *decoder) decodeAll(decoded chan<- *block, read <-chan *block) (err error) {
 	for b := range read {
 		if err == nil {
@@ -140,7 +141,8 @@ func (d *decoder) decodeAll(decoded chan<- *block, read <-chan *block) (err erro
 	return err
 }
 
-// decode decodes the records of a block, and judges the end if it has it.
+// decode decodes the records of a block. In the last block it also checks the
+// end.
 func (d *decoder) decode(b *block) error {
 	start := 0
 	for _, end := range b.ends {
@@ -158,7 +160,7 @@ func (d *decoder) decode(b *block) error {
 	return nil
 }
 
-// check compares what was read with the end.
+// check compares the counts of what was read with those at the end.
 func (c *counts) check(end *counts) error {
 	for i, what := range []string{"machines", "sessions", "clearings"} {
 		//guard:false "a machine missing from a snapshot is noticed" TestRestoreRefuses
@@ -169,7 +171,7 @@ func (c *counts) check(end *counts) error {
 	return nil
 }
 
-// next returns the next bytes, valid until the next call.
+// next returns the next size bytes, which are valid until the next call.
 func (d *decoder) next(size uint64) ([]byte, error) {
 	if size <= uint64(d.in.Size()) {
 		record, err := d.in.Peek(int(size))
@@ -206,8 +208,8 @@ func (d *decoder) head() error {
 	return nil
 }
 
-// bounds reads what version 1 of the encoding does not tell: there a loss is
-// taken to have ended with the newest receipt.
+// bounds decodes the rest of the head. Version 1 of the encoding doesn't have it:
+// there a loss is taken to have ended with the newest receipt.
 func (d *decoder) bounds() error {
 	if d.version == 1 {
 		if d.st.Losses != (Losses{}) {
@@ -239,7 +241,7 @@ func (d *decoder) number(n *uint64) (err error) {
 	return noEOF(err)
 }
 
-// end reads what stands after the last machine, and that nothing follows.
+// end decodes what comes after the last machine, and checks that nothing follows.
 func (d *decoder) end() (*counts, error) {
 	var end counts
 	for i := range end {

@@ -6,28 +6,30 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// preserver is told of each machine just before the fold changes it, with the
-// machine's lock held.
+// preserver is called with each machine just before the fold changes it. The
+// machine's lock is held.
 type preserver interface{ preserve(m *machine) }
 
-// Cut is every machine as it was at one position, between two batches, while
-// the fold goes on: a machine is copied when the reader comes to it, or by the
-// fold just before an event for it that comes first. So nothing stops.
+// Cut is every machine as it was at one position, between two batches, while the
+// fold goes on. It is copy-on-write: a machine is copied when the reader comes to
+// it, or by the fold just before it changes the machine, whichever happens first.
+// So nothing stops.
 type Cut struct {
-	// Status is that of the cut.
+	// Status is the roster's status at the cut.
 	Status Status
 
 	r        *Roster
 	machines []*machine
-	// kept has by the machine's number, under the machine's lock, what the fold
-	// has kept of it; or taken, once the reader has come to it.
+	// kept is indexed by the machine's number and guarded by the machine's lock.
+	// It has the copy that the fold has kept, or taken once the reader has come
+	// to the machine.
 	kept []*machine
 }
 
-// taken stands for a machine that the reader has come to.
+// taken marks a machine that the reader has come to.
 var taken = new(machine)
 
-// Cut begins a cut. Close it when done with it: until then the fold works for
+// Cut begins a cut. Close it when done: until then the fold copies machines for
 // it.
 func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
@@ -53,12 +55,14 @@ func (c *Cut) Close() {
 	}
 }
 
-// lots is how many lots of copies there are: one is read while the next is made.
+// lots is the number of lots (batches of copies): one is read while the next is
+// made.
 const lots = 2
 
-// All returns the machines in byte order of their names, hidden ones included.
-// A view is valid until the next one, and holds nobody up. They can be read
-// once, before Close. The next are copied while the reader is at the last.
+// All yields the machines in byte order of their names, hidden ones included. A
+// view is valid until the next one, and blocks nobody. The machines can be read
+// once, before Close. The next lot is copied while the reader reads the current
+// one.
 func (c *Cut) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
 		free, filled := make(chan *copies, lots), make(chan *copies, lots)
@@ -66,7 +70,7 @@ func (c *Cut) All() iter.Seq[View] {
 			free <- new(copies)
 		}
 		go c.copyAll(free, filled)
-		defer func() { // also when the reader wants no more
+		defer func() { // also when the reader stops early
 			close(free)
 			for range filled {
 			}
@@ -95,22 +99,22 @@ func (c *Cut) copyAll(free <-chan *copies, filled chan<- *copies) {
 	}
 }
 
-// copies are a lot of machines that the reader comes to next.
+// copies is one lot: copies of the machines that the reader comes to next.
 type copies struct {
 	machines []machine
 	sessions []session
 	cleared  []clearing
-	seen     uint32 // a sum of what was looked at, or the compiler would leave it out
+	seen     uint32 // a sum of what was loaded, or the compiler would drop the loads
 }
 
 const (
-	// A lot is full with so many machines or registers: enough that waking the
-	// reader for it costs little. One machine alone may have more.
+	// A lot is full with this many machines or registers: enough that waking the
+	// reader for it costs little. A single machine may have more registers.
 	lotMachines  = 1024
 	lotRegisters = 8 * lotMachines
-	// copiedAtOnce is how many machines are copied in one round. Each is reached
-	// by way of memory that no cache holds; like prefetch, each step is done for all
-	// of them before the next.
+	// copiedAtOnce is how many machines are copied in one round. None of the
+	// memory on the way to a machine is in a cache, so, as in prefetch, each step
+	// is done for all of them before the next step.
 	copiedAtOnce = 64
 )
 
@@ -118,7 +122,7 @@ func (k *copies) full() bool {
 	return len(k.machines) >= lotMachines || len(k.sessions)+len(k.cleared) >= lotRegisters
 }
 
-// fill makes k a lot of the next machines, and tells how many they are.
+// fill fills k with the next machines, and returns how many they are.
 func (c *Cut) fill(k *copies, next []*machine) int {
 	k.machines, k.sessions, k.cleared = k.machines[:0], k.sessions[:0], k.cleared[:0]
 	for i := 0; i < len(next) && !k.full(); i = len(k.machines) {
@@ -142,7 +146,8 @@ func (c *Cut) copy(k *copies, machines []*machine) {
 	k.look(&c.r.people, k.sessions[before:])
 }
 
-// take copies a machine, or takes what the fold has kept of it, to k.
+// take copies a machine to k: what the fold has kept of it, or else the machine
+// itself.
 func (c *Cut) take(k *copies, m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
@@ -177,8 +182,8 @@ func (k *copies) add(m *machine) {
 	}
 }
 
-// look looks at the names of users. As long as there is a cut none of them
-// becomes another's.
+// look loads the names of the sessions' users. While there is a cut, no user's
+// number is given to another user.
 func (k *copies) look(p *people, sessions []session) {
 	for i := range sessions {
 		if n := sessions[i].user; n != 0 {

@@ -10,25 +10,27 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// gone is when a machine was heard that is no longer in the directory.
+// gone is the value of heard for a machine that was removed from the directory.
 const gone Time = math.MinInt64
 
-// directory finds machines by name and lists them in byte order of their
-// names. Only the fold adds and removes, so the fold finds without the lock.
+// directory finds machines by name and lists them in byte order of their names.
+// Only the fold adds and removes machines, so the fold calls find without the
+// lock.
 type directory struct {
 	mu       sync.RWMutex
 	names    mem.Index
 	machines mem.Slab[machine]
-	sorted   []*machine // never written to again once it stands here
-	fresh    []*machine // those added since, in no order
+	sorted   []*machine // replaced, never written to
+	fresh    []*machine // added since sorted was made, in no order
 	version  int        // of sorted
-	// free are the numbers of machines that were removed. One is used again only
-	// when nobody may still be looking at the old machine by its number.
+	// free has the numbers of removed machines. A number is reused only when no
+	// reader may still reach the old machine by it.
 	free    []uint32
 	looking atomic.Int32
 }
 
-// find is for the fold.
+// find returns a machine, or nil. It is for the fold, and for callers that hold
+// the lock.
 func (d *directory) find(name string, hash uint32) *machine {
 	for n, next := d.names.First(hash); n != 0; n, next = d.names.Next(hash, next) {
 		if m := d.machines.At(n); m.name == name {
@@ -38,7 +40,7 @@ func (d *directory) find(name string, hash uint32) *machine {
 	return nil
 }
 
-// lookup is for everybody else.
+// lookup is find for everybody but the fold.
 func (d *directory) lookup(name string) *machine {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -68,7 +70,7 @@ func (d *directory) number(cuts int) uint32 {
 	return n
 }
 
-// remove removes machines, which are gone.
+// remove removes machines, whose heard is gone.
 func (d *directory) remove(machines []*machine) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -82,7 +84,7 @@ func (d *directory) remove(machines []*machine) {
 	d.version++
 }
 
-// all yields the machines in no order that means anything; for the fold.
+// all yields the machines in no particular order. It is for the fold.
 func (d *directory) all(yield func(*machine) bool) {
 	for n := range d.machines.Last {
 		if m := d.machines.At(n + 1); m.heard != gone && !yield(m) {
@@ -101,16 +103,16 @@ type listing struct {
 	version       int
 }
 
-// listed returns what order needs, at once, so that the fold isn't held up by
-// the sorting.
+// listed returns what order needs. It is quick, so that sorting doesn't hold up
+// the fold.
 func (d *directory) listed() listing {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return listing{d.sorted, slices.Clone(d.fresh), d.version}
 }
 
-// order merges the machines that were added since with the sorted ones and
-// keeps the result for the next reader, unless somebody was faster.
+// order merges the machines added since into the sorted ones. It keeps the result
+// for the next reader, unless sorted has changed meanwhile.
 func (d *directory) order(l listing) []*machine {
 	if len(l.fresh) == 0 {
 		return l.sorted

@@ -47,7 +47,7 @@ func (s Stamp) After(o Stamp) bool {
 	return s.Date > o.Date || s.Date == o.Date && s.Place > o.Place
 }
 
-// Type says what an event tells.
+// Type is the type of an event.
 type Type uint8
 
 // The types of events.
@@ -82,17 +82,17 @@ func ParseType(name string) (Type, bool) {
 	return 0, false
 }
 
-// Event is one accepted reading of a message: valid names, a date in range,
-// and only the fields that belong to its type.
+// Event is a message that was decoded: its names are valid, its date is in range,
+// and it has only the fields that belong to its type.
 type Event struct {
 	Date    Time
 	Type    Type
 	Machine string
-	// Session is whom a login or logout concerns. Without an ID it is the
-	// user's one implicit session (login), or all of the user's (logout).
-	// Since is not used.
+	// Session is the session of a login or logout. Without an ID it is the user's
+	// one implicit session (login), or all of the user's sessions (logout). Since
+	// is not used.
 	Session Session
-	// Sessions is who is on, one entry for each session; for Present only.
+	// Sessions lists the open sessions, one entry each; for Present only.
 	Sessions []Session
 }
 
@@ -116,12 +116,12 @@ type Stay struct {
 type Message struct {
 	Place   uint64
 	Receipt Time
-	// Refusal is why the decoder refused the message, or nil; Event is what it
-	// read otherwise. Fold sets Refusal too when it is the one to refuse.
+	// Refusal is why the decoder refused the message; if nil, Event is what it
+	// decoded. Fold sets Refusal when it refuses the message itself.
 	Refusal *Refusal
 	Event   Event
-	// Marker says that the message is the server's own, and nobody's event: it
-	// is superseded.
+	// Marker says that the message comes from the server itself and is no event:
+	// its fate is superseded.
 	Marker bool
 	// Fate is set by Fold.
 	Fate Fate
@@ -130,12 +130,12 @@ type Message struct {
 // Batch is a run of messages in the order of their places.
 type Batch struct {
 	Messages []Message
-	// End is the position once all of them have their fates. Its place is at
-	// least that of the last message.
+	// End is the position after the batch, when all messages have their fates.
+	// Its place is at least that of the last message.
 	End Position
 	// Missing is why the places without a message have none.
 	Missing Loss
-	// Unread says that End begins another incarnation of the stream, and that
-	// the end of the last one was never read.
+	// Unread says that End begins another incarnation of the stream, and that the
+	// end of the previous one was never read.
 	Unread bool
 }

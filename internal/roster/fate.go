@@ -35,8 +35,8 @@ func (f Fates) Sum() uint64 { return f[Applied] + f[Superseded] + f[DeadLettered
 // Reason is why a message was refused.
 type Reason string
 
-// The reasons, a closed set, in the order in which they are looked for: the
-// first that applies is given.
+// The reasons, a closed set, in the order in which they are checked: the first
+// that applies is given.
 const (
 	Oversize     Reason = "oversize"
 	Malformed    Reason = "malformed"
@@ -73,13 +73,13 @@ func (r *Refusal) Error() string {
 // that the stream is the one that was read.
 type Position struct {
 	Place uint64 `json:"place"`
-	// Base is what is added to a sequence of this incarnation of the stream to
-	// get the place. It is negative where the stream's first sequence is beyond
+	// Base is the offset that turns a sequence of this incarnation of the stream
+	// into a place. It is negative if the stream's first sequence is greater than
 	// the first place: a stream may begin anywhere.
 	Base  int64 `json:"base"`
 	Proof Proof `json:"proof"`
 	// Judged is the receipt up to which messages were judged in an earlier
-	// incarnation: read again, what is refused is superseded.
+	// incarnation. Read again, a message that is refused is superseded.
 	Judged Time `json:"judged,omitzero"`
 }
 
@@ -89,8 +89,8 @@ func (p Position) Sequence() uint64 { return p.Place - uint64(p.Base) }
 // PlaceOf is the place of a sequence of the stream.
 func (p Position) PlaceOf(sequence uint64) uint64 { return sequence + uint64(p.Base) }
 
-// On returns the position with its place at a sequence of the stream, where
-// reading goes on after it.
+// On returns the position with its place at a sequence of the stream. Reading
+// continues after that sequence.
 func (p Position) On(sequence uint64) Position {
 	p.Base = int64(p.Place - sequence)
 	return p

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Feed collects who arrives on a machine and who leaves it, for one reader. Without a
-// feed the fold does nothing for it. The fold never waits for the reader: what the feed
-// has no room for is dropped, and the reader is told so.
+// Feed collects the arrivals and departures of users on machines, for one reader.
+// Without a feed the fold does nothing for it. The fold never waits for the
+// reader: when the feed is full, transitions are dropped, and Take reports it.
 type Feed struct {
 	r       *Roster
 	most    int
@@ -19,34 +19,35 @@ type Feed struct {
 	taken   []transition // the reader's
 }
 
-// transition is a user who arrived on a machine, or left it.
+// transition is one arrival of a user on a machine, or one departure.
 type transition struct {
 	user    string
 	machine uint32 // its number
-	event   uint32 // twice the number of the event, and 1 more for who came
+	event   uint32 // twice the number of the event, plus 1 for an arrival
 }
 
 func (p transition) came() bool { return p.event&1 == 1 }
 
 // Change is what changed on one machine between two calls of Take.
 type Change struct {
-	// Number stands for the machine as long as the roster lives. Numbers begin
-	// with 1 and leave none out, but are used again for others after a Take that
-	// was not complete.
+	// Number identifies the machine as long as the roster lives. Numbers begin
+	// with 1 and have no gaps, but may be reused for other machines after a Take
+	// that was not complete.
 	Number  uint32
 	Machine string
-	// Came are those who are on at the place of the last call, and were not at
-	// that of the one before; Left the others way round. Who came and left
+	// Came are the users who are on at the place of the last call and were not at
+	// the place of the call before; Left is the reverse. A user who came and left
 	// between the two, or left and came, is in neither.
 	Came, Left []string
 	// Users are those who are on. Every event up to the place of the last call
-	// has its effect, and of those after it perhaps some: these are noted for
+	// has its effect, and perhaps some events after it: those are collected for
 	// the next call.
 	Users []string
 }
 
-// Follow opens the feed, with room for so many transitions between two calls of Take.
-// The roster has one feed: an earlier one collects nothing more. Close it when done.
+// Follow opens the feed, which holds at most so many transitions between two
+// calls of Take. The roster has one feed: an earlier one collects nothing more.
+// Close it when done.
 func (r *Roster) Follow(most int) *Feed {
 	f := &Feed{r: r, most: most, filling: make(chan struct{}, 1)}
 	r.fold.Lock()
@@ -64,13 +65,13 @@ func (f *Feed) Close() {
 	}
 }
 
-// Filling gets a value when half of the room is taken: it is time for Take.
+// Filling receives a value when the feed is half full: it is time for Take.
 func (f *Feed) Filling() <-chan struct{} { return f.filling }
 
-// Take takes what was noted since the last call, or since Follow, between two
-// batches, and returns the place up to which that is all. Unless complete, there
-// was no room for all of it, or machines were forgotten and their numbers are
-// used again, and Changes yields nothing.
+// Take takes the transitions since the last call, or since Follow, between two
+// batches. It returns the place up to which they are all there. If complete is
+// false, some were dropped because the feed was full, or machines were forgotten
+// and their numbers may be reused; then Changes yields nothing.
 func (f *Feed) Take() (place uint64, complete bool) {
 	clear(f.taken) // the names
 	f.r.fold.Lock()
@@ -88,10 +89,10 @@ func (f *Feed) Take() (place uint64, complete bool) {
 	return place, complete
 }
 
-// Changes yields what the last Take took, in no order that means anything. A
-// machine on which nobody came or left is not among them, nor is one on which
-// some did so only within one event, such as a present that lists those who were
-// on before. What it yields is valid until the next one.
+// Changes yields the changes of the last Take, in no particular order. It leaves
+// out a machine without arrivals and departures, and one that had them only
+// within one event, such as a present that lists the users who were on before. A
+// change is valid until the next one.
 func (f *Feed) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		var c Change
@@ -108,8 +109,8 @@ func (f *Feed) Changes() iter.Seq[Change] {
 	}
 }
 
-// read takes the passages of one machine, in order of users, and reports
-// whether anybody could have seen a change.
+// read reads the transitions of one machine, sorted by user, and reports whether
+// anybody could have seen a change.
 func (c *Change) read(all []transition) (seen bool) {
 	c.Number, c.Came, c.Left = all[0].machine, c.Came[:0], c.Left[:0]
 	for len(all) > 0 {
@@ -126,8 +127,8 @@ func (c *Change) read(all []transition) (seen bool) {
 	return seen
 }
 
-// visible reports whether one of the events changed whether the user is on: the
-// first and last passage of it go the same way.
+// visible reports whether one of the events changed whether the user is on: then
+// its first and last transition go the same way.
 func visible(all []transition) bool {
 	for len(all) > 0 {
 		n := runOf(all, func(p transition) bool { return p.event>>1 == all[0].event>>1 })
@@ -139,7 +140,7 @@ func visible(all []transition) bool {
 	return false
 }
 
-// runOf returns how many of the first passages are such.
+// runOf returns how many of the first transitions satisfy such.
 func runOf(all []transition, such func(transition) bool) int {
 	if end := slices.IndexFunc(all, func(p transition) bool { return !such(p) }); end >= 0 {
 		return end
@@ -147,7 +148,7 @@ func runOf(all []transition, such func(transition) bool) int {
 	return len(all)
 }
 
-// look looks at who is on.
+// look reads the machine's name and who is on.
 func (c *Change) look(r *Roster) {
 	m := r.fleet.machines.At(c.Number)
 	lock := r.lock(m)
@@ -157,14 +158,14 @@ func (c *Change) look(r *Roster) {
 	c.Users = View{m: m, people: &r.people}.AppendUsers(c.Users[:0])
 }
 
-// forgotten notes that machines were forgotten. It is for the fold.
+// forgotten records that machines were forgotten. It is for the fold.
 func (f *Feed) forgotten() {
 	if f != nil {
 		f.full = true
 	}
 }
 
-// note notes that a user came onto a machine, or left it. It is for the fold.
+// note records that a user arrived on a machine, or left it. It is for the fold.
 func (f *Feed) note(m *machine, user string, event uint32, came bool) {
 	if f != nil {
 		f.add(m, user, event, came)

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// fields reads the fields of a record of the canonical encoding. After an
-// error everything is zero.
+// fields decodes the fields of a record of the canonical encoding. After an error
+// every field is zero.
 type fields struct {
 	s   string
 	err error
@@ -52,7 +52,7 @@ func (f *fields) fail(err error) {
 	}
 }
 
-// text returns a string, which is part of the record.
+// text returns a string that shares the record's memory.
 func (f *fields) text() string {
 	n := f.uvarint()
 	//guard:false "no file crashes the service" TestRestoreRefuses
@@ -77,7 +77,7 @@ func (f *fields) stamp(newest Time) Stamp {
 	return Stamp{f.time(newest), f.uvarint()}
 }
 
-// details reads the details that a session has.
+// details decodes the details whose bits are set in has.
 func (f *fields) details(s *Session, has byte, newest Time) {
 	if has&hasSince != 0 {
 		s.Since = f.time(newest)

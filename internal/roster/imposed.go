@@ -1,11 +1,11 @@
 package roster
 
-// imposed is what the limits have done to a machine; few have any of it.
+// imposed is what the limits have done to a machine. Few machines have it.
 type imposed struct {
 	// floor is a date before which nothing opens: an event that opens a session
-	// is late, and what only ends one leaves no register. It is the moment after
-	// the newest date forgotten for want of room (see room.go), or before the
-	// roster went on with a greater allowed lateness.
+	// is late, and one that only ends a session leaves no register. It is the
+	// moment after the newest date that was forgotten: for want of room (see
+	// room.go), or before the roster continued with a greater allowed lateness.
 	floor Time
 	// refused is the greatest stamp of the events refused for want of room.
 	refused Stamp

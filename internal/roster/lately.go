@@ -2,13 +2,13 @@ package roster
 
 import "container/heap"
 
-// lately has the machines that were heard within the allowed lateness before the
-// newest receipt, in a heap by when: the one that is about to leave stands
-// first. A machine that is heard again is not moved; it is put in order when it
-// comes to stand first.
+// lately is a heap of the machines heard within the allowed lateness before the
+// newest receipt, ordered by when they were heard: the next one to leave comes
+// first. A machine that is heard again is not moved at once, but when it comes
+// first.
 type lately []heard
 
-// heard is no later than when the machine was last heard.
+// heard is a machine, and a receipt no later than when it was last heard.
 type heard struct {
 	receipt Time
 	number  uint32
@@ -25,8 +25,8 @@ func (l *lately) Pop() any {
 	return last
 }
 
-// received notes that a message was read: the time by which machines are hidden,
-// which is that of receipts, goes on.
+// received records the receipt of a message that was read. Machines are hidden by
+// the clock of receipts, which goes on with it.
 func (r *Roster) received(st *Status, receipt Time) {
 	st.Receipt = max(st.Receipt, receipt)
 	before := r.hiddenBefore(st.Receipt)
@@ -48,11 +48,11 @@ func (r *Roster) received(st *Status, receipt Time) {
 	}
 }
 
-// standing is as what the status counts a machine.
+// standing is how the status counts a machine.
 type standing struct{ lately, hidden, unsettled, limited bool }
 
-// standingOf returns the standing of a machine. It was heard lately if it was heard
-// at since or after.
+// standingOf returns the standing of a machine. Lately means that it was heard at
+// since or later.
 func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
 	s := standing{lately: m.heard >= since, limited: m.limited()}
 	s.hidden = !s.lately && m.users == 0
@@ -60,7 +60,7 @@ func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
 	return s
 }
 
-// count counts a machine as what it is now and no longer as what it was.
+// count counts a machine as what it is now, and no longer as what it was.
 func (st *Status) count(was, is standing) {
 	st.Hidden += difference(was.hidden, is.hidden)
 	st.Unsettled += difference(was.unsettled, is.unsettled)

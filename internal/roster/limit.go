@@ -6,9 +6,9 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// refuse judges what only the fold can judge, in the order of the reasons:
-// future, late, limit. m is the event's machine, nil if it is new. It returns
-// nil when the event is accepted.
+// refuse checks the reasons that only the fold can check, in their order: future,
+// late, limit. m is the event's machine, nil if it is new. It returns nil when
+// the event is accepted.
 func (r *Roster) refuse(st *Status, m *machine, msg *Message) *Refusal {
 	e := &msg.Event
 	//guard:false "no event from the future is folded" ./internal/ingest:^TestRefused$
@@ -54,8 +54,7 @@ func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 	return nil
 }
 
-// mostOpened is how many sessions the event opens at the most; 0: it only ends
-// some.
+// mostOpened is how many sessions the event may open; 0: it only ends sessions.
 func (e *Event) mostOpened() int {
 	if e.Type == Login {
 		return 1
@@ -63,9 +62,9 @@ func (e *Event) mostOpened() int {
 	return len(e.Sessions)
 }
 
-// overLimit refuses an event that makes more sessions be open than there is room
-// for, and every event of a machine that is one too many. What only ends
-// something is never refused.
+// overLimit refuses an event that would open more sessions than there is room
+// for, and every event of a new machine when there are too many machines. On a
+// known machine, what only ends something is never refused.
 func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refusal {
 	s := &r.settings
 	//guard:false "the number of machines is bounded" ^TestLimits$
@@ -109,8 +108,8 @@ func (m *machine) opened() int {
 	return int(m.open)
 }
 
-// opens is how many more sessions are open on the machine once the event is
-// folded: less than 0 where it ends more than it opens.
+// opens is by how many the event changes the number of open sessions on the
+// machine: negative if it ends more than it opens.
 func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
 	switch {
 	case m == nil:
@@ -128,7 +127,7 @@ func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
 }
 
 // openAfterPresent is how many sessions are open once a present is folded: its
-// entries, and those above it.
+// entries, and the sessions with stamps above it.
 func (r *Roster) openAfterPresent(m *machine, sessions []Session, stamp Stamp) int {
 	open := 0
 	for i := range m.sessions.Rows {
@@ -167,8 +166,8 @@ func (r *Roster) isCleared(m *machine, user string, stamp Stamp) bool {
 	return c != nil && !stamp.After(c.stamp)
 }
 
-// refusedForRoom notes that an event was refused for want of room. It concerns its
-// machine; where that is not in the roster, it is lost like any other event.
+// refusedForRoom records that an event was refused for want of room: in its
+// machine, or, if that is not in the roster, as a loss.
 func (r *Roster) refusedForRoom(st *Status, m *machine, stamp Stamp) {
 	if m == nil {
 		r.lost(st, LossLimit, stamp.Place)

@@ -5,12 +5,12 @@ import "math"
 // Loss is why a roster is not complete: why events are missing from it.
 type Loss uint8
 
-// The losses. BaselineLost: the stream began before what was ever read.
-// Truncated: it lost messages to age, size, count or a purge before they were
-// read. Deleted: single messages were deleted. Gap: messages are missing and
-// nothing explains it. Recreated: the stream is another, and the end of the old
-// one was never read. LossLimit: events of machines that are not in the roster
-// were refused because there was no room for them.
+// The losses. BaselineLost: the stream had begun before the first message that
+// was ever read. Truncated: it lost messages to age, size, count or a purge
+// before they were read. Deleted: single messages were deleted. Gap: messages are
+// missing and nothing explains it. Recreated: the stream was recreated, and the
+// end of the old one was never read. LossLimit: events of machines that are not
+// in the roster were refused because there was no room for them.
 const (
 	BaselineLost Loss = iota
 	Truncated
@@ -37,15 +37,15 @@ func AllLosses() []Loss {
 // Losses has the place of the last loss of each kind; 0 is none.
 //
 // A loss concerns every machine, known or not, until a boot, shutdown or present
-// of that machine settles it: one at a later place, dated more than the allowed
-// skew after the receipt of the first message that was read after the loss. (A
-// boot of before the loss may arrive late, out of the spool of an agent, and
-// tells nothing of what was lost.) A machine that is first heard after the loss
-// is concerned, too, until it sends one.
+// of that machine settles it. That event must be at a later place, and dated more
+// than the allowed skew after the receipt of the first message that was read
+// after the loss. (A boot from before the loss may arrive late, from the spool of
+// an agent, and says nothing about what was lost.) The loss also concerns a
+// machine that is first heard after it, until it sends such an event.
 type Losses [losses]uint64
 
-// Last is the place of the last loss of any kind, which accepts all; 0: none. See
-// [Roster.Accept].
+// Last is the place of the last loss of any kind, or 0 if there is none.
+// Accepting it accepts all losses: see [Roster.Accept].
 func (l Losses) Last() uint64 {
 	var last uint64
 	for _, place := range l {
@@ -54,8 +54,8 @@ func (l Losses) Last() uint64 {
 	return last
 }
 
-// never is the date after which a reset settles a machine while no message was
-// read after the last loss.
+// never is the date after which a reset settles a machine as long as no message
+// was read after the last loss.
 const never Time = math.MaxInt64
 
 // settling is what decides whether a machine is settled.
@@ -64,7 +64,7 @@ type settling struct {
 	after Time   // the date after which a reset settles a machine
 }
 
-// settles reports whether a machine is settled whose reset this is.
+// settles reports whether a machine with this reset is settled.
 func (s *settling) settles(reset Stamp) bool {
 	//guard:drop reset.Date "a boot out of a spool settles no loss" ^(TestLosses|TestSettled)$
 	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
@@ -79,16 +79,16 @@ func (st *Status) SettlesAfter() Time {
 	return st.after
 }
 
-// Complete reports whether the roster is: no loss is known, or the last one is
-// over. It is over when no machine that was heard within the allowed lateness is
-// unsettled, and for as long nothing was lost: a machine nobody has heard of yet
-// would have spoken.
+// Complete reports whether the roster is complete: no loss is known, or the last
+// one is over. It is over when no machine heard within the allowed lateness is
+// unsettled, and nothing was lost for as long: by then a machine that nobody has
+// heard of yet would have sent an event.
 func (st *Status) Complete() bool {
 	//guard:drop st.Receipt "a loss waits for machines nobody has heard of" ^(TestLosses|TestSettled)$
 	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
 }
 
-// lost notes a loss at a place: it concerns every machine there is.
+// lost records a loss at a place. It concerns every machine there is.
 func (r *Roster) lost(st *Status, why Loss, place uint64) {
 	if place <= st.accepted {
 		return
@@ -100,14 +100,14 @@ func (r *Roster) lost(st *Status, why Loss, place uint64) {
 	st.Unsettled = len(r.lately)
 }
 
-// resume notes that a message was read after the last loss.
+// resume records that a message was read after the last loss.
 func (r *Roster) resume(st *Status) {
 	st.resumed = st.Receipt
 	r.settle(st)
 }
 
-// settle derives from the receipt of the first message after the last loss what
-// follows from it.
+// settle sets what follows from the receipt of the first message after the last
+// loss: settling and CompleteAfter.
 func (r *Roster) settle(st *Status) {
 	st.settling, st.CompleteAfter = settling{}, 0
 	switch last := st.Losses.Last(); {
@@ -120,8 +120,8 @@ func (r *Roster) settle(st *Status) {
 	}
 }
 
-// Accept ends the losses up to a place, and those up to there that are still to
-// be noted: an operator knows of them and takes the roster as it is.
+// Accept accepts the losses up to a place, also those up to there that are not
+// recorded yet: an operator knows of them and takes the roster as it is.
 func (r *Roster) Accept(place uint64) {
 	r.fold.Lock()
 	defer r.fold.Unlock()

@@ -8,7 +8,8 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// machine has the registers of one machine. Written by the fold, under lock.
+// machine has the registers of one machine. The fold writes them, under the
+// machine's lock.
 type machine struct {
 	name   string
 	newest Time
@@ -16,22 +17,22 @@ type machine struct {
 	limits *imposed // nil: none; replaced, never written to
 	reset  Stamp
 	// ended is no later than the date of any register that holds nothing open,
-	// and before all dates if one of them may be forgotten whatever its date:
-	// while it is within the allowed lateness there is nothing to forget.
+	// and before all dates if one of them may be forgotten whatever its date.
+	// While ended is within the allowed lateness, there is nothing to forget.
 	ended    Time
 	sessions mem.Table[session]
 	cleared  *mem.Table[clearing] // nil: none
 	number   uint32               // in the directory
 	users    int32                // how many are on
 	open     int32                // open sessions
-	tidyAt   int32                // registers from which tidy looks again; 0 at first: at once
+	tidyAt   int32                // tidy looks again at this many registers; 0 at first: at once
 }
 
 // session is the register of one session.
 type session struct {
 	stamp  Stamp
 	packed packed
-	user   uint32 // who is on, or 0: nobody, and what details there are don't count
+	user   uint32 // who is on; 0: nobody, and the details don't count
 	hash   uint32 // of the key
 }
 
@@ -89,7 +90,7 @@ func (m *machine) putClearing(c clearing) {
 	m.cleared.Put(c)
 }
 
-// keepClearings removes the clearings that f does not want.
+// keepClearings removes the clearings for which f is false.
 func (m *machine) keepClearings(f func(*clearing) bool) {
 	if m.cleared == nil {
 		return
@@ -116,7 +117,7 @@ func (m *machine) isOpen(s *session) bool {
 	return c == nil || s.stamp.After(c.stamp)
 }
 
-// remembered counts the machine's registers, and closed those that hold nothing
+// remembered counts the machine's registers; closed, those that hold nothing
 // open.
 func (m *machine) remembered() int { return len(m.sessions.Rows) + len(m.clearings()) }
 func (m *machine) closed() int     { return m.remembered() - int(m.open) }
@@ -132,7 +133,7 @@ func (m *machine) clone() *machine {
 	return &c
 }
 
-// folding is one accepted event on its way into one machine.
+// folding is one accepted event being folded into its machine.
 type folding struct {
 	r     *Roster
 	st    *Status
@@ -141,7 +142,7 @@ type folding struct {
 	seen  *prefetched // of the event's own session
 }
 
-// apply folds the event and tells whether it raised a register.
+// apply folds the event and reports whether it raised a register.
 func (f *folding) apply(e *Event) bool {
 	switch e.Type {
 	case Login:
@@ -176,7 +177,8 @@ func (f *folding) key(id string, user uint32) sessionKey {
 	return sessionKey{id: id, hash: f.seen.idHash}
 }
 
-// raise gives the session's register to the session's user, who is held for it.
+// raise sets the session's register to its user u, whom the caller has held for
+// it.
 func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	row := f.m.session(key)
 	switch {
@@ -199,7 +201,7 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	return true
 }
 
-// pack returns what is about a session: the same as before if nothing changed.
+// pack packs the session's ID and details. It returns before if nothing changed.
 func (f *folding) pack(s *Session, before packed) packed {
 	f.r.packing = appendPacked(f.r.packing[:0], s)
 	if len(f.r.packing) > 0 && string(f.r.packing[packedHead:]) == before.text() {
@@ -208,7 +210,7 @@ func (f *folding) pack(s *Session, before packed) packed {
 	return newPacked(bytes.Clone(f.r.packing))
 }
 
-// leave notes that a session is about to end, if it is open.
+// leave records that a session is about to end, if it is open.
 func (f *folding) leave(row *session) {
 	f.m.ended = min(f.m.ended, row.stamp.Date)
 	if f.m.isOpen(row) {
@@ -216,7 +218,7 @@ func (f *folding) leave(row *session) {
 	}
 }
 
-// logout gives the session's register to nobody.
+// logout sets the session's register to nobody.
 func (f *folding) logout(id string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
@@ -270,9 +272,9 @@ func (f *folding) clear(name string) bool {
 	return true
 }
 
-// leaveAll ends all sessions of a user below the stamp, and tells whether there
-// were any open. Most users have the implicit one only; the others are looked
-// for only if there are any. What is below the floor goes at once.
+// leaveAll ends all sessions of a user below the stamp, and reports whether any
+// were open. Most users have only the implicit one; others are searched for only
+// if the user is still on. What is below the floor is removed at once.
 func (f *folding) leaveAll(u uint32) bool {
 	before, floor, below := f.m.open, f.m.floor(), false
 	end := func(row *session) {
@@ -300,7 +302,7 @@ func (f *folding) leaveAll(u uint32) bool {
 	return f.m.open < before
 }
 
-// keepSessions removes the sessions, none of them open, that f does not want.
+// keepSessions removes the sessions for which f is false. None of them is open.
 func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
 	m.sessions.Keep(func(s *session) bool {
 		if f(s) {
@@ -311,8 +313,8 @@ func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
 	})
 }
 
-// rise raises the machine's reset: all registers that are not above it are
-// forgotten.
+// rise raises the machine's reset, and forgets all registers that are not above
+// it.
 func (f *folding) rise() bool {
 	m := f.m
 	//guard:false "the order of resets doesn't matter" TestOracle
@@ -352,8 +354,8 @@ func (f *folding) present(sessions []Session) bool {
 	return true
 }
 
-// tidy forgets what holds nothing open and is dated before the allowed
-// lateness, once enough has come together to be worth a look, or at once.
+// tidy forgets the registers that hold nothing open and are dated before the
+// allowed lateness: once there are enough to be worth a look, or at once if now.
 func (m *machine) tidy(r *Roster, now bool) {
 	before := m.horizon(r.settings.AllowedLateness)
 	//guard:true "memory is bounded by who is on or left lately" TestBounded
@@ -388,7 +390,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 // horizon is the date before which every event of the machine is late.
 func (m *machine) horizon(lateness time.Duration) Time { return m.newest.Add(-lateness) }
 
-// ends notes the stamp of a register that holds nothing open.
+// ends records the stamp of a register that holds nothing open.
 func (m *machine) ends(s Stamp) {
 	if m.forgets(s) {
 		m.ended = math.MinInt64
@@ -396,8 +398,8 @@ func (m *machine) ends(s Stamp) {
 	m.ended = min(m.ended, s.Date)
 }
 
-// tidied sets when to look again: when there is twice as much, so that a look
-// costs each event the same however many registers there are.
+// tidied sets when tidy looks again: when there are twice as many registers. So
+// the cost per event is the same however many there are.
 func (m *machine) tidied() { m.tidyAt = int32(max(32, 2*m.remembered())) }
 
 func (m *machine) reindex() {

@@ -6,12 +6,12 @@ import (
 	"unsafe"
 )
 
-// packed is what a session has beside its user: its ID and its details. Most
-// sessions have little or nothing of that, so it is one run of bytes behind one
-// pointer: two bytes with the length of the rest, the ID, a byte that says which
-// details follow, and the details, encoded like the canonical form, except that
-// since is absolute. Without details it ends after the ID; it is nil for an
-// implicit session without any.
+// packed is a session's ID and its details. Most sessions have little or nothing
+// of that, so it is one run of bytes behind one pointer: two bytes with the
+// length of the rest, the ID, a byte that says which details follow, and the
+// details, encoded like the canonical form, except that since is absolute.
+// Without details it ends after the ID. It is nil for an implicit session without
+// details.
 type packed struct{ bytes *byte }
 
 const (
@@ -28,7 +28,7 @@ const (
 	allDetails = 1<<iota - 1
 )
 
-// newPacked takes what appendPacked has appended, and keeps it.
+// newPacked returns what appendPacked has appended as a packed, which keeps b.
 func newPacked(b []byte) packed {
 	if len(b) == 0 {
 		return packed{}

@@ -21,7 +21,7 @@ type presence struct{ machine, open uint32 }
 
 func (p presence) KeyHash() uint32 { return mem.HashNumber(p.machine) }
 
-// at returns where in on the machine of a number stands, or -1.
+// at returns the index in on of the machine with a number, or -1.
 func (u *user) at(machine uint32) int {
 	if u.on.Indexed() {
 		return u.on.Lookup(mem.HashNumber(machine), func(p *presence) bool { return p.machine == machine })
@@ -34,18 +34,18 @@ func (u *user) at(machine uint32) int {
 	return -1
 }
 
-// people finds users by name. Only the fold writes, and holds the lock for a
-// batch; it reads without the lock. Whoever holds the lock of a machine may
-// read the names of the users on it.
+// people finds users by name. Only the fold writes, and it holds the lock for a
+// batch; it reads without the lock. Whoever holds the lock of a machine may read
+// the names of the users on it.
 type people struct {
 	mu    sync.Mutex
 	names mem.Index
 	users mem.Slab[user]
 	free  []uint32 // numbers of users that were forgotten
-	cuts  int      // as long as there are any, free numbers are not used again
+	cuts  int      // while there are any, free numbers are not reused
 
 	feed  *Feed  // nil: nobody follows
-	event uint32 // the number of the event that is folded, for the follower
+	event uint32 // the number of the event that is folded, for the feed
 }
 
 // find returns the number of a user, or 0.
@@ -58,7 +58,8 @@ func (p *people) find(name string, hash uint32) uint32 {
 	return 0
 }
 
-// hold returns the number of the user of a name for one more register.
+// hold returns the number of the user with a name, and counts one more register
+// that holds it.
 func (p *people) hold(name string) uint32 { return p.holdHashed(name, mem.Hash(name)) }
 
 // holdSeen is hold for a user who may have been prefetched.
@@ -94,7 +95,7 @@ func (p *people) number() uint32 {
 	return n
 }
 
-// drop gives back what hold gave.
+// drop undoes a hold.
 func (p *people) drop(n uint32) {
 	if n == 0 {
 		return
@@ -107,7 +108,7 @@ func (p *people) drop(n uint32) {
 	}
 }
 
-// name returns a user's name; that of nobody is empty.
+// name returns a user's name; the name of nobody is empty.
 func (p *people) name(n uint32) string {
 	if n == 0 {
 		return ""
@@ -115,7 +116,7 @@ func (p *people) name(n uint32) string {
 	return p.users.At(n).name
 }
 
-// opened notes one more open session of a user on m.
+// opened records one more open session of a user on m.
 func (p *people) opened(st *Status, n uint32, m *machine) {
 	u := p.users.At(n)
 	st.Sessions++
@@ -135,7 +136,7 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 	}
 }
 
-// closed notes one open session of a user on m less.
+// closed records one open session less of a user on m.
 func (p *people) closed(st *Status, n uint32, m *machine) {
 	u := p.users.At(n)
 	st.Sessions--

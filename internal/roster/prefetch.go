@@ -17,7 +17,8 @@ type prefetcher struct {
 	seen   uint32 // a sum of what was loaded, or the compiler would drop the loads
 }
 
-// prefetched is what one event is about to need, by the hashes of names alone.
+// prefetched is what one event will probably need, found only by the hashes of
+// its names.
 type prefetched struct {
 	machine  *machine // nil: the event brings a new one, or a new user
 	user     *user
@@ -106,7 +107,7 @@ func (e *prefetched) key() uint32 {
 	return mem.HashNumber(e.number)
 }
 
-// look looks at the registers.
+// look loads the registers.
 func (e *prefetched) look() (seen uint32) {
 	if e.session != nil {
 		seen += firstByte(e.session.packed.text())

@@ -1,14 +1,15 @@
 package roster
 
-// Registers is what a machine remembers, for who folds other events over it.
+// Registers is what a machine remembers, for callers that fold other events on
+// top of it.
 type Registers struct {
 	// Newest is the newest date accepted from the machine.
 	Newest Time
 	// Reset is the stamp of the last boot, shutdown or present; zero if there
 	// was none.
 	Reset Stamp
-	// Sessions and Cleared are in no order. None of them is below Reset, and
-	// none is there that was forgotten.
+	// Sessions and Cleared are in no order. No register in them is below Reset,
+	// and none that was forgotten is in them.
 	Sessions []SessionRegister
 	Cleared  []ClearedRegister
 }
@@ -16,8 +17,8 @@ type Registers struct {
 // SessionRegister is the register of one session.
 type SessionRegister struct {
 	Stamp Stamp
-	// Session is who was on when the event of the stamp raised it; without a
-	// user, nobody.
+	// Session is what the event with this stamp set. Without a user, nobody is
+	// on.
 	Session Session
 	// Open says that the user is on.
 	Open bool

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// What the limits refuse is a loss, so they refuse only what makes more be open
-// (limit.go). What is remembered beside that, to judge events that come late, has
-// ceilings of the same sizes: where one is passed, the older half is forgotten,
-// and a floor rises to the newest date forgotten. What opens and is dated below
-// the floor is late from then on. What ends something is not: everything open is
-// remembered, so an ending can still be judged.
+// An event refused by the limits is a loss, so they refuse only events that open
+// more sessions (limit.go). Whatever else is remembered, to judge late events,
+// has ceilings of the same sizes: above one, the older half is forgotten, and a
+// floor rises to the newest date forgotten. From then on, an event that opens and
+// is dated below the floor is late. One that ends something is not: everything
+// open is remembered, so it can still be judged.
 
-// makeRoom keeps what holds nothing open within its ceilings, after an event of
-// a machine, which the caller holds.
+// makeRoom keeps the registers that hold nothing open within their ceilings,
+// after an event of a machine, which the caller has locked.
 func (r *Roster) makeRoom(st *Status, m *machine) {
 	//guard:false "what one machine has closed is bounded" ^(TestRoom|TestRoomLeavesNoTrace)$
 	if most := r.settings.MaxSessionsPerMachine; most > 0 && m.closed() > most {
@@ -34,10 +34,10 @@ func (r *Roster) makeRoom(st *Status, m *machine) {
 // closed counts the registers of all machines that hold nothing open.
 func (r *Roster) closed(st *Status) int { return r.remembered - st.Sessions }
 
-// makeRoomEverywhere forgets all that may be forgotten, and if that does not
-// suffice, half of what holds nothing open on every machine. From then on, until
-// there is a tenth of room again, each event tidies its own machine, which keeps
-// the count exact without a look at all of them.
+// makeRoomEverywhere forgets all that may be forgotten. If that is not enough, it
+// forgets half of the registers that hold nothing open, on every machine. From
+// then on, until a tenth of the room is free again, each event tidies its own
+// machine: this keeps the count exact without looking at all machines.
 func (r *Roster) makeRoomEverywhere(st *Status, held *machine) {
 	if !r.exact {
 		r.exact = true
@@ -54,15 +54,15 @@ func (r *Roster) makeRoomEverywhere(st *Status, held *machine) {
 	}
 }
 
-// tidyAll forgets all that may be forgotten.
+// tidyAll forgets all that may be forgotten, on every machine.
 func (r *Roster) tidyAll(held *machine) {
 	for m := range r.fleet.all {
 		r.change(m, held, func() { m.tidy(r, true) })
 	}
 }
 
-// change changes what a machine remembers, with its lock held. The caller holds
-// one machine already, or none (nil).
+// change calls f, which changes what m remembers, with the lock of m held. The
+// caller already holds the lock of held; nil: of none.
 func (r *Roster) change(m, held *machine, f func()) {
 	if lock := r.lock(m); held == nil || lock != r.lock(held) {
 		lock.Lock()
@@ -73,7 +73,7 @@ func (r *Roster) change(m, held *machine, f func()) {
 	r.remembered += m.remembered() - before
 }
 
-// preserve lets every cut keep the machine as it is, before it changes.
+// preserve lets every cut copy the machine before it changes.
 func (r *Roster) preserve(m *machine) {
 	for _, c := range r.cuts {
 		//guard:drop "a cut is the roster of one place" TestCut
@@ -82,7 +82,8 @@ func (r *Roster) preserve(m *machine) {
 }
 
 // forgetHalf forgets the older half, by stamp, of the machine's registers that
-// hold nothing open, and with them all others of the same date; the floor rises.
+// hold nothing open, and all others with the same date as the newest of these.
+// The floor rises.
 func (r *Roster) forgetHalf(m *machine) {
 	stamps := m.closedStamps()
 	if len(stamps) == 0 {
@@ -119,9 +120,9 @@ func (s Stamp) compare(o Stamp) int {
 	return cmp.Or(cmp.Compare(s.Date, o.Date), cmp.Compare(s.Place, o.Place))
 }
 
-// forgetHidden forgets, of the machines that no report shows, the half that was
-// heard longest ago. The fleet's floor rises to their newest dates: what a
-// machine that is not in the roster dates below it is late.
+// forgetHidden forgets the half of the hidden machines that was heard longest
+// ago. The fleet's floor rises to their newest dates: an event dated below it is
+// late if its machine is not in the roster.
 func (r *Roster) forgetHidden(st *Status) {
 	before := r.hiddenBefore(st.Receipt)
 	var hidden []*machine
@@ -148,7 +149,7 @@ func (r *Roster) forgetHidden(st *Status) {
 	r.people.feed.forgotten()
 }
 
-// forgetAll forgets all that a machine remembers, on which nobody is.
+// forgetAll forgets all that a machine remembers. Nobody is on it.
 func (m *machine) forgetAll(r *Roster) {
 	m.keepSessions(func(*session) bool { return false }, r)
 	m.keepClearings(func(c *clearing) bool {

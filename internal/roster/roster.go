@@ -3,11 +3,11 @@
 //
 // # The fold
 //
-// A roster is machine → sessions → users. Every fact in it is a register that
+// A roster is machine → sessions → users. Every fact in it is a register, which
 // takes the event with the greater [Stamp] (date, then place) and never goes
-// back, so the roster is at every moment what one gets by sorting the accepted
-// events by stamp and folding them one by one, whatever the order, the batches
-// and the repetitions they came in. Per machine:
+// back. So the roster is always what one gets by sorting the accepted events by
+// stamp and folding them one by one, whatever the order, the batches and the
+// repetitions they came in. Per machine:
 //
 //	sessions[id]   the user who is on, or nobody    login, logout with session, present
 //	cleared[user]  the user is off this machine     logout without session
@@ -18,25 +18,24 @@
 //	refused        what there was no room for       an event refused for that
 //
 // A session is open when its register holds a user and its stamp is not below
-// reset and above cleared of that user. A register that holds nothing open and
-// is not above reset, or is dated before newest minus the allowed lateness or
-// before the floor, is forgotten: no event that is still accepted could have been
-// decided by it.
-// To keep that exact a stamp below reset raises nothing, whether or not the
-// register that it would have raised is still remembered.
+// reset and is above cleared of that user. A register that holds nothing open is
+// forgotten when it is not above reset, or is dated before newest minus the
+// allowed lateness or before the floor: no event that is still accepted could
+// have been decided by it. To keep that exact, a stamp below reset raises
+// nothing, whether or not the register that it would have raised is still
+// remembered.
 //
 // # Who owns what
 //
-// [Roster.Fold] is the only writer; calls to it take turns. Readers run beside
-// it: each machine has a lock (one of a fixed number of shards), held for one
-// event or one look, so nobody sees an event half-way. The users have one lock,
-// which the fold holds for a batch. The position, the fates and the totals
-// change together at the end of a batch; [Roster.Status] returns them together.
-// A [Cut] shows all machines as they were at one position.
+// [Roster.Fold] is the only writer; concurrent calls wait for each other. Readers
+// run concurrently with it: each machine has a lock (one of a fixed number of
+// shards), held for one event or one look, so nobody sees half of an event. The
+// users have one lock, which the fold holds for a batch. The position, the fates
+// and the totals change together at the end of a batch; [Roster.Status] returns
+// them together. A [Cut] shows all machines as they were at one position.
 //
-// Machines and users have numbers, by which registers name them and indexes
-// find them: that takes little space, and none that the garbage collector looks
-// at.
+// Registers refer to machines and users by number, and indexes find them by
+// number: numbers take little space, and the garbage collector doesn't scan them.
 //
 // The roster copies every string that it keeps: the strings of an Event may
 // point into a buffer that its reader uses again.
@@ -53,7 +52,7 @@ import (
 	"time"
 )
 
-// Settings are what decides beside the events themselves. Two rosters with the
+// Settings are what the fold depends on besides the events. Two rosters with the
 // same settings that read the same messages are equal.
 type Settings struct {
 	// MaxSkew is how far an event may be dated after its receipt.
@@ -61,10 +60,10 @@ type Settings struct {
 	// AllowedLateness is how far an event may be dated before the newest date
 	// accepted from its machine.
 	AllowedLateness time.Duration `json:"allowed_lateness"`
-	// MaxMachines bounds the machines that reports show, MaxSessions and
-	// MaxSessionsPerMachine the open sessions; as many machines that no report
-	// shows, and registers that hold nothing open, are remembered beside them. 0
-	// is no bound.
+	// MaxMachines bounds the machines that reports show; MaxSessions and
+	// MaxSessionsPerMachine bound the open sessions. As many hidden machines, and
+	// as many registers that hold nothing open, are remembered besides. 0 is no
+	// bound.
 	MaxMachines           int `json:"max_machines"`
 	MaxSessions           int `json:"max_sessions"`
 	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
@@ -91,7 +90,7 @@ type Roster struct {
 	fold sync.Mutex // held for a batch; whoever holds it may write
 	cuts []preserver
 	// remembered counts the sessions and clearings of all machines; exact says
-	// that none of them may be forgotten (see limit.go).
+	// that none of them may be forgotten (see room.go).
 	remembered int
 	exact      bool
 
@@ -99,7 +98,7 @@ type Roster struct {
 	fleet    directory
 	lately   lately // the fold's
 	people   people
-	packing  []byte // the fold's, to be used again
+	packing  []byte // the fold's buffer, reused
 	prefetch prefetcher
 
 	statusMu sync.Mutex
@@ -114,23 +113,23 @@ type Status struct {
 	// Receipt is the newest receipt read.
 	Receipt Time
 	// Losses has, for each reason, the place of the last loss, unless it was
-	// accepted; empty when every event is accounted for.
+	// accepted. It is empty when every event is accounted for.
 	Losses Losses
-	// Machines counts the machines in the roster, Hidden those of them that no
+	// Machines counts the machines in the roster; Hidden, those of them that no
 	// report shows any more; Users, those who are on somewhere; Several, those
-	// who are on more than one machine; Sessions, the open ones.
+	// who are on more than one machine; Sessions, the open sessions.
 	Machines, Hidden, Users, Several, Sessions int
-	// Unsettled counts the machines heard within the allowed lateness that a
-	// loss concerns. CompleteAfter is the receipt after which, if none of them
-	// is left, the losses are over; 0 while nothing was read after the last one.
+	// Unsettled counts the machines heard within the allowed lateness that a loss
+	// concerns. CompleteAfter is the receipt after which the losses are over if
+	// no such machine is left; 0 while nothing was read after the last loss.
 	Unsettled     int
 	CompleteAfter Time
-	// Limited counts the machines of which events were refused for want of room
-	// since they last said who is on.
+	// Limited counts the machines that had events refused for want of room since
+	// they last said who is on.
 	Limited int
 
 	settling
-	resumed    Time   // the newest receipt once a message was read after the last loss; 0: none yet
+	resumed    Time   // the newest receipt when reading resumed after the last loss; 0: not yet
 	fleetFloor Time   // see forgetHidden
 	accepted   uint64 // see Accept
 }
@@ -140,7 +139,7 @@ func New(s Settings) *Roster {
 	return &Roster{settings: s}
 }
 
-// Settings returns what the roster decides by.
+// Settings returns the roster's settings.
 func (r *Roster) Settings() Settings { return r.settings }
 
 // Status returns the position, fates and totals as the last batch left them.
@@ -150,10 +149,10 @@ func (r *Roster) Status() Status {
 	return r.status
 }
 
-// Fold judges and folds the messages of a batch in their order, gives each its
-// fate, and moves the position to the batch's end. Every place up to the end
-// that no message stands for is lost. A message whose place already has its
-// fate is folded again, which changes nothing, and not counted again.
+// Fold judges and folds the messages of a batch in order, gives each its fate,
+// and moves the position to the batch's end. Every place up to the end that has
+// no message is lost. A message whose place already has its fate is folded again,
+// which changes nothing, and not counted again.
 func (r *Roster) Fold(b *Batch) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
@@ -191,8 +190,8 @@ func (r *Roster) Fold(b *Batch) {
 	r.statusMu.Unlock()
 }
 
-// lose gives every place without a fate up to and including through the fate
-// lost.
+// lose gives the fate lost to every place without a fate, up to and including
+// through.
 func (r *Roster) lose(st *Status, through uint64, why Loss) {
 	if through <= st.Position.Place {
 		return
@@ -202,10 +201,10 @@ func (r *Roster) lose(st *Status, through uint64, why Loss) {
 	r.lost(st, why, through)
 }
 
-// judge gives a message its fate and folds it if it is accepted, and returns the
-// machine that it was found to concern. One that was received no later than
-// judged had its fate in an earlier incarnation of the stream: it is not refused
-// again.
+// judge gives a message its fate, folds it if it is accepted, and returns its
+// machine, or nil if that is new or the message was not decoded. A message
+// received no later than judged had its fate in an earlier incarnation of the
+// stream: it is not refused again.
 func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (machine *machine) {
 	r.received(st, m.Receipt)
 	if st.resumed == 0 && st.loss > 0 && m.Place > st.loss {
@@ -247,7 +246,7 @@ func (r *Roster) judged(st *Status, machine *machine, m *Message) {
 }
 
 // accept folds an accepted message into its machine, nil if that is new, and
-// tells whether it raised a register other than newest and heard.
+// reports whether it raised a register other than newest and heard.
 func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
@@ -280,11 +279,11 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) 
 	return raised
 }
 
-// Machines returns the machines that a report shows, in byte order of their
-// names, beginning after the name given ("" for all). Each is seen between two
-// events of its own, not all at one position: for that see Cut. The view is
-// valid, and the machine held, only while the loop's body runs: be brief, and
-// do not call the roster from it.
+// Machines yields the machines that a report shows, in byte order of their names,
+// beginning after the name given ("" for all). Each is seen between two events of
+// its own, not all at one position: for that, see Cut. The view is valid, and the
+// machine locked, only while the loop's body runs: be brief, and do not call the
+// roster from it.
 func (r *Roster) Machines(after string) iter.Seq[View] {
 	return func(yield func(View) bool) {
 		r.fleet.looking.Add(1)
@@ -308,13 +307,13 @@ func (r *Roster) show(m *machine, st *Status, yield func(View) bool) bool {
 	return !v.Shown() || yield(v)
 }
 
-// view is a look at a machine, which the caller holds.
+// view returns a view of a machine that the caller has locked, or of a copy.
 func (r *Roster) view(m *machine, st *Status) View {
 	return View{m, &r.people, r.hiddenBefore(st.Receipt), st.settling}
 }
 
-// Machine shows one machine, if it was ever accepted, hidden or not. See
-// Machines for how long the view is valid.
+// Machine shows one machine, hidden or not, and reports whether it is in the
+// roster. See Machines for how long the view is valid.
 func (r *Roster) Machine(name string, show func(View)) bool {
 	r.fleet.looking.Add(1)
 	defer r.fleet.looking.Add(-1)
@@ -334,7 +333,7 @@ func (r *Roster) Machine(name string, show func(View)) bool {
 }
 
 // User returns the open sessions of one user on all machines, by machine, then
-// session. It costs what the user's own sessions cost, not the fleet.
+// session. Its cost depends on the user's own sessions, not on the fleet.
 func (r *Roster) User(name string) []Stay {
 	r.fleet.looking.Add(1)
 	defer r.fleet.looking.Add(-1)

@@ -2,7 +2,7 @@ package roster
 
 import "rollcall/internal/roster/mem"
 
-// severalAtOnce is how many users are looked at before the fold has its turn.
+// severalAtOnce is how many users are looked up before the fold gets its turn.
 const severalAtOnce = 500
 
 // OnSeveral reports for each of the users whether they are on more than one

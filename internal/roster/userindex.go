@@ -9,7 +9,8 @@ type bulkIndex struct {
 	latest          []uint32 // by user: the last machine that the user is on
 }
 
-// add notes an open session of a user on m, the last machine of all so far.
+// add records an open session of a user on m. All sessions of a machine come in a
+// row.
 func (g *bulkIndex) add(user uint32, m *machine) {
 	if n := int(user) + 1; n > len(g.latest) {
 		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
@@ -23,15 +24,15 @@ func (g *bulkIndex) add(user uint32, m *machine) {
 	g.users, g.machines = append(g.users, user), append(g.machines, m.number)
 }
 
-// finish gives each user the machines that the user is on. Nobody was on any.
+// finish builds each user's table of machines. The tables are empty before.
 func (g *bulkIndex) finish(p *people, st *Status) {
 	st.Sessions += len(g.users)
-	ends := g.latest // their space is used again
+	ends := g.latest // reuses the space
 	clear(ends)
 	for _, user := range g.users {
 		ends[user]++
 	}
-	// Where the users' machines begin, which moves on to where they end.
+	// First where each user's machines begin; it then moves on to where they end.
 	sum := uint32(0)
 	for user, n := range ends {
 		ends[user] = sum
@@ -51,8 +52,8 @@ func (g *bulkIndex) finish(p *people, st *Status) {
 	}
 }
 
-// fill gives a user who is nowhere open sessions on machines, some of them more
-// than once in a row.
+// fill sets the table of a user who is on no machine yet. A machine on which the
+// user has several sessions comes several times in a row.
 func (u *user) fill(st *Status, machines []uint32) {
 	on := 1
 	for i := 1; i < len(machines); i++ {

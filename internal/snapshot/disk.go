@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// disk is what a folder asks of the system. There is one, system; tests put
-// another before it, which fails.
+// disk is what a folder needs of the system. The product has one, system; tests
+// wrap it in one that fails.
 type disk interface {
 	makeFolder(path string) error
 	list(path string) ([]os.DirEntry, error)
@@ -37,7 +37,7 @@ func (system) open(path string) (handle, error) { return opened(os.Open(path)) }
 func (system) rename(from, to string) error     { return os.Rename(from, to) }
 func (system) remove(path string) error         { return os.Remove(path) }
 
-// opened makes of no file no interface either.
+// opened turns a nil *os.File into a nil handle, not a typed nil.
 func opened(f *os.File, err error) (handle, error) {
 	if err != nil {
 		return nil, err
@@ -45,9 +45,8 @@ func opened(f *os.File, err error) (handle, error) {
 	return f, nil
 }
 
-// passing reports whether an error of the disk can go away by itself: it is
-// full, or it fails. Others (no permission, not a folder) are for somebody to
-// put right.
+// passing reports whether an error of the disk may go away by itself: the disk is
+// full, or it fails. Others (no permission, not a folder) somebody has to fix.
 func passing(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO)
 }

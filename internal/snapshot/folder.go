@@ -12,23 +12,22 @@ import (
 	"strconv"
 )
 
-// folder is the folder in which snapshots stand, under these names:
+// folder is the folder that holds the snapshots, under these names:
 //
 //	snapshot-00000000000000000042.rollcall    of place 42
 //	snapshot-00000000000000000042-2.rollcall  the second one of place 42
 //	….bad, ….bad-2                            damaged, set aside
 //	snapshot-123456.tmp                       being written, or left by a crash
 //
-// The place never decreases, so the greatest one is the newest. A second
-// one of a place is rare: the stream was recreated and nothing was read from it
-// yet, losses were accepted, or the first is one that this program must not
-// touch.
+// The place never decreases, so the greatest one is the newest. A second snapshot
+// of a place is rare: the stream was recreated and nothing was read from it yet,
+// losses were accepted, or the first is one that this program must not touch.
 type folder struct {
 	dir  string
 	disk disk
 }
 
-// entry is a snapshot's name, taken apart.
+// entry is the parsed name of a snapshot.
 type entry struct {
 	place   uint64
 	edition int // from 1
@@ -49,8 +48,8 @@ func (e entry) String() string {
 	return fmt.Sprintf("snapshot-%020d.rollcall", e.place)
 }
 
-// parseEntry is the inverse of String; a name that String would not give is
-// nobody's.
+// parseEntry is the inverse of String. It rejects a name that String would not
+// give.
 func parseEntry(name string) (entry, bool) {
 	parts := entryName.FindStringSubmatch(name)
 	if parts == nil {
@@ -74,7 +73,7 @@ func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
 // make makes the folder if it is missing.
 func (f folder) make() error { return f.disk.makeFolder(f.dir) }
 
-// sweep removes what a Save that was cut short has left.
+// sweep removes what an interrupted Save has left.
 func (f folder) sweep() error {
 	files, err := f.disk.list(f.dir)
 	if err != nil {
@@ -89,8 +88,8 @@ func (f folder) sweep() error {
 	return err
 }
 
-// try makes the folder, sweeps it and writes to it: of what keeps snapshots
-// from being saved, it finds what is not about the snapshot.
+// try makes the folder, sweeps it and writes a file to it. It finds what keeps
+// snapshots from being saved, unless the snapshot itself is the cause.
 func (f folder) try() error {
 	if err := cmp.Or(f.make(), f.sweep()); err != nil {
 		return err
@@ -103,8 +102,8 @@ func (f folder) try() error {
 	return cmp.Or(err, file.Close(), f.disk.remove(file.Name()))
 }
 
-// list returns the snapshots there are, the newest first. In a folder that
-// could not be made yet there are none.
+// list returns the snapshots, the newest first. A folder that could not be made
+// yet has none.
 func (f folder) list() ([]entry, error) {
 	files, err := f.disk.list(f.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +119,7 @@ func (f folder) list() ([]entry, error) {
 	return entries, nil
 }
 
-// free returns the first name of a place that comes after all that are taken.
+// free returns the first name for a place that comes after all that are taken.
 func (f folder) free(place uint64) (entry, error) {
 	entries, err := f.list()
 	if err != nil {
@@ -134,7 +133,7 @@ func (f folder) free(place uint64) (entry, error) {
 	return entry{place, 1}, nil
 }
 
-// setAside gives a damaged snapshot another name, under which it stays.
+// setAside renames a damaged snapshot, which stays in the folder.
 func (f folder) setAside(e entry) (string, error) {
 	files, err := f.disk.list(f.dir)
 	if err != nil {
@@ -155,9 +154,9 @@ func (f folder) setAside(e entry) (string, error) {
 	return name, f.sync()
 }
 
-// prune removes the snapshots older than last but for the newest few, last
-// among them. What is newer, or has a format that this program doesn't know, is
-// left alone and not counted.
+// prune removes old snapshots: of those up to last it keeps the newest few, last
+// among them. Newer ones, and those in a format that this program doesn't know,
+// are left alone and not counted.
 func (f folder) prune(last entry, keep int) error {
 	entries, err := f.list()
 	if err != nil {
@@ -182,8 +181,7 @@ func (f folder) prune(last entry, keep int) error {
 	return errors.Join(errs...)
 }
 
-// known reports whether a file begins as a snapshot that this program can
-// read.
+// known reports whether a file begins like a snapshot that this program can read.
 func (f folder) known(e entry) bool {
 	file, err := f.disk.open(f.path(e.String()))
 	if err != nil {
@@ -198,7 +196,7 @@ func (f folder) known(e entry) bool {
 	return err == nil
 }
 
-// sync makes the names in the folder last.
+// sync makes the names in the folder durable.
 func (f folder) sync() error {
 	dir, err := f.disk.open(f.dir)
 	if err != nil {

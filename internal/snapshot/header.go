@@ -14,7 +14,7 @@ import (
 // compression is how the body is compressed.
 const compression = "zstd"
 
-// headerJSON is a Header as it stands in the file.
+// headerJSON is a Header as it is stored in the file.
 type headerJSON struct {
 	Written     time.Time         `json:"written"`
 	Version     string            `json:"version"`
@@ -31,8 +31,8 @@ type headerJSON struct {
 	Unsettled   int               `json:"unsettled"`
 }
 
-// headerOptions: without the first a duration has no form at all, and without
-// the second the keys of fates and losses come in any order.
+// headerOptions: without the first option a duration cannot be encoded at all,
+// and without the second the keys of fates and losses come in any order.
 var headerOptions = json.JoinOptions(jsonv1.FormatDurationAsNano(true), json.Deterministic(true))
 
 func (h *Header) encode() ([]byte, error) {
@@ -88,8 +88,8 @@ func decodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// take removes a number from the map, so that in the end the unknown ones are
-// left.
+// take removes a number from the map and returns it. In the end, only unknown
+// ones are left.
 func take(m map[string]uint64, name string) uint64 {
 	n := m[name]
 	delete(m, name)

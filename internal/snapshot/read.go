@@ -16,9 +16,10 @@ import (
 )
 
 // Read reads a snapshot to its end, verifies all of it, and returns its roster,
-// to go on with the settings given. The bytes may be any: memory grows with
-// what was read only, and an error says where and what is wrong; errors.Is
-// [ErrNewer] when only a newer program can tell. An error of r is passed on.
+// which continues with the settings now. The bytes may be any: memory grows only
+// with what was read, and an error says where and what is wrong. It is
+// [ErrNewer], by errors.Is, when only a newer program can tell. An error of r is
+// passed on.
 func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	b, err := open(r)
 	if err != nil {
@@ -26,7 +27,8 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	}
 	was := b.info.Status
 	restored, err := roster.Restore(b, roster.Encoded{Version: b.info.Format, Settings: b.info.Settings, Position: was.Position}, now)
-	// What is wrong with the file explains what is wrong with its roster.
+	// An error of the file explains an error of its roster, so it is returned
+	// first.
 	if b.err != nil && b.err != io.EOF {
 		return nil, Info{}, b.err
 	}
@@ -41,10 +43,10 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	return restored, b.info, nil
 }
 
-// Inspect reads a snapshot to its end and verifies all of it but that its body
-// is a roster. It needs a few MiB of memory, whatever the file's size. Errors
-// are those of Read; with one, Info still has what is whole of the file's
-// beginning, the format and then the header, and nothing more.
+// Inspect reads a snapshot to its end and verifies all of it, except that its
+// body is a roster. It needs a few MiB of memory, whatever the file's size.
+// Errors are those of Read. With an error, Info still has what is whole at the
+// file's beginning: the format, then the header, and nothing more.
 func Inspect(r io.Reader) (Info, error) {
 	b, err := open(r)
 	if err != nil {
@@ -60,9 +62,9 @@ func ReadHeader(r io.Reader) (Header, error) {
 	return b.info.Header, err
 }
 
-// bodyReader reads the canonical encoding out of a snapshot. It ends with
-// io.EOF only after it has verified the trailer and that nothing follows; only
-// then is info complete.
+// bodyReader reads the canonical encoding out of a snapshot. It returns io.EOF
+// only after it has verified the trailer and that nothing follows; only then is
+// info complete.
 type bodyReader struct {
 	in              *sectionReader
 	zstd            *zstd.Decoder
@@ -74,7 +76,8 @@ type bodyReader struct {
 	err             error
 }
 
-// open reads up to the body. With an error, too, info has what is whole.
+// open reads up to the body. With an error, too, info has the parts that are
+// whole.
 func open(r io.Reader) (*bodyReader, error) {
 	b := &bodyReader{in: newSectionReader(r), digest: sha256.New()}
 	if err := b.header(); err != nil {
@@ -87,15 +90,15 @@ func open(r io.Reader) (*bodyReader, error) {
 	return b, nil
 }
 
-// decompressor returns the one decompressor: making one costs more than a small
-// snapshot. DecodeAllCapLimit holds for all frames of a piece together; the
-// other limits are for each.
+// decompressor returns the one decompressor, which is shared: making one costs
+// more than reading a small snapshot. DecodeAllCapLimit limits all frames of a
+// piece together; the other options limit each frame.
 var decompressor = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
 		zstd.WithDecoderMaxMemory(maxPiece), zstd.WithDecoderMaxWindow(maxPiece))
 })
 
-// header reads preamble and header.
+// header reads the preamble and the header.
 func (b *bodyReader) header() (err error) {
 	if b.info.Format, err = b.in.preamble(); err != nil {
 		return fmt.Errorf("preamble: %w", err)
@@ -127,7 +130,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads the next section: io.EOF after a good trailer.
+// next reads the next section. It returns io.EOF after a good trailer.
 func (b *bodyReader) next() error {
 	from := b.in.n
 	k, payload, err := b.in.section()
@@ -150,7 +153,7 @@ func (b *bodyReader) next() error {
 	return err
 }
 
-// decompress makes the payload of a body section the rest to be read.
+// decompress decompresses the payload of a body section into b.rest.
 func (b *bodyReader) decompress(payload []byte) error {
 	if len(payload) < pieceHead {
 		return io.ErrUnexpectedEOF
@@ -176,7 +179,7 @@ func (b *bodyReader) decompress(payload []byte) error {
 	return nil
 }
 
-// end verifies the trailer and that nothing follows. It returns io.EOF then.
+// end verifies the trailer and that nothing follows. Then it returns io.EOF.
 func (b *bodyReader) end(payload []byte) error {
 	want := trailer{
 		digest:  roster.Hash(b.digest.Sum(nil)),

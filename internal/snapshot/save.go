@@ -17,10 +17,10 @@ import (
 const lastSave = 3 * time.Second
 
 // Run saves a snapshot on every interval, and once more when ctx is done, which
-// takes at most 3 seconds. So end it only after the fold has ended. A failure
-// is logged, and tried again at the next interval with a new file; the earlier
-// snapshots stay. Run returns the error of the last snapshot. every must be
-// positive.
+// takes at most 3 seconds. So cancel ctx only after the fold has ended. A failure
+// is logged, and the save is retried at the next interval with a new file; the
+// earlier snapshots stay. Run returns the error of the last snapshot. every must
+// be positive.
 func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -42,13 +42,13 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 	}
 }
 
-// Save writes a snapshot of the roster as it is now, while the fold goes on,
-// and drops all but the newest three. When nothing has changed since the last
-// one, neither the position nor, because an operator has accepted them, the
-// losses, and its file is there, nothing is written and the last one is returned. When it fails the
+// Save writes a snapshot of the roster as it is now, while the fold goes on, and
+// removes all but the newest three. It writes nothing and returns the last
+// snapshot if that file is there and nothing has changed since: neither the
+// position nor the losses, which an operator may accept. If Save fails, the
 // earlier snapshots are as they were, and what is left of the new one is no
-// snapshot; the next Save begins with a new file. A failure is counted, and shown
-// by Failing until a Save succeeds.
+// snapshot; the next Save begins with a new file. A failure is counted, and
+// Failing returns it until a Save succeeds.
 func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -88,8 +88,8 @@ func unchanged(now, saved roster.Status) bool {
 	return now.Position == saved.Position && now.Losses == saved.Losses
 }
 
-// there reports whether the file of the last snapshot is where it was; of none
-// nothing can be missing.
+// there reports whether the file of the last snapshot is still there; true if
+// there was none.
 func (s *Store) there(last Info) bool {
 	if last.Path == "" {
 		return true
@@ -102,8 +102,8 @@ func (s *Store) there(last Info) bool {
 	return true
 }
 
-// recheck finds out, while there is nothing to save, whether what was wrong
-// still is.
+// recheck checks, while there is nothing to save, whether saving would still
+// fail.
 func (s *Store) recheck() {
 	if _, failing := s.Failing(); failing == nil {
 		return
@@ -116,7 +116,8 @@ func (s *Store) recheck() {
 	s.judge(err)
 }
 
-// save does all but the bookkeeping: file, wait, name, verification.
+// save does everything but the bookkeeping: it writes, waits, renames and
+// verifies.
 func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error) {
 	temp, info, err := s.write(ctx, r)
 	if err != nil {
@@ -148,7 +149,7 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 	return info, at, nil
 }
 
-// abandon removes the file of a snapshot that failed, and returns why.
+// abandon removes the file of a failed snapshot, and returns why it failed.
 func (s *Store) abandon(path string, why error) error {
 	if err := s.folder.disk.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; then %w", why, err)
@@ -156,9 +157,9 @@ func (s *Store) abandon(path string, why error) error {
 	return why
 }
 
-// write writes a snapshot to a temporary file, down to the disk. Of one that
-// fails nothing is left: after an fsync that failed the system may take the
-// lost pages for written, so a second one on the same file proves nothing.
+// write writes a snapshot to a temporary file and syncs it. If that fails, the
+// file is removed: after a failed fsync the system may consider the lost pages
+// written, so a second fsync of the same file proves nothing.
 func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, error) {
 	if err := s.folder.make(); err != nil {
 		return "", Info{}, err
@@ -189,15 +190,15 @@ func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, erro
 	return f.Name(), info, nil
 }
 
-// encode writes the roster as it is now; only while it runs does the fold work
-// for the cut.
+// encode writes the roster as it is now. The fold copies machines for the cut
+// only while encode runs.
 func (s *Store) encode(w io.Writer, r *roster.Roster) (Info, error) {
 	enc := r.Encode()
 	defer enc.Close()
 	return Write(w, enc, Header{Written: time.Now().Round(0), Version: s.version, Settings: r.Settings()})
 }
 
-// confirm makes a new snapshot's name last, and reads it from the disk again.
+// confirm makes a new snapshot's name durable, and reads the file back.
 func (s *Store) confirm(ctx context.Context, want Info) error {
 	//guard:set s.folder.sync() error(nil) "a snapshot's name survives a crash" TestSaveAsksInOrder
 	if err := s.folder.sync(); err != nil {
@@ -220,7 +221,7 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 	return nil
 }
 
-// interruptible is a file that fails once its context is done.
+// interruptible is a file whose reads and writes fail once its context is done.
 type interruptible struct {
 	ctx  context.Context
 	file handle

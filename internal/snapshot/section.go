@@ -23,8 +23,8 @@ const (
 	maxPiece     = 1 << 20
 	maxExpansion = 256
 	maxHeader    = 64 << 10
-	// maxBody is more than any piece is compressed to: what cannot be
-	// compressed grows by a frame's head and 3 bytes for each block of 128 KiB.
+	// maxBody is more than any compressed piece needs: what cannot be compressed
+	// grows by a frame's head and 3 bytes for each block of 128 KiB.
 	maxBody = pieceHead + maxPiece + 1024
 )
 
@@ -37,7 +37,7 @@ const (
 	kindTrailer kind = 'T'
 )
 
-// maxLength is how long the payload of a section may be; 0: no such kind.
+// maxLength is the greatest length of a section's payload; 0: no such kind.
 func (k kind) maxLength() uint32 {
 	switch k {
 	case kindHeader:
@@ -62,8 +62,8 @@ func appendPreamble(b []byte, format uint32) []byte {
 	return binary.LittleEndian.AppendUint32(b, crcOf(b[start:]))
 }
 
-// checkPreamble judges a file's first bytes, and returns the format that they
-// tell; 0 if they don't.
+// checkPreamble checks a file's first bytes and returns the format that they
+// name; 0 if they name none.
 func checkPreamble(b []byte) (format uint32, err error) {
 	if string(b[:len(magic)]) != magic {
 		return 0, errors.New("not a snapshot of rollcall")
@@ -96,7 +96,7 @@ func appendSection(b []byte, k kind, payload []byte) []byte {
 type sectionWriter struct {
 	w   io.Writer
 	sum hash.Hash // of all that was written
-	n   int64     // how much that is
+	n   int64     // bytes written
 	buf []byte
 }
 
@@ -121,7 +121,7 @@ func (s *sectionWriter) flush() error {
 	return err
 }
 
-// sectionReader reads a file's preamble and sections, of any bytes. It keeps
+// sectionReader reads a file's preamble and sections, from any bytes. It keeps
 // one section in memory, and no more of it than was read.
 type sectionReader struct {
 	in  *bufio.Reader
@@ -134,7 +134,7 @@ func newSectionReader(r io.Reader) *sectionReader {
 	return &sectionReader{in: bufio.NewReaderSize(r, 1<<14), sum: sha256.New()}
 }
 
-// preamble returns the format, if that much can be told, with an error too.
+// preamble returns the format if it is known, also with an error.
 func (s *sectionReader) preamble() (format uint32, err error) {
 	if err := s.read(int64(preambleSize)); err != nil {
 		return 0, err
@@ -185,7 +185,7 @@ func (s *sectionReader) read(n int64) error {
 	return err
 }
 
-// end is nil at the file's end.
+// end returns nil at the file's end.
 func (s *sectionReader) end() error {
 	switch _, err := s.in.ReadByte(); err {
 	case io.EOF:

@@ -1,5 +1,5 @@
-// Package snapshot brings the roster to disk and back: the file format, and
-// the folder in which the newest three snapshots stand.
+// Package snapshot saves the roster to disk and loads it: the file format, and
+// the folder that holds the newest three snapshots.
 //
 // # The format
 //
@@ -18,9 +18,9 @@
 //	  5+n   4  CRC of the 5+n bytes before
 //
 // The payload of the header is one JSON object of at most 64 KiB. Times are
-// nanoseconds since 1970-01-01T00:00:00Z, but written, which is RFC 3339;
-// durations are nanoseconds. Keys that a reader doesn't know tell nothing that
-// it needs.
+// nanoseconds since 1970-01-01T00:00:00Z, except written, which is RFC 3339;
+// durations are nanoseconds. A reader needs nothing from keys that it doesn't
+// know.
 //
 //	written      when, by the writer's clock
 //	version      the version of the program that wrote it
@@ -42,9 +42,9 @@
 //	4      the piece, compressed: a frame of Zstandard (RFC 8878) that needs
 //	       nothing from the other sections
 //
-// A piece is at most 256 times as long as what it is compressed to; the writer
-// appends a skippable frame to one that would be longer. So a small file cannot
-// fill the reader's memory.
+// A piece is at most 256 times as long as its compressed form. If it would be
+// longer, the writer appends a skippable frame to the compressed form. So a small
+// file cannot fill the reader's memory.
 //
 // The payload of the trailer has 88 bytes, and nothing follows its section:
 //
@@ -54,11 +54,11 @@
 //	48   8  the length of the file
 //	56  32  the digest of all bytes of the file before the trailer's section
 //
-// So every bit of the file is under a checksum: any change, cut or addition is
-// noticed, and mostly it is said where. Whatever a program must know to read a
-// file rightly is in the version; a change of the canonical encoding, or
-// another setting that decides, is another version. Version 1, which differs in
-// the encoding only, stays readable.
+// So every bit of the file is covered by a checksum: any change, truncation or
+// addition is noticed, and mostly the error says where. Whatever a program must
+// know to read a file correctly is in the version: a change of the canonical
+// encoding, or another setting that decides, is another version. Version 1
+// differs only in the encoding, and stays readable.
 package snapshot
 
 import (
@@ -72,21 +72,21 @@ import (
 // that Read reads.
 const Format = roster.EncodingVersion
 
-// ErrNewer says that a file has a newer format than Format: it is no damage,
-// but only a newer program can read it.
+// ErrNewer says that a file has a newer format than Format. The file is not
+// damaged, but only a newer program can read it.
 var ErrNewer = errors.New("newer format")
 
 // Header is what a snapshot says before its body.
 type Header struct {
-	// Written is when it was written, by the writer's clock; nothing is
-	// decided by it.
+	// Written is when it was written, by the writer's clock. Nothing depends on
+	// it.
 	Written time.Time
 	// Version is that of the program that wrote it.
 	Version string
 	// Settings are what the roster decided by.
 	Settings roster.Settings
-	// Status is the roster's at the cut. Of a file of which only the header, or
-	// all but the roster, was read it has what the header tells.
+	// Status is the roster's status at the cut. If only the header was read, or
+	// everything but the roster, it has what the header says.
 	Status roster.Status
 }
 

@@ -14,18 +14,18 @@ import (
 	"rollcall/internal/roster"
 )
 
-// keep is how many snapshots stay: should the newest be damaged, or the stream
-// be another than the one it was made from, an older one helps.
+// keep is how many snapshots are kept. If the newest is damaged, or the stream is
+// not the one it was made from, an older one helps.
 const keep = 3
 
 // Store keeps snapshots in a folder of its own. Only one process may use the
 // folder. Its methods may be called from several goroutines.
 type Store struct {
 	// Settled, if not nil, is called before a snapshot is committed, with the
-	// place of its cut. It returns once everything up to that place that goes
-	// elsewhere is stored there, because nobody reads those messages again
-	// after the snapshot. If it fails, so does the snapshot. Set it before the
-	// first Save.
+	// place of its cut. It returns once everything up to that place that has to
+	// be stored elsewhere is stored there, because nobody reads those messages
+	// again after the snapshot. If it fails, so does the snapshot. Set it before
+	// the first Save.
 	Settled func(ctx context.Context, place uint64) error
 
 	// Hold, if not nil, is called before anything is written to the folder, and
@@ -43,11 +43,11 @@ type Store struct {
 	trouble trouble
 }
 
-// Open makes the folder if it is missing, with permissions 0700, removes what
-// an unfinished Save has left in it, and makes sure that it can be written to.
-// Only that the disk is full or fails is no error: what the folder holds can
-// still be loaded, and a later Save may succeed; until then Failing tells.
-// version is that of the program; it is written into every snapshot.
+// Open makes the folder if it is missing, with permissions 0700, removes what an
+// unfinished Save has left in it, and checks that it can be written to. A disk
+// that is full or fails is no error: what the folder holds can still be loaded,
+// and a later Save may succeed; until then Failing reports it. version is that of
+// the program; it is written into every snapshot.
 func Open(dir, version string, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	return openOn(system{}, dir, version, log, reg)
 }
@@ -78,11 +78,11 @@ func (s *Store) Last() (Info, bool) {
 	return Info{}, false
 }
 
-// Load returns the roster of the newest snapshot that is whole, to go on with
-// the settings given; nil when there is none. A damaged one is set aside: it
-// gets the ending .bad and stays. One of a newer format, and one that the disk
-// would not give, are left where they are. Each of them is logged, and the next
-// older one is tried. Load fails only when the folder cannot be read.
+// Load returns the roster of the newest snapshot that is whole, which continues
+// with the settings now; nil when there is none. A damaged snapshot is set aside:
+// it gets the ending .bad and stays. One of a newer format, and one that cannot
+// be read from the disk, are left where they are. Each of these is logged, and
+// the next older one is tried. Load fails only when the folder cannot be read.
 func (s *Store) Load(now roster.Settings) (*roster.Roster, Info, error) {
 	entries, err := s.folder.list()
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error)
 	return r, info, err
 }
 
-// pass deals with a snapshot that could not be loaded.
+// pass handles a snapshot that could not be loaded.
 func (s *Store) pass(e entry, why error) {
 	log := s.log.With("file", s.folder.path(e.String()), "err", why)
 	if errors.Is(why, ErrNewer) {
@@ -123,7 +123,7 @@ func (s *Store) pass(e entry, why error) {
 	}
 	s.metrics.errors.Inc()
 	//guard:false "what cannot be read is not set aside" TestUnreadableIsLeftWhereItIs
-	if _, failed := errors.AsType[*fs.PathError](why); failed { // of the system, not of the file's bytes
+	if _, failed := errors.AsType[*fs.PathError](why); failed { // of the system, not in the file's bytes
 		log.Error("snapshot passed over: it cannot be read")
 		return
 	}
@@ -136,9 +136,9 @@ func (s *Store) pass(e entry, why error) {
 }
 
 // Positions returns the positions of the snapshots that are kept, the newest
-// first: to go back to the newest that the stream still proves when it doesn't
-// prove the current one. Only their headers are read; those that cannot be read
-// are left out.
+// first. If the stream doesn't prove the current position, the caller goes back
+// to the newest that it does prove. Only headers are read; snapshots whose
+// headers cannot be read are left out.
 func (s *Store) Positions() ([]roster.Position, error) {
 	entries, err := s.folder.list()
 	if err != nil {

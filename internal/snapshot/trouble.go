@@ -7,24 +7,23 @@ import (
 	"time"
 )
 
-// trouble is what keeps snapshots from being saved; err is nil when nothing
-// does.
+// trouble is what keeps snapshots from being saved; err is nil if nothing does.
 type trouble struct {
 	mu    sync.Mutex
 	err   error
 	since time.Time
 }
 
-// Failing returns since when snapshots cannot be saved, and why the last one
-// could not; a nil error when nothing is wrong. It never waits for the disk.
+// Failing returns since when snapshots cannot be saved, and why the last save
+// failed; a nil error when nothing is wrong. It never waits for the disk.
 func (s *Store) Failing() (since time.Time, err error) {
 	s.trouble.mu.Lock()
 	defer s.trouble.mu.Unlock()
 	return s.trouble.since, s.trouble.err
 }
 
-// judge notes how writing to the disk has ended: with err, or well. A failure
-// is counted; one that was given up is none.
+// judge records how writing to the disk has ended: with err, or well. A failure
+// is counted; a canceled write is none.
 func (s *Store) judge(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
@@ -45,7 +44,7 @@ func (s *Store) judge(err error) {
 	}
 }
 
-// complain tells the log.
+// complain logs an error.
 func (s *Store) complain(err error) {
 	s.log.Error("no snapshot saved; the earlier ones stay", "err", err)
 }

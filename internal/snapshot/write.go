@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Write writes a snapshot of the encoding to w, in pieces as they come, and
-// sets the header's Status to the encoding's. Read is its inverse. It leaves
-// closing the encoding to the caller.
+// Write writes a snapshot of the encoding to w, piece by piece, and sets the
+// header's Status to the encoding's. Read is its inverse. The caller closes the
+// encoding.
 func Write(w io.Writer, enc *roster.Encoding, h Header) (Info, error) {
 	h.Status, h.Written = enc.Status(), h.Written.UTC()
 	out := newSectionWriter(w)
@@ -100,7 +100,7 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// flush writes what has come together.
+// flush writes the current piece.
 func (b *bodyWriter) flush() error {
 	if len(b.piece) == 0 {
 		return nil
@@ -128,7 +128,7 @@ func fill(payload []byte, least int) []byte {
 	return append(payload, zeros...)
 }
 
-// trailer is that of the file so far.
+// trailer returns the trailer of the file so far.
 func (b *bodyWriter) trailer() trailer {
 	return trailer{
 		digest:  roster.Hash(b.digest.Sum(nil)),

@@ -1,5 +1,5 @@
-// Package mem has the containers of the roster: small, without pointers where that can
-// be, and quick to find in. It knows nothing of machines or users.
+// Package mem has the containers of the roster: small, quick to search, and
+// without pointers where possible. It knows nothing of machines or users.
 package mem
 
 import (
@@ -7,20 +7,19 @@ import (
 	"unsafe"
 )
 
-// seed is that of all hashes. Nothing that can be seen depends on it.
+// seed is the seed of all hashes. Nothing that can be seen depends on it.
 var seed = maphash.MakeSeed()
 
-// Hash returns the hash of a text. It is another one in each process.
+// Hash returns the hash of a text. It differs between processes.
 func Hash(s string) uint32 { return uint32(maphash.String(seed, s)) }
 
-// HashNumber spreads numbers: those that follow each other go to different
-// slots of an index.
+// HashNumber spreads numbers: consecutive ones go to different slots of an index.
 func HashNumber(n uint32) uint32 { return n * 0x9E3779B1 }
 
-// Index finds numbers, which are not 0, by the hash of what they stand for;
-// what has the same hash is told apart by whoever asks. It is a table with open
+// Index finds numbers, which are not 0, by the hash of what they stand for. The
+// caller tells apart what has the same hash. It is a hash table with open
 // addressing: it takes a third of a map's space, has no pointers, and does not
-// keep the keys once more.
+// store the keys again.
 type Index struct {
 	slots *slot // a power of two of them, or none
 	size  uint32
@@ -65,7 +64,7 @@ func (x *Index) Next(hash uint32, at int) (number uint32, next int) {
 // most is how many of n slots may be used.
 func most(n int) int { return n / 4 * 3 }
 
-// slotsFor is how many slots so many numbers need.
+// slotsFor is how many slots are needed for so many numbers.
 func slotsFor(numbers int) int {
 	n := fewestSlots
 	for most(n) < numbers {
@@ -83,7 +82,7 @@ func (x *Index) Add(hash, number uint32) {
 	x.Used++
 }
 
-// where is the slot of a number, or for 0 the one where the next goes.
+// where is the slot of a number; for 0, the empty slot where a new number goes.
 func (x *Index) where(hash, number uint32) int {
 	slots := x.all()
 	mask := len(slots) - 1
@@ -94,13 +93,13 @@ func (x *Index) where(hash, number uint32) int {
 	return at
 }
 
-// renumber gives to what had a number another one.
+// renumber replaces a number by another one.
 func (x *Index) renumber(hash, from, to uint32) {
 	x.all()[x.where(hash, from)].number = to
 }
 
-// Remove empties the slot of a number. Those behind it, up to the next empty
-// one, move up where they would not be found any more.
+// Remove empties the slot of a number. Numbers in the slots behind it, up to the
+// next empty slot, move up if they could not be found otherwise.
 func (x *Index) Remove(hash, number uint32) {
 	slots := x.all()
 	mask := len(slots) - 1

@@ -6,21 +6,21 @@ import "unsafe"
 type Row interface{ KeyHash() uint32 }
 
 const (
-	// manyRows is the number of rows from which a table keeps an index: fewer
-	// are found faster by looking at each.
+	// manyRows is the number of rows from which a table keeps an index: with
+	// fewer, it is faster to look at each.
 	manyRows = 24
-	// spare is the room that a table keeps although it is empty.
+	// spare is the capacity up to which a table does not shrink.
 	spare = 16
-	// growth is by how many bytes a table grows at the least, but for its first
-	// row: most never get a second.
+	// growth is by how many bytes a table grows at least, except for its first
+	// row: most tables never get a second.
 	growth = 32
 )
 
-// Table is a set of rows by key, in no order: a slice, and beside it an index
-// once the slice is long. Most machines have few sessions, and most users are
-// on few machines.
+// Table is a set of rows by key, in no order: a slice, and an index once the
+// slice is long. Most machines have few sessions, and most users are on few
+// machines.
 //
-// Pointers into it are valid until the next put or remove.
+// Pointers into it are valid until a row is added or removed.
 type Table[R Row] struct {
 	Rows  []R
 	Index Index // of positions in rows, from 1; empty: look at each row
@@ -29,7 +29,7 @@ type Table[R Row] struct {
 // Indexed reports whether rows are found by the index.
 func (t *Table[R]) Indexed() bool { return t.Index.Used > 0 }
 
-// Lookup returns the position of a row by the index, or -1.
+// Lookup finds a row by the index and returns its position, or -1.
 func (t *Table[R]) Lookup(hash uint32, is func(*R) bool) int {
 	for number, next := t.Index.First(hash); number != 0; number, next = t.Index.Next(hash, next) {
 		if i := int(number - 1); is(&t.Rows[i]) {
@@ -55,7 +55,7 @@ func (t *Table[R]) First(hash uint32) *R {
 	return nil
 }
 
-// Put adds a row whose key is not there yet, and returns where it stands.
+// Put adds a row whose key is not there yet, and returns a pointer to it.
 func (t *Table[R]) Put(row R) *R {
 	if len(t.Rows) == cap(t.Rows) {
 		t.grow()
@@ -85,7 +85,7 @@ func (t *Table[R]) Remove(i int) {
 	t.shrink()
 }
 
-// Keep removes the rows that f does not want.
+// Keep removes the rows for which f is false.
 func (t *Table[R]) Keep(f func(*R) bool) {
 	kept := t.Rows[:0]
 	for i := range t.Rows {
@@ -122,8 +122,8 @@ func (t *Table[R]) grow() {
 	t.Resize(n + max(n/8+1, growth/int(unsafe.Sizeof(t.Rows[0]))))
 }
 
-// Resize makes room for n rows, and for as many more as the allocator gives
-// with them.
+// Resize makes room for n rows, and for as many more as fit in the memory that
+// the allocator gives for them.
 func (t *Table[R]) Resize(n int) {
 	t.Rows = append(append([]R(nil), make([]R, n)...)[:0], t.Rows...)
 }
@@ -139,7 +139,7 @@ func (t *Table[R]) Reindex() {
 	}
 }
 
-// Clone returns a copy without an index: see reindex.
+// Clone returns a copy without an index; Reindex makes one.
 func (t *Table[R]) Clone() Table[R] {
 	return Table[R]{Rows: append([]R(nil), t.Rows...)}
 }
