@@ -1,6 +1,6 @@
-// Package client asks a rollcall service: page after page, patiently when it is
-// busy, and with a hint when nobody answers. Answers come as the JSON that they
-// are; what is in them is the caller's business.
+// Package client asks a rollcall service questions: it pages through the answers,
+// retries while the service is busy, and explains why nobody answers. Answers are
+// returned as the JSON that arrives; what is in them is the caller's business.
 package client
 
 import (
@@ -31,8 +31,8 @@ func (r *Refusal) Error() string { return "rollcall answers: " + r.Description }
 // timeout is how long one answer may take.
 const timeout = 10 * time.Second
 
-// A busy service is asked so many times in all, the second time after the pause
-// and each later one after twice the one before.
+// A busy service is asked tries times in all. The first retry comes after pause,
+// and the wait doubles with each later one.
 const (
 	tries = 4
 	pause = 100 * time.Millisecond
@@ -44,11 +44,11 @@ type paged struct {
 	Cursor  string         `json:"cursor,omitzero"`
 }
 
-// Pages asks a question on its subject and yields the answers, page after page,
-// beginning with the first. The request is what encodes as a JSON object
-// without a cursor. Of a question about the past the first ones may only say
-// how far the service has read. The last thing it yields may be an error: a
-// *Refusal, the context's, or one that says why nobody answered.
+// Pages asks a question on its subject and yields the answers, page by page,
+// beginning with the first. The request must encode as a JSON object without a
+// cursor. The first answers to a question about the past may only say how far the
+// service has read. The last value that Pages yields may be an error: a *Refusal,
+// the context's, or one that says why nobody answered.
 func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		question, err := json.Marshal(request)
@@ -74,8 +74,8 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 	}
 }
 
-// page asks for one page, and returns with it the cursor of the next, and whether
-// it only says how far a question about the past is.
+// page requests one page. It returns the cursor of the next page too, and whether
+// this one only says how far a question about the past has got.
 func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, underWay bool, err error) {
 	answer, err = One(ctx, nc, subject, request)
 	if err != nil {
@@ -93,8 +93,8 @@ func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (an
 	return answer, read.Cursor, read.Past != nil && !read.Past.Done, nil
 }
 
-// One asks a question that has one answer, again if the service is busy. See
-// Pages for the errors.
+// One asks a question that has one answer, and retries while the service is busy.
+// See Pages for the errors.
 func One(ctx context.Context, nc *nats.Conn, subject string, request any) ([]byte, error) {
 	data, err := json.Marshal(request)
 	if err != nil {

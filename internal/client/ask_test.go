@@ -53,7 +53,7 @@ func respond(t *testing.T, answer func(m *nats.Msg)) *nats.Conn {
 	return nc
 }
 
-// pages asks for all pages.
+// pages requests all pages.
 func pages(t *testing.T, nc *nats.Conn, request any) (answers []string, err error) {
 	for answer, err := range Pages(t.Context(), nc, subject, request) {
 		if err != nil {
@@ -83,7 +83,8 @@ func TestNotDone(t *testing.T) {
 	}
 }
 
-// Each page is asked for with the request, and the cursor of the one before.
+// Each page is requested with the original request and the cursor of the page
+// before.
 func TestPages(t *testing.T) {
 	nc := respond(t, func(m *nats.Msg) {
 		var q struct{ Cursor string }
@@ -117,7 +118,7 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 }
 
-// refuse refuses a question.
+// refuse answers a question with an error.
 func refuse(m *nats.Msg, code int) {
 	answer := nats.NewMsg(m.Reply)
 	answer.Header.Set(micro.ErrorHeader, "no")
@@ -125,8 +126,7 @@ func refuse(m *nats.Msg, code int) {
 	_ = m.RespondMsg(answer)
 }
 
-// One that is busy is asked again, a few times; any other refusal is told at
-// once.
+// A busy service is asked again, a few times; any other error is returned at once.
 func TestRefusals(t *testing.T) {
 	var asked atomic.Int32
 	nc := respond(t, func(m *nats.Msg) {

@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// Connect connects a program that asks or publishes. A server that is not there is an
-// error at once. What happens to the connection later shows in what is done
-// with it, so nothing is logged.
+// Connect connects a program that asks or publishes. An unreachable server is an
+// error at once. Nothing is logged: a later problem of the connection shows in
+// whatever uses it.
 func Connect(ctx context.Context, c *config.Client, more ...nats.Option) (*nats.Conn, error) {
 	nc, err := dial(ctx, c, more)
 	if err != nil && c.NATSURL == "" {
@@ -23,8 +23,8 @@ func Connect(ctx context.Context, c *config.Client, more ...nats.Option) (*nats.
 	return nc, err
 }
 
-// Refused returns what to tell of an error of a connection that is there, if it
-// is that the server refuses its login; else nil.
+// Refused returns the error to report if err, from an established connection, means
+// that the server refuses its login; else nil.
 func Refused(c *config.Client, err error) error {
 	refusal := c.NATS().Refused(err)
 	if refusal != nil && c.UsesKeyFile() {
@@ -33,9 +33,9 @@ func Refused(c *config.Client, err error) error {
 	return refusal
 }
 
-// dial connects. To the server that serve starts it does so with the key in the
-// data folder, if that can be read and is that server's; else without a login,
-// with which events are published and questions asked.
+// dial connects. To the server that serve starts it logs in with the key in the
+// data folder, if the key is readable and is that server's; else without a login,
+// which is enough to publish events and ask questions.
 func dial(ctx context.Context, c *config.Client, more []nats.Option) (*nats.Conn, error) {
 	options, log := c.NATS(), slog.New(slog.DiscardHandler)
 	if c.UsesKeyFile() {

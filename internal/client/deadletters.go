@@ -25,8 +25,8 @@ type DeadLetter struct {
 	Receipt string `json:"receipt"` // of the original, RFC 3339
 	Reason  string `json:"reason"`
 	Detail  string `json:"detail"`
-	// Machine is the one that the original's subject names, else the one that
-	// its payload does, as far as that can be read.
+	// Machine is the machine named by the original's subject, else by its payload,
+	// as far as that can be decoded.
 	Machine string `json:"machine,omitzero"`
 	// Subject, Stream, Sequence and Size are the original's.
 	Subject  string `json:"subject"`
@@ -35,13 +35,14 @@ type DeadLetter struct {
 	Size     uint64 `json:"size"` // of the payload, in bytes
 }
 
-// letterPatience is how long a letter may take to come.
+// letterPatience is how long reading one letter may take.
 const letterPatience = 10 * time.Second
 
-// DeadLetters reads a stream of dead letters as it stands, and gives each letter to
-// take, in the order in which they were stored. It asks for one after another. A
-// consumer would be faster, but whoever may make one may have the server publish
-// what is in the stream on any subject; this takes no more than leave to ask.
+// DeadLetters reads a stream of dead letters to its end, and passes each letter to
+// take, in the order in which they were stored. It requests them one by one. A
+// consumer would be faster, but a login that may create one can make the server
+// publish the stream's messages on any subject; this needs permission for requests
+// only.
 func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, take func(DeadLetter)) error {
 	for after := uint64(0); ; {
 		m, err := nextLetter(ctx, conn, subjects, stream, after)
@@ -60,9 +61,9 @@ func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subje
 	}
 }
 
-// nextLetter returns the first message of the stream after a sequence, or nil
-// when there is none. It comes with headers of the server's, which say what it
-// was stored as.
+// nextLetter returns the first message of the stream after a sequence, or nil if
+// there is none. The server's headers hold the subject and sequence under which it
+// is stored.
 func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, letterPatience)
 	defer cancel()
@@ -81,8 +82,8 @@ func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjec
 	}
 }
 
-// readLetter reads a letter. What it lacks is left empty: anybody may write into
-// the stream.
+// readLetter decodes a letter. Missing fields are left empty: anybody may write
+// into the stream.
 func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
 	h := m.Header
 	number := func(text string) uint64 {
@@ -109,8 +110,8 @@ func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
 	return l
 }
 
-// machineOf returns the machine that a payload names, if it can be read so far
-// although it was refused.
+// machineOf returns the machine that a payload names, if that much can be decoded
+// although the message was refused.
 func machineOf(payload []byte) string {
 	if !bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) {
 		var event rollcallv1.Event

@@ -15,52 +15,54 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Watch is what a Mirror watches, and whom it tells.
+// Watch says what a Mirror watches, and whom it notifies.
 type Watch struct {
 	Subjects rollcallv1.Subjects
-	// Machines are those watched, as in [api.Filter].
+	// Machines selects the machines to watch, as in [api.Filter].
 	Machines string
-	// Changed gets what has changed, and at first what there is. An error ends the
-	// watching: it is a [ChangedError].
+	// Changed receives each change, and at first the initial state. Its error ends
+	// Run, which returns it as a [ChangedError].
 	Changed func(*Difference) error
-	// Tell gets what a user should know: that the connection is lost, that it is back.
+	// Tell receives what a user should know: that the connection is lost, or is
+	// back.
 	Tell func(text string)
-	// Incomplete gets each reason for which the state is not complete, once.
+	// Incomplete receives each reason why the state is not complete, once.
 	Incomplete func(reason string)
-	// Refused says whose login it is, of an error that refuses one; else nil.
+	// Refused returns the error to report if the given one is a refused login; else
+	// nil.
 	Refused func(error) error
-	// Fail gets the error after which nothing more will be heard.
+	// Fail receives the error after which no more messages will arrive.
 	Fail context.CancelCauseFunc
 }
 
-// Mirror keeps the state of the machines that are watched as it changes, in
-// the way that the contract describes at Change. It is the work of one
-// goroutine; what happens to the connection comes through channels.
+// Mirror keeps the state of the watched machines up to date, in the way that the
+// contract describes at Change. One goroutine runs it; what happens to the
+// connection arrives through channels.
 type Mirror struct {
 	Watch
 	conn *nats.Conn
 
 	messages   chan *nats.Msg
-	away, back chan struct{} // the connection; back also after messages were dropped
-	refused    chan error    // the login, by a server that was lost and is there again
+	away, back chan struct{} // the connection is lost; is back, or messages were dropped
+	refused    chan error    // why a login was refused when reconnecting
 
 	state   map[string]known
 	place   uint64    // up to which all of the state is known
-	asked   time.Time // when it was asked for last
-	old     int       // messages that waited when the state came
-	reasons []string  // why the state is not complete, as was told
-	trouble bool      // the user was told of one that isn't over
-	why     string    // the login is refused, as the user was told
+	asked   time.Time // when the state was last requested
+	old     int       // messages already queued when the state came
+	reasons []string  // why the state is not complete, as reported
+	trouble bool      // one was reported that isn't over
+	why     string    // the login is refused, as last reported
 }
 
-// known is what is known of a machine: who is on, up to a place.
+// known is who is logged in on a machine, up to a place.
 type known struct {
 	users []string
 	place uint64
 	when  time.Time
 }
 
-// Difference is what changed on one machine, and who is on since.
+// Difference is what changed on one machine, and who is logged in since.
 type Difference struct {
 	When    time.Time `json:"when"`
 	Machine string    `json:"machine"`
@@ -69,21 +71,21 @@ type Difference struct {
 	Left    []string  `json:"left"`
 	Users   []string  `json:"users"`
 
-	// First says that it is what there was at the beginning.
+	// First marks the initial state.
 	First bool `json:"-"`
 }
 
 const (
-	// waiting is how many messages may wait while the state is asked for.
+	// waiting bounds the messages queued while the state is requested.
 	waiting = 1 << 14
-	// askPause is the least time from one asking to the next.
+	// askPause is the least time between two requests for the state.
 	askPause = time.Second
-	// longQuiet is how long the service may say nothing, which beats every ten
-	// seconds, before that is told.
+	// longQuiet is how long the service, which sends a beat every ten seconds, may
+	// be silent before that is reported.
 	longQuiet = 35 * time.Second
 )
 
-// NewMirror returns the mirror of one connection: that which has its Options.
+// NewMirror returns a mirror for one connection, which must have its Options.
 func NewMirror(w Watch) *Mirror {
 	return &Mirror{
 		Watch: w, messages: make(chan *nats.Msg, waiting),
@@ -92,7 +94,7 @@ func NewMirror(w Watch) *Mirror {
 	}
 }
 
-// Options are those that the connection must have.
+// Options returns the options that the connection must have.
 func (w *Mirror) Options() []nats.Option {
 	signal := func(c chan struct{}) {
 		select {
@@ -126,8 +128,8 @@ func (w *Mirror) Options() []nats.Option {
 	}
 }
 
-// Run watches until the context is done. An error is why the state could not be
-// asked for at the beginning; later it asks until there is an answer.
+// Run watches until the context is done. It returns an error if the first request
+// for the state fails; later requests are retried until there is an answer.
 func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
 	w.conn = conn
 	if err := w.subscribe(ctx); err != nil {
@@ -168,8 +170,8 @@ func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
 	}
 }
 
-// subscribe returns when the server knows of the subscriptions: what changes
-// after the state was asked for comes.
+// subscribe returns once the server knows the subscriptions, so that every change
+// after the request for the state arrives.
 func (w *Mirror) subscribe(ctx context.Context) error {
 	for _, subject := range []string{w.Subjects.Changes(), w.Subjects.AllChanges()} {
 		if _, err := w.conn.ChanSubscribe(subject, w.messages); err != nil {
@@ -184,7 +186,7 @@ func (w *Mirror) subscribe(ctx context.Context) error {
 	return nil
 }
 
-// take takes a message, and tells whether the state must be asked for again.
+// take processes a message, and reports whether the state must be requested again.
 func (w *Mirror) take(m *nats.Msg) (again bool, err error) {
 	old := w.old > 0
 	if old {
@@ -212,7 +214,7 @@ func (w *Mirror) take(m *nats.Msg) (again bool, err error) {
 	return false, w.set(c.Machine, known{c.Users, c.Place, c.When}, false)
 }
 
-// askAgain asks for the state until there is an answer or the context is done.
+// askAgain requests the state until there is an answer or the context is done.
 func (w *Mirror) askAgain(ctx context.Context) error {
 	for {
 		select {
@@ -237,7 +239,7 @@ func (w *Mirror) askAgain(ctx context.Context) error {
 	}
 }
 
-// troubled tells of a trouble, unless another one was told that isn't over.
+// troubled reports a problem, unless an earlier one was reported and isn't over.
 func (w *Mirror) troubled(text string) {
 	if !w.trouble {
 		w.trouble = true
@@ -245,8 +247,9 @@ func (w *Mirror) troubled(text string) {
 	}
 }
 
-// denied tells why the login is refused, once for each reason, also where the
-// loss of the connection was told: that alone would let the user wait for good.
+// denied reports why the login is refused, once for each reason, even if the loss
+// of the connection was already reported: that alone would leave the user waiting
+// for good.
 func (w *Mirror) denied(refusal error) {
 	w.trouble = true
 	if why := refusal.Error(); why != w.why {
@@ -255,7 +258,7 @@ func (w *Mirror) denied(refusal error) {
 	}
 }
 
-// well tells that the trouble is over, if there was one.
+// well reports that the problem is over, if there was one.
 func (w *Mirror) well() {
 	if w.trouble {
 		w.trouble, w.why = false, ""
@@ -263,9 +266,9 @@ func (w *Mirror) well() {
 	}
 }
 
-// ask asks for the state, and prints what is different from the one before.
+// ask requests the state, and reports what is different from the one before.
 func (w *Mirror) ask(ctx context.Context) error {
-	// What comes back from now on is in the answer.
+	// The answer covers any reconnect up to now.
 	select {
 	case <-w.back:
 	default:
@@ -298,7 +301,7 @@ func (w *Mirror) ask(ctx context.Context) error {
 	return w.replace(state, first)
 }
 
-// note says why the state is not complete, once for each reason.
+// note reports why the state is not complete, once for each reason.
 func (w *Mirror) note(reasons []string) {
 	for _, reason := range reasons {
 		if !slices.Contains(w.reasons, reason) {
@@ -308,7 +311,7 @@ func (w *Mirror) note(reasons []string) {
 	}
 }
 
-// replace makes another state of the state that there is.
+// replace replaces the state, and reports what is different.
 func (w *Mirror) replace(state map[string]known, first bool) error {
 	now := time.Now()
 	for machine, k := range w.state {
@@ -325,13 +328,13 @@ func (w *Mirror) replace(state map[string]known, first bool) error {
 	return nil
 }
 
-// ChangedError is the error of Changed.
+// ChangedError wraps the error of [Watch].Changed.
 type ChangedError struct{ error }
 
-// Unwrap returns it.
+// Unwrap returns the error of Changed.
 func (e ChangedError) Unwrap() error { return e.error }
 
-// set makes a machine's state this one, and prints what is different.
+// set sets the state of a machine, and reports what is different.
 func (w *Mirror) set(machine string, k known, first bool) error {
 	before := w.state[machine].users
 	w.state[machine] = k

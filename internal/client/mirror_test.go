@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Who was on a machine that the service no longer knows has left.
+// Users on a machine that the service no longer knows have left.
 func TestMirrorMachineGone(t *testing.T) {
 	var got []Difference
 	w := &Mirror{place: 9, state: map[string]known{"web1": {users: []string{"lane"}, place: 3}, "web2": {place: 4}}}
@@ -19,7 +19,7 @@ func TestMirrorMachineGone(t *testing.T) {
 	}
 }
 
-// TestMirrorRefusedOnce: each reason is told once, until the trouble is over.
+// TestMirrorRefusedOnce: each reason is reported once, until the problem is over.
 func TestMirrorRefusedOnce(t *testing.T) {
 	var told []string
 	w := &Mirror{Watch: Watch{Tell: func(text string) { told = append(told, text) }}}

@@ -1,5 +1,5 @@
-// Package config is the configuration: the environment variables, what may be in them,
-// and what is wrong with those that are there.
+// Package config reads the configuration: which environment variables there are,
+// which values they may have, and what is wrong with those that are set.
 package config
 
 import (
@@ -10,20 +10,19 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// The fields of these structs are the variables: the name is ROLLCALL_ and the
-// field's, in words. A tag envconfig names one that is also read without
-// ROLLCALL_ before it. default, desc (its meaning) and shown (what is listed as
-// the default when the tag is not it) are what "rollcall serve --help" prints.
-// The structs are embedded with exported names because envconfig passes over
-// what it cannot set.
+// Each field of these structs is a variable, named ROLLCALL_ and the field's name
+// in words. The tag envconfig gives a name that is also read without ROLLCALL_
+// before it. "rollcall serve --help" prints default, desc (the meaning) and shown
+// (listed instead of default). The structs are embedded with
+// exported names because envconfig skips what it cannot set.
 
-// ForDeadLetters is what deadletters needs.
+// ForDeadLetters is the configuration of the deadletters command.
 type ForDeadLetters struct {
 	Client
 	DeadLetters
 }
 
-// Serve is what serve needs: all there is.
+// Serve is the configuration of the serve command: all variables.
 type Serve struct {
 	Client
 	Streams
@@ -50,7 +49,7 @@ type Client struct {
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
 }
 
-// Streams says which streams there are, and how to make those that are missing.
+// Streams says which streams there are, and how to create missing ones.
 type Streams struct {
 	Stream        streamName `split_words:"true" default:"ROLLCALL_EVENTS" desc:"stream of events"`
 	ReportsStream streamName `split_words:"true" default:"ROLLCALL_REPORTS" desc:"stream of reports"`
@@ -60,7 +59,7 @@ type Streams struct {
 	StreamReplicas replicas `split_words:"true" default:"1" desc:"how many servers keep a stream we make, 1 to 5"`
 }
 
-// DeadLetters says which stream has what was refused.
+// DeadLetters names the stream of refused events.
 type DeadLetters struct {
 	DeadlettersStream streamName `split_words:"true" default:"ROLLCALL_DEADLETTERS" desc:"stream of refused events"`
 }
@@ -87,7 +86,7 @@ type Web struct {
 	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, for nobody but whoever runs the service: 127.0.0.1:6060" shown:"none"`
 }
 
-// Outputs says what comes out.
+// Outputs configures reports, answers, metrics and logs.
 type Outputs struct {
 	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
 	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long a machine may not be heard from before it is silent: its users are the last known; 0 is for ever"`
@@ -100,7 +99,7 @@ type Outputs struct {
 // Subjects returns the subjects that the configuration names.
 func (c *Client) Subjects() rollcallv1.Subjects { return c.Subject.Subjects }
 
-// Settings returns what the roster decides by.
+// Settings returns the roster's settings.
 func (d *Decisions) Settings() roster.Settings {
 	return roster.Settings{
 		MaxSkew:               time.Duration(d.MaxSkew),
@@ -111,8 +110,8 @@ func (d *Decisions) Settings() roster.Settings {
 	}
 }
 
-// check returns the problems that concern two variables together, after those
-// found already.
+// check adds the problems that concern two variables together to those already
+// found.
 func (c *Client) check(found Problems) Problems {
 	pairs := []struct {
 		have, need string
@@ -149,28 +148,29 @@ func (s *Streams) check(found Problems) Problems {
 	return found
 }
 
-// ReadClient reads the configuration of the commands beside serve. The error
-// lists all problems.
+// ReadClient reads the configuration of the commands that only connect to a server.
+// The error lists all problems.
 func ReadClient() (*Client, error) {
 	cfg := new(Client)
 	return cfg, cfg.check(read(cfg)).orNil()
 }
 
-// ReadDeadLetters reads the configuration of deadletters. The error lists all
-// problems.
+// ReadDeadLetters reads the configuration of the deadletters command. The error
+// lists all problems.
 func ReadDeadLetters() (*ForDeadLetters, error) {
 	cfg := new(ForDeadLetters)
 	return cfg, cfg.Client.check(read(cfg)).orNil()
 }
 
-// ReadHealth reads the configuration of healthcheck. The error lists all
-// problems.
+// ReadHealth reads the configuration of the healthcheck command. The error lists
+// all problems.
 func ReadHealth() (*Web, error) {
 	cfg := new(Web)
 	return cfg, read(cfg).orNil()
 }
 
-// ReadServe reads the configuration of serve. The error lists all problems.
+// ReadServe reads the configuration of the serve command. The error lists all
+// problems.
 func ReadServe() (*Serve, error) {
 	cfg := new(Serve)
 	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()

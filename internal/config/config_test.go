@@ -126,7 +126,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// A complaint about two variables is left out while one of them is wrong.
+// A problem that concerns two variables is left out while one of them is invalid.
 func TestPairs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cert.pem")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -11,8 +11,8 @@ import (
 
 var update = flag.Bool("update", false, "write the table of variables into docs/configuration.md")
 
-// TestDocumentation: the table of docs/configuration.md is that of the code. "make docs"
-// writes it.
+// TestDocumentation: the table in docs/configuration.md matches the code. "make
+// docs" writes it.
 func TestDocumentation(t *testing.T) {
 	const path, begin, end = "../../docs/configuration.md", "<!-- generated: make docs -->\n", "<!-- end -->"
 	before, err := os.ReadFile(path)

@@ -35,7 +35,7 @@ func (p Problems) Lines() []string {
 	return lines
 }
 
-// concern reports whether one of them is about one of the names.
+// concern reports whether a problem is about any of the names.
 func (p Problems) concern(names ...string) bool {
 	return slices.ContainsFunc(p, func(one problem) bool {
 		return slices.Contains(names, one.name) || slices.Contains(names, strings.TrimPrefix(one.name, prefix+"_"))
@@ -51,9 +51,9 @@ func (p Problems) orNil() error {
 }
 
 // read fills spec, a struct of config.go, from the process's environment and
-// returns all problems, those of names included. It takes out of the
-// environment the variables that are empty, since envconfig would let them
-// override the default, and those that are wrong, since it stops at the first.
+// returns all problems, unknown names included. It unsets variables that are empty,
+// since envconfig would let them override the default, and those that are invalid,
+// since envconfig stops at the first.
 func read(spec any) Problems {
 	known := Variables()
 	for _, v := range known {
@@ -72,7 +72,7 @@ func read(spec any) Problems {
 		}
 		var bad *envconfig.ParseError
 		var why *fault
-		// Any other error, or one of a default, is a mistake in config.go.
+		// Any other error, or one in a default, is a mistake in config.go.
 		if !errors.As(err, &bad) || !errors.As(bad.Err, &why) {
 			return append(found, problem{prefix, err.Error(), "report this as a bug"})
 		}
@@ -82,8 +82,8 @@ func read(spec any) Problems {
 	}
 }
 
-// given returns the name that a variable was given under: with prefix, which
-// wins, or without.
+// given returns the name under which a variable is set: with prefix, which wins, or
+// without.
 func given(key string) string {
 	if _, set := os.LookupEnv(key); set {
 		return key
@@ -91,11 +91,11 @@ func given(key string) string {
 	return strings.TrimPrefix(key, prefix+"_")
 }
 
-// injected matches what Kubernetes sets in every container beside a Service
-// whose name begins with "rollcall".
+// injected matches the variables that Kubernetes sets in every container of a
+// namespace that has a Service whose name begins with "rollcall".
 var injected = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
 
-// misspelt returns the variables that begin like ours and are none, in order.
+// misspelt returns the variables that have our prefix and are unknown, sorted.
 func misspelt(known []Variable) Problems {
 	var names []string
 	for _, v := range known {
@@ -115,7 +115,7 @@ func misspelt(known []Variable) Problems {
 	return found
 }
 
-// hint names the known variable nearest to a name.
+// hint suggests the known variable nearest to a name.
 func hint(name string, known []string) string {
 	nearest := slices.MinFunc(known, func(a, b string) int {
 		return levenshtein.ComputeDistance(strings.ToUpper(name), a) - levenshtein.ComputeDistance(strings.ToUpper(name), b)

@@ -30,14 +30,14 @@ func (c *Client) url() string {
 	return string(c.NATSURL)
 }
 
-// EmbeddedFolder is where the server that serve starts keeps its streams and its key.
+// EmbeddedFolder is the folder of the embedded server's streams and key.
 func (c *Client) EmbeddedFolder() string { return filepath.Join(c.DataDir, "nats") }
 
 // KeyFile is the file with the key of that server.
 func (c *Client) KeyFile() string { return natsconn.KeyFile(c.EmbeddedFolder()) }
 
-// UsesKeyFile reports whether a login is by that key: no server is named, and no other
-// login.
+// UsesKeyFile reports whether we log in with that key: no server and no other login
+// is configured.
 func (c *Client) UsesKeyFile() bool {
 	options := c.NATS()
 	return c.NATSURL == "" && options.Anonymous()

@@ -29,10 +29,10 @@ func faulty(value, problem, remedy string) error {
 	return &fault{fmt.Sprintf("%q %s", value, problem), remedy}
 }
 
-// interval is a time of more than nothing.
+// interval is a duration of at least 1ms.
 type interval time.Duration
 
-// longest bounds what is sane; it also keeps sums of times in range.
+// longest bounds what is sane; it also keeps sums of durations in range.
 const longest = 100 * 365 * 24 * time.Hour
 
 // Set reads a value such as 30s.
@@ -64,7 +64,7 @@ type age time.Duration
 
 // Set reads a value such as 2160h.
 func (a *age) Set(value string) error {
-	// A stream's messages must live longer than its window of duplicates.
+	// A stream's max age must be longer than its duplicate window.
 	d, err := secondOrEver(value)
 	*a = age(d)
 	return err
@@ -92,7 +92,7 @@ func secondOrEver(value string) (time.Duration, error) {
 	return d, nil
 }
 
-// count is a number of things, from 1.
+// count is a number of at least 1.
 type count int
 
 // Set reads a value such as 10000.
@@ -105,7 +105,7 @@ func (c *count) Set(value string) error {
 	return nil
 }
 
-// place is the number of a message in all that was ever read; 0 is none given.
+// place is the number of a message in everything ever read; 0 means not set.
 type place uint64
 
 // Set reads a value such as 1000, as the log line of a loss prints it.
@@ -131,7 +131,7 @@ func (r *replicas) Set(value string) error {
 	return nil
 }
 
-// size is a number of bytes; 0 is none given.
+// size is a number of bytes; 0 means not set.
 type size int64
 
 var (
@@ -209,7 +209,7 @@ func (i *inbox) Set(value string) error {
 // streamName is the name of a stream.
 type streamName string
 
-// Set reads what JetStream takes for a name: it becomes a token of subjects and
+// Set accepts what JetStream accepts as a name: it becomes a token of subjects and
 // a folder.
 func (s *streamName) Set(value string) error {
 	if len(value) > 255 || strings.ContainsFunc(value, func(r rune) bool {
@@ -265,7 +265,7 @@ func Unreadable(path string) string {
 	return ""
 }
 
-// webConfigFile is the path of a web configuration file of what is served over HTTP.
+// webConfigFile is the path of the web configuration file of the HTTP server.
 type webConfigFile string
 
 // Set reads the path of a web configuration file.
@@ -277,8 +277,8 @@ func (w *webConfigFile) Set(value string) error {
 	return nil
 }
 
-// keyFile is the path of a file with a seed. The value is never printed: the
-// seed itself is easily given in its place.
+// keyFile is the path of a file with a seed. The value is never printed: the seed
+// itself is easily given instead of the path.
 type keyFile string
 
 // Set reads the path of a file that can be read.
@@ -290,7 +290,7 @@ func (k *keyFile) Set(value string) error {
 	return nil
 }
 
-// serverURL is one or several URLs of NATS servers, with commas between.
+// serverURL is one or more URLs of NATS servers, separated by commas.
 type serverURL string
 
 // Set reads URLs such as nats://127.0.0.1:4222; the scheme may be missing.
@@ -298,7 +298,7 @@ func (s *serverURL) Set(value string) error {
 	servers := strings.Split(value, ",")
 	for i, server := range servers {
 		server = strings.TrimSpace(server)
-		// Else the first half of a password would pass for a server.
+		// Otherwise the first half of a password would be taken for a server.
 		if i > 0 && strings.Contains(server, "@") && !strings.Contains(server, "://") {
 			return &fault{"a comma before an @", "write a comma in a user or password as %2C, and each server with nats://"}
 		}
@@ -331,7 +331,7 @@ func isServer(server string) bool {
 //guard:set natsconn.Redact(...) string(s) "no address is logged with its password" TestSecretsAreNotFormatted
 func (s serverURL) String() string { return natsconn.Redact(string(s)) }
 
-// logLevel is the least level that is logged.
+// logLevel is the lowest level that is logged.
 type logLevel slog.Level
 
 // Set reads the name of a level.

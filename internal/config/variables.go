@@ -9,16 +9,16 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// Variable is what the structs of config.go say about one.
+// Variable describes one variable of the structs in config.go.
 type Variable struct {
 	key  string // with the prefix
-	bare string // without it, if it is read so too
-	// Default is what it is when it is not set; empty: nothing.
+	bare string // without it, if that name is read too
+	// Default is the value when the variable is not set; empty: none.
 	Default string
 	Meaning string
 }
 
-// names returns the names that it is read under, that which wins first.
+// names returns the names under which it is read, the one that wins first.
 func (v Variable) names() []string {
 	if v.bare == "" {
 		return []string{v.key}

@@ -7,33 +7,34 @@ import (
 	"sync"
 )
 
-// A server has at most maxConnections open, a server of profiles maxProfiling:
-// each takes a file descriptor, of which snapshots and NATS need some too.
+// maxConnections bounds the open connections of a server, maxProfiling those of the
+// profiling server: each takes a file descriptor, and snapshots and NATS need some
+// too.
 const (
 	maxConnections = 100
 	maxProfiling   = 10
 )
 
-// connections are those of a server. For one too many the one is closed that has
-// waited longest for a request, so that idle clients keep nobody out; it is the
-// new one where all others have a request under way. A listener that accepts no
-// more (netutil.LimitListener) would keep a health check waiting, and its
-// connections lack CloseWrite, without which a refusal may not reach the client.
+// connections bounds the connections of a server. When there is one too many, the
+// longest idle one is closed, so that idle clients keep nobody out; if all others
+// have a request in flight, the new one is closed. A listener that stops accepting
+// (netutil.LimitListener) would keep a health check waiting, and its connections
+// lack CloseWrite, without which a refusal may not reach the client.
 type connections struct {
 	most int
 
 	mu    sync.Mutex
-	since map[net.Conn]uint64 // since when each waits for a request, as a count; 0: it has one
+	since map[net.Conn]uint64 // count when it became idle; 0: it has a request in flight
 	count uint64
 }
 
-// bound bounds the connections of a server.
+// bound limits the number of connections of a server.
 func bound(server *http.Server, most int) {
 	c := &connections{most: most, since: make(map[net.Conn]uint64)}
 	server.ConnState = c.changed
 }
 
-// changed is told what becomes of a connection.
+// changed is the server's ConnState callback.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +53,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// closeIdlest closes the connection that has waited longest, if any waits.
+// closeIdlest closes the longest idle connection, if any is idle.
 func (c *connections) closeIdlest() {
 	var idlest net.Conn
 	for conn, since := range c.since {
@@ -65,7 +66,7 @@ func (c *connections) closeIdlest() {
 		return
 	}
 	delete(c.since, idlest)
-	// Closing TLS would tell the client first, and wait for that.
+	// Closing the TLS connection would first notify the client, and wait for that.
 	if over, ok := idlest.(*tls.Conn); ok {
 		idlest = over.NetConn()
 	}

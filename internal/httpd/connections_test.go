@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestIdleConnections: however many connections wait, with or without a request
-// before, so many are open and no more, and a new client is answered.
+// TestIdleConnections: however many connections are idle, with or without an
+// earlier request, no more than the limit stay open, and a new client is answered.
 func TestIdleConnections(t *testing.T) {
 	s := startServer(t, http.HandlerFunc(livez))
 	var open []net.Conn
@@ -40,8 +40,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// TestBusyConnections: a connection with a request under way is not closed for
-// another. When all have one, those beyond are closed.
+// TestBusyConnections: a connection with a request in flight is not closed for
+// another. When all have one, those beyond the limit are closed.
 func TestBusyConnections(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := startServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -95,7 +95,7 @@ func dialServer(t *testing.T, s *Server) net.Conn {
 	return conn
 }
 
-// get asks on a connection and leaves it open.
+// get makes a request on a connection and leaves it open.
 func get(t *testing.T, conn net.Conn) {
 	t.Helper()
 	write(t, conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")

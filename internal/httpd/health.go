@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Check is one thing that /readyz looks at.
+// Check is one of the checks of /readyz.
 type Check struct {
 	Name string
-	// Decides says that the service isn't ready while the check doesn't hold;
-	// others are only shown.
+	// Decides says that the service isn't ready while the check fails; other checks
+	// are only shown.
 	Decides bool
-	// Run tells whether the check holds, and in a few words how things stand:
-	// "connected". It must be safe for use by several goroutines and quick.
+	// Run reports whether the check holds, and its state in a few words:
+	// "connected". It must be quick and safe for concurrent use.
 	Run func() (holds bool, state string)
 }
 

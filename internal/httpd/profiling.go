@@ -7,14 +7,15 @@ import (
 	"strconv"
 )
 
-// longestProfile bounds what ?seconds= asks for: net/http/pprof puts off the
-// server's time-out for as long as it says.
+// longestProfile bounds ?seconds=: net/http/pprof extends the server's write
+// time-out by that much.
 const longestProfile = 60
 
-// ListenProfiling takes an address for the Go profiles at /debug/pprof/: CPU,
-// memory, goroutines, a trace, over a minute at most. They show how the process works
-// inside, and taking one costs time, so they are apart from all that is to be
-// reached from outside; an address that others reach is warned of.
+// ListenProfiling listens on an address for requests of the Go profiles at
+// /debug/pprof/: CPU, memory, goroutines, a trace, over a minute at most. They show
+// how the process works inside, and taking one costs time, so they are kept apart
+// from everything that outsiders should reach. A warning is logged if other
+// machines can reach the address.
 func ListenProfiling(addr string, log *slog.Logger) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -34,7 +35,7 @@ func ListenProfiling(addr string, log *slog.Logger) (*Server, error) {
 // bounded refuses profiles that take too long.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// What is no number the profiles take for the default.
+		// pprof replaces a value that is not a number by its default.
 		if seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64); err == nil && seconds > longestProfile {
 			writeText(w, http.StatusBadRequest, "seconds: at most 60\n")
 			return

@@ -40,8 +40,8 @@ func TestProfiling(t *testing.T) {
 	}
 }
 
-// TestProfilingForAll: an address that others reach is warned of, loopback is
-// not, and one in use is told with the variable.
+// TestProfilingForAll: a warning is logged for an address that others reach, but
+// not for loopback; the error for an address in use names the variable.
 func TestProfilingForAll(t *testing.T) {
 	for addr, warned := range map[string]bool{"127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
 		log := new(kit.Output)

@@ -11,8 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Clients that never stop asking see new numbers: no answer is made of what an
-// earlier one gathered.
+// Clients that never stop asking see new numbers: no answer reuses what an earlier
+// one gathered.
 func TestScrapesAreFresh(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	users := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "users", Help: "Users."}, []string{"machine"})
@@ -43,7 +43,7 @@ func TestScrapesAreFresh(t *testing.T) {
 	}
 }
 
-// stuck is a gatherer that waits.
+// stuck is a gatherer that blocks.
 func stuck(t testing.TB) (g prometheus.Gatherer, entered chan struct{}) {
 	entered = make(chan struct{}, maxScrapes)
 	release := make(chan struct{})

@@ -1,5 +1,5 @@
-// Package httpd listens for HTTP: TLS, users and limits, and what a service shows of
-// itself: metrics, health and, on a listener of their own, Go profiles.
+// Package httpd serves HTTP: TLS, users and limits, and what a service shows about
+// itself: metrics, health and, on a separate listener, Go profiles.
 package httpd
 
 import (
@@ -22,7 +22,7 @@ import (
 type ServerConfig struct {
 	// Addr is where to listen: "127.0.0.1:8080"; port 0 takes a free one.
 	Addr string
-	// Version is told on the landing page.
+	// Version is shown on the landing page.
 	Version  string
 	Gatherer prometheus.Gatherer
 	Checks   []Check
@@ -31,7 +31,7 @@ type ServerConfig struct {
 	// HTTP for everybody.
 	WebConfigFile string
 	Log           *slog.Logger
-	// Timeouts are the defaults where they are 0.
+	// Timeouts that are 0 get their defaults.
 	Timeouts Timeouts
 }
 
@@ -43,10 +43,9 @@ type Timeouts struct {
 	// Scrape is for gathering and encoding the metrics; it should be below
 	// Write.
 	Scrape time.Duration
-	// Shutdown is for the answers that are under way when the server ends.
+	// Shutdown is for the answers in flight when the server stops.
 	Shutdown time.Duration
-	// Recheck is how often it is looked whether the web configuration file is
-	// still right.
+	// Recheck is how often the web configuration file is checked for errors.
 	Recheck time.Duration
 }
 
@@ -85,9 +84,9 @@ const (
 //	/readyz   200 when all checks that decide hold, else 503 and the checks;
 //	          ?verbose lists them in any case
 //
-// What of the web configuration file has changed holds for the next connection,
-// certificates, or the next request, users. Only TLS as a whole, HTTP/2 and the
-// rate limit are as they were at the start.
+// Changes of the web configuration file apply while the server runs: certificates
+// from the next connection on, users from the next request on. Only turning TLS on
+// or off, HTTP/2 and the rate limit need a restart.
 type Server struct {
 	listener  net.Listener
 	server    *http.Server
@@ -98,8 +97,8 @@ type Server struct {
 	log       *slog.Logger
 }
 
-// Listen takes the address, so that an address in use is an error at once. Then
-// Serve serves, or Close gives the address back.
+// Listen listens on the address, so that an address in use is an error at once.
+// Call Serve next, or Close to release the address.
 func Listen(c ServerConfig) (*Server, error) {
 	timeouts := c.Timeouts.withDefaults()
 	var found WebConfig
@@ -124,7 +123,8 @@ func Listen(c ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// listen takes an address. An error says what for, and which variable has it.
+// listen listens on an address. Its errors say what for, and which variable sets
+// it.
 func listen(addr, what, variable string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -167,15 +167,14 @@ func newServer(listener net.Listener, most int, handler http.Handler, timeouts T
 // Addr is where the server listens, with its real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// URL is where it is asked, without a slash at the end.
+// URL is the base URL of the server, without a slash at the end.
 func (s *Server) URL() string { return s.scheme + "://" + s.Addr().String() }
 
-// Close gives the address back without serving.
+// Close releases the address without serving.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Serve serves until the context is done; then it lets the answers under way
-// come to their end, for a bounded time. It returns nil when the context ended
-// it, and can be called once.
+// Serve serves until the context is done, then waits for the answers in flight, for
+// a bounded time. It returns nil if the context ended it, and can be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }()
@@ -209,7 +208,7 @@ func (s *Server) serve() error {
 	if s.webConfig == "" {
 		return s.server.Serve(s.listener)
 	}
-	// What the toolkit logs is known already, or said by watchWebConfig.
+	// What the toolkit logs is known already, or logged by watchWebConfig.
 	return web.Serve(s.listener, s.server, &web.FlagConfig{WebConfigFile: &s.webConfig}, slog.New(slog.DiscardHandler))
 }
 
@@ -220,9 +219,9 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	mux.Handle("GET /{$}", landing(c.Version))
 	mux.HandleFunc("GET /livez", livez)
 	mux.Handle("GET /readyz", readyz(c.Checks))
-	// Not CoalesceGather: a scrape that comes while another is being answered
-	// joins that one's data, the next joins again, and so two clients that
-	// never stop asking see the same old numbers for ever.
+	// Not CoalesceGather: with it, a scrape that arrives while another is in flight
+	// gets the same data, the next one joins in turn, and so two clients that never
+	// stop asking would see the same old numbers for ever.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		//guard:drop "scrapers don't fill the memory" TestScrapeTimesOut
@@ -234,7 +233,7 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 }
 
 // secured sets the headers that every answer has. Those of the web configuration
-// file are set before.
+// file are already set.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

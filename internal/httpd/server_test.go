@@ -236,8 +236,8 @@ func TestSlowAndLongRequests(t *testing.T) {
 	}
 }
 
-// What is under way when the server ends is answered; what doesn't come to its
-// end is cut off.
+// Requests in flight when the server stops are answered; those that don't finish
+// are cut off.
 func TestShutdown(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	slow := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {

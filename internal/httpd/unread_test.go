@@ -15,9 +15,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestClientThatDoesNotRead: a client that asks for a large answer and doesn't
-// read it is cut off, and so does not hold up the end, for which answers under
-// way would be waited for.
+// TestClientThatDoesNotRead: a client that requests a large answer and doesn't read
+// it is cut off, and so does not hold up the shutdown, which waits for answers in
+// flight.
 func TestClientThatDoesNotRead(t *testing.T) {
 	help, value := strings.Repeat("x", 32<<20), 1.0 // more than lies between two sockets
 	entered := make(chan struct{}, 1)

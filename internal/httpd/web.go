@@ -19,20 +19,20 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// WebConfig is what a web configuration file says, as far as others than the
-// server need it. The file is that of the Prometheus exporters:
+// WebConfig is the part of a web configuration file that is needed outside the
+// server. The file is that of the Prometheus exporters:
 // https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 type WebConfig struct {
 	// TLS says that the server speaks HTTPS only.
 	TLS bool
-	// Certificate is what the server shows; nil without TLS.
+	// Certificate is the server's certificate; nil without TLS.
 	Certificate *x509.Certificate
 	// Users says that a request needs a user and a password.
 	Users bool
 }
 
-// ReadWebConfig reads a web configuration file, and the files that it names. No
-// error quotes a value of it.
+// ReadWebConfig reads a web configuration file, and the files that it names. Its
+// errors quote no value of the file.
 func ReadWebConfig(path string) (WebConfig, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -47,7 +47,7 @@ func ReadWebConfig(path string) (WebConfig, error) {
 			return WebConfig{}, fmt.Errorf("basic_auth_users: what %q has is no bcrypt hash of a password", user)
 		}
 	}
-	// The toolkit's own look, for all that is not looked at here.
+	// The toolkit's own validation, for everything not checked here.
 	if err := web.Validate(path); err != nil {
 		return WebConfig{}, unquoted(err)
 	}
@@ -63,11 +63,11 @@ func ReadWebConfig(path string) (WebConfig, error) {
 	return found, err
 }
 
-// quoted is where the YAML library quotes a value, which may be a password: as
-// one of the wrong type, or as an anchor, when it begins with a star.
+// quoted matches the places where the YAML library quotes a value, which may be a
+// password: a value of the wrong type, or an anchor, if it begins with a star.
 var quoted = regexp.MustCompile("(?s)cannot unmarshal .* into |unknown anchor .* referenced")
 
-// unquoted returns an error on one line, without the values that it quotes.
+// unquoted returns the error on one line, without the values that it quotes.
 func unquoted(err error) error {
 	lines := []string{strings.ReplaceAll(err.Error(), "\n", " ")}
 	var types *yaml.TypeError
@@ -80,7 +80,7 @@ func unquoted(err error) error {
 	return errors.New(strings.Join(lines, "; "))
 }
 
-// cause is why a file could not be read, without its path.
+// cause returns why a file could not be read, without its path.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -89,8 +89,8 @@ func cause(err error) error {
 	return err
 }
 
-// checkClientCAs sees that client certificates can be verified at all: the
-// toolkit takes a file without any certificate for one, and nobody is let in.
+// checkClientCAs checks that client certificates can be verified at all: the
+// toolkit accepts a file without any certificate, and then nobody can connect.
 func checkClientCAs(c *web.TLSConfig) error {
 	pem := []byte(c.ClientCAsText)
 	if c.ClientCAs != "" {
@@ -133,9 +133,9 @@ func certificate(c *web.TLSConfig) (*x509.Certificate, error) {
 	return pair.Leaf, nil
 }
 
-// watchWebConfig says when the file has become wrong, or is right again. The
-// toolkit reads it anew for each connection and request, and tells nobody but
-// the client, or tells it for each.
+// watchWebConfig logs when the file becomes invalid, and when it is valid again.
+// The toolkit rereads the file for each connection and request, and reports an
+// error to the client only, or once for each of them.
 func watchWebConfig(ctx context.Context, path string, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

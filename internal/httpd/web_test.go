@@ -25,7 +25,7 @@ const (
 	withUsers = "basic_auth_users:\n  prometheus: "
 )
 
-// hash returns a password as the file has it.
+// hash returns the hash of a password for the file.
 func hash(t testing.TB, password string) string {
 	t.Helper()
 	b, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -35,7 +35,7 @@ func hash(t testing.TB, password string) string {
 	return string(b)
 }
 
-// configure writes a web configuration file, over what is there.
+// configure writes a web configuration file, overwriting an existing one.
 func configure(t testing.TB, dir, content string) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, "web.yml")
@@ -45,8 +45,8 @@ func configure(t testing.TB, dir, content string) (path string) {
 	return path
 }
 
-// client trusts an authority, and makes a connection for each request. Without
-// a certificate it shows none.
+// client returns a client that trusts an authority and makes a new connection for
+// each request. Without a certificate it presents none.
 func client(t testing.TB, a *kit.Authority, own ...tls.Certificate) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -77,8 +77,8 @@ func status(t testing.TB, c *http.Client, method, url, user, password string) (i
 
 var paths = []string{"/", "/metrics", "/livez", "/readyz", "/readyz?verbose"}
 
-// TestTLS: what is served is served over HTTPS alone, HTTP/2 included, with the
-// headers of always and the same methods.
+// TestTLS: everything is served over HTTPS only, HTTP/2 included, with the usual
+// headers and the same methods.
 func TestTLS(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "")
@@ -112,8 +112,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestBoundsWithTLS: time-outs and limits are the same with the toolkit: a
-// client that says nothing, before the handshake or after it, is cut off.
+// TestBoundsWithTLS: time-outs and limits are the same with the toolkit: a client
+// that sends nothing, before the handshake or after it, is cut off.
 func TestBoundsWithTLS(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "")
@@ -181,7 +181,7 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
-// TestUsers: all paths want a user and a password, and a change of them holds
+// TestUsers: all paths require a user and a password, and a change of them applies
 // from the next request on.
 func TestUsers(t *testing.T) {
 	dir := t.TempDir()
@@ -256,7 +256,7 @@ func TestRotatedCertificate(t *testing.T) {
 	}
 }
 
-// TestHeadersOfTheFile: what the operator says goes before what we say.
+// TestHeadersOfTheFile: the operator's headers override ours.
 func TestHeadersOfTheFile(t *testing.T) {
 	url := serve(t, ServerConfig{WebConfigFile: configure(t, t.TempDir(),
 		"http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n    Content-Security-Policy: default-src 'self'\n")})
@@ -266,7 +266,7 @@ func TestHeadersOfTheFile(t *testing.T) {
 	}
 }
 
-// TestWrongWebConfig: each fault is named, and no password and no key is.
+// TestWrongWebConfig: each error names the fault, but no password and no key.
 func TestWrongWebConfig(t *testing.T) {
 	a, dir, other := kit.NewAuthority(t), t.TempDir(), t.TempDir()
 	a.Issue(t, dir, "")
@@ -307,7 +307,7 @@ func TestWrongWebConfig(t *testing.T) {
 	}
 }
 
-// TestPasswordsInClearText: users without TLS are warned of, unless only this
+// TestPasswordsInClearText: users without TLS cause a warning, unless only this
 // machine reaches them.
 func TestPasswordsInClearText(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
@@ -331,8 +331,8 @@ func TestPasswordsInClearText(t *testing.T) {
 	}
 }
 
-// TestFileThatBecomesWrong: nobody is let in by half a file, it is said once,
-// without the password, and said when it is right again.
+// TestFileThatBecomesWrong: nobody is let in by half a file; it is logged once,
+// without the password, and once more when the file is right again.
 func TestFileThatBecomesWrong(t *testing.T) {
 	dir, log := t.TempDir(), new(kit.Output)
 	s, err := Listen(ServerConfig{

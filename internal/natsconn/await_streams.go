@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errNoJetStream is matched by the errors of a server or an account without
-// JetStream. It never stands in an error's text.
+// errNoJetStream matches, by [errors.Is], the errors of a server or an account
+// without JetStream. Its text is never part of an error message.
 var errNoJetStream = errors.New("no JetStream")
 
 type noJetStreamError struct{ error }
@@ -22,9 +22,9 @@ func noJetStream(format string, args ...any) error {
 	return noJetStreamError{Misconfigured(format, args...)}
 }
 
-// AwaitStreams is Prepare, but keeps trying, for as long as the context lasts,
-// while there is no JetStream or it is not ready. Each failure is passed to
-// waiting, if that is not nil, and some are logged.
+// AwaitStreams is like Prepare, but retries until the context ends while JetStream
+// is missing or not ready. Each failure is passed to waiting, if it is not nil, and
+// logged; a throttled log drops repeats.
 func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.Logger, waiting func(error)) (*jetstream.StreamInfo, error) {
 	if err := s.check(); err != nil {
 		return nil, err

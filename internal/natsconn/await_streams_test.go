@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestJetStreamLater: JetStream that is off when we start is waited for, which
-// the log and the caller are told.
+// TestJetStreamLater: if JetStream is off when we start, we wait for it, and report
+// that to the log and the caller.
 func TestJetStreamLater(t *testing.T) {
 	s := kit.StartServer(t, kit.WithoutJetStream)
 	js := kit.JetStream(t, kit.Conn(t, s.URL))
@@ -33,7 +33,7 @@ func TestJetStreamLater(t *testing.T) {
 	}
 }
 
-// TestAwaitStreamsEnds: with the context, and with what no wait can cure.
+// TestAwaitStreamsEnds: with the context, and with an error that no wait can fix.
 func TestAwaitStreamsEnds(t *testing.T) {
 	js := kit.JetStream(t, kit.Conn(t, kit.StartServer(t, kit.WithoutJetStream).URL))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// claims are what a user's JWT says that helps to explain a refusal.
+// claims holds the fields of a user's JWT that help to explain a refused login.
 type claims struct {
 	Expires int64 `json:"exp"` // seconds since 1970, 0 for never
 }
 
-// decodeClaims reads a JWT (RFC 7519) without checking its signature, which is
-// the server's business.
+// decodeClaims decodes a JWT (RFC 7519). It does not verify the signature; the
+// server does.
 func decodeClaims(token string) (claims, error) {
 	var c claims
 	parts := strings.Split(token, ".")

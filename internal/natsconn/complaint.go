@@ -7,13 +7,13 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// complaints logs what may come thousands of times a second. Each has a kind, by
-// which a log that is throttled leaves out what is said too often.
+// complaints logs what may occur thousands of times a second. Each message has a
+// kind; a throttled log drops messages of a kind that repeats too often.
 type complaints struct{ log *slog.Logger }
 
 func newComplaints(log *slog.Logger) *complaints { return &complaints{log} }
 
-// say logs a message of a kind.
+// say logs a message of the given kind.
 func (c *complaints) say(level slog.Level, kind, message string, args ...any) {
 	c.log.Log(throttle.Of(context.Background(), kind), level, message, args...)
 }

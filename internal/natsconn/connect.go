@@ -14,12 +14,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect connects to NATS, under a name that the server shows. It tries once:
-// a server that is not there is an error. Once it is connected, the connection
-// comes back by itself for as long as it takes, and what happens to it is
-// logged. Options given as more may change what these settings are; handlers
-// among them are called after ours. A connection that a protocol error closes
-// for good (a subject beyond the server's limit) ends in the ClosedHandler.
+// Connect connects to NATS under the given name, which the server shows. It tries
+// once: an unreachable server is an error. Once connected, the connection
+// reconnects for as long as it takes, and what happens to it is logged. The options
+// in more may override these settings; their handlers are called after ours. A
+// protocol error, such as a subject longer than the server's limit, closes the
+// connection for good and calls the ClosedHandler.
 func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	c := newComplaints(log)
 	n, err := o.natsOptions(name, more)
@@ -32,11 +32,11 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 	return o.dial(ctx, n)
 }
 
-// Await is Connect, but keeps trying while the server is not there or does not
-// let us in: its accounts may not be there yet. Each failure is passed to
-// waiting, if that is not nil, and some are logged. It ends without a
-// connection, with the context's error, when the context does, and at once with
-// any other error that matches ErrConfiguration.
+// Await is like Connect, but retries while the server is unreachable or refuses us:
+// its accounts may not exist yet. Each failure is passed to waiting, if it is not
+// nil, and logged; a throttled log drops repeats. When the context ends, Await
+// returns an error that wraps the context's. It returns any other error that
+// matches ErrConfiguration at once.
 func Await(ctx context.Context, o Options, name string, log *slog.Logger, waiting func(error), more ...nats.Option) (*nats.Conn, error) {
 	c := newComplaints(log)
 	n, err := o.natsOptions(name, more)
@@ -66,10 +66,10 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	}
 }
 
-// mayPass reports whether a first connection that failed may succeed without a
-// change on our side: nobody was there, or the server refused us. A server
-// without accounts knows no nkeys, and a certificate that is out of date is
-// renewed, or is right once the clock is.
+// mayPass reports whether a failed first connection may succeed later without a
+// change on our side: the server was unreachable, or it refused us. A server whose
+// accounts are not set up yet does not know nkeys. A certificate that is out of
+// date may be renewed, or become valid once the clock is right.
 func mayPass(err error) bool {
 	//guard:drop isRefusal "a login refused at first is tried again" TestRefusedAtFirst
 	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
@@ -79,7 +79,7 @@ func mayPass(err error) bool {
 	return isRemote(err) || errors.As(err, &dated) && dated.Reason == x509.Expired
 }
 
-// isRemote reports whether it was the server that ended the handshake of TLS.
+// isRemote reports whether the server ended the TLS handshake.
 func isRemote(err error) bool {
 	var remote *net.OpError
 	return errors.As(err, &remote) && remote.Op == "remote error"
@@ -96,8 +96,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// dial connects once. The library knows no contexts: one that ends meanwhile is
-// seen after dialTimeout at the latest.
+// dial connects once. The library takes no context: one that ends meanwhile is
+// noticed after dialTimeout at the latest.
 func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", o, err)
@@ -109,7 +109,7 @@ func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// explain makes of the library's error at the first connection one that says
+// explain turns the library's error from the first connection into one that says
 // what to do.
 func (o Options) explain(err error) error {
 	var certificate *tls.CertificateVerificationError
@@ -141,8 +141,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// Explain says in words why a connection does not come back: of a server that
-// refuses the login, what to check. It tells no secret.
+// Explain says why a connection does not come back; if the server refuses the
+// login, it says what to check. It reveals no secret.
 func (o Options) Explain(err error) string {
 	if refused := o.Refused(err); refused != nil {
 		return refused.Error()
@@ -150,8 +150,8 @@ func (o Options) Explain(err error) string {
 	return err.Error()
 }
 
-// Refused returns what to tell of an error of a connection that is there, if it
-// is that the server refuses its login; else nil.
+// Refused returns the error to report if err, from an established connection, means
+// that the server refuses its login; else nil.
 func (o Options) Refused(err error) error {
 	if !isRefusal(err) {
 		return nil
@@ -159,7 +159,7 @@ func (o Options) Refused(err error) error {
 	return fmt.Errorf("NATS at %s refuses %w", o, o.refusal(err))
 }
 
-// refusal says whom the server refuses.
+// refusal names the refused login and says what to check.
 func (o Options) refusal(err error) error {
 	switch way := o.login(); way {
 	case byNobody:

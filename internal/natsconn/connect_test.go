@@ -69,8 +69,8 @@ func TestRefusedLogins(t *testing.T) {
 	}
 }
 
-// wantWaiting checks that a server that refuses us is waited for, which the log
-// and the caller are told.
+// wantWaiting checks that we wait for a server that refuses us, and report that to
+// the log and the caller.
 func wantWaiting(t *testing.T, o Options, says ...string) {
 	t.Helper()
 	log, r := logger()
@@ -95,7 +95,7 @@ func wantWaiting(t *testing.T, o Options, says ...string) {
 	}
 }
 
-// TestRefusedAtFirst: a login that the server doesn't know yet gets in once it
+// TestRefusedAtFirst: a login that the server does not know yet is accepted once it
 // does.
 func TestRefusedAtFirst(t *testing.T) {
 	s := kit.StartServer(t, kit.WithPassword("other", "right"))
@@ -207,7 +207,7 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-// A refusal that comes later is survived: the server may be in the middle of a
+// A connection survives a later refusal: the server may be in the middle of a
 // change.
 func TestRefusedLater(t *testing.T) {
 	s := kit.StartServer(t)
@@ -226,7 +226,7 @@ func TestRefusedLater(t *testing.T) {
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
 }
 
-// A protocol error closes the connection for good; nothing else tells.
+// A protocol error closes the connection for good, which nothing else reports.
 func TestClosedForGood(t *testing.T) {
 	s := kit.StartServer(t)
 	log, r := logger()

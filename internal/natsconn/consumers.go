@@ -10,12 +10,12 @@ import (
 
 const fewConsumers = "few_consumers"
 
-// askAccount is how long to wait for what the account allows. A login that may not
-// ask gets no answer.
+// askAccount bounds the request for the account's limits. A login without
+// permission for it gets no answer.
 const askAccount = 2 * time.Second
 
-// consumerRisks returns the risk that the stream, or its account, allows fewer
-// consumers than we need: then reading, or a question about the past, waits until
+// consumerRisks returns a risk if the stream, or its account, allows fewer
+// consumers than we need: reading, or a question about the past, then waits until
 // another consumer is gone.
 func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	for _, limit := range []struct {
@@ -35,8 +35,8 @@ func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	return nil
 }
 
-// NoteAccount returns the streams with what their account allows, as far as this
-// login may know that, and logs what is too little.
+// NoteAccount returns the streams with the account's limit of consumers set, if
+// this login may see it, and logs the risk if the limit is too low.
 func (s Streams) NoteAccount(ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, log *slog.Logger) Streams {
 	ctx, cancel := context.WithTimeout(ctx, askAccount)
 	defer cancel()

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// dialer opens the connections to servers, the first one and those that replace
-// it, until its context ends; that ends a handshake under way, too. The library
-// holds its lock from dialing to the end of the handshake: to whoever asks
-// anything of the connection meanwhile, Close included, a server that says
-// nothing would cost dialTimeout.
+// dialer dials servers, for the first connection and for reconnects, until its
+// context ends; that also aborts a handshake in progress. The library holds its
+// lock from dialing to the end of the handshake. So a server that sends nothing
+// would block every other call on the connection, Close included, for up to
+// dialTimeout.
 type dialer struct{ ctx context.Context }
 
 // Dial implements [nats.CustomDialer].
@@ -22,8 +22,9 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return &handshaking{conn, context.AfterFunc(d.ctx, func() { conn.Close() })}, nil
 }
 
-// handshaking is a connection that its context closes until the handshake is
-// over: then the library takes back the deadline that it has set for that.
+// handshaking is a connection that is closed when the context ends, but only until
+// the handshake is over: the library then clears the deadline that it had set for
+// it.
 type handshaking struct {
 	net.Conn
 	over func() bool

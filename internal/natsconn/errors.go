@@ -1,12 +1,12 @@
-// Package natsconn connects to NATS, and makes and checks the three JetStream streams
+// Package natsconn connects to NATS, and creates and checks the three JetStream streams
 // that rollcall needs.
 //
 // Its errors name the variable, the server or the stream, say what is wrong and
 // what to do next, and hold no secret and no address with a password in it.
-// Those that only another configuration can cure match [ErrConfiguration]: a
-// refused password, contradicting options, no JetStream, a stream that cannot
-// serve. All others say that something failed: a server that is not reachable,
-// a port in use, a folder that cannot be written to.
+// Those that only a change of configuration can fix match [ErrConfiguration]: a
+// refused password, contradictory options, no JetStream, a stream that cannot
+// serve. All others say that something failed: an unreachable server,
+// a port in use, a folder that is not writable.
 package natsconn
 
 import (
@@ -14,9 +14,9 @@ import (
 	"fmt"
 )
 
-// ErrConfiguration matches, by [errors.Is], the errors that come back for ever
-// until somebody changes the configuration of rollcall or of NATS. It never
-// stands in an error's text.
+// ErrConfiguration matches, by [errors.Is], errors that recur until somebody
+// changes the configuration of rollcall or of NATS. Its text is never part of an
+// error message.
 var ErrConfiguration = errors.New("wrong configuration")
 
 type configurationError struct{ error }

@@ -23,8 +23,8 @@ func withMachine(o *server.Options) {
 	}
 }
 
-// hostile returns the JetStream of the administrator, who has made the stream of
-// events as changed, and that of the machine.
+// hostile returns the JetStream of the administrator, who has created the stream of
+// events with the given change, and that of the machine.
 func hostile(t *testing.T, change func(*jetstream.StreamConfig)) (admin, web jetstream.JetStream) {
 	s := kit.StartServer(t, withMachine)
 	admin = kit.JetStream(t, kit.Conn(t, s.URL, nats.UserInfo("admin", "pw")))
@@ -45,9 +45,9 @@ func event(payload string, headers ...string) *nats.Msg {
 	return m
 }
 
-// TestSchedulesForge: in a stream that allows schedules a machine's credential
-// stores an event on the subject of another machine, which nothing tells from
-// that machine's own. Such a stream is refused; in ours there are no schedules.
+// TestSchedulesForge: in a stream that allows schedules, a machine's credentials
+// can store an event on the subject of another machine, indistinguishable from that
+// machine's own. Such a stream is refused; our own does not allow schedules.
 func TestSchedulesForge(t *testing.T) {
 	admin, web := hostile(t, func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true })
 	at := time.Now().UTC().Add(time.Second)
@@ -75,8 +75,8 @@ func TestSchedulesForge(t *testing.T) {
 	}
 }
 
-// TestRollupEmpties: where rollups are allowed a machine's credential deletes
-// the events of all. Such a stream is refused; ours takes none.
+// TestRollupEmpties: where rollups are allowed, a machine's credentials can delete
+// the events of all. Such a stream is refused; our own does not allow rollups.
 func TestRollupEmpties(t *testing.T) {
 	admin, web := hostile(t, func(c *jetstream.StreamConfig) { c.AllowRollup = true })
 	if _, err := admin.Publish(t.Context(), "rollcall.events.db1", []byte("an event")); err != nil {
@@ -104,7 +104,7 @@ func TestRollupEmpties(t *testing.T) {
 	}
 }
 
-// prepared makes our streams, also where one was deleted just now.
+// prepared creates our streams, even where one was deleted just now.
 func prepared(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	kit.Eventually(t, func() bool {

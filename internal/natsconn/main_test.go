@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logger returns a logger from level info on, throttled as that of the service,
-// and what it has written.
+// logger returns a logger from level info up, throttled like the service's, and its
+// output.
 func logger() (*slog.Logger, *kit.Output) {
 	r := new(kit.Output)
 	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
@@ -24,8 +24,8 @@ func logger() (*slog.Logger, *kit.Output) {
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// wantError fails unless the error says all of the texts and is a matter of
-// configuration as told.
+// wantError fails unless the error contains all of the texts, and matches
+// ErrConfiguration if and only if configuration is true.
 func wantError(t *testing.T, err error, configuration bool, texts ...string) {
 	t.Helper()
 	if err == nil {

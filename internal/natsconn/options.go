@@ -11,10 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Options say which server to connect to, and as whom. Errors call them by the
-// variables that set them. Of Creds, NKey, Token and User (or user and password
-// in the URL) at most one may be set, and files are read at once and again at
-// every reconnect.
+// Options say which server to connect to, and as whom. Errors name them by the
+// variables that set them. At most one of Creds, NKey, Token and User (or user and
+// password in the URL) may be set. Files are read at once and again at every
+// reconnect.
 type Options struct {
 	URL         string // NATS_URL: nats://HOST:PORT, tls:// too; several with commas between
 	Creds       string // NATS_CREDS: a file with a user's JWT and seed
@@ -34,8 +34,8 @@ func (o Options) String() string { return Redact(o.URL) }
 // LogValue makes String what a log shows.
 func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
-// Redact returns the addresses without user, password and token, and nothing
-// at all of one that is broken: who knows where its password ends.
+// Redact returns the addresses without user, password and token. A malformed
+// address is replaced as a whole, since it is unknown where its password ends.
 func Redact(urls string) string {
 	list := strings.Split(urls, ",")
 	for i, server := range list {
@@ -64,7 +64,7 @@ func parseServer(server string) (*url.URL, error) {
 	return u, err
 }
 
-// The ways to log in, as the errors call them.
+// The login methods, as errors name them.
 const (
 	byCreds    = "NATS_CREDS"
 	byNKey     = "NATS_NKEY"
@@ -78,7 +78,7 @@ const (
 	urlEscapes = "write special characters of a user or password as %XX, or set NATS_USER and NATS_PASSWORD"
 )
 
-// logins returns the ways to log in that are set.
+// logins returns the login methods that are set.
 func (o Options) logins() []string {
 	var set []string
 	for _, way := range []struct{ name, value string }{
@@ -97,12 +97,12 @@ func (o Options) logins() []string {
 	return set
 }
 
-// Anonymous reports whether no way to log in is set.
+// Anonymous reports whether no login method is set.
 func (o Options) Anonymous() bool { return o.login() == byNobody }
 
 func hasUser(server string) bool { return strings.ContainsRune(server, '@') }
 
-// login returns the way to log in.
+// login returns the login method in use.
 func (o Options) login() string {
 	if set := o.logins(); len(set) > 0 {
 		return set[0]
@@ -121,7 +121,7 @@ func (o Options) servers() []string {
 	return list
 }
 
-// check finds what contradicts itself or is no address.
+// check rejects contradictory options and invalid addresses.
 func (o Options) check() error {
 	if err := o.checkServers(); err != nil {
 		return err
@@ -140,8 +140,8 @@ func (o Options) check() error {
 	return nil
 }
 
-// checkServers refuses addresses that the library could not use. A broken one
-// is not shown when there is an @ anywhere: a password may have a comma, too.
+// checkServers rejects addresses that the library could not use. If there is an @
+// anywhere, the bad address is not quoted: a password may contain a comma too.
 func (o Options) checkServers() error {
 	for _, server := range o.servers() {
 		u, err := parseServer(server)
@@ -158,9 +158,9 @@ func (o Options) checkServers() error {
 	return nil
 }
 
-// A peer that died without a word is noticed within the interval times the
-// pings unanswered plus one, half a minute; a write to one that takes no bytes
-// any more ends after flushTimeout (the library's own values are minutes).
+// A peer that died silently is noticed within pingInterval * (pingsAwaited + 1), 24
+// s. A write to a peer that no longer reads fails after flushTimeout. (The
+// library's defaults are minutes.)
 const (
 	dialTimeout   = 5 * time.Second
 	flushTimeout  = 5 * time.Second
@@ -170,9 +170,9 @@ const (
 	jitter        = time.Second
 )
 
-// natsOptions checks the options and the files they name, and returns what the
-// library is to be told: reconnect for ever, refusals included, as a server
-// that is being reconfigured may refuse for a moment.
+// natsOptions checks the options and the files they name, and converts them to the
+// library's: reconnect for ever, even after a refused login, as a server that is
+// being reconfigured may refuse for a moment.
 func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, error) {
 	if err := o.check(); err != nil {
 		return nats.Options{}, err
@@ -217,7 +217,8 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 	return n, nil
 }
 
-// applyCreds reads the file once: the library would do so only when connecting.
+// applyCreds reads and checks the file now; the library would do so only when
+// connecting.
 func (o Options) applyCreds(n *nats.Options) error {
 	if err := nats.UserCredentials(o.Creds)(n); err != nil {
 		return err
@@ -233,9 +234,9 @@ func (o Options) applyCreds(n *nats.Options) error {
 	return err
 }
 
-// isSeed reports whether a value looks like an nkey seed, which is easily given
-// in place of its file's name and must not be shown: "S", and 57 characters of
-// base32.
+// isSeed reports whether a value looks like an nkey seed: "S" and 57 characters of
+// base32. A seed is easily given instead of the name of its file, and must not be
+// shown.
 func isSeed(value string) bool {
 	const base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	return len(value) == 58 && value[0] == 'S' && strings.Trim(value, base32) == ""

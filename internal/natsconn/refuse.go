@@ -12,8 +12,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// refuse lists all that can't serve: settings of our streams, and subjects of
-// any stream of the account that would take our messages or answer in our place.
+// refuse lists everything that makes streams unusable: settings of our streams, and
+// subjects of any stream of the account that would capture our messages or answer
+// in our place.
 func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
 	var refusals []error
 	for _, info := range all {
@@ -31,7 +32,7 @@ func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subje
 	return configurationError{errors.Join(refusals...)}
 }
 
-// refusals returns what is wrong with a stream of ours that exists.
+// refusals returns what is wrong with an existing stream of ours.
 func (r role) refusals(c jetstream.StreamConfig) []error {
 	var list []error
 	add := func(setting string, value any, why string) {
@@ -64,13 +65,13 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 	return list
 }
 
-// consumerIdle is how long the reader's consumers may be idle (internal/stream
-// and internal/past ask for it): a server doesn't make one that a stream allows
-// less.
+// consumerIdle is the inactivity threshold of the reader's consumers (set by
+// internal/stream and internal/past). The server refuses to create a consumer whose
+// threshold exceeds the stream's limit.
 const consumerIdle = time.Minute
 
-// refuseEvents adds what only the stream of events may not have: what deletes
-// events that nobody has read, and what lets one machine speak for another.
+// refuseEvents adds the settings that only the stream of events may not have: those
+// that delete unread events, and those that let one machine publish as another.
 func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, why string)) {
 	//guard:false "no event pushes out another" TestRefusedStreams
 	if c.MaxMsgsPerSubject > 0 {
@@ -97,7 +98,7 @@ func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, 
 	}
 }
 
-// trespasses returns what is wrong with the subjects of any stream.
+// trespasses returns what is wrong with the subjects of any stream, ours or not.
 func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
 	var list []error
 	for _, subject := range c.Subjects {
@@ -118,7 +119,8 @@ func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subj
 	return list
 }
 
-// trespass is the refusal of a stream that takes what belongs to the role's.
+// trespass returns the error for a stream that captures subjects of the role's
+// stream.
 func (r role) trespass(name, subject string, taken []string) error {
 	if r.events {
 		return fmt.Errorf("stream %s: subject %q takes %s: set %s=%s if its messages are the events to read, else take the subject out (nats stream edit %s)",

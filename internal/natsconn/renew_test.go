@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// keyPair returns a seed and the server's option by which only that may log in.
+// keyPair returns a seed and the server option that lets only its user log in.
 func keyPair(t *testing.T) (seed []byte, only func(*server.Options)) {
 	t.Helper()
 	pair, err := nkeys.CreateUser()
@@ -32,8 +32,8 @@ func keyPair(t *testing.T) (seed []byte, only func(*server.Options)) {
 	return seed, func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} }
 }
 
-// TestRenewedKey: a connection that stays gets in with another key as soon as
-// that is in the file, which may be away for a while.
+// TestRenewedKey: a long-lived connection logs in with a new key as soon as the
+// file holds it; the file may be missing for a while.
 func TestRenewedKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nk")
 	old, onlyOld := keyPair(t)
@@ -64,8 +64,7 @@ func TestRenewedKey(t *testing.T) {
 	kit.Eventually(t, nc.IsConnected, "the connection is back with the new key")
 }
 
-// TestRefused checks which connection errors are refused logins, and the words for
-// them.
+// TestRefused checks which connection errors are refused logins, and their texts.
 func TestRefused(t *testing.T) {
 	o := Options{URL: "nats://127.0.0.1:4222", NKey: "admin.nk"}
 	err := o.Refused(nats.ErrAuthorization)

@@ -10,12 +10,14 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// republishing returns what is wrong with where any stream publishes its
-// messages again. The server does that itself, whatever their publisher may do:
-// an event would come out as a report or a change, ask a question, or be a
-// request to JetStream, such as to delete a stream. Where another stream feeds
-// events that way, whoever may publish to it speaks for machines; an operator
-// may want that, but for machines of this stream's own events it is never right.
+// republishing returns an error if a stream republishes its messages where they
+// would pass for those of rollcall or of an administrator. The server republishes
+// regardless of the publisher's own permissions: an event would arrive as a report
+// or a change, ask a question, or be a request to JetStream, such as to delete a
+// stream. That is never right.
+//
+// Republishing another stream as events is not refused, as an operator may want it,
+// but it is a risk (feeds): whoever may publish to that stream speaks for machines.
 func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
 	if c.RePublish == nil {
 		return nil
@@ -35,7 +37,7 @@ func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Su
 		c.Name, c.RePublish.Destination, strings.Join(taken, " and "), c.Name)}
 }
 
-// feeds returns the risk of a stream that publishes its messages again as events.
+// feeds returns a risk if the stream republishes its messages as events.
 func (s Streams) feeds(c jetstream.StreamConfig) []Risk {
 	if c.RePublish == nil || len(overlapping(destination(c.RePublish.Destination), s.Subjects.AllEvents())) == 0 {
 		return nil
@@ -46,14 +48,15 @@ func (s Streams) feeds(c jetstream.StreamConfig) []Risk {
 	}}
 }
 
-// In the destination of a transform a token may stand for one of the source's,
-// $1 or {{wildcard(1)}}, or be cut into several: {{split(1,-)}}.
+// In the destination of a transform, a token may be a placeholder for one token of
+// the source ($1 or {{wildcard(1)}}), or expand to several ({{split(1,-)}}).
 var (
 	oneToken   = regexp.MustCompile(`(?i)^(\$[0-9]+|\{\{\s*(wildcard|partition|random|left|right)\s*\([^.]*\)\s*\}\})$`)
 	manyTokens = regexp.MustCompile(`\{\{.*`)
 )
 
-// destination returns the pattern of all subjects that a transform can make.
+// destination returns a pattern that matches all subjects that a transform can
+// produce.
 func destination(template string) string {
 	tokens := strings.Split(template, ".")
 	for i, token := range tokens {

@@ -14,14 +14,14 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Risk is something about a stream by which it may lose messages, or let
-// somebody tell or see more than they should. Whether its
-// server has a message on the disk when it acknowledges it (sync_interval:
-// always) would be another, but only a server's own administrator can see that.
+// Risk is a property of a stream that may lose messages, or let somebody publish or
+// see more than they should. Whether the server has a message on disk when it
+// acknowledges it (sync_interval: always) would be another, but only the server's
+// own administrator can see that.
 type Risk struct {
 	// Reason is one of RiskReasons.
 	Reason string
-	text   string // what a log says
+	text   string // the log message
 	args   []any
 }
 
@@ -30,7 +30,7 @@ const (
 	cannotServe = "cannot_serve"
 )
 
-// RiskReasons are all reasons that a risk may have, in order.
+// RiskReasons returns all reasons that a risk may have, sorted.
 func RiskReasons() []string {
 	return []string{
 		"async_persistence", cannotServe, "counters", "discard_new", fewConsumers, "long_duplicate_window", "memory_storage", "message_ttl",
@@ -52,22 +52,22 @@ func (r Risk) String() string {
 	return b.String()
 }
 
-// Refused reports whether Prepare would refuse the streams for it: they were
-// changed while rollcall runs.
+// Refused reports whether Prepare would refuse the streams because of this risk:
+// they were changed while rollcall was running.
 func (r Risk) Refused() bool { return r.Reason == cannotServe }
 
-// Log tells of the risk.
+// Log logs the risk.
 func (r Risk) Log(ctx context.Context, log *slog.Logger, level slog.Level, stream string) {
 	if r.Refused() {
-		log.Log(ctx, level, r.text, r.args...) // which name their streams
+		log.Log(ctx, level, r.text, r.args...) // the error names its stream
 		return
 	}
 	log.Log(ctx, level, r.text, append([]any{"stream", stream}, r.args...)...)
 }
 
-// Look asks the server for all streams and returns the risks of the stream of
-// events as it stands, and what Prepare would now refuse of any stream. A
-// stream of events that is not there has no risks.
+// Look asks the server for all streams. It returns the current risks of the stream
+// of events, and what Prepare would now refuse in any stream. A missing stream of
+// events has no risks.
 func (s Streams) Look(ctx context.Context, js jetstream.JetStream) ([]Risk, error) {
 	all, err := list(ctx, js)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s Streams) Risks(info *jetstream.StreamInfo) []Risk {
 	return slices.DeleteFunc(list, func(r Risk) bool { return s.Embedded && r.Reason == oneReplica })
 }
 
-// warn tells of the risks of any of the streams.
+// warn logs the risks of one of our streams.
 func (s Streams) warn(ctx context.Context, r role, info *jetstream.StreamInfo, log *slog.Logger) {
 	for _, risk := range r.risks(info.Config, s.AllowedLateness) {
 		s.log(ctx, risk, info, log)
@@ -124,7 +124,8 @@ func (s Streams) log(ctx context.Context, risk Risk, info *jetstream.StreamInfo,
 	risk.Log(ctx, log, level, info.Config.Name)
 }
 
-// risks returns what of a stream of ours can serve, but may lose something.
+// risks returns the settings with which a stream of ours can serve, but may lose
+// messages.
 func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 	var list []Risk
 	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
@@ -143,8 +144,7 @@ func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 	return append(list, eventsRisks(c, lateness)...)
 }
 
-// eventsRisks returns what of the stream of events can serve, but may lose
-// something.
+// eventsRisks returns the risks that only the stream of events can have.
 func eventsRisks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 	var list []Risk
 	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }

@@ -53,8 +53,8 @@ func TestRisks(t *testing.T) {
 	}
 }
 
-// TestFewConsumers: a limit of consumers below what we need is a risk, of the
-// stream as of its account.
+// TestFewConsumers: a limit of consumers below what we need is a risk, whether the
+// stream or its account has it.
 func TestFewConsumers(t *testing.T) {
 	for _, c := range []struct {
 		stream, account int
@@ -77,7 +77,7 @@ func TestFewConsumers(t *testing.T) {
 	}
 }
 
-// TestNoteAccount: what the account allows is asked for, and told.
+// TestNoteAccount: the account's limit is requested, and logged.
 func TestNoteAccount(t *testing.T) {
 	account := server.NewAccount("A")
 	s := kit.StartServer(t, func(o *server.Options) {
@@ -104,10 +104,10 @@ func TestNoteAccount(t *testing.T) {
 	}
 }
 
-// settings is what a risk's text has behind what its log says.
+// settings is the part of a risk's text that follows its log message.
 func settings(r Risk) string { return r.String()[len(r.text)-len("stream "):] }
 
-// TestRiskOfTheEmbedded: the server inside can only have one replica.
+// TestRiskOfTheEmbedded: the embedded server can only have one replica.
 func TestRiskOfTheEmbedded(t *testing.T) {
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 1, Duplicates: time.Minute}}
 	got := Streams{Embedded: true}.Risks(info)
@@ -116,8 +116,8 @@ func TestRiskOfTheEmbedded(t *testing.T) {
 	}
 }
 
-// TestLook: what a start would refuse shows while rollcall runs, of whichever
-// stream, beside the risks; and so does another stream that feeds events.
+// TestLook: what a start would refuse in any stream is reported while rollcall
+// runs, besides the risks; so is another stream that feeds events.
 func TestLook(t *testing.T) {
 	js, s := newJetStream(t), ourStreams(t)
 	reasons := func() string {
@@ -162,7 +162,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestDestination: which subjects a transform can make.
+// TestDestination: which subjects a transform can produce.
 func TestDestination(t *testing.T) {
 	for template, want := range map[string]string{
 		"a.b": "a.b", "a.>": "a.>", "a.*.b": "a.*.b", "a.$1.b": "a.*.b", "a.{{wildcard(2)}}": "a.*", "a.{{ Partition(3,1,2) }}.b": "a.*.b",

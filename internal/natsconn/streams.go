@@ -14,53 +14,55 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Streams are the names of the three streams, and how those are made that are
+// Streams holds the names of the three streams, and how to create those that are
 // missing.
 type Streams struct {
 	Subjects                     rollcallv1.Subjects
 	Events, Reports, DeadLetters string
 
-	// AllowedLateness is how old an event may be and still count. A stream of
-	// events that forgets earlier is warned of.
+	// AllowedLateness is how old an event may be and still count. A warning is
+	// logged if the stream deletes events before that.
 	AllowedLateness time.Duration
 
-	// MaxAge and MaxBytes bound the stream of events, 0 not at all. Dead
-	// letters get the same age and a quarter of the bytes, reports (one message
-	// a page) no age and an eighth, so that nothing is without a bound where
-	// the events have one. Replicas is for all three.
+	// MaxAge and MaxBytes bound the stream of events; 0 means no bound. Dead
+	// letters get the same age and a quarter of the bytes. Reports (one message a
+	// page) get no age and an eighth of the bytes. So where the stream of events is
+	// bounded, the others are too. Replicas applies to all three.
 	MaxAge   time.Duration
 	MaxBytes int64
 	Replicas int
 
-	// Consumers is how many consumers of the stream of events we need at a time,
-	// and AccountConsumers how many its account allows in all, 0 or less any
-	// number. A stream or an account that allows fewer is warned of.
+	// Consumers is how many consumers of the stream of events we need at a time.
+	// AccountConsumers is how many its account allows in all; 0 or less means any
+	// number. A warning is logged if the stream or the account allows fewer.
 	Consumers, AccountConsumers int
 
-	// Embedded says that they are in the server of StartEmbedded, which can only
-	// have one replica: that is then told, and no risk.
+	// Embedded says that the streams are in the embedded server. It can only have
+	// one replica, so that is logged as information and is no risk.
 	Embedded bool
 }
 
-// How long a request may take, and a JetStream that is not ready yet.
+// requestTimeout bounds one request, readyTimeout the wait for JetStream to be
+// ready; retryPause is the pause between attempts.
 const (
 	requestTimeout = 5 * time.Second
 	readyTimeout   = 30 * time.Second
 	retryPause     = 250 * time.Millisecond
 )
 
-// duplicateWindow is the least there is. An id is not bound to a machine: in a
-// longer window one machine could suppress the event of another.
+// duplicateWindow is the shortest that the server allows. A message id is not bound
+// to a machine: in a longer window, one machine could suppress the event of
+// another.
 const duplicateWindow = 100 * time.Millisecond
 
-// Prepare checks the streams that exist, then makes those that are missing, and
-// returns what the server says of the stream of events. A stream that exists is
-// never changed. When anything cannot serve, nothing is made, and the error
-// lists all of it. What can serve but may lose something is said in the log.
+// Prepare checks the existing streams, then creates the missing ones, and returns
+// the server's info about the stream of events. An existing stream is never
+// changed. If anything makes a stream unusable, none is created, and the error
+// lists everything that does. Settings that work but may lose messages are logged.
 //
-// A JetStream that is not ready yet is waited for, half a minute at most, and
-// no request takes more than some seconds. An error that matches
-// ErrConfiguration needs another configuration.
+// Prepare waits for a JetStream that is not ready yet, for half a minute at most;
+// each request takes a few seconds at most. An error that matches ErrConfiguration
+// needs a change of configuration.
 func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.Logger) (*jetstream.StreamInfo, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func (s Streams) prepare(ctx context.Context, js jetstream.JetStream, log *slog.
 // role is what one of our streams is for.
 type role struct {
 	variable string                 // sets its name
-	config   jetstream.StreamConfig // as it is made
+	config   jetstream.StreamConfig // used to create it
 	events   bool                   // read by position
 }
 
@@ -131,7 +133,7 @@ func (s Streams) roles() []role {
 	}
 }
 
-// limit is a limit of ours as a server's: there -1 is none.
+// limit converts one of our limits to the server's form, in which -1 means none.
 func limit(n int64) int64 {
 	if n <= 0 {
 		return -1
@@ -139,7 +141,8 @@ func limit(n int64) int64 {
 	return n
 }
 
-// check refuses names that the server would, or that mean two streams.
+// check rejects names that the server would reject, and a name that is given to two
+// streams.
 func (s Streams) check() error {
 	taken := make(map[string]string)
 	for _, r := range s.roles() {
@@ -155,7 +158,8 @@ func (s Streams) check() error {
 	return nil
 }
 
-// prepareOnce returns the infos of our streams in the order of the roles.
+// prepareOnce checks and creates the streams, and returns their infos in the order
+// of the roles.
 func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subjects rollcallv1.Subjects) ([]*jetstream.StreamInfo, error) {
 	all, err := list(ctx, js)
 	if err != nil {
@@ -192,8 +196,9 @@ func lacking(roles []role, found map[string]*jetstream.StreamInfo) []string {
 	return names
 }
 
-// list returns all streams of the account, or only some. The library's own request could
-// wait for ever where the context does.
+// list returns all streams of the account, or those that the options select.
+// Without this time-out, the library's request could wait for ever if the context
+// has no deadline.
 func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamListOpt) ([]*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -215,8 +220,8 @@ func create(ctx context.Context, js jetstream.JetStream, config jetstream.Stream
 	return stream.CachedInfo(), nil
 }
 
-// untilReady does it again as long as JetStream is not ready or somebody else
-// makes our streams at the same moment.
+// untilReady retries while JetStream is not ready or somebody else creates our
+// streams at the same moment.
 func untilReady(ctx context.Context, do func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -231,18 +236,18 @@ func untilReady(ctx context.Context, do func() error) error {
 	}
 }
 
-// The errors of the server's API that we tell apart (its errors.json).
+// The error codes of the server's API that we distinguish (its errors.json).
 const (
 	errAccountResources = 10002 // the account's limit
 	errIncomplete       = 10004 // not all of the cluster has answered
-	errNoPeers          = 10005 // no servers for so many replicas
+	errNoPeers          = 10005 // too few servers for the replicas
 	errNotAssigned      = 10007
 	errNotAvailable     = 10008 // the cluster has no leader
 	errNotLeader        = 10009
-	errInsufficient     = 10023 // no server of the cluster has so much room
+	errInsufficient     = 10023 // no server of the cluster has enough space
 	errStorage          = 10047 // the server's limit
 	errNameInUse        = 10058
-	errNoReplicas       = 10074 // a server without cluster
+	errNoReplicas       = 10074 // the server is not in a cluster
 	errMaxBytesRequired = 10113
 	errMaxBytesExceeded = 10122
 )
@@ -266,8 +271,8 @@ func isTemporary(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
-// explain says what an error of the API means. A denied request shows as a
-// time-out; its reason is the connection's last error.
+// explain explains an error of the API. A denied request looks like a time-out; the
+// connection's last error has the reason.
 func explain(nc *nats.Conn, doing, request string, err error) error {
 	last := nc.LastError()
 	switch {
@@ -285,8 +290,9 @@ func explain(nc *nats.Conn, doing, request string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// explainCreate says what to do when a stream can't be made. Lacking are all that
-// are still to be made: who may not make one may make none, as a rule.
+// explainCreate says what to do when a stream cannot be created. lacking lists all
+// streams still to be created: as a rule, a login that may not create one may
+// create none.
 func explainCreate(nc *nats.Conn, r role, lacking []string, err error) error {
 	name, doing := r.config.Name, "making stream "+r.config.Name
 	switch codeOf(err) {

@@ -34,7 +34,7 @@ func ourStreams(t *testing.T) Streams {
 	}
 }
 
-// newJetStream is that of a server of the test's own.
+// newJetStream returns the JetStream of a new server for the test.
 func newJetStream(t *testing.T, options ...func(*server.Options)) jetstream.JetStream {
 	return kit.JetStream(t, kit.Conn(t, kit.StartServer(t, options...).URL))
 }
@@ -94,8 +94,8 @@ func TestPrepareWithoutLimits(t *testing.T) {
 	}
 }
 
-// TestPrepareChangesNothing: not the streams of an earlier time with other
-// settings, and not their messages.
+// TestPrepareChangesNothing: streams that were created earlier with other settings
+// keep them, and their messages.
 func TestPrepareChangesNothing(t *testing.T) {
 	js := newJetStream(t)
 	s := ourStreams(t)
@@ -115,8 +115,8 @@ func TestPrepareChangesNothing(t *testing.T) {
 	}
 }
 
-// everything is what the server says of all streams, with or without what is in
-// them.
+// everything returns the server's info about all streams, with or without their
+// contents.
 func everything(t *testing.T, js jetstream.JetStream, content bool) string {
 	t.Helper()
 	all, err := list(t.Context(), js)
@@ -136,7 +136,7 @@ func everything(t *testing.T, js jetstream.JetStream, content bool) string {
 	return string(text)
 }
 
-// Several that start at the same moment make one set of streams.
+// Several services that start at the same moment create one set of streams.
 func TestPrepareTogether(t *testing.T) {
 	js := newJetStream(t)
 	var group sync.WaitGroup
@@ -227,8 +227,8 @@ func makeStream(t *testing.T, js jetstream.JetStream, c jetstream.StreamConfig) 
 	}
 }
 
-// refused prepares and wants an error that says all of the texts, and no stream
-// made.
+// refused calls Prepare and wants an error that contains all of the texts, and no
+// stream created.
 func refused(t *testing.T, js jetstream.JetStream, says ...string) {
 	t.Helper()
 	before := everything(t, js, false)
@@ -239,7 +239,7 @@ func refused(t *testing.T, js jetstream.JetStream, says ...string) {
 	}
 }
 
-// Streams of others that have nothing to do with us, and wider ones of ours.
+// Unrelated streams of others are allowed, and so are wider subjects of ours.
 func TestStreamsThatServe(t *testing.T) {
 	js := newJetStream(t)
 	makeStream(t, js, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"rollcalls.>", "rollcall.other", "x.*"}, Retention: jetstream.WorkQueuePolicy})
@@ -344,7 +344,7 @@ func TestServerLimits(t *testing.T) {
 	wantError(t, err, true, "making stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_REPLICAS (3)")
 }
 
-// A login that may not list streams, or make them, is told what it lacks.
+// The error for a login that may not list or create streams names what it lacks.
 func TestDeniedRequests(t *testing.T) {
 	const create = "$JS.API.STREAM.CREATE."
 	for denied, want := range map[string][]string{

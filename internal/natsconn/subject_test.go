@@ -48,9 +48,9 @@ func TestOverlapAndCovers(t *testing.T) {
 	}
 }
 
-// TestSubjectsExhaustively compares with what a server does, match one subject
-// after the other, for all patterns of up to three tokens. "c" stands for any
-// token that no pattern has.
+// TestSubjectsExhaustively compares with matching one subject after the other, as a
+// server does, for all patterns of up to three tokens. "c" stands for any token
+// that no pattern has.
 func TestSubjectsExhaustively(t *testing.T) {
 	subjects := sequences([]string{"a", "b", "c"}, 4)
 	patterns := slices.DeleteFunc(sequences([]string{"a", "b", "*", ">"}, 3), func(p string) bool {

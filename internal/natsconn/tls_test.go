@@ -77,7 +77,7 @@ func encode(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// withTLS makes a server speak TLS and ask for a client's certificate.
+// withTLS makes a server use TLS and request a client certificate.
 func withTLS(t *testing.T, a authority) func(*server.Options) {
 	certFile, keyFile := a.issue(t)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -133,8 +133,8 @@ func TestServerWithoutTLS(t *testing.T) {
 	wantError(t, err, true, s.URL, "does not speak TLS")
 }
 
-// TestOutOfDate: a certificate that is not valid now is waited for, as it is
-// renewed, or the clock of this machine is set, without us.
+// TestOutOfDate: we keep retrying while a certificate is not valid now: it may be
+// renewed, or the clock of this machine set, without us.
 func TestOutOfDate(t *testing.T) {
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
 	foreign := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
@@ -146,8 +146,9 @@ func TestOutOfDate(t *testing.T) {
 	}
 }
 
-// TestTLSLater: a certificate that is no longer trusted is told of, which the
-// library does not do, and trusted again it is taken without a restart.
+// TestTLSLater: a certificate that is no longer trusted is logged, which the
+// library does not do; once it is trusted again, the connection returns without a
+// restart.
 func TestTLSLater(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	s := kit.StartServer(t, withTLS(t, ours))

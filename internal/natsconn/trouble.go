@@ -9,18 +9,18 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// The streams by what they are for, as metrics call them.
+// The roles of the streams, as metrics name them.
 const (
 	RoleEvents      = "events"
 	RoleReports     = "reports"
 	RoleDeadLetters = "deadletters"
 )
 
-// StreamRoles are what the three streams are for, in order.
+// StreamRoles returns the roles of the three streams, in order.
 func StreamRoles() []string { return []string{RoleEvents, RoleReports, RoleDeadLetters} }
 
-// Missing returns the streams of ours that are not there, by what they are for.
-// It asks for the list of streams, which every login may that Prepare works for.
+// Missing returns our missing streams by role. It requests the list of streams,
+// which every login that Prepare works for may do.
 func (s Streams) Missing(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
 	all, err := list(ctx, js, jetstream.WithStreamListSubject(s.Subjects.Base()+".>"))
 	if err != nil {
@@ -34,9 +34,9 @@ func (s Streams) Missing(ctx context.Context, js jetstream.JetStream) (map[strin
 	return missing, nil
 }
 
-// Full tells by which limit a stream refuses whatever comes: "" by none. A
-// stream that discards old messages never does. By bytes it is full when another
-// message of the mean size doesn't fit.
+// Full returns the limit because of which a stream refuses new messages, or "" if
+// it accepts them. A stream that discards old messages never refuses any. By bytes,
+// a stream is full when another message of mean size does not fit.
 func Full(info *jetstream.StreamInfo) string {
 	c, st := info.Config, info.State
 	if c.Discard != jetstream.DiscardNew || st.Msgs == 0 {
@@ -55,21 +55,20 @@ func Full(info *jetstream.StreamInfo) string {
 // consumer.
 const errConsumerStore = 10012
 
-// probeLife is when the server removes the consumer of a probe whose process
-// has died.
+// probeLife is how long the server keeps the consumer of a probe whose process has
+// died.
 const probeLife = 10 * time.Second
 
-// ProbeDisk asks the server to write something small beside a stream of files:
-// the state of a consumer, which is deleted at once. The error is the server's
-// that it cannot, as its disk is full or broken. Whatever else keeps the probe
-// from its end (a limit of consumers, a permission, no answer) says nothing of
-// the disk.
+// ProbeDisk makes the server write something small next to a stream's files: the
+// state of a consumer, which is deleted at once. It returns an error only if the
+// server reports that it cannot write, because its disk is full or broken. Any
+// other failure of the probe (a limit of consumers, a permission, no answer) says
+// nothing about the disk and is ignored.
 //
-// That is all that can be asked without harm: a server answers all other
-// questions about a stream that it cannot write, and publishers get no answer.
-// A message as a probe would break the stream for good, where the disk is full:
-// nats-server takes nothing more for a stream of which one write has failed,
-// until it is started anew.
+// No other request tests the disk without harm. A server answers all other requests
+// about a stream that it cannot write, and publishers get no answer. A message as a
+// probe would break the stream for good if the disk is full: after one failed write
+// to a stream, nats-server accepts nothing more for it until it is restarted.
 func ProbeDisk(ctx context.Context, js jetstream.JetStream, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

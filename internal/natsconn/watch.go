@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// watch logs what happens to a connection, then calls the handlers that the
-// options had before.
+// watch logs what happens to a connection, then calls the handlers that the options
+// already had.
 func (c *complaints) watch(n *nats.Options) {
 	var last atomic.Pointer[nats.Conn]
 	n.DisconnectedErrCB = both(func(nc *nats.Conn, err error) {
@@ -59,15 +59,15 @@ func both(first, then nats.ConnErrHandler) nats.ConnErrHandler {
 	}
 }
 
-// disconnected is told no error when it was we who closed the connection.
+// disconnected gets a nil error if we closed the connection ourselves.
 func (c *complaints) disconnected(_ *nats.Conn, err error) {
 	if err != nil {
 		c.say(slog.LevelWarn, "disconnected", "nats connection is lost, reconnecting", "err", err)
 	}
 }
 
-// closed is told no error, as a rule, when it was we who closed the connection,
-// and the reason when a protocol error did: that isn't told anywhere else.
+// closed usually gets a nil error if we closed the connection ourselves, and the
+// reason if a protocol error did; that reason is reported nowhere else.
 func (c *complaints) closed(err error) {
 	level := slog.LevelDebug
 	if err != nil {
@@ -80,8 +80,8 @@ func (c *complaints) stillAway(_ *nats.Conn, err error) {
 	c.say(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
 }
 
-// handshake is told how the last attempt to come back ended, if it was in the
-// handshake of TLS: no handler of the library's is called for that.
+// handshake logs why the last reconnect attempt failed, if it failed in the TLS
+// handshake: the library calls no handler for that.
 func (c *complaints) handshake(err error) {
 	var certificate *tls.CertificateVerificationError
 	var remote *net.OpError
@@ -93,8 +93,8 @@ func (c *complaints) handshake(err error) {
 	}
 }
 
-// failed logs an asynchronous error. A permission that is missing shows
-// nowhere else: who asked sees a time-out.
+// failed logs an asynchronous error. A missing permission is reported nowhere else:
+// the caller sees only a time-out.
 func (c *complaints) failed(sub *nats.Subscription, err error) {
 	args := []any{"err", err}
 	if sub != nil {
@@ -115,8 +115,9 @@ func (c *complaints) failed(sub *nats.Subscription, err error) {
 	}
 }
 
-// permission is the kind of a complaint about a permission: subscriptions are
-// few, and each is worth a line; what is published may be anything.
+// permission returns the kind of a complaint about a permission. Subscriptions are
+// few, so each gets its own log line; published subjects may be anything, so they
+// share one kind.
 func permission(err error) string {
 	if text := err.Error(); strings.Contains(text, "Subscription") {
 		return text

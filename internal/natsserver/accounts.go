@@ -14,17 +14,17 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// The embedded server has two accounts. rollcall itself, and whoever can read
-// the key in the data folder, may do everything in the first, where the streams
-// are. Every other program on the machine is in the second, without a login: it
-// publishes events, asks, and hears reports and changes, and cannot delete or
-// change anything. It takes two accounts because NATS does not look at the
-// subject that an answer is asked for on: within one, an answer of JetStream
-// could be a request to delete a stream. For the same reason local programs can
-// fool each other: one can direct an answer to the subject of the reports.
+// The embedded server has two accounts. rollcall itself, and whoever can read the
+// key in the data folder, may do everything in the first, which holds the streams.
+// Every other program on the machine is in the second, without a login: it can
+// publish events, ask questions, and receive reports and changes, but cannot delete
+// or change anything. Two accounts are needed because NATS does not check the
+// subject that a reply is sent to: within one account, a reply from JetStream could
+// be a request to delete a stream. For the same reason local programs can fool each
+// other: one can direct a reply to the subject of the reports.
 const localAccount = "LOCAL"
 
-// key returns the public key of the file, which is made if it is missing.
+// key returns the public key in the file, which is created if it is missing.
 func key(file string) (public string, err error) {
 	seed, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -43,7 +43,7 @@ func key(file string) (public string, err error) {
 	return public, nil
 }
 
-// makeKey writes a new seed, for nobody else to read, whole or not at all.
+// makeKey writes a new seed file atomically, readable only by its owner.
 func makeKey(file string) ([]byte, error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -66,10 +66,10 @@ func makeKey(file string) ([]byte, error) {
 	return seed, os.Rename(temp.Name(), file)
 }
 
-// logins sets who may connect: the key, in the account of the streams, and
-// everybody else as the local user, who cannot answer questions, or publish reports
-// and changes, in rollcall's place. That user has a key of which nobody has the seed: a password
-// would be one to warn of.
+// logins sets who may connect: the holder of the key, in the account of the
+// streams, and everybody else as the local user, who may not answer questions, or
+// publish reports and changes, in rollcall's place. The local user has an nkey
+// whose seed nobody has, since the server warns about plaintext passwords.
 func logins(o *server.Options, public string, subjects rollcallv1.Subjects) error {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
@@ -91,19 +91,21 @@ func logins(o *server.Options, public string, subjects rollcallv1.Subjects) erro
 	return nil
 }
 
-// streamed is what rollcall tells everybody.
+// streamed returns the subjects on which rollcall publishes to everybody.
 func streamed(subjects rollcallv1.Subjects) []string {
 	return append(subjects.AllReports(), subjects.Changes(), subjects.AllChanges())
 }
 
-// services are what everybody may ask for: that an event is stored, questions,
-// and what streams there are and what is in them.
+// services returns the subjects of the requests that everybody may send: to store
+// an event, to ask a question, and to see which streams exist and what they
+// contain.
 func services(subjects rollcallv1.Subjects) []string {
 	return append(subjects.AllEvents(), subjects.AllQueries(),
 		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>")
 }
 
-// share lets the local account do what it may.
+// share gives the local account access to the services and to what rollcall
+// publishes.
 func share(ns *server.Server, subjects rollcallv1.Subjects) error {
 	local, err := ns.LookupAccount(localAccount)
 	if err != nil {

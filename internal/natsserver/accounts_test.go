@@ -16,9 +16,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestWithoutKey: a program without the key publishes events and learns that
-// they are stored, asks, hears reports and changes, finds the service and sees
-// the streams.
+// TestWithoutKey: a program without the key publishes events and gets acks, asks
+// questions, receives reports and changes, finds the service and sees the streams.
 func TestWithoutKey(t *testing.T) {
 	dir := t.TempDir()
 	e := embedded(t, "127.0.0.1:0", dir)
@@ -80,8 +79,8 @@ func TestWithoutKey(t *testing.T) {
 }
 
 // TestWithoutKeyNothingElse: without the key nobody deletes or changes anything,
-// also not by having an answer sent to where it would be a request, and nobody
-// publishes to other programs in rollcall's place.
+// even by having a reply sent to where it would be a request, and nobody publishes
+// to other programs in rollcall's place.
 func TestWithoutKeyNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	e := embedded(t, "127.0.0.1:0", dir)
@@ -136,8 +135,8 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 	}
 }
 
-// TestKeyFile: nobody else can read the key; it stays the same; and one that is
-// broken is told.
+// TestKeyFile: nobody else can read the key; it stays the same; and a broken one is
+// an error.
 func TestKeyFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "admin.nk")
 	public, err := key(file)
@@ -157,7 +156,7 @@ func TestKeyFile(t *testing.T) {
 	wantError(t, err, false, file, "remove the file")
 }
 
-// TestStreamsStay: streams that an embedded server made before it had accounts
+// TestStreamsStay: streams that an embedded server created before it had accounts
 // are still there.
 func TestStreamsStay(t *testing.T) {
 	s := kit.StartServer(t)

@@ -11,9 +11,9 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// serverLog hands the embedded server's log on. A server inside another process
-// doesn't end it at a fatal error but only logs that: while it starts, the first
-// of these is kept for whoever starts it.
+// serverLog forwards the embedded server's log. An embedded server does not exit on
+// a fatal error but only logs it, so the first one during the start is kept for the
+// caller.
 type serverLog struct {
 	log *slog.Logger
 
@@ -26,7 +26,8 @@ func newServerLog(log *slog.Logger) *serverLog {
 	return &serverLog{log: log}
 }
 
-// start ends the start and returns its first fatal error, if there was one.
+// start marks the end of the start and returns its first fatal error, if there was
+// one.
 func (l *serverLog) start() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,7 +53,7 @@ func (l *serverLog) Noticef(format string, args ...any) {
 	l.log.Debug("embedded nats server", "text", fmt.Sprintf(format, args...))
 }
 
-// Debugf and Tracef are never called: the server is told to keep them.
+// Debugf and Tracef are never called: SetLogger turns both levels off.
 func (l *serverLog) Debugf(string, ...any) {}
 func (l *serverLog) Tracef(string, ...any) {}
 

@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logger returns a logger from level info on, throttled as that of the service,
-// and what it has written.
+// logger returns a logger from level info up, throttled like the service's, and its
+// output.
 func logger() (*slog.Logger, *kit.Output) {
 	r := new(kit.Output)
 	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
@@ -31,7 +31,7 @@ func logger() (*slog.Logger, *kit.Output) {
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// connected is a connection that the service or another program would make.
+// connected returns a connection as the service or another program makes it.
 func connected(t *testing.T, o natsconn.Options) *nats.Conn {
 	t.Helper()
 	nc, err := natsconn.Connect(t.Context(), o, "rollcall test", kit.Logger(t))
@@ -42,7 +42,7 @@ func connected(t *testing.T, o natsconn.Options) *nats.Conn {
 	return nc
 }
 
-// ourStreams are the streams as the service makes them.
+// ourStreams returns the streams as the service creates them.
 func ourStreams(t *testing.T) natsconn.Streams {
 	t.Helper()
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
@@ -77,8 +77,8 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
-// wantError fails unless the error says all of the texts and is a matter of
-// configuration as told.
+// wantError fails unless the error contains all of the texts, and matches
+// ErrConfiguration if and only if configuration is true.
 func wantError(t *testing.T, err error, configuration bool, texts ...string) {
 	t.Helper()
 	if err == nil {

@@ -1,5 +1,5 @@
-// Package natsserver is a NATS server with JetStream inside the process, for who has
-// none of their own. Its errors are like those of package natsconn.
+// Package natsserver is a NATS server with JetStream embedded in the process, for
+// users without one of their own. Its errors are like those of package natsconn.
 package natsserver
 
 import (
@@ -20,12 +20,12 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Options say where the server inside the process listens and stores.
+// Options say where the embedded server listens and keeps its store.
 type Options struct {
 	// Addr is HOST:PORT. Port 0 is any free one.
 	Addr string
-	// Dir is the folder of the store, made if it is missing. One server at a
-	// time may use it: two would break each other's store without a word.
+	// Dir is the folder of the store, created if it is missing. Only one server at
+	// a time may use it: two would corrupt each other's store without an error.
 	Dir string
 	// Subjects are those that programs without the key may use.
 	Subjects rollcallv1.Subjects
@@ -44,15 +44,15 @@ type Server struct {
 	shutdown sync.Once
 }
 
-// readyWithin bounds what comes after the server has recovered its streams,
-// which may take as long as it takes.
+// readyWithin bounds what follows the recovery of the streams; the recovery itself
+// may take as long as it takes.
 const readyWithin = 10 * time.Second
 
-// dialTimeout bounds the look at whether it is our server that answers.
+// dialTimeout bounds the check that it is our server that answers.
 const dialTimeout = 5 * time.Second
 
-// Start starts the server and returns when it takes connections. An
-// address in use is an error that names the ways out.
+// Start starts the server and returns once it accepts connections. If the address
+// is in use, the error names the remedies.
 func Start(o Options) (*Server, error) {
 	host, port, err := splitAddr(o.Addr)
 	if err != nil {
@@ -72,9 +72,8 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// start starts the server. NewServer and Start return
-// no error when the port is taken or the store broken: these reach the log
-// only, as fatal.
+// start starts the server. NewServer and Start return no error if the port is taken
+// or the store is broken: they only log it, as fatal.
 func (s *Server) start(o Options, host string, port int) error {
 	public, err := key(natsconn.KeyFile(o.Dir))
 	if err != nil {
@@ -108,7 +107,8 @@ func (s *Server) start(o Options, host string, port int) error {
 	if err := log.start(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server on %s with its store in %s: %w", o.Addr, o.Dir, err)
 	}
-	// With accounts of our own the server leaves its first without JetStream.
+	// With accounts configured, the server does not enable JetStream for the global
+	// account.
 	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
 		return fmt.Errorf("starting JetStream of the embedded NATS server with its store in %s: %w", o.Dir, err)
 	}
@@ -130,8 +130,8 @@ func (s *Server) start(o Options, host string, port int) error {
 // URL is where clients on this machine connect.
 func (s *Server) URL() string { return s.url }
 
-// StoreLimit is how many bytes all streams together may store: three quarters
-// of what was free on the disk, and what is stored already.
+// StoreLimit is how many bytes all streams together may store: three quarters of
+// the disk space that was free, plus what was already stored.
 func (s *Server) StoreLimit() int64 { return s.limit }
 
 // Shutdown stops the server and returns when it has ended. It may be called
@@ -145,7 +145,8 @@ func (s *Server) Shutdown() {
 	})
 }
 
-// splitAddr reads HOST:PORT. To the server port 0 means 4222, and -1 any.
+// splitAddr parses HOST:PORT. Port 0 becomes -1: to the server, 0 means 4222 and -1
+// means any free port.
 func splitAddr(addr string) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(addr)
 	if err == nil {
@@ -163,7 +164,7 @@ func splitAddr(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// tryAddr listens on the address for a moment.
+// tryAddr checks that the address is free by listening on it for a moment.
 func tryAddr(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -190,9 +191,8 @@ func clientURL(host string, port int) string {
 	return "nats://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// isOurs makes sure that whoever answers at the URL is the server with this
-// id, and no other that got there first or listens on another of the host's
-// addresses.
+// isOurs checks that the server at the URL is the one with this id, and not another
+// that listened there first or listens on another of the host's addresses.
 func isOurs(url, id string) error {
 	nc, err := nats.Connect(url, nats.Timeout(dialTimeout), nats.NoReconnect())
 	if err != nil {
@@ -206,7 +206,7 @@ func isOurs(url, id string) error {
 	return nil
 }
 
-// makeStore makes the folder, and makes sure that it can be written to.
+// makeStore creates the folder and checks that it is writable.
 func makeStore(dir string) error {
 	err := os.MkdirAll(dir, 0o750)
 	if err == nil {

@@ -72,8 +72,7 @@ func TestEmbeddedAddressInUse(t *testing.T) {
 	}
 }
 
-// The port may be taken after we have tried it: the server then says so in its
-// log only.
+// The port may be taken after we have tried it: the server then only logs that.
 func TestEmbeddedAddressTakenMeanwhile(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -88,8 +87,7 @@ func TestEmbeddedAddressTakenMeanwhile(t *testing.T) {
 	wantError(t, err, false, "starting the embedded NATS server", addr.String(), "address already in use")
 }
 
-// With a name for a host another server may answer than the one that was
-// started.
+// If the host is a name, another server may answer than the one that was started.
 func TestStrangerAnswers(t *testing.T) {
 	stranger := kit.StartServer(t)
 	e := embedded(t, "127.0.0.1:0", t.TempDir())

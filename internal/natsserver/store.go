@@ -11,7 +11,7 @@ type store struct {
 	were  []os.FileInfo
 }
 
-// seeStore notes which folder the store is.
+// seeStore records which folders the store is in, to compare with later.
 func seeStore(dir string) store {
 	s := store{paths: []string{dir, filepath.Join(dir, "jetstream")}}
 	for _, path := range s.paths {
@@ -24,7 +24,7 @@ func seeStore(dir string) store {
 	return s
 }
 
-// lost reports whether it was removed or replaced since.
+// lost reports whether the folder was removed or replaced since.
 func (s store) lost() bool {
 	for i, was := range s.were {
 		if is, err := os.Stat(s.paths[i]); os.IsNotExist(err) || err == nil && !os.SameFile(was, is) {

@@ -9,29 +9,28 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// connErrors are what a connection is told apart from answers, and what leaves no
-// hope for acks: what the server's permissions deny, which is said nowhere else,
-// and that the connection was lost.
+// connErrors collects failures that never arrive as an ack: denied permissions
+// (reported only asynchronously) and a lost connection.
 type connErrors struct {
 	mu      sync.Mutex
 	publish map[string]error // by subject
 	all     error
-	changed chan struct{} // closed when there is another
+	changed chan struct{} // closed when an error is added
 }
 
 var errLost = errors.New("the connection was lost; see whether the server runs, then publish from here on")
 
-// errNoAck begins what is said of an event that may be stored or not.
+// errNoAck begins the error for an event that may or may not be stored.
 var errNoAck = errors.New("no ack, so it is not known whether it is stored")
 
-// errHopeless matches the troubles that leave no hope for any ack.
+// errHopeless matches the errors after which no ack will come.
 var errHopeless = errors.New("no ack will come")
 
 func newConnErrors() *connErrors {
 	return &connErrors{publish: map[string]error{}, changed: make(chan struct{})}
 }
 
-// watch returns the options of the connection whose troubles are noted.
+// watch returns the connection options that collect its errors.
 func (t *connErrors) watch() []nats.Option {
 	return []nats.Option{
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
@@ -42,7 +41,7 @@ func (t *connErrors) watch() []nats.Option {
 	}
 }
 
-// deniedPublish finds the subject in the server's words.
+// deniedPublish finds the subject in the server's error text.
 var deniedPublish = regexp.MustCompile(`(?i)Permissions Violation for Publish to "([^"]+)"`)
 
 func (t *connErrors) denied(err error) {
@@ -56,7 +55,7 @@ func (t *connErrors) denied(err error) {
 	t.note("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to the prefix below which this login may subscribe, then publish from here on", err))
 }
 
-// note adds a trouble with publishing to a subject; "" is to any.
+// note adds an error for publishing to a subject; "" means every subject.
 func (t *connErrors) note(subject string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,8 +73,8 @@ type hopeless struct{ error }
 func (h hopeless) Unwrap() error        { return h.error }
 func (h hopeless) Is(target error) bool { return target == errHopeless }
 
-// of returns the trouble with publishing to the subject, if there is one by
-// now, and a channel that is closed when there is another with anything.
+// of returns the error for publishing to the subject, if there is one by now, and a
+// channel that is closed when any error is added.
 func (t *connErrors) of(subject string) (more <-chan struct{}, trouble error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -17,20 +17,20 @@ type Input struct {
 	Open func() (io.ReadCloser, error)
 }
 
-// line is one line of an input that is not blank, without its line feed.
+// line is a line of an input that is not blank, without its line feed.
 type line struct {
 	origin string // "FILE:LINE"
-	// text is the line; of one that is longer than an event may be, nil.
+	// text is the line, or nil if it is longer than an event may be.
 	text []byte
 	size int // of the whole line, in bytes
 	read int // bytes of the input since the last line
-	// err is why the input could not be read on.
+	// err is why the rest of the input could not be read.
 	err error
 }
 
-// lines reads the inputs one after the other and yields their lines until ctx
-// is done. It runs beside its reader since a read from a terminal or a pipe
-// cannot be called off: that goroutine ends with its read.
+// lines reads the inputs one after the other and sends their lines until ctx is
+// done. It reads in a goroutine of its own, since a read from a terminal or a pipe
+// cannot be cancelled: the goroutine ends when its read returns.
 func lines(ctx context.Context, inputs []Input) <-chan line {
 	out := make(chan line, 64)
 	yield := func(l line) bool {
@@ -60,7 +60,8 @@ func readLines(in Input, yield func(line) bool) error {
 		return err
 	}
 	defer f.Close()
-	// Room for the longest event and its line feed: what does not fit is more.
+	// The buffer fits the longest event and its line feed; a longer line is too
+	// long.
 	r := bufio.NewReaderSize(f, rollcallv1.MaxPayload+1)
 	skipped := 0
 	for number := 1; ; number++ {
@@ -83,8 +84,8 @@ func readLines(in Input, yield func(line) bool) error {
 	}
 }
 
-// readLine reads one line, the last of which need not end with a line feed:
-// then the error is io.EOF.
+// readLine reads one line. The last line need not end with a line feed: then the
+// error is io.EOF.
 func readLine(r *bufio.Reader) (line, error) {
 	text, err := r.ReadSlice('\n')
 	l := line{read: len(text)}

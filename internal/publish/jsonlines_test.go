@@ -15,7 +15,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// linesOf returns the lines of a text as they would be told, "name:1 text".
+// linesOf returns the lines of a text as they would be reported, "name:1 text".
 func linesOf(t testing.TB, r io.Reader) []string {
 	t.Helper()
 	var got []string
@@ -102,7 +102,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A line must not change when the next one is read: it is on its way.
+// A line must not change when the next one is read: it is in flight.
 func TestLinesAreCopies(t *testing.T) {
 	r := bufio.NewReaderSize(strings.NewReader("first line\nother line\n"), 16) // less than both
 	first, err := readLine(r)

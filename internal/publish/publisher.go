@@ -1,5 +1,6 @@
-// Package publish sends events to NATS: each line is judged as the service would judge
-// it, sent in order, and counted as stored only once the server has acknowledged it.
+// Package publish sends events to NATS: each line is checked as the service would
+// check it, sent in order, and counted as stored only once the server has
+// acknowledged it.
 package publish
 
 import (
@@ -18,18 +19,18 @@ import (
 )
 
 const (
-	// underWay is how many events wait for their acks at most: enough to hide
-	// the way to the server, few enough that a slow disk keeps up with AckWait.
+	// underWay bounds the events in flight: enough to hide the latency to the
+	// server, few enough that a slow disk acknowledges them within AckWait.
 	underWay = 256
 	// AckWait is how long an ack may take.
 	AckWait = 10 * time.Second
 )
 
-// Tally is what became of the lines. An event without an ack may be stored or
-// not.
+// Tally counts what became of the lines. An event without an ack may or may not be
+// stored.
 type Tally struct{ Stored, Refused, Failed, NoAck int }
 
-// String returns "6 stored, 1 refused", without what did not happen.
+// String returns "6 stored, 1 refused"; other counts are left out if they are 0.
 func (t Tally) String() string {
 	s := fmt.Sprintf("%d stored", t.Stored)
 	if t.Refused > 0 {
@@ -44,16 +45,16 @@ func (t Tally) String() string {
 	return s
 }
 
-// Progress shows how far the sending is. Its methods are called from several
+// Progress shows how far the sending has come. Its methods are called from several
 // goroutines.
 type Progress interface {
-	// Advance moves on by so many bytes of the inputs.
+	// Advance adds a number of bytes of the inputs.
 	Advance(bytes int)
-	// Tell tells, on a line, of an event that was not stored.
+	// Tell reports, on a line, an event that was not stored.
 	Tell(format string, args ...any)
 }
 
-// Publisher sends lines as events, each with an ack, in order.
+// Publisher publishes lines as events, in order, and waits for their acks.
 type Publisher struct {
 	subjects rollcallv1.Subjects
 	judge    *wire.Decoder
@@ -62,22 +63,22 @@ type Publisher struct {
 	tally    Tally
 }
 
-// New returns a publisher for one connection: that which has its Options.
+// New returns a publisher for one connection, which must have its Options.
 func New(subjects rollcallv1.Subjects, judge *wire.Decoder) *Publisher {
 	return &Publisher{subjects: subjects, judge: judge, errors: newConnErrors()}
 }
 
-// Options are those that the connection must have.
+// Options returns the options that the connection must have.
 func (p *Publisher) Options() []nats.Option { return p.errors.watch() }
 
-// sent is an event on its way.
+// sent is an event in flight.
 type sent struct {
 	origin, subject string
 	ack             jetstream.PubAckFuture
 }
 
-// Send sends all lines of the inputs, tells about each that was not stored, and
-// returns when all that were sent have their acks. The error is why it stopped
+// Send sends all lines of the inputs, reports each that was not stored, and returns
+// once every event sent has its ack or has failed. The error is why it stopped
 // before the end. A publisher sends once.
 func (p *Publisher) Send(ctx context.Context, conn *nats.Conn, inputs []Input, progress Progress) (Tally, error) {
 	p.progress = progress
@@ -96,12 +97,12 @@ func (p *Publisher) Send(ctx context.Context, conn *nats.Conn, inputs []Input, p
 	p.tally.Stored += got.stored
 	p.tally.Failed += got.failed
 	p.tally.NoAck += got.noAck
-	// Of two errors that of the acks came first, and led to the other.
+	// If both failed, the error of the acks came first and caused the other.
 	return p.tally, cmp.Or(got.stopped, sendErr)
 }
 
-// sendLines sends lines until there are no more, ctx is done, or there is an
-// error that no other line would escape.
+// sendLines sends lines until there are no more, ctx is done, or there is a fatal
+// error: every later line would fail the same way.
 func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from <-chan line, pending chan<- sent) error {
 	last := "the beginning"
 	for {
@@ -113,7 +114,7 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 		}
 		switch {
 		//guard:false "an interrupted publish is no success" ./cmd/rollcall:TestPublishInterrupted
-		case ctx.Err() != nil: // then from may have ended before its end
+		case ctx.Err() != nil: // from may then be closed before all lines are read
 			return fmt.Errorf("interrupted after %s; publish what follows", last)
 		case !more:
 			return nil
@@ -126,8 +127,8 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 	}
 }
 
-// sendLine judges a line and sends it. The error is one that no other line
-// would escape.
+// sendLine checks a line and sends it. It returns fatal errors only: every later
+// line would fail the same way.
 func (p *Publisher) sendLine(js jetstream.Publisher, l line, pending chan<- sent) error {
 	if l.err != nil {
 		p.tally.Failed++
@@ -153,7 +154,7 @@ func (p *Publisher) sendLine(js jetstream.Publisher, l line, pending chan<- sent
 	return nil
 }
 
-// message judges a line and returns it as a message.
+// message checks a line and returns it as a message.
 func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 	if l.text == nil {
 		return nil, oversize(l.size)
@@ -165,7 +166,8 @@ func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 	}
 	msg := &nats.Msg{Subject: p.subjects.EventsOf(e.Machine), Data: l.text}
 	if l.text[0] != '{' {
-		// Without saying so, what begins with white space is not JSON.
+		// Without this header, a payload that begins with white space is not read
+		// as JSON.
 		msg.Header = nats.Header{rollcallv1.HeaderContentType: {rollcallv1.ContentTypeJSON}}
 	}
 	return msg, nil
@@ -179,15 +181,15 @@ func oversize(size int) *roster.Refusal {
 	}
 }
 
-// acks are what became of the events that were sent.
+// acks counts the outcomes of the events sent.
 type acks struct {
 	stored, failed, noAck int
-	// stopped is the first failure that no other event would escape.
+	// stopped is the first fatal error: every later event would fail the same way.
 	stopped error
 }
 
-// settle waits for the acks in the order of sending, and calls stop at the
-// first failure that no other event would escape.
+// settle waits for the acks in the order of sending, and calls stop at the first
+// fatal error.
 func (p *Publisher) settle(pending <-chan sent, stop func()) acks {
 	var a acks
 	for s := range pending {
@@ -212,8 +214,8 @@ func (p *Publisher) settle(pending <-chan sent, stop func()) acks {
 	return a
 }
 
-// await returns when the event has its ack, or there is no hope for it. An ack
-// that is there counts, whatever happened since.
+// await returns once the event has its ack, or no ack can come any more. An ack
+// that has arrived counts, whatever happened since.
 func (p *Publisher) await(s sent) error {
 	for {
 		more, trouble := p.errors.of(s.subject)
@@ -237,13 +239,13 @@ func (p *Publisher) await(s sent) error {
 	}
 }
 
-// concernsAll reports whether other events would fail as this one did.
+// concernsAll reports whether other events would fail the same way.
 func concernsAll(err error) bool {
 	return lacksAck(err) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
-// lacksAck reports whether the event may be stored all the same: it was sent,
-// and the answer of the server did not come.
+// lacksAck reports whether the event may be stored all the same: it was sent, but
+// the server's answer did not arrive.
 func lacksAck(err error) bool {
 	//guard:drop errHopeless "what may be stored is not told as failed" ./cmd/rollcall:TestPublishWithoutAnswers
 	return errors.Is(err, errHopeless) ||
@@ -251,8 +253,7 @@ func lacksAck(err error) bool {
 		errors.Is(err, nats.ErrDisconnected)
 }
 
-// explain says what to do about an event that was not stored, or of which that
-// is not known.
+// explain says what to do about an event that was not stored, or may not have been.
 func explain(s sent, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):

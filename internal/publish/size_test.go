@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// program publishes, and does nothing else.
+// program is a program that only publishes.
 const program = `package main
 
 import (

@@ -19,9 +19,9 @@ var (
 	many = history{"many", wire.AppendProtobuf, kit.Scale(1_000_000), kit.Scale(7_000_000)}
 )
 
-// BenchmarkIngest reads a million events from a stream into a roster, and beside
-// it the same with the client library's ordered consumer, which throws every
-// message away: the ratio is what counts.
+// BenchmarkIngest reads a million events from a stream into a roster, and also with
+// the client library's ordered consumer, which discards every message: the ratio is
+// what counts.
 func BenchmarkIngest(b *testing.B) {
 	events := kit.Scale(1_000_000)
 	for name, h := range map[string]*history{"protobuf": &fewProtobuf, "json": &fewJSON, "pairs": &many} {

@@ -16,12 +16,12 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// often is how often there are snapshots and reports beside the reading: five
-// times as often as by default, so that several fall into a run.
+// often is the interval of snapshots and reports during the reading: a fifth of the
+// default, so that several fall into a run.
 var often = time.Duration(kit.Scale(int(6 * time.Second)))
 
-// BenchmarkLoad reads six million events into a roster of a million sessions
-// on 100,000 machines, alone and while the service does what else it does.
+// BenchmarkLoad reads six million events into a roster of a million sessions on
+// 100,000 machines, alone and along with each of the service's other tasks.
 func BenchmarkLoad(b *testing.B) {
 	for _, load := range []struct {
 		name string
@@ -46,8 +46,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// loaded tells how long the reading took once everybody had logged in; the load
-// begins then.
+// loaded returns how long the reading took once everybody had logged in, which is
+// when the load begins.
 func loaded(b *testing.B, s *pipeline, load func(context.Context) error) time.Duration {
 	var start time.Time
 	end := func() {}
@@ -91,8 +91,8 @@ func reports(b *testing.B, s *pipeline, url string) func(context.Context) error 
 	}).Run
 }
 
-// source is what reports are made of. The roster counts as caught up: what is
-// read is meant to be new.
+// source returns what reports are made from. The roster counts as caught up: the
+// messages read stand for new ones.
 func (s *pipeline) source() report.Source {
 	return report.Source{Roster: s.roster, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }}
 }
@@ -122,7 +122,7 @@ func scrapes(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	}
 }
 
-// scrape reads an answer to its end and leaves it compressed: the client is not
+// scrape reads an answer to its end without decompressing it: the client is not
 // what is measured.
 func scrape(url string) error {
 	request, err := http.NewRequest(http.MethodGet, url, nil)

@@ -1,12 +1,12 @@
-// Command bench measures what docs/performance.md promises of rollcall's speed:
+// Command bench measures the speed that docs/performance.md promises:
 //
 //	go run ./internal/test/bench
 //
-// It runs the benchmarks of all packages at full size, the sides of a ratio by
-// turns, several times, and prints a Markdown table of targets and medians.
-// Progress is told on stderr. What the benchmarks printed goes to the file of
-// -o, for benchstat; "bench -from FILE" makes the table of it again. Nothing
-// fails because a machine was slow: a target that is missed is told so.
+// It runs the benchmarks of all packages at full size, several times, alternating
+// the sides of a ratio, and prints a Markdown table of targets and medians.
+// Progress is shown on stderr. The output of the benchmarks goes to the file of
+// -o, for benchstat; "bench -from FILE" makes the table from it again. Nothing
+// fails because a machine was slow: a missed target is only shown as missed.
 package main
 
 import (
@@ -87,8 +87,8 @@ func choose(keys string) []row {
 	return chosen
 }
 
-// measure runs the benchmarks of the rows, each side once, then again, with what
-// takes long to make in a folder, and adds what they print to a file. A side of
+// measure runs the benchmarks of the rows, each side once, then again, and appends
+// their output to the file at path. dir is for what takes long to create. A side of
 // several rows is run for the first only.
 func measure(chosen []row, dir, path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
@@ -118,8 +118,8 @@ func measure(chosen []row, dir, path string) error {
 	return file.Close()
 }
 
-// execute builds the tests of the package, if that was not done yet, and runs
-// one benchmark in a process of its own.
+// execute builds the tests of the package, if not done yet, and runs one benchmark
+// in a process of its own.
 func (r run) execute(dir string) ([]byte, error) {
 	binary := filepath.Join(dir, filepath.Base(r.pkg)+".test")
 	if _, err := os.Stat(binary); err != nil {
@@ -144,13 +144,13 @@ func (r run) execute(dir string) ([]byte, error) {
 	return out, nil
 }
 
-// pattern is what -bench takes to run this one benchmark.
+// pattern returns the value of -bench that runs only this benchmark.
 func (r run) pattern() string {
 	parts := strings.Split("Benchmark"+r.bench, "/")
 	return "^" + strings.Join(parts, "$/^") + "$"
 }
 
-// progress is for a terminal only.
+// progress prints to stderr if that is a terminal.
 func progress(format string, args ...any) {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		fmt.Fprintf(os.Stderr, format, args...)

@@ -12,11 +12,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// BenchmarkPast reads the stream of BenchmarkLoad alone, while as many questions
-// about the past as may be are asked all the time, each of which reads the whole
-// stream again, and while these don't wait for the fold, as the service has them
-// do. ratio is that to the reading alone; past-messages/s is what all of the
-// questions together have read meanwhile.
+// BenchmarkPast reads the stream of BenchmarkLoad: alone; while as many questions
+// about the past as allowed are asked all the time, each of which reads the whole
+// stream again; and while these don't wait for the fold, as they do in the service.
+// ratio compares with the reading alone; past-messages/s is how fast all of the
+// questions together have read.
 func BenchmarkPast(b *testing.B) {
 	var alone float64
 	for _, load := range []struct {
@@ -55,7 +55,7 @@ func BenchmarkPast(b *testing.B) {
 	}
 }
 
-// asking asks about the past all the time.
+// asking asks questions about the past all the time.
 type asking struct {
 	*past.Questions
 	mu   sync.Mutex
@@ -75,8 +75,8 @@ func askers(b *testing.B, s *pipeline, url string, behind func() bool) *asking {
 	return &asking{Questions: q}
 }
 
-// run asks until the context is done. Nothing is dated before the moment that it
-// asks about: the messages are read and judged, and none is kept.
+// run asks until the context is done. Nothing is dated before the moment in
+// question, so the messages are read and judged, and none is kept.
 func (a *asking) run(ctx context.Context) error {
 	var all sync.WaitGroup
 	problems := make(chan error, a.Most())

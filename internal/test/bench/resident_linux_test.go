@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkResident has "rollcall serve" read the stream of BenchmarkLoad, with
-// reports and snapshots as by default, and tells how much memory it has then,
-// and how large a snapshot is.
+// BenchmarkResident lets "rollcall serve" read the stream of BenchmarkLoad, with
+// reports and snapshots as by default, and reports its resident memory afterwards
+// and the size of a snapshot.
 func BenchmarkResident(b *testing.B) {
 	path := program(b, "rollcall", "rollcall/cmd/rollcall")
 	url := startServer(b, many.name)

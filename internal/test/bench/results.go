@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// results are what benchmarks told: by name, as in [run], and by unit the
-// values of all runs, in their order.
+// results holds the values that benchmarks reported: by name, as in [run], and by
+// unit, those of all runs in order.
 type results map[string]map[string][]float64
 
-// result is a line that a benchmark prints; the number of processors comes
-// after its name.
+// result matches a line that a benchmark prints; the number of processors comes
+// after the name.
 var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)`)
 
 // add reads the output of benchmarks, as benchstat does.
@@ -40,8 +40,8 @@ func (r results) add(out io.Reader) error {
 	return lines.Err()
 }
 
-// has tells whether there is a result for each of the runs that are there to be
-// run: python3 need not be.
+// has reports whether each of the runs that can run here has a result: python3 may
+// be missing.
 func (r results) has(runs []run) bool {
 	for _, run := range runs {
 		if _, ok := r[run.bench]; !ok && !strings.HasPrefix(run.bench, "Seed/python") {
@@ -53,7 +53,7 @@ func (r results) has(runs []run) bool {
 
 func (r results) median(name, unit string) float64 { return median(r[name][unit]) }
 
-// ratio is the median of the ratios of one run of a to the run of b beside it.
+// ratio returns the median of the ratios of a to b, run by run.
 func (r results) ratio(a, b, unit string) float64 {
 	as, bs := r[a][unit], r[b][unit]
 	var ratios []float64

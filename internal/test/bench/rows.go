@@ -12,8 +12,8 @@ type run struct {
 // row is a row of the table.
 type row struct {
 	key, what, target string
-	runs              []run // run by turns
-	// say tells what was measured, the ratio that the target is about, and
+	runs              []run // run alternately
+	// say returns what was measured, the ratio that the target is about, and
 	// whether the target is met.
 	say func(r results) (measured, ratio string, met bool)
 }
@@ -116,7 +116,7 @@ func ingestRow(name, what string, least float64) row {
 	}
 }
 
-// loads are compared with each other, so they are run by turns.
+// loads are compared with each other, so they are run alternately.
 var loads = []run{
 	{"test/bench", "Load/alone", once}, {"test/bench", "Load/snapshots", once}, {"test/bench", "Load/scrapes", once}, {"test/bench", "Load/reports", once},
 }
@@ -129,7 +129,7 @@ func loadRow(name, what string, least float64) row {
 	}
 }
 
-// atLeast judges a rate against another.
+// atLeast compares a rate with another.
 func atLeast(ours, theirs string, least float64) func(results) (string, string, bool) {
 	return func(r results) (string, string, bool) {
 		ratio := r.ratio(ours, theirs, "events/s")
@@ -138,8 +138,8 @@ func atLeast(ours, theirs string, least float64) func(results) (string, string, 
 	}
 }
 
-// atMost judges a time against another, told in a unit of so many of the
-// benchmark's.
+// atMost compares a time with another. unit is shown; scale converts the
+// benchmark's unit to it.
 func atMost(ours, theirs, metric string, scale float64, unit string, most float64) func(results) (string, string, bool) {
 	return func(r results) (string, string, bool) {
 		ratio := r.ratio(ours, theirs, metric)
@@ -160,7 +160,7 @@ func memoryRow(size, what string) row {
 	}
 }
 
-// growthRow has no target of its own: see how the rows differ.
+// growthRow has no target of its own: what counts is how the rows differ.
 func growthRow(size, what string) row {
 	name := "Growth/" + size
 	return row{

@@ -16,10 +16,10 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkSeed folds a million events of 100,000 pairs that are in memory: with
-// the Python function that rollcall grew out of, where there is a python3, and
-// with the roster, in batches of 500. Once the events come as a fleet sends
-// them, nearly sorted, and once in random order.
+// BenchmarkSeed folds a million events of 100,000 pairs from memory: with the
+// Python function that rollcall grew out of, if there is a python3, and with the
+// roster, in batches of 500. The events come once as a fleet sends them, nearly
+// sorted, and once in random order.
 func BenchmarkSeed(b *testing.B) {
 	_, err := exec.LookPath("python3")
 	for _, order := range []struct {
@@ -33,7 +33,8 @@ func BenchmarkSeed(b *testing.B) {
 	}
 }
 
-// seedMessages are the messages. Those in random order are all received last.
+// seedMessages returns the messages. Those in random order all have the last
+// receipt.
 func seedMessages(random bool) []roster.Message {
 	f := kit.NewFleet(1, kit.Mixed, kit.Scale(100_000))
 	messages := make([]roster.Message, kit.Scale(1_000_000))

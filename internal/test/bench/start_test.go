@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkStart starts "rollcall serve" with the server inside and an empty
-// data folder, and waits until /readyz says 200.
+// BenchmarkStart starts "rollcall serve" with the embedded server and an empty data
+// folder, and waits until /readyz says 200.
 func BenchmarkStart(b *testing.B) {
 	path := program(b, "rollcall", "rollcall/cmd/rollcall")
 	for b.Loop() {

@@ -59,8 +59,7 @@ func keep(b *testing.B, name string) string {
 	return filepath.Join(b.TempDir(), name)
 }
 
-// program builds a program, unless it is there as it would be, and returns its
-// path.
+// program builds a program, unless it is up to date, and returns its path.
 func program(b *testing.B, name, pkg string) string {
 	b.Helper()
 	path := filepath.Join(programs, name)
@@ -70,9 +69,9 @@ func program(b *testing.B, name, pkg string) string {
 	return path
 }
 
-// startServer starts a nats-server as a process of its own, so that its memory
-// is none of the reader's garbage collector's business, and returns its URL. Its
-// store is kept under the name given.
+// startServer starts a nats-server in its own process, so that its memory does not
+// affect the reader's garbage collector, and returns its URL. Its store is kept
+// under the given name.
 func startServer(b *testing.B, store string) string {
 	b.Helper()
 	path := program(b, "nats-server", "github.com/nats-io/nats-server/v2")
@@ -86,7 +85,7 @@ func startServer(b *testing.B, store string) string {
 	return "nats://" + address
 }
 
-// startProcess starts a process; the benchmark ends it.
+// startProcess starts a process and stops it when the benchmark ends.
 func startProcess(b *testing.B, cmd *exec.Cmd) (stop func()) {
 	b.Helper()
 	if err := cmd.Start(); err != nil {
@@ -144,8 +143,7 @@ func (h *history) store(b *testing.B, url string) {
 	}
 }
 
-// pipeline is what reads the stream into a roster, wired as "rollcall serve"
-// does it.
+// pipeline reads the stream into a roster, wired as in "rollcall serve".
 type pipeline struct {
 	roster *roster.Roster
 	reg    *metrics.Registry
@@ -175,8 +173,8 @@ func newPipeline(b *testing.B, url string) *pipeline {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// read folds the stream until it has passed a place, and calls after each
-// batch, which may wait, with the place reached.
+// read folds the stream until it has passed the place last. After each batch it
+// calls passed, which may block, with the place reached.
 func (s *pipeline) read(ctx context.Context, last uint64, passed func(place uint64)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -193,7 +191,7 @@ func (s *pipeline) read(ctx context.Context, last uint64, passed func(place uint
 	return err
 }
 
-// background runs something and returns how to end it.
+// background runs a function and returns how to end it.
 func background(b *testing.B, do func(context.Context) error) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

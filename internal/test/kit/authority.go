@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Authority signs certificates, for an hour.
+// Authority signs certificates that are valid for an hour.
 type Authority struct {
 	// File is the path of its own certificate, in PEM.
 	File string
@@ -27,7 +27,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority that nobody knows yet.
+// NewAuthority returns an authority that nobody trusts yet.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{File: filepath.Join(t.TempDir(), "ca.pem"), Pool: x509.NewCertPool()}
@@ -43,9 +43,9 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue writes a certificate for servers named name (127.0.0.1 if it is empty)
-// and for clients, and its key, as cert.pem and key.pem into the folder, over
-// what is there.
+// Issue writes a certificate for servers named name (127.0.0.1 if it is empty) and
+// for clients, and its key, as cert.pem and key.pem into the folder, overwriting
+// existing ones.
 func (a *Authority) Issue(t testing.TB, dir, name string) tls.Certificate {
 	t.Helper()
 	c := &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}

@@ -11,7 +11,7 @@ import (
 )
 
 // Conn connects to a server and closes the connection when the test ends. It
-// reconnects for ever, and soon; asynchronous errors go to the test's log.
+// reconnects for ever, with short waits; asynchronous errors go to the test's log.
 func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	closed := make(chan struct{})
@@ -35,8 +35,8 @@ func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// alsoWhenClosed keeps the closed handler that the test may have set: the last
-// callback of a connection tells that its goroutines are at their end.
+// alsoWhenClosed adds a closed handler and keeps the test's own, if it has set one.
+// This is a connection's last callback, so its goroutines are ending by then.
 func alsoWhenClosed(then func()) nats.Option {
 	return func(o *nats.Options) error {
 		before := o.ClosedCB
@@ -60,9 +60,9 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// CreateStream makes a stream, also in the place of one that was deleted just
-// now: the server removes the files of that one, and of its consumers, a little
-// later, and can't make the new one's meanwhile.
+// CreateStream creates a stream, even right after one with its name was deleted:
+// the server removes the files of the old stream and of its consumers a little
+// later, and cannot create the new ones meanwhile.
 func CreateStream(t testing.TB, js jetstream.JetStream, config jetstream.StreamConfig) jetstream.Stream {
 	t.Helper()
 	var made jetstream.Stream

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// Environment makes these the only variables that concern rollcall, until the
-// test ends.
+// Environment sets these variables, and unsets all others that concern rollcall,
+// until the test ends.
 func Environment(t testing.TB, set map[string]string) {
 	t.Helper()
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, "ROLLCALL_") || strings.HasPrefix(name, "NATS_") {
-			t.Setenv(name, value) // so that it comes back
+			t.Setenv(name, value) // restores it when the test ends
 			os.Unsetenv(name)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Shape is how many users the machines of a department have. Departments are
-// all alike, and a fleet is as many of them as it needs.
+// Shape is how many users each machine of a department has. All departments are
+// alike, and a fleet has as many of them as it needs.
 type Shape []int
 
 var (
@@ -23,23 +23,22 @@ var (
 	Five = Shape{5}
 )
 
-// Fleet makes the events of a fleet, the same for the same seed.
+// Fleet generates the events of a fleet, the same for the same seed.
 //
-// A pair is a user and a machine that the user is on now and then. Three pairs
-// of four are of people, each on up to twelve machines; the fourth is of a
+// A pair is a user and a machine that the user logs in to now and then. Three pairs
+// of four belong to people, each on up to twelve machines; the fourth belongs to a
 // service account, on up to a thousand machines. Each pair logs in once, in a
-// scattered order; from then on pairs are drawn at random, and one that is on
-// logs out, one that is off logs in. A message is received every second, up to
-// 2 s after its date, one in a thousand up to an hour: those come out of order.
+// scattered order. From then on pairs are drawn at random: one that is logged in
+// logs out, any other logs in. A message is received every second, up to 2 s after
+// its date; one in a thousand is up to an hour late, so these arrive out of order.
 //
-// Names are such as web-0123.fra1.example.com, anna.kowalski17 and
-// svc-backup-fra1. Half of the machines name no sessions; a quarter give the
-// terminal line ("pts/3"), which comes again; a quarter count ("c41"). An event
-// has no other details.
+// Names are such as web-0123.fra1.example.com, anna.kowalski17 and svc-backup-fra1.
+// Half of the machines name no sessions; a quarter use the terminal line ("pts/3"),
+// which is reused; a quarter use a counter ("c41"). An event has no other details.
 //
 // The first message was received on 2020-01-01 and has place 1.
 type Fleet struct {
-	size, blocks, width int // of a block: pairs; how many; machines
+	size, blocks, width int // pairs of a block; number of blocks; machines of a block
 	people              int // of a block
 
 	at       []int // by slot in a block: the machine
@@ -50,12 +49,12 @@ type Fleet struct {
 
 	rng    *rand.Rand
 	stride int
-	told   []uint32 // by pair: how many events there were
+	told   []uint32 // by pair: its number of events so far
 	count  int
 }
 
-// NewFleet returns a fleet of at least so many pairs: whole departments, at
-// least as many as a person has machines.
+// NewFleet returns a fleet of at least the given number of pairs: whole
+// departments, at least as many as a person has machines.
 func NewFleet(seed uint64, shape Shape, pairs int) *Fleet {
 	f := &Fleet{width: len(shape), rng: rand.New(rand.NewPCG(seed, 0))}
 	for machine, users := range shape {
@@ -76,7 +75,7 @@ func (f *Fleet) Pairs() int { return f.size * f.blocks }
 // Machines is how many machines there are.
 func (f *Fleet) Machines() int { return f.width * f.blocks }
 
-// Next makes m the next message.
+// Next writes the next message to m.
 func (f *Fleet) Next(m *roster.Message) {
 	pair := f.pick()
 	told := f.told[pair]
@@ -97,8 +96,8 @@ func (f *Fleet) Next(m *roster.Message) {
 	*m = roster.Message{Place: uint64(f.count), Receipt: receipt, Event: e}
 }
 
-// Fill makes b the next n messages, in its own space. All their names stand
-// together, as in messages that were just read.
+// Fill fills b with the next n messages, reusing its space. All their names are
+// contiguous in memory, as in messages that were just read.
 func (f *Fleet) Fill(b *roster.Batch, n int) {
 	b.Messages = slices.Grow(b.Messages[:0], n)[:n]
 	for i := range b.Messages {
@@ -108,7 +107,7 @@ func (f *Fleet) Fill(b *roster.Batch, n int) {
 	b.End = roster.Position{Place: uint64(f.count)}
 }
 
-// Rewrite writes all names of the messages anew, behind each other.
+// Rewrite copies all names of the messages to contiguous memory.
 func Rewrite(messages []roster.Message) {
 	var read strings.Builder
 	for i := range messages {
@@ -130,7 +129,7 @@ func texts(m *roster.Message) [3]*string {
 }
 
 // Fold folds the next n messages into a roster. After the first [Fleet.Pairs]
-// everybody is on.
+// messages everybody is logged in.
 func (f *Fleet) Fold(r *roster.Roster, n int) {
 	var b roster.Batch
 	for ; n > 0; n -= len(b.Messages) {
@@ -139,7 +138,7 @@ func (f *Fleet) Fold(r *roster.Roster, n int) {
 	}
 }
 
-// Roster returns a roster with everybody on.
+// Roster returns a roster with everybody logged in.
 func (f *Fleet) Roster() *roster.Roster {
 	r := roster.New(roster.DefaultSettings())
 	f.Fold(r, f.Pairs())
@@ -156,7 +155,7 @@ func (f *Fleet) pick() int {
 	return f.rng.IntN(f.Pairs())
 }
 
-// coprime is a long step that comes by every pair before it comes by one again.
+// coprime returns a long step that visits every pair once before it repeats one.
 func (f *Fleet) coprime() int {
 	step := f.Pairs()*5/8 + f.rng.IntN(f.Pairs()/8)
 	for gcd(step, f.Pairs()) != 1 {
@@ -179,11 +178,11 @@ func (f *Fleet) delay() time.Duration {
 	return time.Duration(f.rng.Int64N(int64(2 * time.Second)))
 }
 
-// reach is on how many machines a person is at the most.
+// reach is the largest number of machines of one person.
 const reach = 12
 
-// user is whose pair it is. A person has one pair in a department, so never two
-// on one machine.
+// user returns the user of a pair. A person has one pair in a department, so never
+// two on one machine.
 func (f *Fleet) user(block, slot, machine int) string {
 	if slot%4 == 3 {
 		return f.services[machine/siteSize*len(accounts)+slot/4%len(accounts)]
@@ -193,7 +192,8 @@ func (f *Fleet) user(block, slot, machine int) string {
 	return f.persons[home*f.people+n%f.people]
 }
 
-// session names a stay. All machines of a department name theirs alike.
+// session returns the session name of a stay. All machines of a department name
+// theirs alike.
 func (f *Fleet) session(block, slot int, stay uint32) string {
 	switch block % 4 {
 	case 2:
@@ -217,7 +217,7 @@ var (
 		okafor larsson novak papadopoulos`)
 )
 
-// name makes all names once. Each is a part of one long string, which costs the
+// name generates all names once. Each is a part of one long string, which costs the
 // garbage collector nothing.
 func (f *Fleet) name(shape Shape) {
 	for slot := range f.size {
@@ -255,7 +255,7 @@ func appendSite(b []byte, i int) []byte {
 	return strconv.AppendInt(append(b, sites[i%len(sites)]...), int64(i/len(sites)+1), 10)
 }
 
-// names makes n names.
+// names generates n names.
 func names(n int, appendName func(b []byte, i int) []byte) []string {
 	var all []byte
 	ends := make([]int, n)
@@ -270,13 +270,13 @@ func names(n int, appendName func(b []byte, i int) []byte) []string {
 	return list
 }
 
-// BenchDir is where benchmarks of full size keep what takes long to make, such
-// as streams, for each other; "" when none is set.
+// BenchDir is the folder in which benchmarks of full size share what takes long to
+// create, such as streams; "" if none is set.
 func BenchDir() string { return os.Getenv("BENCH_DIR") }
 
-// Scale is the size of something in a benchmark: n where BENCH_DIR is set, as
-// the command in internal/test/bench does, else a hundredth, so that all benchmarks
-// can be run once in little time.
+// Scale returns the size of something in a benchmark: n if BENCH_DIR is set, as the
+// command in internal/test/bench does, else a hundredth, so that all benchmarks can
+// be run once in little time.
 func Scale(n int) int {
 	if BenchDir() == "" {
 		return n / 100

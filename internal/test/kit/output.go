@@ -32,7 +32,7 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// Drain is String, and forgets what it returns.
+// Drain returns what String returns, and empties the output.
 func (o *Output) Drain() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on, for a program
-// that keeps it when it is started again. It is below those that systems give to
-// clients and to who asks for port 0 (32768 and up on Linux, 49152 and up
-// elsewhere): of these, one might be taken while the program is down.
+// FreePort returns a port of 127.0.0.1 that nobody listens on, for a program that
+// listens on it again after a restart. It is below the range from which systems
+// give ports to clients and to listeners on port 0 (32768 and up on Linux, 49152
+// and up elsewhere): a port of that range might be taken while the program is down.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {

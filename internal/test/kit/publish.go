@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// PublishLogins publishes n good events, once the connection is there.
+// PublishLogins publishes n valid events, once the connection is up.
 func PublishLogins(t testing.TB, js jetstream.JetStream, n int) {
 	t.Helper()
 	Eventually(t, js.Conn().IsConnected, "the test is connected")
@@ -19,7 +19,7 @@ func PublishLogins(t testing.TB, js jetstream.JetStream, n int) {
 	}
 }
 
-// LoginNow is an event of this moment, on a machine by its number.
+// LoginNow returns a login of this moment, on the machine with this number.
 func LoginNow(machine int) []byte {
 	return fmt.Appendf(nil, `{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), machine)
 }

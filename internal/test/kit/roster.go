@@ -6,7 +6,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// At is a moment that the receipts of Feed are counted from.
+// At is the time from which Feed counts its receipts.
 var At = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
 
 // Feed folds events as the next messages, received a second apart from At on.

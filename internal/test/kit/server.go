@@ -28,8 +28,8 @@ type Server struct {
 	running *server.Server
 }
 
-// StartServer starts a server with JetStream and without passwords, as the
-// options change it.
+// StartServer starts a server with JetStream and without passwords; the options may
+// change that.
 func StartServer(t testing.TB, options ...func(*server.Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: filepath.Join(t.TempDir(), "nats")}
@@ -58,8 +58,8 @@ func WithPassword(user, password string) func(*server.Options) {
 // WithoutJetStream leaves JetStream off.
 func WithoutJetStream(o *server.Options) { o.JetStream = false }
 
-// Start starts the server again after Stop, on its port and its store, with
-// the options of StartServer as these change them for good.
+// Start starts the server again after Stop, with its port, its store and the
+// options of StartServer. New options change these for good.
 func (s *Server) Start(options ...func(*server.Options)) {
 	s.t.Helper()
 	for _, change := range options {
@@ -103,11 +103,12 @@ func (s *Server) Restart() {
 	s.Start()
 }
 
-// NATS is the server itself while it runs, for what else a test wants of it.
+// NATS returns the server itself while it runs, for anything else that a test
+// needs.
 func (s *Server) NATS() *server.Server { return s.running }
 
 // awaitPort waits until nobody listens on the server's port any more: a server
-// doesn't say that its port was taken.
+// doesn't report that its port was taken.
 func (s *Server) awaitPort() {
 	s.t.Helper()
 	Eventually(s.t, func() bool {

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Systemd hears what the service says, as its manager would.
+// Systemd receives what the service sends to its manager.
 type Systemd struct {
 	t    *testing.T
 	conn *net.UnixConn
 }
 
-// UnderSystemd makes this process one that systemd has started.
+// UnderSystemd makes this process look as if systemd had started it.
 func UnderSystemd(t *testing.T, watchdog time.Duration) *Systemd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -33,11 +33,11 @@ func UnderSystemd(t *testing.T, watchdog time.Duration) *Systemd {
 	return &Systemd{t, conn}
 }
 
-// Path is where it listens.
+// Path is the path of its socket.
 func (m *Systemd) Path() string { return m.conn.LocalAddr().String() }
 
-// Hears returns what comes within a time, up to the first message that has the
-// text.
+// Hears returns the messages that arrive within a time, up to the first that
+// contains the text.
 func (m *Systemd) Hears(text string, within time.Duration) (all []string, heard bool) {
 	m.t.Helper()
 	if err := m.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
@@ -56,7 +56,7 @@ func (m *Systemd) Hears(text string, within time.Duration) (all []string, heard 
 	}
 }
 
-// Wants waits for a message and returns those before it too.
+// Wants waits for a message that contains the text, and returns all up to that one.
 func (m *Systemd) Wants(text string) []string {
 	m.t.Helper()
 	all, heard := m.Hears(text, 30*time.Second)

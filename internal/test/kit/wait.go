@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Eventually waits until the condition holds and ends the test when it still
-// doesn't after half a minute. What says what was waited for: "the reader is
-// caught up". The condition is asked at once and every few milliseconds.
+// Eventually waits until the condition holds, and fails the test if it doesn't
+// within half a minute. what describes the condition: "the reader is caught up".
+// The condition is checked at once and every few milliseconds.
 func Eventually(t testing.TB, condition func() bool, what string) {
 	t.Helper()
 	if !await(condition, deadline) {
