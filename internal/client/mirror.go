@@ -51,7 +51,7 @@ type Mirror struct {
 	asked   time.Time // when the state was last requested
 	old     int       // messages already queued when the state came
 	reasons []string  // why the state is not complete, as reported
-	trouble bool      // one was reported that isn't over
+	trouble bool      // a problem was reported that isn't over
 	why     string    // the login is refused, as last reported
 }
 

@@ -70,7 +70,7 @@ func TestSubjectsExhaustively(t *testing.T) {
 	}
 }
 
-// sequences returns all subjects of up to so many of the tokens.
+// sequences returns all subjects of up to the given number of tokens.
 func sequences(tokens []string, most int) []string {
 	all := slices.Clone(tokens)
 	for last := all; most > 1; most-- {
