@@ -5,7 +5,7 @@
 // of the message of its name, which a test checks.
 //
 // A [Report] too large for one message comes in pages. A machine whose users do not
-// fit on one page goes on at the beginning of the next, with the same name and heard:
+// fit on one page continues at the beginning of the next, with the same name and heard:
 // [Join] puts pages, and such a machine, together again. [Text] writes a report as
 // people read it.
 package api

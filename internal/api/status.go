@@ -24,7 +24,7 @@ type StatusAnswer struct {
 	Machines int `json:"machines"`
 	Silent   int `json:"silent"`
 	// Limited counts the machines that had events refused for want of room since
-	// they last said who is on.
+	// their last boot, shutdown or present.
 	Limited int `json:"limited,omitzero"`
 	// Users are those who are on somewhere; OnSeveral, on more than one machine.
 	Users     int `json:"users"`

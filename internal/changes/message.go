@@ -6,7 +6,7 @@ import (
 	"rollcall/internal/api"
 )
 
-// encode encodes a change, in at most most bytes: if need be without its users.
+// encode encodes a change. If it has more than most bytes, users are left out.
 func encode(c *api.Change, most int) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil || len(data) <= most {

@@ -52,7 +52,8 @@ type Collector struct {
 	Silent func(heard roster.Time) bool
 	// Stale, if not nil, reports that the state of the stream is not known: NATS
 	// is disconnected, or does not answer. Then there is no lag, and neither
-	// caught_up nor complete is 1. The rules of Silent hold.
+	// caught_up nor complete is 1. The rules for calling and setting it are those
+	// of Silent.
 	Stale func() bool
 
 	roster      *roster.Roster

@@ -18,7 +18,7 @@ import (
 //
 // They don't come through a collector: a registry would hash, check and sort each
 // of them on every scrape, which takes longer than all the rest. Here they are
-// valid, distinct and in order, because the roster has them so.
+// valid, distinct and in order, because the roster keeps them so.
 type Registry struct {
 	*prometheus.Registry
 	collector atomic.Pointer[Collector]

@@ -49,7 +49,7 @@ func (s *Service) recall(ctx context.Context, q past.Question, cursor string) (*
 	return a, nil
 }
 
-// refusalOf tells a client why a question about the past has no answer.
+// refusalOf returns, for the client, why a question about the past has no answer.
 func refusalOf(err error) error {
 	_, bad := errors.AsType[*past.FieldError](err)
 	switch {
@@ -104,7 +104,7 @@ func takeAfter(a *past.Answer, items int) func(n int) string {
 	}
 }
 
-// timeOf converts a time; 0 is not known, and gives the zero time.
+// timeOf converts a time. 0 means not known and gives the zero time.
 func timeOf(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}

@@ -16,7 +16,7 @@ import (
 // are how many questions may be queued, and further ones are refused. Questions
 // about the past wait for the stream to be read, so they have a queue of their
 // own. It has one worker more than such questions may be in flight: this worker
-// tells the next client that too many are.
+// refuses the next question as busy.
 const (
 	answering      = 2
 	maxWaiting     = 64

@@ -1,12 +1,12 @@
 // Package query answers questions about a roster over the NATS micro services
 // API.
 //
-// All questions go one way. A request is decoded strictly. It is refused at once
-// when it is wrong, when the roster has not caught up, or when too many are
-// queued; otherwise it is queued for the few workers that make answers. Workers
-// never wait for the roster's fold, and it never waits for them: a worker holds
-// one machine at a time, for one look. An answer that doesn't fit one message has
-// a cursor, with which the next question continues.
+// All questions take the same path. A request is decoded strictly. It is refused
+// at once when it is wrong, when the roster has not caught up, or when too many
+// are queued; otherwise it is queued for the few workers that make answers.
+// Workers never wait for the roster's fold, and it never waits for them: a worker
+// holds one machine at a time, for one look. An answer that doesn't fit one
+// message has a cursor, with which the next question continues.
 //
 // Questions about the past take longer, as the stream is read again: they have a
 // queue of their own, and hold up no others.

@@ -59,7 +59,8 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	return b, nil
 }
 
-// standing sets how far the reader is, as far as that can be known.
+// standing sets the lag, or clears CaughtUp if the state of the stream is not
+// known.
 func (s *Service) standing(a *api.StatusAnswer) {
 	if slices.Contains(a.Reasons, api.Stale) {
 		a.CaughtUp = false

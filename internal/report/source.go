@@ -113,7 +113,7 @@ func Unsettled(st *roster.Status) (machines int, settles, complete time.Time) {
 	return st.Unsettled, known(st.SettlesAfter()), known(st.CompleteAfter)
 }
 
-// known converts a time; 0 is none, and gives the zero time.
+// known converts a time. 0 means none and gives the zero time.
 func known(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}

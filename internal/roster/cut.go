@@ -13,7 +13,7 @@ type preserver interface{ preserve(m *machine) }
 // Cut is every machine as it was at one position, between two batches, while the
 // fold goes on. It is copy-on-write: a machine is copied when the reader comes to
 // it, or by the fold just before it changes the machine, whichever happens first.
-// So nothing stops.
+// Nothing stops for it.
 type Cut struct {
 	// Status is the roster's status at the cut.
 	Status Status
@@ -112,9 +112,9 @@ const (
 	// reader for it costs little. A single machine may have more registers.
 	lotMachines  = 1024
 	lotRegisters = 8 * lotMachines
-	// copiedAtOnce is how many machines are copied in one round. None of the
-	// memory on the way to a machine is in a cache, so, as in prefetch, each step
-	// is done for all of them before the next step.
+	// copiedAtOnce is how many machines are copied in one round. Reaching each of
+	// them takes loads that no cache serves, so, as in prefetch, each step is done
+	// for all of them before the next step.
 	copiedAtOnce = 64
 )
 

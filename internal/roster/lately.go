@@ -25,8 +25,8 @@ func (l *lately) Pop() any {
 	return last
 }
 
-// received records the receipt of a message that was read. Machines are hidden by
-// the clock of receipts, which goes on with it.
+// received advances the newest receipt to that of a message that was read, and
+// hides machines by it.
 func (r *Roster) received(st *Status, receipt Time) {
 	st.Receipt = max(st.Receipt, receipt)
 	before := r.hiddenBefore(st.Receipt)

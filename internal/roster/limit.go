@@ -108,8 +108,8 @@ func (m *machine) opened() int {
 	return int(m.open)
 }
 
-// opens is by how many the event changes the number of open sessions on the
-// machine: negative if it ends more than it opens.
+// opens is how many more sessions are open on the machine once the event is
+// folded: negative if it ends more than it opens.
 func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
 	switch {
 	case m == nil:

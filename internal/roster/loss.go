@@ -55,7 +55,7 @@ func (l Losses) Last() uint64 {
 }
 
 // never is the date after which a reset settles a machine as long as no message
-// was read after the last loss.
+// was read after the last loss: no reset does.
 const never Time = math.MaxInt64
 
 // settling is what decides whether a machine is settled.
@@ -81,8 +81,8 @@ func (st *Status) SettlesAfter() Time {
 
 // Complete reports whether the roster is complete: no loss is known, or the last
 // one is over. It is over when no machine heard within the allowed lateness is
-// unsettled, and nothing was lost for as long: by then a machine that nobody has
-// heard of yet would have sent an event.
+// unsettled, and nothing was lost for the allowed lateness: by then a machine that
+// nobody has heard of yet would have sent an event.
 func (st *Status) Complete() bool {
 	//guard:drop st.Receipt "a loss waits for machines nobody has heard of" ^(TestLosses|TestSettled)$
 	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter

@@ -15,7 +15,7 @@
 //	newest         the newest date accepted         every accepted event
 //	heard          the newest receipt accepted      every accepted event
 //	floor          what opens before it is late     want of room (room.go)
-//	refused        what there was no room for       an event refused for that
+//	refused        the last that had no room        an event refused for want of room
 //
 // A session is open when its register holds a user and its stamp is not below
 // reset and is above cleared of that user. A register that holds nothing open is
@@ -34,8 +34,8 @@
 // and the totals change together at the end of a batch; [Roster.Status] returns
 // them together. A [Cut] shows all machines as they were at one position.
 //
-// Registers refer to machines and users by number, and indexes find them by
-// number: numbers take little space, and the garbage collector doesn't scan them.
+// Machines and users have numbers, by which registers and indexes refer to them:
+// a number takes little space, and the garbage collector doesn't scan it.
 //
 // The roster copies every string that it keeps: the strings of an Event may
 // point into a buffer that its reader uses again.
@@ -125,7 +125,7 @@ type Status struct {
 	Unsettled     int
 	CompleteAfter Time
 	// Limited counts the machines that had events refused for want of room since
-	// they last said who is on.
+	// their last boot, shutdown or present.
 	Limited int
 
 	settling

@@ -34,7 +34,7 @@ func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
 func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
 
 // Limited reports whether an event of the machine was refused for want of room
-// since the machine last said who is on.
+// since its last boot, shutdown or present.
 func (v View) Limited() bool { return v.m.limited() }
 
 // AppendUsers appends the names of those who are on to dst, in byte order.

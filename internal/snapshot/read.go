@@ -17,9 +17,9 @@ import (
 
 // Read reads a snapshot to its end, verifies all of it, and returns its roster,
 // which continues with the settings now. The bytes may be any: memory grows only
-// with what was read, and an error says where and what is wrong. It is
-// [ErrNewer], by errors.Is, when only a newer program can tell. An error of r is
-// passed on.
+// with what was read, and an error says where and what is wrong. It wraps
+// [ErrNewer] when only a newer program can read the file. An error of r is passed
+// on.
 func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	b, err := open(r)
 	if err != nil {
