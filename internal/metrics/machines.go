@@ -49,7 +49,7 @@ type onMachine struct {
 	users int
 }
 
-// machines returns the metrics of the machines, after one look at each.
+// machines returns the metrics of the machines, after reading each once.
 func (c *Collector) machines() []*dto.MetricFamily {
 	on := make([]onMachine, 0, min(c.roster.Status().Machines, c.maxMachines))
 	shown, quiet := 0, 0

@@ -13,7 +13,7 @@ import (
 // of a user: after the session on machine first with ID second.
 type cursor struct{ first, second string }
 
-// cursorSeparator stands between the names; no name contains it.
+// cursorSeparator separates the names; no name contains it.
 const cursorSeparator = "\x00"
 
 // maxName is the length of the longest name in bytes.

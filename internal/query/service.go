@@ -5,7 +5,7 @@
 // at once when it is wrong, when the roster has not caught up, or when too many
 // are queued; otherwise it is queued for the few workers that make answers.
 // Workers never wait for the roster's fold, and it never waits for them: a worker
-// holds one machine at a time, for one look. An answer that doesn't fit one
+// holds one machine at a time, for one read. An answer that doesn't fit one
 // message has a cursor, with which the next question continues.
 //
 // Questions about the past take longer, as the stream is read again: they have a

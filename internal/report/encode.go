@@ -11,7 +11,7 @@ import (
 )
 
 // Row is a machine on its way into a report. Its strings are the roster's own,
-// which are never written to, so a row may outlive the look at the machine. The
+// which are never written to, so a row may outlive the view of the machine. The
 // slice of its users belongs to the row's owner.
 type Row struct {
 	Name  string

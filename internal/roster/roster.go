@@ -29,7 +29,7 @@
 //
 // [Roster.Fold] is the only writer; concurrent calls wait for each other. Readers
 // run concurrently with it: each machine has a lock (one of a fixed number of
-// shards), held for one event or one look, so nobody sees half of an event. The
+// shards), held for one event or one read, so nobody sees half of an event. The
 // users have one lock, which the fold holds for a batch. The position, the fates
 // and the totals change together at the end of a batch; [Roster.Status] returns
 // them together. A [Cut] shows all machines as they were at one position.
@@ -105,8 +105,8 @@ type Roster struct {
 	status   Status
 }
 
-// Status is what a reader gets together: where the roster stands, what became
-// of every message up to there, and the totals.
+// Status is what a reader gets in one piece: the position, the fates of all
+// messages up to there, and the totals.
 type Status struct {
 	Position Position
 	Fates    Fates

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// View is a look at one machine while its lock is held.
+// View shows one machine while its lock is held.
 type View struct {
 	m        *machine
 	people   *people

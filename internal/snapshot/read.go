@@ -43,7 +43,7 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	return restored, b.info, nil
 }
 
-// Inspect reads a snapshot to its end and verifies all of it, except that its
+// Inspect reads a snapshot to its end and verifies all of it, but not that its
 // body is a roster. It needs a few MiB of memory, whatever the file's size.
 // Errors are those of Read. With an error, Info still has what is whole at the
 // file's beginning: the format, then the header, and nothing more.
