@@ -1,9 +1,9 @@
 //go:build failpoints
 
 // Package failpoint, built with -tags failpoints, kills the process at a failpoint, or
-// makes it slow there. FAULT_DIE_AT names the failpoint, and how many times it is
-// reached until then ("snapshot-synced:2"); FAULT_SLOW_AT names one at which the process
-// sleeps for a moment each time.
+// makes it slow there. FAULT_DIE_AT names the failpoint at which the process is killed;
+// "snapshot-synced:2" kills it the second time. FAULT_SLOW_AT names one at which the
+// process sleeps for a moment each time.
 package failpoint
 
 import (
@@ -30,7 +30,7 @@ func read(value string) (string, int64) {
 	return name, n
 }
 
-// At marks a failpoint. It doesn't return when the process is to die there.
+// At marks a failpoint. It does not return if it kills the process.
 func At(name string) {
 	if name == slow {
 		time.Sleep(300 * time.Millisecond)

@@ -20,7 +20,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Bounds of what is under way to the stream of dead letters. Beyond them, or
+// Bounds of the letters in flight to the stream of dead letters. Beyond them, or
 // after letterPatience without success, a letter is dropped: the original is
 // still in the stream of events, and the fold must not wait.
 const (
@@ -30,8 +30,9 @@ const (
 	letterWorkers  = 32
 )
 
-// DeadLetters stores what was refused, each message once however often it is
-// read: its subject has its place, and the stream takes one message a subject.
+// DeadLetters stores refused messages as dead letters, each once however often it is
+// read: the subject of a letter contains the place, and the stream accepts one
+// message per subject.
 type DeadLetters struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
@@ -40,19 +41,19 @@ type DeadLetters struct {
 	log      *slog.Logger
 	dropped  prometheus.Counter
 	patience time.Duration
-	own      atomic.Pointer[jetstream.Stream] // once it was needed
+	own      atomic.Pointer[jetstream.Stream] // set when first used, by ownStream
 
 	mu      sync.Mutex
 	bytes   int
-	letters []*letter // under way, in the order of their places
+	letters []*letter // in flight, in the order of their places
 	judged  uint64    // see Judged
 	changed chan struct{}
 	queue   chan *letter
-	trouble error     // the last one; nil after a letter was stored
+	trouble error     // the last error; nil after a letter was stored
 	since   time.Time // since when there is trouble
 }
 
-// letter is one dead letter under way.
+// letter is one dead letter in flight.
 type letter struct {
 	place uint64
 	msg   *nats.Msg
@@ -60,8 +61,9 @@ type letter struct {
 	done  bool
 }
 
-// NewDeadLetters returns the dead letters of a service, whose stream of events
-// they name. nc should not be the connection that events are read over.
+// NewDeadLetters returns the dead letters of a service. events is the name of the
+// stream of events, which is written into each letter. nc should not be the
+// connection that events are read over.
 func NewDeadLetters(nc *nats.Conn, s rollcallv1.Subjects, events string, log *slog.Logger, reg prometheus.Registerer) (*DeadLetters, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -80,7 +82,8 @@ func NewDeadLetters(nc *nats.Conn, s rollcallv1.Subjects, events string, log *sl
 	return d, nil
 }
 
-// Put takes a refused message. It never waits.
+// Put queues the dead letter of a refused message, or drops it if too many are in
+// flight. It never waits.
 func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	l := &letter{place: m.Place, msg: d.message(m, why), since: time.Now()}
 	d.mu.Lock()
@@ -92,11 +95,11 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	}
 	d.letters = append(d.letters, l)
 	d.bytes += l.msg.Size()
-	d.queue <- l // which has room for all
+	d.queue <- l // never blocks: it has room for maxLetters
 	failpoint.At("letter-queued")
 }
 
-// message makes the letter of a message.
+// message builds the letter of a message.
 func (d *DeadLetters) message(m *stream.Message, why *roster.Refusal) *nats.Msg {
 	letter := nats.NewMsg(d.subjects.DeadLetter(m.Place))
 	h := letter.Header
@@ -136,7 +139,7 @@ func (d *DeadLetters) Run(ctx context.Context) {
 	workers.Wait()
 }
 
-// store tries until the letter is stored or its time is over.
+// store retries until the letter is stored or d.patience has passed since Put.
 func (d *DeadLetters) store(ctx context.Context, l *letter) {
 	//guard:set context.WithDeadline(...) context.WithCancel(ctx) "letters nobody stores are given up" TestForbidden
 	ctx, cancel := context.WithDeadline(ctx, l.since.Add(d.patience))
@@ -161,12 +164,14 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 	}
 }
 
-// wrongLastSequence is the server's answer to a letter whose subject is taken.
+// wrongLastSequence is the server's error code for a letter whose subject has a
+// message already.
 const wrongLastSequence = 10071
 
-// publish stores a letter unless it is stored already. Its place may have been
-// given before, to a message of a stream that is gone, and been forgotten in a
-// crash: the letter of that message stays, and this one's subject ends in .2.
+// publish stores a letter unless it is stored already. Its place may have been given
+// before, to a message of a stream that is gone, and forgotten in a crash. Then the
+// letter of that message stays, and this one's subject gets the suffix .2, or the
+// next free number.
 func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -185,8 +190,8 @@ func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 	}
 }
 
-// isStored reports whether the letter that is stored under a letter's subject
-// is of the same message.
+// isStored reports whether the letter stored under the subject of msg is for the
+// same message as msg.
 func (d *DeadLetters) isStored(ctx context.Context, msg *nats.Msg) (bool, error) {
 	own, err := d.ownStream(ctx, msg.Subject)
 	if err != nil {
@@ -204,7 +209,7 @@ func (d *DeadLetters) isStored(ctx context.Context, msg *nats.Msg) (bool, error)
 	return true, nil
 }
 
-// ownStream returns the stream that takes the letters.
+// ownStream returns the stream that stores the letters.
 func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.Stream, error) {
 	if own := d.own.Load(); own != nil {
 		return *own, nil
@@ -220,7 +225,8 @@ func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.
 	return own, err
 }
 
-// finish takes a letter off those under way: stored, or dropped for a reason.
+// finish removes a letter from those in flight. If err is nil the letter is stored,
+// else it is dropped because of err.
 func (d *DeadLetters) finish(l *letter, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -237,13 +243,13 @@ func (d *DeadLetters) finish(l *letter, err error) {
 	d.wake()
 }
 
-// drop counts a letter that is not stored. The caller holds the lock.
+// drop counts and logs a letter that is not stored. The caller holds the lock.
 func (d *DeadLetters) drop(l *letter, err error) {
 	d.dropped.Inc()
 	d.log.Error("dropping dead letters", "place", l.place, "err", err)
 }
 
-// complain notes why letters are not stored.
+// complain logs and records why a letter is not stored.
 func (d *DeadLetters) complain(l *letter, err error) {
 	d.log.Warn("dead letter not stored, trying again", "place", l.place, "err", err)
 	d.mu.Lock()
@@ -251,7 +257,8 @@ func (d *DeadLetters) complain(l *letter, err error) {
 	d.judge(err)
 }
 
-// judge notes whether letters can be stored. The caller holds the lock.
+// judge records whether letters can be stored: err is the last error, or nil. The
+// caller holds the lock.
 func (d *DeadLetters) judge(err error) {
 	if d.trouble == nil {
 		d.since = time.Now()
@@ -259,8 +266,8 @@ func (d *DeadLetters) judge(err error) {
 	d.trouble = err
 }
 
-// Failing returns since when letters that are under way cannot be stored, and
-// why the last one could not; a nil error when nothing is wrong.
+// Failing returns since when letters in flight cannot be stored, and the last error;
+// a nil error when nothing is wrong.
 func (d *DeadLetters) Failing() (since time.Time, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -270,8 +277,8 @@ func (d *DeadLetters) Failing() (since time.Time, err error) {
 	return d.since, d.trouble
 }
 
-// Judged says that every letter up to a place has been put. The roster is at
-// that place a moment earlier; a snapshot taken in between must wait.
+// Judged records that Put was called for every refused message up to a place. The
+// roster is at that place a moment earlier; a snapshot taken in between must wait.
 func (d *DeadLetters) Judged(place uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -279,14 +286,14 @@ func (d *DeadLetters) Judged(place uint64) {
 	d.wake()
 }
 
-// wake lets Settled look again. The caller holds the lock.
+// wake makes Settled check again. The caller holds the lock.
 func (d *DeadLetters) wake() {
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
 
-// Settled waits until every message up to a place has been judged, and every
-// letter of them is stored or dropped.
+// Settled waits until every message up to a place has been judged, and each of
+// their letters is stored or dropped.
 func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 	for {
 		d.mu.Lock()

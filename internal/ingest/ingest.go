@@ -17,20 +17,20 @@ import (
 )
 
 // Ingest folds batches of the stream into a roster. It is not safe for
-// concurrent use: the fold is one.
+// concurrent use: there is only one fold.
 type Ingest struct {
 	roster  *roster.Roster
 	decoder *wire.Decoder
 	letters *DeadLetters
 	metrics *metrics
-	// CaughtUp reports whether what is read is new: delays are measured only
-	// then, since those of a replay say nothing.
+	// caughtUp reports whether the messages read are new ones: delays are
+	// measured only then, since those of a replay mean nothing.
 	caughtUp func() bool
 
-	batch roster.Batch // its space is used again
+	batch roster.Batch // its memory is reused
 }
 
-// New returns an Ingest that puts what is refused into letters.
+// New returns an Ingest that stores refused messages in letters.
 func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp func() bool, reg prometheus.Registerer) *Ingest {
 	letters.Judged(r.Status().Position.Place)
 	return &Ingest{
@@ -43,7 +43,7 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 }
 
 // Fold gives every message of a batch its fate and moves the roster's position
-// to the batch's end. Nothing in it waits for anything outside the process.
+// to the batch's end. It never waits for anything outside the process.
 func (in *Ingest) Fold(from *stream.Batch) {
 	b := &in.batch
 	b.End, b.Missing, b.Unread = from.End, from.Missing, from.Unread
@@ -59,12 +59,13 @@ func (in *Ingest) Fold(from *stream.Batch) {
 	in.letters.Judged(b.End.Place)
 }
 
-// headerMarker is why the server has stored a message of its own, where others
-// were removed by age, by a purge or one by one (NATS ADR-43).
+// headerMarker is the header of a marker, a message that the server itself stores
+// where others were removed by age, by a purge or one by one (NATS ADR-43). Its
+// value is the reason. A message with this header and with data is a client's.
 const headerMarker = "Nats-Marker-Reason"
 
-// decode appends a message to the batch. A message with broken headers comes
-// without any.
+// decode decodes a message and appends it to the batch. A message with broken
+// headers arrives without headers.
 func (in *Ingest) decode(m *stream.Message) {
 	b := &in.batch
 	if len(b.Messages) < cap(b.Messages) {
@@ -75,14 +76,15 @@ func (in *Ingest) decode(m *stream.Message) {
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
 	//guard:set `m.Header.Get(headerMarker) != "" && len(m.Data) == 0` false "a server's marker is no event" TestMarker
-	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker { // a client's has data
+	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker {
 		to.Refusal, to.Event = nil, roster.Event{}
 		return
 	}
 	to.Refusal = in.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
-// account counts what became of each message and passes on what was refused.
+// account counts the messages by what became of them, and passes refused ones on to
+// the dead letters.
 func (in *Ingest) account(messages []stream.Message) {
 	caughtUp, now := in.caughtUp(), roster.TimeOf(time.Now())
 	for i := range in.batch.Messages {
@@ -111,8 +113,9 @@ func (in *Ingest) account(messages []stream.Message) {
 	}
 }
 
-// full says that an event was refused for want of room. It is lost to its machine
-// or, where that is not in the roster, to the fleet, which an operator may accept.
+// full logs that an event was refused because a limit was reached. The event is lost
+// to its machine or, if that is not in the roster, to the fleet; an operator may
+// accept a loss to the fleet.
 func (in *Ingest) full(m *roster.Message) {
 	args := []any{"reason", roster.LossLimit.String(), "machine", m.Event.Machine, "place", m.Place, "err", m.Refusal}
 	if in.roster.Status().Losses[roster.LossLimit] >= m.Place {

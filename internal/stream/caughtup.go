@@ -1,7 +1,7 @@
 package stream
 
-// aim notes the last sequence when a consumer has delivered for the first time:
-// the roster is caught up once it has passed that.
+// aim sets the target, unless it is set, to the last sequence known when a consumer
+// first delivers. The roster is caught up when the position reaches the target.
 func (r *reading) aim() {
 	if !r.aimed {
 		r.target.Store(r.tail.Load())
@@ -9,7 +9,7 @@ func (r *reading) aim() {
 	}
 }
 
-// passed notes that the roster is caught up, if it is.
+// passed sets caughtUp if the position has reached the target.
 func (r *reading) passed() {
 	//guard:drop r.position.Load "half a roster is never shown as the whole" TestLosingIsNotPassing
 	if r.aimed && r.position.Load() >= r.target.Load() {

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// confirm asks until the answers decide: decide says what to do, and how long
-// to wait before it is asked again, if it is to be. Whoever has to be sure of
-// anything waits here.
+// confirm calls ask until decide needs no further answer. decide gets all answers
+// so far and returns the action, whether to ask again, and how long to wait before
+// that. All waiting for a confirmation happens here.
 func confirm[Answer, Action any](
 	ctx context.Context,
 	ask func(context.Context) (Answer, error),
@@ -35,9 +35,9 @@ func confirm[Answer, Action any](
 }
 
 // about asks the leader of the stream until it is clear what to do about a
-// position, of which the consumer has delivered a sequence first, in a stream
-// that has told before the consumer was made how it stands. An error means that
-// the stream could not be asked, or that its answers contradict each other.
+// position. delivered is the first sequence that the consumer delivered, before is
+// the state of the stream before the consumer was created. An error means that the
+// stream could not be asked, or that its answers contradict each other.
 func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64, before state) (action, error) {
 	q := question{stream: r.stream, at: at, delivered: delivered, created: before.created}
 	if at.Proof.Stream == "" || before.created != at.Proof.Created {
@@ -45,7 +45,7 @@ func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64
 	}
 	act, err := confirm(ctx,
 		func(ctx context.Context) (answer, error) {
-			q.tail = max(r.tail.Load(), before.last) // of before the answer
+			q.tail = max(r.tail.Load(), before.last) // read before this answer
 			return r.compare(ctx, q)
 		},
 		func(answers []answer) (action, bool, time.Duration) {
@@ -63,7 +63,8 @@ func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64
 	return act, nil
 }
 
-// compare asks once how the stream stands and what it has of a position.
+// compare asks once for the state of the stream and, if it may be the same
+// stream, whether it has the message of the position.
 func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 	st, err := r.source.look(ctx)
 	switch {
@@ -77,17 +78,17 @@ func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 		return a, nil
 	}
 	if a.proof, err = r.proofOf(ctx, q.at, st); err == nil && a.proof != refuted {
-		r.sawTail(st.last) // if the next answer tells of less, the end was cut off
+		r.sawTail(st.last) // if the next answer has a lower one, the end was cut off
 	}
 	return a, err
 }
 
-// proofOf asks for the message of a position and, where that is gone, for that
-// of the newest earlier position which is still there.
+// proofOf looks up the message of a position. If that is gone, it looks up the
+// messages of earlier positions, newest first, until the stream has one.
 func (r *Reader) proofOf(ctx context.Context, at roster.Position, st state) (proof, error) {
 	found, err := r.proves(ctx, at.Proof, st)
 	//guard:true "an earlier message proves when the last is gone" TestProofRemoved
-	if err != nil || found != gone || at.Proof.Sequence < st.first { // then earlier ones have left the stream, too
+	if err != nil || found != gone || at.Proof.Sequence < st.first { // earlier ones are gone too
 		return found, err
 	}
 	for _, earlier := range r.earlier() {
@@ -98,7 +99,7 @@ func (r *Reader) proofOf(ctx context.Context, at roster.Position, st state) (pro
 		case err != nil || found == refuted:
 			return found, err
 		case found == held:
-			return gone, nil // an earlier message proves less than the position's own
+			return gone, nil // an earlier message is weaker proof than the position's own
 		}
 	}
 	return gone, nil

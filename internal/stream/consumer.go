@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// What a pull asks for. Two are under way at a time, so that the next messages
-// are asked for before the last are in. The channel holds more than both: a
-// message that finds it full is dropped for good.
+// The size of a pull. Two are in flight at a time, so that the next messages are
+// requested before the last ones have arrived. The channel has room for more than
+// both: a message that arrives when it is full is dropped for good.
 const (
 	pullMessages = 40_000
 	pullBytes    = 16 << 20
@@ -23,12 +23,12 @@ const (
 	channelSize = 2*pullMessages + 1024
 )
 
-// lane is a subscription with one pull under way at a time, so that what is
-// still to come of each pull is known: the server says nothing when a pull ends
-// by its last message or its last byte.
+// lane is a subscription with one pull in flight at a time, so that the messages
+// and bytes still to come from each pull are known: the server says nothing when
+// a pull ends because it reached its number of messages or bytes.
 type lane struct {
 	sub             *nats.Subscription
-	messages, bytes int // still to come; no pull is under way when either is 0
+	messages, bytes int // still to come; no pull is in flight when either is 0
 }
 
 func (l *lane) idle() bool { return l.messages <= 0 || l.bytes <= 0 }
@@ -38,22 +38,22 @@ type consumer struct {
 	*jetStream
 	name        string
 	lanes       [2]lane
-	messages    chan *nats.Msg // of both lanes, in the order of the wire
+	messages    chan *nats.Msg // from both lanes, in order of arrival
 	reconnected chan nats.Status
 	silence     *time.Ticker
-	begun       uint64 // messages to come when it was made
-	toCome      uint64 // messages after the last that was delivered
-	delivered   uint64 // the consumer's own count
-	halved      bool   // a pull was made half as long
-	replies     string // what the reply subjects of its messages begin with
+	begun       uint64 // messages pending when it was created
+	toCome      uint64 // messages pending after the last one delivered
+	delivered   uint64 // messages delivered by this consumer
+	halved      bool   // the one pull of half the size was sent
+	replies     string // the common prefix of its messages' reply subjects
 	heard       time.Time
 	ending      <-chan struct{} // closed when the reader ends
 }
 
-// consume makes the consumer: ephemeral, in memory and without acks, as nothing
-// in it is worth keeping.
+// consume creates the consumer: ephemeral, in memory and without acks, since
+// nothing in it is worth keeping.
 func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) {
-	if !s.nc.IsConnected() { // the request would wait for the connection and be carried out for nobody
+	if !s.nc.IsConnected() { // the request would be sent on reconnect, for nobody
 		return nil, doubtful(causeReconnect, "the connection is away: %s", s.nc.Status())
 	}
 	c := &consumer{jetStream: s, messages: make(chan *nats.Msg, channelSize), heard: time.Now()}
@@ -81,14 +81,16 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 	return c, nil
 }
 
-// consumerName is what the consumer is called by the id of whoever reads.
+// consumerName returns the name of the consumer: after id, or a unique one if id
+// is empty.
 func consumerName(id string) string { return "rollcall-" + cmp.Or(id, nuid.Next()) }
 
-// create makes the consumer under the reader's own name, in the place of one
-// that was left by a crash: a stream may have room for one only, and the server
-// keeps that for a minute. Creating what is there already would return it, which
-// has delivered before: so no two are described the same. Where the old one stays,
-// as its deletion is lost or denied, the new one gets another name.
+// create creates the consumer under the reader's own name. It first deletes the one
+// that a crash may have left: the stream may allow only one consumer, and the server
+// keeps an unused one for a minute. Creating a consumer that exists would return the
+// old one, which has delivered messages already; so each has different metadata, and
+// the server refuses instead. If the old one remains, because its deletion was lost
+// or denied, the new one gets another name.
 func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer, error) {
 	//guard:drop "a start does not wait for its own ghost" TestGhost
 	s.remove(ctx, s.consumer)
@@ -110,8 +112,8 @@ func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer
 	return made, err
 }
 
-// removeWithin is how long the deletion of a consumer is waited for: whatever
-// comes of it, the server frees one that is not used after a minute.
+// removeWithin is how long to wait for the deletion of a consumer. Even if it
+// fails, the server deletes a consumer that has not been used for a minute.
 const removeWithin = time.Second
 
 // remove deletes a consumer, if it is there.
@@ -136,15 +138,16 @@ func (c *consumer) close() {
 		return
 	}
 	select {
-	case <-c.ending: // nobody makes another, and nobody waits for the answer
+	case <-c.ending: // no consumer follows, so nobody needs the answer
 		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+c.stream+"."+c.name, nil)
 	default:
-		// It is waited for: carried out later it would be the next one's end.
+		// Wait for it: carried out later it would delete the next consumer.
 		c.remove(context.Background(), c.name)
 	}
 }
 
-// next takes what is in the channel, up to a batch.
+// next appends the messages in the channel to dst, up to a batch. If there are
+// none it waits for the first, for at most a beat.
 func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	if err := c.ask(); err != nil {
 		return dst, err
@@ -152,7 +155,7 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	if ctx.Err() != nil {
 		return dst, ctx.Err()
 	}
-	select { // what has been delivered counts, whatever became of the connection
+	select { // delivered messages count, even if the connection was lost since
 	case msg := <-c.messages:
 		c.heard = time.Now()
 		return c.drain(dst, msg)
@@ -176,7 +179,8 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	}
 }
 
-// drain takes a message and those that wait behind it.
+// drain appends a message and those queued behind it, until the batch is full or
+// a lane is idle.
 func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 	for bytes := 0; ; {
 		var err error
@@ -195,7 +199,7 @@ func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 	}
 }
 
-// take appends a message, or follows what the server says instead of one.
+// take appends a message of the stream, or handles a status message.
 func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	meta, ok := c.metadata(msg.Reply)
 	if !ok {
@@ -213,8 +217,8 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt}), nil
 }
 
-// metadata reads a reply subject, without an allocation. Those of one consumer
-// all begin the same.
+// metadata parses a reply subject without allocating: all reply subjects of one
+// consumer have the same prefix.
 func (c *consumer) metadata(reply string) (metadata, bool) {
 	if c.replies == "" || !strings.HasPrefix(reply, c.replies) {
 		at, ok := numbersAt(reply)
@@ -242,10 +246,10 @@ type pull struct {
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// ask starts a pull in each lane that has none. The very first pull is small, and
-// alone: the stream is asked about its state once something was delivered, and on a
-// slow link that answer queues behind everything that was pulled. The server serves
-// two pulls alternately, so one of them is half as long: they must not end together.
+// ask starts a pull in each idle lane. The very first pull is small and alone: after
+// the first delivery the stream is asked for its state, and on a slow link that
+// answer queues behind all messages that were pulled. The server serves two pulls
+// alternately, so one pull has half the size: the two must not end together.
 func (c *consumer) ask() error {
 	if c.delivered == 0 {
 		return c.askFirst()
@@ -276,9 +280,9 @@ func (c *consumer) askFirst() error {
 	return nil
 }
 
-// pull asks for messages. A pull that what is to come will fill needs no end
-// and no heartbeats, for which the server would look at the clock with every
-// message. (A heartbeat above half of expires is refused.)
+// pull requests messages. If enough messages are pending to fill both pulls, this
+// one needs no expiry and no heartbeats, for which the server would read the clock
+// with every message. (The server refuses a heartbeat above half of expires.)
 func (c *consumer) pull(l *lane, messages, bytes int) error {
 	l.messages, l.bytes = messages, max(bytes, int(c.nc.MaxPayload())+64<<10)
 	ask := pull{Batch: l.messages, MaxBytes: l.bytes}
@@ -292,11 +296,10 @@ func (c *consumer) pull(l *lane, messages, bytes int) error {
 	return c.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.name, l.sub.Subject, request)
 }
 
-// status follows a message of the server's own. Statuses are those of the
-// server's pull consumers: 100 an idle heartbeat; 409 with "Batch Completed"
-// comes behind the last message of a pull, which has been counted; 404, 408 and
-// 409 with "Message Size Exceeds MaxBytes" end a pull early; any other ends the
-// consumer.
+// status handles a status message of the server. The statuses are those of pull
+// consumers: 100 is an idle heartbeat; 409 with "Batch Completed" follows the last
+// message of a pull, which has been counted; 404, 408 and 409 with "Message Size
+// Exceeds MaxBytes" end a pull early; any other ends the consumer.
 func (c *consumer) status(msg *nats.Msg) error {
 	status, description := msg.Header.Get("Status"), msg.Header.Get("Description")
 	switch {

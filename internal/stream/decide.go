@@ -6,41 +6,44 @@ import (
 	"rollcall/internal/roster"
 )
 
-// How the reader decides about a position. There are two witnesses: a fresh
-// consumer, which delivers from the position on, and the leader of the stream,
-// who is asked after the consumer has delivered. One odd answer is no proof, as
-// an old leader may have given it, so the leader is asked until the answers
-// decide. But nothing waits for the stream to hold still: what the consumer has
-// delivered stays at hand while the leader is asked, whatever leaves the stream
-// meanwhile. decide has the whole of it:
+// How the reader decides what to do about a position. There are two witnesses: a
+// fresh consumer, which delivers from the position on, and the leader of the stream,
+// which is asked after the consumer has delivered. One odd answer is no proof, since
+// a deposed leader may have given it: then the leader is asked again. But the stream
+// need not stand still: the messages that the consumer has delivered stay in memory
+// while the leader is asked, even if they leave the stream meanwhile. decide
+// implements this table:
 //
-//	the leader tells of         the position's message    asked        then
-//	no stream                                             once         ask again in a second
-//	                                                      twice        make the stream
-//	another name or created                               once         ask again in a second
-//	                                                      twice        rebase: recreated
-//	a last sequence before      (not asked for)           once         ask again in a second
-//	the position's, or before                             twice        rebase: restored
-//	what was known
-//	our stream                  is another                once         ask again in a second
-//	                                                      twice        rebase: restored
-//	our stream                  is there                  once         read on
-//	                            is gone, or none was read once         ask again at once
-//	                                                      twice        read on
-//	our stream, which begins    is there, gone or none    once         ask again: at once when the
-//	after what comes next                                              consumer has delivered, else
-//	                                                                   in a second
-//	                                                      twice        lose what lies before both
-//	                                                                   beginnings and before what the
-//	                                                                   consumer has delivered
-//	our stream, but before the  is there, gone or none    once         doubt: begin anew
-//	consumer was made another
-//	one thing, then another                               twice        doubt: begin anew
+//	the leader reports          the position's message    asked   then
+//	no stream                                             once    ask again in a second
+//	                                                      twice   make the stream
+//	another name or another                               once    ask again in a second
+//	time of creation                                      twice   rebase: recreated
+//	a last sequence below the   (not requested)           once    ask again in a second
+//	position's, or below the                              twice   rebase: restored
+//	last one known
+//	our stream                  is another                once    ask again in a second
+//	                                                      twice   rebase: restored
+//	our stream                  is there                  once    read on
+//	                            is gone, or none was read once    ask again at once
+//	                                                      twice   read on
+//	our stream, which begins    is there, gone or none    once    ask again: at once if
+//	after the next sequence                                       the consumer has
+//	                                                              delivered, else in a
+//	                                                              second
+//	                                                      twice   lose what is before the
+//	                                                              first sequence in both
+//	                                                              answers and before the
+//	                                                              first one delivered
+//	our stream, but before the  is there, gone or none    once    doubt: begin anew
+//	consumer was created there
+//	was another
+//	two different streams                                 twice   doubt: begin anew
 //
-// Where the message of the position is gone, and that of an earlier position is
-// not, that one is asked for in its place: when it is another, so is the stream.
+// If the message of the position is gone, but the stream has that of an earlier
+// position, that one is compared instead: if it is another, so is the stream.
 
-// verdict is what the stream is, compared with a position in it.
+// verdict is what the stream is, compared with the stream of a position.
 type verdict string
 
 const (
@@ -50,10 +53,10 @@ const (
 	missing   verdict = "missing"   // no stream of that name
 )
 
-// incarnations are the verdicts that make the stream another incarnation.
+// incarnations are the verdicts that mean another incarnation of the stream.
 var incarnations = []verdict{recreated, restored}
 
-// proof is what becomes of the message of a position when it is asked for.
+// proof is the result of looking up the message of a position.
 type proof string
 
 const (
@@ -62,7 +65,7 @@ const (
 	refuted proof = "refuted" // another message is there
 )
 
-// answer is what the leader of the stream has told once.
+// answer is one answer of the stream's leader.
 type answer struct {
 	state
 	missing bool // there is no stream of that name
@@ -73,14 +76,14 @@ type answer struct {
 type question struct {
 	stream string
 	at     roster.Position
-	// tail is the last sequence known of: what the stream had once it has for
-	// good, in this incarnation.
+	// tail is the last sequence known. Within one incarnation the stream's last
+	// sequence never decreases.
 	tail uint64
-	// delivered is the first sequence that the consumer delivers: nothing before
-	// it will come. 0: it has not delivered yet.
+	// delivered is the first sequence that the consumer delivers: it will deliver
+	// nothing before that. 0: it has not delivered yet.
 	delivered uint64
-	// created is that of the stream before the consumer was made, which may be of
-	// that one. 0: nobody has asked.
+	// created is when the stream was created that was there before the consumer:
+	// the consumer may belong to that one. 0: not known.
 	created roster.Time
 }
 
@@ -96,20 +99,20 @@ const (
 	doubts   deed = "begin anew"
 )
 
-// action is a deed and what belongs to it.
+// action is a deed and its parameters.
 type action struct {
 	deed
-	wait    time.Duration // before it is asked again
+	wait    time.Duration // before asking again
 	through uint64        // the last sequence to be lost
 	found   verdict
 	state   // of the last answer
 }
 
-// confirmAfter is when something is asked for once more: an old leader may
-// still have answered the first time.
+// confirmAfter is how long to wait before asking again: a deposed leader may have
+// given the first answer.
 const confirmAfter = time.Second
 
-// decide says what to do about a position, by the answers up to now.
+// decide returns what to do about a position, given the answers so far.
 func decide(q question, answers ...answer) action {
 	last := answers[len(answers)-1]
 	found := q.verdict(last)
@@ -133,7 +136,7 @@ func decide(q question, answers ...answer) action {
 	return act
 }
 
-// once is what to do after one answer.
+// once returns what to do after the first answer.
 func (q question) once(found verdict, a answer) (deed, time.Duration) {
 	begun := a.first <= q.next(a.state)
 	switch {
@@ -146,8 +149,8 @@ func (q question) once(found verdict, a answer) (deed, time.Duration) {
 	return askAgain, confirmAfter
 }
 
-// twice is what to do when the stream is ours, twice: whether what comes next
-// has left it.
+// twice returns what to do after two answers that the stream is ours: lose what
+// has left the stream unread, or read on.
 func (q question) twice(answers []answer) (deed, uint64) {
 	begins := answers[0].first
 	for _, a := range answers {
@@ -162,7 +165,7 @@ func (q question) twice(answers []answer) (deed, uint64) {
 	return lose, begins - 1
 }
 
-// contradicts reports whether the answers are not about one stream.
+// contradicts reports whether the answers are about different streams.
 func (q question) contradicts(answers []answer) bool {
 	for _, a := range answers[1:] {
 		if q.verdict(a) != q.verdict(answers[0]) || a.created != answers[0].created {
@@ -172,7 +175,7 @@ func (q question) contradicts(answers []answer) bool {
 	return false
 }
 
-// verdict is what one answer says of the stream.
+// verdict returns what one answer says about the stream.
 func (q question) verdict(a answer) verdict {
 	switch {
 	case a.missing:
@@ -191,8 +194,8 @@ func (q question) verdict(a answer) verdict {
 	return same
 }
 
-// next is the sequence that is to be read next. A position at which nothing was
-// ever read is before the first one that the stream was to have.
+// next returns the sequence to read next. If nothing was ever read, that is the
+// stream's origin.
 func (q question) next(st state) uint64 {
 	if q.at.Proof.Stream == "" {
 		return st.origin()

@@ -8,9 +8,10 @@ import (
 )
 
 // gap decides about the sequences after the position and before got, which a
-// consumer has not delivered. If the stream says that they were deleted, so it
-// is; what it says to begin after is lost. The rest, until a fresh consumer
-// shows the same, puts the consumer in doubt. Then each is read, or explained.
+// consumer has not delivered. If the stream lists all of them as deleted, they are
+// lost as deleted. Those before the stream's first message are lost, too. If any
+// remain the consumer is in doubt, unless it is fresh: then the gap is in the
+// stream, and explain reads each of them or gives it up.
 func (r *reading) gap(ctx context.Context, got uint64, fresh bool) error {
 	want := r.at.Sequence() + 1
 	//guard:false "no message is folded as a later one" TestDeliveredAgain
@@ -39,9 +40,9 @@ func (r *reading) gap(ctx context.Context, got uint64, fresh bool) error {
 	return r.explain(ctx, got)
 }
 
-// wereDeleted reports whether every sequence of [from, to) was deleted. The
-// list of those that were is asked for when the last one doesn't tell: what was
-// deleted stays so, and there may be many.
+// wereDeleted reports whether every sequence of [from, to) was deleted. It requests
+// the list of deleted sequences only if the last list does not cover these: what
+// was deleted stays deleted, and the list may be long.
 func (r *reading) wereDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if runOf(r.removed, from, to) == to {
 		return true, nil
@@ -54,8 +55,8 @@ func (r *reading) wereDeleted(ctx context.Context, from, to uint64) (bool, error
 	return runOf(r.removed, from, to) == to, nil
 }
 
-// runOf returns the end of the run of sequences from one on, and before to,
-// that are in the list, which is in order.
+// runOf returns the end of the run of sequences in list that begins at from. The
+// end is exclusive and at most to. The list is sorted.
 func runOf(list []uint64, from, to uint64) uint64 {
 	i, _ := slices.BinarySearch(list, from)
 	end := from
@@ -65,8 +66,8 @@ func runOf(list []uint64, from, to uint64) uint64 {
 	return end
 }
 
-// explain reads what there is of the sequences after the position and before
-// got, and gives up the rest, each for its reason.
+// explain reads the messages that the stream has between the position and got, and
+// gives up the other sequences as lost, each for its reason.
 func (r *reading) explain(ctx context.Context, got uint64) error {
 	for from := r.at.Sequence() + 1; from < got; from = r.at.Sequence() + 1 {
 		var found *inventory
@@ -79,8 +80,8 @@ func (r *reading) explain(ctx context.Context, got uint64) error {
 		if err != nil {
 			return err
 		}
-		// They are of this incarnation only if the stream holds the position
-		// once they are there.
+		// The runs belong to this incarnation only if the stream still has the
+		// position now that they were read.
 		act, err := r.about(ctx, r.at, from, found.state)
 		switch {
 		case err != nil:
@@ -95,7 +96,7 @@ func (r *reading) explain(ctx context.Context, got uint64) error {
 	return nil
 }
 
-// pass folds the messages of a stretch, or gives it up.
+// pass folds the messages of a stretch, or gives it up as lost.
 func (r *reading) pass(s *stretch) {
 	switch s.found {
 	case there:
@@ -114,22 +115,24 @@ func (r *reading) pass(s *stretch) {
 	}
 }
 
-// undelivered decides about the sequences after the position up to the last
-// one stored, if a fresh consumer has nothing to deliver, or those before it
-// stood still.
+// undelivered decides about the sequences after the position, up to the last one
+// stored, if a fresh consumer has none pending, or the consumers before it stalled.
 func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) error {
 	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalled > 0); want = r.at.Sequence() + 1 {
-		if err := r.moving(); err != nil { // the stream may lose its beginning as fast as it is given up
+		// The stream may lose messages as fast as they are given up.
+		if err := r.moving(); err != nil {
 			return err
 		}
-		// The server delivers nothing in the place of a damaged message, and
-		// when it is the last one no other message shows the gap.
+		// The server skips a damaged message. If it is the last one, no later
+		// message shows the gap.
 		end, err := r.lacking(ctx, want, last+1)
 		switch {
 		case err != nil:
 			return err
-		case end == want && d.pending() > 0 && r.stalled < 3: // nor over a new connection
-			return nil // it was the consumer
+		case end == want && d.pending() > 0 && r.stalled < 3:
+			// The consumer is at fault, not the stream: none has stalled over a new
+			// connection yet.
+			return nil
 		//guard:false "what the stream has is read, though a consumer skips it" TestReasons
 		case end == want:
 			if err := r.explain(ctx, min(last+1, want+maxBatch)); err != nil {
@@ -144,8 +147,8 @@ func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) erro
 	return nil
 }
 
-// lacking returns the end of the run of sequences from one on, and before to,
-// that the stream does not have.
+// lacking returns the end of the run of sequences that begins at from and that the
+// stream does not have. The end is exclusive and at most to.
 func (r *reading) lacking(ctx context.Context, from, to uint64) (uint64, error) {
 	removed, err := r.wereDeleted(ctx, from, to)
 	if removed || err != nil {

@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Given is a place that was given to a sequence, as a report or a dead letter
-// tells that was stored at a time of the server's.
+// Given is a place that was given to a sequence, as recorded in a report or a dead
+// letter. Stored is when the server stored that record.
 type Given struct {
 	Place, Sequence uint64
 	Stored          roster.Time
@@ -17,10 +17,10 @@ type Given struct {
 	Receipt roster.Time
 }
 
-// recall asks, once, which places were given after the position, by a process that
-// crashed before its next snapshot. Places of the position's own incarnation tell
-// how far that stream reached. Any others mean that the process had gone on to read
-// another incarnation.
+// recall requests, once, the places that were given after the position by a process
+// that crashed before its next snapshot. Places of the position's own incarnation
+// show how far that stream reached. Any others mean that the process had gone on to
+// read another incarnation.
 func (r *reading) recall(ctx context.Context) error {
 	if r.recalled || r.given == nil || r.at.Proof.Stream == "" {
 		return nil
@@ -63,9 +63,10 @@ func (r *reading) checkClaim(ctx context.Context) error {
 }
 
 // nextBegins returns the last place that counts as given before a new incarnation,
-// of which reading starts after a sequence. It is the greatest of: the position's
-// place; the places in reports and dead letters; and the place of the last sequence
-// known, from our own looks or from two witnesses, unless this stream still has it.
+// which is read from the sequence after `after` on. It is the greatest of: the
+// position's place; the places in reports and dead letters; and the place of the
+// last sequence known, which this reader has seen itself or two witnesses confirm,
+// unless this stream still has it.
 //
 // If a process that crashed has read this incarnation already, its messages get the
 // same places again, as long as the stream has all of them.
@@ -86,7 +87,7 @@ func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st 
 	if err != nil {
 		return 0, fmt.Errorf("asking for the places that were given: %w", err)
 	}
-	var again *uint64 // where it began
+	var again *uint64 // the place after which a crashed process began
 	for _, g := range given {
 		//guard:drop "a place that was told of is not given again" TestGiven
 		place = max(place, g.Place)

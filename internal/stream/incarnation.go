@@ -8,10 +8,11 @@ import (
 	"rollcall/internal/roster"
 )
 
-// settle makes the position one from which reading can go on, by what the
-// consumer has delivered first: it returns nil when the stream is the same, and
-// what it no longer has before that is lost. When it is another, the position
-// moves, or the stream is made; then the caller begins anew.
+// settle verifies the position, and moves it to where reading can go on. delivered
+// is the first sequence that the consumer delivered. settle returns nil if the
+// stream is the same; sequences that have left the stream unread are lost. If the
+// stream is another or missing, settle moves the position or creates the stream,
+// and returns an error: the caller starts over.
 func (r *reading) settle(ctx context.Context, delivered uint64, before state) error {
 	act, err := r.about(ctx, r.at, delivered, before)
 	if err != nil {
@@ -44,8 +45,8 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 	return nil
 }
 
-// adopt takes the stream as ours when nothing was ever read. If reports or dead
-// letters tell of places that were given before, those belong to an earlier
+// adopt accepts the stream as ours if nothing was ever read. If reports or dead
+// letters record places that were given before, those belong to an earlier
 // incarnation, and this one begins after them.
 func (r *reading) adopt(ctx context.Context, st state) error {
 	if r.at.Proof.Stream != "" {
@@ -68,8 +69,9 @@ func (r *reading) adopt(ctx context.Context, st state) error {
 	return nil
 }
 
-// truncation is what it is to have lost what comes after the position: the
-// beginning of all, or what was not read in time.
+// truncation returns the kind of loss if the messages after the position have left
+// the stream: at place 0 it is the stream's beginning, later what was not read in
+// time.
 func (r *reading) truncation() roster.Loss {
 	if r.at.Place == 0 {
 		return roster.BaselineLost
@@ -77,7 +79,7 @@ func (r *reading) truncation() roster.Loss {
 	return roster.Truncated
 }
 
-// remake makes the stream that somebody has deleted.
+// remake creates the stream again after somebody has deleted it.
 func (r *reading) remake(ctx context.Context) error {
 	r.log.Error("the stream is missing: making it", "stream", r.stream)
 	//guard:set r.makeStream(ctx) error(nil) "a lost stream is made again" ./internal/test/faults:TestIncarnations/missing_offline
@@ -90,10 +92,10 @@ func (r *reading) remake(ctx context.Context) error {
 	return doubtful(causeIncarnation, "the stream was missing")
 }
 
-// rebase goes on with another incarnation: after the position, or the newest
-// earlier one whose message it has, else from its first message. The roster
-// stays. Places go on from the greatest ever given: a place that was given, or
-// is known of, and not folded is lost with the old incarnation.
+// rebase continues with another incarnation: after the position or the newest
+// earlier position whose message the stream has, else from its first message. The
+// roster is kept. Places continue after the greatest one ever given or known: those
+// that were not folded are lost with the old incarnation.
 func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	failpoint.At("incarnation-detected")
 	from, copied, err := r.copiedFrom(ctx, st)
@@ -103,8 +105,9 @@ func (r *reading) rebase(ctx context.Context, kind verdict, st state) error {
 	return r.begin(ctx, kind, from, max(from.Sequence, st.origin()-1), copied, st)
 }
 
-// begin goes on with another incarnation, after one of its sequences. If the stream
-// is a copy, from is the proof of the last message that it shares with what was read.
+// begin continues with another incarnation, after one of its sequences. If the
+// stream is a copy, from is the proof of the last message that it shares with the
+// stream that was read.
 func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, after uint64, copied bool, st state) error {
 	old := r.at
 	place, err := r.nextBegins(ctx, after, copied, st)
@@ -116,14 +119,14 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 	next.Proof.Stream, next.Proof.Created = r.stream, st.created
 	//guard:true "another stream's messages have their dead letters" TestNeverJudged
 	//guard:false "nothing is dead-lettered twice" ./internal/test/faults:TestIncarnations/restored_offline$
-	if copied { // what it has was judged before
+	if copied { // its messages up to this receipt were judged before
 		kind, next.Judged = restored, max(old.Judged, old.Proof.Receipt)
 	}
 	r.metrics.incarnations.WithLabelValues(string(kind)).Inc()
 	r.log.Error("the stream is another incarnation: what its predecessor had after our position is lost",
 		"kind", string(kind), "stream", r.stream, "place", old.Place, "seq", old.Sequence(), "at_least", place-old.Place,
 		"read_on_after", next.Sequence(), "accept", acceptance(place))
-	r.tail.Store(next.Sequence()) // what is true of it will be seen
+	r.tail.Store(next.Sequence()) // the new stream's tail is learned later
 	r.target.Store(0)
 	r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}
 	failpoint.At("incarnation-rebased")
@@ -136,13 +139,14 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 }
 
 // copiedFrom returns the proof of the newest position whose message the stream
-// has, if it has any: then it is a copy of the one that was read, whenever it
+// has. If it has one, the stream is a copy of the one that was read, whenever it
 // was created.
 func (r *reading) copiedFrom(ctx context.Context, st state) (from roster.Proof, found bool, err error) {
 	for _, earlier := range slices.Concat([]roster.Position{r.at}, r.earlier()) {
 		//guard:false "nothing unread is passed over" TestUnloadable
 		if earlier.Place > r.at.Place {
-			continue // of a snapshot that could not be loaded: the roster has not read that far
+			// From a snapshot that could not be loaded: the roster has not read that far.
+			continue
 		}
 		p := earlier.Proof
 		//guard:drop "a restored backup is known as a copy" ^(TestCopiedMessages|TestCopiedAnew)$

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// inventory is what the stream has, by one asking, of the sequences of a gap.
+// inventory is the result of one check of a gap: which sequences the stream has.
 type inventory struct {
-	from, to uint64 // to is not asked about any more
+	from, to uint64 // to is exclusive
 	state           // of the stream
 	removed  []uint64
 	messages []Message // those that are there, in order
 }
 
-// finding is what becomes of a sequence that is asked for.
+// finding is what a check found for one sequence.
 type finding string
 
 const (
 	there   finding = "there"
 	deleted finding = "deleted"
 	before  finding = "before the first"
-	absent  finding = "absent" // and nothing explains it
+	absent  finding = "absent" // for no known reason
 )
 
-// of says what was found of a sequence.
+// of returns the finding for a sequence.
 func (inv *inventory) of(seq uint64) finding {
 	if inv.message(seq) != nil {
 		return there
@@ -52,18 +52,18 @@ func (inv *inventory) message(seq uint64) *Message {
 	return &inv.messages[i]
 }
 
-// stretch is a run of sequences, up to to, of which the same was found.
+// stretch is a run of sequences with the same finding. to is exclusive.
 type stretch struct {
 	found    finding
 	to       uint64
 	messages []Message
 }
 
-// runsOf says what to do about a gap: what is there is read, and what was
-// deleted is given up, at once. Any other sequence is given up once two askings
-// in a row, the first two a second apart, have found the same of it. What was
-// found may change meanwhile, as the stream may lose its beginning: so it goes
-// on with the sequences before the first one that is not clear.
+// runsOf decides about a gap. Messages that are there are read at once, and deleted
+// ones are given up at once. Any other sequence is given up when two checks in a row
+// have the same finding; the first two checks are a second apart. A finding may
+// change between checks, since the stream may lose its beginning: so runsOf returns
+// the sequences before the first one that is not clear, if there are any.
 func runsOf(askings []*inventory) (runs []stretch, again bool, wait time.Duration) {
 	now := askings[len(askings)-1]
 	earlier := now
@@ -92,13 +92,14 @@ func runsOf(askings []*inventory) (runs []stretch, again bool, wait time.Duratio
 	return runs, len(runs) == 0, 0
 }
 
-// maxAbsent is how many sequences in a row are asked for one by one: after so
-// many that are missing, those before the last so many are taken to be, too.
+// maxAbsent is how many missing sequences in a row are requested one by one. After
+// that the rest counts as missing, too, except for the last maxAbsent sequences,
+// which are requested.
 const maxAbsent = 10_000
 
-// inventory asks for each of the sequences of a gap, but for those that an
-// earlier asking has found, up to some that are there. What lies behind the end
-// of the stream is still to come.
+// inventory requests the messages of a gap, except for those that an earlier check
+// found, until it has a batch of them. Sequences behind the end of the stream are
+// left out: they are still to come.
 func (r *reading) inventory(ctx context.Context, from, to uint64, earlier *inventory) (*inventory, error) {
 	st, err := r.source.look(ctx)
 	switch {
@@ -117,7 +118,7 @@ func (r *reading) inventory(ctx context.Context, from, to uint64, earlier *inven
 	if err := r.ask(ctx, inv, earlier); err != nil {
 		return nil, err
 	}
-	// What was not there may be behind an end that was cut off meanwhile.
+	// If the stream lost its end meanwhile, messages are missing because of that.
 	switch now, err := r.source.look(ctx); {
 	case err != nil:
 		return nil, err
@@ -127,7 +128,7 @@ func (r *reading) inventory(ctx context.Context, from, to uint64, earlier *inven
 	return inv, nil
 }
 
-// ask fills in the messages that are there.
+// ask requests the sequences of an inventory and adds the messages that are there.
 func (r *reading) ask(ctx context.Context, inv, earlier *inventory) error {
 	missed := 0 // in a row
 	for seq := max(inv.from, min(inv.first, inv.to)); seq < inv.to; seq++ {
@@ -154,7 +155,7 @@ func (r *reading) ask(ctx context.Context, inv, earlier *inventory) error {
 	return nil
 }
 
-// again returns a message that an earlier asking has found, or asks for it.
+// again returns a message that an earlier check found, or requests it.
 func (r *reading) again(ctx context.Context, seq uint64, earlier *inventory) (Message, error) {
 	if m := earlier.message(seq); m != nil {
 		return *m, nil
@@ -162,7 +163,8 @@ func (r *reading) again(ctx context.Context, seq uint64, earlier *inventory) (Me
 	return r.source.get(ctx, seq)
 }
 
-// absent asks for the sequences from one on, and before to, until there is one.
+// absent requests the sequences of [from, to) until one is there. It returns that
+// one, or to if there is none.
 func (r *reading) absent(ctx context.Context, from, to uint64) (end uint64, err error) {
 	for end = from; end < to; end++ {
 		if end-from == maxAbsent {

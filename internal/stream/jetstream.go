@@ -13,14 +13,14 @@ import (
 	"rollcall/internal/roster"
 )
 
-// jetStream is the stream of a real server.
+// jetStream is the source on a real server.
 type jetStream struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream string
-	// consumer is what the reader's consumer is called.
+	// consumer is the name of the reader's consumer.
 	consumer string
-	beat     time.Duration // how often an idle server says that it is there
+	beat     time.Duration // how often an idle server sends a heartbeat
 }
 
 // apiTimeout is how long the server may take to answer.
@@ -70,8 +70,8 @@ type stored struct {
 	Time    time.Time `json:"time"`
 }
 
-// get does not use the library, which would ask any replica: that may be
-// behind, and its answer has more headers than the message.
+// get does not use the library, which would ask any replica: a replica may be
+// behind, and its answer has headers that the message does not have.
 func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -98,8 +98,8 @@ func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 	return answer.Message.message(seq), nil
 }
 
-// message is the message as it would be delivered: the library passes one with
-// broken headers on without any.
+// message returns the message as the library would deliver it: without headers if
+// they are broken.
 func (m *stored) message(seq uint64) Message {
 	msg := &nats.Msg{Subject: m.Subject, Data: m.Data}
 	if header, err := nats.DecodeHeadersMsg(m.Header); err == nil {

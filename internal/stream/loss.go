@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// lose moves the position to a sequence without folding anything.
+// lose moves the position to a sequence and counts all up to it as lost.
 func (r *reading) lose(through uint64, why roster.Loss) {
 	from := r.at.Sequence() + 1
 	end := r.at.On(r.at.Sequence())
@@ -19,26 +19,28 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 	r.losing = true
 	//guard:false "what is lost makes no roster complete" TestLosingIsNotPassing
 	if r.position.Load() >= r.target.Load() {
-		// What was to be passed is gone. Losing is not passing: there may be
-		// more by now.
+		// The messages up to the target are gone. A loss is not catching up: the
+		// stream may have more by now.
 		r.target.Store(r.tail.Load())
 	}
 	r.passed()
 }
 
-// losses are those not told of yet, by their reasons. Every second message may
-// have been deleted, each a loss of its own: a few lines a minute tell of all.
+// losses are the losses not logged yet, by reason. Every second message may have
+// been deleted, each a loss of its own: all of them are logged in a few lines a
+// minute.
 type losses struct {
 	untold map[roster.Loss]*lost
-	lines  int       // in the last while
-	since  time.Time // when that began
+	lines  int       // logged since then
+	since  time.Time // when the interval of lossesEvery began
 }
 
-// lost is how many sequences were lost, and between which.
+// lost sums up the losses of one reason: the first and last sequence, how many
+// were lost between them, and the last place.
 type lost struct{ from, to, count, place uint64 }
 
 const (
-	// linesOfLosses may be logged in lossesEvery.
+	// linesOfLosses is how many lines may be logged within lossesEvery.
 	linesOfLosses = 4
 	lossesEvery   = 20 * time.Second
 )
@@ -56,7 +58,7 @@ func (l *losses) note(why roster.Loss, from, to, place uint64) {
 	sum.count += to - from + 1
 }
 
-// tellLosses logs what was lost, at the end for good, else a few times a minute.
+// tellLosses logs what was lost: at the end all of it, else a few lines a minute.
 func (r *reading) tellLosses(end bool) {
 	l := &r.losses
 	if len(l.untold) == 0 {
@@ -77,5 +79,5 @@ func (r *reading) tellLosses(end bool) {
 	}
 }
 
-// acceptance is what an operator sets to accept the losses up to a place.
+// acceptance is the setting that accepts the losses up to a place.
 func acceptance(place uint64) string { return fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", place) }

@@ -11,10 +11,10 @@ import (
 	"rollcall/internal/roster"
 )
 
-// hash is the SHA-256 of a message: its subject, its headers in order of key,
-// and its payload, each after its length. It is the same for a message that was
-// delivered and one that was asked for: there the subject comes in JSON, with
-// U+FFFD for each byte that is not UTF-8, so here too.
+// hash is the SHA-256 of a message: its subject, its headers sorted by key, and its
+// payload, each preceded by its length. It must be the same for a message that was
+// delivered and one that was requested. The subject of a requested message comes in
+// JSON, with U+FFFD for each byte that is not UTF-8, so hash replaces those, too.
 func (m *Message) hash() (sum roster.Hash) {
 	h := sha256.New()
 	write := func(text string) {
@@ -48,8 +48,8 @@ func (m *Message) prove(p *roster.Proof) {
 	p.Sequence, p.Receipt, p.Hash = m.Sequence, m.Receipt, m.hash()
 }
 
-// proves asks whether the stream has the message of a proof under its sequence.
-// It is gone where the stream no longer tells: it has been removed since.
+// proves looks up whether the stream has the message of a proof under its sequence.
+// The answer is gone if the stream has removed the message since.
 func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, error) {
 	switch {
 	//guard:drop p.Stream "a position of one stream is none in another" TestAnotherName
@@ -72,8 +72,8 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 	return held, nil
 }
 
-// getSurely asks for a message, and once more if it is not there: an old leader may
-// have answered, which never had it.
+// getSurely requests a message, and retries once if it is not there: a deposed
+// leader that never had it may have answered.
 func (r *Reader) getSurely(ctx context.Context, seq uint64) (Message, error) {
 	m, err := r.source.get(ctx, seq)
 	if errors.Is(err, errNoMessage) {

@@ -1,19 +1,19 @@
-// Package stream reads the stream of events, from a position on, in batches,
-// and notices whatever happens to the stream.
+// Package stream reads the stream of events in batches, from a position on, and
+// detects lost messages and another incarnation of the stream.
 //
-// The reader is an ephemeral pull consumer of its own without acks, driven
-// through a plain subscription: its place in the stream is the caller's
-// position and nothing that the server keeps. A consumer is thrown away and
-// made anew at position + 1 whenever something is in doubt: a reconnect, a
-// message that was dropped on the way, a gap, silence. Before a fresh consumer's
-// first message is handed on, and every few seconds, the position is verified:
-// decide.go has the table of what follows from which answers, and confirm.go
-// asks. Only a gap that a fresh consumer shows again is a gap of the stream
-// (gap.go). In doubt the reader rewinds, and never skips.
+// The reader has its own ephemeral pull consumer without acks, driven through a
+// plain subscription. The caller's position says how far it has read; the server
+// keeps nothing that counts. Whenever something is in doubt (a reconnect, a message
+// dropped on the way, a gap, silence), the consumer is deleted and recreated at
+// position + 1. Before a fresh consumer's first message is handed on, and every few
+// seconds after that, the position is verified: decide.go has the table of which
+// answers lead to what, and confirm.go asks. A gap is a gap of the stream only if a
+// fresh consumer shows it again (gap.go). In doubt the reader rewinds; it never
+// skips.
 //
-// No answer is waited for that only a stream at rest could give: its retention
-// may take a message away at any moment. So whatever the traffic and the
-// retention, a reader that can read reaches the end.
+// The reader never waits for an answer that only a stream at rest could give, since
+// retention may remove a message at any moment. So a reader that can read reaches
+// the end, whatever the traffic and the retention.
 package stream
 
 import (
@@ -44,21 +44,21 @@ type Message struct {
 }
 
 // Batch is a run of messages in the order of their sequences. The next batch
-// uses its space again.
+// reuses its memory.
 type Batch struct {
 	Messages []Message
 	// End is the position once the batch is folded.
 	End roster.Position
-	// Missing is why places up to the end have no message in the batch.
+	// Missing is why some places up to End have no message in the batch.
 	Missing roster.Loss
-	// Unread says that End begins another incarnation of the stream, and that
-	// what the last one had after the position was never read: as many places as
-	// are known of are missing.
+	// Unread means that End begins another incarnation of the stream, and that
+	// the rest of the last one was never read: as many places are missing as are
+	// known.
 	Unread bool
 }
 
-// A batch is ended by so many messages or bytes: enough to make what is paid
-// for each batch small, few enough to wait for and to hold in memory.
+// A batch ends at this many messages or bytes: enough to make the cost per batch
+// small, few enough to wait for and to hold in memory.
 const (
 	maxBatch      = 512
 	maxBatchBytes = 1 << 20
@@ -66,22 +66,21 @@ const (
 
 // Config is what a Reader needs.
 type Config struct {
-	// Conn is shared with nobody who might block it.
+	// Conn must not be shared with anybody who might block it.
 	Conn   *nats.Conn
 	Stream string
-	// Earlier returns positions of before, the newest first: where to go back
-	// to when the stream turns out to be an older copy. It must be safe for use by
-	// several goroutines.
+	// Earlier returns earlier positions, the newest first: where to go back to when
+	// the stream turns out to be an older copy. It must be safe for concurrent use.
 	Earlier func() []roster.Position
-	// Given returns the last places that anything outside the snapshots tells of: a
-	// crash may have come after places that no snapshot has. nil asks nobody. An
-	// error is asked again.
+	// Given returns the last places that are recorded outside the snapshots: a
+	// process may have crashed after it gave places that no snapshot has. It may be
+	// nil. After an error it is called again.
 	Given func(context.Context) ([]Given, error)
-	// ID is what the consumer is named after: the same for each process that reads
-	// for the same roster, and for no other. A start deletes the consumer that a
-	// crash has left. Empty: one of its own for each Reader.
+	// ID names the consumer. It is the same for each process that reads for the same
+	// roster, and for no other, so that a start deletes the consumer that a crash has
+	// left. If it is empty each Reader makes up its own.
 	ID string
-	// Make makes the stream when it is missing.
+	// Make creates the stream when it is missing.
 	Make     func(context.Context) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -99,7 +98,7 @@ type Reader struct {
 
 	// Written by Run, read by others.
 	position atomic.Uint64 // as a sequence
-	tail     atomic.Uint64 // the last sequence known of
+	tail     atomic.Uint64 // the last sequence known
 	target   atomic.Uint64 // the last sequence known when the first consumer delivered
 	caughtUp atomic.Bool
 }
@@ -120,12 +119,12 @@ func newReader(c Config, s source) *Reader {
 	}
 }
 
-// CaughtUp reports whether all has been folded that the stream had when the
-// first consumer delivered, and still has. What was lost is not passed: a loss
-// of all that sets the target anew.
+// CaughtUp reports whether everything has been folded that the stream had when the
+// first consumer delivered, and still has. A loss is not catching up: if everything
+// up to the target is lost, the target moves to the last sequence known.
 func (r *Reader) CaughtUp() bool { return r.caughtUp.Load() }
 
-// Lag is how many sequences are known of and not yet folded.
+// Lag is how many known sequences are not folded yet.
 func (r *Reader) Lag() uint64 {
 	position, tail := r.position.Load(), r.tail.Load()
 	if tail < position {
@@ -165,7 +164,7 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 	return nil
 }
 
-// complain counts and logs why a consumer is made anew.
+// complain counts and logs why a consumer is recreated.
 func (r *reading) complain(err error) {
 	cause := causeOf(err)
 	r.metrics.rebuilds.WithLabelValues(cause).Inc()
@@ -200,24 +199,24 @@ type reading struct {
 	taken   []Message
 	fresh   bool      // the consumer has not delivered yet
 	aimed   bool      // the target is known
-	told    state     // how the stream stood by two witnesses, or by what was given of it
-	losses  losses    // that were not told of yet
+	told    state     // of the stream: by two witnesses, or by recalled places
+	losses  losses    // not logged yet
 	removed []uint64  // sequences known to be deleted, in order
-	moved   time.Time // when a message was last folded, or none was to come
+	moved   time.Time // when a message was last folded, or none was pending
 	losing  bool      // the position was last moved by a loss
-	stalled int       // how many consumers in a row stood still
-	// recalled says that what was given before the start is known, elsewhere that
-	// it was, in part, in another incarnation since the position.
+	stalled int       // how many consumers in a row have stalled
+	// recalled: the places given before the start are known. elsewhere: some of them
+	// were given after the position and in another incarnation.
 	recalled, elsewhere bool
-	claim               Given // the greatest of those, to be looked at
+	claim               Given // the greatest of those places, still to be checked
 
 	mu      sync.Mutex
-	proven  roster.Position // at, for the watch
+	proven  roster.Position // a copy of at, for watch
 	waiting bool            // for the consumer to deliver
 }
 
-// move moves the position. Nothing is delivered by that: a consumer that only
-// loses stands still.
+// move moves the position. That does not count as a delivery: a consumer with
+// nothing but losses is stalled.
 func (r *reading) move(to roster.Position) {
 	r.at = to
 	r.position.Store(to.Sequence())
@@ -226,23 +225,24 @@ func (r *reading) move(to roster.Position) {
 	r.mu.Unlock()
 }
 
-// delivered notes that a message was.
+// delivered records, for the watchdog, that a message was delivered.
 func (r *reading) delivered() { r.moved, r.stalled, r.losing = time.Now(), 0, false }
 
-// deliverWithin is how long a fresh consumer that has something to deliver is
-// waited for before the stream is asked: what it delivers is at hand then,
-// whatever leaves the stream meanwhile.
+// deliverWithin is how long to wait for the first message of a fresh consumer that
+// has messages pending, before the stream is asked. Delivered messages are in memory
+// then, even if they leave the stream meanwhile.
 const deliverWithin = 2 * time.Second
 
-// once reads with one consumer, until something is in doubt. The consumer is
-// made before the position is verified: if the stream becomes another after
-// that, the consumer is gone with it.
+// once reads with one consumer until something is in doubt. The consumer is created
+// before the position is verified: if the stream is replaced after that, the
+// consumer is gone with it.
 func (r *reading) once(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
 	st, lookErr := r.source.look(ctx)
-	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created { // an old leader may have answered
+	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created {
+		// A deposed leader may have answered.
 		st, lookErr = r.source.look(ctx)
 	}
 	if lookErr != nil && !errors.Is(lookErr, errNoStream) {
@@ -276,7 +276,7 @@ func (r *reading) once(ctx context.Context) error {
 	})
 }
 
-// awaitFirst waits for what a fresh consumer delivers first.
+// awaitFirst waits for the first delivery of a fresh consumer.
 func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
 	r.taken = r.taken[:0]
 	if d.pending() == 0 {
@@ -297,9 +297,9 @@ func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
 	return nil
 }
 
-// first is the first sequence that a fresh consumer delivers, by what it has
-// delivered; where it has nothing to deliver, what is stored after the look that
-// was made before it. 0: nobody knows.
+// first returns the first sequence that a fresh consumer delivers. If it has nothing
+// pending, that is the next sequence after before, the state of the stream before
+// the consumer was created. 0: not known.
 func (r *reading) first(d delivery, before state) uint64 {
 	switch {
 	case len(r.taken) > 0:
@@ -310,15 +310,17 @@ func (r *reading) first(d delivery, before state) uint64 {
 	return 0
 }
 
-// settleWithout looks what the stream is where no consumer can be made, as when
-// the stream is missing. Nothing is lost then: a consumer may have it yet.
+// settleWithout verifies the position when no consumer can be created, for example
+// because the stream is missing. It gives nothing up as lost: a later consumer may
+// still deliver it.
 func (r *reading) settleWithout(ctx context.Context) error {
 	return r.settle(ctx, r.at.Sequence()+1, state{})
 }
 
-// toldTwice is how the stream stood before its consumer was made, up to the last
-// sequence that both tell of: the look alone may be an old leader's. If a
-// consumer before this one has told of more, that counts.
+// toldTwice returns the state of the stream before its consumer was created. Its
+// last sequence is one that both that state and the consumer confirm, since the
+// state alone may be a deposed leader's. If an earlier consumer has confirmed a
+// greater one, that counts.
 func (r *reading) toldTwice(d delivery, before state) state {
 	before.last = min(before.last, r.at.Sequence()+d.pending())
 	if r.told.created == before.created {
@@ -328,7 +330,7 @@ func (r *reading) toldTwice(d delivery, before state) state {
 	return before
 }
 
-// watched reads until that, or the watch, is in doubt.
+// watched runs read with watch beside it, until either of them is in doubt.
 func (r *reading) watched(ctx context.Context, read func(context.Context) error) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup

@@ -6,7 +6,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// metadata is what the reply subject of a delivered message tells.
+// metadata is what the reply subject of a delivered message contains.
 type metadata struct {
 	sequence uint64 // in the stream
 	delivery uint64 // in the consumer
@@ -20,8 +20,8 @@ type metadata struct {
 //	$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<delivery>.<receipt>.<pending>
 //	$JS.ACK.<domain>.<account>.<stream>.<consumer>.<deliveries>.<sequence>.<delivery>.<receipt>.<pending>[.<token>]
 //
-// (NATS ADR-15). What stands before it is the same in all replies of one
-// consumer without acks: it delivers every message once.
+// (NATS ADR-15). The part before it is the same in all replies of one consumer
+// without acks, since that delivers every message once.
 func numbersAt(reply string) (at int, ok bool) {
 	before := 5
 	switch strings.Count(reply, ".") + 1 {

@@ -11,8 +11,8 @@ import (
 // source is the stream as the reader sees it: JetStream, or in a test anything
 // that fails as JetStream can.
 type source interface {
-	// look asks the stream's leader how the stream stands; errNoStream when
-	// there is none of that name.
+	// look asks the stream's leader for the stream's state; errNoStream when
+	// there is no stream of that name.
 	look(ctx context.Context) (state, error)
 	// get asks the leader for one message; errNoMessage when it has none under
 	// that sequence.
@@ -20,7 +20,7 @@ type source interface {
 	// deleted lists the sequences after the first that were deleted one by
 	// one, in order.
 	deleted(ctx context.Context) ([]uint64, error)
-	// consume makes a consumer that delivers from a sequence on.
+	// consume creates a consumer that delivers from a sequence on.
 	consume(ctx context.Context, from uint64) (delivery, error)
 	// reconnect ends the connection; it comes back by itself.
 	reconnect() error
@@ -28,30 +28,30 @@ type source interface {
 
 // delivery is what one consumer delivers.
 type delivery interface {
-	// next appends the messages that are there to dst, without their places.
-	// It waits for the first, and returns without any every now and then. A
-	// doubt says that the consumer has to be made anew.
+	// next appends the available messages to dst, without their places. It
+	// waits for the first, but now and then returns without any. A doubt means
+	// that the consumer must be recreated.
 	next(ctx context.Context, dst []Message) ([]Message, error)
-	// pending is how many messages there were to come when it was made.
+	// pending is how many messages were pending when it was created.
 	pending() uint64
 	// close frees the consumer.
 	close()
 }
 
-// state is how a stream stands.
+// state is the state of a stream at one moment.
 type state struct {
 	created roster.Time
-	// first is the sequence of its first message, last of the last ever
-	// stored. A stream without messages has first = last + 1.
+	// first is the sequence of its first message, last that of the last message
+	// ever stored. A stream without messages has first = last + 1.
 	first, last uint64
-	// begins is the sequence that its very first message was to have, by its
-	// configuration (first_seq); 0 is 1.
+	// begins is the sequence configured for its very first message (first_seq);
+	// 0 means 1.
 	begins uint64
 }
 
-// origin is the sequence that its very first message has, or had: there never
-// was anything before. A stream that has messages before the one that it was to
-// begin with was configured so later.
+// origin is the sequence of the stream's very first message: nothing was ever stored
+// before it. If the stream has messages before begins, begins was configured later,
+// and the origin is 1.
 func (s state) origin() uint64 {
 	if s.begins > s.first {
 		return 1
@@ -64,21 +64,22 @@ var (
 	errNoMessage = errors.New("there is no such message")
 )
 
-// doubt is why a consumer has to be made anew. The cause is one of a few.
+// doubt is an error after which the consumer must be recreated. Its cause is one of
+// the constants below.
 type doubt struct {
 	cause string
 	err   error
 }
 
-// The causes of making a consumer anew.
+// The causes for which a consumer is recreated.
 const (
-	causeReconnect   = "reconnect"   // the connection was away
+	causeReconnect   = "reconnect"   // the connection was lost
 	causeDropped     = "dropped"     // a message was lost on the way
 	causeGap         = "gap"         // the stream seems to lack a message
 	causeSilence     = "silence"     // not even a heartbeat
-	causeStalled     = "stalled"     // behind, and nothing comes
+	causeStalled     = "stalled"     // behind, and nothing arrives
 	causeServer      = "server"      // the server ended it
-	causeCreate      = "create"      // it could not be made
+	causeCreate      = "create"      // it could not be created
 	causeIncarnation = "incarnation" // the stream is another, or may be
 )
 

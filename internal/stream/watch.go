@@ -18,9 +18,9 @@ const (
 	stallAfter = 10 * time.Second
 )
 
-// watch verifies the position every few seconds, and ends the following with a
-// doubt when the stream is another, or has lost what comes next while nothing is
-// delivered. It also keeps the lag honest while nothing is delivered.
+// watch verifies the position every few seconds. It ends the reading with a doubt
+// when the stream is another, or when the next message has left the stream and
+// nothing is delivered. It also keeps the lag up to date while nothing is delivered.
 func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 	for sleep(ctx, verifyEvery) {
 		at, wasWaiting := r.standing()
@@ -29,33 +29,34 @@ func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 			continue
 		}
 		if now, waiting := r.standing(); act.deed == lose && !(wasWaiting && waiting && now == at) {
-			continue // what has left the stream may have been delivered before
+			continue // the messages may have been delivered before they left the stream
 		}
 		end(doubtful(causeIncarnation, "the stream does not hold the position any more: %s", act.deed))
 		return
 	}
 }
 
-// standing is the position, and whether a delivery is waited for there.
+// standing returns the position, and whether the reader waits for a delivery there.
 func (r *reading) standing() (at roster.Position, waiting bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.proven, r.waiting
 }
 
-// wait notes whether a delivery is waited for.
+// wait records whether the reader waits for a delivery.
 func (r *reading) wait(is bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting = is
 }
 
-// moving reports a doubt when the stream has more and the position stands
-// still. A second consumer that stands still too gets a new connection.
+// moving is the watchdog: it returns a doubt when the stream has more and the
+// position has not moved for stallAfter. If a second consumer stalls, too, it also
+// forces a reconnect.
 func (r *reading) moving() error {
 	//guard:false "an idle stream is left in peace" TestIdle
 	if r.Lag() == 0 {
-		if !r.losing { // or nothing is to come because it is lost
+		if !r.losing { // a lag of 0 after a loss is no progress
 			r.moved = time.Now()
 		}
 		r.losing = false

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// saying is a record and how it is said.
+// saying is a record, and the handler and context to log it with.
 type saying struct {
 	next   slog.Handler
 	ctx    context.Context
@@ -16,8 +16,9 @@ type saying struct {
 
 func (s *saying) say() error { return s.next.Handle(s.ctx, s.record) }
 
-// sayLate says it as of now, so that no line of the log is older than the one
-// before, and adds when it was and how many were left out before it.
+// sayLate logs the record with the current time, so that no line of the log is older
+// than the one before. It adds the original time, and how many records before it
+// were left out.
 func (s *saying) sayLate(leftOut int) error {
 	record := s.record.Clone()
 	record.Time = time.Now()
@@ -28,20 +29,21 @@ func (s *saying) sayLate(leftOut int) error {
 	return s.next.Handle(s.ctx, record)
 }
 
-// tallies count what was said.
+// tallies count complaints by kind.
 type tallies struct {
 	mu    sync.Mutex
 	kinds map[string]*tally
 }
 
-// tally is what was said of one kind in a window that began with its first.
+// tally counts the complaints of one kind in a window. The first one logged begins
+// the window.
 type tally struct {
 	said, leftOut int
-	last          saying      // of those left out
-	timer         *time.Timer // the end of the window
+	last          saying      // the last one left out
+	timer         *time.Timer // ends the window
 }
 
-// handle says a complaint, or leaves it out.
+// handle logs a complaint, or leaves it out.
 func (t *tallies) handle(kind string, s saying) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,7 +51,7 @@ func (t *tallies) handle(kind string, s saying) error {
 	if of == nil {
 		//guard:false "remembered complaints are bounded" TestBounded
 		if len(t.kinds) >= maxKinds {
-			kind = "" // of all kinds that there is no room for
+			kind = "" // shared by all kinds beyond maxKinds
 			of = t.kinds[kind]
 		}
 		if of == nil {
@@ -68,8 +70,8 @@ func (t *tallies) handle(kind string, s saying) error {
 	return s.say()
 }
 
-// end ends the window of a kind. One of which something was left out begins
-// another with that; else the kind is forgotten.
+// end ends the window of a kind. If any records were left out it logs the last one,
+// which begins another window; else it forgets the kind.
 func (t *tallies) end(kind string, of *tally) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,7 +85,7 @@ func (t *tallies) end(kind string, of *tally) {
 	of.timer.Reset(window)
 }
 
-// sayLast says the last one that was left out, and how many before it were.
+// sayLast logs the last record left out, and how many were left out before it.
 func (t *tally) sayLast() error {
 	if t.leftOut == 0 {
 		return nil

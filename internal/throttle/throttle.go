@@ -1,14 +1,14 @@
-// Package throttle keeps a log short: whatever is complained of again and again
-// is said a few times a minute, with how many were left out in between. So who
-// complains need not count: it is done once, where the log is made.
+// Package throttle keeps a log short: a complaint that is repeated is logged a few
+// times a minute, with how many were left out in between. So callers need not limit
+// what they log: it is done once, where the logger is made.
 //
 // Complaints are records of level WARN and above, and those of level INFO that
 // have a cause or an error, or a kind of their own ([Of]). All others pass
 // untouched.
 //
-// Two complaints are of one kind when level, message and the values of the
-// attributes cause, kind, reason and stream are the same, and the kind given by
-// Of if there is one. These attributes must have few values.
+// Two complaints are of the same kind if they have the same level, message, values
+// of the attributes cause, kind, reason and stream, and kind given by [Of]. These
+// attributes must have few values.
 package throttle
 
 import (
@@ -19,44 +19,43 @@ import (
 	"time"
 )
 
-// Of one kind burst records are passed in a window. At most maxKinds are
-// remembered; what comes beyond is all of one kind.
+// burst records of one kind are logged in a window. At most maxKinds kinds are
+// remembered; all others count as one kind.
 const (
 	burst    = 4
 	window   = time.Minute
 	maxKinds = 1000
 )
 
-// LeftOut is the attribute that says how many of a kind were left out since the
-// one that was said before.
+// LeftOut is the attribute with how many records of a kind were left out since the
+// last one logged.
 const LeftOut = "left_out"
 
-// Last is the attribute that says when it was, of what is said later than it
-// was logged.
+// Last is the attribute with the original time of a record that is logged late.
 const Last = "last"
 
-// giving are the attributes that tell kinds apart.
+// giving are the attributes that distinguish kinds.
 var giving = []string{"cause", "kind", "reason", "stream"}
 
 type kindKey struct{}
 
-// Of returns a context with which what is logged is a complaint of a kind of its
-// own: for those whose message is the same and that are of many kinds, such as
-// what another program says.
+// Of returns a context that makes what is logged with it a complaint of the given
+// kind. It is for records with the same message and of many kinds, such as the
+// output of another program.
 func Of(ctx context.Context, kind string) context.Context {
 	return context.WithValue(ctx, kindKey{}, kind)
 }
 
 // Handler is a slog.Handler that passes complaints on a few times a minute.
 //
-// The last one that was left out is said when the minute is over, even if no
-// other comes: it may be the one that counts. It has the time at which it is
-// said, and in the attribute [Last] when it was.
+// The last one left out is logged when the minute is over, even if no other follows:
+// it may be the one that matters. It gets the time at which it is logged, and its
+// original time in the attribute [Last].
 type Handler struct {
 	next    slog.Handler
-	kind    string // of the attributes that it has
+	kind    string // from the attributes set by WithAttrs
 	trouble bool   // one of these is a cause or an error
-	grouped bool   // attributes are in a group, and tell no kinds apart
+	grouped bool   // attributes are in a group, and do not count
 	tallies *tallies
 }
 
@@ -88,7 +87,7 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// take notes what an attribute says of the kind.
+// take updates kind and trouble from an attribute.
 func (h *Handler) take(a slog.Attr) {
 	if h.grouped {
 		return
@@ -126,8 +125,8 @@ func (h *Handler) judge(ctx context.Context, r slog.Record) (kind string, compla
 	return strings.Join([]string{r.Level.String(), r.Message, own, of.kind}, "\x00"), true
 }
 
-// Flush says at once what was left out last of each kind: before the process
-// ends.
+// Flush logs at once the last record left out of each kind. Call it before the
+// process ends.
 func (h *Handler) Flush() {
 	h.tallies.mu.Lock()
 	defer h.tallies.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 )
 
 // AppendJSON appends an event to dst as the contract's JSON object, on one
-// line. Decode reads the same event from it. Of an event that is not valid it
-// keeps what Decode will refuse, bytes that are not UTF-8 included.
+// line. Decode reads the same event from it. An event that is not valid is written
+// as it is, with bytes that are not UTF-8, so that Decode refuses it.
 func AppendJSON(dst []byte, e *roster.Event) []byte {
 	dst = e.Date.Time().AppendFormat(append(dst, `{"date":"`...), time.RFC3339Nano)
 	dst = append(append(dst, `","type":"`...), e.Type.String()...)
@@ -62,8 +62,8 @@ func appendMember(dst []byte, f field, text string) []byte {
 	return appendQuoted(append(dst, `":`...), text)
 }
 
-// appendQuoted appends a JSON string. The library's own would put U+FFFD in
-// place of bytes that are not UTF-8, and so make one name of two.
+// appendQuoted appends a JSON string. The library's function would replace bytes
+// that are not UTF-8 by U+FFFD, and so make two different names equal.
 func appendQuoted(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')

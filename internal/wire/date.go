@@ -10,7 +10,7 @@ import (
 // dateForm tells a publisher how to write a date.
 const dateForm = "2006-01-02T15:04:05.999Z, from 1970 to 2261"
 
-// givenDate is the date that a text says.
+// givenDate parses the text of a date. If it is bad, the result has the problem.
 func givenDate(text string) date {
 	if text == "" {
 		return date{}
@@ -22,7 +22,7 @@ func givenDate(text string) date {
 	return date{given: true, at: at, problem: problem}
 }
 
-// The problems of dates.
+// What can be wrong with a date.
 const (
 	notADate   = "no date as RFC 3339 or 2006-01-02 15:04:05"
 	noZone     = "no offset or Z after the time"
@@ -33,12 +33,11 @@ const (
 	outOfRange = "not from 1970 to 2261"
 )
 
-// parseDate reads a date by RFC 3339, section 5.6, with "T" and "Z" in upper
+// parseDate parses a date by RFC 3339, section 5.6, with "T" and "Z" in upper
 // case and at most 9 decimals, or as "2006-01-02 15:04:05" with the same
-// decimals, in UTC. It returns what is wrong with any other text, and with a
-// date outside [roster.MinDate] to [roster.MaxDate]. [time.Parse] is of no use
-// here: it takes a comma for a point, hours of one digit and any number of
-// decimals.
+// decimals, in UTC. For any other text, and for a date outside [roster.MinDate] to
+// [roster.MaxDate], it returns what is wrong. [time.Parse] is too lenient: it accepts
+// a comma as the decimal point, hours of one digit and any number of decimals.
 func parseDate(s string) (roster.Time, string) {
 	const bare = len("2006-01-02 15:04:05")
 	if len(s) < bare || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':' || s[10] != 'T' && s[10] != ' ' {
@@ -70,8 +69,8 @@ func parseDate(s string) (roster.Time, string) {
 	return timeOf(t.Unix()-int64(offset), nanos)
 }
 
-// timeOf is the time of seconds since 1970 and nanoseconds from 0 to
-// 999,999,999.
+// timeOf converts seconds since 1970, and nanoseconds from 0 to 999,999,999, to a
+// time.
 func timeOf(seconds int64, nanos int) (roster.Time, string) {
 	const perSecond = roster.Time(time.Second)
 	//guard:false "dates never overflow" TestRefused
@@ -125,7 +124,7 @@ func parseZone(s string) (offset int, problem string) {
 	return offset, ""
 }
 
-// number reads decimal digits; −1 is anything else.
+// number parses decimal digits. It returns −1 for anything else.
 func number(s string) int {
 	n := 0
 	for i := range len(s) {

@@ -1,5 +1,5 @@
-// Package wire turns the payloads of messages into events and back, by the
-// contract in proto/rollcall/v1, strictly: a payload is an event to the last
+// Package wire decodes the payloads of messages into events, and encodes events,
+// strictly by the contract in proto/rollcall/v1: a payload is an event to the last
 // byte, or it is refused with the reason, what is wrong and where, and what to
 // do. Nothing is guessed and no name is repaired: two different names never
 // become one.
@@ -11,12 +11,12 @@
 // Protobuf: every known field in its wire type, every string in valid UTF-8.
 // Beyond that only the fields that belong to the event's type are judged: date,
 // type and machine always; user, session, terminal, remote and service for
-// login and logout; sessions for present. In a field that does not belong to
-// the type any JSON value and any text may stand, as in an unknown one. An
-// event whose type is missing or unknown has only the first three.
+// login and logout; sessions for present. A field that does not belong to the type
+// may have any JSON value and any text, like an unknown field. If the type is
+// missing or unknown, only date, type and machine are judged.
 //
-// Null and an empty string count as absent; sessions, being a list, may be null
-// but not a string.
+// Null and an empty string count as absent. sessions is a list: it may be null, but
+// not a string.
 package wire
 
 import (
@@ -30,19 +30,19 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Decoder reads payloads. It keeps its space from one to the next, and is not
-// safe for concurrent use.
+// Decoder decodes payloads. It reuses its memory from one payload to the next, and
+// is not safe for concurrent use.
 type Decoder struct {
 	subjects rollcallv1.Subjects
 	events   string // the subject of all machines: "rollcall.events"
-	machines string // what stands before a machine: "rollcall.events."
+	machines string // the prefix of a machine's subject: "rollcall.events."
 
 	json   jsontext.Decoder
 	buffer bytes.Buffer // hands the payload to json without a copy
 	draft  draft
 }
 
-// NewDecoder returns a decoder of what arrives on the subjects given.
+// NewDecoder returns a decoder for messages on the given subjects.
 func NewDecoder(subjects rollcallv1.Subjects) *Decoder {
 	return &Decoder{
 		subjects: subjects,
@@ -51,20 +51,20 @@ func NewDecoder(subjects rollcallv1.Subjects) *Decoder {
 	}
 }
 
-// Decode reads a payload into e and returns nil, or leaves e empty and returns
-// the refusal: of the reasons oversize, malformed, missing_field, unknown_type,
-// bad_date, bad_name and identity the first that applies to the whole message.
-// The problem names the key, or the byte, counted from 0, where the syntax
-// breaks; it has at most 200 bytes, and quotes what came from outside so that it
-// prints on one line.
+// Decode decodes a payload into e and returns nil, or leaves e empty and returns
+// the refusal. Its reason is the first that applies to the whole message, in the
+// order oversize, malformed, missing_field, unknown_type, bad_date, bad_name,
+// identity. Its problem names the key, or the byte, counted from 0, where the syntax
+// breaks; it has at most 200 bytes, and quotes text from outside so that it prints
+// on one line.
 //
-// The subject is the one that the message came on; "" is none, as for a line of
-// a file, and is not compared with the payload. The content type is the header
-// of that name; "" is none: then a payload that begins with "{" is JSON, and
-// any other protobuf.
+// subject is the subject that the message arrived on. "" means none, as for a line
+// of a file; then it is not compared with the payload. contentType is the header
+// Content-Type. "" means none; then a payload that begins with "{" is JSON, and any
+// other is protobuf.
 //
 // The event's strings point into the payload, which must not be changed while
-// the event is in use. The space of e.Sessions is used again.
+// the event is in use. The memory of e.Sessions is reused.
 func (d *Decoder) Decode(subject, contentType string, payload []byte, e *roster.Event) *roster.Refusal {
 	empty(e)
 	refusal := d.decode(subject, contentType, payload, e)
@@ -91,16 +91,16 @@ func (d *Decoder) decode(subject, contentType string, payload []byte, e *roster.
 	return d.identify(subject, e.Machine)
 }
 
-// keptSessions bounds the space that an event keeps for its sessions.
+// keptSessions is the largest capacity of e.Sessions that is kept for reuse.
 const keptSessions = 1024
 
-// empty makes e the zero event, but for the space of its sessions.
+// empty makes e the zero event, but keeps the memory of its sessions.
 func empty(e *roster.Event) {
 	*e = roster.Event{Sessions: emptied(e.Sessions)}
 }
 
-// emptied returns the space of sessions, unless it is large, for others to go
-// into. It is all zero, so that it holds no payload in memory.
+// emptied returns sessions with length 0 for reuse, or nil if their capacity is
+// large. It zeroes them, so that they hold no payload in memory.
 func emptied(sessions []roster.Session) []roster.Session {
 	if cap(sessions) > keptSessions {
 		return nil
@@ -110,7 +110,7 @@ func emptied(sessions []roster.Session) []roster.Session {
 	return sessions[:0]
 }
 
-// read reads the payload as what the content type says it is.
+// read decodes the payload by its content type.
 func (d *Decoder) read(contentType string, payload []byte, e *roster.Event) *roster.Refusal {
 	switch contentType {
 	case rollcallv1.ContentTypeJSON:
@@ -132,14 +132,14 @@ func (d *Decoder) read(contentType string, payload []byte, e *roster.Event) *ros
 		"%s: %s, which is neither JSON nor protobuf", rollcallv1.HeaderContentType, quote(contentType))
 }
 
-// sniff reads a payload that nothing is said about.
+// sniff decodes a payload that came without a content type.
 func (d *Decoder) sniff(payload []byte, e *roster.Event) *roster.Refusal {
 	if len(payload) > 0 && payload[0] == '{' {
 		return d.readJSON(payload, e)
 	}
 	refusal := d.readProtobuf(payload, e)
 	if refusal != nil && isText(payload) {
-		// Somebody meant JSON, and an error of protobuf would not tell them.
+		// The publisher meant JSON: an error of protobuf would not help.
 		return malformed("begin with {, without white space or byte-order mark before it",
 			"payload: %s is neither a JSON object nor protobuf", quote(string(payload[:min(len(payload), 2*quoted)])))
 	}

@@ -9,19 +9,19 @@ import (
 	"rollcall/internal/roster"
 )
 
-// draft is what a payload says beside the texts, which are read into the event
-// at once. It is judged when all of it has been read, because the type, which
-// says what else belongs to the event, may stand last.
+// draft is what was decoded from a payload, except for the texts, which go directly
+// into the event. It is judged after the whole payload has been decoded: the type
+// decides which fields belong to the event, and it may come last.
 type draft struct {
 	date     date
 	typ      roster.Type // 0: missing or unknown
 	typeText string      // the type as given, for the refusal
-	// mistyped has the kind of JSON value of the fields where another was
-	// wanted.
+	// wrong has the fields whose JSON value is of the wrong kind, mistyped has
+	// that kind.
 	wrong    fields
 	mistyped [fieldCount]jsontext.Kind
-	// entryMalformed and entryDate are the first problems of that reason among
-	// the entries of sessions.
+	// entryMalformed and entryDate are the first problem with the reason
+	// malformed, and with bad_date, among the entries of sessions.
 	entryMalformed, entryDate string
 }
 
@@ -32,8 +32,8 @@ type date struct {
 	problem string // of a bad date, with its text
 }
 
-// judge takes away what does not belong to the type and looks for the first
-// reason to refuse the rest.
+// judge removes what does not belong to the type, and returns the first reason to
+// refuse the rest, if there is one.
 func (d *draft) judge(e *roster.Event) *roster.Refusal {
 	e.Type, e.Date = d.typ, d.date.at
 	set := belonging(e.Type)
@@ -47,7 +47,7 @@ func (d *draft) judge(e *roster.Event) *roster.Refusal {
 	return cmp.Or(d.misshapen(set, e), d.missing(e), d.unknown(), d.misdated(set), misnamed(e))
 }
 
-// misshapen looks for what is malformed beyond the syntax.
+// misshapen checks for what is malformed although the syntax is right.
 func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
 		//guard:false "a number is no name" TestRefused
@@ -69,7 +69,7 @@ func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 	return nil
 }
 
-// mistype notes that a field has a value of the wrong kind.
+// mistype records that a field has a value of the wrong kind.
 func (d *draft) mistype(f field, kind jsontext.Kind) {
 	d.wrong |= setOf(f)
 	d.mistyped[f] = kind
@@ -105,7 +105,7 @@ func sessionName(s *roster.Session) string {
 	return "user " + quote(s.User) + " without a session"
 }
 
-// missing looks for a required field that is not there.
+// missing checks for a required field that is not there.
 func (d *draft) missing(e *roster.Event) *roster.Refusal {
 	switch {
 	//guard:false "an event without a date is refused" TestRefused
@@ -161,7 +161,7 @@ func (d *draft) misdated(set fields) *roster.Refusal {
 	return nil
 }
 
-// misnamed looks for a bad name among the texts of an event.
+// misnamed checks for a bad name among the texts of an event.
 func misnamed(e *roster.Event) *roster.Refusal {
 	if what := nameProblem(e.Machine); what != "" {
 		return badName(fieldMachine.String(), what)
@@ -182,7 +182,8 @@ func badName(where, what string) *roster.Refusal {
 	return refuse(roster.BadName, "send at most 255 bytes of visible text", "%s: %s", where, what)
 }
 
-// textProblem finds the first text of a session that is no name.
+// textProblem returns the first text of a session that is not a valid name, and what
+// is wrong with it.
 func textProblem(s *roster.Session) (field, string) {
 	for f := fieldUser; f <= fieldService; f++ {
 		if what := nameProblem(*textOf(s, f)); what != "" {

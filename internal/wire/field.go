@@ -30,7 +30,7 @@ var fieldNames = [fieldCount]string{
 
 func (f field) String() string { return fieldNames[f] }
 
-// fields are a set of fields.
+// fields is a set of fields.
 type fields uint16
 
 func setOf(some ...field) (set fields) {
@@ -50,7 +50,7 @@ var (
 	ofSessions = setOf(fieldSessions)
 )
 
-// belonging returns the fields that belong to a type of events; 0 is a type
+// belonging returns the fields that belong to a type of event; 0 is a type
 // that is missing or unknown.
 func belonging(t roster.Type) fields {
 	switch t {
@@ -62,7 +62,7 @@ func belonging(t roster.Type) fields {
 	return always
 }
 
-// textOf is where a session has the text of one of the fields details.
+// textOf returns where a session stores the text of one of the fields in details.
 func textOf(s *roster.Session, f field) *string {
 	switch f {
 	case fieldUser:

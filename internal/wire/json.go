@@ -39,7 +39,7 @@ func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 }
 
 // readObject reads an object. For each key it calls member, which reads the
-// value. The library sees to it that a key is a string and stands there once.
+// value. The library checks that each key is a string and occurs once.
 func (d *Decoder) readObject(member func(key string) error) error {
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
@@ -86,13 +86,13 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 	return nil
 }
 
-// setType takes a type by its name.
+// setType sets the type by its name.
 func (d *draft) setType(name string) {
 	d.typ, _ = roster.ParseType(name)
 	d.typeText = name
 }
 
-// readSessions reads the list of who is on.
+// readSessions reads the list of sessions.
 func (d *Decoder) readSessions(e *roster.Event) error {
 	if kind := d.json.PeekKind(); kind != '[' {
 		if kind != 'n' {
@@ -116,7 +116,7 @@ func (d *Decoder) readSessions(e *roster.Event) error {
 	}
 }
 
-// readEntry reads entry i of the list, of which kind it is.
+// readEntry reads entry i of the list, a value of the given kind.
 func (d *Decoder) readEntry(kind jsontext.Kind, i int, s *roster.Session) error {
 	if kind != '{' {
 		d.noteEntry(func() string { return fmt.Sprintf("sessions[%d]: %s, want an object", i, kindName(kind)) })
@@ -147,15 +147,17 @@ func (d *Decoder) readDetail(key string, i int, s *roster.Session) error {
 	return nil
 }
 
-// noteEntry keeps what is wrong with an entry, if it is the first. It can be
-// told only when the type is known: for most types sessions is not judged.
+// noteEntry records what is wrong with an entry, if it is the first problem. It is
+// not returned at once, since the type may come later: for most types sessions is
+// not judged.
 func (d *Decoder) noteEntry(problem func() string) {
 	if d.draft.entryMalformed == "" {
 		d.draft.entryMalformed = problem()
 	}
 }
 
-// since is the date at which entry i began; 0 is none given.
+// since returns the date at which entry i began, or 0 if none is given. It records
+// what is wrong with the date.
 func (d *Decoder) since(i int, at date) roster.Time {
 	if at.problem != "" && d.draft.entryDate == "" {
 		d.draft.entryDate = inEntry(i, fieldSince) + ": " + at.problem
@@ -163,9 +165,8 @@ func (d *Decoder) since(i int, at date) roster.Time {
 	return at.at
 }
 
-// fieldOf is the field that a key names among those known, or noField. A key
-// that differs from a known one only in letter case is a mistake, not a key of
-// a newer version.
+// fieldOf returns the known field that a key names, or noField. A key that differs
+// from a known one only in letter case is a mistake, not a key of a newer version.
 func fieldOf(key string, known fields) (field, error) {
 	for f := noField + 1; f < fieldCount; f++ {
 		if fieldNames[f] == key && known.has(f) {
@@ -188,8 +189,8 @@ type caseError struct {
 
 func (e *caseError) Error() string { return fmt.Sprintf("key %s, want %q", quote(e.key), e.want) }
 
-// textIn is the text of a JSON string that the reader has found well-formed: a
-// part of the payload, or if there is an escape in it a copy.
+// textIn returns the text of a JSON string that is known to be well-formed. The text
+// is a part of the payload, or a copy if it contains an escape.
 func textIn(raw jsontext.Value) string {
 	inner := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inner, '\\') >= 0 {
@@ -206,7 +207,7 @@ func refuseJSON(err error) *roster.Refusal {
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
-		// Nothing but white space is no syntax error to the library.
+		// The library returns no syntax error for nothing but white space.
 		return malformed(wantJSON, "payload: nothing in it")
 	}
 	at, cause := syntax.ByteOffset, syntax.Err

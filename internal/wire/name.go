@@ -9,14 +9,13 @@ import (
 // maxName is the length of the longest name in bytes.
 const maxName = 255
 
-// nameProblem says what keeps a text from being a name of a machine, user or
-// session, or a terminal, remote or service: its length, a character that does
-// not show, or nothing but white space. Of the empty text, which is no name
-// given, it says nothing. The text must be valid UTF-8.
+// nameProblem returns why a text cannot be the name of a machine, user or session,
+// or a terminal, remote or service: it is too long, has an invisible character, or
+// is nothing but white space. It returns "" if the text is valid, or empty, which
+// means that no name is given. The text must be valid UTF-8.
 //
-// White space within a name, before and behind it stays: it is part of real
-// names, and what prints names can show it. Which characters look alike is not
-// asked.
+// White space before, within and after a name is kept: it is part of real names, and
+// whatever prints names can show it. Look-alike characters are not checked.
 func nameProblem(s string) string {
 	//guard:false "a name fits a subject, a cursor and a label" TestRefused
 	if len(s) > maxName {
@@ -48,9 +47,10 @@ func nameProblem(s string) string {
 
 const blank = "nothing but white space"
 
-// isVisible reports whether a text is all of ASCII that shows, as next to all
-// names are. It looks at eight bytes at a time: within that range none of the
-// three sums sets a byte's highest bit, and the lowest byte outside it does.
+// isVisible reports whether all bytes of a text are from ' ' to '~', as in nearly
+// all names. It checks eight bytes at a time: if they are in that range none of the
+// three sums sets the highest bit of a byte; otherwise the lowest byte outside the
+// range sets it.
 func isVisible[T string | []byte](s T) bool {
 	const ones, highest = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
@@ -68,27 +68,27 @@ func isVisible[T string | []byte](s T) bool {
 	return true
 }
 
-// isHidden reports whether a character does not show behind the one before it:
-// what steers the direction of text, has no width, breaks the line or is drawn
-// as nothing. With it two names that differ look the same, and a report can show
+// isHidden reports whether a character is invisible after the one before it: it
+// controls the direction of text, has no width, breaks the line or is drawn as
+// nothing. Such characters make different names look the same, and let a report show
 // what it does not say.
 //
-// These are all of Unicode's Default_Ignorable_Code_Point, and some that are not
-// in it. A variation selector has no width either, but chooses among the forms
-// of a Han or Mongolian character or a symbol, as real names do; behind anything
+// These are all of Unicode's Default_Ignorable_Code_Point, and some others. A
+// variation selector has no width either, but it selects a form of a Han or
+// Mongolian character or of a symbol, and real names contain it; after anything
 // else it is invisible.
 func isHidden(before, r rune) bool {
 	switch {
 	case unicode.Is(unicode.Variation_Selector, r):
 		return !hasForms(before, r)
 	case unicode.Is(unicode.Cf, r):
-		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r) // signs that show, over numbers
+		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r) // visible signs over numbers
 	}
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Zl, unicode.Zp, blanks)
 }
 
 // hasForms reports whether a character can have the form that a variation
-// selector asks for.
+// selector selects.
 func hasForms(r, selector rune) bool {
 	if selector < 0xFE00 { // U+180B to U+180F
 		return unicode.Is(unicode.Mongolian, r) && !unicode.Is(unicode.Variation_Selector, r)

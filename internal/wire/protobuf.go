@@ -14,10 +14,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// readProtobuf reads a rollcall.v1.Event by hand, so that what proto.Unmarshal
-// would copy stays in the payload. It takes the payloads that proto.Unmarshal
-// takes and reads the same from them, except that a known field of another wire
-// type is refused; proto.Unmarshal passes over it.
+// readProtobuf decodes a rollcall.v1.Event by hand, so that strings stay in the
+// payload; proto.Unmarshal would copy them. It accepts the payloads that
+// proto.Unmarshal accepts and decodes the same from them, with one exception: it
+// refuses a known field with another wire type, which proto.Unmarshal skips.
 func (d *Decoder) readProtobuf(payload []byte, e *roster.Event) *roster.Refusal {
 	if err := d.readEvent(message{rest: payload}, e); err != nil {
 		return malformed("send one rollcall.v1.Event as protobuf", "%v", err)
@@ -51,7 +51,7 @@ func (d *Decoder) readEvent(m message, e *roster.Event) error {
 	return m.err
 }
 
-// readSession reads the last entry of the sessions.
+// readSession decodes a message into the last entry of sessions.
 func (d *Decoder) readSession(m message, sessions []roster.Session) error {
 	i := len(sessions) - 1
 	s := &sessions[i]
@@ -73,8 +73,8 @@ func (d *Decoder) readSession(m message, sessions []roster.Session) error {
 	return m.err
 }
 
-// read merges a google.protobuf.Timestamp into t: of a field that stands twice
-// the last one counts, also in a message that stands twice.
+// read merges a google.protobuf.Timestamp into t: if a field occurs twice the last
+// one counts, even if each is in a Timestamp of its own.
 func (t *timestamp) read(m message) error {
 	t.given = true
 	for m.next(timestampFields[:]) {
@@ -88,7 +88,7 @@ func (t *timestamp) read(m message) error {
 	return m.err
 }
 
-// setNumber takes a type by its number.
+// setNumber sets the type by its number.
 func (d *draft) setNumber(n int32) {
 	d.typ, d.typeText = 0, ""
 	if 0 <= n && int(n) < len(eventTypes) {
@@ -123,17 +123,17 @@ var (
 // message walks over the fields of one message.
 type message struct {
 	rest []byte
-	at   int // of rest in the payload
+	at   int // the offset of rest in the payload
 
-	// What next has come to: a known field or noField, and its value.
+	// What next has read: a known field or noField, and its value.
 	field  field
 	varint uint64
 	bytes  []byte
 	err    error
 }
 
-// next goes to the next field; known has the fields by number. It returns false
-// at the end and at an error.
+// next reads the next field; known has the fields by number. It returns false
+// at the end and after an error.
 func (m *message) next(known []field) bool {
 	if len(m.rest) == 0 || m.err != nil {
 		return false
@@ -172,8 +172,9 @@ func (m *message) next(known []field) bool {
 	return true
 }
 
-// short goes to the next field if that is a known one of the right wire type
-// with a tag, and a number or length, of one byte each, as next to all are.
+// short is a fast path of next: it reads the next field if that is a known one of
+// the right wire type whose tag has one byte, and whose number or length has one
+// byte, as nearly all do.
 func (m *message) short(known []field) bool {
 	if len(m.rest) < 2 {
 		return false

@@ -38,8 +38,8 @@ func quote(s string) string {
 
 const ellipsis = "…"
 
-// cut returns s if it has at most n bytes, else so much of it that it has, with
-// an ellipsis in place of the rest. It does not cut a character in two.
+// cut shortens s to at most n bytes, with an ellipsis in place of the rest. It does
+// not cut a character in two.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -2,8 +2,8 @@ package wire
 
 import "rollcall/internal/roster"
 
-// entryKey tells the sessions of one machine apart: by id, or without one by
-// user.
+// entryKey identifies a session of one machine: by its id, or by its user if it has
+// none.
 type entryKey struct{ id, user string }
 
 func keyOf(s *roster.Session) entryKey {
@@ -13,8 +13,8 @@ func keyOf(s *roster.Session) entryKey {
 	return entryKey{user: s.User}
 }
 
-// fewEntries is how many entries are compared each with each: faster than a
-// map for what most machines send.
+// fewEntries is up to how many entries each is compared with every other: for what
+// most machines send that is faster than a map.
 const fewEntries = 16
 
 // findTwice finds two entries for one session. Entries that name neither user
