@@ -121,10 +121,15 @@ func (s *Server) start(o Options, host string, port int) error {
 	if err := isOurs(s.url, ns.ID()); err != nil {
 		return err
 	}
-	if ip := ns.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
-		o.Log.Warn("embedded nats server takes connections from other machines: without a login they publish events and ask", "addr", o.Addr)
-	}
+	warnIfReachable(o.Log, ns.Addr(), o.Addr)
 	return nil
+}
+
+// warnIfReachable warns of an address that other machines can reach.
+func warnIfReachable(log *slog.Logger, listens net.Addr, addr string) {
+	if ip := listens.(*net.TCPAddr).IP; !ip.IsLoopback() {
+		log.Warn("embedded nats server takes connections from other machines: without a login they publish events and ask", "addr", addr)
+	}
 }
 
 // URL is where clients on this machine connect.

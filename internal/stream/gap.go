@@ -133,7 +133,7 @@ func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) erro
 			// The consumer is at fault, not the stream: none has stalled over a new
 			// connection yet.
 			return nil
-		//guard:false "what the stream has is read, though a consumer skips it" TestReasons
+		//guard:false "what the stream has is read, though a consumer skips it" TestHiddenTail
 		case end == want:
 			if err := r.explain(ctx, min(last+1, want+maxBatch)); err != nil {
 				return err

@@ -47,6 +47,17 @@ func TestReasons(t *testing.T) {
 	})
 }
 
+// TestHiddenTail: the last messages of a stream are read although no consumer
+// delivers them, and no later message shows the gap.
+func TestHiddenTail(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(20)
+		p.locked(func() { p.life.hidden[19], p.life.hidden[20] = true, true })
+		p.start()
+		p.reads(20)
+	})
+}
+
 // TestGapMeanwhile: whatever becomes of the stream while a gap is looked at,
 // the gap is explained by that.
 func TestGapMeanwhile(t *testing.T) {
