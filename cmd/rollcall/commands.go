@@ -23,8 +23,8 @@ const (
 	exitConfig = 78 // EX_CONFIG of sysexits.h: a configuration, or a stream, that cannot serve
 )
 
-// streams are the standard streams of a command. What was asked for goes to
-// out, everything else to err.
+// streams are the standard streams of a command. Output goes to out; progress, notes and
+// errors go to err.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -47,8 +47,8 @@ type commands struct {
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
-// run is the whole tool: it returns the exit code, and has then said on err
-// what went wrong. A canceled ctx ends a command cleanly.
+// run runs a command line, prints errors on err, and returns the exit code. Canceling ctx
+// ends the command cleanly.
 func run(ctx context.Context, args []string, std streams) int {
 	command, err := parse(args, std)
 	if err == nil && command != nil {
@@ -83,7 +83,7 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
 		kong.Help(printHelp),
 		kong.ExplicitGroups([]kong.Group{{Key: "hand", Title: "One event by hand, in place of files:"}}),
-		// Kong goes on parsing when this returns.
+		// Kong continues parsing when this returns.
 		kong.Exit(func(int) { helped = true }),
 	)
 	if err != nil {
@@ -99,7 +99,7 @@ func parse(args []string, std streams) (*kong.Context, error) {
 	return command, nil
 }
 
-// misused is kong's complaint about the command line.
+// misused turns a parsing error of kong into a usage error that names the help.
 func misused(err error) error {
 	path := "rollcall"
 	var bad *kong.ParseError
@@ -109,7 +109,7 @@ func misused(err error) error {
 	return usageError{fmt.Errorf("%w; see %q", err, path+" --help")}
 }
 
-// printHelp prints a command's help, and with that of serve the variables.
+// printHelp prints the help of a command; that of serve lists the variables, too.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 		return err
@@ -124,15 +124,15 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return nil
 }
 
-// usageError is an error of the command line, not of what was done.
+// usageError is an error in the command line itself.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// errTold is the error of a command that has said itself what went wrong.
+// errTold is the error of a command that has already printed what went wrong.
 var errTold = errors.New("told already")
 
-// complaint returns what to tell about an error, a line for each problem.
+// complaint returns the lines to print for an error.
 func complaint(err error) []string {
 	var bad config.Problems
 	switch {

@@ -20,8 +20,8 @@ func (completionCmd) Help() string {
 	return `Prints a script that makes the shell complete commands, flags and their values. For bash: source <(rollcall completion bash), best in ~/.bashrc; for zsh the same in ~/.zshrc, after compinit; for fish: rollcall completion fish > ~/.config/fish/completions/rollcall.fish.`
 }
 
-// The scripts ask "rollcall complete" for the candidates of the last of the
-// words, a line for each. Where there are none, files are.
+// The scripts run "rollcall complete", which prints the candidates for the last word, one
+// per line. Without candidates the shell completes file names.
 var completionScripts = map[string]string{
 	"bash": `_rollcall() {
 	local IFS=$'\n'
@@ -73,7 +73,7 @@ func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
 	return nil
 }
 
-// candidates returns what the last of the words after "rollcall" may become.
+// candidates returns the completions of the last of the words after "rollcall".
 func candidates(root *kong.Node, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
@@ -109,8 +109,8 @@ func candidates(root *kong.Node, words []string) []string {
 	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) })
 }
 
-// before returns the command that words name, and the flag that they end with
-// if that still wants its value.
+// before returns the command that the words name, and the last flag if it still lacks its
+// value.
 func before(root *kong.Node, words []string) (command *kong.Node, flag *kong.Flag) {
 	command = root
 	for _, word := range words {
@@ -132,7 +132,7 @@ func before(root *kong.Node, words []string) (command *kong.Node, flag *kong.Fla
 	return command, flag
 }
 
-// flags returns the flags that a command may have: "--output".
+// flags returns the flags of a command, such as "--output".
 func flags(command *kong.Node) []string {
 	var all []string
 	for _, group := range command.AllFlags(true) {
@@ -144,7 +144,7 @@ func flags(command *kong.Node) []string {
 	return all
 }
 
-// find returns the flag of a command that is written so, or nil.
+// find returns the flag of a command with this spelling, or nil.
 func find(command *kong.Node, word string) *kong.Flag {
 	for _, group := range command.AllFlags(true) {
 		for _, flag := range group {
@@ -156,8 +156,7 @@ func find(command *kong.Node, word string) *kong.Flag {
 	return nil
 }
 
-// values returns what may be given for a flag or an argument, as far as that can
-// be listed.
+// values returns the possible values of a flag or an argument, if they can be listed.
 func values(of *kong.Value) []string {
 	switch {
 	case of.Enum != "":

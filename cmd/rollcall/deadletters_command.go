@@ -29,7 +29,7 @@ func (deadlettersCmd) Help() string {
 	return `Reads the stream of dead letters; the service need not run. A line for each refused message, in the order in which they were read: its place, when it was stored, why it was refused, and what its publisher can do about it.`
 }
 
-// Run reads the stream of dead letters and prints what is asked for.
+// Run reads the stream of dead letters and prints those that match the flags.
 func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if reasons := roster.Reasons(); c.Reason != "" && !slices.Contains(reasons, roster.Reason(c.Reason)) {
 		return usageError{fmt.Errorf("--reason=%s: no such reason: want one of %v", c.Reason, reasons)}
@@ -87,7 +87,7 @@ func (c *deadlettersCmd) print(std streams, all []client.DeadLetter) error {
 	return t.write(std.out, width(std.out))
 }
 
-// latest keeps the letters with the greatest places, at most so many.
+// latest keeps the dead letters with the greatest places, at most so many.
 type latest struct {
 	most  int
 	kept  []client.DeadLetter

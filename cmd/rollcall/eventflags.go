@@ -14,7 +14,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// eventFlags are the flags that make one event by hand.
+// eventFlags are the flags that describe one event.
 type eventFlags struct {
 	Login    *string   `xor:"type" placeholder:"USER" help:"USER logged in."`
 	Logout   *userFlag `xor:"type" placeholder:"[USER]" help:"USER logged out; with --session the session ended, whoever it was."`
@@ -28,10 +28,10 @@ type eventFlags struct {
 	Service  string    `placeholder:"NAME" help:"How: sshd."`
 }
 
-// userFlag is a user's name that may be left out.
+// userFlag is the name of a user; it may be omitted.
 type userFlag string
 
-// Decode takes the next argument for the name unless that is a flag.
+// Decode reads the next argument as the name, unless it is a flag.
 func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 	if next := ctx.Scan.Peek(); !next.IsEOL() && next.IsValue() {
 		*u = userFlag(ctx.Scan.Pop().String())
@@ -39,7 +39,7 @@ func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// kind returns which type of event is asked for, or "".
+// kind returns the type of the event, or "" if no flag gives one.
 func (h *eventFlags) kind() string {
 	switch {
 	case h.Login != nil:
@@ -54,10 +54,10 @@ func (h *eventFlags) kind() string {
 	return ""
 }
 
-// given reports whether an event is to be made by hand.
+// given reports whether the flags describe an event.
 func (h *eventFlags) given() bool { return h.kind() != "" }
 
-// validate refuses flags that do not go together.
+// validate refuses flags that cannot be combined.
 func (h *eventFlags) validate() error {
 	details := cmp.Or(h.Terminal, h.Remote, h.Service) != ""
 	stray := cmp.Or(h.Machine, h.Session, h.Date) != "" || details
@@ -78,7 +78,7 @@ func (h *eventFlags) validate() error {
 	return nil
 }
 
-// encode returns the event as a payload that the service's own decoder accepts.
+// encode returns the event as a payload, checked with the decoder of the service.
 func (h *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
 	var user string
 	switch {

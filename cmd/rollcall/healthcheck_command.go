@@ -29,10 +29,10 @@ func (healthcheckCmd) Help() string {
 	return `Asks the service on this machine for /livez, or /readyz, at the address that ROLLCALL_HTTP_ADDR has, and prints one line. The exit code is 0 if all is well, and 1 if not or after 3 seconds. With TLS it takes only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that wants a password or a certificate, and was given none, is alive.`
 }
 
-// healthLimit is how long the answer may take.
+// healthLimit is the time-out of the check.
 const healthLimit = 3 * time.Second
 
-// Run asks the service how it is.
+// Run requests /livez or /readyz from the service.
 func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	cfg, err := config.ReadHealth()
 	if err != nil {
@@ -55,7 +55,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// target returns what to ask, and how.
+// target returns the URL to request, and the transport.
 func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Transport, err error) {
 	addr, err := loopback(string(cfg.HTTPAddr))
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Tr
 	if c.Ready {
 		path = "/readyz"
 	}
-	// No proxy: it is this machine that is asked.
+	// No proxy: the service is on this machine.
 	transport = &http.Transport{DisableKeepAlives: true}
 	if cfg.WebConfigFile != "" {
 		served, err := httpd.ReadWebConfig(string(cfg.WebConfigFile))
@@ -82,7 +82,7 @@ func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Tr
 	return scheme + "://" + addr + path, transport, nil
 }
 
-// loopback returns where this machine reaches what listens on an address.
+// loopback returns the address at which this machine reaches a listener.
 func loopback(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	switch {
@@ -98,8 +98,8 @@ func loopback(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// onlyCertificate takes the certificate that the service is configured with,
-// and no other: its name is that under which others ask, not loopback's.
+// onlyCertificate accepts only the certificate that the service is configured with. Its
+// name is the one that other machines use, so it cannot be verified against loopback.
 func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig) (*tls.Config, error) {
 	config := &tls.Config{
 		InsecureSkipVerify: true, // in favour of what comes here
@@ -121,7 +121,7 @@ func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig) (*tls.Config, e
 	return config, nil
 }
 
-// ask returns what the service says of itself, on one line.
+// ask returns the answer of the service, on one line.
 func (c *healthcheckCmd) ask(ctx context.Context, transport *http.Transport, url string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -156,8 +156,8 @@ func (c *healthcheckCmd) ask(ctx context.Context, transport *http.Transport, url
 	return "", fmt.Errorf("%s: %s", answer.Status, said)
 }
 
-// wantsCertificate reports whether a server ended the handshake for want of a
-// client's certificate (RFC 8446, section 6.2). The library has no type for it.
+// wantsCertificate reports whether the server aborted the handshake because a client
+// certificate is required (RFC 8446, section 6.2). The library has no type for that.
 func wantsCertificate(err error) bool {
 	var remote *net.OpError
 	return errors.As(err, &remote) && remote.Op == "remote error" && remote.Err.Error() == "tls: certificate required"

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// helpWidth is how many columns help has.
+// helpWidth is the width of the help text in columns.
 const helpWidth = 80
 
 // printVariables prints the table of all variables.

@@ -21,7 +21,7 @@ func (historyCmd) Help() string {
 	return `Asks the running service, which reads the events again. A line for each session, the earliest first: when it began and ended, how long it lasted, and how it ended, unless it is open: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's under its name; reset and gone when the event that ended it is no longer there. A table of 100 columns and more has where it came from, --output json has all.`
 }
 
-// Run asks for the sessions of a time and prints them.
+// Run asks for the sessions in a span of time and prints them.
 func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	request := api.HistoryRequest{Machine: c.Machine, User: c.User}
 	var err error
@@ -47,12 +47,11 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// roomForRemote is the least width at which a table has room for where a session
-// came from.
+// roomForRemote is the least width of a table with the column REMOTE.
 const roomForRemote = 100
 
-// table has a row for each session. The name, terminal and service of a session
-// are left to --output json: there is no room for all.
+// table returns a row for each session. Session, terminal and service are only in
+// --output json: the table has no room for them.
 func (c *historyCmd) table(sessions []api.PastStay, width int) *table {
 	t := newTable("USER", "MACHINE", "SINCE", "UNTIL", "FOR", "END", "REMOTE")
 	for _, s := range sessions {
@@ -68,8 +67,8 @@ func (c *historyCmd) table(sessions []api.PastStay, width int) *table {
 	return t
 }
 
-// until is when a session ended, if it has: the time of day, and how many days
-// after that on which it began.
+// until returns when a session ended: the time of day, and the number of days after the
+// day on which it began; "" while it is open.
 func (c *historyCmd) until(s *api.PastStay) string {
 	if s.Ended.IsZero() {
 		return ""

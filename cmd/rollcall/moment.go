@@ -5,13 +5,11 @@ import (
 	"time"
 )
 
-// momentForms are the ways to write a time on the command line that have no
-// zone.
+// momentForms are the formats of a time without a zone.
 var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05"}
 
-// moment reads the value of a flag that is a time, in the local zone or UTC
-// where it has none, and returns it as requests have it. Without a value there
-// is none.
+// moment parses the time given for a flag and formats it for a request. A time without a
+// zone is in the local zone, or in UTC with --utc. No value gives "".
 func (a *queryFlags) moment(flag, value string) (string, error) {
 	zone := time.Local
 	if a.UTC {

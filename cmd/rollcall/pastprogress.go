@@ -15,13 +15,13 @@ type pastProgress struct {
 	std     streams
 	command string
 	bar     *progressbar.ProgressBar // nil until there is something to show
-	// What the last page lacks.
+	// What is missing from the last page.
 	completeFrom time.Time
 	unplaced     uint64
 }
 
-// note reports whether a page is one to print; else it only says how far the
-// reading is.
+// note reports whether a page is to be printed. Otherwise it only has the progress, which
+// is shown.
 func (r *pastProgress) note(page []byte) (bool, error) {
 	var answer struct {
 		Past *api.Past `json:"past"`
@@ -42,7 +42,7 @@ func (r *pastProgress) note(page []byte) (bool, error) {
 	return true, nil
 }
 
-// show draws how far it is.
+// show draws the progress.
 func (r *pastProgress) show(p *api.Past) {
 	if p.Last < p.First || p.Last == 0 || !isTerminal(r.std.err) {
 		return
@@ -52,7 +52,7 @@ func (r *pastProgress) show(p *api.Past) {
 			progressbar.OptionSetWriter(r.std.err),
 			progressbar.OptionSetDescription("reading the past"),
 			progressbar.OptionShowCount(),
-			// No goroutine that draws by itself.
+			// Without this the library draws from a goroutine of its own.
 			progressbar.OptionSetSpinnerChangeInterval(0),
 			progressbar.OptionClearOnFinish(),
 		)
@@ -61,7 +61,7 @@ func (r *pastProgress) show(p *api.Past) {
 	_ = r.bar.Set64(int64(min(read, p.Last-p.First))) // the end is the answer
 }
 
-// end takes the bar away.
+// end removes the bar.
 func (r *pastProgress) end() {
 	if r.bar != nil {
 		_ = r.bar.Clear()
@@ -70,7 +70,7 @@ func (r *pastProgress) end() {
 	}
 }
 
-// tell says what is missing for want of events, if anything is.
+// tell prints what is missing because events are missing, if anything.
 func (r *pastProgress) tell(a *queryFlags) {
 	if !r.completeFrom.IsZero() {
 		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: the stream begins at %s, and who came before and has left since is missing\n",

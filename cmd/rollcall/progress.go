@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on a terminal how far the reading is, and tells complaints on
-// lines of their own. Its methods may be called from several goroutines.
+// progress shows a progress bar on a terminal, and prints messages on lines of their own.
+// It is safe for use by several goroutines.
 type progress struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -42,14 +42,14 @@ func newProgress(out io.Writer, inputs []input) *progress {
 		progressbar.OptionSetDescription("publishing"),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		// No goroutine that draws by itself.
+		// Without this the library draws from a goroutine of its own.
 		progressbar.OptionSetSpinnerChangeInterval(0),
 		progressbar.OptionClearOnFinish(),
 	)
 	return p
 }
 
-// Advance moves on by so many bytes.
+// Advance advances the bar by so many bytes.
 func (p *progress) Advance(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *progress) Tell(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// end takes the bar away.
+// end removes the bar.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +78,7 @@ func (p *progress) end() {
 	}
 }
 
-// isTerminal reports whether somebody sits at the other end of a stream.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

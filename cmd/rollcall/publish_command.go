@@ -29,7 +29,7 @@ An event:
     {"date":"2026-11-22 21:00:00","type":"login","machine":"web1","user":"lane"}`
 }
 
-// Validate refuses flags that do not go together.
+// Validate refuses flags that cannot be combined.
 func (c *publishCmd) Validate() error {
 	if len(c.Files) > 0 && c.ByHand.given() {
 		return errors.New("give files or one event by hand, not both")
@@ -37,7 +37,7 @@ func (c *publishCmd) Validate() error {
 	return c.ByHand.validate()
 }
 
-// Run sends the events and prints what became of them.
+// Run sends the events and prints how many were stored.
 func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
@@ -70,8 +70,8 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	return nil
 }
 
-// inputs returns what to read, after a look at whether all of it can be read:
-// nothing is sent while a name is misspelt.
+// inputs returns the inputs, after checking that all of them can be opened: nothing is
+// sent if a file name is misspelt.
 func (c *publishCmd) inputs(judge *wire.Decoder, stdin io.Reader) ([]input, error) {
 	if c.ByHand.given() {
 		event, err := c.ByHand.encode(judge)
@@ -102,7 +102,7 @@ func (c *publishCmd) standardInput() []string {
 type input struct {
 	publish.Input
 	size int64 // in bytes, -1 when it is not known
-	// typed says that somebody types it on the terminal.
+	// typed says that the input is typed at a terminal.
 	typed bool
 }
 
@@ -125,7 +125,7 @@ func newInput(name string, stdin io.Reader) (input, error) {
 	return input{Input: publish.Input{Name: name, Open: open}, size: size}, nil
 }
 
-// sources are the inputs without what only the display needs.
+// sources returns the inputs without what only the progress bar needs.
 func sources(inputs []input) []publish.Input {
 	list := make([]publish.Input, len(inputs))
 	for i, in := range inputs {
@@ -134,7 +134,7 @@ func sources(inputs []input) []publish.Input {
 	return list
 }
 
-// opened opens a reader that somebody else closes.
+// opened returns an open function for a reader that the caller closes.
 func opened(r io.Reader) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(r), nil }
 }

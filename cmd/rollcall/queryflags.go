@@ -14,14 +14,14 @@ import (
 	"rollcall/internal/config"
 )
 
-// queryFlags is what the commands that ask the service have in common.
+// queryFlags are the flags of all commands that ask the service.
 type queryFlags struct {
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer, one JSON object a line; several where it does not fit one message."`
 	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone, and take those given for UTC."`
 }
 
-// ask asks a question and prints the answer, page after page as they come.
-// command is the name to complain under; print prints a page as text.
+// ask asks a question and prints the answer page by page. command is the name in error
+// messages; print prints a page as text.
 func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
@@ -62,8 +62,8 @@ func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 	return nil
 }
 
-// unanswered says why there is no answer: what the service said, or else which
-// server was asked.
+// unanswered returns the error of a question without an answer: what the service said, or
+// else which server was asked.
 func unanswered(command string, err error, c *config.Client) error {
 	if _, ok := errors.AsType[*client.Refusal](err); ok {
 		return fmt.Errorf("%s: %w", command, err)
@@ -71,8 +71,8 @@ func unanswered(command string, err error, c *config.Client) error {
 	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.NATS())
 }
 
-// missing is why an answer is not complete, how many machines that concerns, and
-// when it ends.
+// missing is why an answer is not complete, how many machines that concerns, and until
+// when.
 type missing struct {
 	reasons   []string
 	unsettled int
@@ -81,11 +81,11 @@ type missing struct {
 	ofMachine bool // the answer is about one machine
 }
 
-// toldElsewhere are the reasons that no event ends: that it is still reading
-// only a status says, and says so; what the past lacks has a line of its own.
+// toldElsewhere are reasons that are printed elsewhere: replaying is in the status, and
+// pastProgress prints what the past lacks.
 var toldElsewhere = []string{"replaying", "not_retained", "unplaced"}
 
-// note takes the reasons that a page gives.
+// note adds the reasons of a page.
 func (m *missing) note(page []byte) error {
 	var head struct {
 		Reasons       []string  `json:"reasons"`
@@ -106,7 +106,7 @@ func (m *missing) note(page []byte) error {
 	return nil
 }
 
-// tell says what is missing, if anything is.
+// tell prints what is missing, if anything is.
 func (m *missing) tell(std streams, command string, a *queryFlags) {
 	//guard:false "an incomplete report says so" TestReportNotComplete
 	if len(m.reasons) > 0 {
@@ -114,7 +114,7 @@ func (m *missing) tell(std streams, command string, a *queryFlags) {
 	}
 }
 
-// end says how the answer becomes complete.
+// end describes how the answer becomes complete.
 func (m *missing) end(a *queryFlags) string {
 	resets := "boot, shutdown or present"
 	if m.unsettled > 0 {
@@ -135,9 +135,8 @@ func (m *missing) end(a *queryFlags) string {
 	return "machines not heard of since the loss may be missing; it will be after " + a.time(m.until)
 }
 
-// datedAfter returns the words for the date that a boot, shutdown or present must
-// exceed to settle a machine. It is rounded up to a whole second, so that any later
-// date is late enough.
+// datedAfter describes the date that a boot, shutdown or present must exceed to settle a
+// machine. It is rounded up to a whole second, so that any later date is late enough.
 func (a *queryFlags) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"
@@ -145,12 +144,12 @@ func (a *queryFlags) datedAfter(settles time.Time) string {
 	return " dated after " + a.time(settles.Add(time.Second-1))
 }
 
-// local is the zone of times that are printed, unless --utc says otherwise. (A
-// test cannot set time.Local: the server inside is looking at it by then.)
+// local is the zone of printed times, unless --utc is given. (Tests cannot set time.Local:
+// the embedded server reads it concurrently.)
 var local = time.Local
 
-// time returns a time as tables have it: whole seconds, in the local zone or,
-// with a Z after it, in UTC.
+// time formats a time for tables: whole seconds, in the local zone, or in UTC with a Z at
+// the end.
 func (a *queryFlags) time(t time.Time) string {
 	if a.UTC {
 		return t.UTC().Format("2006-01-02 15:04:05Z")

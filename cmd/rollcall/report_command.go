@@ -50,7 +50,7 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 	return errors.Join(err, text.Close())
 }
 
-// askReport asks for a report, and gives its pages to print.
+// askReport asks for a report and calls print for each page.
 func (c *reportCmd) askReport(ctx context.Context, std streams, request api.ReportRequest, print func(*api.Report) error) error {
 	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
 		r, err := api.DecodeReport(page)

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/api"
 )
 
-// runSeveral prints the users who are on more than one machine. A user's
-// machines come on any pages, so all of them are read before.
+// runSeveral prints the users who are on more than one machine. The machines of a user
+// may be on any page, so all pages are read first.
 func (c *reportCmd) runSeveral(ctx context.Context, std streams, request api.ReportRequest) error {
 	on := make(map[string][]string)
 	err := c.askReport(ctx, std, request, func(page *api.Report) error {
@@ -33,7 +33,7 @@ func (c *reportCmd) runSeveral(ctx context.Context, std streams, request api.Rep
 	return t.write(std.out, width(std.out))
 }
 
-// runSilent prints the machines that were not heard from for long.
+// runSilent prints the machines that have been silent for so long.
 func (c *reportCmd) runSilent(ctx context.Context, std streams, request api.ReportRequest) error {
 	return c.askReport(ctx, std, request, func(page *api.Report) error {
 		t := newTable("MACHINE", "LAST HEARD", "FOR", "LAST KNOWN USERS")
@@ -44,8 +44,8 @@ func (c *reportCmd) runSilent(ctx context.Context, std streams, request api.Repo
 	})
 }
 
-// runLongest prints the sessions that have lasted longest. Their names and
-// services are left to "rollcall who": there is no room for all.
+// runLongest prints the sessions that have lasted longest. "rollcall who" prints their
+// names and services, for which the table has no room.
 func (c *reportCmd) runLongest(ctx context.Context, std streams, request api.ReportRequest) error {
 	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
 		a, err := api.Decode[api.LongestAnswer](page)
@@ -60,8 +60,8 @@ func (c *reportCmd) runLongest(ctx context.Context, std streams, request api.Rep
 	})
 }
 
-// span returns how long something has lasted in its two greatest units: "3d4h".
-// What is dated ahead has lasted no time.
+// span formats a duration in its two greatest units: "3d4h". A negative one, of a date in
+// the future, counts as 0.
 func span(d time.Duration) string {
 	d = max(d, 0)
 	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60

@@ -30,8 +30,8 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	return service.Run(ctx, *cfg, service.Build{Version: buildVersion(), Revision: revision()}, log)
 }
 
-// newHandler returns the handler of the service's log: in text on a terminal and
-// else in JSON unless the configuration says otherwise.
+// newHandler returns the handler of the service's log. Unless the configuration names a
+// format, that is text on a terminal and JSON elsewhere.
 func newHandler(w io.Writer, cfg *config.Outputs) slog.Handler {
 	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
 	if isTerminal(w) {
@@ -43,8 +43,7 @@ func newHandler(w io.Writer, cfg *config.Outputs) slog.Handler {
 	return slog.NewJSONHandler(w, options)
 }
 
-// shorten leaves out what nobody needs who watches: the day, and that a line is
-// a usual one.
+// shorten omits what somebody at a terminal does not need: the date, and the level INFO.
 func shorten(groups []string, a slog.Attr) slog.Attr {
 	switch {
 	case len(groups) > 0:

@@ -30,8 +30,7 @@ func (inspectCmd) Help() string {
 	return `Reads the file to its end and verifies every checksum; the service need not run, and may. Exit code 0: the snapshot is valid. Of one that is damaged, or of a format that only a newer rollcall can read, it prints what is whole of the beginning, and ends with exit code 1.`
 }
 
-// Run verifies the file, prints what it says, and returns what is wrong with
-// it.
+// Run verifies the file, prints what is in it, and returns what is wrong with it.
 func (c *inspectCmd) Run(std streams) error {
 	in, err := inspect(c.File)
 	if err != nil {
@@ -48,7 +47,7 @@ func (c *inspectCmd) Run(std streams) error {
 	return err
 }
 
-// The validities of a file.
+// The states of a file.
 const (
 	valid   = "valid"
 	damaged = "damaged"
@@ -64,7 +63,8 @@ type inspection struct {
 	info     snapshot.Info
 }
 
-// inspect reads a file. The error is one of reading it, not of what it says.
+// inspect reads a file. The error is one of reading it; what is wrong with its content is
+// in the inspection.
 func inspect(path string) (*inspection, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -89,11 +89,11 @@ func inspect(path string) (*inspection, error) {
 	return in, nil
 }
 
-// saysMore reports whether the header is whole.
+// saysMore reports whether the header could be read.
 func (in *inspection) saysMore() bool { return in.info.Header != snapshot.Header{} }
 
-// writeText writes a line for each thing, wrapped where it would be longer than
-// a terminal of 80 columns; only the file's own path is never cut.
+// writeText writes one line per fact, wrapped at 80 columns. The path of the file is never
+// cut.
 func (in *inspection) writeText(w io.Writer) error {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
@@ -159,8 +159,7 @@ func list[T fmt.Stringer](all []T, count func(T) uint64) string {
 	return strings.Join(parts, ", ")
 }
 
-// plain returns text that comes from outside so that it does nothing to a
-// terminal.
+// plain quotes text from outside if it could control a terminal.
 func plain(s string) string {
 	//guard:false "a hostile file does nothing to a terminal" TestInspectHostile
 	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
@@ -169,8 +168,7 @@ func plain(s string) string {
 	return s
 }
 
-// inspectionJSON is the object that --output json prints. What is not known is
-// left out.
+// inspectionJSON is the object that --output json prints. Unknown values are omitted.
 type inspectionJSON struct {
 	File        string `json:"file"`
 	Format      uint32 `json:"format,omitzero"`
@@ -198,7 +196,7 @@ type headerJSON struct {
 	Settings  settingsJSON      `json:"settings"`
 }
 
-// settingsJSON are the settings as the variables give them.
+// settingsJSON has the settings in the format of the variables.
 type settingsJSON struct {
 	MaxSkew               string `json:"max_skew"`
 	AllowedLateness       string `json:"allowed_lateness"`

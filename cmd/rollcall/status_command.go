@@ -18,7 +18,7 @@ func (statusCmd) Help() string {
 	return `Asks the running service about itself, also while it is still reading the events before its start.`
 }
 
-// Run asks the service about itself, and prints it.
+// Run asks the service for its status and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
 	return c.ask(ctx, std, "status", "status", api.StatusRequest{}, func(page []byte) error {
 		a, err := api.Decode[api.StatusAnswer](page)
@@ -71,10 +71,10 @@ func caughtUp(a *api.StatusAnswer) string {
 	return fmt.Sprintf("%s, %d messages to go", yes(a.CaughtUp), *a.Lag)
 }
 
-// moments are the times in what a check says.
+// moments matches the times in the text of a check.
 var moments = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
-// times makes the times in what a check says read as all others of the status.
+// times formats the times in the text of a check like all others of the status.
 func (c *statusCmd) times(state string) string {
 	return moments.ReplaceAllStringFunc(state, func(moment string) string {
 		t, err := time.Parse(time.RFC3339, moment)
@@ -85,7 +85,7 @@ func (c *statusCmd) times(state string) string {
 	})
 }
 
-// instance describes one of several processes that answer.
+// instance describes one of several processes that answer questions.
 func (c *statusCmd) instance(i, this *api.Instance, answers bool) string {
 	which := "another, with the same settings: "
 	switch {
@@ -104,15 +104,15 @@ func yes(is bool) string {
 	return "no"
 }
 
-// facts are what a command prints as lines of a name and a value.
+// facts are names and values that a command prints, one per line.
 type facts [][2]string
 
 func (f *facts) add(name, format string, args ...any) {
 	*f = append(*f, [2]string{name, harmless(fmt.Sprintf(format, args...))})
 }
 
-// write writes the facts. A value that would make a line of more than so many
-// columns goes on below, but a word is never cut.
+// write writes the facts. A value that is too long for the width is continued below; words
+// are never cut.
 func (f facts) write(out io.Writer, width int) error {
 	column := 0
 	for _, fact := range f {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/term"
 )
 
-// plainWidth is how many columns there are where there is no terminal to ask.
+// plainWidth is the width in columns if the output is no terminal.
 const plainWidth = 80
 
-// width is how many columns a stream has.
+// width returns the width of a stream in columns.
 func width(out io.Writer) int {
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
@@ -24,15 +24,14 @@ func width(out io.Writer) int {
 	return plainWidth
 }
 
-// table is what a command prints in columns. Cells come from outside: whatever
-// is in them, they stay in their place and do nothing to a terminal.
+// table is the output of a command in columns. Cells come from outside: whatever is in
+// them, they stay in their column and cannot control the terminal.
 type table struct {
 	header []string
 	rows   [][]string
-	// whole are the columns, by name, that are never cut: a part of a time says
-	// something else.
+	// whole names the columns that are never cut: a part of a time would be another time.
 	whole []string
-	// wrap says that the last column goes on below, in place of being cut.
+	// wrap says that the last column is continued below instead of cut.
 	wrap bool
 }
 
@@ -40,7 +39,7 @@ func newTable(header ...string) *table {
 	return &table{header: header, whole: []string{"SINCE", "UNTIL", "LAST HEARD", "FOR", "END", "PLACE", "RECEIPT", "REASON"}}
 }
 
-// add adds a row, a cell for each column.
+// add adds a row with one cell per column.
 func (t *table) add(cells ...string) {
 	for i := range cells {
 		cells[i] = harmless(cells[i])
@@ -48,8 +47,8 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// harmless returns text from outside with a sign in place of each character that
-// would move the cursor, or not be seen.
+// harmless replaces each character that would move the cursor, or is invisible, by a
+// visible sign.
 func harmless(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -65,9 +64,8 @@ const (
 	ellipsis   = "…"
 )
 
-// write writes the table in lines of at most so many columns: the widest
-// columns are cut where it would be wider. Columns without any value are left
-// out. It writes nothing if there are no rows.
+// write writes the table in at most width columns, cutting the widest columns first.
+// Columns without any value are omitted. Without rows it writes nothing.
 func (t *table) write(out io.Writer, width int) error {
 	if len(t.rows) == 0 {
 		return nil
@@ -93,7 +91,7 @@ func (t *table) write(out io.Writer, width int) error {
 	return err
 }
 
-// writeRow writes a line of cells, each cut to the width of its column.
+// writeRow writes one row, each cell cut to the width of its column.
 func writeRow(b *strings.Builder, row []string, widths []int) {
 	line := ""
 	for i, cell := range row {
@@ -103,7 +101,7 @@ func writeRow(b *strings.Builder, row []string, widths []int) {
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// dropEmpty leaves out the columns without any value.
+// dropEmpty removes the columns without any value.
 func (t *table) dropEmpty() {
 	for column := len(t.header) - 1; column >= 0; column-- {
 		empty := true
@@ -120,8 +118,8 @@ func (t *table) dropEmpty() {
 	}
 }
 
-// widths returns how wide the columns are: as wide as what is in them, but
-// together not more than the width.
+// widths returns the widths of the columns: those of their longest cells, but together at
+// most the given width.
 func (t *table) widths(width int) []int {
 	widths := make([]int, len(t.header))
 	total := -gap
@@ -154,7 +152,7 @@ func (t *table) widest(widths []int) int {
 	return widest
 }
 
-// cut returns as much of a text as fits into so many columns.
+// cut cuts a text to so many columns.
 func cut(text string, width int) string {
 	if uniseg.StringWidth(text) <= width {
 		return text

@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// version and commit are set by the linker, where Go cannot record them:
+// version and commit are set by the linker if Go cannot record them:
 // -ldflags "-X main.version=v1.2.3 -X main.commit=0123abcd".
 var version, commit string
 

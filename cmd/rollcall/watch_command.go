@@ -28,7 +28,7 @@ func (watchCmd) Help() string {
 	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. A login that is refused then is told and tried again, with what its file has by then. Who comes and leaves within a second may not show.`
 }
 
-// Run watches until the context is done, which is no error.
+// Run watches until the context is canceled, which is no error.
 func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	return unanswered("watch", err, cfg)
 }
 
-// printer returns what prints a difference.
+// printer returns the function that prints a difference.
 func (c *watchCmd) printer(out io.Writer) func(*client.Difference) error {
 	if c.Output == "json" {
 		return func(d *client.Difference) error {
@@ -81,7 +81,8 @@ func (c *watchCmd) printer(out io.Writer) func(*client.Difference) error {
 	}
 }
 
-// line says in one line what changed, and who is on as far as there is room.
+// line formats a difference in one line: who arrived and left, and, if there is room, who
+// is on now.
 func (c *watchCmd) line(d *client.Difference, width int) string {
 	at := d.When.Local().Format(time.TimeOnly)
 	if c.UTC {
@@ -101,8 +102,8 @@ func (c *watchCmd) line(d *client.Difference, width int) string {
 	return line
 }
 
-// quoteChange returns who came or left: as the report has it, or as a JSON string
-// if more than one name could be read in it.
+// quoteChange formats a name like the report, or as a JSON string if it could be read as
+// more than one name.
 func quoteChange(user string) string {
 	//guard:drop "a name does nothing to a terminal" TestWatch$
 	user = harmless(user)
@@ -114,7 +115,7 @@ func quoteChange(user string) string {
 	return api.Name(user)
 }
 
-// bracketed lists who is on now. A user may be called nobody.
+// bracketed lists who is on now, or nobody. A user called nobody is quoted.
 func bracketed(users []string) string {
 	switch {
 	case len(users) == 0:
@@ -127,7 +128,7 @@ func bracketed(users []string) string {
 
 const nobody = "nobody"
 
-// joined returns names as the report lists them.
+// joined lists names like the report.
 func joined(names []string) string {
 	safe := slices.Clone(names)
 	for i := range safe {

@@ -18,7 +18,7 @@ func (whereCmd) Help() string {
 	return `Asks the running service. A line for each session of the user that is open on any machine. Of a silent machine it is the last that is known.`
 }
 
-// Run asks where the user is, and prints it.
+// Run asks where a user is logged in, and prints it.
 func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	at, err := c.moment("--at", c.At)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
-// note is what a table says of a silent machine.
+// note is the cell that marks a silent machine.
 func note(silent bool) string {
 	if silent {
 		return "silent"

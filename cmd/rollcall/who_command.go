@@ -18,7 +18,7 @@ func (whoCmd) Help() string {
 	return `Asks the running service. A line for each session that is open on the machine, and when the machine was last heard from. A machine that the service does not know is an error.`
 }
 
-// Run asks who is on the machine, and prints it.
+// Run asks who is logged in on a machine, and prints it.
 func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	at, err := c.moment("--at", c.At)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
-// summary says what is to be said of the machine itself.
+// summary describes the machine itself.
 func (c *whoCmd) summary(a *api.MachineAnswer) string {
 	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
 	switch {
