@@ -17,12 +17,9 @@
 package stream
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +27,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
 )
 
@@ -164,13 +160,6 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 	return nil
 }
 
-// complain counts and logs why a consumer is recreated.
-func (r *reading) complain(err error) {
-	cause := causeOf(err)
-	r.metrics.rebuilds.WithLabelValues(cause).Inc()
-	r.log.Info("making the consumer anew", "cause", cause, "seq", r.at.Sequence(), "err", err)
-}
-
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -189,220 +178,7 @@ func (r *Reader) sawTail(seq uint64) {
 	}
 }
 
-// reading is one run of a Reader.
-type reading struct {
-	*Reader
-	at   roster.Position
-	fold func(*Batch)
-
-	batch   Batch
-	taken   []Message
-	fresh   bool      // the consumer has not delivered yet
-	aimed   bool      // the target is known
-	told    state     // of the stream: by two witnesses, or by recalled places
-	losses  losses    // not logged yet
-	removed []uint64  // sequences known to be deleted, in order
-	moved   time.Time // when a message was last folded, or none was pending
-	losing  bool      // the position was last moved by a loss
-	stalled int       // how many consumers in a row have stalled
-	// recalled: the places given before the start are known. elsewhere: some of them
-	// were given after the position and in another incarnation.
-	recalled, elsewhere bool
-	claim               Given // the greatest of those places, still to be checked
-
-	mu      sync.Mutex
-	proven  roster.Position // a copy of at, for watch
-	waiting bool            // for the consumer to deliver
-}
-
-// move moves the position. That does not count as a delivery: a consumer with
-// nothing but losses is stalled.
-func (r *reading) move(to roster.Position) {
-	r.at = to
-	r.position.Store(to.Sequence())
-	r.mu.Lock()
-	r.proven = to
-	r.mu.Unlock()
-}
-
-// delivered records, for the watchdog, that a message was delivered.
-func (r *reading) delivered() { r.moved, r.stalled, r.losing = time.Now(), 0, false }
-
 // deliverWithin is how long to wait for the first message of a fresh consumer that
 // has messages pending, before the stream is asked. Delivered messages are in memory
 // then, even if they leave the stream meanwhile.
 const deliverWithin = 2 * time.Second
-
-// once reads with one consumer until something is in doubt. The consumer is created
-// before the position is verified: if the stream is replaced after that, the
-// consumer is gone with it.
-func (r *reading) once(ctx context.Context) error {
-	if err := r.recall(ctx); err != nil {
-		return err
-	}
-	st, lookErr := r.source.look(ctx)
-	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created {
-		// A deposed leader may have answered.
-		st, lookErr = r.source.look(ctx)
-	}
-	if lookErr != nil && !errors.Is(lookErr, errNoStream) {
-		return lookErr
-	}
-	d, err := r.source.consume(ctx, r.at.Sequence()+1)
-	if err != nil {
-		return cmp.Or(r.settleWithout(ctx), err)
-	}
-	defer d.close()
-	deliverErr := r.awaitFirst(ctx, d)
-	//guard:set r.settle(...) error(nil) "nothing of another stream is folded" ^TestRecreated$
-	if err := r.settle(ctx, r.first(d, st), r.toldTwice(d, st)); err != nil {
-		return err
-	}
-	if r.fresh = true; deliverErr == nil {
-		r.aim()
-	}
-	return r.watched(ctx, func(ctx context.Context) error {
-		if err := cmp.Or(r.take(ctx), deliverErr); err != nil {
-			return err
-		}
-		if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
-			//guard:set r.undelivered(...) error(nil) "an undelivered message is asked for" ./internal/test/faults:TestDamage/flipped_in_the_last_message
-			if err := r.undelivered(ctx, d, st.last); err != nil {
-				return err
-			}
-		}
-		r.passed()
-		return r.follow(ctx, d)
-	})
-}
-
-// awaitFirst waits for the first delivery of a fresh consumer.
-func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
-	r.taken = r.taken[:0]
-	if d.pending() == 0 {
-		return nil
-	}
-	within, cancel := context.WithTimeout(ctx, deliverWithin)
-	defer cancel()
-	for len(r.taken) == 0 {
-		var err error
-		r.taken, err = d.next(within, r.taken)
-		switch {
-		case within.Err() != nil && ctx.Err() == nil:
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-	return nil
-}
-
-// first returns the first sequence that a fresh consumer delivers. If it has nothing
-// pending, that is the next sequence after before, the state of the stream before
-// the consumer was created. 0: not known.
-func (r *reading) first(d delivery, before state) uint64 {
-	switch {
-	case len(r.taken) > 0:
-		return r.taken[0].Sequence
-	case d.pending() == 0:
-		return before.last + 1
-	}
-	return 0
-}
-
-// settleWithout verifies the position when no consumer can be created, for example
-// because the stream is missing. It gives nothing up as lost: a later consumer may
-// still deliver it.
-func (r *reading) settleWithout(ctx context.Context) error {
-	return r.settle(ctx, r.at.Sequence()+1, state{})
-}
-
-// toldTwice returns the state of the stream before its consumer was created. Its
-// last sequence is one that both that state and the consumer confirm, since the
-// state alone may be a deposed leader's. If an earlier consumer has confirmed a
-// greater one, that counts.
-func (r *reading) toldTwice(d delivery, before state) state {
-	before.last = min(before.last, r.at.Sequence()+d.pending())
-	if r.told.created == before.created {
-		before.last = max(before.last, r.told.last)
-	}
-	r.told = before
-	return before
-}
-
-// watched runs read with watch beside it, until either of them is in doubt.
-func (r *reading) watched(ctx context.Context, read func(context.Context) error) error {
-	ctx, end := context.WithCancelCause(ctx)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer end(nil)
-	//guard:drop "another stream is noticed at run time" ./internal/test/faults:TestRetention/running,_and_nothing_after
-	watch.Go(func() { r.watch(ctx, end) })
-	err := read(ctx)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
-// follow folds what a consumer delivers.
-func (r *reading) follow(ctx context.Context, d delivery) error {
-	for {
-		if err := r.moving(); err != nil {
-			return err
-		}
-		var err error
-		r.wait(true)
-		r.taken, err = d.next(ctx, r.taken[:0])
-		r.wait(false)
-		r.tellLosses(false)
-		if foldErr := r.take(ctx); foldErr != nil {
-			return foldErr
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// take folds the messages that were delivered.
-func (r *reading) take(ctx context.Context) error {
-	for i := range r.taken {
-		m := &r.taken[i]
-		//guard:false "no message is passed over silently" ^TestGaps$
-		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
-			//guard:drop "places are in order" ^TestGaps$
-			r.flush()
-			if err := r.gap(ctx, m.Sequence, r.fresh); err != nil {
-				return err
-			}
-		}
-		r.fresh = false
-		m.Place = r.at.PlaceOf(m.Sequence)
-		r.batch.Messages = append(r.batch.Messages, *m)
-	}
-	r.flush()
-	clear(r.taken) // what was folded may be freed
-	return nil
-}
-
-// flush folds the batch.
-func (r *reading) flush() {
-	b := &r.batch
-	n := len(b.Messages)
-	if n == 0 {
-		return
-	}
-	last := &b.Messages[n-1]
-	b.End = r.at
-	b.End.Place = last.Place
-	last.prove(&b.End.Proof)
-	r.fold(b)
-	failpoint.At("batch-folded")
-	r.move(b.End)
-	r.delivered()
-	r.sawTail(last.Sequence)
-	r.passed()
-	clear(b.Messages)
-	b.Messages = b.Messages[:0]
-}

@@ -220,21 +220,6 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// TestServerRestarts: nothing is read twice, nothing is left out.
-func TestServerRestarts(t *testing.T) {
-	kit.Long(t)
-	s := newSetup(t)
-	s.publish(1, 50)
-	r := s.read(roster.Position{})
-	r.await("message 50")
-	for i := range 3 {
-		s.Restart()
-		s.publishAgain(51+i*10, 60+i*10)
-		r.await(fmt.Sprintf("message %d", 60+i*10))
-	}
-	r.wants(upTo(80)...)
-}
-
 // publishAgain publishes as soon as the connection is back.
 func (s *setup) publishAgain(from, to int) {
 	kit.Eventually(s.t, func() bool {
