@@ -79,17 +79,7 @@ func (s *Server) start(o Options, host string, port int) error {
 	if err != nil {
 		return err
 	}
-	options := &server.Options{
-		ServerName: "rollcall",
-		Host:       host,
-		Port:       port,
-		JetStream:  true,
-		StoreDir:   o.Dir,
-		//guard:drop "what is acknowledged is on the disk" TestEmbedded$
-		SyncAlways:             true,
-		NoSigs:                 true,
-		DisableJetStreamBanner: true,
-	}
+	options := serverOptions(o, host, port)
 	if err := logins(options, public, o.Subjects); err != nil {
 		return fmt.Errorf("making a key of the embedded NATS server: %w", err)
 	}
@@ -123,6 +113,21 @@ func (s *Server) start(o Options, host string, port int) error {
 	}
 	warnIfReachable(o.Log, ns.Addr(), o.Addr)
 	return nil
+}
+
+// serverOptions are the options of the server, without its logins.
+func serverOptions(o Options, host string, port int) *server.Options {
+	return &server.Options{
+		ServerName: "rollcall",
+		Host:       host,
+		Port:       port,
+		JetStream:  true,
+		StoreDir:   o.Dir,
+		//guard:drop "what is acknowledged is on the disk" TestEmbedded$
+		SyncAlways:             true,
+		NoSigs:                 true,
+		DisableJetStreamBanner: true,
+	}
 }
 
 // warnIfReachable warns of an address that other machines can reach.
