@@ -93,7 +93,7 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 		}),
 		missed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_changes_missed_total",
-			Help: "How often changes could not be published since the process began (cut off from NATS, too many at once): who watches asks for the state again.",
+			Help: "Times that changes could not be published since the process began (disconnected from NATS, too many at once): watchers resynchronise.",
 		}),
 	}
 	reg.MustRegister(m.published, m.missed)

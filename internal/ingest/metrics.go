@@ -23,12 +23,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: map[roster.Reason]prometheus.Counter{},
 		eventDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rollcall_event_delay_seconds",
-			Help:    "From the date of an event to its receipt, while caught up.",
+			Help:    "Delay from the date of an event to its receipt, while caught up.",
 			Buckets: []float64{0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 86400},
 		}),
 		applyDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rollcall_apply_delay_seconds",
-			Help:    "From the receipt of an event until it is in the roster, while caught up.",
+			Help:    "Delay from the receipt of an event until it is in the roster, while caught up.",
 			Buckets: []float64{0.0001, 0.001, 0.01, 0.1, 1, 10, 60},
 		}),
 	}

@@ -64,8 +64,8 @@ func (c *Collector) machines() []*dto.MetricFamily {
 	}
 	families := []*dto.MetricFamily{
 		single("rollcall_machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.", shown),
-		single("rollcall_machines_silent", "Machines, of rollcall_machines, that were not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 when that is off.", quiet),
-		single("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users of their own, as there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
+		single("rollcall_machines_silent", "Machines, of rollcall_machines, not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if that is off.", quiet),
+		single("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
 	}
 	if len(on) > 0 { // a registry returns no family without metrics
 		families = append(families, gauges("rollcall_logged_in_users", "Users who are logged in on the machine.", loggedIn(on)))

@@ -43,7 +43,7 @@ func newOthers(reg prometheus.Registerer) *others {
 		again: make(chan struct{}, 1), told: make(map[string]time.Time),
 		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_instances",
-			Help: "Processes that answer questions on the same subjects, this one included; more than 1 answer by turns.",
+			Help: "Processes that answer questions on the same subjects, including this one; of more than 1, any one answers a question.",
 		}),
 	}
 	o.gauge.Set(1)

@@ -69,11 +69,11 @@ type publisherMetrics struct {
 func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rollcall_reports_total",
-		Help: "Reports since the process began, by what became of them: ok (published), failed (tried anew at the next interval), unchanged (not published).",
+		Help: "Reports since the process began, by result: ok (published), failed (retried at the next interval), unchanged (not published).",
 	}, []string{"result"})
 	failing := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "rollcall_reports_failing",
-		Help: "1 while reports cannot be published: the last attempt has failed; else 0.",
+		Help: "1 if the last attempt to publish a report failed, else 0.",
 	})
 	reg.MustRegister(reports, failing)
 	return &publisherMetrics{

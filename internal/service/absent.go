@@ -32,11 +32,11 @@ func newAbsent(reg prometheus.Registerer) *absent {
 	a := &absent{
 		gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "rollcall_stream_missing",
-			Help: "1 while a stream of ours is missing, else 0.",
+			Help: "1 while a stream that rollcall needs is missing, else 0.",
 		}, []string{"stream"}),
 		made: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_streams_made_total",
-			Help: "Streams of reports and of dead letters that somebody had deleted and that were made anew, since the process began. That of events counts in rollcall_incarnations_total.",
+			Help: "Streams of reports and of dead letters that were recreated after somebody had deleted them, since the process began. For the stream of events see rollcall_incarnations_total.",
 		}, []string{"stream"}),
 	}
 	reg.MustRegister(a.gauge, a.made)

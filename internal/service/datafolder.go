@@ -44,7 +44,7 @@ func openDataFolder(dir string, log *slog.Logger) (*dataFolder, error) {
 	}
 	return &dataFolder{dir: dir, log: log, lock: lock, times: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rollcall_data_folder_lost_total",
-		Help: "Times that the data folder, or the lock in it, was found removed or replaced; it is then made anew.",
+		Help: "Times that the data folder, or the lock in it, was found removed or replaced; it is then recreated.",
 	})}, nil
 }
 

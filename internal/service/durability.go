@@ -36,7 +36,7 @@ const (
 func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *durability {
 	r := &durability{streams: streams, js: js, log: log, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rollcall_stream_risk",
-		Help: "1 if the stream of events may lose messages for this reason, else 0; cannot_serve: a start would refuse the streams as they are now. Whether an outside server has a message on the disk when it acknowledges it cannot be seen.",
+		Help: "1 if the stream of events may lose messages for this reason, else 0; cannot_serve: rollcall would not start with the streams as they are now. Whether an external server fsyncs a message before it acknowledges it cannot be seen.",
 	}, []string{"reason"})}
 	reg.MustRegister(r.gauge)
 	r.store(nil)

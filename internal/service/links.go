@@ -105,7 +105,7 @@ func (l *links) register(reg prometheus.Registerer) {
 	for _, c := range l.named() {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "rollcall_nats_connected",
-			Help:        "1 while the connection to NATS is there, else 0: events (they are read over it), other (reports, changes, dead letters, questions).",
+			Help:        "1 while the connection to NATS is up, else 0: events (for reading events), other (for reports, changes, dead letters and questions).",
 			ConstLabels: prometheus.Labels{"connection": c.name},
 		}, func() float64 {
 			if c.link.connected() {

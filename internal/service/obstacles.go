@@ -40,7 +40,7 @@ type diskTrouble struct {
 func newObstacles(reg prometheus.Registerer) *obstacles {
 	o := &obstacles{gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rollcall_stream_blocked",
-		Help: "1 if the stream of events takes no messages for this reason, else 0: full (discard new, at its limit), no_space (its server cannot write to the disk, or could not and has stored no event since).",
+		Help: "1 if the stream of events stores no messages for this reason, else 0: full (discard new, at its limit), no_space (its server cannot write to the disk, or could not and has stored no event since).",
 	}, []string{"reason"})}
 	reg.MustRegister(o.gauge)
 	o.show()

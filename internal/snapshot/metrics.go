@@ -16,7 +16,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	with := promauto.With(reg)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rollcall_snapshot_timestamp_seconds",
-		Help: "When the last snapshot was written, in seconds since 1970; 0 if there is none. It stays while no message comes.",
+		Help: "When the last snapshot was written, in seconds since 1970; 0 if there is none. No snapshot is written while no message arrives.",
 	}, func() float64 {
 		last, ok := s.Last()
 		if !ok {
@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	})
 	with.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rollcall_snapshot_size_bytes",
-		Help: "Size of the last snapshot's file; 0 if there is none.",
+		Help: "Size of the last snapshot file; 0 if there is none.",
 	}, func() float64 {
 		last, _ := s.Last()
 		return float64(last.Size)
@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		}),
 		duration: with.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rollcall_snapshot_duration_seconds",
-			Help:    "Time to save a snapshot, from the cut until it is verified, waiting for dead letters included.",
+			Help:    "Time to save a snapshot, from the cut until it is verified, including the wait for dead letters.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 15), // to 82 seconds
 		}),
 	}

@@ -11,11 +11,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		rebuilds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_consumer_rebuilds_total",
-			Help: "Consumers of the stream of events that were made anew, by cause.",
+			Help: "Consumers of the stream of events that were recreated, by cause.",
 		}, []string{"cause"}),
 		incarnations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_incarnations_total",
-			Help: "Times that the stream of events turned out to be another incarnation, by kind.",
+			Help: "Times that the stream of events was found to be another incarnation, by kind.",
 		}, []string{"kind"}),
 	}
 	for _, cause := range causes {
