@@ -85,7 +85,7 @@ func NewDeadLetters(nc *nats.Conn, s rollcallv1.Subjects, events string, log *sl
 // Put queues the dead letter of a refused message, or drops it if too many are in
 // flight. It never waits.
 func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
-	l := &letter{place: m.Place, msg: d.message(m, why), since: time.Now()}
+	l := &letter{place: m.Place, msg: d.newLetter(m, why), since: time.Now()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	//guard:drop maxLetters "a flood of bad messages doesn't fill the memory" TestFlood$
@@ -99,8 +99,8 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	failpoint.At("letter-queued")
 }
 
-// message builds the letter of a message.
-func (d *DeadLetters) message(m *stream.Message, why *roster.Refusal) *nats.Msg {
+// newLetter builds the letter of a message.
+func (d *DeadLetters) newLetter(m *stream.Message, why *roster.Refusal) *nats.Msg {
 	letter := nats.NewMsg(d.subjects.DeadLetter(m.Place))
 	h := letter.Header
 	//guard:drop "a message read again adds no dead letter" TestStoredOnce
@@ -230,7 +230,7 @@ func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.
 func (d *DeadLetters) finish(l *letter, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.judge(err)
+	d.recordResult(err)
 	if err != nil {
 		d.drop(l, err)
 	}
@@ -254,12 +254,12 @@ func (d *DeadLetters) complain(l *letter, err error) {
 	d.log.Warn("dead letter not stored, trying again", "place", l.place, "err", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.judge(err)
+	d.recordResult(err)
 }
 
-// judge records whether letters can be stored: err is the last error, or nil. The
+// recordResult records whether letters can be stored: err is the last error, or nil. The
 // caller holds the lock.
-func (d *DeadLetters) judge(err error) {
+func (d *DeadLetters) recordResult(err error) {
 	if d.trouble == nil {
 		d.since = time.Now()
 	}

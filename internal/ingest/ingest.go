@@ -92,7 +92,7 @@ func (in *Ingest) account(messages []stream.Message) {
 		if m.Fate == roster.DeadLettered {
 			in.metrics.refused[m.Refusal.Reason].Inc()
 			if m.Refusal.Reason == roster.Limit {
-				in.full(m)
+				in.logRefusedByLimit(m)
 			}
 			in.letters.Put(&messages[i], m.Refusal)
 			continue
@@ -113,10 +113,10 @@ func (in *Ingest) account(messages []stream.Message) {
 	}
 }
 
-// full logs that an event was refused because a limit was reached. The event is lost
+// logRefusedByLimit logs that an event was refused because a limit was reached. The event is lost
 // to its machine or, if that is not in the roster, to the fleet; an operator may
 // accept a loss to the fleet.
-func (in *Ingest) full(m *roster.Message) {
+func (in *Ingest) logRefusedByLimit(m *roster.Message) {
 	args := []any{"reason", roster.LossLimit.String(), "machine", m.Event.Machine, "place", m.Place, "err", m.Refusal}
 	if in.roster.Status().Losses[roster.LossLimit] >= m.Place {
 		args = append(args, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))

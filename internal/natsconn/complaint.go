@@ -15,5 +15,5 @@ func newComplaints(log *slog.Logger) *complaints { return &complaints{log} }
 
 // say logs a message of the given kind.
 func (c *complaints) say(level slog.Level, kind, message string, args ...any) {
-	c.log.Log(throttle.Of(context.Background(), kind), level, message, args...)
+	c.log.Log(throttle.WithKind(context.Background(), kind), level, message, args...)
 }

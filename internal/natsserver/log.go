@@ -58,7 +58,7 @@ func (l *serverLog) Debugf(string, ...any) {}
 func (l *serverLog) Tracef(string, ...any) {}
 
 func (l *serverLog) say(level slog.Level, format string, args []any) {
-	l.log.Log(throttle.Of(context.Background(), format), level, "embedded nats server", "text", fmt.Sprintf(format, args...))
+	l.log.Log(throttle.WithKind(context.Background(), format), level, "embedded nats server", "text", fmt.Sprintf(format, args...))
 }
 
 var _ server.Logger = (*serverLog)(nil)

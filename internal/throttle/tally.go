@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// saying is a record, and the handler and context to log it with.
-type saying struct {
+// entry is a record, and the handler and context to log it with.
+type entry struct {
 	next   slog.Handler
 	ctx    context.Context
 	record slog.Record
 }
 
-func (s *saying) say() error { return s.next.Handle(s.ctx, s.record) }
+func (s *entry) say() error { return s.next.Handle(s.ctx, s.record) }
 
-// sayLate logs the record with the current time, so that no line of the log is older
+// logLate logs the record with the current time, so that no line of the log is older
 // than the one before. It adds the original time, and how many records before it
 // were left out.
-func (s *saying) sayLate(leftOut int) error {
+func (s *entry) logLate(leftOut int) error {
 	record := s.record.Clone()
 	record.Time = time.Now()
 	record.AddAttrs(slog.Time(Last, s.record.Time))
@@ -39,12 +39,12 @@ type tallies struct {
 // the window.
 type tally struct {
 	said, leftOut int
-	last          saying      // the last one left out
+	last          entry      // the last one left out
 	timer         *time.Timer // ends the window
 }
 
 // handle logs a complaint, or leaves it out.
-func (t *tallies) handle(kind string, s saying) error {
+func (t *tallies) handle(kind string, s entry) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	of := t.kinds[kind]
@@ -80,19 +80,19 @@ func (t *tallies) end(kind string, of *tally) {
 		return
 	}
 	//guard:drop "the last of many is said" TestLastIsSaid
-	_ = of.sayLast()
+	_ = of.logLast()
 	of.said = 1
 	of.timer.Reset(window)
 }
 
-// sayLast logs the last record left out, and how many were left out before it.
-func (t *tally) sayLast() error {
+// logLast logs the last record left out, and how many were left out before it.
+func (t *tally) logLast() error {
 	if t.leftOut == 0 {
 		return nil
 	}
 	before := t.leftOut - 1
 	t.leftOut = 0
 	last := t.last
-	t.last = saying{}
-	return last.sayLate(before)
+	t.last = entry{}
+	return last.logLate(before)
 }

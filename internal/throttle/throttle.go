@@ -39,10 +39,10 @@ var giving = []string{"cause", "kind", "reason", "stream"}
 
 type kindKey struct{}
 
-// Of returns a context that makes what is logged with it a complaint of the given
+// WithKind returns a context that makes what is logged with it a complaint of the given
 // kind. It is for records with the same message and of many kinds, such as the
 // output of another program.
-func Of(ctx context.Context, kind string) context.Context {
+func WithKind(ctx context.Context, kind string) context.Context {
 	return context.WithValue(ctx, kindKey{}, kind)
 }
 
@@ -74,7 +74,7 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
 	with.next = h.next.WithAttrs(attrs)
 	for _, a := range attrs {
-		with.take(a)
+		with.addAttr(a)
 	}
 	return &with
 }
@@ -87,8 +87,8 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// take updates kind and trouble from an attribute.
-func (h *Handler) take(a slog.Attr) {
+// addAttr updates kind and trouble from an attribute.
+func (h *Handler) addAttr(a slog.Attr) {
 	if h.grouped {
 		return
 	}
@@ -105,7 +105,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if !complaint {
 		return h.next.Handle(ctx, r)
 	}
-	return h.tallies.handle(kind, saying{h.next, context.WithoutCancel(ctx), r})
+	return h.tallies.handle(kind, entry{h.next, context.WithoutCancel(ctx), r})
 }
 
 // judge returns the kind of a record, and whether it is a complaint at all.
@@ -115,7 +115,7 @@ func (h *Handler) judge(ctx context.Context, r slog.Record) (kind string, compla
 	}
 	of := *h
 	r.Attrs(func(a slog.Attr) bool {
-		of.take(a)
+		of.addAttr(a)
 		return true
 	})
 	own, _ := ctx.Value(kindKey{}).(string)
@@ -132,6 +132,6 @@ func (h *Handler) Flush() {
 	defer h.tallies.mu.Unlock()
 	for _, t := range h.tallies.kinds {
 		t.timer.Stop()
-		_ = t.sayLast()
+		_ = t.logLast()
 	}
 }

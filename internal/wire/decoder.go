@@ -85,7 +85,7 @@ func (d *Decoder) decode(subject, contentType string, payload []byte, e *roster.
 	if refusal := d.read(contentType, payload, e); refusal != nil {
 		return refusal
 	}
-	if refusal := d.draft.judge(e); refusal != nil {
+	if refusal := d.draft.check(e); refusal != nil {
 		return refusal
 	}
 	return d.identify(subject, e.Machine)

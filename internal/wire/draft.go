@@ -32,9 +32,9 @@ type date struct {
 	problem string // of a bad date, with its text
 }
 
-// judge removes what does not belong to the type, and returns the first reason to
+// check removes what does not belong to the type, and returns the first reason to
 // refuse the rest, if there is one.
-func (d *draft) judge(e *roster.Event) *roster.Refusal {
+func (d *draft) check(e *roster.Event) *roster.Refusal {
 	e.Type, e.Date = d.typ, d.date.at
 	set := belonging(e.Type)
 	//guard:false "a field that doesn't belong decides nothing" ^TestAccepted
@@ -44,11 +44,11 @@ func (d *draft) judge(e *roster.Event) *roster.Refusal {
 	if !set.has(fieldSessions) {
 		e.Sessions = emptied(e.Sessions)
 	}
-	return cmp.Or(d.misshapen(set, e), d.missing(e), d.unknown(), d.misdated(set), misnamed(e))
+	return cmp.Or(d.checkShape(set, e), d.checkRequired(e), d.checkType(), d.checkDates(set), checkNames(e))
 }
 
-// misshapen checks for what is malformed although the syntax is right.
-func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
+// checkShape checks for what is malformed although the syntax is right.
+func (d *draft) checkShape(set fields, e *roster.Event) *roster.Refusal {
 	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
 		//guard:false "a number is no name" TestRefused
 		if (d.wrong & set).has(f) {
@@ -62,15 +62,15 @@ func (d *draft) misshapen(set fields, e *roster.Event) *roster.Refusal {
 		return malformed("list each session as an object with user, session, since, terminal, remote, service", "%s", d.entryMalformed)
 	}
 	//guard:false "a present says one thing of a session" TestRefused
-	if i, j, twice := findTwice(e.Sessions); twice {
+	if i, j, twice := findDuplicate(e.Sessions); twice {
 		return malformed("list each session once; give sessions of one user their ids",
 			"sessions[%d] and sessions[%d]: both %s", i, j, sessionName(&e.Sessions[i]))
 	}
 	return nil
 }
 
-// mistype records that a field has a value of the wrong kind.
-func (d *draft) mistype(f field, kind jsontext.Kind) {
+// wrongKind records that a field has a value of the wrong kind.
+func (d *draft) wrongKind(f field, kind jsontext.Kind) {
 	d.wrong |= setOf(f)
 	d.mistyped[f] = kind
 }
@@ -105,33 +105,33 @@ func sessionName(s *roster.Session) string {
 	return "user " + quote(s.User) + " without a session"
 }
 
-// missing checks for a required field that is not there.
-func (d *draft) missing(e *roster.Event) *roster.Refusal {
+// checkRequired checks for a required field that is not there.
+func (d *draft) checkRequired(e *roster.Event) *roster.Refusal {
 	switch {
 	//guard:false "an event without a date is refused" TestRefused
 	case !d.date.given:
-		return missing("say when it happened: "+dateForm, "date")
+		return missingField("say when it happened: "+dateForm, "date")
 	case d.typeText == "":
-		return missing("say what happened: "+typeNames, "type")
+		return missingField("say what happened: "+typeNames, "type")
 	//guard:false "no machine has an empty name" TestRefused
 	case e.Machine == "":
-		return missing("name the machine", "machine")
+		return missingField("name the machine", "machine")
 	//guard:false "no user has an empty name" TestRefused
 	case e.Type == roster.Login && e.Session.User == "":
-		return missing("name who logged in", "user")
+		return missingField("name who logged in", "user")
 	//guard:false "a logout says whom, or which session" TestRefused
 	case e.Type == roster.Logout && e.Session.User == "" && e.Session.ID == "":
-		return missing("name who logged out, or the session that ended", "user")
+		return missingField("name who logged out, or the session that ended", "user")
 	}
 	for i := range e.Sessions {
 		if e.Sessions[i].User == "" {
-			return missing("name who is on in each entry", inEntry(i, fieldUser))
+			return missingField("name who is on in each entry", inEntry(i, fieldUser))
 		}
 	}
 	return nil
 }
 
-func missing(remedy, what string) *roster.Refusal {
+func missingField(remedy, what string) *roster.Refusal {
 	return refuse(roster.MissingField, remedy, "%s: missing", what)
 }
 
@@ -142,7 +142,7 @@ func inEntry(i int, f field) string {
 
 const typeNames = "login, logout, boot, shutdown or present"
 
-func (d *draft) unknown() *roster.Refusal {
+func (d *draft) checkType() *roster.Refusal {
 	//guard:true "an unknown type is not folded" TestRefused
 	if d.typ != 0 {
 		return nil
@@ -150,7 +150,7 @@ func (d *draft) unknown() *roster.Refusal {
 	return refuse(roster.UnknownType, "use "+typeNames+", in lower case", "type: %s is none that is known", quote(d.typeText))
 }
 
-func (d *draft) misdated(set fields) *roster.Refusal {
+func (d *draft) checkDates(set fields) *roster.Refusal {
 	switch {
 	//guard:false "no date is guessed" TestRefused
 	case d.date.problem != "":
@@ -161,8 +161,8 @@ func (d *draft) misdated(set fields) *roster.Refusal {
 	return nil
 }
 
-// misnamed checks for a bad name among the texts of an event.
-func misnamed(e *roster.Event) *roster.Refusal {
+// checkNames checks for a bad name among the texts of an event.
+func checkNames(e *roster.Event) *roster.Refusal {
 	if what := nameProblem(e.Machine); what != "" {
 		return badName(fieldMachine.String(), what)
 	}

@@ -73,7 +73,7 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 	switch kind := raw.Kind(); {
 	case kind == 'n':
 	case kind != '"':
-		d.draft.mistype(f, kind)
+		d.draft.wrongKind(f, kind)
 	case f == fieldDate:
 		d.draft.date = givenDate(textIn(raw))
 	case f == fieldType:
@@ -96,7 +96,7 @@ func (d *draft) setType(name string) {
 func (d *Decoder) readSessions(e *roster.Event) error {
 	if kind := d.json.PeekKind(); kind != '[' {
 		if kind != 'n' {
-			d.draft.mistype(fieldSessions, kind)
+			d.draft.wrongKind(fieldSessions, kind)
 		}
 		return d.json.SkipValue()
 	}
@@ -119,7 +119,7 @@ func (d *Decoder) readSessions(e *roster.Event) error {
 // readEntry reads entry i of the list, a value of the given kind.
 func (d *Decoder) readEntry(kind jsontext.Kind, i int, s *roster.Session) error {
 	if kind != '{' {
-		d.noteEntry(func() string { return fmt.Sprintf("sessions[%d]: %s, want an object", i, kindName(kind)) })
+		d.recordEntryProblem(func() string { return fmt.Sprintf("sessions[%d]: %s, want an object", i, kindName(kind)) })
 		return d.json.SkipValue()
 	}
 	return d.readObject(func(key string) error { return d.readDetail(key, i, s) })
@@ -129,7 +129,7 @@ func (d *Decoder) readEntry(kind jsontext.Kind, i int, s *roster.Session) error 
 func (d *Decoder) readDetail(key string, i int, s *roster.Session) error {
 	f, wrong := fieldOf(key, ofEntry)
 	if wrong != nil {
-		d.noteEntry(func() string { return fmt.Sprintf("sessions[%d]: %v", i, wrong) })
+		d.recordEntryProblem(func() string { return fmt.Sprintf("sessions[%d]: %v", i, wrong) })
 	}
 	raw, err := d.json.ReadValue()
 	if err != nil || f == noField {
@@ -138,7 +138,7 @@ func (d *Decoder) readDetail(key string, i int, s *roster.Session) error {
 	switch kind := raw.Kind(); {
 	case kind == 'n':
 	case kind != '"':
-		d.noteEntry(func() string { return fmt.Sprintf("%s: %s, want a string", inEntry(i, f), kindName(kind)) })
+		d.recordEntryProblem(func() string { return fmt.Sprintf("%s: %s, want a string", inEntry(i, f), kindName(kind)) })
 	case f == fieldSince:
 		s.Since = d.since(i, givenDate(textIn(raw)))
 	default:
@@ -147,10 +147,10 @@ func (d *Decoder) readDetail(key string, i int, s *roster.Session) error {
 	return nil
 }
 
-// noteEntry records what is wrong with an entry, if it is the first problem. It is
+// recordEntryProblem records what is wrong with an entry, if it is the first problem. It is
 // not returned at once, since the type may come later: for most types sessions is
 // not judged.
-func (d *Decoder) noteEntry(problem func() string) {
+func (d *Decoder) recordEntryProblem(problem func() string) {
 	if d.draft.entryMalformed == "" {
 		d.draft.entryMalformed = problem()
 	}

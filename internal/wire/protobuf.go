@@ -138,7 +138,7 @@ func (m *message) next(known []field) bool {
 	if len(m.rest) == 0 || m.err != nil {
 		return false
 	}
-	if m.short(known) {
+	if m.nextFast(known) {
 		return true
 	}
 	number, kind, n := protowire.ConsumeTag(m.rest)
@@ -172,10 +172,10 @@ func (m *message) next(known []field) bool {
 	return true
 }
 
-// short is a fast path of next: it reads the next field if that is a known one of
+// nextFast is a fast path of next: it reads the next field if that is a known one of
 // the right wire type whose tag has one byte, and whose number or length has one
 // byte, as nearly all do.
-func (m *message) short(known []field) bool {
+func (m *message) nextFast(known []field) bool {
 	if len(m.rest) < 2 {
 		return false
 	}

@@ -17,11 +17,11 @@ func keyOf(s *roster.Session) entryKey {
 // most machines send that is faster than a map.
 const fewEntries = 16
 
-// findTwice finds two entries for one session. Entries that name neither user
+// findDuplicate finds two entries for one session. Entries that name neither user
 // nor session are not compared.
-func findTwice(entries []roster.Session) (i, j int, twice bool) {
+func findDuplicate(entries []roster.Session) (i, j int, twice bool) {
 	if len(entries) > fewEntries {
-		return findTwiceOfMany(entries)
+		return findDuplicateOfMany(entries)
 	}
 	for j := range entries {
 		for i := range j {
@@ -33,7 +33,7 @@ func findTwice(entries []roster.Session) (i, j int, twice bool) {
 	return 0, 0, false
 }
 
-func findTwiceOfMany(entries []roster.Session) (i, j int, twice bool) {
+func findDuplicateOfMany(entries []roster.Session) (i, j int, twice bool) {
 	first := make(map[entryKey]int, len(entries))
 	for j := range entries {
 		key := keyOf(&entries[j])
