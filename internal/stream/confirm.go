@@ -34,11 +34,11 @@ func confirm[Answer, Action any](
 	}
 }
 
-// about asks the leader of the stream until it is clear what to do about a
+// verify asks the leader of the stream until it is clear what to do about a
 // position. delivered is the first sequence that the consumer delivered, before is
 // the state of the stream before the consumer was created. An error means that the
 // stream could not be asked, or that its answers contradict each other.
-func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64, before state) (action, error) {
+func (r *Reader) verify(ctx context.Context, at roster.Position, delivered uint64, before state) (action, error) {
 	q := question{stream: r.stream, at: at, delivered: delivered, created: before.created}
 	if at.Proof.Stream == "" || before.created != at.Proof.Created {
 		before.last = 0
@@ -50,12 +50,12 @@ func (r *Reader) about(ctx context.Context, at roster.Position, delivered uint64
 		},
 		func(answers []answer) (action, bool, time.Duration) {
 			act := decide(q, answers...)
-			return act, act.deed == askAgain, act.wait
+			return act, act.decision == askAgain, act.wait
 		})
 	switch {
 	case err != nil:
 		return act, err
-	case act.deed == doubts:
+	case act.decision == startOver:
 		return act, doubtful(causeIncarnation, "the stream was told to be one and another (%s): asking once more", act.found)
 	case act.found == same:
 		r.sawTail(act.last)

@@ -23,31 +23,31 @@ const (
 	channelSize = 2*pullMessages + 1024
 )
 
-// lane is a subscription with one pull in flight at a time, so that the messages
+// pullSubscription is a subscription with one pull in flight at a time, so that the messages
 // and bytes still to come from each pull are known: the server says nothing when
 // a pull ends because it reached its number of messages or bytes.
-type lane struct {
+type pullSubscription struct {
 	sub             *nats.Subscription
 	messages, bytes int // still to come; no pull is in flight when either is 0
 }
 
-func (l *lane) idle() bool { return l.messages <= 0 || l.bytes <= 0 }
+func (l *pullSubscription) idle() bool { return l.messages <= 0 || l.bytes <= 0 }
 
 // consumer is one consumer on the server and what it has delivered.
 type consumer struct {
 	*jetStream
-	name        string
-	lanes       [2]lane
-	messages    chan *nats.Msg // from both lanes, in order of arrival
-	reconnected chan nats.Status
-	silence     *time.Ticker
-	begun       uint64 // messages pending when it was created
-	toCome      uint64 // messages pending after the last one delivered
-	delivered   uint64 // messages delivered by this consumer
-	halved      bool   // the one pull of half the size was sent
-	replies     string // the common prefix of its messages' reply subjects
-	heard       time.Time
-	ending      <-chan struct{} // closed when the reader ends
+	name              string
+	subscriptions     [2]pullSubscription
+	messages          chan *nats.Msg // from both subscriptions, in order of arrival
+	reconnected       chan nats.Status
+	silence           *time.Ticker
+	pendingAtCreation uint64 // messages pending when it was created
+	remaining         uint64 // messages pending after the last one delivered
+	delivered         uint64 // messages delivered by this consumer
+	halved            bool   // the one pull of half the size was sent
+	replies           string // the common prefix of its messages' reply subjects
+	lastReceived      time.Time
+	ending            <-chan struct{} // closed when the reader ends
 }
 
 // consume creates the consumer: ephemeral, in memory and without acks, since
@@ -56,12 +56,12 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 	if !s.nc.IsConnected() { // the request would be sent on reconnect, for nobody
 		return nil, doubtful(causeReconnect, "the connection is away: %s", s.nc.Status())
 	}
-	c := &consumer{jetStream: s, messages: make(chan *nats.Msg, channelSize), heard: time.Now()}
+	c := &consumer{jetStream: s, messages: make(chan *nats.Msg, channelSize), lastReceived: time.Now()}
 	c.reconnected = s.nc.StatusChanged(nats.CONNECTED)
 	c.silence = time.NewTicker(s.beat)
-	for i := range c.lanes {
+	for i := range c.subscriptions {
 		var err error
-		if c.lanes[i].sub, err = s.nc.ChanSubscribe(s.nc.NewInbox(), c.messages); err != nil {
+		if c.subscriptions[i].sub, err = s.nc.ChanSubscribe(s.nc.NewInbox(), c.messages); err != nil {
 			c.close()
 			return nil, doubtful(causeCreate, "subscribing: %w", err)
 		}
@@ -74,9 +74,9 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 		c.close()
 		return nil, doubtful(causeCreate, "creating consumer of stream %s: %w", s.stream, err)
 	}
-	c.name, c.begun = made.CachedInfo().Name, made.CachedInfo().NumPending
-	c.toCome = c.begun
-	c.heard = time.Now()
+	c.name, c.pendingAtCreation = made.CachedInfo().Name, made.CachedInfo().NumPending
+	c.remaining = c.pendingAtCreation
+	c.lastReceived = time.Now()
 	c.silence.Reset(s.beat)
 	return c, nil
 }
@@ -123,13 +123,13 @@ func (s *jetStream) remove(ctx context.Context, name string) {
 	_ = s.js.DeleteConsumer(ctx, s.stream, name)
 }
 
-func (c *consumer) pending() uint64 { return c.begun }
+func (c *consumer) pending() uint64 { return c.pendingAtCreation }
 
 // close frees the consumer on the server, which would do so itself later.
 func (c *consumer) close() {
 	c.silence.Stop()
 	c.nc.RemoveStatusListener(c.reconnected)
-	for _, l := range c.lanes {
+	for _, l := range c.subscriptions {
 		if l.sub != nil {
 			_ = l.sub.Unsubscribe() // the connection may be gone
 		}
@@ -149,7 +149,7 @@ func (c *consumer) close() {
 // next appends the messages in the channel to dst, up to a batch. If there are
 // none it waits for the first, for at most a beat.
 func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
-	if err := c.ask(); err != nil {
+	if err := c.requestMore(); err != nil {
 		return dst, err
 	}
 	if ctx.Err() != nil {
@@ -157,7 +157,7 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	}
 	select { // delivered messages count, even if the connection was lost since
 	case msg := <-c.messages:
-		c.heard = time.Now()
+		c.lastReceived = time.Now()
 		return c.drain(dst, msg)
 	default:
 	}
@@ -169,18 +169,18 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 		return dst, doubtful(causeReconnect, "the connection was away")
 	case <-c.silence.C:
 		//guard:false "a consumer that somebody deletes is made anew" TestSilence
-		if quiet := time.Since(c.heard); quiet > 3*c.beat {
+		if quiet := time.Since(c.lastReceived); quiet > 3*c.beat {
 			return dst, doubtful(causeSilence, "nothing heard for %v", quiet.Round(time.Millisecond))
 		}
 		return dst, nil
 	case msg := <-c.messages:
-		c.heard = time.Now()
+		c.lastReceived = time.Now()
 		return c.drain(dst, msg)
 	}
 }
 
 // drain appends a message and those queued behind it, until the batch is full or
-// a lane is idle.
+// a subscription is idle.
 func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 	for bytes := 0; ; {
 		var err error
@@ -188,7 +188,7 @@ func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 			return dst, err
 		}
 		bytes += len(msg.Data)
-		if len(dst) >= maxBatch || bytes >= maxBatchBytes || c.lanes[0].idle() || c.lanes[1].idle() {
+		if len(dst) >= maxBatch || bytes >= maxBatchBytes || c.subscriptions[0].idle() || c.subscriptions[1].idle() {
 			return dst, nil
 		}
 		select {
@@ -205,11 +205,11 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	if !ok {
 		return dst, c.status(msg)
 	}
-	l := c.laneOf(msg)
+	l := c.subscriptionOf(msg)
 	l.messages--
 	l.bytes -= msg.Size()
 	c.delivered++
-	c.toCome = meta.pending
+	c.remaining = meta.pending
 	//guard:false "a message dropped on the way is noticed" TestDroppedOnTheWay
 	if meta.delivery != c.delivered {
 		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
@@ -230,11 +230,11 @@ func (c *consumer) metadata(reply string) (metadata, bool) {
 	return parseNumbers(reply[len(c.replies):])
 }
 
-func (c *consumer) laneOf(msg *nats.Msg) *lane {
-	if msg.Sub == c.lanes[0].sub {
-		return &c.lanes[0]
+func (c *consumer) subscriptionOf(msg *nats.Msg) *pullSubscription {
+	if msg.Sub == c.subscriptions[0].sub {
+		return &c.subscriptions[0]
 	}
-	return &c.lanes[1]
+	return &c.subscriptions[1]
 }
 
 // pull is the request for the next messages.
@@ -246,16 +246,16 @@ type pull struct {
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// ask starts a pull in each idle lane. The very first pull is small and alone: after
+// requestMore starts a pull on each idle subscription. The very first pull is small and alone: after
 // the first delivery the stream is asked for its state, and on a slow link that
 // answer queues behind all messages that were pulled. The server serves two pulls
 // alternately, so one pull has half the size: the two must not end together.
-func (c *consumer) ask() error {
+func (c *consumer) requestMore() error {
 	if c.delivered == 0 {
-		return c.askFirst()
+		return c.requestFirst()
 	}
-	for i := range c.lanes {
-		if !c.lanes[i].idle() {
+	for i := range c.subscriptions {
+		if !c.subscriptions[i].idle() {
 			continue
 		}
 		messages := pullMessages
@@ -263,18 +263,18 @@ func (c *consumer) ask() error {
 			c.halved = true
 			messages /= 2
 		}
-		if err := c.pull(&c.lanes[i], messages, pullBytes); err != nil {
+		if err := c.pull(&c.subscriptions[i], messages, pullBytes); err != nil {
 			return doubtful(causeServer, "asking for messages: %w", err)
 		}
 	}
 	return nil
 }
 
-func (c *consumer) askFirst() error {
-	if !c.lanes[0].idle() {
+func (c *consumer) requestFirst() error {
+	if !c.subscriptions[0].idle() {
 		return nil
 	}
-	if err := c.pull(&c.lanes[0], maxBatch, 0); err != nil {
+	if err := c.pull(&c.subscriptions[0], maxBatch, 0); err != nil {
 		return doubtful(causeServer, "asking for the first messages: %w", err)
 	}
 	return nil
@@ -283,10 +283,10 @@ func (c *consumer) askFirst() error {
 // pull requests messages. If enough messages are pending to fill both pulls, this
 // one needs no expiry and no heartbeats, for which the server would read the clock
 // with every message. (The server refuses a heartbeat above half of expires.)
-func (c *consumer) pull(l *lane, messages, bytes int) error {
+func (c *consumer) pull(l *pullSubscription, messages, bytes int) error {
 	l.messages, l.bytes = messages, max(bytes, int(c.nc.MaxPayload())+64<<10)
 	ask := pull{Batch: l.messages, MaxBytes: l.bytes}
-	if uint64(c.lanes[0].messages+c.lanes[1].messages) > c.toCome {
+	if uint64(c.subscriptions[0].messages+c.subscriptions[1].messages) > c.remaining {
 		ask.Expires, ask.Heartbeat = 10*c.beat, c.beat
 	}
 	request, err := json.Marshal(ask)
@@ -307,7 +307,7 @@ func (c *consumer) status(msg *nats.Msg) error {
 		return nil
 	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":
 		//guard:drop "reading goes on after an idle time" TestIdle
-		c.laneOf(msg).messages = 0
+		c.subscriptionOf(msg).messages = 0
 		return nil
 	}
 	return doubtful(causeServer, "the server ended the consumer: %s %s", status, description)

@@ -47,7 +47,7 @@ func TestSilence(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 3)
 	c := s.consumer(100*time.Millisecond, 3)
-	for _, l := range c.lanes {
+	for _, l := range c.subscriptions {
 		if err := l.sub.Unsubscribe(); err != nil {
 			t.Fatal(err)
 		}

@@ -87,21 +87,21 @@ type question struct {
 	created roster.Time
 }
 
-// deed is what to do about a position.
-type deed string
+// decision is what to do about a position.
+type decision string
 
 const (
-	askAgain deed = "ask again"
-	read     deed = "read on"
-	lose     deed = "lose"
-	rebase   deed = "rebase"
-	remake   deed = "make the stream"
-	doubts   deed = "begin anew"
+	askAgain  decision = "ask again"
+	read      decision = "read on"
+	lose      decision = "lose"
+	rebase    decision = "rebase"
+	recreate  decision = "make the stream"
+	startOver decision = "begin anew"
 )
 
-// action is a deed and its parameters.
+// action is a decision and its parameters.
 type action struct {
-	deed
+	decision
 	wait    time.Duration // before asking again
 	through uint64        // the last sequence to be lost
 	found   verdict
@@ -120,24 +120,24 @@ func decide(q question, answers ...answer) action {
 	switch {
 	//guard:false "another stream's deliveries are not the copy's" ^(TestDecide|TestConsumerOfAnother)$
 	case found == same && q.created != 0 && q.created != last.created:
-		act.deed = doubts
+		act.decision = startOver
 	//guard:false "one odd answer is no proof" ^(TestOddAnswers|TestOneOddAnswer)$
 	case len(answers) == 1:
-		act.deed, act.wait = q.once(found, last)
+		act.decision, act.wait = q.afterFirst(found, last)
 	case q.contradicts(answers):
-		act.deed = doubts
+		act.decision = startOver
 	case found == missing:
-		act.deed = remake
+		act.decision = recreate
 	case found != same:
-		act.deed = rebase
+		act.decision = rebase
 	default:
-		act.deed, act.through = q.twice(answers)
+		act.decision, act.through = q.afterSecond(answers)
 	}
 	return act
 }
 
-// once returns what to do after the first answer.
-func (q question) once(found verdict, a answer) (deed, time.Duration) {
+// afterFirst returns what to do after the first answer.
+func (q question) afterFirst(found verdict, a answer) (decision, time.Duration) {
 	begun := a.first <= q.next(a.state)
 	switch {
 	//guard:drop a.proof "one odd answer makes no stream ours" ^(TestOddBeginnings|TestOddEnd)$
@@ -149,9 +149,9 @@ func (q question) once(found verdict, a answer) (deed, time.Duration) {
 	return askAgain, confirmAfter
 }
 
-// twice returns what to do after two answers that the stream is ours: lose what
+// afterSecond returns what to do after two answers that the stream is ours: lose what
 // has left the stream unread, or read on.
-func (q question) twice(answers []answer) (deed, uint64) {
+func (q question) afterSecond(answers []answer) (decision, uint64) {
 	begins := answers[0].first
 	for _, a := range answers {
 		begins = min(begins, a.first)

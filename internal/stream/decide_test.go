@@ -42,48 +42,48 @@ func TestDecide(t *testing.T) {
 		want    action // without the state
 	}{
 		// There is no stream.
-		{"missing", at, []answer{none}, action{deed: askAgain, wait: confirmAfter, found: missing}},
-		{"missing twice", at, []answer{none, none}, action{deed: remake, found: missing}},
-		{"missing, then there", at, []answer{none, ours}, action{deed: doubts, found: same}},
-		{"missing, and nothing was read", nothing, []answer{none, none}, action{deed: remake, found: missing}},
+		{"missing", at, []answer{none}, action{decision: askAgain, wait: confirmAfter, found: missing}},
+		{"missing twice", at, []answer{none, none}, action{decision: recreate, found: missing}},
+		{"missing, then there", at, []answer{none, ours}, action{decision: startOver, found: same}},
+		{"missing, and nothing was read", nothing, []answer{none, none}, action{decision: recreate, found: missing}},
 		// It is another.
-		{"created anew", at, []answer{createdAt(2, ours)}, action{deed: askAgain, wait: confirmAfter, found: recreated}},
-		{"created anew, twice", at, []answer{createdAt(2, ours), createdAt(2, ours)}, action{deed: rebase, found: recreated}},
-		{"created anew, and anew", at, []answer{createdAt(2, ours), createdAt(3, ours)}, action{deed: doubts, found: recreated}},
-		{"another name", renamed, []answer{ours}, action{deed: askAgain, wait: confirmAfter, found: recreated}},
-		{"another name twice", renamed, []answer{ours, ours}, action{deed: rebase, found: recreated}},
+		{"created anew", at, []answer{createdAt(2, ours)}, action{decision: askAgain, wait: confirmAfter, found: recreated}},
+		{"created anew, twice", at, []answer{createdAt(2, ours), createdAt(2, ours)}, action{decision: rebase, found: recreated}},
+		{"created anew, and anew", at, []answer{createdAt(2, ours), createdAt(3, ours)}, action{decision: startOver, found: recreated}},
+		{"another name", renamed, []answer{ours}, action{decision: askAgain, wait: confirmAfter, found: recreated}},
+		{"another name twice", renamed, []answer{ours, ours}, action{decision: rebase, found: recreated}},
 		// It is an older copy.
-		{"ends before the position", shorter, []answer{tells(1, 9, gone)}, action{deed: askAgain, wait: confirmAfter, found: restored}},
-		{"ends before the position, twice", shorter, []answer{tells(1, 8, gone), tells(1, 9, gone)}, action{deed: rebase, found: restored}},
-		{"ends before what was known of", at, []answer{tells(1, 19, held), tells(1, 19, held)}, action{deed: rebase, found: restored}},
-		{"has grown beyond the position", shorter, []answer{tells(1, 9, gone), tells(1, 20, gone)}, action{deed: doubts, found: same}},
-		{"another message", at, []answer{tells(1, 20, refuted)}, action{deed: askAgain, wait: confirmAfter, found: restored}},
-		{"another message twice", at, []answer{tells(1, 20, refuted), tells(1, 21, refuted)}, action{deed: rebase, found: restored}},
-		{"another message, then ours", at, []answer{tells(1, 20, refuted), ours}, action{deed: doubts, found: same}},
+		{"ends before the position", shorter, []answer{tells(1, 9, gone)}, action{decision: askAgain, wait: confirmAfter, found: restored}},
+		{"ends before the position, twice", shorter, []answer{tells(1, 8, gone), tells(1, 9, gone)}, action{decision: rebase, found: restored}},
+		{"ends before what was known of", at, []answer{tells(1, 19, held), tells(1, 19, held)}, action{decision: rebase, found: restored}},
+		{"has grown beyond the position", shorter, []answer{tells(1, 9, gone), tells(1, 20, gone)}, action{decision: startOver, found: same}},
+		{"another message", at, []answer{tells(1, 20, refuted)}, action{decision: askAgain, wait: confirmAfter, found: restored}},
+		{"another message twice", at, []answer{tells(1, 20, refuted), tells(1, 21, refuted)}, action{decision: rebase, found: restored}},
+		{"another message, then ours", at, []answer{tells(1, 20, refuted), ours}, action{decision: startOver, found: same}},
 		// It is ours.
-		{"holds the position", at, []answer{ours}, action{deed: read, found: same}},
-		{"does not have it any more", at, []answer{tells(11, 20, gone)}, action{deed: askAgain, found: same}},
-		{"does not have it any more, twice", at, []answer{tells(11, 20, gone), tells(11, 25, gone)}, action{deed: read, found: same}},
-		{"nothing was read", nothing, []answer{tells(1, 20, gone)}, action{deed: askAgain, found: same}},
-		{"nothing was read, twice", nothing, []answer{tells(1, 20, gone), tells(1, 21, gone)}, action{deed: read, found: same}},
-		{"nothing was read, of two streams", nothing, []answer{tells(1, 20, gone), createdAt(2, ours)}, action{deed: doubts, found: same}},
+		{"holds the position", at, []answer{ours}, action{decision: read, found: same}},
+		{"does not have it any more", at, []answer{tells(11, 20, gone)}, action{decision: askAgain, found: same}},
+		{"does not have it any more, twice", at, []answer{tells(11, 20, gone), tells(11, 25, gone)}, action{decision: read, found: same}},
+		{"nothing was read", nothing, []answer{tells(1, 20, gone)}, action{decision: askAgain, found: same}},
+		{"nothing was read, twice", nothing, []answer{tells(1, 20, gone), tells(1, 21, gone)}, action{decision: read, found: same}},
+		{"nothing was read, of two streams", nothing, []answer{tells(1, 20, gone), createdAt(2, ours)}, action{decision: startOver, found: same}},
 		// It begins after what comes next, and nothing is delivered.
-		{"begins later", at, []answer{tells(15, 20, gone)}, action{deed: askAgain, wait: confirmAfter, found: same}},
-		{"begins later, though it holds the position", at, []answer{tells(15, 20, held)}, action{deed: askAgain, wait: confirmAfter, found: same}},
-		{"begins later, twice", at, []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: lose, through: 14, found: same}},
-		{"begins later, oddly", at, []answer{tells(15, 20, gone), tells(11, 20, gone)}, action{deed: read, found: same}},
-		{"has none left", at, []answer{tells(21, 20, gone), tells(22, 21, gone)}, action{deed: lose, through: 20, found: same}},
+		{"begins later", at, []answer{tells(15, 20, gone)}, action{decision: askAgain, wait: confirmAfter, found: same}},
+		{"begins later, though it holds the position", at, []answer{tells(15, 20, held)}, action{decision: askAgain, wait: confirmAfter, found: same}},
+		{"begins later, twice", at, []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{decision: lose, through: 14, found: same}},
+		{"begins later, oddly", at, []answer{tells(15, 20, gone), tells(11, 20, gone)}, action{decision: read, found: same}},
+		{"has none left", at, []answer{tells(21, 20, gone), tells(22, 21, gone)}, action{decision: lose, through: 20, found: same}},
 		// The consumer has delivered: what that has is at hand.
-		{"begins after what was delivered", begun(13), []answer{tells(15, 20, gone)}, action{deed: askAgain, found: same}},
-		{"begins after what was delivered, twice", begun(13), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: lose, through: 12, found: same}},
-		{"begins before what was delivered", begun(19), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: lose, through: 14, found: same}},
-		{"has delivered what comes next", begun(11), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{deed: read, found: same}},
-		{"begins oddly late", begun(13), []answer{tells(15, 20, gone), tells(11, 20, gone)}, action{deed: read, found: same}},
+		{"begins after what was delivered", begun(13), []answer{tells(15, 20, gone)}, action{decision: askAgain, found: same}},
+		{"begins after what was delivered, twice", begun(13), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{decision: lose, through: 12, found: same}},
+		{"begins before what was delivered", begun(19), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{decision: lose, through: 14, found: same}},
+		{"has delivered what comes next", begun(11), []answer{tells(15, 20, gone), tells(17, 22, gone)}, action{decision: read, found: same}},
+		{"begins oddly late", begun(13), []answer{tells(15, 20, gone), tells(11, 20, gone)}, action{decision: read, found: same}},
 		// The consumer may be of another.
-		{"another before the consumer was made", onAnother, []answer{ours}, action{deed: doubts, found: same}},
-		{"ours before the consumer was made", onOurs, []answer{ours}, action{deed: read, found: same}},
-		{"another, before the consumer was made, too", onAnother, []answer{createdAt(2, ours), createdAt(2, ours)}, action{deed: rebase, found: recreated}},
-		{"nothing was read, and another before the consumer was made", question{stream: name, created: 2}, []answer{tells(1, 20, gone)}, action{deed: doubts, found: same}},
+		{"another before the consumer was made", onAnother, []answer{ours}, action{decision: startOver, found: same}},
+		{"ours before the consumer was made", onOurs, []answer{ours}, action{decision: read, found: same}},
+		{"another, before the consumer was made, too", onAnother, []answer{createdAt(2, ours), createdAt(2, ours)}, action{decision: rebase, found: recreated}},
+		{"nothing was read, and another before the consumer was made", question{stream: name, created: 2}, []answer{tells(1, 20, gone)}, action{decision: startOver, found: same}},
 	} {
 		c.want.state = c.answers[len(c.answers)-1].state
 		if got := decide(c.q, c.answers...); got != c.want {
@@ -104,12 +104,12 @@ func TestDecideAtTheOrigin(t *testing.T) {
 		answers []answer
 		want    action
 	}{
-		{[]answer{made(1001, 1000), made(1001, 1000)}, action{deed: read}},
-		{[]answer{made(1001, 1005), made(1001, 1006)}, action{deed: read}},
-		{[]answer{made(1003, 1005), made(1004, 1006)}, action{deed: lose, through: 1002}},
+		{[]answer{made(1001, 1000), made(1001, 1000)}, action{decision: read}},
+		{[]answer{made(1001, 1005), made(1001, 1006)}, action{decision: read}},
+		{[]answer{made(1003, 1005), made(1004, 1006)}, action{decision: lose, through: 1002}},
 	} {
 		q := question{stream: name}
-		if got := decide(q, c.answers...); got.deed != c.want.deed || got.through != c.want.through {
+		if got := decide(q, c.answers...); got.decision != c.want.decision || got.through != c.want.through {
 			t.Errorf("%v: %+v, want %+v", c.answers, got, c.want)
 		}
 	}

@@ -332,7 +332,7 @@ func (h *hollow) deleted(context.Context) ([]uint64, error) { return []uint64{50
 func TestLargeGap(t *testing.T) {
 	const to = 1_000_000
 	for name, ask := range map[string]func(r *reading) (end uint64, err error){
-		"absent": func(r *reading) (uint64, error) { return r.absent(t.Context(), 1, to) },
+		"absent": func(r *reading) (uint64, error) { return r.missingRun(t.Context(), 1, to) },
 		"inventory": func(r *reading) (uint64, error) {
 			inv, err := r.inventory(t.Context(), 1, to, nil)
 			if err == nil && (inv.of(to/2) != absent || inv.of(500) != deleted) {

@@ -82,22 +82,22 @@ func (r *reading) explain(ctx context.Context, got uint64) error {
 		}
 		// The runs belong to this incarnation only if the stream still has the
 		// position now that they were read.
-		act, err := r.about(ctx, r.at, from, found.state)
+		act, err := r.verify(ctx, r.at, from, found.state)
 		switch {
 		case err != nil:
 			return err
-		case act.deed != read:
+		case act.decision != read:
 			return doubtful(causeIncarnation, "the stream does not hold the position any more")
 		}
 		for i := range runs {
-			r.pass(&runs[i])
+			r.applyStretch(&runs[i])
 		}
 	}
 	return nil
 }
 
-// pass folds the messages of a stretch, or gives it up as lost.
-func (r *reading) pass(s *stretch) {
+// applyStretch folds the messages of a stretch, or gives it up as lost.
+func (r *reading) applyStretch(s *stretch) {
 	switch s.found {
 	case there:
 		r.log.Warn("the consumer skips what the stream has", "stream", r.stream, "from", r.at.Sequence()+1, "count", len(s.messages))
@@ -120,12 +120,12 @@ func (r *reading) pass(s *stretch) {
 func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) error {
 	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalled > 0); want = r.at.Sequence() + 1 {
 		// The stream may lose messages as fast as they are given up.
-		if err := r.moving(); err != nil {
+		if err := r.checkProgress(); err != nil {
 			return err
 		}
 		// The server skips a damaged message. If it is the last one, no later
 		// message shows the gap.
-		end, err := r.lacking(ctx, want, last+1)
+		end, err := r.missingOrDeletedRun(ctx, want, last+1)
 		switch {
 		case err != nil:
 			return err
@@ -147,12 +147,12 @@ func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) erro
 	return nil
 }
 
-// lacking returns the end of the run of sequences that begins at from and that the
+// missingOrDeletedRun returns the end of the run of sequences that begins at from and that the
 // stream does not have. The end is exclusive and at most to.
-func (r *reading) lacking(ctx context.Context, from, to uint64) (uint64, error) {
+func (r *reading) missingOrDeletedRun(ctx context.Context, from, to uint64) (uint64, error) {
 	removed, err := r.wereDeleted(ctx, from, to)
 	if removed || err != nil {
 		return to, err
 	}
-	return r.absent(ctx, from, to)
+	return r.missingRun(ctx, from, to)
 }

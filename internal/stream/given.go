@@ -30,16 +30,16 @@ func (r *reading) recall(ctx context.Context) error {
 		return fmt.Errorf("asking for the places that were given: %w", err)
 	}
 	r.recalled = true
-	r.told = state{created: r.at.Proof.Created}
+	r.confirmed = state{created: r.at.Proof.Created}
 	for _, g := range given {
 		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
 		case ours && g.Stored >= r.at.Proof.Created:
-			r.told.last = max(r.told.last, g.Sequence)
+			r.confirmed.last = max(r.confirmed.last, g.Sequence)
 			if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
 				r.claim = g
 			}
 		case !ours && g.Place > r.at.Place:
-			r.elsewhere = true
+			r.otherIncarnation = true
 		}
 	}
 	return nil
@@ -53,12 +53,12 @@ func (r *reading) checkClaim(ctx context.Context) error {
 	if claim.Place == 0 {
 		return nil
 	}
-	m, err := r.getSurely(ctx, claim.Sequence)
+	m, err := r.getConfirmed(ctx, claim.Sequence)
 	if err != nil && !errors.Is(err, errNoMessage) {
 		return err
 	}
 	r.claim = Given{}
-	r.elsewhere = r.elsewhere || err == nil && m.Receipt != claim.Receipt
+	r.otherIncarnation = r.otherIncarnation || err == nil && m.Receipt != claim.Receipt
 	return nil
 }
 
@@ -72,8 +72,8 @@ func (r *reading) checkClaim(ctx context.Context) error {
 // same places again, as long as the stream has all of them.
 func (r *reading) nextBegins(ctx context.Context, after uint64, copied bool, st state) (uint64, error) {
 	place, tail := r.at.Place, r.tail.Load()
-	if r.told.created == r.at.Proof.Created && r.told.last > st.last {
-		tail = max(tail, r.told.last)
+	if r.confirmed.created == r.at.Proof.Created && r.confirmed.last > st.last {
+		tail = max(tail, r.confirmed.last)
 	}
 	kept := copied && after == r.at.Sequence() && st.last >= tail
 	if tail > r.at.Sequence() && r.at.Proof.Stream != "" && !kept {
@@ -119,7 +119,7 @@ func (r *reading) wasGivenIn(ctx context.Context, g Given, st state) (bool, erro
 	if g.Receipt == 0 {
 		return g.Stored >= st.created, nil
 	}
-	m, err := r.getSurely(ctx, g.Sequence)
+	m, err := r.getConfirmed(ctx, g.Sequence)
 	switch {
 	case errors.Is(err, errNoMessage):
 		return g.Sequence < st.first && g.Stored >= st.created, nil

@@ -101,12 +101,12 @@ func TestPullsAreCounted(t *testing.T) {
 	c := d.(*consumer)
 	ended := 0
 	for n := 0; n < 6000; {
-		if err := c.ask(); err != nil {
+		if err := c.requestMore(); err != nil {
 			t.Fatal(err)
 		}
 		msg := <-c.messages
 		if left := msg.Header.Get("Nats-Pending-Bytes"); left != "" {
-			l := c.laneOf(msg)
+			l := c.subscriptionOf(msg)
 			if fmt.Sprint(l.bytes) != left || fmt.Sprint(l.messages) != msg.Header.Get("Nats-Pending-Messages") {
 				t.Errorf("counted %d messages and %d bytes to come, the server %v", l.messages, l.bytes, msg.Header)
 			}

@@ -14,13 +14,13 @@ import (
 // stream is another or missing, settle moves the position or creates the stream,
 // and returns an error: the caller starts over.
 func (r *reading) settle(ctx context.Context, delivered uint64, before state) error {
-	act, err := r.about(ctx, r.at, delivered, before)
+	act, err := r.verify(ctx, r.at, delivered, before)
 	if err != nil {
 		return err
 	}
-	switch act.deed {
-	case remake:
-		return r.remake(ctx)
+	switch act.decision {
+	case recreate:
+		return r.recreate(ctx)
 	case rebase:
 		if err := r.rebase(ctx, act.found, act.state); err != nil {
 			return err
@@ -33,13 +33,13 @@ func (r *reading) settle(ctx context.Context, delivered uint64, before state) er
 	if err := r.checkClaim(ctx); err != nil {
 		return err
 	}
-	if r.elsewhere {
+	if r.otherIncarnation {
 		if err := r.begin(ctx, restored, r.at.Proof, r.at.Sequence(), true, act.state); err != nil {
 			return err
 		}
 		return doubtful(causeIncarnation, "the stream was another since")
 	}
-	if act.deed == lose {
+	if act.decision == lose {
 		r.lose(act.through, r.truncation())
 	}
 	return nil
@@ -79,8 +79,8 @@ func (r *reading) truncation() roster.Loss {
 	return roster.Truncated
 }
 
-// remake creates the stream again after somebody has deleted it.
-func (r *reading) remake(ctx context.Context) error {
+// recreate creates the stream again after somebody has deleted it.
+func (r *reading) recreate(ctx context.Context) error {
 	r.log.Error("the stream is missing: making it", "stream", r.stream)
 	//guard:set r.makeStream(ctx) error(nil) "a lost stream is made again" ./internal/test/faults:TestIncarnations/missing_offline
 	if err := r.makeStream(ctx); err != nil {
@@ -128,7 +128,7 @@ func (r *reading) begin(ctx context.Context, kind verdict, from roster.Proof, af
 		"read_on_after", next.Sequence(), "accept", acceptance(place))
 	r.tail.Store(next.Sequence()) // the new stream's tail is learned later
 	r.target.Store(0)
-	r.aimed, r.removed, r.told, r.elsewhere, r.claim = false, nil, state{}, false, Given{}
+	r.aimed, r.removed, r.confirmed, r.otherIncarnation, r.claim = false, nil, state{}, false, Given{}
 	failpoint.At("incarnation-rebased")
 	//guard:drop Unread "a stream's unread rest is a loss" ./internal/test/faults:TestIncarnations/recreated_offline$
 	r.fold(&Batch{End: next, Missing: roster.Recreated, Unread: true})

@@ -163,9 +163,9 @@ func (r *reading) again(ctx context.Context, seq uint64, earlier *inventory) (Me
 	return r.source.get(ctx, seq)
 }
 
-// absent requests the sequences of [from, to) until one is there. It returns that
+// missingRun requests the sequences of [from, to) until one is there. It returns that
 // one, or to if there is none.
-func (r *reading) absent(ctx context.Context, from, to uint64) (end uint64, err error) {
+func (r *reading) missingRun(ctx context.Context, from, to uint64) (end uint64, err error) {
 	for end = from; end < to; end++ {
 		if end-from == maxAbsent {
 			end = max(end, to-maxAbsent)

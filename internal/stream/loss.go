@@ -12,8 +12,8 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 	from := r.at.Sequence() + 1
 	end := r.at.On(r.at.Sequence())
 	end.Place = end.PlaceOf(through)
-	r.losses.note(why, from, through, end.Place)
-	r.tellLosses(false)
+	r.losses.add(why, from, through, end.Place)
+	r.logLosses(false)
 	r.fold(&Batch{End: end, Missing: why})
 	r.move(end)
 	r.losing = true
@@ -23,16 +23,16 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 		// stream may have more by now.
 		r.target.Store(r.tail.Load())
 	}
-	r.passed()
+	r.updateCaughtUp()
 }
 
 // losses are the losses not logged yet, by reason. Every second message may have
 // been deleted, each a loss of its own: all of them are logged in a few lines a
 // minute.
 type losses struct {
-	untold map[roster.Loss]*lost
-	lines  int       // logged since then
-	since  time.Time // when the interval of lossesEvery began
+	unlogged map[roster.Loss]*lost
+	lines    int       // logged since then
+	since    time.Time // when the interval of lossesEvery began
 }
 
 // lost sums up the losses of one reason: the first and last sequence, how many
@@ -45,35 +45,35 @@ const (
 	lossesEvery   = 20 * time.Second
 )
 
-func (l *losses) note(why roster.Loss, from, to, place uint64) {
-	if l.untold == nil {
-		l.untold = make(map[roster.Loss]*lost)
+func (l *losses) add(why roster.Loss, from, to, place uint64) {
+	if l.unlogged == nil {
+		l.unlogged = make(map[roster.Loss]*lost)
 	}
-	sum := l.untold[why]
+	sum := l.unlogged[why]
 	if sum == nil {
 		sum = &lost{from: from}
-		l.untold[why] = sum
+		l.unlogged[why] = sum
 	}
 	sum.from, sum.to, sum.place = min(sum.from, from), max(sum.to, to), place
 	sum.count += to - from + 1
 }
 
-// tellLosses logs what was lost: at the end all of it, else a few lines a minute.
-func (r *reading) tellLosses(end bool) {
+// logLosses logs what was lost: at the end all of it, else a few lines a minute.
+func (r *reading) logLosses(end bool) {
 	l := &r.losses
-	if len(l.untold) == 0 {
+	if len(l.unlogged) == 0 {
 		return
 	}
 	if time.Since(l.since) >= lossesEvery {
 		l.lines, l.since = 0, time.Now()
 	}
 	for _, why := range roster.AllLosses() {
-		sum := l.untold[why]
+		sum := l.unlogged[why]
 		if sum == nil || l.lines >= linesOfLosses && !end {
 			continue
 		}
 		l.lines++
-		delete(l.untold, why)
+		delete(l.unlogged, why)
 		r.log.Error("events are lost", "reason", why.String(), "stream", r.stream, "from", sum.from, "to", sum.to,
 			"count", sum.count, "accept", acceptance(sum.place))
 	}

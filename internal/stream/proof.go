@@ -58,7 +58,7 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 	case p.Sequence == 0 || p.Sequence < st.first:
 		return gone, nil
 	}
-	m, err := r.getSurely(ctx, p.Sequence)
+	m, err := r.getConfirmed(ctx, p.Sequence)
 	switch {
 	case errors.Is(err, errNoMessage):
 		return gone, nil
@@ -72,9 +72,9 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 	return held, nil
 }
 
-// getSurely requests a message, and retries once if it is not there: a deposed
+// getConfirmed requests a message, and retries once if it is not there: a deposed
 // leader that never had it may have answered.
-func (r *Reader) getSurely(ctx context.Context, seq uint64) (Message, error) {
+func (r *Reader) getConfirmed(ctx context.Context, seq uint64) (Message, error) {
 	m, err := r.source.get(ctx, seq)
 	if errors.Is(err, errNoMessage) {
 		m, err = r.source.get(ctx, seq)

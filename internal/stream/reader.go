@@ -137,13 +137,13 @@ func (r *Reader) Target() uint64 { return r.target.Load() }
 // good.
 func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch)) error {
 	rd := &reading{Reader: r, fold: fold}
-	defer rd.tellLosses(true)
+	defer rd.logLosses(true)
 	rd.move(from)
 	rd.delivered()
 	var pause time.Duration
 	for ctx.Err() == nil {
 		before := rd.at
-		err := rd.once(ctx)
+		err := rd.readWithOneConsumer(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -24,24 +24,24 @@ type reading struct {
 	at   roster.Position
 	fold func(*Batch)
 
-	batch   Batch
-	taken   []Message
-	fresh   bool      // the consumer has not delivered yet
-	aimed   bool      // the target is known
-	told    state     // of the stream: by two witnesses, or by recalled places
-	losses  losses    // not logged yet
-	removed []uint64  // sequences known to be deleted, in order
-	moved   time.Time // when a message was last folded, or none was pending
-	losing  bool      // the position was last moved by a loss
-	stalled int       // how many consumers in a row have stalled
-	// recalled: the places given before the start are known. elsewhere: some of them
+	batch     Batch
+	fetched   []Message
+	fresh     bool      // the consumer has not delivered yet
+	aimed     bool      // the target is known
+	confirmed state     // of the stream: by two witnesses, or by recalled places
+	losses    losses    // not logged yet
+	removed   []uint64  // sequences known to be deleted, in order
+	moved     time.Time // when a message was last folded, or none was pending
+	losing    bool      // the position was last moved by a loss
+	stalled   int       // how many consumers in a row have stalled
+	// recalled: the places given before the start are known. otherIncarnation: some of them
 	// were given after the position and in another incarnation.
-	recalled, elsewhere bool
-	claim               Given // the greatest of those places, still to be checked
+	recalled, otherIncarnation bool
+	claim                      Given // the greatest of those places, still to be checked
 
-	mu      sync.Mutex
-	proven  roster.Position // a copy of at, for watch
-	waiting bool            // for the consumer to deliver
+	mu             sync.Mutex
+	sharedPosition roster.Position // a copy of at, for watch
+	waiting        bool            // for the consumer to deliver
 }
 
 // move moves the position. That does not count as a delivery: a consumer with
@@ -50,17 +50,17 @@ func (r *reading) move(to roster.Position) {
 	r.at = to
 	r.position.Store(to.Sequence())
 	r.mu.Lock()
-	r.proven = to
+	r.sharedPosition = to
 	r.mu.Unlock()
 }
 
 // delivered records, for the watchdog, that a message was delivered.
 func (r *reading) delivered() { r.moved, r.stalled, r.losing = time.Now(), 0, false }
 
-// once reads with one consumer until something is in doubt. The consumer is created
+// readWithOneConsumer reads with one consumer until something is in doubt. The consumer is created
 // before the position is verified: if the stream is replaced after that, the
 // consumer is gone with it.
-func (r *reading) once(ctx context.Context) error {
+func (r *reading) readWithOneConsumer(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
@@ -74,19 +74,19 @@ func (r *reading) once(ctx context.Context) error {
 	}
 	d, err := r.source.consume(ctx, r.at.Sequence()+1)
 	if err != nil {
-		return cmp.Or(r.settleWithout(ctx), err)
+		return cmp.Or(r.verifyWithoutConsumer(ctx), err)
 	}
 	defer d.close()
 	deliverErr := r.awaitFirst(ctx, d)
 	//guard:set r.settle(...) error(nil) "nothing of another stream is folded" ^TestRecreated$
-	if err := r.settle(ctx, r.first(d, st), r.toldTwice(d, st)); err != nil {
+	if err := r.settle(ctx, r.first(d, st), r.confirmState(d, st)); err != nil {
 		return err
 	}
 	if r.fresh = true; deliverErr == nil {
-		r.aim()
+		r.setTarget()
 	}
 	return r.watched(ctx, func(ctx context.Context) error {
-		if err := cmp.Or(r.take(ctx), deliverErr); err != nil {
+		if err := cmp.Or(r.foldDelivered(ctx), deliverErr); err != nil {
 			return err
 		}
 		if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
@@ -95,22 +95,22 @@ func (r *reading) once(ctx context.Context) error {
 				return err
 			}
 		}
-		r.passed()
+		r.updateCaughtUp()
 		return r.follow(ctx, d)
 	})
 }
 
 // awaitFirst waits for the first delivery of a fresh consumer.
 func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
-	r.taken = r.taken[:0]
+	r.fetched = r.fetched[:0]
 	if d.pending() == 0 {
 		return nil
 	}
 	within, cancel := context.WithTimeout(ctx, deliverWithin)
 	defer cancel()
-	for len(r.taken) == 0 {
+	for len(r.fetched) == 0 {
 		var err error
-		r.taken, err = d.next(within, r.taken)
+		r.fetched, err = d.next(within, r.fetched)
 		switch {
 		case within.Err() != nil && ctx.Err() == nil:
 			return nil
@@ -126,31 +126,31 @@ func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
 // the consumer was created. 0: not known.
 func (r *reading) first(d delivery, before state) uint64 {
 	switch {
-	case len(r.taken) > 0:
-		return r.taken[0].Sequence
+	case len(r.fetched) > 0:
+		return r.fetched[0].Sequence
 	case d.pending() == 0:
 		return before.last + 1
 	}
 	return 0
 }
 
-// settleWithout verifies the position when no consumer can be created, for example
+// verifyWithoutConsumer verifies the position when no consumer can be created, for example
 // because the stream is missing. It gives nothing up as lost: a later consumer may
 // still deliver it.
-func (r *reading) settleWithout(ctx context.Context) error {
+func (r *reading) verifyWithoutConsumer(ctx context.Context) error {
 	return r.settle(ctx, r.at.Sequence()+1, state{})
 }
 
-// toldTwice returns the state of the stream before its consumer was created. Its
+// confirmState returns the state of the stream before its consumer was created. Its
 // last sequence is one that both that state and the consumer confirm, since the
 // state alone may be a deposed leader's. If an earlier consumer has confirmed a
 // greater one, that counts.
-func (r *reading) toldTwice(d delivery, before state) state {
+func (r *reading) confirmState(d delivery, before state) state {
 	before.last = min(before.last, r.at.Sequence()+d.pending())
-	if r.told.created == before.created {
-		before.last = max(before.last, r.told.last)
+	if r.confirmed.created == before.created {
+		before.last = max(before.last, r.confirmed.last)
 	}
-	r.told = before
+	r.confirmed = before
 	return before
 }
 
@@ -172,15 +172,15 @@ func (r *reading) watched(ctx context.Context, read func(context.Context) error)
 // follow folds what a consumer delivers.
 func (r *reading) follow(ctx context.Context, d delivery) error {
 	for {
-		if err := r.moving(); err != nil {
+		if err := r.checkProgress(); err != nil {
 			return err
 		}
 		var err error
 		r.wait(true)
-		r.taken, err = d.next(ctx, r.taken[:0])
+		r.fetched, err = d.next(ctx, r.fetched[:0])
 		r.wait(false)
-		r.tellLosses(false)
-		if foldErr := r.take(ctx); foldErr != nil {
+		r.logLosses(false)
+		if foldErr := r.foldDelivered(ctx); foldErr != nil {
 			return foldErr
 		}
 		if err != nil {
@@ -189,10 +189,10 @@ func (r *reading) follow(ctx context.Context, d delivery) error {
 	}
 }
 
-// take folds the messages that were delivered.
-func (r *reading) take(ctx context.Context) error {
-	for i := range r.taken {
-		m := &r.taken[i]
+// foldDelivered folds the messages that were delivered.
+func (r *reading) foldDelivered(ctx context.Context) error {
+	for i := range r.fetched {
+		m := &r.fetched[i]
 		//guard:false "no message is passed over silently" ^TestGaps$
 		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
 			//guard:drop "places are in order" ^TestGaps$
@@ -206,7 +206,7 @@ func (r *reading) take(ctx context.Context) error {
 		r.batch.Messages = append(r.batch.Messages, *m)
 	}
 	r.flush()
-	clear(r.taken) // what was folded may be freed
+	clear(r.fetched) // what was folded may be freed
 	return nil
 }
 
@@ -226,7 +226,7 @@ func (r *reading) flush() {
 	r.move(b.End)
 	r.delivered()
 	r.sawTail(last.Sequence)
-	r.passed()
+	r.updateCaughtUp()
 	clear(b.Messages)
 	b.Messages = b.Messages[:0]
 }

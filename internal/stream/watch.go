@@ -23,24 +23,24 @@ const (
 // nothing is delivered. It also keeps the lag up to date while nothing is delivered.
 func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 	for sleep(ctx, verifyEvery) {
-		at, wasWaiting := r.standing()
-		act, err := r.about(ctx, at, 0, state{})
-		if err != nil || act.deed == read {
+		at, wasWaiting := r.sharedState()
+		act, err := r.verify(ctx, at, 0, state{})
+		if err != nil || act.decision == read {
 			continue
 		}
-		if now, waiting := r.standing(); act.deed == lose && !(wasWaiting && waiting && now == at) {
+		if now, waiting := r.sharedState(); act.decision == lose && !(wasWaiting && waiting && now == at) {
 			continue // the messages may have been delivered before they left the stream
 		}
-		end(doubtful(causeIncarnation, "the stream does not hold the position any more: %s", act.deed))
+		end(doubtful(causeIncarnation, "the stream does not hold the position any more: %s", act.decision))
 		return
 	}
 }
 
-// standing returns the position, and whether the reader waits for a delivery there.
-func (r *reading) standing() (at roster.Position, waiting bool) {
+// sharedState returns the position, and whether the reader waits for a delivery there.
+func (r *reading) sharedState() (at roster.Position, waiting bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.proven, r.waiting
+	return r.sharedPosition, r.waiting
 }
 
 // wait records whether the reader waits for a delivery.
@@ -50,10 +50,10 @@ func (r *reading) wait(is bool) {
 	r.waiting = is
 }
 
-// moving is the watchdog: it returns a doubt when the stream has more and the
+// checkProgress is the watchdog: it returns a doubt when the stream has more and the
 // position has not moved for stallAfter. If a second consumer stalls, too, it also
 // forces a reconnect.
-func (r *reading) moving() error {
+func (r *reading) checkProgress() error {
 	//guard:false "an idle stream is left in peace" TestIdle
 	if r.Lag() == 0 {
 		if !r.losing { // a lag of 0 after a loss is no progress
