@@ -91,7 +91,7 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	if has > allBounds {
 		in.fail(fmt.Errorf("bounds %#x: unknown", has))
 	}
-	var l imposed
+	var l limitState
 	if has&hasFloor != 0 {
 		l.floor = in.time(m.newest)
 	}
@@ -101,7 +101,7 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	if has&hasRefused != 0 {
 		l.refused = in.stamp(m.newest)
 	}
-	if l != (imposed{}) {
+	if l != (limitState{}) {
 		m.limits = &l
 	}
 }
@@ -187,9 +187,9 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 	}
 }
 
-// take adds the machines of a block to the roster, which no other goroutine knows
+// addBlock adds the machines of a block to the roster, which no other goroutine knows
 // yet, and collects their open sessions for the user index.
-func (r *Roster) take(b *block, g *bulkIndex) {
+func (r *Roster) addBlock(b *block, g *bulkIndex) {
 	users := r.people.holdAll(b)
 	before := r.hiddenBefore(r.status.Receipt)
 	for i := range b.machines {
@@ -199,7 +199,7 @@ func (r *Roster) take(b *block, g *bulkIndex) {
 			if s := &m.sessions.Rows[i]; m.isOpen(s) {
 				g.add(s.user, m)
 			} else {
-				m.ends(s.stamp)
+				m.noteClosed(s.stamp)
 			}
 		}
 		m.tidy(r, true)
@@ -228,7 +228,7 @@ func (m *machine) assign(users []uint32) []uint32 {
 	clearings := m.clearings()
 	for i, n := range users[:len(clearings)] {
 		clearings[i].user = n
-		m.ends(clearings[i].stamp)
+		m.noteClosed(clearings[i].stamp)
 	}
 	m.reindex()
 	return users[len(clearings):]

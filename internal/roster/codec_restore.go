@@ -88,7 +88,7 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 	}()
 	var g bulkIndex
 	for b := range decoded {
-		r.take(b, &g)
+		r.addBlock(b, &g)
 		used <- b
 	}
 	g.finish(&r.people, &r.status)

@@ -55,9 +55,9 @@ func (c *Cut) Close() {
 	}
 }
 
-// lots is the number of lots (batches of copies): one is read while the next is
+// copyBatches is the number of batches of copies: one is read while the next is
 // made.
-const lots = 2
+const copyBatches = 2
 
 // All yields the machines in byte order of their names, hidden ones included. A
 // view is valid until the next one, and blocks nobody. The machines can be read
@@ -65,8 +65,8 @@ const lots = 2
 // one.
 func (c *Cut) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
-		free, filled := make(chan *copies, lots), make(chan *copies, lots)
-		for range lots {
+		free, filled := make(chan *copies, copyBatches), make(chan *copies, copyBatches)
+		for range copyBatches {
 			free <- new(copies)
 		}
 		go c.copyAll(free, filled)
@@ -110,8 +110,8 @@ type copies struct {
 const (
 	// A lot is full with this many machines or registers: enough that waking the
 	// reader for it costs little. A single machine may have more registers.
-	lotMachines  = 1024
-	lotRegisters = 8 * lotMachines
+	batchMachines  = 1024
+	batchRegisters = 8 * batchMachines
 	// copiedAtOnce is how many machines are copied in one round. Reaching each of
 	// them takes loads that no cache serves, so, as in prefetch, each step is done
 	// for all of them before the next step.
@@ -119,7 +119,7 @@ const (
 )
 
 func (k *copies) full() bool {
-	return len(k.machines) >= lotMachines || len(k.sessions)+len(k.cleared) >= lotRegisters
+	return len(k.machines) >= batchMachines || len(k.sessions)+len(k.cleared) >= batchRegisters
 }
 
 // fill fills k with the next machines, and returns how many they are.
@@ -141,14 +141,14 @@ func (c *Cut) copy(k *copies, machines []*machine) {
 		if k.full() {
 			break
 		}
-		c.take(k, m)
+		c.copyMachine(k, m)
 	}
-	k.look(&c.r.people, k.sessions[before:])
+	k.touchNames(&c.r.people, k.sessions[before:])
 }
 
-// take copies a machine to k: what the fold has kept of it, or else the machine
+// copyMachine copies a machine to k: what the fold has kept of it, or else the machine
 // itself.
-func (c *Cut) take(k *copies, m *machine) {
+func (c *Cut) copyMachine(k *copies, m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
@@ -182,9 +182,9 @@ func (k *copies) add(m *machine) {
 	}
 }
 
-// look loads the names of the sessions' users. While there is a cut, no user's
+// touchNames loads the names of the sessions' users. While there is a cut, no user's
 // number is given to another user.
-func (k *copies) look(p *people, sessions []session) {
+func (k *copies) touchNames(p *people, sessions []session) {
 	for i := range sessions {
 		if n := sessions[i].user; n != 0 {
 			k.seen += uint32(len(p.users.At(n).name))

@@ -14,7 +14,7 @@ type Feed struct {
 	r       *Roster
 	most    int
 	filling chan struct{}
-	noted   []transition // the fold's
+	pending   []transition // the fold's
 	full    bool
 	taken   []transition // the reader's
 }
@@ -75,7 +75,7 @@ func (f *Feed) Filling() <-chan struct{} { return f.filling }
 func (f *Feed) Take() (place uint64, complete bool) {
 	clear(f.taken) // the names
 	f.r.fold.Lock()
-	f.noted, f.taken = f.taken[:0], f.noted
+	f.pending, f.taken = f.taken[:0], f.pending
 	place, complete = f.r.status.Position.Place, !f.full
 	f.full = false
 	f.r.fold.Unlock()
@@ -99,7 +99,7 @@ func (f *Feed) Changes() iter.Seq[Change] {
 		for rest := f.taken; len(rest) > 0; {
 			n := runOf(rest, func(p transition) bool { return p.machine == rest[0].machine })
 			if c.read(rest[:n]) {
-				c.look(f.r)
+				c.readUsers(f.r)
 				if !yield(c) {
 					return
 				}
@@ -148,8 +148,8 @@ func runOf(all []transition, such func(transition) bool) int {
 	return len(all)
 }
 
-// look reads the machine's name and who is on.
-func (c *Change) look(r *Roster) {
+// readUsers reads the machine's name and who is on.
+func (c *Change) readUsers(r *Roster) {
 	m := r.fleet.machines.At(c.Number)
 	lock := r.lock(m)
 	lock.Lock()
@@ -165,8 +165,8 @@ func (f *Feed) forgotten() {
 	}
 }
 
-// note records that a user arrived on a machine, or left it. It is for the fold.
-func (f *Feed) note(m *machine, user string, event uint32, came bool) {
+// record records that a user arrived on a machine, or left it. It is for the fold.
+func (f *Feed) record(m *machine, user string, event uint32, came bool) {
 	if f != nil {
 		f.add(m, user, event, came)
 	}
@@ -174,7 +174,7 @@ func (f *Feed) note(m *machine, user string, event uint32, came bool) {
 
 func (f *Feed) add(m *machine, user string, event uint32, came bool) {
 	//guard:false "no follower fills the memory" TestFollow
-	if len(f.noted) == f.most {
+	if len(f.pending) == f.most {
 		f.full = true
 		return
 	}
@@ -182,8 +182,8 @@ func (f *Feed) add(m *machine, user string, event uint32, came bool) {
 	if came {
 		p.event++
 	}
-	f.noted = append(f.noted, p)
-	if len(f.noted) == (f.most+1)/2 {
+	f.pending = append(f.pending, p)
+	if len(f.pending) == (f.most+1)/2 {
 		select {
 		case f.filling <- struct{}{}:
 		default:

@@ -24,7 +24,7 @@ func (f *folding) apply(e *Event) bool {
 		}
 		return f.clear(e.Session.User)
 	case Boot, Shutdown:
-		return f.rise()
+		return f.raiseReset()
 	case Present:
 		return f.present(e.Sessions)
 	}
@@ -60,14 +60,14 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 		f.r.people.drop(u)
 		return false
 	default:
-		f.leave(row)
+		f.endSession(row)
 		f.r.people.drop(row.user)
 		row.stamp, row.packed, row.user = f.stamp, f.pack(s, row.packed), u
 	}
 	if f.m.isOpen(row) {
 		f.r.people.opened(f.st, u, f.m)
 	} else {
-		f.m.ends(row.stamp)
+		f.m.noteClosed(row.stamp)
 	}
 	return true
 }
@@ -81,8 +81,8 @@ func (f *folding) pack(s *Session, before packed) packed {
 	return newPacked(bytes.Clone(f.r.packing))
 }
 
-// leave records that a session is about to end, if it is open.
-func (f *folding) leave(row *session) {
+// endSession records that a session is about to end, if it is open.
+func (f *folding) endSession(row *session) {
 	f.m.ended = min(f.m.ended, row.stamp.Date)
 	if f.m.isOpen(row) {
 		f.r.people.closed(f.st, row.user, f.m)
@@ -94,7 +94,7 @@ func (f *folding) logout(id string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	f.m.ends(f.stamp)
+	f.m.noteClosed(f.stamp)
 	key := f.key(id, 0)
 	row := f.m.session(key)
 	switch {
@@ -106,10 +106,10 @@ func (f *folding) logout(id string) bool {
 	case !f.stamp.After(row.stamp):
 		return false
 	case f.stamp.Date < f.m.floor():
-		f.leave(row)
+		f.endSession(row)
 		f.m.keepSessions(func(s *session) bool { return s != row }, f.r)
 	default:
-		f.leave(row)
+		f.endSession(row)
 		f.r.people.drop(row.user)
 		row.stamp, row.user = f.stamp, 0
 	}
@@ -128,12 +128,12 @@ func (f *folding) clear(name string) bool {
 		f.r.people.drop(u)
 		return false
 	}
-	left := f.leaveAll(u)
+	left := f.endAll(u)
 	if f.stamp.Date < f.m.floor() {
 		f.r.people.drop(u)
 		return left
 	}
-	f.m.ends(f.stamp)
+	f.m.noteClosed(f.stamp)
 	if c == nil {
 		f.m.putClearing(clearing{f.stamp, u})
 		return true
@@ -143,15 +143,15 @@ func (f *folding) clear(name string) bool {
 	return true
 }
 
-// leaveAll ends all sessions of a user below the stamp, and reports whether any
+// endAll ends all sessions of a user below the stamp, and reports whether any
 // were open. Most users have only the implicit one; others are searched for only
 // if the user is still on. What is below the floor is removed at once.
-func (f *folding) leaveAll(u uint32) bool {
+func (f *folding) endAll(u uint32) bool {
 	before, floor, below := f.m.open, f.m.floor(), false
 	end := func(row *session) {
 		if f.stamp.After(row.stamp) {
-			f.leave(row)
-			f.m.ends(row.stamp)
+			f.endSession(row)
+			f.m.noteClosed(row.stamp)
 			below = below || row.stamp.Date < floor
 		}
 	}
@@ -173,9 +173,9 @@ func (f *folding) leaveAll(u uint32) bool {
 	return f.m.open < before
 }
 
-// rise raises the machine's reset, and forgets all registers that are not above
+// raiseReset raises the machine's reset, and forgets all registers that are not above
 // it.
-func (f *folding) rise() bool {
+func (f *folding) raiseReset() bool {
 	m := f.m
 	//guard:false "the order of resets doesn't matter" TestOracle
 	if !f.stamp.After(m.reset) {
@@ -186,7 +186,7 @@ func (f *folding) rise() bool {
 		if s.stamp.After(f.stamp) {
 			return true
 		}
-		f.leave(s)
+		f.endSession(s)
 		f.r.people.drop(s.user)
 		return false
 	})
@@ -198,13 +198,13 @@ func (f *folding) rise() bool {
 		return false
 	})
 	m.reset = f.stamp
-	m.tidied()
+	m.setTidyAt()
 	return true
 }
 
 // present resets the machine and fills it, with one stamp.
 func (f *folding) present(sessions []Session) bool {
-	if !f.rise() {
+	if !f.raiseReset() {
 		return false
 	}
 	for i := range sessions {

@@ -44,7 +44,7 @@ func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 			fmt.Sprintf("date %s is more than %v before the machine's newest event of %s", e.Date, lateness, m.newest),
 			remedy,
 		}
-	case m != nil && e.Date < m.floor() && e.mostOpened() > 0:
+	case m != nil && e.Date < m.floor() && e.maxOpened() > 0:
 		return &Refusal{
 			Late,
 			fmt.Sprintf("date %s is before %s, up to when the machine's ended sessions have been forgotten", e.Date, m.floor()),
@@ -54,8 +54,8 @@ func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 	return nil
 }
 
-// mostOpened is how many sessions the event may open; 0: it only ends sessions.
-func (e *Event) mostOpened() int {
+// maxOpened is how many sessions the event may open; 0: it only ends sessions.
+func (e *Event) maxOpened() int {
 	if e.Type == Login {
 		return 1
 	}
@@ -75,11 +75,11 @@ func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refus
 			"raise ROLLCALL_MAX_MACHINES; one on which nobody is makes room once it was not heard for ROLLCALL_ALLOWED_LATENESS",
 		}
 	}
-	most := e.mostOpened()
+	most := e.maxOpened()
 	if most == 0 || !over(m.opened(), most, s.MaxSessionsPerMachine) && !over(st.Sessions, most, s.MaxSessions) {
 		return nil
 	}
-	switch more := r.opens(m, e, stamp); {
+	switch more := r.openDelta(m, e, stamp); {
 	//guard:false "a machine's sessions are bounded" ^TestLimits$
 	case over(m.opened(), more, s.MaxSessionsPerMachine):
 		return full("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
@@ -108,12 +108,12 @@ func (m *machine) opened() int {
 	return int(m.open)
 }
 
-// opens is how many more sessions are open on the machine once the event is
+// openDelta is how many more sessions are open on the machine once the event is
 // folded: negative if it ends more than it opens.
-func (r *Roster) opens(m *machine, e *Event, stamp Stamp) int {
+func (r *Roster) openDelta(m *machine, e *Event, stamp Stamp) int {
 	switch {
 	case m == nil:
-		return e.mostOpened()
+		return e.maxOpened()
 	case !stamp.After(m.reset):
 		return 0
 	case e.Type == Login:
@@ -180,7 +180,7 @@ func (r *Roster) refusedForRoom(st *Status, m *machine, stamp Stamp) {
 	since := r.hiddenBefore(st.Receipt)
 	was := r.standingOf(st, m, since)
 	if stamp.After(m.refused()) {
-		m.limits = &imposed{m.floor(), stamp}
+		m.limits = &limitState{m.floor(), stamp}
 	}
 	st.count(was, r.standingOf(st, m, since))
 }

@@ -13,7 +13,7 @@ type machine struct {
 	name   string
 	newest Time
 	heard  Time     // the newest receipt accepted, or gone
-	limits *imposed // nil: none; replaced, never written to
+	limits *limitState // nil: none; replaced, never written to
 	reset  Stamp
 	// ended is no later than the date of any register that holds nothing open,
 	// and before all dates if one of them may be forgotten whatever its date.
@@ -159,7 +159,7 @@ func (m *machine) tidy(r *Roster, now bool) {
 			return true
 		//guard:false "a late login doesn't undo a logout" TestLatelyOver
 		case s.stamp.Date >= before && !m.forgets(s.stamp):
-			m.ends(s.stamp)
+			m.noteClosed(s.stamp)
 			return true
 		}
 		r.people.drop(s.user)
@@ -167,29 +167,29 @@ func (m *machine) tidy(r *Roster, now bool) {
 	})
 	m.keepClearings(func(c *clearing) bool {
 		if c.stamp.Date >= before && !m.forgets(c.stamp) {
-			m.ends(c.stamp)
+			m.noteClosed(c.stamp)
 			return true
 		}
 		r.people.drop(c.user)
 		return false
 	})
-	m.tidied()
+	m.setTidyAt()
 }
 
 // horizon is the date before which every event of the machine is late.
 func (m *machine) horizon(lateness time.Duration) Time { return m.newest.Add(-lateness) }
 
-// ends records the stamp of a register that holds nothing open.
-func (m *machine) ends(s Stamp) {
+// noteClosed records the stamp of a register that holds nothing open.
+func (m *machine) noteClosed(s Stamp) {
 	if m.forgets(s) {
 		m.ended = math.MinInt64
 	}
 	m.ended = min(m.ended, s.Date)
 }
 
-// tidied sets when tidy looks again: when there are twice as many registers. So
+// setTidyAt sets when tidy looks again: when there are twice as many registers. So
 // the cost per event is the same however many there are.
-func (m *machine) tidied() { m.tidyAt = int32(max(32, 2*m.remembered())) }
+func (m *machine) setTidyAt() { m.tidyAt = int32(max(32, 2*m.remembered())) }
 
 func (m *machine) reindex() {
 	m.sessions.Reindex()

@@ -127,7 +127,7 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 	}
 	u.on.Put(presence{m.number, 1})
 	m.users++
-	p.feed.note(m, u.name, p.event, true)
+	p.feed.record(m, u.name, p.event, true)
 	switch len(u.on.Rows) {
 	case 1:
 		st.Users++
@@ -147,7 +147,7 @@ func (p *people) closed(st *Status, n uint32, m *machine) {
 	}
 	u.on.Remove(i)
 	m.users--
-	p.feed.note(m, u.name, p.event, false)
+	p.feed.record(m, u.name, p.event, false)
 	switch len(u.on.Rows) {
 	case 0:
 		st.Users--

@@ -76,7 +76,7 @@ func (a *prefetcher) touch() {
 	}
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
-			a.seen += e.look()
+			a.seen += e.touchRegisters()
 		}
 	}
 }
@@ -107,8 +107,8 @@ func (e *prefetched) key() uint32 {
 	return mem.HashNumber(e.number)
 }
 
-// look loads the registers.
-func (e *prefetched) look() (seen uint32) {
+// touchRegisters loads the registers.
+func (e *prefetched) touchRegisters() (seen uint32) {
 	if e.session != nil {
 		seen += firstByte(e.session.packed.text())
 	}

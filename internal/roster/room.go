@@ -99,7 +99,7 @@ func (r *Roster) forgetHalf(m *machine) {
 		r.people.drop(c.user)
 		return false
 	})
-	m.tidied()
+	m.setTidyAt()
 }
 
 // closedStamps returns the stamps of the registers that hold nothing open.

@@ -96,7 +96,7 @@ type Roster struct {
 
 	locks    [shards]sync.Mutex // each guards the machines of its shard
 	fleet    directory
-	lately   lately // the fold's
+	lately   recentHeap // the fold's
 	people   people
 	packing  []byte // the fold's buffer, reused
 	prefetch prefetcher

@@ -2,11 +2,11 @@ package roster
 
 import "container/heap"
 
-// lately is a heap of the machines heard within the allowed lateness before the
+// recentHeap is a heap of the machines heard within the allowed lateness before the
 // newest receipt, ordered by when they were heard: the next one to leave comes
 // first. A machine that is heard again is not moved at once, but when it comes
 // first.
-type lately []heard
+type recentHeap []heard
 
 // heard is a machine, and a receipt no later than when it was last heard.
 type heard struct {
@@ -15,11 +15,11 @@ type heard struct {
 }
 
 // The methods of [heap.Interface].
-func (l lately) Len() int           { return len(l) }
-func (l lately) Less(i, j int) bool { return l[i].receipt < l[j].receipt }
-func (l lately) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-func (l *lately) Push(h any)        { *l = append(*l, h.(heard)) }
-func (l *lately) Pop() any {
+func (l recentHeap) Len() int           { return len(l) }
+func (l recentHeap) Less(i, j int) bool { return l[i].receipt < l[j].receipt }
+func (l recentHeap) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *recentHeap) Push(h any)        { *l = append(*l, h.(heard)) }
+func (l *recentHeap) Pop() any {
 	last := (*l)[len(*l)-1]
 	*l = (*l)[:len(*l)-1]
 	return last

@@ -1,7 +1,7 @@
 package roster
 
-// imposed is what the limits have done to a machine. Few machines have it.
-type imposed struct {
+// limitState is what the limits have done to a machine. Few machines have it.
+type limitState struct {
 	// floor is a date before which nothing opens: an event that opens a session
 	// is late, and one that only ends a session leaves no register. It is the
 	// moment after the newest date that was forgotten: for want of room (see
@@ -22,7 +22,7 @@ func (m *machine) floor() Time {
 // raiseFloor raises the floor to a date.
 func (m *machine) raiseFloor(to Time) {
 	if to > m.floor() {
-		m.limits = &imposed{to, m.refused()}
+		m.limits = &limitState{to, m.refused()}
 	}
 }
 
