@@ -35,8 +35,8 @@ type DeadLetter struct {
 	Size     uint64 `json:"size"` // of the payload, in bytes
 }
 
-// letterPatience is how long reading one letter may take.
-const letterPatience = 10 * time.Second
+// letterTimeout is how long reading one letter may take.
+const letterTimeout = 10 * time.Second
 
 // DeadLetters reads a stream of dead letters to its end, and passes each letter to
 // take, in the order in which they were stored. It requests them one by one. A
@@ -65,7 +65,7 @@ func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subje
 // there is none. The server's headers hold the subject and sequence under which it
 // is stored.
 func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, letterPatience)
+	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
 	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
 	m, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)

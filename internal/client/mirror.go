@@ -49,10 +49,10 @@ type Mirror struct {
 	state   map[string]known
 	place   uint64    // up to which all of the state is known
 	asked   time.Time // when the state was last requested
-	old     int       // messages already queued when the state came
+	queued     int       // messages already queued when the state came
 	reasons []string  // why the state is not complete, as reported
 	trouble bool      // a problem was reported that isn't over
-	why     string    // the login is refused, as last reported
+	lastRefusal     string    // the login is refused, as last reported
 }
 
 // known is who is logged in on a machine, up to a place.
@@ -147,19 +147,19 @@ func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
 		case <-ctx.Done():
 			return nil
 		case <-w.away:
-			w.troubled("the connection to NATS is lost; waiting for it")
+			w.reportProblem("the connection to NATS is lost; waiting for it")
 		case refusal := <-w.refused:
-			w.denied(refusal)
+			w.reportRefused(refusal)
 		case <-w.back:
 			again = true
 		case <-quiet.C:
-			w.troubled(fmt.Sprintf("the service has said nothing for %v; waiting for it", longQuiet))
+			w.reportProblem(fmt.Sprintf("the service has said nothing for %v; waiting for it", longQuiet))
 		case m := <-w.messages:
 			if m.Subject == w.Subjects.Changes() {
 				quiet.Reset(longQuiet)
-				w.well()
+				w.reportRecovered()
 			}
-			again, err = w.take(m)
+			again, err = w.handle(m)
 		}
 		if again {
 			err = w.askAgain(ctx)
@@ -186,11 +186,11 @@ func (w *Mirror) subscribe(ctx context.Context) error {
 	return nil
 }
 
-// take processes a message, and reports whether the state must be requested again.
-func (w *Mirror) take(m *nats.Msg) (again bool, err error) {
-	old := w.old > 0
+// handle processes a message, and reports whether the state must be requested again.
+func (w *Mirror) handle(m *nats.Msg) (again bool, err error) {
+	old := w.queued > 0
 	if old {
-		w.old--
+		w.queued--
 	}
 	if m.Subject == w.Subjects.Changes() {
 		beat, err := api.DecodeBeat(m.Data)
@@ -221,7 +221,7 @@ func (w *Mirror) askAgain(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case refusal := <-w.refused:
-			w.denied(refusal)
+			w.reportRefused(refusal)
 			continue
 		case <-time.After(time.Until(w.asked.Add(askPause))):
 		}
@@ -229,39 +229,39 @@ func (w *Mirror) askAgain(ctx context.Context) error {
 		var failed ChangedError
 		switch {
 		case err == nil:
-			w.well()
+			w.reportRecovered()
 			return nil
 		case errors.As(err, &failed):
 			return err
 		case ctx.Err() == nil:
-			w.troubled(fmt.Sprintf("%v; asking until there is an answer", err))
+			w.reportProblem(fmt.Sprintf("%v; asking until there is an answer", err))
 		}
 	}
 }
 
-// troubled reports a problem, unless an earlier one was reported and isn't over.
-func (w *Mirror) troubled(text string) {
+// reportProblem reports a problem, unless an earlier one was reported and isn't over.
+func (w *Mirror) reportProblem(text string) {
 	if !w.trouble {
 		w.trouble = true
 		w.Tell(text)
 	}
 }
 
-// denied reports why the login is refused, once for each reason, even if the loss
+// reportRefused reports why the login is refused, once for each reason, even if the loss
 // of the connection was already reported: that alone would leave the user waiting
 // for good.
-func (w *Mirror) denied(refusal error) {
+func (w *Mirror) reportRefused(refusal error) {
 	w.trouble = true
-	if why := refusal.Error(); why != w.why {
-		w.why = why
+	if why := refusal.Error(); why != w.lastRefusal {
+		w.lastRefusal = why
 		w.Tell(why + "; trying again")
 	}
 }
 
-// well reports that the problem is over, if there was one.
-func (w *Mirror) well() {
+// reportRecovered reports that the problem is over, if there was one.
+func (w *Mirror) reportRecovered() {
 	if w.trouble {
-		w.trouble, w.why = false, ""
+		w.trouble, w.lastRefusal = false, ""
 		w.Tell("the service is heard again")
 	}
 }
@@ -287,7 +287,7 @@ func (w *Mirror) ask(ctx context.Context) error {
 		if place == 0 {
 			place = page.Place
 		}
-		w.note(page.Reasons)
+		w.reportIncomplete(page.Reasons)
 		for _, m := range page.Machines {
 			users := append(state[m.Name].users, m.Users...)
 			state[m.Name] = known{users, page.Place, page.When}
@@ -297,12 +297,12 @@ func (w *Mirror) ask(ctx context.Context) error {
 	if first {
 		w.state = make(map[string]known)
 	}
-	w.place, w.old = place, len(w.messages)
+	w.place, w.queued = place, len(w.messages)
 	return w.replace(state, first)
 }
 
-// note reports why the state is not complete, once for each reason.
-func (w *Mirror) note(reasons []string) {
+// reportIncomplete reports why the state is not complete, once for each reason.
+func (w *Mirror) reportIncomplete(reasons []string) {
 	for _, reason := range reasons {
 		if !slices.Contains(w.reasons, reason) {
 			w.reasons = append(w.reasons, reason)

@@ -24,12 +24,12 @@ func TestMirrorRefusedOnce(t *testing.T) {
 	var told []string
 	w := &Mirror{Watch: Watch{Tell: func(text string) { told = append(told, text) }}}
 	for range 2 {
-		w.troubled("lost")
-		w.denied(errors.New("expired"))
-		w.denied(errors.New("expired"))
-		w.denied(errors.New("revoked"))
-		w.well()
-		w.well()
+		w.reportProblem("lost")
+		w.reportRefused(errors.New("expired"))
+		w.reportRefused(errors.New("expired"))
+		w.reportRefused(errors.New("revoked"))
+		w.reportRecovered()
+		w.reportRecovered()
 	}
 	once := []string{"lost", "expired; trying again", "revoked; trying again", "the service is heard again"}
 	if want := slices.Concat(once, once); !slices.Equal(told, want) {

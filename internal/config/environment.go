@@ -68,7 +68,7 @@ func read(spec any) Problems {
 		err := envconfig.Process(prefix, spec)
 		if err == nil {
 			//guard:set append(...) found "a misspelt variable is told, not ignored" ./cmd/rollcall:TestScripts/variables
-			return append(found, misspelt(known)...)
+			return append(found, unknownVariables(known)...)
 		}
 		var bad *envconfig.ParseError
 		var why *fault
@@ -95,8 +95,8 @@ func given(key string) string {
 // namespace that has a Service whose name begins with "rollcall".
 var injected = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
 
-// misspelt returns the variables that have our prefix and are unknown, sorted.
-func misspelt(known []Variable) Problems {
+// unknownVariables returns the variables that have our prefix and are unknown, sorted.
+func unknownVariables(known []Variable) Problems {
 	var names []string
 	for _, v := range known {
 		names = append(names, v.names()...)

@@ -65,7 +65,7 @@ type age time.Duration
 // Set reads a value such as 2160h.
 func (a *age) Set(value string) error {
 	// A stream's max age must be longer than its duplicate window.
-	d, err := secondOrEver(value)
+	d, err := secondsOrForever(value)
 	*a = age(d)
 	return err
 }
@@ -75,13 +75,13 @@ type silence time.Duration
 
 // Set reads a value such as 15m.
 func (s *silence) Set(value string) error {
-	d, err := secondOrEver(value)
+	d, err := secondsOrForever(value)
 	*s = silence(d)
 	return err
 }
 
-// secondOrEver reads a duration of at least a second, or 0.
-func secondOrEver(value string) (time.Duration, error) {
+// secondsOrForever reads a duration of at least a second, or 0.
+func secondsOrForever(value string) (time.Duration, error) {
 	d, err := duration(value)
 	if err == nil && d < time.Second && d != 0 {
 		err = faulty(value, "is too short", "use at least 1s, or 0 for ever")

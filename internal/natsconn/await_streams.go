@@ -29,8 +29,8 @@ func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *s
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	tellOld(js.Conn().ConnectedServerVersion(), log)
-	c := newComplaints(log)
+	warnOldServer(js.Conn().ConnectedServerVersion(), log)
+	c := newConnLog(log)
 	for {
 		info, err := s.prepare(ctx, js, log)
 		//guard:drop errNoJetStream "JetStream may start after us" TestJetStreamLater
@@ -40,7 +40,7 @@ func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *s
 		if waiting != nil {
 			waiting(err)
 		}
-		c.say(slog.LevelError, "jetstream", "no JetStream yet, trying again", "err", err)
+		c.log(slog.LevelError, "jetstream", "no JetStream yet, trying again", "err", err)
 		if ended := pause(ctx, reconnectWait); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
 		}

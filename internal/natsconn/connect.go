@@ -21,7 +21,7 @@ import (
 // protocol error, such as a subject longer than the server's limit, closes the
 // connection for good and calls the ClosedHandler.
 func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
-	c := newComplaints(log)
+	c := newConnLog(log)
 	n, err := o.natsOptions(name, more)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 // returns an error that wraps the context's. It returns any other error that
 // matches ErrConfiguration at once.
 func Await(ctx context.Context, o Options, name string, log *slog.Logger, waiting func(error), more ...nats.Option) (*nats.Conn, error) {
-	c := newComplaints(log)
+	c := newConnLog(log)
 	n, err := o.natsOptions(name, more)
 	if err != nil {
 		return nil, err
@@ -48,17 +48,17 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	n.CustomDialer = dialer{ctx}
 	for {
 		nc, err := o.dial(ctx, n)
-		//guard:drop mayPass(err) "a wrong configuration ends the start" TestServerWithoutTLS
-		if err == nil || !mayPass(err) {
+		//guard:drop isRetryable(err) "a wrong configuration ends the start" TestServerWithoutTLS
+		if err == nil || !isRetryable(err) {
 			return nc, err
 		}
 		if waiting != nil {
 			waiting(err)
 		}
 		if errors.Is(err, ErrConfiguration) {
-			c.say(slog.LevelError, "refused", "nats does not let us in, trying again", "err", err)
+			c.log(slog.LevelError, "refused", "nats does not let us in, trying again", "err", err)
 		} else {
-			c.say(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
+			c.log(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
 		}
 		if ended := pause(ctx, n.ReconnectWait+rand.N(n.ReconnectJitter+1)); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
@@ -66,11 +66,11 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	}
 }
 
-// mayPass reports whether a failed first connection may succeed later without a
+// isRetryable reports whether a failed first connection may succeed later without a
 // change on our side: the server was unreachable, or it refused us. A server whose
 // accounts are not set up yet does not know nkeys. A certificate that is out of
 // date may be renewed, or become valid once the clock is right.
-func mayPass(err error) bool {
+func isRetryable(err error) bool {
 	//guard:drop isRefusal "a login refused at first is tried again" TestRefusedAtFirst
 	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
 		return true
@@ -162,7 +162,7 @@ func (o Options) Refused(err error) error {
 // refusal names the refused login and says what to check.
 func (o Options) refusal(err error) error {
 	switch way := o.login(); way {
-	case byNobody:
+	case noLogin:
 		return fmt.Errorf("a connection without a login (%w): set one of %s", err, allLogins)
 	case byUser:
 		return fmt.Errorf("NATS_USER with NATS_PASSWORD (%w): correct them", err)

@@ -35,9 +35,9 @@ func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	return nil
 }
 
-// NoteAccount returns the streams with the account's limit of consumers set, if
+// WithAccountLimits returns the streams with the account's limit of consumers set, if
 // this login may see it, and logs the risk if the limit is too low.
-func (s Streams) NoteAccount(ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, log *slog.Logger) Streams {
+func (s Streams) WithAccountLimits(ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, log *slog.Logger) Streams {
 	ctx, cancel := context.WithTimeout(ctx, askAccount)
 	defer cancel()
 	account, err := js.AccountInfo(ctx)

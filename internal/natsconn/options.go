@@ -72,7 +72,7 @@ const (
 	byUser     = "NATS_USER"
 	byURL      = "the user in NATS_URL"
 	byCert     = "NATS_CERT"
-	byNobody   = ""
+	noLogin   = ""
 	allLogins  = "NATS_CREDS, NATS_NKEY, NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
 	wantedURL  = "want nats://HOST:PORT or tls://HOST:PORT"
 	urlEscapes = "write special characters of a user or password as %XX, or set NATS_USER and NATS_PASSWORD"
@@ -98,7 +98,7 @@ func (o Options) logins() []string {
 }
 
 // Anonymous reports whether no login method is set.
-func (o Options) Anonymous() bool { return o.login() == byNobody }
+func (o Options) Anonymous() bool { return o.login() == noLogin }
 
 func hasUser(server string) bool { return strings.ContainsRune(server, '@') }
 
@@ -110,7 +110,7 @@ func (o Options) login() string {
 	if o.Cert != "" {
 		return byCert
 	}
-	return byNobody
+	return noLogin
 }
 
 func (o Options) servers() []string {

@@ -12,10 +12,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// refuse lists everything that makes streams unusable: settings of our streams, and
+// validate lists everything that makes streams unusable: settings of our streams, and
 // subjects of any stream of the account that would capture our messages or answer
 // in our place.
-func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
+func validate(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
 	var refusals []error
 	for _, info := range all {
 		for _, r := range roles {
@@ -23,7 +23,7 @@ func refuse(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subje
 				refusals = append(refusals, r.refusals(info.Config)...)
 			}
 		}
-		refusals = append(refusals, trespasses(info.Config, roles, subjects)...)
+		refusals = append(refusals, subjectConflicts(info.Config, roles, subjects)...)
 		refusals = append(refusals, republishing(info.Config, roles, subjects)...)
 	}
 	if len(refusals) == 0 {
@@ -98,8 +98,8 @@ func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, 
 	}
 }
 
-// trespasses returns what is wrong with the subjects of any stream, ours or not.
-func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
+// subjectConflicts returns what is wrong with the subjects of any stream, ours or not.
+func subjectConflicts(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
 	var list []error
 	for _, subject := range c.Subjects {
 		answers := overlapping(subject, []string{subjects.AllQueries(), subjects.AllChanges()})
@@ -112,16 +112,16 @@ func trespasses(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subj
 		for _, r := range roles {
 			//guard:false "each of our subjects has one stream" TestRefusedStreams
 			if taken := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(taken) > 0 {
-				list = append(list, r.trespass(c.Name, subject, taken))
+				list = append(list, r.conflict(c.Name, subject, taken))
 			}
 		}
 	}
 	return list
 }
 
-// trespass returns the error for a stream that captures subjects of the role's
+// conflict returns the error for a stream that captures subjects of the role's
 // stream.
-func (r role) trespass(name, subject string, taken []string) error {
+func (r role) conflict(name, subject string, taken []string) error {
 	if r.events {
 		return fmt.Errorf("stream %s: subject %q takes %s: set %s=%s if its messages are the events to read, else take the subject out (nats stream edit %s)",
 			name, subject, strings.Join(taken, " and "), r.variable, name, name)

@@ -37,8 +37,8 @@ func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Su
 		c.Name, c.RePublish.Destination, strings.Join(taken, " and "), c.Name)}
 }
 
-// feeds returns a risk if the stream republishes its messages as events.
-func (s Streams) feeds(c jetstream.StreamConfig) []Risk {
+// republishRisks returns a risk if the stream republishes its messages as events.
+func (s Streams) republishRisks(c jetstream.StreamConfig) []Risk {
 	if c.RePublish == nil || len(overlapping(destination(c.RePublish.Destination), s.Subjects.AllEvents())) == 0 {
 		return nil
 	}

@@ -65,16 +65,16 @@ func (r Risk) Log(ctx context.Context, log *slog.Logger, level slog.Level, strea
 	log.Log(ctx, level, r.text, append([]any{"stream", stream}, r.args...)...)
 }
 
-// Look asks the server for all streams. It returns the current risks of the stream
+// CurrentRisks asks the server for all streams. It returns the current risks of the stream
 // of events, and what Prepare would now refuse in any stream. A missing stream of
 // events has no risks.
-func (s Streams) Look(ctx context.Context, js jetstream.JetStream) ([]Risk, error) {
+func (s Streams) CurrentRisks(ctx context.Context, js jetstream.JetStream) ([]Risk, error) {
 	all, err := list(ctx, js)
 	if err != nil {
 		return nil, explain(js.Conn(), "listing the streams", "STREAM.LIST", err)
 	}
 	var risks []Risk
-	if refused := refuse(all, s.roles(), s.Subjects); refused != nil {
+	if refused := validate(all, s.roles(), s.Subjects); refused != nil {
 		for _, why := range split(refused) {
 			risks = append(risks, Risk{cannotServe, "stream can no longer serve: a start would refuse it", []any{"err", why}})
 		}
@@ -83,7 +83,7 @@ func (s Streams) Look(ctx context.Context, js jetstream.JetStream) ([]Risk, erro
 		if info.Config.Name == s.Events {
 			risks = append(risks, s.Risks(info)...)
 		}
-		risks = append(risks, s.feeds(info.Config)...)
+		risks = append(risks, s.republishRisks(info.Config)...)
 	}
 	return risks, nil
 }

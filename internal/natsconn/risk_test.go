@@ -98,7 +98,7 @@ func TestNoteAccount(t *testing.T) {
 	js := kit.JetStream(t, kit.Conn(t, s.URL, nats.UserInfo("u", "p")))
 	log, r := logger()
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "E"}}
-	noted := Streams{Consumers: 5}.NoteAccount(t.Context(), js, info, log)
+	noted := Streams{Consumers: 5}.WithAccountLimits(t.Context(), js, info, log)
 	if noted.AccountConsumers != 3 || !r.Has("stream=E account_max_consumers=3 needed=5") {
 		t.Errorf("%d consumers; the log says %s", noted.AccountConsumers, r)
 	}
@@ -122,7 +122,7 @@ func TestLook(t *testing.T) {
 	js, s := newJetStream(t), ourStreams(t)
 	reasons := func() string {
 		t.Helper()
-		risks, err := s.Look(t.Context(), js)
+		risks, err := s.CurrentRisks(t.Context(), js)
 		if err != nil {
 			t.Fatal(err)
 		}

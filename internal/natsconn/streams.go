@@ -67,7 +67,7 @@ func Prepare(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.L
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	tellOld(js.Conn().ConnectedServerVersion(), log)
+	warnOldServer(js.Conn().ConnectedServerVersion(), log)
 	var info *jetstream.StreamInfo
 	err := untilReady(ctx, func() (err error) {
 		info, err = s.prepare(ctx, js, log)
@@ -165,7 +165,7 @@ func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subj
 	if err != nil {
 		return nil, explain(js.Conn(), "listing the streams", "STREAM.LIST", err)
 	}
-	if err := refuse(all, roles, subjects); err != nil {
+	if err := validate(all, roles, subjects); err != nil {
 		return nil, err
 	}
 	found := make(map[string]*jetstream.StreamInfo)

@@ -138,10 +138,10 @@ func TestServerWithoutTLS(t *testing.T) {
 func TestOutOfDate(t *testing.T) {
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
 	foreign := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
-	if err := (Options{}).explain(expired); !mayPass(err) {
+	if err := (Options{}).explain(expired); !isRetryable(err) {
 		t.Errorf("%v is not waited for", err)
 	}
-	if err := (Options{}).explain(foreign); mayPass(err) {
+	if err := (Options{}).explain(foreign); isRetryable(err) {
 		t.Errorf("%v is waited for", err)
 	}
 }

@@ -9,10 +9,10 @@ import (
 // and minor version. Servers before it have no named consumers.
 var leastServer = [2]int{2, 9}
 
-// tellOld logs an error if the server is older than rollcall needs. rollcall
+// warnOldServer logs an error if the server is older than rollcall needs. rollcall
 // continues: the server may be patched, and a missing feature shows when it is
 // used.
-func tellOld(version string, log *slog.Logger) {
+func warnOldServer(version string, log *slog.Logger) {
 	if isOld(version) {
 		log.Error("nats server is too old for rollcall", "version", version, "least", fmt.Sprintf("%d.%d", leastServer[0], leastServer[1]))
 	}

@@ -15,7 +15,7 @@ import (
 
 // watch logs what happens to a connection, then calls the handlers that the options
 // already had.
-func (c *complaints) watch(n *nats.Options) {
+func (c *connLog) watch(n *nats.Options) {
 	var last atomic.Pointer[nats.Conn]
 	n.DisconnectedErrCB = both(func(nc *nats.Conn, err error) {
 		last.Store(nc)
@@ -31,7 +31,7 @@ func (c *complaints) watch(n *nats.Options) {
 	n.ReconnectErrCB = both(c.stillAway, n.ReconnectErrCB)
 	reconnected, closed, failed := n.ReconnectedCB, n.ClosedCB, n.AsyncErrorCB
 	n.ReconnectedCB = func(nc *nats.Conn) {
-		c.say(slog.LevelInfo, "reconnected", "nats connection is back", "url", Redact(nc.ConnectedUrl()))
+		c.log(slog.LevelInfo, "reconnected", "nats connection is back", "url", Redact(nc.ConnectedUrl()))
 		if reconnected != nil {
 			reconnected(nc)
 		}
@@ -60,42 +60,42 @@ func both(first, then nats.ConnErrHandler) nats.ConnErrHandler {
 }
 
 // disconnected gets a nil error if we closed the connection ourselves.
-func (c *complaints) disconnected(_ *nats.Conn, err error) {
+func (c *connLog) disconnected(_ *nats.Conn, err error) {
 	if err != nil {
-		c.say(slog.LevelWarn, "disconnected", "nats connection is lost, reconnecting", "err", err)
+		c.log(slog.LevelWarn, "disconnected", "nats connection is lost, reconnecting", "err", err)
 	}
 }
 
 // closed usually gets a nil error if we closed the connection ourselves, and the
 // reason if a protocol error did; that reason is reported nowhere else.
-func (c *complaints) closed(err error) {
+func (c *connLog) closed(err error) {
 	level := slog.LevelDebug
 	if err != nil {
 		level = slog.LevelWarn
 	}
-	c.say(level, "closed", "nats connection is closed", "err", err)
+	c.log(level, "closed", "nats connection is closed", "err", err)
 }
 
-func (c *complaints) stillAway(_ *nats.Conn, err error) {
-	c.say(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
+func (c *connLog) stillAway(_ *nats.Conn, err error) {
+	c.log(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
 }
 
 // handshake logs why the last reconnect attempt failed, if it failed in the TLS
 // handshake: the library calls no handler for that.
-func (c *complaints) handshake(err error) {
+func (c *connLog) handshake(err error) {
 	var certificate *tls.CertificateVerificationError
 	var remote *net.OpError
 	switch {
 	case errors.As(err, &certificate):
-		c.say(slog.LevelError, "certificate", "nats has a certificate that NATS_CA does not vouch for, trying again", "err", err)
+		c.log(slog.LevelError, "certificate", "nats has a certificate that NATS_CA does not vouch for, trying again", "err", err)
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		c.say(slog.LevelError, "tls", "nats refuses the TLS connection, trying again; check NATS_CERT and NATS_KEY", "err", err)
+		c.log(slog.LevelError, "tls", "nats refuses the TLS connection, trying again; check NATS_CERT and NATS_KEY", "err", err)
 	}
 }
 
 // failed logs an asynchronous error. A missing permission is reported nowhere else:
 // the caller sees only a time-out.
-func (c *complaints) failed(sub *nats.Subscription, err error) {
+func (c *connLog) failed(sub *nats.Subscription, err error) {
 	args := []any{"err", err}
 	if sub != nil {
 		args = append(args, "subject", sub.Subject)
@@ -105,13 +105,13 @@ func (c *complaints) failed(sub *nats.Subscription, err error) {
 		if dropped, err := sub.Dropped(); err == nil {
 			args = append(args, "dropped", dropped)
 		}
-		c.say(slog.LevelWarn, "slow", "nats subscription is too slow, messages were dropped", args...)
+		c.log(slog.LevelWarn, "slow", "nats subscription is too slow, messages were dropped", args...)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		c.say(slog.LevelError, permission(err), "nats denies a permission", args...)
+		c.log(slog.LevelError, permission(err), "nats denies a permission", args...)
 	case isRefusal(err):
-		c.say(slog.LevelError, "refused", "nats refuses the login, trying again", args...)
+		c.log(slog.LevelError, "refused", "nats refuses the login, trying again", args...)
 	default:
-		c.say(slog.LevelWarn, "async", "nats connection reports an error", args...)
+		c.log(slog.LevelWarn, "async", "nats connection reports an error", args...)
 	}
 }
 

@@ -83,16 +83,16 @@ func logins(o *server.Options, public string, subjects rollcallv1.Subjects) erro
 	o.Accounts = []*server.Account{local}
 	//guard:drop Account "no other program deletes a stream" TestWithoutKeyNothingElse
 	o.Nkeys = []*server.NkeyUser{{Nkey: public}, {Nkey: user, Account: local, Permissions: &server.Permissions{
-		//guard:drop streamed "nobody else publishes in rollcall's place" TestWithoutKeyNothingElse
-		Publish:   &server.SubjectPermission{Deny: streamed(subjects)},
+		//guard:drop publishedSubjects "nobody else publishes in rollcall's place" TestWithoutKeyNothingElse
+		Publish:   &server.SubjectPermission{Deny: publishedSubjects(subjects)},
 		Subscribe: &server.SubjectPermission{Deny: slices.Concat(subjects.AllEvents(), []string{subjects.AllQueries(), "$JS.>", "$SRV.>"})},
 	}}}
 	o.NoAuthUser = user
 	return nil
 }
 
-// streamed returns the subjects on which rollcall publishes to everybody.
-func streamed(subjects rollcallv1.Subjects) []string {
+// publishedSubjects returns the subjects on which rollcall publishes to everybody.
+func publishedSubjects(subjects rollcallv1.Subjects) []string {
 	return append(subjects.AllReports(), subjects.Changes(), subjects.AllChanges())
 }
 
@@ -117,7 +117,7 @@ func share(ns *server.Server, subjects rollcallv1.Subjects) error {
 	}
 	const discovery = "$SRV.>" // each instance answers
 	err = errors.Join(err, ours.AddServiceExportWithResponse(discovery, server.Streamed, to), local.AddServiceImport(ours, discovery, discovery))
-	for _, subject := range streamed(subjects) {
+	for _, subject := range publishedSubjects(subjects) {
 		err = errors.Join(err, ours.AddStreamExport(subject, to), local.AddStreamImport(ours, subject, ""))
 	}
 	return err

@@ -106,7 +106,7 @@ func (s *Server) start(o Options, host string, port int) error {
 		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
 	}
 	s.limit = ns.JetStreamConfig().MaxStore
-	s.store = seeStore(o.Dir)
+	s.store = statStore(o.Dir)
 	s.url = clientURL(host, ns.Addr().(*net.TCPAddr).Port)
 	if err := isOurs(s.url, ns.ID()); err != nil {
 		return err

@@ -8,25 +8,25 @@ import (
 // store is the folder of a server's streams as it was when the server started.
 type store struct {
 	paths []string
-	were  []os.FileInfo
+	stats  []os.FileInfo
 }
 
-// seeStore records which folders the store is in, to compare with later.
-func seeStore(dir string) store {
+// statStore records which folders the store is in, to compare with later.
+func statStore(dir string) store {
 	s := store{paths: []string{dir, filepath.Join(dir, "jetstream")}}
 	for _, path := range s.paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			return store{} // nothing to compare with
 		}
-		s.were = append(s.were, info)
+		s.stats = append(s.stats, info)
 	}
 	return s
 }
 
 // lost reports whether the folder was removed or replaced since.
 func (s store) lost() bool {
-	for i, was := range s.were {
+	for i, was := range s.stats {
 		if is, err := os.Stat(s.paths[i]); os.IsNotExist(err) || err == nil && !os.SameFile(was, is) {
 			return true
 		}

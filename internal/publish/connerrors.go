@@ -23,8 +23,8 @@ var errLost = errors.New("the connection was lost; see whether the server runs, 
 // errNoAck begins the error for an event that may or may not be stored.
 var errNoAck = errors.New("no ack, so it is not known whether it is stored")
 
-// errHopeless matches the errors after which no ack will come.
-var errHopeless = errors.New("no ack will come")
+// errNoAckPossible matches the errors after which no ack will come.
+var errNoAckPossible = errors.New("no ack will come")
 
 func newConnErrors() *connErrors {
 	return &connErrors{publish: map[string]error{}, changed: make(chan struct{})}
@@ -62,20 +62,20 @@ func (t *connErrors) note(subject string, err error) {
 	if subject != "" {
 		t.publish[subject] = err
 	} else if t.all == nil {
-		t.all = hopeless{err}
+		t.all = noAckError{err}
 	}
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
 
-type hopeless struct{ error }
+type noAckError struct{ error }
 
-func (h hopeless) Unwrap() error        { return h.error }
-func (h hopeless) Is(target error) bool { return target == errHopeless }
+func (h noAckError) Unwrap() error        { return h.error }
+func (h noAckError) Is(target error) bool { return target == errNoAckPossible }
 
-// of returns the error for publishing to the subject, if there is one by now, and a
+// errorFor returns the error for publishing to the subject, if there is one by now, and a
 // channel that is closed when any error is added.
-func (t *connErrors) of(subject string) (more <-chan struct{}, trouble error) {
+func (t *connErrors) errorFor(subject string) (more <-chan struct{}, trouble error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.publish[subject]; err != nil {

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// underWay bounds the events in flight: enough to hide the latency to the
+	// maxInFlight bounds the events in flight: enough to hide the latency to the
 	// server, few enough that a slow disk acknowledges them within AckWait.
-	underWay = 256
+	maxInFlight = 256
 	// AckWait is how long an ack may take.
 	AckWait = 10 * time.Second
 )
@@ -57,7 +57,7 @@ type Progress interface {
 // Publisher publishes lines as events, in order, and waits for their acks.
 type Publisher struct {
 	subjects rollcallv1.Subjects
-	judge    *wire.Decoder
+	decoder    *wire.Decoder
 	errors   *connErrors // of the connection
 	progress Progress
 	tally    Tally
@@ -65,7 +65,7 @@ type Publisher struct {
 
 // New returns a publisher for one connection, which must have its Options.
 func New(subjects rollcallv1.Subjects, judge *wire.Decoder) *Publisher {
-	return &Publisher{subjects: subjects, judge: judge, errors: newConnErrors()}
+	return &Publisher{subjects: subjects, decoder: judge, errors: newConnErrors()}
 }
 
 // Options returns the options that the connection must have.
@@ -88,7 +88,7 @@ func (p *Publisher) Send(ctx context.Context, conn *nats.Conn, inputs []Input, p
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	pending := make(chan sent, underWay)
+	pending := make(chan sent, maxInFlight)
 	acked := make(chan acks)
 	go func() { acked <- p.settle(pending, stop) }()
 	sendErr := p.sendLines(ctx, js, lines(ctx, inputs), pending)
@@ -161,7 +161,7 @@ func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 	}
 	var e roster.Event
 	//guard:false "what the service would refuse is not sent" ./cmd/rollcall:TestScripts/publish$
-	if refusal := p.judge.Decode(p.subjects.Events(), rollcallv1.ContentTypeJSON, l.text, &e); refusal != nil {
+	if refusal := p.decoder.Decode(p.subjects.Events(), rollcallv1.ContentTypeJSON, l.text, &e); refusal != nil {
 		return nil, refusal
 	}
 	msg := &nats.Msg{Subject: p.subjects.EventsOf(e.Machine), Data: l.text}
@@ -218,7 +218,7 @@ func (p *Publisher) settle(pending <-chan sent, stop func()) acks {
 // that has arrived counts, whatever happened since.
 func (p *Publisher) await(s sent) error {
 	for {
-		more, trouble := p.errors.of(s.subject)
+		more, trouble := p.errors.errorFor(s.subject)
 		select {
 		case <-s.ack.Ok():
 			return nil
@@ -247,8 +247,8 @@ func concernsAll(err error) bool {
 // lacksAck reports whether the event may be stored all the same: it was sent, but
 // the server's answer did not arrive.
 func lacksAck(err error) bool {
-	//guard:drop errHopeless "what may be stored is not told as failed" ./cmd/rollcall:TestPublishWithoutAnswers
-	return errors.Is(err, errHopeless) ||
+	//guard:drop errNoAckPossible "what may be stored is not told as failed" ./cmd/rollcall:TestPublishWithoutAnswers
+	return errors.Is(err, errNoAckPossible) ||
 		errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
 		errors.Is(err, nats.ErrDisconnected)
 }
@@ -262,7 +262,7 @@ func explain(s sent, err error) error {
 		return fmt.Errorf("%w: none within %v; see whether the server is well, then publish from here on", errNoAck, AckWait)
 	case errors.Is(err, nats.ErrDisconnected):
 		return fmt.Errorf("%w: %w", errNoAck, errLost)
-	case errors.Is(err, errHopeless):
+	case errors.Is(err, errNoAckPossible):
 		return fmt.Errorf("%w: %w", errNoAck, err)
 	}
 	return err

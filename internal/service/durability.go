@@ -61,7 +61,7 @@ func (r *durability) store(list []natsconn.Risk) {
 func (r *durability) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	list, err := r.streams.Look(ctx, r.js)
+	list, err := r.streams.CurrentRisks(ctx, r.js)
 	if err != nil {
 		return
 	}

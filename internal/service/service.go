@@ -206,7 +206,7 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
-	monitor := newMonitor(s.streams().NoteAccount(ctx, js, info, s.log), &s.links.events, events, js, s.log, s.reg)
+	monitor := newMonitor(s.streams().WithAccountLimits(ctx, js, info, s.log), &s.links.events, events, js, s.log, s.reg)
 	monitor.diskBack = s.diskBack
 	monitor.durability.note(info)
 	monitor.note(info, lost)

@@ -1,0 +1,19 @@
+package natsconn
+
+import (
+	"context"
+	"log/slog"
+
+	"rollcall/internal/throttle"
+)
+
+// connLog logs what may occur thousands of times a second. Each message has a
+// kind; a throttled log drops messages of a kind that repeats too often.
+type connLog struct{ to *slog.Logger }
+
+func newConnLog(log *slog.Logger) *connLog { return &connLog{log} }
+
+// log logs a message of the given kind.
+func (c *connLog) log(level slog.Level, kind, message string, args ...any) {
+	c.to.Log(throttle.WithKind(context.Background(), kind), level, message, args...)
+}
