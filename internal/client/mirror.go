@@ -46,13 +46,13 @@ type Mirror struct {
 	away, back chan struct{} // the connection is lost; is back, or messages were dropped
 	refused    chan error    // why a login was refused when reconnecting
 
-	state   map[string]known
-	place   uint64    // up to which all of the state is known
-	asked   time.Time // when the state was last requested
-	queued     int       // messages already queued when the state came
-	reasons []string  // why the state is not complete, as reported
-	trouble bool      // a problem was reported that isn't over
-	lastRefusal     string    // the login is refused, as last reported
+	state       map[string]known
+	place       uint64    // up to which all of the state is known
+	asked       time.Time // when the state was last requested
+	queued      int       // messages already queued when the state came
+	reasons     []string  // why the state is not complete, as reported
+	trouble     bool      // a problem was reported that isn't over
+	lastRefusal string    // the login is refused, as last reported
 }
 
 // known is who is logged in on a machine, up to a place.

@@ -72,7 +72,7 @@ const (
 	byUser     = "NATS_USER"
 	byURL      = "the user in NATS_URL"
 	byCert     = "NATS_CERT"
-	noLogin   = ""
+	noLogin    = ""
 	allLogins  = "NATS_CREDS, NATS_NKEY, NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
 	wantedURL  = "want nats://HOST:PORT or tls://HOST:PORT"
 	urlEscapes = "write special characters of a user or password as %XX, or set NATS_USER and NATS_PASSWORD"

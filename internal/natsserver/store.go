@@ -8,7 +8,7 @@ import (
 // store is the folder of a server's streams as it was when the server started.
 type store struct {
 	paths []string
-	stats  []os.FileInfo
+	stats []os.FileInfo
 }
 
 // statStore records which folders the store is in, to compare with later.

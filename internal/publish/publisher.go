@@ -57,7 +57,7 @@ type Progress interface {
 // Publisher publishes lines as events, in order, and waits for their acks.
 type Publisher struct {
 	subjects rollcallv1.Subjects
-	decoder    *wire.Decoder
+	decoder  *wire.Decoder
 	errors   *connErrors // of the connection
 	progress Progress
 	tally    Tally

@@ -14,7 +14,7 @@ type Feed struct {
 	r       *Roster
 	most    int
 	filling chan struct{}
-	pending   []transition // the fold's
+	pending []transition // the fold's
 	full    bool
 	taken   []transition // the reader's
 }

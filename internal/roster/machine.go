@@ -12,7 +12,7 @@ import (
 type machine struct {
 	name   string
 	newest Time
-	heard  Time     // the newest receipt accepted, or gone
+	heard  Time        // the newest receipt accepted, or gone
 	limits *limitState // nil: none; replaced, never written to
 	reset  Stamp
 	// ended is no later than the date of any register that holds nothing open,

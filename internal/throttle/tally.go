@@ -39,7 +39,7 @@ type tallies struct {
 // the window.
 type tally struct {
 	said, leftOut int
-	last          entry      // the last one left out
+	last          entry       // the last one left out
 	timer         *time.Timer // ends the window
 }
 
