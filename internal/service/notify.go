@@ -31,6 +31,8 @@ const (
 	readyAtLatest = 5 * time.Second
 )
 
+const stopping = "STOPPING=1\nSTATUS=ending, with a last snapshot"
+
 // run sends notifications until ended is done. The service begins to stop when ctx is
 // done, which takes a while.
 func (n *notifier) run(ctx, ended context.Context) {
@@ -46,10 +48,14 @@ func (n *notifier) run(ctx, ended context.Context) {
 	for {
 		select {
 		case <-ended.Done():
+			// A service that stops at once is done with both before this is read.
+			if stop != nil && ctx.Err() != nil {
+				n.tell(stopping)
+			}
 			return
 		case <-stop:
 			stop = nil
-			n.tell("STOPPING=1\nSTATUS=ending, with a last snapshot")
+			n.tell(stopping)
 			status.Stop()
 			latest.Stop()
 		case <-latest.C:

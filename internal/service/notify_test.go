@@ -85,6 +85,17 @@ func TestReadyWithoutNATS(t *testing.T) {
 	m.Wants("STOPPING=1")
 }
 
+// TestStopsAtOnce: systemd hears of the end of a service that has nothing to end.
+func TestStopsAtOnce(t *testing.T) {
+	m := kit.UnderSystemd(t, 0)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		(&notifier{log: kit.Logger(t)}).run(done, done)
+		m.Wants("STOPPING=1")
+	}
+}
+
 // TestManagerThatDoesNotRead: it holds up neither the start nor the end.
 func TestManagerThatDoesNotRead(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)

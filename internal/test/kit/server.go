@@ -122,4 +122,4 @@ func (s *Server) awaitPort() {
 
 // deadline is how long anything in a test may take: far more than it needs, as
 // machines that run tests are slow.
-const deadline = 30 * time.Second
+const deadline = 60 * time.Second

@@ -6,7 +6,7 @@ import (
 )
 
 // Eventually waits until the condition holds, and fails the test if it doesn't
-// within half a minute. what describes the condition: "the reader is caught up".
+// within a minute. what describes the condition: "the reader is caught up".
 // The condition is checked at once and every few milliseconds.
 func Eventually(t testing.TB, condition func() bool, what string) {
 	t.Helper()
