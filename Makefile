@@ -54,7 +54,7 @@ fuzz: ## each fuzz target for a moment
 	done
 
 .PHONY: bench
-bench: ## the table of docs/performance.md; takes half an hour of a quiet machine
+bench: ## the table of docs/performance.md; takes an hour of a quiet machine
 	$(GO) run ./internal/test/bench
 
 # GUARDS=REGEXP chooses guards by name, SHARD=1/8 an eighth of them.
@@ -65,7 +65,7 @@ guards: ## take away each guard in the code and see that its test fails; takes h
 	$(GO) test ./internal/test/guards -v -timeout 5h -guards '$(GUARDS)' -guards.shard $(SHARD)
 
 .PHONY: deploy-test
-deploy-test: ## what is in deploy, each file by the program that reads it; see .ci/packages
+deploy-test: ## what is in deploy, each file by the program that reads it: .ci/run packages installs those
 	cd deploy && $(GO) test -timeout 30m ./...
 
 .PHONY: generate
