@@ -32,16 +32,8 @@ func serve(t testing.TB, c ServerConfig) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Serve(ctx) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serving: %v", err)
-		}
-	})
+	kit.Run(t, s.Serve)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections) // before the server ends
 	return s.URL()
 }
 

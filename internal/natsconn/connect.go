@@ -67,8 +67,8 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 }
 
 // isRetryable reports whether a failed first connection may succeed later without a
-// change on our side: the server was unreachable, or it refused us. A server whose
-// accounts are not set up yet does not know nkeys. A certificate that is out of
+// change of rollcall's configuration: the server was unreachable, or it refused the
+// login. A server whose accounts are not set up yet does not know nkeys. A certificate that is out of
 // date may be renewed, or become valid once the clock is right.
 func isRetryable(err error) bool {
 	//guard:drop isRefusal "a login refused at first is tried again" TestRefusedAtFirst

@@ -15,8 +15,8 @@ import (
 // answering is how many answers are made at a time; maxWaiting and maxWaitingPast
 // are how many questions may be queued, and further ones are refused. Questions
 // about the past wait for the stream to be read, so they have a queue of their
-// own. It has one worker more than such questions may be in flight: this worker
-// refuses the next question as busy.
+// own. That queue has one worker more than the number of such questions that may be
+// in flight: the extra worker answers that rollcall is busy.
 const (
 	answering      = 2
 	maxWaiting     = 64

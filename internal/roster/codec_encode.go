@@ -27,8 +27,8 @@ import (
 //	          number of clearings; each, in order of user: user, stamp
 //	end       0, and the numbers of machines, sessions and clearings
 //
-// A floor is left out unless it is after newest minus the allowed lateness;
-// refused is left out when reset is above it. In version 1 of the encoding the
+// The floor is omitted unless it is later than newest minus the allowed lateness;
+// refused is omitted if it is below reset. In version 1 of the encoding the
 // head ends after the losses, and every machine has a floor and a reset, without
 // bits before them.
 type Encoding struct {

@@ -23,8 +23,8 @@ const (
 	maxPiece     = 1 << 20
 	maxExpansion = 256
 	maxHeader    = 64 << 10
-	// maxBody is more than any compressed piece needs: what cannot be compressed
-	// grows by a frame's head and 3 bytes for each block of 128 KiB.
+	// maxBody is more than any compressed piece needs: data that
+	// cannot be compressed grows by a frame header, and 3 bytes per block of 128 KiB.
 	maxBody = pieceHead + maxPiece + 1024
 )
 

@@ -48,7 +48,7 @@ type verdict string
 
 const (
 	same      verdict = "same"
-	recreated verdict = "recreated" // another life of the stream
+	recreated verdict = "recreated" // the stream was deleted and created again
 	restored  verdict = "restored"  // an older copy of the stream
 	missing   verdict = "missing"   // no stream of that name
 )

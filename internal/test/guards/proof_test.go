@@ -205,8 +205,8 @@ var (
 	subtestPassed = regexp.MustCompile(`(?m)^\s*--- PASS: \S+/`)
 )
 
-// testsOf returns the patterns of the tests of each package: of all that name no
-// subtests one together.
+// testsOf returns, by package, the patterns of the tests to run. Patterns without a
+// subtest are joined into one.
 func testsOf(list []Guard) map[string][]string {
 	tests, whole := make(map[string][]string), make(map[string][]string)
 	for _, g := range list {
