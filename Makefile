@@ -22,9 +22,8 @@ vet: ## go vet, of the tests of deploy too
 	cd deploy && $(GO) vet ./...
 
 .PHONY: lint
-lint: ## staticcheck
-	$(tool) staticcheck ./...
-	cd deploy && "$$(cd .. && $(tool) -n staticcheck)" ./...
+lint: ## golangci-lint, with staticcheck; building it the first time takes some minutes
+	@lint=$$($(GO) tool -modfile=internal/test/tools/lint/go.mod -n golangci-lint) && "$$lint" run && cd deploy && "$$lint" run
 
 .PHONY: generated
 generated: ## see that what is generated is up to date

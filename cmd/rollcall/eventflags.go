@@ -32,6 +32,8 @@ type eventFlags struct {
 type userFlag string
 
 // Decode reads the next argument as the name, unless it is a flag.
+//
+//nolint:unparam // the error is of kong.MapperValue
 func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 	if next := ctx.Scan.Peek(); !next.IsEOL() && next.IsValue() {
 		*u = userFlag(ctx.Scan.Pop().String())

@@ -32,7 +32,7 @@ func main() {
 }
 
 func releaseAll(version string) error {
-	s, err := sourceOf(".", version)
+	s, err := currentSource(version)
 	if err != nil {
 		return err
 	}
@@ -71,12 +71,12 @@ type source struct {
 
 var versions = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 
-// sourceOf returns the source that a folder belongs to.
-func sourceOf(folder, version string) (*source, error) {
+// currentSource returns the source that the current folder belongs to.
+func currentSource(version string) (*source, error) {
 	if !versions.MatchString(version) {
 		return nil, fmt.Errorf("version %q: want one like v1.2.3", version)
 	}
-	out, err := output(folder, nil, "git", "log", "-1", "--format=%H %ct")
+	out, err := output(".", nil, "git", "log", "-1", "--format=%H %ct")
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func sourceOf(folder, version string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the date of %s: %w", commit, err)
 	}
-	root, err := output(folder, nil, "git", "rev-parse", "--show-toplevel")
+	root, err := output(".", nil, "git", "rev-parse", "--show-toplevel")
 	return &source{root, version, commit, time.Unix(unix, 0).UTC()}, err
 }
 

@@ -21,7 +21,7 @@ var tried = []platform{{runtime.GOOS, runtime.GOARCH}, {"darwin", "arm64"}, {"wi
 
 func made(t *testing.T) (folder string, files map[string][]byte) {
 	t.Helper()
-	s, err := sourceOf(".", "v1.2.3")
+	s, err := currentSource("v1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,11 +102,11 @@ func checkList(t *testing.T, data []byte) {
 // TestNoRelease: what is no version is not built, and nothing is written over.
 func TestNoRelease(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3 -X main.x=y", "latest"} {
-		if _, err := sourceOf(".", version); err == nil {
+		if _, err := currentSource(version); err == nil {
 			t.Errorf("version %q is taken", version)
 		}
 	}
-	s, err := sourceOf(".", "v1.2.3-rc.1")
+	s, err := currentSource("v1.2.3-rc.1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,5 +15,6 @@ func newConnLog(log *slog.Logger) *connLog { return &connLog{log} }
 
 // log logs a message of the given kind.
 func (c *connLog) log(level slog.Level, kind, message string, args ...any) {
+	//nolint:sloglint // a wrapper: its callers' messages are constant
 	c.to.Log(throttle.WithKind(context.Background(), kind), level, message, args...)
 }

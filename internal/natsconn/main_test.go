@@ -2,7 +2,6 @@ package natsconn
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func logger() (*slog.Logger, *kit.Output) {
 	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // wantError fails unless the error contains all of the texts, and matches
 // ErrConfiguration if and only if configuration is true.

@@ -59,9 +59,11 @@ func (r Risk) Refused() bool { return r.Reason == cannotServe }
 // Log logs the risk.
 func (r Risk) Log(ctx context.Context, log *slog.Logger, level slog.Level, stream string) {
 	if r.Refused() {
+		//nolint:sloglint // r.text is one of few constants
 		log.Log(ctx, level, r.text, r.args...) // the error names its stream
 		return
 	}
+	//nolint:sloglint // as above
 	log.Log(ctx, level, r.text, append([]any{"stream", stream}, r.args...)...)
 }
 

@@ -2,7 +2,6 @@ package natsserver
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -29,7 +28,7 @@ func logger() (*slog.Logger, *kit.Output) {
 	return slog.New(throttle.New(slog.NewTextHandler(r, nil))), r
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // connected returns a connection as the service or another program makes it.
 func connected(t *testing.T, o natsconn.Options) *nats.Conn {

@@ -90,7 +90,6 @@ func perEntry(b *testing.B, pairs int) {
 			put(users, user, machine, m.Event.Date.Time())
 		}
 		clear(known)
-		known = nil
 		b.ReportMetric(float64(inUse()-before)/float64(f.Pairs()), "B/session")
 		runtime.KeepAlive(machines)
 		runtime.KeepAlive(users)

@@ -2,7 +2,6 @@ package roster_test
 
 import (
 	"sort"
-	"time"
 
 	"rollcall/internal/roster"
 )
@@ -207,7 +206,7 @@ func (o *roomOracle) limited() map[string]bool {
 // fold is who is on: what the plain oracle makes of the events accepted from the
 // machines that are not forgotten.
 func (o *roomOracle) fold() map[string]map[name]on {
-	plain := newOracle(time.Duration(o.settings.MaxSkew), time.Duration(o.settings.AllowedLateness))
+	plain := newOracle(o.settings.MaxSkew, o.settings.AllowedLateness)
 	for _, m := range o.machines {
 		plain.accepted = append(plain.accepted, m.accepted...)
 	}

@@ -98,7 +98,7 @@ func seal(sections []section) []byte {
 	}
 	t.digest = roster.Hash(digest.Sum(nil))
 	t.sum, t.size = sha256.Sum256(b), uint64(len(b)+sectionHead+trailerSize+crcSize)
-	return appendSection(b, kindTrailer, t.append(nil))
+	return appendSection(b, kindTrailer, t.encode())
 }
 
 // piece is the payload of a body section.
@@ -142,7 +142,7 @@ func TestWhatExpandsTooMuchIsFilledUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := b.trailer()
-		if err := w.section(kindTrailer, end.append(nil)); err != nil {
+		if err := w.section(kindTrailer, end.encode()); err != nil {
 			t.Fatal(err)
 		}
 		if info, err := Inspect(&out); err != nil || info.Encoded != int64(length) {

@@ -29,7 +29,7 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	restored, err := roster.Restore(b, roster.Encoded{Version: b.info.Format, Settings: b.info.Settings, Position: was.Position}, now)
 	// An error of the file explains an error of its roster, so it is returned
 	// first.
-	if b.err != nil && b.err != io.EOF {
+	if b.err != nil && !errors.Is(b.err, io.EOF) {
 		return nil, Info{}, b.err
 	}
 	if err != nil {
@@ -144,7 +144,7 @@ func (b *bodyReader) next() error {
 			err = fmt.Errorf("section of kind %q: a second one", byte(k))
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("reading snapshot: section %d, from byte %d: %w", b.pieces+2, from, err)
 	}
 	if err == nil {
@@ -189,7 +189,7 @@ func (b *bodyReader) end(payload []byte) error {
 		sum:     roster.Hash(b.in.sum.Sum(nil)),
 	}
 	//guard:false "a missing or foreign section is noticed" TestTrailerOfAnotherFile
-	if !bytes.Equal(payload, want.append(nil)) {
+	if !bytes.Equal(payload, want.encode()) {
 		return errors.New("trailer: digests or sizes differ")
 	}
 	if err := b.in.end(); err != nil {

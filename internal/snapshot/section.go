@@ -179,7 +179,7 @@ func (s *sectionReader) section() (kind, []byte, error) {
 func (s *sectionReader) read(n int64) error {
 	got, err := io.CopyN(&s.buf, s.in, n)
 	s.n += got
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -47,7 +47,7 @@ func write(out *sectionWriter, enc *roster.Encoding, h Header) (Info, error) {
 		return Info{}, err
 	}
 	t := body.trailer()
-	if err := out.section(kindTrailer, t.append(nil)); err != nil {
+	if err := out.section(kindTrailer, t.encode()); err != nil {
 		return Info{}, err
 	}
 	return Info{Format: Format, Header: h, StateDigest: t.digest, Encoded: int64(t.encoded), Size: int64(t.size)}, nil
@@ -60,8 +60,8 @@ type trailer struct {
 	sum                   roster.Hash
 }
 
-func (t *trailer) append(b []byte) []byte {
-	b = append(b, t.digest[:]...)
+func (t *trailer) encode() []byte {
+	b := append([]byte(nil), t.digest[:]...)
 	for _, n := range []uint64{t.encoded, t.pieces, t.size} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
