@@ -39,7 +39,7 @@ func TestMissingAndDenied(t *testing.T) {
 		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be made yet: "+why) &&
 			strings.Contains(out, "reports: the stream is missing, and could not be made yet: "+why)
 	}, "status says why the streams cannot be made")
-	if err := p.says("the stream is missing and cannot be made", "err"); !strings.Contains(err, why) {
+	if err := p.says("stream missing, creating it failed", "err"); !strings.Contains(err, why) {
 		t.Errorf("the log says %s", err)
 	}
 }

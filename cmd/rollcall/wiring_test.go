@@ -57,7 +57,7 @@ func TestRestoredStream(t *testing.T) {
 	}
 	server.Start()
 	p = begin(t, dir, "NATS_URL="+server.URL)
-	const another = "the stream is another incarnation: what its predecessor had after our position is lost"
+	const another = "stream was recreated or restored: unread events of the old one are lost"
 	if after := p.says(another, "read_on_after"); after != "3" {
 		t.Errorf("reading goes on after %s, want 3", after)
 	}

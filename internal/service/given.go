@@ -40,8 +40,8 @@ const (
 )
 
 // places returns them; none if there are no reports or dead letters.
-func (g *givenPlaces) places(ctx context.Context) ([]stream.Given, error) {
-	var all []stream.Given
+func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
+	var all []stream.AssignedPlace
 	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (g *givenPlaces) places(ctx context.Context) ([]stream.Given, error) {
 }
 
 // appendGiven appends what a message says, with the time at which it was stored.
-func appendGiven(all []stream.Given, m *nats.Msg, g stream.Given) []stream.Given {
+func appendGiven(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace) []stream.AssignedPlace {
 	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil || g.Place == 0 || g.Place > greatestPlace || g.Sequence > greatestPlace {
 		return all
@@ -98,31 +98,31 @@ func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg,
 }
 
 // ofReport reads the place of a report; the zero value if it is no report.
-func ofReport(m *nats.Msg) stream.Given {
+func ofReport(m *nats.Msg) stream.AssignedPlace {
 	var report struct {
 		Place    uint64 `json:"place"`
 		Sequence uint64 `json:"sequence"`
 	}
 	if json.Unmarshal(m.Data, &report) != nil {
-		return stream.Given{}
+		return stream.AssignedPlace{}
 	}
-	return stream.Given{Place: report.Place, Sequence: report.Sequence}
+	return stream.AssignedPlace{Place: report.Place, Sequence: report.Sequence}
 }
 
 // ofLetter reads the place of a dead letter, which is in its subject; the zero value if
 // it is no dead letter.
-func (g *givenPlaces) ofLetter(m *nats.Msg) stream.Given {
+func (g *givenPlaces) ofLetter(m *nats.Msg) stream.AssignedPlace {
 	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
 	digits, _, _ := strings.Cut(rest, ".")
 	place, err := strconv.ParseUint(digits, 10, 64)
 	if !ok || err != nil {
-		return stream.Given{}
+		return stream.AssignedPlace{}
 	}
 	sequence, err := strconv.ParseUint(m.Header.Get(rollcallv1.HeaderSequence), 10, 64)
 	if err != nil {
-		return stream.Given{}
+		return stream.AssignedPlace{}
 	}
-	told := stream.Given{Place: place, Sequence: sequence}
+	told := stream.AssignedPlace{Place: place, Sequence: sequence}
 	if receipt, err := time.Parse(time.RFC3339Nano, m.Header.Get(rollcallv1.HeaderReceipt)); err == nil {
 		told.Receipt = roster.TimeOf(receipt)
 	}

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// backup returns what a backup of the stream has, and how to restore it.
+// backup takes a backup of the stream and returns a function that restores it.
 func (s *setup) backup() (restore func()) {
 	s.t.Helper()
 	nc := s.js.Conn()
@@ -20,8 +20,8 @@ func (s *setup) backup() (restore func()) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var taken server.JSApiStreamSnapshotResponse
-	s.request("$JS.API.STREAM.SNAPSHOT."+name, server.JSApiStreamSnapshotRequest{DeliverSubject: chunks.Subject}, &taken)
+	var snapshot server.JSApiStreamSnapshotResponse
+	s.request("$JS.API.STREAM.SNAPSHOT."+name, server.JSApiStreamSnapshotRequest{DeliverSubject: chunks.Subject}, &snapshot)
 	var data [][]byte
 	for {
 		m, err := chunks.NextMsg(10 * time.Second)
@@ -33,13 +33,13 @@ func (s *setup) backup() (restore func()) {
 		}
 		data = append(data, m.Data)
 		if m.Reply != "" {
-			m.Respond(nil) //nolint:errcheck // the next one does not come then
+			m.Respond(nil) //nolint:errcheck // the next chunk does not arrive then
 		}
 	}
 	return func() {
 		s.t.Helper()
 		var ready server.JSApiStreamRestoreResponse
-		s.request("$JS.API.STREAM.RESTORE."+name, server.JSApiStreamRestoreRequest{Config: *taken.Config, State: *taken.State}, &ready)
+		s.request("$JS.API.STREAM.RESTORE."+name, server.JSApiStreamRestoreRequest{Config: *snapshot.Config, State: *snapshot.State}, &ready)
 		for _, chunk := range append(data, nil) {
 			if _, err := nc.Request(ready.DeliverSubject, chunk, 10*time.Second); err != nil {
 				s.t.Fatal(err)
@@ -48,7 +48,7 @@ func (s *setup) backup() (restore func()) {
 	}
 }
 
-// request asks the server's API.
+// request sends a request to the server's API.
 func (s *setup) request(subject string, request, answer any) {
 	s.t.Helper()
 	b, err := json.Marshal(request)
@@ -65,9 +65,9 @@ func (s *setup) request(subject string, request, answer any) {
 	}
 }
 
-// TestRestoredBackup: a stream that was restored from a backup, as "nats stream
-// restore" does, is made anew; its messages prove that it is a copy, and reading
-// goes on after the newest position that it has.
+// TestRestoredBackup: a stream restored from a backup, as by "nats stream restore", has
+// a new creation time; its messages prove that it is a copy, and reading continues
+// after the newest position that it has.
 func TestRestoredBackup(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 10)
@@ -88,13 +88,13 @@ func TestRestoredBackup(t *testing.T) {
 	s.publish(21, 22)
 	r = s.read(at)
 	r.await("message 22")
-	r.wants(11, 12, 13, 14, 15, 21, 22)
-	r.wantsPlaces(map[uint64]roster.Loss{}, 21, 22, 23, 24, 25, 26, 27)
+	r.wantMessages(11, 12, 13, 14, 15, 21, 22)
+	r.wantPlaces(map[uint64]roster.Loss{}, 21, 22, 23, 24, 25, 26, 27)
 	end, _ := r.end()
 	if end.Judged != at.Proof.Receipt || end.Proof.Created == at.Proof.Created || r.unread != 1 {
 		t.Errorf("at %+v after %+v, %d incarnations", end, at, r.unread)
 	}
-	// What comes after that is no copy, and was never judged.
+	// The stream after that is not a copy, and was never judged.
 	if err := s.js.DeleteStream(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}

@@ -14,18 +14,18 @@ import (
 func confirm[Answer, Action any](
 	ctx context.Context,
 	ask func(context.Context) (Answer, error),
-	decide func(answers []Answer) (do Action, again bool, wait time.Duration),
+	decide func(answers []Answer) (do Action, retry bool, wait time.Duration),
 ) (Action, error) {
 	var answers []Answer
 	for {
 		answer, err := ask(ctx)
 		if err != nil {
-			var none Action
-			return none, err
+			var zero Action
+			return zero, err
 		}
 		answers = append(answers, answer)
-		do, again, wait := decide(answers)
-		if !again {
+		do, retry, wait := decide(answers)
+		if !retry {
 			return do, nil
 		}
 		if wait > 0 && !sleep(ctx, wait) {
@@ -56,9 +56,9 @@ func (r *Reader) verify(ctx context.Context, at roster.Position, delivered uint6
 	case err != nil:
 		return act, err
 	case act.decision == startOver:
-		return act, doubtful(causeIncarnation, "the stream was told to be one and another (%s): asking once more", act.found)
+		return act, doubtf(causeIncarnation, "contradictory answers about the stream (%s), retrying", act.found)
 	case act.found == same:
-		r.sawTail(act.last)
+		r.raiseTail(act.last)
 	}
 	return act, nil
 }
@@ -66,10 +66,10 @@ func (r *Reader) verify(ctx context.Context, at roster.Position, delivered uint6
 // compare asks once for the state of the stream and, if it may be the same
 // stream, whether it has the message of the position.
 func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
-	st, err := r.source.look(ctx)
+	st, err := r.source.info(ctx)
 	switch {
 	case errors.Is(err, errNoStream):
-		return answer{missing: true}, nil
+		return answer{noStream: true}, nil
 	case err != nil:
 		return answer{}, err
 	}
@@ -77,17 +77,17 @@ func (r *Reader) compare(ctx context.Context, q question) (answer, error) {
 	if q.at.Proof.Stream == "" || q.verdict(a) != same {
 		return a, nil
 	}
-	if a.proof, err = r.proofOf(ctx, q.at, st); err == nil && a.proof != refuted {
-		r.sawTail(st.last) // if the next answer has a lower one, the end was cut off
+	if a.proof, err = r.checkPosition(ctx, q.at, st); err == nil && a.proof != refuted {
+		r.raiseTail(st.last) // if the next answer has a lower one, the end was cut off
 	}
 	return a, err
 }
 
-// proofOf looks up the message of a position. If that is gone, it looks up the
+// checkPosition looks up the message of a position. If that is gone, it looks up the
 // messages of earlier positions, newest first, until the stream has one.
-func (r *Reader) proofOf(ctx context.Context, at roster.Position, st state) (proof, error) {
-	found, err := r.proves(ctx, at.Proof, st)
-	//guard:true "an earlier message proves when the last is gone" TestProofRemoved
+func (r *Reader) checkPosition(ctx context.Context, at roster.Position, st state) (proof, error) {
+	found, err := r.checkProof(ctx, at.Proof, st)
+	//guard:true "an earlier message is the proof when the last is gone" TestProofRemoved
 	if err != nil || found != gone || at.Proof.Sequence < st.first { // earlier ones are gone too
 		return found, err
 	}
@@ -95,10 +95,10 @@ func (r *Reader) proofOf(ctx context.Context, at roster.Position, st state) (pro
 		if earlier.Proof.Created != st.created || earlier.Base != at.Base || earlier.Place > at.Place {
 			continue
 		}
-		switch found, err := r.proves(ctx, earlier.Proof, st); {
+		switch found, err := r.checkProof(ctx, earlier.Proof, st); {
 		case err != nil || found == refuted:
 			return found, err
-		case found == held:
+		case found == proven:
 			return gone, nil // an earlier message is weaker proof than the position's own
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // The size of a pull. Two are in flight at a time, so that the next messages are
-// requested before the last ones have arrived. The channel has room for more than
+// requested before the last ones have arrived. The channel holds more than
 // both: a message that arrives when it is full is dropped for good.
 const (
 	pullMessages = 40_000
@@ -23,9 +23,9 @@ const (
 	channelSize = 2*pullMessages + 1024
 )
 
-// pullSubscription is a subscription with one pull in flight at a time, so that the messages
-// and bytes still to come from each pull are known: the server says nothing when
-// a pull ends because it reached its number of messages or bytes.
+// pullSubscription is a subscription with one pull in flight at a time, so that the
+// messages and bytes still to come from each pull are known: the server says
+// nothing when a pull ends because it reached its number of messages or bytes.
 type pullSubscription struct {
 	sub             *nats.Subscription
 	messages, bytes int // still to come; no pull is in flight when either is 0
@@ -40,44 +40,44 @@ type consumer struct {
 	subscriptions     [2]pullSubscription
 	messages          chan *nats.Msg // from both subscriptions, in order of arrival
 	reconnected       chan nats.Status
-	silence           *time.Ticker
+	beatTicker        *time.Ticker
 	pendingAtCreation uint64 // messages pending when it was created
 	remaining         uint64 // messages pending after the last one delivered
 	delivered         uint64 // messages delivered by this consumer
 	halved            bool   // the one pull of half the size was sent
 	replies           string // the common prefix of its messages' reply subjects
 	lastReceived      time.Time
-	ending            <-chan struct{} // closed when the reader ends
+	readerDone        <-chan struct{} // closed when the reader ends
 }
 
 // consume creates the consumer: ephemeral, in memory and without acks, since
 // nothing in it is worth keeping.
 func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) {
-	if !s.nc.IsConnected() { // the request would be sent on reconnect, for nobody
-		return nil, doubtful(causeReconnect, "the connection is away: %s", s.nc.Status())
+	if !s.nc.IsConnected() { // the request would be sent on reconnect, when nobody waits for the answer
+		return nil, doubtf(causeReconnect, "not connected: %s", s.nc.Status())
 	}
 	c := &consumer{jetStream: s, messages: make(chan *nats.Msg, channelSize), lastReceived: time.Now()}
 	c.reconnected = s.nc.StatusChanged(nats.CONNECTED)
-	c.silence = time.NewTicker(s.beat)
+	c.beatTicker = time.NewTicker(s.beat)
 	for i := range c.subscriptions {
 		var err error
 		if c.subscriptions[i].sub, err = s.nc.ChanSubscribe(s.nc.NewInbox(), c.messages); err != nil {
 			c.close()
-			return nil, doubtful(causeCreate, "subscribing: %w", err)
+			return nil, doubtf(causeCreate, "subscribing: %w", err)
 		}
 	}
-	c.ending = ctx.Done()
+	c.readerDone = ctx.Done()
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	made, err := s.create(ctx, from)
+	created, err := s.create(ctx, from)
 	if err != nil {
 		c.close()
-		return nil, doubtful(causeCreate, "creating consumer of stream %s: %w", s.stream, err)
+		return nil, doubtf(causeCreate, "creating consumer of stream %s: %w", s.stream, err)
 	}
-	c.name, c.pendingAtCreation = made.CachedInfo().Name, made.CachedInfo().NumPending
+	c.name, c.pendingAtCreation = created.CachedInfo().Name, created.CachedInfo().NumPending
 	c.remaining = c.pendingAtCreation
 	c.lastReceived = time.Now()
-	c.silence.Reset(s.beat)
+	c.beatTicker.Reset(s.beat)
 	return c, nil
 }
 
@@ -92,7 +92,7 @@ func consumerName(id string) string { return "rollcall-" + cmp.Or(id, nuid.Next(
 // the server refuses instead. If the old one remains, because its deletion was lost
 // or denied, the new one gets another name.
 func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer, error) {
-	//guard:drop "a start does not wait for its own ghost" TestGhost
+	//guard:drop "a start does not wait for a leftover consumer to expire" TestLeftoverConsumer
 	s.remove(ctx, s.consumer)
 	config := jetstream.ConsumerConfig{
 		Name:              s.consumer,
@@ -104,19 +104,19 @@ func (s *jetStream) create(ctx context.Context, from uint64) (jetstream.Consumer
 		Replicas:          1,
 		InactiveThreshold: time.Minute,
 	}
-	made, err := s.js.CreateConsumer(ctx, s.stream, config)
+	created, err := s.js.CreateConsumer(ctx, s.stream, config)
 	if errors.Is(err, jetstream.ErrConsumerExists) {
 		config.Name += "-" + nuid.Next()
-		made, err = s.js.CreateConsumer(ctx, s.stream, config)
+		created, err = s.js.CreateConsumer(ctx, s.stream, config)
 	}
-	return made, err
+	return created, err
 }
 
 // removeWithin is how long to wait for the deletion of a consumer. Even if it
 // fails, the server deletes a consumer that has not been used for a minute.
 const removeWithin = time.Second
 
-// remove deletes a consumer, if it is there.
+// remove deletes a consumer if it exists.
 func (s *jetStream) remove(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, removeWithin)
 	defer cancel()
@@ -127,7 +127,7 @@ func (c *consumer) pending() uint64 { return c.pendingAtCreation }
 
 // close frees the consumer on the server, which would do so itself later.
 func (c *consumer) close() {
-	c.silence.Stop()
+	c.beatTicker.Stop()
 	c.nc.RemoveStatusListener(c.reconnected)
 	for _, l := range c.subscriptions {
 		if l.sub != nil {
@@ -138,7 +138,7 @@ func (c *consumer) close() {
 		return
 	}
 	select {
-	case <-c.ending: // no consumer follows, so nobody needs the answer
+	case <-c.readerDone: // no consumer follows, so nobody needs the answer
 		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+c.stream+"."+c.name, nil)
 	default:
 		// Wait for it: carried out later it would delete the next consumer.
@@ -164,13 +164,13 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	select {
 	case <-ctx.Done():
 		return dst, ctx.Err()
-	//guard:set c.reconnected "make(chan int)" "what was on its way is asked for again" TestReconnected
+	//guard:set c.reconnected "make(chan int)" "messages in flight at a reconnect are requested again" TestReconnected
 	case <-c.reconnected:
-		return dst, doubtful(causeReconnect, "the connection was away")
-	case <-c.silence.C:
-		//guard:false "a consumer that somebody deletes is made anew" TestSilence
+		return dst, doubtf(causeReconnect, "reconnected")
+	case <-c.beatTicker.C:
+		//guard:false "a consumer that somebody deletes is recreated" TestSilence
 		if quiet := time.Since(c.lastReceived); quiet > 3*c.beat {
-			return dst, doubtful(causeSilence, "nothing heard for %v", quiet.Round(time.Millisecond))
+			return dst, doubtf(causeSilence, "nothing received for %v", quiet.Round(time.Millisecond))
 		}
 		return dst, nil
 	case msg := <-c.messages:
@@ -184,7 +184,7 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 	for bytes := 0; ; {
 		var err error
-		if dst, err = c.take(dst, msg); err != nil {
+		if dst, err = c.handle(dst, msg); err != nil {
 			return dst, err
 		}
 		bytes += len(msg.Data)
@@ -199,8 +199,8 @@ func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
 	}
 }
 
-// take appends a message of the stream, or handles a status message.
-func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
+// handle appends a message of the stream, or handles a status message.
+func (c *consumer) handle(dst []Message, msg *nats.Msg) ([]Message, error) {
 	meta, ok := c.metadata(msg.Reply)
 	if !ok {
 		return dst, c.status(msg)
@@ -210,9 +210,9 @@ func (c *consumer) take(dst []Message, msg *nats.Msg) ([]Message, error) {
 	l.bytes -= msg.Size()
 	c.delivered++
 	c.remaining = meta.pending
-	//guard:false "a message dropped on the way is noticed" TestDroppedOnTheWay
+	//guard:false "a message dropped in flight is detected" TestDroppedInFlight
 	if meta.delivery != c.delivered {
-		return dst, doubtful(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
+		return dst, doubtf(causeDropped, "delivery %d after %d", meta.delivery, c.delivered-1)
 	}
 	return append(dst, Message{Msg: msg, Sequence: meta.sequence, Receipt: meta.receipt}), nil
 }
@@ -246,10 +246,11 @@ type pull struct {
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// requestMore starts a pull on each idle subscription. The very first pull is small and alone: after
-// the first delivery the stream is asked for its state, and on a slow link that
-// answer queues behind all messages that were pulled. The server serves two pulls
-// alternately, so one pull has half the size: the two must not end together.
+// requestMore starts a pull on each idle subscription. The very first pull is small
+// and alone: after the first delivery the stream is asked for its state, and on a
+// slow link that answer queues behind all messages that were pulled. The server
+// serves two pulls alternately, so one pull has half the size: the two must not end
+// together.
 func (c *consumer) requestMore() error {
 	if c.delivered == 0 {
 		return c.requestFirst()
@@ -264,7 +265,7 @@ func (c *consumer) requestMore() error {
 			messages /= 2
 		}
 		if err := c.pull(&c.subscriptions[i], messages, pullBytes); err != nil {
-			return doubtful(causeServer, "asking for messages: %w", err)
+			return doubtf(causeServer, "requesting messages: %w", err)
 		}
 	}
 	return nil
@@ -275,7 +276,7 @@ func (c *consumer) requestFirst() error {
 		return nil
 	}
 	if err := c.pull(&c.subscriptions[0], maxBatch, 0); err != nil {
-		return doubtful(causeServer, "asking for the first messages: %w", err)
+		return doubtf(causeServer, "requesting the first messages: %w", err)
 	}
 	return nil
 }
@@ -285,11 +286,11 @@ func (c *consumer) requestFirst() error {
 // with every message. (The server refuses a heartbeat above half of expires.)
 func (c *consumer) pull(l *pullSubscription, messages, bytes int) error {
 	l.messages, l.bytes = messages, max(bytes, int(c.nc.MaxPayload())+64<<10)
-	ask := pull{Batch: l.messages, MaxBytes: l.bytes}
+	p := pull{Batch: l.messages, MaxBytes: l.bytes}
 	if uint64(c.subscriptions[0].messages+c.subscriptions[1].messages) > c.remaining {
-		ask.Expires, ask.Heartbeat = 10*c.beat, c.beat
+		p.Expires, p.Heartbeat = 10*c.beat, c.beat
 	}
-	request, err := json.Marshal(ask)
+	request, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
@@ -306,9 +307,9 @@ func (c *consumer) status(msg *nats.Msg) error {
 	case status == "100", status == "409" && description == "Batch Completed":
 		return nil
 	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":
-		//guard:drop "reading goes on after an idle time" TestIdle
+		//guard:drop "reading continues after an idle period" TestIdle
 		c.subscriptionOf(msg).messages = 0
 		return nil
 	}
-	return doubtful(causeServer, "the server ended the consumer: %s %s", status, description)
+	return doubtf(causeServer, "the server ended the consumer: %s %s", status, description)
 }

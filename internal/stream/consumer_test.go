@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// consumer makes a consumer that has delivered all there is.
+// consumer creates a consumer and reads this many messages from it.
 func (s *setup) consumer(beat time.Duration, messages int) *consumer {
 	s.t.Helper()
 	source := s.reader(prometheus.NewRegistry()).source.(*jetStream)
@@ -29,7 +29,7 @@ func (s *setup) consumer(beat time.Duration, messages int) *consumer {
 	return d.(*consumer)
 }
 
-// wantDoubt wants the consumer to be in doubt before a time has passed.
+// wantDoubt waits for the consumer to return a doubt with this cause.
 func (c *consumer) wantDoubt(t *testing.T, cause string, within time.Duration) {
 	t.Helper()
 	var err error
@@ -41,8 +41,8 @@ func (c *consumer) wantDoubt(t *testing.T, cause string, within time.Duration) {
 	}
 }
 
-// TestSilence: a consumer of which nothing is heard any more, not even that it
-// is idle, is in doubt.
+// TestSilence: a consumer that sends nothing any more, not even heartbeats, is in
+// doubt.
 func TestSilence(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 3)
@@ -55,8 +55,8 @@ func TestSilence(t *testing.T) {
 	c.wantDoubt(t, causeSilence, 10*time.Second)
 }
 
-// TestServerEndsConsumer: that the server has ended a consumer counts as soon as
-// it says so, long before nothing is heard of it.
+// TestServerEndsConsumer: when the server reports that it ended a consumer, the
+// consumer is in doubt at once, not only after a silence.
 func TestServerEndsConsumer(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 3)
@@ -67,8 +67,8 @@ func TestServerEndsConsumer(t *testing.T) {
 	c.wantDoubt(t, causeServer, 3*c.beat)
 }
 
-// TestReconnected: after a reconnect a consumer is in doubt at once: what was on
-// its way to the connection of before may be lost.
+// TestReconnected: after a reconnect a consumer is in doubt at once, since messages in
+// flight on the old connection may be lost.
 func TestReconnected(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 3)
@@ -79,13 +79,13 @@ func TestReconnected(t *testing.T) {
 	c.wantDoubt(t, causeReconnect, 2*c.beat)
 }
 
-// TestNoConsumerWhileAway: while the connection is away no consumer is asked
-// for: the question would be put when it is back, and the answer be nobody's.
-func TestNoConsumerWhileAway(t *testing.T) {
+// TestNoConsumerWhileDisconnected: no consumer is requested while disconnected: the
+// client would send the request on reconnect, when nobody waits for the answer.
+func TestNoConsumerWhileDisconnected(t *testing.T) {
 	s := newSetup(t)
 	source := s.reader(prometheus.NewRegistry()).source.(*jetStream)
 	s.Stop()
-	kit.Eventually(t, func() bool { return source.nc.Status() == nats.RECONNECTING }, "the connection is away")
+	kit.Eventually(t, func() bool { return source.nc.Status() == nats.RECONNECTING }, "disconnected")
 	d, err := source.consume(t.Context(), 1)
 	if err == nil {
 		d.close()
@@ -94,28 +94,28 @@ func TestNoConsumerWhileAway(t *testing.T) {
 		t.Errorf("got %v, want a doubt because of the connection", err)
 	}
 	s.Start()
-	kit.Eventually(t, source.nc.IsConnected, "the connection is back")
+	kit.Eventually(t, source.nc.IsConnected, "reconnected")
 	kit.Eventually(t, func() bool {
 		info, err := s.stream.Info(t.Context())
 		return err == nil && info.State.Consumers == 0
 	}, "there is no consumer")
 }
 
-// TestEmptyStreams: a stream without messages begins after its end, whether it
-// never had any or has lost them.
+// TestEmptyStreams: the first sequence of a stream without messages is the one after
+// its last, whether it never had any or lost them.
 func TestEmptyStreams(t *testing.T) {
 	s := newSetup(t)
 	source := s.reader(prometheus.NewRegistry()).source
-	wants := func(first, last uint64) {
+	want := func(first, last uint64) {
 		t.Helper()
-		if st, err := source.look(t.Context()); err != nil || st.first != first || st.last != last {
+		if st, err := source.info(t.Context()); err != nil || st.first != first || st.last != last {
 			t.Errorf("from %d to %d, %v; want from %d to %d", st.first, st.last, err, first, last)
 		}
 	}
-	wants(1, 0)
+	want(1, 0)
 	s.publish(1, 3)
 	if err := s.stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wants(4, 3)
+	want(4, 3)
 }

@@ -16,7 +16,7 @@ import (
 //
 //	the leader reports          the position's message    asked   then
 //	no stream                                             once    ask again in a second
-//	                                                      twice   make the stream
+//	                                                      twice   create the stream
 //	another name or another                               once    ask again in a second
 //	time of creation                                      twice   rebase: recreated
 //	a last sequence below the   (not requested)           once    ask again in a second
@@ -24,10 +24,10 @@ import (
 //	last one known
 //	our stream                  is another                once    ask again in a second
 //	                                                      twice   rebase: restored
-//	our stream                  is there                  once    read on
+//	our stream                  is present                once    read on
 //	                            is gone, or none was read once    ask again at once
 //	                                                      twice   read on
-//	our stream, which begins    is there, gone or none    once    ask again: at once if
+//	our stream, which begins    present, gone or none     once    ask again: at once if
 //	after the next sequence                                       the consumer has
 //	                                                              delivered, else in a
 //	                                                              second
@@ -35,10 +35,10 @@ import (
 //	                                                              first sequence in both
 //	                                                              answers and before the
 //	                                                              first one delivered
-//	our stream, but before the  is there, gone or none    once    doubt: begin anew
+//	our stream, but before the  present, gone or none     once    start over
 //	consumer was created there
 //	was another
-//	two different streams                                 twice   doubt: begin anew
+//	two different streams                                 twice   start over
 //
 // If the message of the position is gone, but the stream has that of an earlier
 // position, that one is compared instead: if it is another, so is the stream.
@@ -61,15 +61,15 @@ type proof string
 
 const (
 	gone    proof = "gone"    // the stream does not have it any more, or nothing was read
-	held    proof = "held"    // it is there
-	refuted proof = "refuted" // another message is there
+	proven  proof = "proven"  // the stream has it
+	refuted proof = "refuted" // the stream has another message under its sequence
 )
 
 // answer is one answer of the stream's leader.
 type answer struct {
 	state
-	missing bool // there is no stream of that name
-	proof   proof
+	noStream bool // there is no stream of that name
+	proof    proof
 }
 
 // question is what the leader is asked about.
@@ -87,7 +87,8 @@ type question struct {
 	created roster.Time
 }
 
-// decision is what to do about a position.
+// decision is what to do about a position. After startOver the
+// consumer is recreated and the position verified from the start.
 type decision string
 
 const (
@@ -95,8 +96,8 @@ const (
 	read      decision = "read on"
 	lose      decision = "lose"
 	rebase    decision = "rebase"
-	recreate  decision = "make the stream"
-	startOver decision = "begin anew"
+	recreate  decision = "create the stream"
+	startOver decision = "start over"
 )
 
 // action is a decision and its parameters.
@@ -118,7 +119,7 @@ func decide(q question, answers ...answer) action {
 	found := q.verdict(last)
 	act := action{found: found, state: last.state}
 	switch {
-	//guard:false "another stream's deliveries are not the copy's" ^(TestDecide|TestConsumerOfAnother)$
+	//guard:false "what another stream's consumer delivered is not folded" ^(TestDecide|TestConsumerOfAnother)$
 	case found == same && q.created != 0 && q.created != last.created:
 		act.decision = startOver
 	//guard:false "one odd answer is no proof" ^(TestOddAnswers|TestOneOddAnswer)$
@@ -140,8 +141,8 @@ func decide(q question, answers ...answer) action {
 func (q question) afterFirst(found verdict, a answer) (decision, time.Duration) {
 	begun := a.first <= q.next(a.state)
 	switch {
-	//guard:drop a.proof "one odd answer makes no stream ours" ^(TestOddBeginnings|TestOddEnd)$
-	case found == same && a.proof == held && begun:
+	//guard:drop a.proof "one odd answer does not make another stream ours" ^(TestOddFirstAnswer|TestOddEnd)$
+	case found == same && a.proof == proven && begun:
 		return read, 0
 	case found == same && (begun || q.delivered > 0):
 		return askAgain, 0
@@ -178,16 +179,16 @@ func (q question) contradicts(answers []answer) bool {
 // verdict returns what one answer says about the stream.
 func (q question) verdict(a answer) verdict {
 	switch {
-	case a.missing:
+	case a.noStream:
 		return missing
 	case q.at.Proof.Stream == "": // nothing was ever read
 		return same
-	//guard:drop a.created "a recreated stream is not read on" ^TestDecide$
+	//guard:drop a.created "a recreated stream is not read from the old position" ^TestDecide$
 	case q.at.Proof.Stream != q.stream || q.at.Proof.Created != a.created:
 		return recreated
-	//guard:drop a.proof "another copy is noticed" ./internal/test/faults:TestIncarnations/forked_offline
-	//guard:set max(...) q.at.Sequence() "a stream that lost unread messages is noticed" TestEndCutOff
-	//guard:set max(...) q.tail "what is stored where the position was is read" TestCutBehindLosses
+	//guard:drop a.proof "a diverged copy is detected" ./internal/test/faults:TestIncarnations/forked_offline
+	//guard:set max(...) q.at.Sequence() "a stream that lost its unread end is detected" TestEndCutOff
+	//guard:set max(...) q.tail "messages stored again below the position are read" TestEndCutOffBeforePosition
 	case max(q.at.Sequence(), q.tail) > a.last, a.proof == refuted:
 		return restored
 	}

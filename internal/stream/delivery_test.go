@@ -23,8 +23,8 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// TestIdle: a stream to which nothing comes for longer than a pull lives is
-// left in peace, and what then comes is read.
+// TestIdle: a stream that is idle for longer than a pull lives causes no rebuild, and
+// what is published after that is read.
 func TestIdle(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
@@ -36,10 +36,10 @@ func TestIdle(t *testing.T) {
 	<-time.After(stallAfter + 2*time.Second)
 	s.publish(4, 6)
 	r.await("message 6")
-	r.wants(upTo(6)...)
+	r.wantMessages(upTo(6)...)
 	for _, cause := range causes {
 		if n := r.rebuilds(cause); n != 0 {
-			t.Errorf("%v consumers made anew for %s", n, cause)
+			t.Errorf("%v consumers recreated for %s", n, cause)
 		}
 	}
 }
@@ -53,12 +53,12 @@ func TestClosed(t *testing.T) {
 	r.source.(*jetStream).nc.Close()
 	kit.Eventually(t, func() bool { return len(r.done) == 1 }, "reading ends")
 	if _, err := r.end(); !errors.Is(err, nats.ErrConnectionClosed) {
-		t.Errorf("got %v, want that of a connection that is closed", err)
+		t.Errorf("got %v, want that the connection was closed", err)
 	}
 }
 
-// TestAnotherName: a position in a stream of another name is none in this one,
-// though all else of it is right.
+// TestAnotherName: a position of a stream with another name is not one of this
+// stream, even if everything else matches.
 func TestAnotherName(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 5)
@@ -68,7 +68,7 @@ func TestAnotherName(t *testing.T) {
 	at.Proof.Stream = "OTHER"
 	r = s.read(at)
 	r.await("message 5")
-	r.wants(upTo(5)...)
+	r.wantMessages(upTo(5)...)
 	if r.unread != 1 || r.places[0] != 6 {
 		t.Errorf("%d incarnations, places %v", r.unread, r.places)
 	}
@@ -77,8 +77,8 @@ func TestAnotherName(t *testing.T) {
 	}
 }
 
-// TestHashOfManyHeaders: the hash of a message doesn't depend on the order in
-// which its headers come out of their map, and tells its parts apart.
+// TestHashOfManyHeaders: the hash of a message does not depend on the iteration order
+// of its headers, and does depend on where the subject ends and the payload begins.
 func TestHashOfManyHeaders(t *testing.T) {
 	message := func(subject, data string) *Message {
 		m := &Message{Msg: &nats.Msg{Subject: subject, Data: []byte(data), Header: nats.Header{}}}
@@ -96,17 +96,17 @@ func TestHashOfManyHeaders(t *testing.T) {
 	a := &Message{Msg: &nats.Msg{Subject: "events.a", Data: []byte("b")}}
 	b := &Message{Msg: &nats.Msg{Subject: "events.", Data: []byte("ab")}}
 	if a.hash() == b.hash() {
-		t.Error("two messages have one hash")
+		t.Error("two messages have the same hash")
 	}
 }
 
-// TestDroppedOnTheWay: a message that the subscription has dropped shows in the
-// consumer's own count, at the next one.
-func TestDroppedOnTheWay(t *testing.T) {
+// TestDroppedInFlight: the next message reveals a dropped one by the consumer's
+// delivery count.
+func TestDroppedInFlight(t *testing.T) {
 	c := new(consumer)
 	next := func(delivery int) error {
 		reply := fmt.Sprintf("$JS.ACK.EVENTS.c.1.%d.%d.1700000000000000001.7", 20+delivery, delivery)
-		_, err := c.take(nil, &nats.Msg{Reply: reply})
+		_, err := c.handle(nil, &nats.Msg{Reply: reply})
 		return err
 	}
 	if err := errors.Join(next(1), next(2)); err != nil {
@@ -117,8 +117,8 @@ func TestDroppedOnTheWay(t *testing.T) {
 	}
 }
 
-// TestLargestMessage: a message as large as the server takes can be pulled,
-// whatever a pull asks for otherwise.
+// TestLargestMessage: the largest message that the server accepts can be pulled, even
+// if it exceeds the usual size of a pull.
 func TestLargestMessage(t *testing.T) {
 	const size = pullBytes + 1<<20
 	s := &setup{t: t, Server: kit.StartServer(t, func(o *server.Options) {
@@ -132,10 +132,10 @@ func TestLargestMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	reader := s.reader(prometheus.NewRegistry())
-	reader.source.(*jetStream).beat = 3 * time.Second // the message takes its time
+	reader.source.(*jetStream).beat = 3 * time.Second // the message takes a while to arrive
 	defer func() {
 		if n := testutil.ToFloat64(reader.metrics.rebuilds.WithLabelValues(causeStalled)); n != 0 {
-			t.Errorf("%v consumers made anew: it was asked for, not pulled", n)
+			t.Errorf("%v consumers recreated: the message was requested, not pulled", n)
 		}
 	}()
 	var got int
@@ -148,26 +148,26 @@ func TestLargestMessage(t *testing.T) {
 	}
 }
 
-// repeating is a stream whose first consumer delivers a message again.
+// repeating is a stream whose first consumer delivers a message twice.
 type repeating struct {
 	source
-	made atomic.Int32
+	consumers atomic.Int32
 }
 
 func (r *repeating) consume(ctx context.Context, from uint64) (delivery, error) {
 	d, err := r.source.consume(ctx, from)
-	if err == nil && r.made.Add(1) == 1 {
-		d = &twice{delivery: d}
+	if err == nil && r.consumers.Add(1) == 1 {
+		d = &repeatingDelivery{delivery: d}
 	}
 	return d, err
 }
 
-type twice struct {
+type repeatingDelivery struct {
 	delivery
 	first *Message
 }
 
-func (d *twice) next(ctx context.Context, dst []Message) ([]Message, error) {
+func (d *repeatingDelivery) next(ctx context.Context, dst []Message) ([]Message, error) {
 	dst, err := d.delivery.next(ctx, dst)
 	if d.first == nil && len(dst) > 0 {
 		first := dst[0]
@@ -177,8 +177,8 @@ func (d *twice) next(ctx context.Context, dst []Message) ([]Message, error) {
 	return dst, err
 }
 
-// TestDeliveredAgain: a message that comes a second time is not folded as the
-// next one; the consumer is in doubt.
+// TestDeliveredAgain: a message that is delivered twice is not folded as the next one;
+// the consumer is in doubt.
 func TestDeliveredAgain(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 5)
@@ -192,43 +192,43 @@ func TestDeliveredAgain(t *testing.T) {
 	r.await("message 5")
 	s.publish(6, 6)
 	r.await("message 6")
-	r.wants(upTo(6)...)
+	r.wantMessages(upTo(6)...)
 	if n := r.rebuilds(causeDropped); n != 1 {
-		t.Errorf("%v consumers made anew", n)
+		t.Errorf("%v consumers recreated", n)
 	}
 }
 
-// skipping is a stream whose first consumer passes over message 3.
+// skipping is a stream whose first consumer skips message 3.
 type skipping struct {
 	source
-	made  atomic.Int32
-	asked atomic.Int32 // for message 3
+	consumers atomic.Int32
+	gets      atomic.Int32 // of message 3
 }
 
 func (s *skipping) consume(ctx context.Context, from uint64) (delivery, error) {
 	d, err := s.source.consume(ctx, from)
-	if err == nil && s.made.Add(1) == 1 {
-		d = passing{d}
+	if err == nil && s.consumers.Add(1) == 1 {
+		d = skippingDelivery{d}
 	}
 	return d, err
 }
 
 func (s *skipping) get(ctx context.Context, seq uint64) (Message, error) {
 	if seq == 3 {
-		s.asked.Add(1)
+		s.gets.Add(1)
 	}
 	return s.source.get(ctx, seq)
 }
 
-type passing struct{ delivery }
+type skippingDelivery struct{ delivery }
 
-func (d passing) next(ctx context.Context, dst []Message) ([]Message, error) {
+func (d skippingDelivery) next(ctx context.Context, dst []Message) ([]Message, error) {
 	dst, err := d.delivery.next(ctx, dst)
 	return slices.DeleteFunc(dst, func(m Message) bool { return m.Sequence == 3 }), err
 }
 
-// TestSkippedOnce: a gap that a fresh consumer doesn't show is none of the
-// stream, and nobody asks for what is in it.
+// TestSkippedOnce: a gap that a fresh consumer does not show is not a gap of the
+// stream, and none of its messages is requested.
 func TestSkippedOnce(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 5)
@@ -241,14 +241,14 @@ func TestSkippedOnce(t *testing.T) {
 	go func() { r.done <- r.Run(ctx, roster.Position{}, r.fold) }()
 	t.Cleanup(func() { r.end() })
 	r.await("message 5")
-	r.wants(upTo(5)...)
-	if n, asked := r.rebuilds(causeGap), skips.asked.Load(); n != 1 || asked != 0 {
-		t.Errorf("%v consumers made anew for a gap, asked %d times for the message", n, asked)
+	r.wantMessages(upTo(5)...)
+	if n, gets := r.rebuilds(causeGap), skips.gets.Load(); n != 1 || gets != 0 {
+		t.Errorf("%v consumers recreated for a gap, message requested %d times", n, gets)
 	}
 }
 
-// TestOddReplies: whatever answers a question for a message, it is an error and
-// no message.
+// TestOddReplies: any malformed reply to a request for a message is an error, and not
+// errNoMessage.
 func TestOddReplies(t *testing.T) {
 	nc := kit.Conn(t, kit.StartServer(t, kit.WithoutJetStream).URL)
 	var answer atomic.Pointer[string]
@@ -273,31 +273,31 @@ func TestOddReplies(t *testing.T) {
 	}
 }
 
-// away is a stream of which nobody answers for.
-type away struct {
+// unreachable is a stream that nobody answers for.
+type unreachable struct {
 	source
 	asked  atomic.Int64
-	enough func() // called at the thousandth question
+	enough func() // called at the thousandth request
 }
 
 var errNobody = errors.New("nobody answers")
 
-func (a *away) look(context.Context) (state, error) {
+func (a *unreachable) info(context.Context) (state, error) {
 	if a.asked.Add(1) == 1000 {
 		a.enough()
 	}
 	return state{}, errNobody
 }
-func (a *away) consume(context.Context, uint64) (delivery, error) { return nil, errNobody }
+func (a *unreachable) consume(context.Context, uint64) (delivery, error) { return nil, errNobody }
 
-// TestPauses: while nobody answers, the reader asks a few times a minute, and
-// says so a few times a minute.
+// TestPauses: while nobody answers, the reader asks and logs a few times a minute
+// only.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log kit.Output
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		a := &away{enough: stop}
+		a := &unreachable{enough: stop}
 		short := throttle.New(slog.NewTextHandler(&log, nil)) // as the service's log is
 		defer short.Flush()
 		r := newReader(Config{Stream: name, Log: slog.New(short), Registry: prometheus.NewRegistry()}, a)
@@ -307,53 +307,56 @@ func TestPauses(t *testing.T) {
 		if n := a.asked.Load(); n < 20 || n > 100 {
 			t.Errorf("asked %d times in a minute", n)
 		}
-		if n := log.Count("making the consumer anew"); n < 1 || n > 5 {
-			t.Errorf("said %d times in a minute", n)
+		if n := log.Count("recreating the consumer"); n < 1 || n > 5 {
+			t.Errorf("logged %d times in a minute", n)
 		}
 	})
 }
 
-// hollow is a stream that has no message.
-type hollow struct {
+// hollowSource is a stream that has none of its messages.
+type hollowSource struct {
 	source
-	asked int
-	err   error
+	gets int
+	err  error
 }
 
-func (h *hollow) get(context.Context, uint64) (Message, error) {
-	h.asked++
+func (h *hollowSource) get(context.Context, uint64) (Message, error) {
+	h.gets++
 	return Message{}, cmp.Or(h.err, errNoMessage)
 }
 
-func (h *hollow) look(context.Context) (state, error)       { return state{first: 1, last: 2_000_000}, nil }
-func (h *hollow) deleted(context.Context) ([]uint64, error) { return []uint64{500}, nil }
+func (h *hollowSource) info(context.Context) (state, error) {
+	return state{first: 1, last: 2_000_000}, nil
+}
+func (h *hollowSource) deleted(context.Context) ([]uint64, error) { return []uint64{500}, nil }
 
-// TestLargeGap: a gap of many is not asked for one by one: days would go by.
+// TestLargeGap: the messages of a large gap are not requested one by one, which would
+// take days.
 func TestLargeGap(t *testing.T) {
 	const to = 1_000_000
 	for name, ask := range map[string]func(r *reading) (end uint64, err error){
 		"absent": func(r *reading) (uint64, error) { return r.missingRun(t.Context(), 1, to) },
-		"inventory": func(r *reading) (uint64, error) {
-			inv, err := r.inventory(t.Context(), 1, to, nil)
-			if err == nil && (inv.of(to/2) != absent || inv.of(500) != deleted) {
-				t.Errorf("found %s and %s", inv.of(to/2), inv.of(500))
+		"check": func(r *reading) (uint64, error) {
+			inv, err := r.checkGap(t.Context(), 1, to, nil)
+			if err == nil && (inv.findingOf(to/2) != absent || inv.findingOf(500) != deleted) {
+				t.Errorf("found %s and %s", inv.findingOf(to/2), inv.findingOf(500))
 			}
 			return inv.to, err
 		},
 	} {
-		h := new(hollow)
+		h := new(hollowSource)
 		r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, h)}
-		if end, err := ask(r); err != nil || end != to || h.asked > 2*maxAbsent {
-			t.Errorf("%s: the gap ends at %d, %v, after %d questions", name, end, err, h.asked)
+		if end, err := ask(r); err != nil || end != to || h.gets > 2*maxAbsent {
+			t.Errorf("%s: the gap ends at %d, %v, after %d requests", name, end, err, h.gets)
 		}
 	}
 }
 
-// TestUnansweredInventory: that nobody answers for a message is not that it is
-// missing.
-func TestUnansweredInventory(t *testing.T) {
-	r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, &hollow{err: errNobody})}
-	if _, err := r.inventory(t.Context(), 1, 5, nil); !errors.Is(err, errNobody) {
+// TestUnansweredGapCheck: a message is not missing because nobody answers the request
+// for it.
+func TestUnansweredGapCheck(t *testing.T) {
+	r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, &hollowSource{err: errNobody})}
+	if _, err := r.checkGap(t.Context(), 1, 5, nil); !errors.Is(err, errNobody) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"rollcall/internal/roster"
 )
 
-// gap decides about the sequences after the position and before got, which a
+// handleGap decides about the sequences after the position and before got, which a
 // consumer has not delivered. If the stream lists all of them as deleted, they are
 // lost as deleted. Those before the stream's first message are lost, too. If any
 // remain the consumer is in doubt, unless it is fresh: then the gap is in the
 // stream, and explain reads each of them or gives it up.
-func (r *reading) gap(ctx context.Context, got uint64, fresh bool) error {
+func (r *reading) handleGap(ctx context.Context, got uint64, fresh bool) error {
 	want := r.at.Sequence() + 1
-	//guard:false "no message is folded as a later one" TestDeliveredAgain
+	//guard:false "a repeated message is not folded under a later place" TestDeliveredAgain
 	if got < want {
-		return doubtful(causeDropped, "sequence %d after %d", got, want-1)
+		return doubtf(causeDropped, "sequence %d after %d", got, want-1)
 	}
-	r.sawTail(got)
+	r.raiseTail(got)
 	removed, err := r.wereDeleted(ctx, want, got)
 	switch {
 	case err != nil:
@@ -33,18 +33,18 @@ func (r *reading) gap(ctx context.Context, got uint64, fresh bool) error {
 	switch want = r.at.Sequence() + 1; {
 	case got == want:
 		return nil
-	//guard:false "what one consumer skips is no gap yet" TestSkippedOnce
+	//guard:false "a gap that one consumer shows is not a loss yet" TestSkippedOnce
 	case !fresh:
-		return doubtful(causeGap, "sequence %d after %d", got, want-1)
+		return doubtf(causeGap, "sequence %d after %d", got, want-1)
 	}
-	return r.explain(ctx, got)
+	return r.resolveGap(ctx, got)
 }
 
 // wereDeleted reports whether every sequence of [from, to) was deleted. It requests
 // the list of deleted sequences only if the last list does not cover these: what
 // was deleted stays deleted, and the list may be long.
 func (r *reading) wereDeleted(ctx context.Context, from, to uint64) (bool, error) {
-	if runOf(r.removed, from, to) == to {
+	if endOfRun(r.removed, from, to) == to {
 		return true, nil
 	}
 	removed, err := r.source.deleted(ctx)
@@ -52,12 +52,12 @@ func (r *reading) wereDeleted(ctx context.Context, from, to uint64) (bool, error
 		return false, err
 	}
 	r.removed = removed
-	return runOf(r.removed, from, to) == to, nil
+	return endOfRun(r.removed, from, to) == to, nil
 }
 
-// runOf returns the end of the run of sequences in list that begins at from. The
+// endOfRun returns the end of the run of sequences in list that begins at from. The
 // end is exclusive and at most to. The list is sorted.
-func runOf(list []uint64, from, to uint64) uint64 {
+func endOfRun(list []uint64, from, to uint64) uint64 {
 	i, _ := slices.BinarySearch(list, from)
 	end := from
 	for ; end < to && i < len(list) && list[i] == end; i++ {
@@ -66,17 +66,17 @@ func runOf(list []uint64, from, to uint64) uint64 {
 	return end
 }
 
-// explain reads the messages that the stream has between the position and got, and
+// resolveGap reads the messages that the stream has between the position and got, and
 // gives up the other sequences as lost, each for its reason.
-func (r *reading) explain(ctx context.Context, got uint64) error {
+func (r *reading) resolveGap(ctx context.Context, got uint64) error {
 	for from := r.at.Sequence() + 1; from < got; from = r.at.Sequence() + 1 {
-		var found *inventory
+		var found *gapCheck
 		runs, err := confirm(ctx,
-			func(ctx context.Context) (*inventory, error) {
+			func(ctx context.Context) (*gapCheck, error) {
 				var err error
-				found, err = r.inventory(ctx, from, got, found)
+				found, err = r.checkGap(ctx, from, got, found)
 				return found, err
-			}, runsOf)
+			}, decideGap)
 		if err != nil {
 			return err
 		}
@@ -87,20 +87,20 @@ func (r *reading) explain(ctx context.Context, got uint64) error {
 		case err != nil:
 			return err
 		case act.decision != read:
-			return doubtful(causeIncarnation, "the stream does not hold the position any more")
+			return doubtf(causeIncarnation, "the stream no longer has the position")
 		}
 		for i := range runs {
-			r.applyStretch(&runs[i])
+			r.applyRun(&runs[i])
 		}
 	}
 	return nil
 }
 
-// applyStretch folds the messages of a stretch, or gives it up as lost.
-func (r *reading) applyStretch(s *stretch) {
+// applyRun folds the messages of a stretch, or gives it up as lost.
+func (r *reading) applyRun(s *seqRun) {
 	switch s.found {
-	case there:
-		r.log.Warn("the consumer skips what the stream has", "stream", r.stream, "from", r.at.Sequence()+1, "count", len(s.messages))
+	case present:
+		r.log.Warn("consumer skipped messages that the stream has", "stream", r.stream, "from", r.at.Sequence()+1, "count", len(s.messages))
 		for _, m := range s.messages {
 			m.Place = r.at.PlaceOf(m.Sequence)
 			r.batch.Messages = append(r.batch.Messages, m)
@@ -108,17 +108,17 @@ func (r *reading) applyStretch(s *stretch) {
 		r.flush()
 	case deleted:
 		r.lose(s.to-1, roster.Deleted)
-	case before:
+	case beforeFirst:
 		r.lose(s.to-1, r.truncation())
 	case absent:
 		r.lose(s.to-1, roster.Gap)
 	}
 }
 
-// undelivered decides about the sequences after the position, up to the last one
+// resolveUndelivered decides about the sequences after the position, up to the last one
 // stored, if a fresh consumer has none pending, or the consumers before it stalled.
-func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) error {
-	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalled > 0); want = r.at.Sequence() + 1 {
+func (r *reading) resolveUndelivered(ctx context.Context, d delivery, last uint64) error {
+	for want := r.at.Sequence() + 1; want <= last && (d.pending() == 0 || r.stalledConsumers > 0); want = r.at.Sequence() + 1 {
 		// The stream may lose messages as fast as they are given up.
 		if err := r.checkProgress(); err != nil {
 			return err
@@ -129,26 +129,26 @@ func (r *reading) undelivered(ctx context.Context, d delivery, last uint64) erro
 		switch {
 		case err != nil:
 			return err
-		case end == want && d.pending() > 0 && r.stalled < 3:
+		case end == want && d.pending() > 0 && r.stalledConsumers < 3:
 			// The consumer is at fault, not the stream: none has stalled over a new
 			// connection yet.
 			return nil
-		//guard:false "what the stream has is read, though a consumer skips it" TestHiddenTail
+		//guard:false "messages that a consumer skips are read from the stream" TestHiddenTail
 		case end == want:
-			if err := r.explain(ctx, min(last+1, want+maxBatch)); err != nil {
+			if err := r.resolveGap(ctx, min(last+1, want+maxBatch)); err != nil {
 				return err
 			}
-			return doubtful(causeGap, "the consumer has nothing to deliver, and the stream has sequence %d", want)
+			return doubtf(causeGap, "the consumer has nothing pending, but the stream has sequence %d", want)
 		}
-		if err := r.explain(ctx, end); err != nil {
+		if err := r.resolveGap(ctx, end); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// missingOrDeletedRun returns the end of the run of sequences that begins at from and that the
-// stream does not have. The end is exclusive and at most to.
+// missingOrDeletedRun returns the end of the run of sequences that begins at from
+// and that the stream does not have. The end is exclusive and at most to.
 func (r *reading) missingOrDeletedRun(ctx context.Context, from, to uint64) (uint64, error) {
 	removed, err := r.wereDeleted(ctx, from, to)
 	if removed || err != nil {

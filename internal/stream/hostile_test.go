@@ -33,15 +33,15 @@ func raw(t *testing.T, s *kit.Server, lines string) {
 		case line == "PONG":
 			return
 		case strings.HasPrefix(line, "-ERR"):
-			t.Fatalf("the server says %s", line)
+			t.Fatalf("the server answered %s", line)
 		}
 	}
 	t.Fatal("no PONG")
 }
 
 // TestProofOfHostileMessages: a position whose last message has broken headers,
-// or a subject that is not UTF-8, verifies at the next start: nobody can keep
-// the service from starting with one message.
+// or a subject that is not UTF-8, verifies at the next start: no message can
+// keep the service from starting.
 func TestProofOfHostileMessages(t *testing.T) {
 	hpub := func(header, payload string) string {
 		return fmt.Sprintf("HPUB events %d %d\r\n%s%s\r\n", len(header), len(header)+len(payload), header, payload)
@@ -66,17 +66,17 @@ func TestProofOfHostileMessages(t *testing.T) {
 			s.publish(2, 2)
 			r = s.read(at)
 			r.await("message 2")
-			r.wants(2)
+			r.wantMessages(2)
 			if r.unread != 0 {
-				t.Error("taken for another stream")
+				t.Error("detected as another stream")
 			}
 		})
 	}
 }
 
-// TestPullsAreCounted: what is still to come of a pull is known to the byte, as
-// the server itself counts it. When one ends by its last byte the server says
-// nothing, and a wrong count would wait for nothing.
+// TestPullsAreCounted: the remaining messages and bytes of a pull are counted exactly
+// as the server counts them. The server reports nothing when a pull reaches its bytes,
+// so with a wrong count the reader would wait forever.
 func TestPullsAreCounted(t *testing.T) {
 	s := newSetup(t)
 	data := make([]byte, 9000)
@@ -108,15 +108,15 @@ func TestPullsAreCounted(t *testing.T) {
 		if left := msg.Header.Get("Nats-Pending-Bytes"); left != "" {
 			l := c.subscriptionOf(msg)
 			if fmt.Sprint(l.bytes) != left || fmt.Sprint(l.messages) != msg.Header.Get("Nats-Pending-Messages") {
-				t.Errorf("counted %d messages and %d bytes to come, the server %v", l.messages, l.bytes, msg.Header)
+				t.Errorf("counted %d messages and %d bytes remaining, the server %v", l.messages, l.bytes, msg.Header)
 			}
 			ended++
 		}
-		taken, err := c.take(nil, msg)
+		got, err := c.handle(nil, msg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		n += len(taken)
+		n += len(got)
 	}
 	if ended == 0 {
 		t.Error("no pull ended by its bytes")

@@ -26,12 +26,12 @@ type jetStream struct {
 // apiTimeout is how long the server may take to answer.
 const apiTimeout = 5 * time.Second
 
-func (s *jetStream) look(ctx context.Context) (state, error) {
-	info, err := s.info(ctx)
+func (s *jetStream) info(ctx context.Context) (state, error) {
+	info, err := s.streamInfo(ctx)
 	if err != nil {
 		return state{}, err
 	}
-	st := state{created: roster.TimeOf(info.Created), first: info.State.FirstSeq, last: info.State.LastSeq, begins: info.Config.FirstSeq}
+	st := state{created: roster.TimeOf(info.Created), first: info.State.FirstSeq, last: info.State.LastSeq, configuredFirst: info.Config.FirstSeq}
 	if info.State.Msgs == 0 {
 		st.first = st.last + 1
 	}
@@ -39,14 +39,14 @@ func (s *jetStream) look(ctx context.Context) (state, error) {
 }
 
 func (s *jetStream) deleted(ctx context.Context) ([]uint64, error) {
-	info, err := s.info(ctx, jetstream.WithDeletedDetails(true))
+	info, err := s.streamInfo(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return nil, err
 	}
 	return info.State.Deleted, nil
 }
 
-func (s *jetStream) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+func (s *jetStream) streamInfo(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, s.stream)
@@ -57,7 +57,7 @@ func (s *jetStream) info(ctx context.Context, options ...jetstream.StreamInfoOpt
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("stream %s: %w", s.stream, errNoStream)
 	case err != nil:
-		return nil, fmt.Errorf("asking for stream %s: %w", s.stream, err)
+		return nil, fmt.Errorf("requesting the state of stream %s: %w", s.stream, err)
 	}
 	return stream.CachedInfo(), nil
 }
@@ -84,7 +84,7 @@ func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 		Message *stored             `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return Message{}, fmt.Errorf("getting message %d: reading the answer: %w", seq, err)
+		return Message{}, fmt.Errorf("getting message %d: decoding the answer: %w", seq, err)
 	}
 	switch {
 	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
@@ -93,7 +93,7 @@ func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 		return Message{}, fmt.Errorf("getting message %d: %w", seq, answer.Error)
 	//guard:false "no answer crashes the service" TestOddReplies
 	case answer.Message == nil:
-		return Message{}, fmt.Errorf("getting message %d: an empty answer", seq)
+		return Message{}, fmt.Errorf("getting message %d: empty answer", seq)
 	}
 	return answer.Message.message(seq), nil
 }

@@ -16,16 +16,16 @@ import (
 )
 
 // A slow link lets about 1 MB a second through to the client, and what the client
-// sends is on its way for a while.
+// sends takes a while to arrive.
 const (
 	linkChunk   = 4 << 10
 	linkPause   = 4 * time.Millisecond // after each chunk
 	linkLatency = 100 * time.Millisecond
 )
 
-// link connects a client over a slow link, and counts the bytes that came through
-// to it.
-type link struct{ came atomic.Int64 }
+// link connects a client over a slow link, and counts the bytes that reach
+// it.
+type link struct{ received atomic.Int64 }
 
 // Dial implements [nats.CustomDialer].
 func (l *link) Dial(network, address string) (net.Conn, error) {
@@ -43,7 +43,7 @@ type linkConn struct {
 
 func (c *linkConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b[:min(len(b), linkChunk)])
-	c.link.came.Add(int64(n))
+	c.link.received.Add(int64(n))
 	time.Sleep(linkPause)
 	return n, err
 }
@@ -53,9 +53,9 @@ func (c *linkConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestSlowLink: the answer to how the stream stands comes behind all that was
-// pulled before. That is one batch at most, and no more bytes than the largest
-// message may have.
+// TestSlowLink: the answer with the stream's state queues behind everything pulled
+// before it. That is one batch at most, and no more bytes than the largest message may
+// have.
 func TestSlowLink(t *testing.T) {
 	for name, c := range map[string]struct{ messages, size, pulled int }{
 		"small messages": {4000, 1 << 10, maxBatch * 1 << 10},
@@ -69,18 +69,18 @@ func TestSlowLink(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			most := c.pulled + c.pulled/4 // with the subjects, and what was answered before
-			if came := s.cameBeforeKnown(); came == 0 || came > most {
-				t.Errorf("%d bytes came before it was known how the stream stands, want at most %d", came, most)
+			most := c.pulled + c.pulled/4 // plus the subjects and earlier answers
+			if got := s.bytesBeforeFirstBatch(); got == 0 || got > most {
+				t.Errorf("%d bytes received before the first batch, want at most %d", got, most)
 			}
 		})
 	}
 }
 
-// cameBeforeKnown returns how many bytes reach a reader over a slow link before it
-// folds its first batch, for which it has to know the state of the stream. It
-// returns 0 if the reader never gets that far.
-func (s *setup) cameBeforeKnown() (bytes int) {
+// bytesBeforeFirstBatch returns how many bytes reach a reader over a slow link
+// before it folds its first batch, for which it has to know the state of the
+// stream. It returns 0 if the reader never gets that far.
+func (s *setup) bytesBeforeFirstBatch() (bytes int) {
 	s.t.Helper()
 	slow := new(link)
 	reader, err := New(Config{
@@ -94,7 +94,7 @@ func (s *setup) cameBeforeKnown() (bytes int) {
 	defer stop()
 	err = reader.Run(ctx, roster.Position{}, func(*Batch) {
 		if bytes == 0 {
-			bytes = int(slow.came.Load())
+			bytes = int(slow.received.Load())
 		}
 		stop()
 	})

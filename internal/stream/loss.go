@@ -15,9 +15,9 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 	r.losses.add(why, from, through, end.Place)
 	r.logLosses(false)
 	r.fold(&Batch{End: end, Missing: why})
-	r.move(end)
-	r.losing = true
-	//guard:false "what is lost makes no roster complete" TestLosingIsNotPassing
+	r.setPosition(end)
+	r.lastMoveLost = true
+	//guard:false "a loss does not make the roster caught up" TestLossIsNotCatchingUp
 	if r.position.Load() >= r.target.Load() {
 		// The messages up to the target are gone. A loss is not catching up: the
 		// stream may have more by now.
@@ -30,28 +30,28 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 // been deleted, each a loss of its own: all of them are logged in a few lines a
 // minute.
 type losses struct {
-	unlogged map[roster.Loss]*lost
+	unlogged map[roster.Loss]*lossSum
 	lines    int       // logged since then
 	since    time.Time // when the interval of lossesEvery began
 }
 
-// lost sums up the losses of one reason: the first and last sequence, how many
+// lossSum sums up the losses of one reason: the first and last sequence, how many
 // were lost between them, and the last place.
-type lost struct{ from, to, count, place uint64 }
+type lossSum struct{ from, to, count, place uint64 }
 
 const (
-	// linesOfLosses is how many lines may be logged within lossesEvery.
-	linesOfLosses = 4
-	lossesEvery   = 20 * time.Second
+	// maxLossLines is how many lines may be logged within lossesEvery.
+	maxLossLines    = 4
+	lossLogInterval = 20 * time.Second
 )
 
 func (l *losses) add(why roster.Loss, from, to, place uint64) {
 	if l.unlogged == nil {
-		l.unlogged = make(map[roster.Loss]*lost)
+		l.unlogged = make(map[roster.Loss]*lossSum)
 	}
 	sum := l.unlogged[why]
 	if sum == nil {
-		sum = &lost{from: from}
+		sum = &lossSum{from: from}
 		l.unlogged[why] = sum
 	}
 	sum.from, sum.to, sum.place = min(sum.from, from), max(sum.to, to), place
@@ -64,20 +64,20 @@ func (r *reading) logLosses(end bool) {
 	if len(l.unlogged) == 0 {
 		return
 	}
-	if time.Since(l.since) >= lossesEvery {
+	if time.Since(l.since) >= lossLogInterval {
 		l.lines, l.since = 0, time.Now()
 	}
 	for _, why := range roster.AllLosses() {
 		sum := l.unlogged[why]
-		if sum == nil || l.lines >= linesOfLosses && !end {
+		if sum == nil || l.lines >= maxLossLines && !end {
 			continue
 		}
 		l.lines++
 		delete(l.unlogged, why)
 		r.log.Error("events are lost", "reason", why.String(), "stream", r.stream, "from", sum.from, "to", sum.to,
-			"count", sum.count, "accept", acceptance(sum.place))
+			"count", sum.count, "accept", acceptSetting(sum.place))
 	}
 }
 
-// acceptance is the setting that accepts the losses up to a place.
-func acceptance(place uint64) string { return fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", place) }
+// acceptSetting is the setting that accepts the losses up to a place.
+func acceptSetting(place uint64) string { return fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", place) }

@@ -20,9 +20,9 @@ func (m *Message) hash() (sum roster.Hash) {
 	write := func(text string) {
 		var size [8]byte
 		binary.LittleEndian.PutUint64(size[:], uint64(len(text)))
-		//guard:drop "no two messages have one hash" TestHashOfManyHeaders
+		//guard:drop "no two messages have the same hash" TestHashOfManyHeaders
 		h.Write(size[:])
-		io.WriteString(h, text) //nolint:errcheck // a hash takes everything
+		io.WriteString(h, text) //nolint:errcheck // a hash never fails
 	}
 	//guard:set string(...) m.Subject "no message keeps the service from starting" TestProofOfHostileMessages
 	write(string([]rune(m.Subject)))
@@ -43,16 +43,16 @@ func (m *Message) hash() (sum roster.Hash) {
 	return sum
 }
 
-// prove makes a message the proof of a position.
-func (m *Message) prove(p *roster.Proof) {
+// fillProof makes a message the proof of a position.
+func (m *Message) fillProof(p *roster.Proof) {
 	p.Sequence, p.Receipt, p.Hash = m.Sequence, m.Receipt, m.hash()
 }
 
-// proves looks up whether the stream has the message of a proof under its sequence.
+// checkProof looks up whether the stream has the message of a proof under its sequence.
 // The answer is gone if the stream has removed the message since.
-func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, error) {
+func (r *Reader) checkProof(ctx context.Context, p roster.Proof, st state) (proof, error) {
 	switch {
-	//guard:drop p.Stream "a position of one stream is none in another" TestAnotherName
+	//guard:drop p.Stream "a position is valid in its own stream only" TestAnotherName
 	case p.Stream != r.stream || p.Created != st.created || p.Sequence > st.last:
 		return refuted, nil
 	case p.Sequence == 0 || p.Sequence < st.first:
@@ -69,7 +69,7 @@ func (r *Reader) proves(ctx context.Context, p roster.Proof, st state) (proof, e
 	case m.Receipt != p.Receipt || m.hash() != p.Hash:
 		return refuted, nil
 	}
-	return held, nil
+	return proven, nil
 }
 
 // getConfirmed requests a message, and retries once if it is not there: a deposed

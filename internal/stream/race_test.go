@@ -2,6 +2,6 @@
 
 package stream
 
-// burst is sim.burst unless it is given: the race detector makes each message
-// some ten times as dear, and more messages show it nothing new.
+// burst is sim.burst unless the flag is set: the race detector makes each message
+// about ten times as expensive, and finds nothing more in more messages.
 const burst = 360

@@ -68,10 +68,10 @@ type Config struct {
 	// Earlier returns earlier positions, the newest first: where to go back to when
 	// the stream turns out to be an older copy. It must be safe for concurrent use.
 	Earlier func() []roster.Position
-	// Given returns the last places that are recorded outside the snapshots: a
+	// AssignedPlaces returns the last places that are recorded outside the snapshots: a
 	// process may have crashed after it gave places that no snapshot has. It may be
 	// nil. After an error it is called again.
-	Given func(context.Context) ([]Given, error)
+	AssignedPlaces func(context.Context) ([]AssignedPlace, error)
 	// ID names the consumer. It is the same for each process that reads for the same
 	// roster, and for no other, so that a start deletes the consumer that a crash has
 	// left. If it is empty each Reader makes up its own.
@@ -84,13 +84,13 @@ type Config struct {
 
 // Reader reads one stream.
 type Reader struct {
-	source     source
-	stream     string
-	earlier    func() []roster.Position
-	given      func(context.Context) ([]Given, error)
-	makeStream func(context.Context) error
-	log        *slog.Logger
-	metrics    *metrics
+	source         source
+	stream         string
+	earlier        func() []roster.Position
+	assignedPlaces func(context.Context) ([]AssignedPlace, error)
+	makeStream     func(context.Context) error
+	log            *slog.Logger
+	metrics        *metrics
 
 	// Written by Run, read by others.
 	position atomic.Uint64 // as a sequence
@@ -110,7 +110,7 @@ func New(c Config) (*Reader, error) {
 
 func newReader(c Config, s source) *Reader {
 	return &Reader{
-		source: s, stream: c.Stream, earlier: c.Earlier, given: c.Given, makeStream: c.Make,
+		source: s, stream: c.Stream, earlier: c.Earlier, assignedPlaces: c.AssignedPlaces, makeStream: c.Make,
 		log: c.Log, metrics: newMetrics(c.Registry),
 	}
 }
@@ -138,8 +138,8 @@ func (r *Reader) Target() uint64 { return r.target.Load() }
 func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch)) error {
 	rd := &reading{Reader: r, fold: fold}
 	defer rd.logLosses(true)
-	rd.move(from)
-	rd.delivered()
+	rd.setPosition(from)
+	rd.recordDelivery()
 	var pause time.Duration
 	for ctx.Err() == nil {
 		before := rd.at
@@ -150,11 +150,11 @@ func (r *Reader) Run(ctx context.Context, from roster.Position, fold func(*Batch
 		case isClosed(err):
 			return fmt.Errorf("reading stream %s: %w", r.stream, err)
 		}
-		rd.complain(err)
+		rd.reportRebuild(err)
 		if pause = min(2*pause+50*time.Millisecond, 2*time.Second); rd.at != before || causeOf(err) == causeGap {
 			pause = 0
 		}
-		//guard:drop "a server that is away is not flooded" TestPauses
+		//guard:drop "an unreachable server is not flooded" TestPauses
 		sleep(ctx, pause)
 	}
 	return nil
@@ -169,7 +169,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (r *Reader) sawTail(seq uint64) {
+func (r *Reader) raiseTail(seq uint64) {
 	for {
 		known := r.tail.Load()
 		if seq <= known || r.tail.CompareAndSwap(known, seq) {

@@ -24,16 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const name = "EVENTS"
 
-// setup is a server with a stream and somebody who writes to it.
+// setup is a server with a stream, and publishes to it.
 type setup struct {
 	*kit.Server
 	t      *testing.T
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	// earlier are the positions of earlier snapshots.
-	earlier []roster.Position
-	given   func(context.Context) ([]Given, error)
-	id      string
+	earlier  []roster.Position
+	assigned func(context.Context) ([]AssignedPlace, error)
+	id       string
 }
 
 func newSetup(t *testing.T, change ...func(*jetstream.StreamConfig)) *setup {
@@ -65,7 +65,7 @@ func (s *setup) publish(from, to int) {
 	}
 }
 
-// run is one run of a reader and what it has handed on.
+// run is one run of a reader and what it has folded.
 type run struct {
 	*Reader
 	t    *testing.T
@@ -73,13 +73,13 @@ type run struct {
 	done chan error
 	reg  *prometheus.Registry
 
-	mu      sync.Mutex
-	at      roster.Position
-	got     []string
-	places  []uint64
-	missing map[uint64]roster.Loss // by the place before it
-	unread  int                    // incarnations whose end was not read
-	early   bool                   // it has caught up before anything was read
+	mu            sync.Mutex
+	at            roster.Position
+	got           []string
+	places        []uint64
+	missing       map[uint64]roster.Loss // by the place before the loss
+	unread        int                    // incarnations whose end was not read
+	caughtUpEarly bool                   // it had caught up before anything was read
 }
 
 func (s *setup) read(from roster.Position) *run {
@@ -99,7 +99,7 @@ func (s *setup) reader(reg *prometheus.Registry) *Reader {
 	s.t.Helper()
 	r, err := New(Config{
 		Conn: kit.Conn(s.t, s.URL), Stream: name, Log: kit.Logger(s.t), Registry: reg,
-		Earlier: func() []roster.Position { return s.earlier }, Given: s.given, ID: s.id,
+		Earlier: func() []roster.Position { return s.earlier }, AssignedPlaces: s.assigned, ID: s.id,
 		Make: func(context.Context) error { s.create(); return nil },
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *setup) reader(reg *prometheus.Registry) *Reader {
 func (r *run) fold(b *Batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.early = r.early || len(r.got) == 0 && r.CaughtUp()
+	r.caughtUpEarly = r.caughtUpEarly || len(r.got) == 0 && r.CaughtUp()
 	if len(b.Messages) == 0 && b.End.Place > r.at.Place {
 		r.missing[r.at.Place] = b.Missing
 	}
@@ -130,7 +130,7 @@ func (r *run) fold(b *Batch) {
 	r.at = b.End
 }
 
-// end stops the run and returns where it stands and its error.
+// end stops the run and returns its position and error.
 func (r *run) end() (roster.Position, error) {
 	r.stop()
 	err, ok := <-r.done
@@ -152,11 +152,11 @@ func (r *run) await(message string) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return slices.Contains(r.got, message)
-	}, message+" is read")
+	}, message+" was read")
 }
 
-// wants checks that exactly the messages given were read, once each, in order.
-func (r *run) wants(numbers ...int) {
+// wantMessages checks that exactly these messages were read, once each, in order.
+func (r *run) wantMessages(numbers ...int) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,9 +177,9 @@ func upTo(n int) []int {
 	return all
 }
 
-// TestReadOn: reading ends anywhere and goes on after it; the position has the
-// proof of its last message.
-func TestReadOn(t *testing.T) {
+// TestResume: reading may end anywhere and resumes there; the position has the proof
+// of its last message.
+func TestResume(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 700)
 	first := s.read(roster.Position{})
@@ -189,7 +189,7 @@ func TestReadOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.wants(upTo(700)...)
+	first.wantMessages(upTo(700)...)
 	if at.Place != 700 || at.Sequence() != 700 || at.Proof.Sequence != 700 || at.Proof.Stream != name || at.Proof.Hash == (roster.Hash{}) {
 		t.Errorf("position is %+v", at)
 	}
@@ -198,13 +198,13 @@ func TestReadOn(t *testing.T) {
 	second.await("message 703")
 	s.publish(704, 704)
 	second.await("message 704")
-	second.wants(701, 702, 703, 704)
+	second.wantMessages(701, 702, 703, 704)
 	if lag := second.Lag(); lag != 0 {
 		t.Errorf("lag is %d", lag)
 	}
 }
 
-// TestBase: places are sequences and the base.
+// TestBase: a place is the sequence plus the base.
 func TestBase(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 2)
@@ -220,7 +220,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// publishAgain publishes as soon as the connection is back.
+// publishAgain publishes as soon as JetStream answers again.
 func (s *setup) publishAgain(from, to int) {
 	kit.Eventually(s.t, func() bool {
 		_, err := s.js.AccountInfo(s.t.Context())
@@ -229,9 +229,9 @@ func (s *setup) publishAgain(from, to int) {
 	s.publish(from, to)
 }
 
-// TestConsumerVanishes: a consumer that somebody deletes is made anew, when the
-// server tells and when it doesn't.
-func TestConsumerVanishes(t *testing.T) {
+// TestConsumerDeleted: a consumer that somebody deletes is recreated, whether or not
+// the server reports the deletion.
+func TestConsumerDeleted(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 10)
 	r := s.read(roster.Position{})
@@ -245,11 +245,11 @@ func TestConsumerVanishes(t *testing.T) {
 		s.publish(11+i, 11+i)
 	}
 	r.await("message 13")
-	r.wants(upTo(13)...)
+	r.wantMessages(upTo(13)...)
 }
 
-// TestGaps: what the stream does not have is told with its reason, and only
-// after a fresh consumer has shown the gap again.
+// TestGaps: messages that the stream does not have are lost, each for its reason, and
+// only once a fresh consumer has shown the gap again.
 func TestGaps(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 20)
@@ -263,7 +263,7 @@ func TestGaps(t *testing.T) {
 	}
 	r := s.read(roster.Position{})
 	r.await("message 20")
-	r.wants(4, 5, 6, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20)
+	r.wantMessages(4, 5, 6, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20)
 	want := map[uint64]roster.Loss{0: roster.BaselineLost, 6: roster.Deleted, 14: roster.Deleted}
 	if fmt.Sprint(r.missing) != fmt.Sprint(want) {
 		t.Errorf("missing are %v, want %v", r.missing, want)
@@ -275,14 +275,14 @@ func TestGaps(t *testing.T) {
 	}
 	r = s.read(at)
 	r.await("message 30")
-	r.wants(26, 27, 28, 29, 30)
+	r.wantMessages(26, 27, 28, 29, 30)
 	if r.missing[20] != roster.Truncated {
 		t.Errorf("missing are %v", r.missing)
 	}
 }
 
 // TestRecreated: another stream under the same name is read from its first
-// message, and its messages get places after all that were given.
+// message, and its messages get places after all that were assigned.
 func TestRecreated(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 5)
@@ -296,27 +296,27 @@ func TestRecreated(t *testing.T) {
 	s.publish(6, 7)
 	r = s.read(at)
 	r.await("message 7")
-	r.wants(6, 7)
+	r.wantMessages(6, 7)
 	if !slices.Equal(r.places, []uint64{6, 7}) || r.unread != 1 {
 		t.Errorf("places are %v, unread ends %d", r.places, r.unread)
 	}
-	// Once more, while it is being read; and made by nobody else.
+	// Again, while it is being read; only the reader recreates it.
 	if err := s.js.DeleteStream(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 	kit.Eventually(t, func() bool {
 		_, err := s.js.Publish(t.Context(), "events", []byte("message 8"), jetstream.WithRetryAttempts(0))
 		return err == nil
-	}, "the stream is made again")
+	}, "the stream is recreated")
 	r.await("message 8")
 	if last := r.places[len(r.places)-1]; last != 8 || r.unread != 2 {
 		t.Errorf("places are %v, unread ends %d", r.places, r.unread)
 	}
 }
 
-// TestSlowFold: a fold slower than the stream loses nothing: no more is asked
-// for than there is room. And where nothing is in doubt one consumer reads it
-// all, pull after pull.
+// TestSlowFold: a fold slower than the stream drops nothing, since no more is
+// requested than the channel can hold. While nothing is in doubt one consumer reads
+// everything, pull after pull.
 func TestSlowFold(t *testing.T) {
 	s := newSetup(t)
 	const n = 60_000
@@ -332,7 +332,7 @@ func TestSlowFold(t *testing.T) {
 	<-s.js.PublishAsyncComplete()
 	reg := prometheus.NewRegistry()
 	reader := s.reader(reg)
-	reader.source.(*jetStream).beat = 3 * time.Second // else a machine that is slow too is silence
+	reader.source.(*jetStream).beat = 3 * time.Second // so that a slow machine does not count as silence
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	got := 0
@@ -340,14 +340,14 @@ func TestSlowFold(t *testing.T) {
 		if got += len(b.Messages); got == n {
 			stop()
 		}
-		(&Message{Msg: &nats.Msg{Data: make([]byte, 1<<20)}}).hash() // some time
+		(&Message{Msg: &nats.Msg{Data: make([]byte, 1<<20)}}).hash() // takes a while
 	})
 	if err != nil || got != n {
 		t.Errorf("read %d of %d messages, error %v", got, n, err)
 	}
 	for _, cause := range causes {
 		if n := testutil.ToFloat64(reader.metrics.rebuilds.WithLabelValues(cause)); n != 0 {
-			t.Errorf("%v consumers were made anew: %s", n, cause)
+			t.Errorf("%v consumers were recreated: %s", n, cause)
 		}
 	}
 }
@@ -373,8 +373,8 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestPullRequest: the server reads durations as nanoseconds, and what
-// is left out as none.
+// TestPullRequest: the server reads durations as nanoseconds, and an omitted one as
+// none.
 func TestPullRequest(t *testing.T) {
 	for want, ask := range map[string]pull{
 		`{"batch":1,"max_bytes":2,"expires":1000000000,"idle_heartbeat":3}`: {Batch: 1, MaxBytes: 2, Expires: time.Second, Heartbeat: 3},

@@ -11,11 +11,11 @@ import (
 	"rollcall/internal/roster"
 )
 
-// complain counts and logs why a consumer is recreated.
-func (r *reading) complain(err error) {
+// reportRebuild counts and logs why a consumer is recreated.
+func (r *reading) reportRebuild(err error) {
 	cause := causeOf(err)
 	r.metrics.rebuilds.WithLabelValues(cause).Inc()
-	r.log.Info("making the consumer anew", "cause", cause, "seq", r.at.Sequence(), "err", err)
+	r.log.Info("recreating the consumer", "cause", cause, "seq", r.at.Sequence(), "err", err)
 }
 
 // reading is one run of a Reader.
@@ -24,29 +24,30 @@ type reading struct {
 	at   roster.Position
 	fold func(*Batch)
 
-	batch     Batch
-	fetched   []Message
-	fresh     bool      // the consumer has not delivered yet
-	aimed     bool      // the target is known
-	confirmed state     // of the stream: by two witnesses, or by recalled places
-	losses    losses    // not logged yet
-	removed   []uint64  // sequences known to be deleted, in order
-	moved     time.Time // when a message was last folded, or none was pending
-	losing    bool      // the position was last moved by a loss
-	stalled   int       // how many consumers in a row have stalled
-	// recalled: the places given before the start are known. otherIncarnation: some of them
-	// were given after the position and in another incarnation.
-	recalled, otherIncarnation bool
-	claim                      Given // the greatest of those places, still to be checked
+	batch            Batch
+	fetched          []Message
+	fresh            bool      // the consumer has not delivered yet
+	targetSet        bool      // the target is known
+	confirmed        state     // of the stream: by two witnesses, or by recalled places
+	losses           losses    // not logged yet
+	removed          []uint64  // sequences known to be deleted, in order
+	lastProgress     time.Time // when a message was last folded, or none was pending
+	lastMoveLost     bool      // the position was last moved by a loss
+	stalledConsumers int       // how many consumers in a row have stalled
+	// assignedLoaded: the places given before the start are known.
+	// otherIncarnation: some of them were given after the position and in another
+	// incarnation.
+	assignedLoaded, otherIncarnation bool
+	claim                            AssignedPlace // the greatest of those places, still to be checked
 
 	mu             sync.Mutex
 	sharedPosition roster.Position // a copy of at, for watch
 	waiting        bool            // for the consumer to deliver
 }
 
-// move moves the position. That does not count as a delivery: a consumer with
+// setPosition moves the position. That does not count as a delivery: a consumer with
 // nothing but losses is stalled.
-func (r *reading) move(to roster.Position) {
+func (r *reading) setPosition(to roster.Position) {
 	r.at = to
 	r.position.Store(to.Sequence())
 	r.mu.Lock()
@@ -54,23 +55,25 @@ func (r *reading) move(to roster.Position) {
 	r.mu.Unlock()
 }
 
-// delivered records, for the watchdog, that a message was delivered.
-func (r *reading) delivered() { r.moved, r.stalled, r.losing = time.Now(), 0, false }
+// recordDelivery records, for the watchdog, that a message was delivered.
+func (r *reading) recordDelivery() {
+	r.lastProgress, r.stalledConsumers, r.lastMoveLost = time.Now(), 0, false
+}
 
-// readWithOneConsumer reads with one consumer until something is in doubt. The consumer is created
-// before the position is verified: if the stream is replaced after that, the
-// consumer is gone with it.
+// readWithOneConsumer reads with one consumer until something is in doubt. The
+// consumer is created before the position is verified: if the stream is replaced
+// after that, the consumer is gone with it.
 func (r *reading) readWithOneConsumer(ctx context.Context) error {
-	if err := r.recall(ctx); err != nil {
+	if err := r.loadAssigned(ctx); err != nil {
 		return err
 	}
-	st, lookErr := r.source.look(ctx)
-	if lookErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created {
+	st, infoErr := r.source.info(ctx)
+	if infoErr == nil && r.at.Proof.Stream != "" && st.created != r.at.Proof.Created {
 		// A deposed leader may have answered.
-		st, lookErr = r.source.look(ctx)
+		st, infoErr = r.source.info(ctx)
 	}
-	if lookErr != nil && !errors.Is(lookErr, errNoStream) {
-		return lookErr
+	if infoErr != nil && !errors.Is(infoErr, errNoStream) {
+		return infoErr
 	}
 	d, err := r.source.consume(ctx, r.at.Sequence()+1)
 	if err != nil {
@@ -79,24 +82,24 @@ func (r *reading) readWithOneConsumer(ctx context.Context) error {
 	defer d.close()
 	deliverErr := r.awaitFirst(ctx, d)
 	//guard:set r.settle(...) error(nil) "nothing of another stream is folded" ^TestRecreated$
-	if err := r.settle(ctx, r.first(d, st), r.confirmState(d, st)); err != nil {
+	if err := r.settle(ctx, r.firstDelivered(d, st), r.confirmState(d, st)); err != nil {
 		return err
 	}
 	if r.fresh = true; deliverErr == nil {
 		r.setTarget()
 	}
-	return r.watched(ctx, func(ctx context.Context) error {
+	return r.readWatched(ctx, func(ctx context.Context) error {
 		if err := cmp.Or(r.foldDelivered(ctx), deliverErr); err != nil {
 			return err
 		}
-		if r.fresh && lookErr == nil && st.created == r.at.Proof.Created {
-			//guard:set r.undelivered(...) error(nil) "an undelivered message is asked for" ./internal/test/faults:TestDamage/flipped_in_the_last_message
-			if err := r.undelivered(ctx, d, st.last); err != nil {
+		if r.fresh && infoErr == nil && st.created == r.at.Proof.Created {
+			//guard:set r.resolveUndelivered(...) error(nil) "an undelivered message is requested" ./internal/test/faults:TestDamage/flipped_in_the_last_message
+			if err := r.resolveUndelivered(ctx, d, st.last); err != nil {
 				return err
 			}
 		}
 		r.updateCaughtUp()
-		return r.follow(ctx, d)
+		return r.readUntilDoubt(ctx, d)
 	})
 }
 
@@ -121,10 +124,10 @@ func (r *reading) awaitFirst(ctx context.Context, d delivery) error {
 	return nil
 }
 
-// first returns the first sequence that a fresh consumer delivers. If it has nothing
-// pending, that is the next sequence after before, the state of the stream before
-// the consumer was created. 0: not known.
-func (r *reading) first(d delivery, before state) uint64 {
+// firstDelivered returns the first sequence that a fresh consumer delivers. If it
+// has nothing pending, that is the next sequence after before, the state of the
+// stream before the consumer was created. 0: not known.
+func (r *reading) firstDelivered(d delivery, before state) uint64 {
 	switch {
 	case len(r.fetched) > 0:
 		return r.fetched[0].Sequence
@@ -134,9 +137,9 @@ func (r *reading) first(d delivery, before state) uint64 {
 	return 0
 }
 
-// verifyWithoutConsumer verifies the position when no consumer can be created, for example
-// because the stream is missing. It gives nothing up as lost: a later consumer may
-// still deliver it.
+// verifyWithoutConsumer verifies the position when no consumer can be created, for
+// example because the stream is missing. It gives nothing up as lost: a later
+// consumer may still deliver it.
 func (r *reading) verifyWithoutConsumer(ctx context.Context) error {
 	return r.settle(ctx, r.at.Sequence()+1, state{})
 }
@@ -154,13 +157,13 @@ func (r *reading) confirmState(d delivery, before state) state {
 	return before
 }
 
-// watched runs read with watch beside it, until either of them is in doubt.
-func (r *reading) watched(ctx context.Context, read func(context.Context) error) error {
+// readWatched runs read with watch beside it, until either of them is in doubt.
+func (r *reading) readWatched(ctx context.Context, read func(context.Context) error) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer end(nil)
-	//guard:drop "another stream is noticed at run time" ./internal/test/faults:TestRetention/running,_and_nothing_after
+	//guard:drop "another stream is detected while reading" ./internal/test/faults:TestRetention/running,_and_nothing_after
 	watch.Go(func() { r.watch(ctx, end) })
 	err := read(ctx)
 	if ctx.Err() != nil {
@@ -169,16 +172,16 @@ func (r *reading) watched(ctx context.Context, read func(context.Context) error)
 	return err
 }
 
-// follow folds what a consumer delivers.
-func (r *reading) follow(ctx context.Context, d delivery) error {
+// readUntilDoubt folds what a consumer delivers.
+func (r *reading) readUntilDoubt(ctx context.Context, d delivery) error {
 	for {
 		if err := r.checkProgress(); err != nil {
 			return err
 		}
 		var err error
-		r.wait(true)
+		r.setWaiting(true)
 		r.fetched, err = d.next(ctx, r.fetched[:0])
-		r.wait(false)
+		r.setWaiting(false)
 		r.logLosses(false)
 		if foldErr := r.foldDelivered(ctx); foldErr != nil {
 			return foldErr
@@ -193,11 +196,11 @@ func (r *reading) follow(ctx context.Context, d delivery) error {
 func (r *reading) foldDelivered(ctx context.Context) error {
 	for i := range r.fetched {
 		m := &r.fetched[i]
-		//guard:false "no message is passed over silently" ^TestGaps$
+		//guard:false "no message is skipped silently" ^TestGaps$
 		if m.Sequence != r.at.Sequence()+uint64(len(r.batch.Messages))+1 {
 			//guard:drop "places are in order" ^TestGaps$
 			r.flush()
-			if err := r.gap(ctx, m.Sequence, r.fresh); err != nil {
+			if err := r.handleGap(ctx, m.Sequence, r.fresh); err != nil {
 				return err
 			}
 		}
@@ -220,12 +223,12 @@ func (r *reading) flush() {
 	last := &b.Messages[n-1]
 	b.End = r.at
 	b.End.Place = last.Place
-	last.prove(&b.End.Proof)
+	last.fillProof(&b.End.Proof)
 	r.fold(b)
 	failpoint.At("batch-folded")
-	r.move(b.End)
-	r.delivered()
-	r.sawTail(last.Sequence)
+	r.setPosition(b.End)
+	r.recordDelivery()
+	r.raiseTail(last.Sequence)
 	r.updateCaughtUp()
 	clear(b.Messages)
 	b.Messages = b.Messages[:0]

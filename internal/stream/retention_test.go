@@ -32,9 +32,9 @@ func (s *setup) flow(from int) *atomic.Int64 {
 	return &last
 }
 
-// keepsUp waits until the reader has come to the end of what was stored when it
-// was asked, and checks that it lost nothing since it has read anything.
-func (r *run) keepsUp(last *atomic.Int64) {
+// awaitKeptUp waits until the reader has read the last message stored so far, and
+// checks that it lost nothing after the first message that it read.
+func (r *run) awaitKeptUp(last *atomic.Int64) {
 	r.t.Helper()
 	end := fmt.Sprintf("message %d", last.Load())
 	r.await(end)
@@ -47,17 +47,17 @@ func (r *run) keepsUp(last *atomic.Int64) {
 	}
 	for i, got := range r.got {
 		if want := fmt.Sprintf("message %d", first+i); got != want {
-			r.t.Fatalf("%q is read, want %q: something was lost after reading had begun", got, want)
+			r.t.Fatalf("read %q, want %q: something was lost after reading had begun", got, want)
 		}
 	}
-	if r.early {
+	if r.caughtUpEarly {
 		r.t.Error("caught up before anything was read")
 	}
 }
 
-// TestRetentionAtWork: behind a stream that loses its oldest message with each
-// new one a reader comes to the end, at once, from no position, from an old one,
-// and after an outage; and from its first message on it reads all there is.
+// TestRetentionAtWork: behind a stream that loses its oldest message with each new one,
+// a reader soon reaches the end: without a position, from an old one, and after an
+// outage. Once it has read a message it skips none.
 func TestRetentionAtWork(t *testing.T) {
 	for name, limit := range map[string]func(*jetstream.StreamConfig){
 		"max_msgs": func(c *jetstream.StreamConfig) { c.MaxMsgs = 30 },
@@ -77,18 +77,18 @@ func TestRetentionAtWork(t *testing.T) {
 			}, "the stream has lost its beginning")
 			for from, at := range map[string]roster.Position{"no position": {}, "an old position": old} {
 				r := s.read(at)
-				r.keepsUp(last)
+				r.awaitKeptUp(last)
 				t.Logf("from %s: lost %v", from, r.missing)
 				if at, _ := r.end(); at.Proof.Stream == "" || len(r.missing) == 0 {
 					t.Errorf("from %s: at %+v, lost %v", from, at, r.missing)
 				}
 			}
 			r = s.read(roster.Position{})
-			r.keepsUp(last)
+			r.awaitKeptUp(last)
 			if err := r.source.reconnect(); err != nil {
 				t.Fatal(err)
 			}
-			<-time.After(time.Second) // an outage, and what is lost in it
+			<-time.After(time.Second) // an outage, in which messages are lost
 			r.await(fmt.Sprintf("message %d", last.Load()))
 		})
 	}

@@ -37,36 +37,36 @@ type world struct {
 	settings roster.Settings
 	harmless bool // nothing happens that loses anything
 	// retention is at work all the time, but while it is quiet; nil: it isn't.
-	retention *retention
-	quiet     bool
-	most      int // about how many messages are published at once
-	log       *slog.Logger
-	coverage  *coverage
+	retention  *retention
+	quiet      bool
+	maxPublish int // about how many messages are published at once
+	log        *slog.Logger
+	coverage   *coverage
 
-	mu      sync.Mutex
-	problem string // the first
-	life    *life  // the stream; nil: missing
-	lives   int
-	all     map[roster.Time]*simMessage // every message ever stored
-	last    roster.Time                 // the last receipt
-	longest uint64                      // the last sequence of the longest stream that there was
-	copies  []*life
-	past    []pastState
-	disk    simDisk
-	given   []Given          // by reports and dead letters
-	places  map[uint64]entry // what had them, as far as those tell
-	service *service
-	saving  sync.WaitGroup
+	mu           sync.Mutex
+	problem      string     // the first
+	stream       *simStream // the stream; nil: missing
+	incarnations int
+	messages     map[roster.Time]*simMessage // every message ever stored
+	lastReceipt  roster.Time                 // the last receipt
+	longestSeq   uint64                      // the last sequence of the longest stream that there was
+	copies       []*simStream
+	states       []pastState
+	disk         simDisk
+	assigned     []AssignedPlace  // by reports and dead letters
+	reported     map[uint64]entry // what had them, as far as those tell
+	service      *service
+	saving       sync.WaitGroup
 
 	// When the stream last became another, anything last happened that may
 	// hold up the reader, and messages were last removed.
 	changed, disturbed, removed time.Time
-	rough                       time.Time               // when anything last happened but messages that come and go
-	away                        time.Time               // until when nothing is answered
+	lastFault                   time.Time               // when anything last happened but messages that come and go
+	outageUntil                 time.Time               // until when nothing is answered
 	silent                      bool                    // not even with an error
-	oddLook, oddGet             bool                    // the next one is answered by an old leader
+	oddInfo, oddGet             bool                    // the next one is answered by an old leader
 	oddAt                       time.Time               // when one was
-	lie                         *state                  // what the next look tells, if not nil
+	falseInfo                   *state                  // what the next look tells, if not nil
 	hook                        func(what string) error // called before each question is answered
 	wedged                      bool                    // no consumer delivers on this connection
 	consumers                   []consumerFault
@@ -75,21 +75,21 @@ type world struct {
 func newWorld(seed uint64, coverage *coverage) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
-		seed: seed, rng: rng, coverage: coverage, all: map[roster.Time]*simMessage{}, places: map[uint64]entry{},
+		seed: seed, rng: rng, coverage: coverage, messages: map[roster.Time]*simMessage{}, reported: map[uint64]entry{},
 		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
-		hook:     func(string) error { return nil }, harmless: seed%4 == 0, most: *simBurst, log: slog.New(slog.DiscardHandler),
+		hook:     func(string) error { return nil }, harmless: seed%4 == 0, maxPublish: *simBurst, log: slog.New(slog.DiscardHandler),
 	}
 	if rng.IntN(2) == 0 { // in short streams more happens near their ends
-		w.most = min(w.most, 100)
+		w.maxPublish = min(w.maxPublish, 100)
 	}
 	if seed%4 == 1 {
 		w.retention = newRetention(rng)
 	}
-	w.lives = 1
-	w.life = newLife(1, roster.TimeOf(time.Now()))
+	w.incarnations = 1
+	w.stream = newSimStream(1, roster.TimeOf(time.Now()))
 	if !w.harmless && rng.IntN(3) == 0 { // its beginning has left it already
 		w.publish(50)
-		w.life.begin(rng.Uint64N(52))
+		w.stream.setFirst(rng.Uint64N(52))
 	}
 	return w
 }
@@ -112,26 +112,26 @@ func (w *world) locked(do func()) {
 func (w *world) fail(format string, args ...any) {
 	if w.problem == "" {
 		w.problem = fmt.Sprintf(format, args...)
-		w.note("FAILED: %s", w.problem)
+		w.logf("FAILED: %s", w.problem)
 	}
 }
 
-func (w *world) note(format string, args ...any) {
+func (w *world) logf(format string, args ...any) {
 	if w.log.Enabled(context.Background(), slog.LevelInfo) {
 		w.log.Info(fmt.Sprintf(format, args...))
 	}
 }
 
-// saw counts that something has happened.
-func (w *world) saw(what string) { w.coverage.add(what, 1) }
+// count counts that something has happened.
+func (w *world) count(what string) { w.coverage.add(what, 1) }
 
-// reached is saw for those who do not hold the lock.
-func (w *world) reached(what string) { w.locked(func() { w.saw(what) }) }
+// lockAndCount is saw for those who do not hold the lock.
+func (w *world) lockAndCount(what string) { w.locked(func() { w.count(what) }) }
 
 // wait lets a time pass: 0 next to none, 1 a part of a second, 2 up to 15.
 func (w *world) wait(scale int) {
 	most := []time.Duration{5 * time.Millisecond, time.Second, 15 * time.Second}[scale]
-	w.pass(time.Duration(w.rng.Int64N(int64(most))))
+	w.advance(time.Duration(w.rng.Int64N(int64(most))))
 }
 
 // run lets things happen, then nothing more, and checks where it all ends.
@@ -139,23 +139,23 @@ func (w *world) run() {
 	w.start()
 	possible := slices.DeleteFunc(ops(), func(o op) bool { return w.harmless && !o.harmless })
 	for range 60 + w.rng.IntN(60) {
-		w.happen(possible)
+		w.runOp(possible)
 		w.wait([]int{0, 0, 1, 1, 2}[w.rng.IntN(5)])
-		w.locked(w.overdue)
+		w.locked(w.checkOverdue)
 		if w.problem != "" {
 			break
 		}
 	}
 	if w.problem == "" {
-		w.calm()
+		w.settleDown()
 	}
 	w.crash()
 	w.saving.Wait()
-	w.coverage.add("events", float64(len(w.all)))
+	w.coverage.add("events", float64(len(w.messages)))
 }
 
-// happen draws one op and lets it happen.
-func (w *world) happen(possible []op) {
+// runOp draws one op and lets it happen.
+func (w *world) runOp(possible []op) {
 	total := 0
 	for _, o := range possible {
 		total += o.weight
@@ -166,13 +166,13 @@ func (w *world) happen(possible []op) {
 	}
 	var there bool
 	w.locked(func() {
-		w.note("op: %s", possible[i].name)
+		w.logf("op: %s", possible[i].name)
 		w.coverage.add("op: "+possible[i].name, 1)
 		if !possible[i].gentle {
-			w.rough = time.Now()
+			w.lastFault = time.Now()
 		}
-		there = w.life != nil
-		w.remember()
+		there = w.stream != nil
+		w.recordState()
 		if !there && w.rng.IntN(3) == 0 {
 			w.create()
 		}
@@ -182,12 +182,12 @@ func (w *world) happen(possible []op) {
 	}
 }
 
-// calm lets everything be well from now on, and checks that in the end all is
+// settleDown lets everything be well from now on, and checks that in the end all is
 // read and told.
-func (w *world) calm() {
+func (w *world) settleDown() {
 	w.locked(func() {
-		w.note("calm")
-		w.oddLook, w.oddGet, w.away, w.consumers = false, false, time.Time{}, nil
+		w.logf("calm")
+		w.oddInfo, w.oddGet, w.outageUntil, w.consumers = false, false, time.Time{}, nil
 	})
 	if w.retention != nil {
 		w.keepUp()
@@ -195,8 +195,8 @@ func (w *world) calm() {
 	}
 	for range 120 {
 		<-time.After(time.Second)
-		w.locked(w.overdue)
-		if w.problem != "" || w.still() {
+		w.locked(w.checkOverdue)
+		if w.problem != "" || w.isDone() {
 			break
 		}
 	}
@@ -204,26 +204,26 @@ func (w *world) calm() {
 	w.locked(w.checkEnd)
 }
 
-// still reports whether the reader has read all and knows it.
-func (w *world) still() bool {
+// isDone reports whether the reader has read all and knows it.
+func (w *world) isDone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.service
-	return w.life != nil && s.due.IsZero() && s.at.Sequence() == w.life.last && s.reader.Lag() == 0 && s.reader.CaughtUp()
+	return w.stream != nil && s.undetectedSince.IsZero() && s.at.Sequence() == w.stream.last && s.reader.Lag() == 0 && s.reader.CaughtUp()
 }
 
 func (w *world) checkEnd() {
-	s, l := w.service, w.life
-	s.unknowable(l)
+	s, l := w.service, w.stream
+	s.adoptUndetectable(l)
 	switch {
 	case l == nil:
 		w.fail("the stream stays missing")
 	case s.at.Sequence() != l.last || s.reader.Lag() != 0 || !s.reader.CaughtUp():
 		w.fail("the reader stands at sequence %d of %d, lag %d, caught up %v", s.at.Sequence(), l.last, s.reader.Lag(), s.reader.CaughtUp())
-	case s.life != l.id && s.at.Place > 0 && s.knows(l):
-		w.fail("the stream is life %d, and the reader reads life %d", l.id, s.life)
-	case s.short && l.last < s.shown:
-		w.fail("sequences up to %d were there, and nobody noticed that the stream ends at %d", s.shown, l.last)
+	case s.incarnation != l.id && s.at.Place > 0 && s.canDetect(l):
+		w.fail("the stream is life %d, and the reader reads life %d", l.id, s.incarnation)
+	case s.short && l.last < s.lastShown:
+		w.fail("sequences up to %d were there, and nobody noticed that the stream ends at %d", s.lastShown, l.last)
 	default:
 		s.checkRead()
 		s.checkRoster()
@@ -236,7 +236,7 @@ func (s *service) checkHarmless() {
 	if !s.w.harmless {
 		return
 	}
-	for i, m := range s.w.life.history {
+	for i, m := range s.w.stream.history {
 		if i >= len(s.log) || s.log[i].m != m {
 			s.w.fail("sequence %d was not read as if nothing had happened", m.seq)
 			return
@@ -251,7 +251,7 @@ func (s *service) checkHarmless() {
 // roster is that of a process to which nothing happened.
 func TestSimulation(t *testing.T) {
 	c := &coverage{n: map[string]float64{}}
-	outside(t)
+	warmUp(t)
 	if *simSeed > 0 {
 		simulate(t, *simSeed, c, kit.Logger(t))
 		return
@@ -276,15 +276,15 @@ func TestSimulation(t *testing.T) {
 	runs.Wait()
 	t.Logf("%d seeds in %v:%s", *simSeeds, time.Since(began).Round(time.Second), c)
 	if *simSeeds >= 500 {
-		for _, flaw := range c.flaws() {
+		for _, flaw := range c.mismatches() {
 			t.Error(flaw)
 		}
 	}
 }
 
-// outside makes what all snapshots share, and what must not belong to the
+// warmUp makes what all snapshots share, and what must not belong to the
 // synctest bubble that needs it first.
-func outside(t *testing.T) {
+func warmUp(t *testing.T) {
 	var b bytes.Buffer
 	enc := roster.New(roster.Settings{}).Encode()
 	defer enc.Close()

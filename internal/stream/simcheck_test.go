@@ -9,13 +9,13 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// settled is how long after a change whatever the reader does follows from
+// settleTime is how long after a change whatever the reader does follows from
 // what came after it: no decision takes longer, waits between asking twice
 // excepted.
-const settled = 500 * time.Millisecond
+const settleTime = 500 * time.Millisecond
 
-// noticed is how long the reader may take to notice another incarnation.
-const noticed = 10 * time.Second
+// noticeWithin is how long the reader may take to notice another incarnation.
+const noticeWithin = 10 * time.Second
 
 // fold is what the process does with a batch: it checks it against what the
 // stream was, and folds it into the roster as ingest does.
@@ -25,7 +25,7 @@ func (s *service) fold(b *Batch) {
 	if s.ctx.Err() != nil {
 		return // the process has crashed
 	}
-	s.checkPassing()
+	s.checkCaughtUp()
 	switch {
 	case b.Unread:
 		s.checkUnread(b)
@@ -36,7 +36,7 @@ func (s *service) fold(b *Batch) {
 	}
 	s.at = b.End
 	s.foldRoster(b)
-	s.marks = append(s.marks, mark{s.at, s.log[:len(s.log):len(s.log)], s.life, s.blind})
+	s.marks = append(s.marks, mark{s.at, s.log[:len(s.log):len(s.log)], s.incarnation, s.unverifiable})
 }
 
 func (s *service) foldRoster(from *Batch) {
@@ -63,14 +63,14 @@ func (s *service) checkMessages(b *Batch) {
 	for i := range b.Messages {
 		m := &b.Messages[i]
 		place := s.at.Place + uint64(i) + 1
-		was := w.all[m.Receipt]
+		was := w.messages[m.Receipt]
 		switch {
 		case m.Place != place || m.Place != b.End.PlaceOf(m.Sequence) || b.End.Base != s.at.Base:
 			w.fail("sequence %d has place %d after %d, base %d", m.Sequence, m.Place, place-1, b.End.Base)
 		case was == nil || was.seq != m.Sequence || was.msg != m.Msg:
 			w.fail("sequence %d is no message of the stream", m.Sequence)
 		default:
-			s.belongs(was, b.End)
+			s.checkIncarnation(was, b.End)
 			s.checkPlace(was, m.Place, b.End.Proof.Created)
 		}
 		s.log = append(s.log, entry{place: m.Place, seq: m.Sequence, m: was, judged: b.End.Judged, created: b.End.Proof.Created})
@@ -78,73 +78,73 @@ func (s *service) checkMessages(b *Batch) {
 	if last := b.Messages[len(b.Messages)-1]; b.End.Place != last.Place || b.End.Proof.Receipt != last.Receipt || b.End.Proof.Sequence != last.Sequence {
 		w.fail("the batch up to sequence %d ends at %+v", last.Sequence, b.End)
 	}
-	w.note("folded up to %d in life %d", b.End.Sequence(), s.life)
+	w.logf("folded up to %d in life %d", b.End.Sequence(), s.incarnation)
 }
 
 // checkPlace: no place that anybody was told of is given to a message of another
 // stream. Without the newest snapshot it may be: nobody else knows where in it the
 // reading of that began.
 func (s *service) checkPlace(m *simMessage, place uint64, created roster.Time) {
-	if had, ok := s.w.places[place]; ok && had.m.receipt != m.receipt && had.created != created && !s.w.disk.decayed {
+	if had, ok := s.w.reported[place]; ok && had.m.receipt != m.receipt && had.created != created && !s.w.disk.damaged {
 		s.w.fail("place %d is given to sequence %d, and was to sequence %d of another stream", place, m.seq, had.seq)
 	}
 }
 
-// belongs judges a message by the incarnation that the position is in.
-func (s *service) belongs(m *simMessage, end roster.Position) {
-	now := s.w.life
-	s.unknowable(now)
-	in := now != nil && now.at(m.seq) == m
+// checkIncarnation judges a message by the incarnation that the position is in.
+func (s *service) checkIncarnation(m *simMessage, end roster.Position) {
+	now := s.w.stream
+	s.adoptUndetectable(now)
+	in := now != nil && now.stored(m.seq) == m
 	switch {
-	case s.life == 0 && in && end.Proof.Created == now.created: // a restored backup has them, too
-		s.life = now.id
-	case s.life == 0:
-		s.life = -1
-	case now == nil || s.life == now.id && in:
-	case s.life == now.id: // what was under way when the stream went
-		s.life = -1
-		s.due = time.Now()
-	case in && s.knows(now) && time.Since(s.w.disturbed) > settled:
-		s.w.fail("sequence %d of life %d is folded in life %d without a look at what came before", m.seq, now.id, s.life)
+	case s.incarnation == 0 && in && end.Proof.Created == now.created: // a restored backup has them, too
+		s.incarnation = now.id
+	case s.incarnation == 0:
+		s.incarnation = -1
+	case now == nil || s.incarnation == now.id && in:
+	case s.incarnation == now.id: // what was under way when the stream went
+		s.incarnation = -1
+		s.undetectedSince = time.Now()
+	case in && s.canDetect(now) && time.Since(s.w.disturbed) > settleTime:
+		s.w.fail("sequence %d of life %d is folded in life %d without a look at what came before", m.seq, now.id, s.incarnation)
 	}
 }
 
-// knows reports whether the stream still tells that the position is not in it.
-func (s *service) knows(now *life) bool {
+// canDetect reports whether the stream still tells that the position is not in it.
+func (s *service) canDetect(now *simStream) bool {
 	p := s.at.Proof
 	return p.Created != now.created || s.at.Sequence() > now.last ||
-		now.readable(p.Sequence) != nil && !now.proves(p)
+		now.readable(p.Sequence) != nil && !now.hasProof(p)
 }
 
-// unknowable takes the stream for the reader's when the reader cannot know
+// adoptUndetectable takes the stream for the reader's when the reader cannot know
 // better.
-func (s *service) unknowable(now *life) {
-	if now != nil && s.life != 0 && s.life != now.id && !s.knows(now) {
-		s.life, s.due, s.blind = now.id, time.Time{}, max(s.blind, s.at.Sequence())
-		s.w.saw("nobody can know that it is another incarnation")
+func (s *service) adoptUndetectable(now *simStream) {
+	if now != nil && s.incarnation != 0 && s.incarnation != now.id && !s.canDetect(now) {
+		s.incarnation, s.undetectedSince, s.unverifiable = now.id, time.Time{}, max(s.unverifiable, s.at.Sequence())
+		s.w.count("nobody can know that it is another incarnation")
 	}
 }
 
 // checkLost: what is given up was not there to be read, and for that reason.
 func (s *service) checkLost(b *Batch) {
-	w, now := s.w, s.w.life
+	w, now := s.w, s.w.stream
 	from, through := s.at.Sequence()+1, b.End.Sequence()
 	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created, receipts: now.receipts(from, through)})
-	w.note("lost %d to %d: %s", from, through, b.Missing)
-	w.saw("lost: " + b.Missing.String())
+	w.logf("lost %d to %d: %s", from, through, b.Missing)
+	w.count("lost: " + b.Missing.String())
 	if b.End.Base != s.at.Base || through < from {
 		w.fail("lost from %d to %d, base %d after %d", from, through, b.End.Base, s.at.Base)
 	}
-	if s.life == 0 && now != nil && time.Since(w.disturbed) > confirmAfter+settled {
-		s.life = now.id
+	if s.incarnation == 0 && now != nil && time.Since(w.disturbed) > confirmAfter+settleTime {
+		s.incarnation = now.id
 	}
-	if s.life == 0 {
-		s.life = -1
+	if s.incarnation == 0 {
+		s.incarnation = -1
 	}
-	s.unknowable(now)
+	s.adoptUndetectable(now)
 	s.checkPinned(b.Missing, through)
-	s.noteLosing(through)
-	if now == nil || s.life != now.id || time.Since(w.changed) <= confirmAfter+settled {
+	s.recordLosing(through)
+	if now == nil || s.incarnation != now.id || time.Since(w.changed) <= confirmAfter+settleTime {
 		return
 	}
 	for seq := from; seq <= through; seq++ {
@@ -161,9 +161,9 @@ func (s *service) checkLost(b *Batch) {
 
 // explains reports whether a loss is why a sequence is not there. What was lost
 // for one reason may have left the stream for another meanwhile.
-func (s *service) explains(why roster.Loss, now *life, seq uint64) bool {
-	meanwhile := seq < now.first && time.Since(s.w.removed) < 2*(confirmAfter+settled)
-	meanwhile = meanwhile || now.removed[seq] && time.Since(s.w.removed) < settled
+func (s *service) explains(why roster.Loss, now *simStream, seq uint64) bool {
+	meanwhile := seq < now.first && time.Since(s.w.removed) < 2*(confirmAfter+settleTime)
+	meanwhile = meanwhile || now.removed[seq] && time.Since(s.w.removed) < settleTime
 	switch why {
 	case roster.BaselineLost:
 		return seq < now.first && s.at.Place == 0
@@ -180,23 +180,23 @@ func (s *service) explains(why roster.Loss, now *life, seq uint64) bool {
 // checkUnread: another incarnation is told of when there is one, and reading
 // goes on where it must.
 func (s *service) checkUnread(b *Batch) {
-	w, now := s.w, s.w.life
-	sure := now != nil && time.Since(w.disturbed) > settled && time.Since(w.disk.changed) > settled && time.Since(w.removed) > settled
+	w, now := s.w, s.w.stream
+	sure := now != nil && time.Since(w.disturbed) > settleTime && time.Since(w.disk.changed) > settleTime && time.Since(w.removed) > settleTime
 	old := s.at
-	w.note("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.life)
+	w.logf("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.incarnation)
 	s.log = append(s.log, entry{place: old.Place + 1, lost: b.End.Place - old.Place, why: roster.Recreated, unread: true})
 	var judged roster.Time        // another stream was never judged
 	if b.End.Proof.Sequence > 0 { // and all that a copy has was before
 		judged = max(old.Judged, old.Proof.Receipt)
 	}
-	most := old.PlaceOf(max(w.longest, old.Sequence()))
-	for _, g := range w.given {
+	most := old.PlaceOf(max(w.longestSeq, old.Sequence()))
+	for _, g := range w.assigned {
 		most = max(most, g.Place)
 	}
 	if b.End.Place < old.Place || b.End.Place > most || b.End.Judged != judged {
 		w.fail("another incarnation begins at %+v after %+v, at most at %d, judged up to %v", b.End, old, most, judged)
 	}
-	kind := s.told()
+	kind := s.countedKind()
 	if s.elsewhere && old.Proof.Stream != "" && b.End.Proof.Sequence == old.Proof.Sequence && b.End.Sequence() == old.Sequence() {
 		sure = false // the same may be told of, for that
 	}
@@ -205,31 +205,31 @@ func (s *service) checkUnread(b *Batch) {
 		w.fail("the stream was %s, it is said", kind)
 	}
 	if sure {
-		if s.life == now.id && !s.cut {
-			w.fail("another incarnation is told of, and the stream is life %d as before", s.life)
+		if s.incarnation == now.id && !s.cut {
+			w.fail("another incarnation is told of, and the stream is life %d as before", s.incarnation)
 		}
-		if want := w.rewound(now, old); want != b.End.Sequence() {
+		if want := w.wantRewind(now, old); want != b.End.Sequence() {
 			w.fail("reading goes on after %d, want %d", b.End.Sequence(), want)
 		}
 	}
 	s.pinned = nil
-	s.life, s.due, s.shown, s.heard, s.cut, s.short = -1, time.Time{}, 0, 0, false, false
-	s.blind = min(s.blind, b.End.Sequence())
+	s.incarnation, s.undetectedSince, s.lastShown, s.lastHeard, s.cut, s.short = -1, time.Time{}, 0, 0, false, false
+	s.unverifiable = min(s.unverifiable, b.End.Sequence())
 	for _, f := range w.disk.files {
 		if f.mark.at.Proof == b.End.Proof && b.End.Proof.Sequence > 0 {
-			s.blind = f.mark.blind
+			s.unverifiable = f.mark.unverifiable
 		}
 	}
 	switch {
-	case now != nil && now.has(b.End):
-		s.life = now.id
+	case now != nil && now.continues(b.End):
+		s.incarnation = now.id
 	case now != nil:
-		s.due = time.Now()
+		s.undetectedSince = time.Now()
 	}
 }
 
-// told is the kind of incarnation that the reader has counted last.
-func (s *service) told() verdict {
+// countedKind is the kind of incarnation that the reader has counted last.
+func (s *service) countedKind() verdict {
 	for _, kind := range incarnations {
 		n := testutil.ToFloat64(s.reader.metrics.incarnations.WithLabelValues(string(kind)))
 		if n > s.kinds[kind] {
@@ -241,39 +241,39 @@ func (s *service) told() verdict {
 }
 
 // kindOf is what a stream is that does not go on from a position.
-func kindOf(next, at roster.Position, now *life) verdict {
+func kindOf(next, at roster.Position, now *simStream) verdict {
 	if at.Proof.Created != now.created && next.Proof.Sequence == 0 {
 		return recreated
 	}
 	return restored
 }
 
-// rewound is the sequence of the newest earlier position that the stream
+// wantRewind is the sequence of the newest earlier position that the stream
 // proves, or 0.
-func (w *world) rewound(now *life, at roster.Position) uint64 {
+func (w *world) wantRewind(now *simStream, at roster.Position) uint64 {
 	for _, earlier := range append([]roster.Position{at}, w.disk.positions()...) {
-		if earlier.Place <= at.Place && now.copies(earlier.Proof) {
-			w.saw("goes on after an earlier position")
+		if earlier.Place <= at.Place && now.hasMessage(earlier.Proof) {
+			w.count("goes on after an earlier position")
 			return earlier.Proof.Sequence
 		}
 	}
-	w.saw("begins with the first message")
+	w.count("begins with the first message")
 	return 0
 }
 
-// overdue fails when another incarnation was not noticed in time.
-func (w *world) overdue() {
+// checkOverdue fails when another incarnation was not noticed in time.
+func (w *world) checkOverdue() {
 	s := w.service
-	if s.due.IsZero() || w.life == nil || s.at.Place == 0 || !s.knows(w.life) {
+	if s.undetectedSince.IsZero() || w.stream == nil || s.at.Place == 0 || !s.canDetect(w.stream) {
 		return
 	}
-	since := s.due
-	for _, t := range []time.Time{s.began, w.disturbed, w.away} {
+	since := s.undetectedSince
+	for _, t := range []time.Time{s.began, w.disturbed, w.outageUntil} {
 		if t.After(since) {
 			since = t
 		}
 	}
-	if late := time.Since(since); late > noticed {
-		w.fail("for %v nobody noticed that the stream is life %d", late, w.life.id)
+	if late := time.Since(since); late > noticeWithin {
+		w.fail("for %v nobody noticed that the stream is life %d", late, w.stream.id)
 	}
 }

@@ -31,9 +31,9 @@ func (c *coverage) String() string {
 	return b.String()
 }
 
-// flaws tells what was never met, and what was met and is not expected: so what
+// mismatches tells what was never met, and what was met and is not expected: so what
 // is expected stays all that can be met.
-func (c *coverage) flaws() (flaws []string) {
+func (c *coverage) mismatches() (flaws []string) {
 	expected := expected()
 	for _, what := range expected {
 		if c.n[what] == 0 {
@@ -60,7 +60,7 @@ func expected() []string {
 	for _, kind := range incarnations {
 		all = append(all, "verdict: "+string(kind))
 	}
-	for _, t := range troubles {
+	for _, t := range disruptions {
 		all = append(all, "trouble: "+t.name)
 	}
 	for _, why := range []roster.Loss{roster.BaselineLost, roster.Truncated, roster.Deleted, roster.Gap} {
@@ -89,13 +89,13 @@ func TestCoverage(t *testing.T) {
 	for _, what := range expected() {
 		c.n[what] = 1
 	}
-	if flaws := c.flaws(); len(flaws) > 0 {
+	if flaws := c.mismatches(); len(flaws) > 0 {
 		t.Errorf("all happened, and it is said: %q", flaws)
 	}
 	for _, what := range expected() {
 		c.n[what] = 0
-		if want := []string{"never happened: " + what}; !slices.Equal(c.flaws(), want) {
-			t.Errorf("%q, want %q", c.flaws(), want)
+		if want := []string{"never happened: " + what}; !slices.Equal(c.mismatches(), want) {
+			t.Errorf("%q, want %q", c.mismatches(), want)
 		}
 		c.n[what] = 1
 	}

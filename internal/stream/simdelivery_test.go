@@ -8,38 +8,38 @@ import (
 // simDelivery is what one consumer delivers.
 type simDelivery struct {
 	*service
-	life        *life
-	from, next_ uint64 // next_ is the sequence to be looked for next
-	begun       uint64
-	made, heard time.Time
-	reconnects  int
-	fault       consumerFault
-	dead        bool // it delivers no more
-	silent      bool // and the client is not told
-	polled      bool
-	held        []Message // delivered, and not taken yet
+	stream               *simStream
+	from, nextSeq        uint64 // next_ is the sequence to be looked for next
+	pendingAtCreation    uint64
+	createdAt, lastHeard time.Time
+	reconnects           int
+	fault                consumerFault
+	dead                 bool // it delivers no more
+	silent               bool // and the client is not told
+	polled               bool
+	buffered             []Message // delivered, and not taken yet
 }
 
-// simBeat is how often an idle consumer is heard of.
-const simBeat = 3 * time.Second
+// simHeartbeat is how often an idle consumer is heard of.
+const simHeartbeat = 3 * time.Second
 
-func (d *simDelivery) pending() uint64 { return d.begun }
+func (d *simDelivery) pending() uint64 { return d.pendingAtCreation }
 func (d *simDelivery) close()          {}
 
 func (d *simDelivery) next(ctx context.Context, dst []Message) ([]Message, error) {
-	beat := time.NewTimer(simBeat)
+	beat := time.NewTimer(simHeartbeat)
 	defer beat.Stop()
 	for {
 		d.w.mu.Lock()
 		got, err := d.poll(dst)
 		d.polled = true
 		if d.pinned == nil && len(got) > len(dst) {
-			d.pin(d, got[len(dst)].Sequence)
+			d.recordPinned(d, got[len(dst)].Sequence)
 		}
-		changed, draw := d.life.changed, d.w.draw("next")
+		changed, draw := d.stream.changed, d.w.draw("next")
 		d.w.mu.Unlock()
 		if len(got) > len(dst) || err != nil {
-			sleep(ctx, time.Duration(draw%uint64(travel)))
+			sleep(ctx, time.Duration(draw%uint64(maxTravel)))
 			return got, err
 		}
 		select {
@@ -56,42 +56,42 @@ func (d *simDelivery) next(ctx context.Context, dst []Message) ([]Message, error
 func (d *simDelivery) poll(dst []Message) ([]Message, error) {
 	draw := d.w.draw("poll")
 	switch {
-	case len(d.held) > 0:
-		return d.fromHeld(dst), nil
+	case len(d.buffered) > 0:
+		return d.deliverBuffered(dst), nil
 	case d.reconnects != d.service.reconnects:
-		return dst, doubtful(causeReconnect, "the connection was away")
-	case d.life.over && !d.dead:
+		return dst, doubtf(causeReconnect, "the connection was away")
+	case d.stream.replaced && !d.dead:
 		// What was under way when the stream went arrives.
-		d.w.saw("consumer goes with its stream")
+		d.w.count("consumer goes with its stream")
 		d.dead, d.silent = true, draw%2 == 0
 		return d.deliver(dst, int(draw>>8%20)), nil
 	case d.dead && !d.silent:
-		return dst, doubtful(causeServer, "the server ended the consumer")
-	case d.dead && time.Since(d.heard) > 3*simBeat:
-		return dst, doubtful(causeSilence, "nothing heard")
+		return dst, doubtf(causeServer, "the server ended the consumer")
+	case d.dead && time.Since(d.lastHeard) > 3*simHeartbeat:
+		return dst, doubtf(causeSilence, "nothing heard")
 	case d.dead:
 		return dst, nil
 	}
-	d.heard = time.Now()
+	d.lastHeard = time.Now()
 	switch {
 	case d.w.wedged:
-		d.w.saw(faultWedge)
+		d.w.count(faultWedge)
 		return dst, nil
 	case d.fault.kind == faultStall && d.fault.after == 0:
-		d.w.saw(faultStall)
+		d.w.count(faultStall)
 		return dst, nil
-	case d.fault.kind == faultLate && time.Since(d.made) < 5*time.Second:
-		d.w.saw(faultLate)
+	case d.fault.kind == faultLate && time.Since(d.createdAt) < 5*time.Second:
+		d.w.count(faultLate)
 		return dst, nil
 	}
-	return d.strike(d.deliver(dst, 1+int(draw>>8%maxBatch)))
+	return d.applyFault(d.deliver(dst, 1+int(draw>>8%maxBatch)))
 }
 
 // deliver appends up to n messages, and stops where the fault is to strike.
 func (d *simDelivery) deliver(dst []Message, n int) []Message {
-	for ; n > 0 && d.next_ <= d.life.last; d.next_++ {
-		if !d.life.delivers(d.next_) {
-			d.passOver()
+	for ; n > 0 && d.nextSeq <= d.stream.last; d.nextSeq++ {
+		if !d.stream.delivers(d.nextSeq) {
+			d.countSkipped()
 			continue
 		}
 		if d.fault.kind != faultNothing {
@@ -100,49 +100,49 @@ func (d *simDelivery) deliver(dst []Message, n int) []Message {
 			}
 			d.fault.after--
 		}
-		dst = append(dst, d.life.messages[d.next_].message())
-		if d.life.created == d.at.Proof.Created || d.service.life == 0 {
-			d.service.heard = max(d.service.heard, d.next_)
-			d.service.cut = d.service.cut || d.w.life != nil && d.life.created == d.w.life.created && d.next_ > d.w.life.last
+		dst = append(dst, d.stream.messages[d.nextSeq].message())
+		if d.stream.created == d.at.Proof.Created || d.service.incarnation == 0 {
+			d.service.lastHeard = max(d.service.lastHeard, d.nextSeq)
+			d.service.cut = d.service.cut || d.w.stream != nil && d.stream.created == d.w.stream.created && d.nextSeq > d.w.stream.last
 		}
 		n--
 	}
 	return dst
 }
 
-// passOver notes why the consumer skips a sequence.
-func (d *simDelivery) passOver() {
+// countSkipped notes why the consumer skips a sequence.
+func (d *simDelivery) countSkipped() {
 	switch {
-	case d.life.gone[d.next_]:
-		d.w.saw("message gone")
-	case d.life.hidden[d.next_]:
-		d.w.saw("message hidden from consumers")
+	case d.stream.gone[d.nextSeq]:
+		d.w.count("message gone")
+	case d.stream.hidden[d.nextSeq]:
+		d.w.count("message hidden from consumers")
 	}
 }
 
-// strike lets the fault happen once its time has come.
-func (d *simDelivery) strike(dst []Message) ([]Message, error) {
+// applyFault lets the fault happen once its time has come.
+func (d *simDelivery) applyFault(dst []Message) ([]Message, error) {
 	f := d.fault
-	if f.kind == faultNothing || f.after > 0 || f.kind == faultStall || f.kind == faultLate || d.next_ > d.life.last {
+	if f.kind == faultNothing || f.after > 0 || f.kind == faultStall || f.kind == faultLate || d.nextSeq > d.stream.last {
 		return dst, nil
 	}
 	d.fault = consumerFault{}
-	d.w.rough = time.Now()
-	d.w.saw(f.kind)
-	d.w.note("consumer fault: %s at %d", f.kind, d.next_)
+	d.w.lastFault = time.Now()
+	d.w.count(f.kind)
+	d.w.logf("consumer fault: %s at %d", f.kind, d.nextSeq)
 	switch f.kind {
 	case faultEnd:
 		d.dead = true
 	case faultSilent:
 		d.dead, d.silent = true, true
 	case faultCut:
-		return dst, doubtful(causeReconnect, "the connection was away")
+		return dst, doubtf(causeReconnect, "the connection was away")
 	case faultDrop:
-		return dst, doubtful(causeDropped, "delivery 2 after 0")
+		return dst, doubtf(causeDropped, "delivery 2 after 0")
 	case faultSkip:
-		d.next_ += 1 + d.w.draw("skip")%3
+		d.nextSeq += 1 + d.w.draw("skip")%3
 	case faultRepeat:
-		d.next_ = max(d.from, d.next_-min(d.next_, d.w.draw("repeat")%5))
+		d.nextSeq = max(d.from, d.nextSeq-min(d.nextSeq, d.w.draw("repeat")%5))
 	}
 	return d.deliver(dst, 1), nil
 }

@@ -14,12 +14,12 @@ import (
 
 // simFile is one snapshot on the simulated disk.
 type simFile struct {
-	place   uint64
-	edition int
-	data    []byte
-	named   bool // the folder was synced since it has its name
-	stuck   bool // it can be read in part only
-	mark    mark // what the roster was at the cut
+	place      uint64
+	edition    int
+	data       []byte
+	durable    bool // the folder was synced since it has its name
+	unreadable bool // it can be read in part only
+	mark       mark // what the roster was at the cut
 }
 
 // simDisk has the snapshots of the simulated service, the newest first.
@@ -28,7 +28,7 @@ type simDisk struct {
 	editions int
 	changed  time.Time
 	readOnly bool
-	decayed  bool // files were damaged, or lost
+	damaged  bool // files were damaged, or lost
 }
 
 // save writes a snapshot of a process, step by step, as long as it lives.
@@ -43,15 +43,15 @@ func (w *world) save(ctx context.Context, s *service) {
 		err = out.pause() // fsync
 	}
 	if err != nil {
-		w.reached("crash while a snapshot is written")
+		w.lockAndCount("crash while a snapshot is written")
 		return
 	}
 	f := &simFile{place: cut.at.Place, data: out.buf.Bytes(), mark: cut}
 	if !w.step(ctx, func() { w.disk.add(f) }) {
 		return
 	}
-	if out.pause() != nil || !w.step(ctx, func() { f.named = true }) {
-		w.reached("crash before a snapshot's name lasts")
+	if out.pause() != nil || !w.step(ctx, func() { f.durable = true }) {
+		w.lockAndCount("crash before a snapshot's name lasts")
 		return
 	}
 	if out.pause() == nil {
@@ -104,42 +104,42 @@ func (d *simDisk) prune() {
 	d.changed = time.Now()
 }
 
-// powerFails drops names that had not been made to last, or not.
-func (d *simDisk) powerFails(w *world) {
+// losePower drops names that had not been made to last, or not.
+func (d *simDisk) losePower(w *world) {
 	d.files = slices.DeleteFunc(d.files, func(f *simFile) bool {
-		lost := !f.named && w.rng.IntN(2) == 0
+		lost := !f.durable && w.rng.IntN(2) == 0
 		if lost {
-			d.decayed = true
-			w.saw("snapshot's name lost with the power")
+			d.damaged = true
+			w.count("snapshot's name lost with the power")
 		}
 		return lost
 	})
 }
 
-// decay damages the newest file, in one of several ways.
-func (d *simDisk) decay(w *world) {
+// damage damages the newest file, in one of several ways.
+func (d *simDisk) damage(w *world) {
 	if len(d.files) == 0 {
 		return
 	}
 	f := d.files[w.rng.IntN(min(2, len(d.files)))]
-	d.decayed = true
+	d.damaged = true
 	f.data = slices.Clone(f.data)
 	n := len(f.data)
 	switch w.rng.IntN(4) {
 	case 0:
 		f.data[w.rng.IntN(n)] ^= 1 << w.rng.IntN(8)
-		w.saw("snapshot with a flipped bit")
+		w.count("snapshot with a flipped bit")
 	case 1:
 		f.data = f.data[:w.rng.IntN(n)]
-		w.saw("snapshot cut short")
+		w.count("snapshot cut short")
 	case 2:
 		clear(f.data[n-w.rng.IntN(n):])
-		w.saw("snapshot with zeros at its end")
+		w.count("snapshot with zeros at its end")
 	default:
-		f.stuck = true
-		w.saw("snapshot readable in part")
+		f.unreadable = true
+		w.count("snapshot readable in part")
 	}
-	w.note("snapshot of place %d damaged", f.place)
+	w.logf("snapshot of place %d damaged", f.place)
 }
 
 // load returns the newest snapshot that is whole; others it sets aside.
@@ -148,7 +148,7 @@ func (d *simDisk) load(settings roster.Settings) (*roster.Roster, mark, int) {
 	for i := 0; i < len(d.files); {
 		f := d.files[i]
 		r, _, err := snapshot.Read(bytes.NewReader(f.data), settings)
-		if f.stuck {
+		if f.unreadable {
 			err = io.ErrUnexpectedEOF
 		}
 		switch {

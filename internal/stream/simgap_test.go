@@ -8,24 +8,24 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestDeletedBefore: what was deleted in one incarnation is not deleted in the
-// next.
-func TestDeletedBefore(t *testing.T) {
+// TestDeletedInEarlierIncarnation: what was deleted in one incarnation is not
+// deleted in the next.
+func TestDeletedInEarlierIncarnation(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
-		p.life.remove(4)
-		p.life.remove(5)
+		p.stream.remove(4)
+		p.stream.remove(5)
 		p.start()
-		p.reads(10)
-		p.wants(roster.Deleted, 4, 5)
+		p.awaitSequence(10)
+		p.wantLost(roster.Deleted, 4, 5)
 		p.locked(func() {
 			p.create()
-			p.life.hidden[4], p.life.hidden[5] = true, true
+			p.stream.hidden[4], p.stream.hidden[5] = true, true
 		})
 		p.publish(10)
-		p.rebases(1)
-		p.reads(10)
-		p.wants(roster.Deleted, 4, 5)
+		p.awaitIncarnations(1)
+		p.awaitSequence(10)
+		p.wantLost(roster.Deleted, 4, 5)
 	})
 }
 
@@ -34,16 +34,16 @@ func TestReasons(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(20)
 		p.locked(func() {
-			l := p.life
+			l := p.stream
 			l.remove(3)
 			l.gone[4], l.hidden[5], l.gone[6], l.gone[7] = true, true, true, true
 			l.remove(8)
 			l.gone[9] = true
 		})
 		p.start()
-		p.reads(20)
-		p.wants(roster.Deleted, 3, 8)
-		p.wants(roster.Gap, 4, 6, 7, 9)
+		p.awaitSequence(20)
+		p.wantLost(roster.Deleted, 3, 8)
+		p.wantLost(roster.Gap, 4, 6, 7, 9)
 	})
 }
 
@@ -52,21 +52,21 @@ func TestReasons(t *testing.T) {
 func TestHiddenTail(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(20)
-		p.locked(func() { p.life.hidden[19], p.life.hidden[20] = true, true })
+		p.locked(func() { p.stream.hidden[19], p.stream.hidden[20] = true, true })
 		p.start()
-		p.reads(20)
+		p.awaitSequence(20)
 	})
 }
 
-// TestGapMeanwhile: whatever becomes of the stream while a gap is looked at,
-// the gap is explained by that.
-func TestGapMeanwhile(t *testing.T) {
+// TestStreamChangesDuringGapCheck: whatever becomes of the stream while a gap is
+// looked at, the gap is explained by that.
+func TestStreamChangesDuringGapCheck(t *testing.T) {
 	happens := map[string]func(p *player){
-		"truncated": func(p *player) { p.life.begin(8); p.removed = time.Now() },
+		"truncated": func(p *player) { p.stream.setFirst(8); p.removed = time.Now() },
 		"recreated": func(p *player) { p.create() },
 		"recreated and purged": func(p *player) {
 			p.create()
-			p.life.last, p.life.first, p.life.history = 100, 101, make([]*simMessage, 100)
+			p.stream.last, p.stream.first, p.stream.history = 100, 101, make([]*simMessage, 100)
 		},
 		"cut off": func(p *player) { p.cutTo(4) },
 	}
@@ -74,14 +74,14 @@ func TestGapMeanwhile(t *testing.T) {
 		for _, what := range []string{"look", "deleted", "get"} {
 			for nth := 1; nth <= 4; nth++ {
 				play(t, func(p *player) {
-					created := p.life.created
+					created := p.stream.created
 					p.publish(3)
 					p.start()
-					p.reads(3)
+					p.awaitSequence(3)
 					p.locked(func() {
-						flawed := p.life.gone
+						flawed := p.stream.gone
 						if name == "truncated" {
-							flawed = p.life.hidden
+							flawed = p.stream.hidden
 						}
 						for seq := uint64(5); seq < 8; seq++ {
 							flawed[seq] = true
@@ -107,29 +107,29 @@ func TestGapMeanwhile(t *testing.T) {
 	}
 }
 
-// TestGapCutOff: what lies behind the end of the stream is not lost, but still
-// to come.
-func TestGapCutOff(t *testing.T) {
+// TestEndCutOffDuringGapCheck: what lies behind the end of the stream is not lost,
+// but still to come.
+func TestEndCutOffDuringGapCheck(t *testing.T) {
 	for nth := 1; nth <= 6; nth++ {
 		play(t, func(p *player) {
 			p.publish(4)
 			p.start()
-			p.reads(4)
-			p.locked(func() { p.life.gone[5], p.life.gone[6], p.life.gone[7] = true, true, true })
+			p.awaitSequence(4)
+			p.locked(func() { p.stream.gone[5], p.stream.gone[6], p.stream.gone[7] = true, true, true })
 			p.before("look", nth, func() {
 				p.cutTo(6)
 				p.hook = func(what string) error {
-					for what == "consume" && p.life.last < 20 {
+					for what == "consume" && p.stream.last < 20 {
 						p.storeOne()
 					}
 					return nil
 				}
 			})
 			p.publish(6)
-			p.breaks()
+			p.breakConsumer()
 			<-time.After(40 * time.Second)
 			p.locked(func() {
-				if p.life.id > 1 && slices.Contains(p.lost(roster.Gap), 7) {
+				if p.stream.id > 1 && slices.Contains(p.lost(roster.Gap), 7) {
 					p.t.Errorf("look %d: sequence 7 is given up", nth)
 				}
 			})
@@ -137,24 +137,24 @@ func TestGapCutOff(t *testing.T) {
 	}
 }
 
-// TestCutOffWhileAsking: a stream loses its end while a gap is asked for, and has
-// as much again when it is asked once more: that one answer of an old leader says
-// then that a message is not there is no proof.
-func TestCutOffWhileAsking(t *testing.T) {
+// TestEndCutOffBetweenGapChecks: a stream loses its end while a gap is asked for,
+// and has as much again when it is asked once more: that one answer of an old
+// leader says then that a message is not there is no proof.
+func TestEndCutOffBetweenGapChecks(t *testing.T) {
 	for cutAt := 1; cutAt <= 10; cutAt++ {
 		for oddAt := 1; oddAt <= 10; oddAt++ {
 			play(t, func(p *player) {
 				p.publish(10)
 				p.start()
-				p.reads(10)
+				p.awaitSequence(10)
 				gets, since := 0, 0 // since the stream has as much again
 				p.locked(func() {
 					for seq := uint64(11); seq <= 18; seq++ {
-						p.life.hidden[seq] = true
+						p.stream.hidden[seq] = true
 					}
 					var cut time.Time
 					p.hook = func(what string) error {
-						if !cut.IsZero() && p.life.last == 14 && time.Since(cut) > confirmAfter/2 {
+						if !cut.IsZero() && p.stream.last == 14 && time.Since(cut) > confirmAfter/2 {
 							for range 5 {
 								p.storeOne()
 							}
@@ -166,7 +166,7 @@ func TestCutOffWhileAsking(t *testing.T) {
 							cut = time.Now()
 							p.cutTo(14)
 						}
-						if p.life.last > 14 && !cut.IsZero() {
+						if p.stream.last > 14 && !cut.IsZero() {
 							since++
 							p.oddGet = since == oddAt
 						}
@@ -175,23 +175,23 @@ func TestCutOffWhileAsking(t *testing.T) {
 				})
 				p.publish(9)
 				<-time.After(time.Minute)
-				p.wants(roster.Gap)
+				p.wantLost(roster.Gap)
 			})
 		}
 	}
 }
 
-// TestForkedFetch: a message that was asked for, because three consumers did not
+// TestForkDuringFetch: a message that was asked for, because three consumers did not
 // deliver it, is not taken for one of this incarnation when the stream has become
 // another meanwhile.
-func TestForkedFetch(t *testing.T) {
+func TestForkDuringFetch(t *testing.T) {
 	for nth := 1; nth <= 8; nth++ {
 		play(t, func(p *player) {
 			p.publish(10)
 			p.start()
-			p.reads(10)
+			p.awaitSequence(10)
 			p.locked(func() {
-				p.life.hidden[11] = true
+				p.stream.hidden[11] = true
 				p.wedged = true
 			})
 			p.publish(1)
@@ -202,27 +202,27 @@ func TestForkedFetch(t *testing.T) {
 					p.storeOne()
 				}
 			})
-			p.rebases(1)
-			p.reads(13)
+			p.awaitIncarnations(1)
+			p.awaitSequence(13)
 		})
 	}
 }
 
-// TestAwayWhileAsking: that JetStream does not answer is no answer.
-func TestAwayWhileAsking(t *testing.T) {
+// TestOutageDuringGapCheck: that JetStream does not answer is no answer.
+func TestOutageDuringGapCheck(t *testing.T) {
 	for nth := 1; nth <= 8; nth++ {
 		play(t, func(p *player) {
 			p.publish(3)
 			p.start()
-			p.reads(3)
+			p.awaitSequence(3)
 			p.locked(func() {
-				p.life.gone[5] = true
-				p.life.hidden[6], p.life.hidden[7] = true, true
+				p.stream.gone[5] = true
+				p.stream.hidden[6], p.stream.hidden[7] = true, true
 			})
-			p.before("get", nth, func() { p.away = time.Now().Add(3 * time.Second) })
+			p.before("get", nth, func() { p.outageUntil = time.Now().Add(3 * time.Second) })
 			p.publish(5)
-			p.reads(8)
-			p.wants(roster.Gap, 5)
+			p.awaitSequence(8)
+			p.wantLost(roster.Gap, 5)
 		})
 	}
 }
@@ -233,16 +233,16 @@ func TestOddReason(t *testing.T) {
 	for _, lie := range []state{{first: 14, last: 15}, {first: 16, last: 15}} {
 		for nth := 1; nth <= 12; nth++ {
 			play(t, func(p *player) {
-				lie.created = p.life.created
+				lie.created = p.stream.created
 				p.publish(10)
 				p.start()
-				p.reads(10)
-				p.locked(func() { p.life.gone[12] = true })
-				p.before("look", nth, func() { p.lie = &lie })
+				p.awaitSequence(10)
+				p.locked(func() { p.stream.gone[12] = true })
+				p.before("look", nth, func() { p.falseInfo = &lie })
 				p.publish(5)
-				p.reads(15)
-				p.wants(roster.Gap, 12)
-				p.wants(roster.Truncated)
+				p.awaitSequence(15)
+				p.wantLost(roster.Gap, 12)
+				p.wantLost(roster.Truncated)
 			})
 		}
 	}
@@ -254,61 +254,61 @@ func TestUnansweredGet(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(3)
 		p.start()
-		p.reads(3)
+		p.awaitSequence(3)
 		gets := 0
 		p.locked(func() {
-			p.life.gone[5], p.life.hidden[6], p.life.hidden[7] = true, true, true
+			p.stream.gone[5], p.stream.hidden[6], p.stream.hidden[7] = true, true, true
 			p.hook = func(what string) error {
 				if what == "get" && p.service.at.Sequence() >= 4 {
 					if gets++; gets > 2 && gets < 20 {
-						return errAway
+						return errNoResponders
 					}
 				}
 				return nil
 			}
 		})
 		p.publish(5)
-		p.reads(8)
-		p.wants(roster.Gap, 5)
+		p.awaitSequence(8)
+		p.wantLost(roster.Gap, 5)
 	})
 }
 
-// TestQuickly: what needs no doubt needs no wait.
-func TestQuickly(t *testing.T) {
+// TestNoNeedlessWaits: what needs no doubt needs no wait.
+func TestNoNeedlessWaits(t *testing.T) {
 	play(t, func(p *player) { // many gaps that were deleted
 		p.publish(200)
 		for seq := uint64(2); seq < 200; seq += 2 {
-			p.life.remove(seq)
+			p.stream.remove(seq)
 		}
 		p.start()
-		p.within(p.reads(200), time.Second)
+		p.within(p.awaitSequence(200), time.Second)
 	})
 	play(t, func(p *player) { // a deleted end
 		p.publish(10)
 		p.start()
-		p.reads(10)
+		p.awaitSequence(10)
 		p.locked(func() {
 			p.service.delivery.dead = true
 			p.storeOne()
-			p.life.remove(11)
+			p.stream.remove(11)
 		})
-		p.within(p.reads(11), time.Second)
+		p.within(p.awaitSequence(11), time.Second)
 	})
 	play(t, func(p *player) { // truncated while nothing is delivered
 		p.publish(10)
 		p.start()
-		p.reads(10)
+		p.awaitSequence(10)
 		p.locked(func() { p.wedged = true })
 		p.publish(10)
-		p.locked(func() { p.life.begin(16) })
+		p.locked(func() { p.stream.setFirst(16) })
 		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 9*time.Second)
 	})
 	play(t, func(p *player) { // deleted while a consumer is idle, and nobody says so
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.silences()
-		p.locked(func() { p.instead(nil) })
-		p.within(p.until(func() bool { return p.life != nil }, "the stream is made"), 9*time.Second)
+		p.awaitSequence(10)
+		p.silenceConsumer()
+		p.locked(func() { p.replaceStream(nil) })
+		p.within(p.until(func() bool { return p.stream != nil }, "the stream is made"), 9*time.Second)
 	})
 }

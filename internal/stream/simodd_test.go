@@ -14,15 +14,15 @@ func TestProofRemoved(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.saves()
+		p.awaitSequence(10)
+		p.saveSnapshot()
 		p.publish(10)
-		p.reads(20)
+		p.awaitSequence(20)
 		p.fork(5)
 		p.publish(20)
-		p.locked(func() { p.life.remove(20) })
-		p.within(p.rebases(1), 25*time.Second)
-		p.reads(25)
+		p.locked(func() { p.stream.remove(20) })
+		p.within(p.awaitIncarnations(1), 25*time.Second)
+		p.awaitSequence(25)
 	})
 }
 
@@ -35,12 +35,12 @@ func TestProofOddlyMissing(t *testing.T) {
 			play(t, func(p *player) {
 				p.publish(4)
 				p.start()
-				p.reads(4)
+				p.awaitSequence(4)
 				if saved {
-					p.saves()
+					p.saveSnapshot()
 				}
 				p.publish(6)
-				p.reads(10)
+				p.awaitSequence(10)
 				p.before("get", nth, func() { p.oddGet = true })
 				p.locked(func() {
 					p.cutTo(5)
@@ -48,13 +48,13 @@ func TestProofOddlyMissing(t *testing.T) {
 						p.storeOne()
 					}
 				})
-				p.rebases(1)
-				p.reads(15)
+				p.awaitIncarnations(1)
+				p.awaitSequence(15)
 				want := uint64(1)
 				if saved {
 					want = 5
 				}
-				if got := p.after(); got != want {
+				if got := p.firstAfterIncarnation(); got != want {
 					p.t.Errorf("get %d: reading goes on with %d, want %d", nth, got, want)
 				}
 			})
@@ -73,31 +73,31 @@ func TestOddEnd(t *testing.T) {
 				play(t, func(p *player) {
 					p.publish(4)
 					p.start()
-					p.reads(4)
-					p.saves()
+					p.awaitSequence(4)
+					p.saveSnapshot()
 					p.publish(6)
-					p.reads(10)
+					p.awaitSequence(10)
 					p.fork(5)
-					lie := state{created: p.life.created, first: first, last: 10}
+					lie := state{created: p.stream.created, first: first, last: 10}
 					more := func() {
 						for range 10 {
 							p.storeOne()
 						}
 					}
 					told := false
-					p.lies(nth, lie, func() {
+					p.answerFalsely(nth, lie, func() {
 						if told = true; grown {
 							more()
 						}
 					})
-					p.breaks()
+					p.breakConsumer()
 					p.until(func() bool { return told }, "the old leader has answered")
 					if !grown {
 						<-time.After(time.Second)
 						p.locked(more)
 					}
-					p.rebases(1)
-					p.reads(15)
+					p.awaitIncarnations(1)
+					p.awaitSequence(15)
 				})
 			}
 		}
@@ -112,13 +112,13 @@ func TestOddTruncation(t *testing.T) {
 		play(t, func(p *player) {
 			p.publish(10)
 			p.start()
-			p.reads(10)
-			p.silences()
+			p.awaitSequence(10)
+			p.silenceConsumer()
 			p.publish(10)
-			p.before("look", nth, func() { p.lie = &state{created: p.life.created, first: 17, last: 20} })
-			p.locked(func() { p.life.begin(13) })
-			p.reads(20)
-			p.wants(roster.Truncated, 11, 12)
+			p.before("look", nth, func() { p.falseInfo = &state{created: p.stream.created, first: 17, last: 20} })
+			p.locked(func() { p.stream.setFirst(13) })
+			p.awaitSequence(20)
+			p.wantLost(roster.Truncated, 11, 12)
 		})
 	}
 }
@@ -130,8 +130,8 @@ func TestOddRecreation(t *testing.T) {
 		play(t, func(p *player) {
 			p.publish(10)
 			p.start()
-			p.reads(10)
-			p.before("look", nth, func() { p.lie = &state{created: 1, first: 1, last: 3} })
+			p.awaitSequence(10)
+			p.before("look", nth, func() { p.falseInfo = &state{created: 1, first: 1, last: 3} })
 			p.locked(p.create)
 			p.publish(5)
 			<-time.After(40 * time.Second)
@@ -142,41 +142,41 @@ func TestOddRecreation(t *testing.T) {
 	}
 }
 
-// TestProofOfAnother: that earlier positions of another incarnation don't hold
+// TestProofOfOtherIncarnation: that earlier positions of another incarnation don't hold
 // any more says nothing about this one.
-func TestProofOfAnother(t *testing.T) {
+func TestProofOfOtherIncarnation(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.saves()
+		p.awaitSequence(10)
+		p.saveSnapshot()
 		p.fork(5)
 		p.publish(15)
-		p.rebases(1)
-		p.reads(20)
-		p.locked(func() { p.life.remove(20) })
-		p.breaks()
+		p.awaitIncarnations(1)
+		p.awaitSequence(20)
+		p.locked(func() { p.stream.remove(20) })
+		p.breakConsumer()
 		p.publish(2)
-		p.reads(22)
+		p.awaitSequence(22)
 	})
 }
 
-// TestOddBeginnings: at the very first look, when there is nothing to compare
+// TestOddFirstAnswer: at the very first look, when there is nothing to compare
 // with, an old leader tells of another stream, longer or shorter, whose beginning
 // is there or not. It is not taken for ours.
-func TestOddBeginnings(t *testing.T) {
+func TestOddFirstAnswer(t *testing.T) {
 	for _, another := range []state{{created: 1, first: 5, last: 500}, {created: 1, first: 1, last: 500}, {created: 1, first: 1, last: 5}} {
 		for _, begun := range []uint64{1, 3} {
 			for nth := 1; nth <= 5; nth++ {
 				play(t, func(p *player) {
 					p.publish(10)
-					p.locked(func() { p.life.begin(begun) })
-					p.before("look", nth, func() { p.lie = &another })
+					p.locked(func() { p.stream.setFirst(begun) })
+					p.before("look", nth, func() { p.falseInfo = &another })
 					p.start()
-					p.reads(10)
-					p.breaks()
+					p.awaitSequence(10)
+					p.breakConsumer()
 					<-time.After(20 * time.Second)
-					p.wants(roster.BaselineLost, []uint64{1, 2}[:begun-1]...)
+					p.wantLost(roster.BaselineLost, []uint64{1, 2}[:begun-1]...)
 					if p.unread() != 0 || p.service.reader.Lag() != 0 {
 						p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
 					}
@@ -195,11 +195,11 @@ func TestOddAnswers(t *testing.T) {
 			play(t, func(p *player) {
 				p.publish(10)
 				p.start()
-				p.reads(10)
-				p.locked(func() { p.life.hidden[12], p.life.hidden[15] = true, true })
-				p.before("look", nth, func() { p.lie = &lie })
+				p.awaitSequence(10)
+				p.locked(func() { p.stream.hidden[12], p.stream.hidden[15] = true, true })
+				p.before("look", nth, func() { p.falseInfo = &lie })
 				p.publish(5)
-				p.breaks()
+				p.breakConsumer()
 				<-time.After(60 * time.Second)
 				if p.unread() != 0 || len(p.service.log) != 15 {
 					p.t.Errorf("look %d: %d incarnations, %d messages", nth, p.unread(), len(p.service.log))
@@ -215,10 +215,10 @@ func TestProofCoversPayload(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(3)
 		p.start()
-		p.reads(3)
+		p.awaitSequence(3)
 		last := p.service.at.Proof
-		for _, want := range []proof{held, refuted} {
-			found, err := p.service.reader.proves(p.service.ctx, last, p.life.state())
+		for _, want := range []proof{proven, refuted} {
+			found, err := p.service.reader.checkProof(p.service.ctx, last, p.stream.state())
 			if found != want || err != nil {
 				p.t.Errorf("the proof is %v, error %v; want %v", found, err, want)
 			}
@@ -233,18 +233,18 @@ func TestSamePayloads(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
+		p.awaitSequence(10)
 		p.locked(func() {
-			old := p.life.history
+			old := p.stream.history
 			p.cutTo(5)
 			for _, m := range append(slices.Clone(old[5:]), old[5:]...) {
 				again := *m
 				again.receipt = p.receive()
-				p.life.store(&again)
-				p.all[again.receipt] = &again
+				p.stream.store(&again)
+				p.messages[again.receipt] = &again
 			}
 		})
-		p.rebases(1)
-		p.reads(15)
+		p.awaitIncarnations(1)
+		p.awaitSequence(15)
 	})
 }

@@ -28,67 +28,67 @@ type op struct {
 func ops() []op {
 	all := []op{
 		{"publish", 60, true, func(w *world) { w.publish(1 + w.rng.IntN(20)) }, true},
-		{"publish many", 6, true, func(w *world) { w.publish(w.most/2 + w.rng.IntN(w.most)) }, true},
+		{"publish many", 6, true, func(w *world) { w.publish(w.maxPublish/2 + w.rng.IntN(w.maxPublish)) }, true},
 		{"crash", 6, true, func(w *world) { w.restart(false) }, false},
 		{"power failure", 3, true, (*world).failPower, false},
 		{"snapshot", 12, true, func(w *world) { w.snapshot() }, true},
-		{"report stored", 6, true, under((*world).report), true},
-		{"damaged snapshot", 3, true, under(func(w *world) { w.disk.decay(w) }), false},
-		{"old leader answers look", 5, true, under(func(w *world) { w.oddLook = !w.odd() }), false},
-		{"old leader answers get", 3, true, under(func(w *world) { w.oddGet = !w.odd() }), false},
-		{"JetStream away", 4, true, under((*world).goAway), false},
-		{"consumer fault", 12, true, under((*world).failConsumer), false},
-		{"every consumer stalls", 1, true, under(func(w *world) { w.wedged = true }), false},
-		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.life.hidden) }, false},
-		{"purged up to the position", 3, false, under((*world).purgeExactly), false},
-		{"restored as it was", 2, true, under(func(w *world) { w.restore(w.life) }), false},
-		{"message gone", 3, false, func(w *world) { w.spoil(w.life.gone) }, false},
+		{"report stored", 6, true, underLock((*world).report), true},
+		{"damaged snapshot", 3, true, underLock(func(w *world) { w.disk.damage(w) }), false},
+		{"old leader answers look", 5, true, underLock(func(w *world) { w.oddInfo = !w.odd() }), false},
+		{"old leader answers get", 3, true, underLock(func(w *world) { w.oddGet = !w.odd() }), false},
+		{"JetStream away", 4, true, underLock((*world).startOutage), false},
+		{"consumer fault", 12, true, underLock((*world).failConsumer), false},
+		{"every consumer stalls", 1, true, underLock(func(w *world) { w.wedged = true }), false},
+		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.stream.hidden) }, false},
+		{"purged up to the position", 3, false, underLock((*world).purgeExactly), false},
+		{"restored as it was", 2, true, underLock(func(w *world) { w.restore(w.stream) }), false},
+		{"message gone", 3, false, func(w *world) { w.spoil(w.stream.gone) }, false},
 		{"message deleted", 5, false, (*world).deleteSome, false},
 		{"truncated", 4, false, (*world).truncate, false},
-		{"purged", 2, false, under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() }), false},
+		{"purged", 2, false, underLock(func(w *world) { w.stream.setFirst(w.stream.last + 1); w.removed = time.Now() }), false},
 		{"recreated", 3, false, (*world).recreate, false},
-		{"copy made", 6, false, under((*world).keepCopy), false},
+		{"copy made", 6, false, underLock((*world).keepCopy), false},
 		{"restored from a copy", 4, false, (*world).restoreCopy, false},
 		{"backup restored", 4, false, (*world).restoreBackup, false},
 		{"end of the stream lost", 2, false, (*world).loseEnd, false},
-		{"stream deleted", 2, false, under(func(w *world) { w.instead(nil) }), false},
+		{"stream deleted", 2, false, underLock(func(w *world) { w.replaceStream(nil) }), false},
 	}
 	return all
 }
 
-// under lets do happen at one moment.
-func under(do func(w *world)) func(w *world) {
+// underLock lets do happen at one moment.
+func underLock(do func(w *world)) func(w *world) {
 	return func(w *world) { w.locked(func() { do(w) }) }
 }
 
 // odd reports whether an old leader has just answered, or is about to: it does
 // so once.
-func (w *world) odd() bool { return w.oddLook || w.oddGet || time.Since(w.oddAt) < 5*time.Second }
+func (w *world) odd() bool { return w.oddInfo || w.oddGet || time.Since(w.oddAt) < 5*time.Second }
 
 // publish stores events: most as they should be, some refused.
 func (w *world) publish(n int) {
 	w.locked(func() {
-		if w.life == nil {
+		if w.stream == nil {
 			return
 		}
 		for range n {
 			w.storeOne()
 		}
-		w.remember()
+		w.recordState()
 	})
 }
 
 func (w *world) storeOne() {
 	m := w.message()
-	w.life.store(m)
-	w.longest = max(w.longest, w.life.last)
-	w.all[m.receipt] = m
+	w.stream.store(m)
+	w.longestSeq = max(w.longestSeq, w.stream.last)
+	w.messages[m.receipt] = m
 }
 
 // receive is the next receipt: no two messages have the same.
 func (w *world) receive() roster.Time {
-	w.last = max(w.last+1, roster.TimeOf(time.Now()))
-	return w.last
+	w.lastReceipt = max(w.lastReceipt+1, roster.TimeOf(time.Now()))
+	return w.lastReceipt
 }
 
 func (w *world) message() *simMessage {
@@ -97,10 +97,10 @@ func (w *world) message() *simMessage {
 	switch w.rng.IntN(20) {
 	case 0:
 		m.msg.Data, m.refused = []byte("no event"), true
-		w.saw("refused: malformed")
+		w.count("refused: malformed")
 	case 1:
 		m.msg.Subject, m.refused = simSubjects.EventsOf("another"), true
-		w.saw("refused: identity")
+		w.count("refused: identity")
 		fallthrough
 	case 2:
 		m.msg.Header = nats.Header{rollcallv1.HeaderContentType: {"application/json"}}
@@ -120,10 +120,10 @@ func (w *world) event() roster.Event {
 	switch w.rng.IntN(30) {
 	case 0:
 		date = date.Add(10 * w.settings.MaxSkew)
-		w.saw("refused: future")
+		w.count("refused: future")
 	case 1:
 		date = date.Add(-2 * w.settings.AllowedLateness)
-		w.saw("refused: late, or new") // or the machine's first
+		w.count("refused: late, or new") // or the machine's first
 	case 2, 3, 4, 5, 6, 7, 8:
 		date -= date % roster.Time(time.Second)
 	}
@@ -155,7 +155,7 @@ func (w *world) session(nth int) roster.Session {
 func (w *world) restart(power bool) {
 	w.crash()
 	if power {
-		w.locked(func() { w.disk.powerFails(w) })
+		w.locked(func() { w.disk.losePower(w) })
 	}
 	w.wait(w.rng.IntN(3))
 	w.start()
@@ -186,25 +186,25 @@ func (w *world) snapshot() {
 // not noticed yet.
 func (w *world) report() {
 	s := w.service
-	if s.at.Place == 0 || w.life == nil || s.life != w.life.id {
+	if s.at.Place == 0 || w.stream == nil || s.incarnation != w.stream.id {
 		return
 	}
-	now := Given{Place: s.at.Place, Sequence: s.at.Sequence(), Stored: w.receive()}
+	now := AssignedPlace{Place: s.at.Place, Sequence: s.at.Sequence(), Stored: w.receive()}
 	if s.at.Proof.Sequence != s.at.Sequence() {
 		return // without a receipt an older copy can't be told from the stream
 	}
 	now.Receipt = s.at.Proof.Receipt
-	w.given = append([]Given{now}, w.given[:min(len(w.given), 2)]...)
+	w.assigned = append([]AssignedPlace{now}, w.assigned[:min(len(w.assigned), 2)]...)
 	for _, e := range s.log {
 		if e.m != nil {
-			w.places[e.place] = e
+			w.reported[e.place] = e
 		}
 	}
 }
 
-// goAway lets JetStream answer nothing for a while.
-func (w *world) goAway() {
-	w.away = time.Now().Add(time.Duration(w.rng.Int64N(int64(9 * time.Second))))
+// startOutage lets JetStream answer nothing for a while.
+func (w *world) startOutage() {
+	w.outageUntil = time.Now().Add(time.Duration(w.rng.Int64N(int64(9 * time.Second))))
 	w.silent = w.rng.IntN(2) == 0
 }
 
@@ -217,8 +217,8 @@ func (w *world) failConsumer() {
 		w.consumers = append(w.consumers, fault)
 	case w.rng.IntN(4) == 0: // while it is idle
 		d.dead, d.silent = true, w.rng.IntN(2) == 0
-		w.saw("consumer deleted")
-		d.life.tell()
+		w.count("consumer deleted")
+		d.stream.notify()
 	default:
 		d.fault = fault
 	}
@@ -226,7 +226,7 @@ func (w *world) failConsumer() {
 
 // near draws a sequence: mostly one that is about to be read.
 func (w *world) near() uint64 {
-	l, at := w.life, w.service.at.Sequence()
+	l, at := w.stream, w.service.at.Sequence()
 	if l.last == 0 {
 		return 0
 	}
@@ -244,7 +244,7 @@ func (w *world) spoil(how map[uint64]bool) {
 	w.publish(w.rng.IntN(30))
 	w.locked(func() {
 		from := w.near()
-		for seq := from; seq < from+1+w.rng.Uint64N(4) && seq <= w.life.last; seq++ {
+		for seq := from; seq < from+1+w.rng.Uint64N(4) && seq <= w.stream.last; seq++ {
 			if seq > w.service.at.Sequence() {
 				how[seq] = true
 			}
@@ -257,7 +257,7 @@ func (w *world) deleteSome() {
 	w.locked(func() {
 		from := w.near()
 		for seq := from; seq < from+1+w.rng.Uint64N(4); seq++ {
-			w.life.remove(seq)
+			w.stream.remove(seq)
 		}
 		w.removed = time.Now()
 	})
@@ -268,21 +268,21 @@ func (w *world) deleteSome() {
 func (w *world) truncate() {
 	w.publish(w.rng.IntN(30))
 	w.locked(func() {
-		l, at := w.life, w.service.at.Sequence()
+		l, at := w.stream, w.service.at.Sequence()
 		first := min(l.last+1, at+w.rng.Uint64N(20))
 		if w.rng.IntN(3) == 0 {
 			first = w.rng.Uint64N(first + 1)
 		}
-		l.begin(max(l.first, first))
+		l.setFirst(max(l.first, first))
 		w.removed = time.Now()
 	})
 }
 
 func (w *world) purgeExactly() {
-	if at := w.service.at.Sequence(); w.service.life == w.life.id && at <= w.life.last {
-		w.life.begin(max(w.life.first, at+1))
+	if at := w.service.at.Sequence(); w.service.incarnation == w.stream.id && at <= w.stream.last {
+		w.stream.setFirst(max(w.stream.first, at+1))
 		w.removed = time.Now()
-		w.saw("purged exactly up to the position")
+		w.count("purged exactly up to the position")
 	}
 }
 
@@ -302,10 +302,10 @@ func (w *world) recreate() {
 
 // plenty is how many messages are published at most to make one stream as long
 // as another.
-func (w *world) plenty() int { return 5 * w.most }
+func (w *world) plenty() int { return 5 * w.maxPublish }
 
 func (w *world) keepCopy() {
-	w.copies = append(w.copies, w.life.copy(0))
+	w.copies = append(w.copies, w.stream.copy(0))
 	w.copies = w.copies[max(0, len(w.copies)-3):]
 }
 
@@ -328,7 +328,7 @@ func (w *world) restoreBackup() {
 	}
 	was := w.service.at.Sequence()
 	from := w.copies[w.rng.IntN(len(w.copies))]
-	w.locked(func() { w.restoreAnew(from) })
+	w.locked(func() { w.restoreRecreated(from) })
 	w.forked(from.last, was)
 }
 
@@ -339,7 +339,7 @@ func (w *world) loseEnd() {
 	var was, end uint64
 	w.locked(func() {
 		was = w.service.at.Sequence()
-		end = max(w.life.first, w.life.last-min(w.life.last, w.rng.Uint64N(40))) - 1
+		end = max(w.stream.first, w.stream.last-min(w.stream.last, w.rng.Uint64N(40))) - 1
 		w.cutTo(end)
 	})
 	w.forked(end, was)
@@ -347,7 +347,7 @@ func (w *world) loseEnd() {
 
 // cutTo makes the stream one that ends at a sequence.
 func (w *world) cutTo(end uint64) {
-	cut := w.life.copy(0)
+	cut := w.stream.copy(0)
 	for seq := end + 1; seq <= cut.last; seq++ {
 		delete(cut.messages, seq)
 		delete(cut.removed, seq)
@@ -357,7 +357,7 @@ func (w *world) cutTo(end uint64) {
 	cut.history, cut.last = cut.history[:end], end
 	i, _ := slices.BinarySearch(cut.deleted, end+1)
 	cut.deleted = cut.deleted[:i]
-	cut.begin(min(cut.first, end+1))
+	cut.setFirst(min(cut.first, end+1))
 	w.restore(cut)
 }
 
@@ -371,7 +371,7 @@ func (w *world) forked(last, was uint64) {
 		n := min(int(was-last), w.plenty()) + w.rng.IntN(10)
 		w.publish(n)
 		if last+uint64(n) > was {
-			w.reached("forked past the position")
+			w.lockAndCount("forked past the position")
 		}
 	default:
 		w.publish(w.rng.IntN(10))

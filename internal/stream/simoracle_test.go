@@ -19,15 +19,15 @@ type oracle struct {
 	resets   map[string]roster.Stamp
 	accepted []*roster.Event // in the order of their places
 	// accounted has the fates; what is accepted is counted as superseded.
-	accounted roster.Fates
-	losses    roster.Losses
-	heard     map[string]roster.Time // by machine: the newest receipt accepted
-	receipt   roster.Time            // the newest receipt read
-	resumed   roster.Time            // the same, once a message was read after the last loss
-	silent    bool                   // none was yet
+	accounted             roster.Fates
+	losses                roster.Losses
+	heard                 map[string]roster.Time // by machine: the newest receipt accepted
+	receipt               roster.Time            // the newest receipt read
+	firstReceiptAfterLoss roster.Time            // the same, once a message was read after the last loss
+	nothingReadSince      bool                   // none was yet
 }
 
-func foretell(settings roster.Settings, log []entry) *oracle {
+func newOracle(settings roster.Settings, log []entry) *oracle {
 	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}, heard: map[string]roster.Time{}}
 	for _, e := range log {
 		switch {
@@ -45,12 +45,12 @@ func foretell(settings roster.Settings, log []entry) *oracle {
 	return o
 }
 
-func (o *oracle) lose(why roster.Loss, place uint64) { o.losses[why], o.silent = place, true }
+func (o *oracle) lose(why roster.Loss, place uint64) { o.losses[why], o.nothingReadSince = place, true }
 
 func (o *oracle) read(e entry) {
 	event := &e.m.event
-	if o.receipt = max(o.receipt, e.m.receipt); o.silent {
-		o.resumed, o.silent = o.receipt, false
+	if o.receipt = max(o.receipt, e.m.receipt); o.nothingReadSince {
+		o.firstReceiptAfterLoss, o.nothingReadSince = o.receipt, false
 	}
 	newest, known := o.newest[event.Machine]
 	refused := e.m.refused || event.Date > e.m.receipt.Add(o.settings.MaxSkew) ||
@@ -81,25 +81,25 @@ func (o *oracle) unsettled() (machines int, complete bool) {
 	}
 	for machine, heard := range o.heard {
 		reset := o.resets[machine]
-		settled := !o.silent && reset.Place > last && reset.Date > o.resumed.Add(o.settings.MaxSkew)
+		settled := !o.nothingReadSince && reset.Place > last && reset.Date > o.firstReceiptAfterLoss.Add(o.settings.MaxSkew)
 		if heard >= o.receipt.Add(-o.settings.AllowedLateness) && !settled {
 			machines++
 		}
 	}
-	return machines, !o.silent && machines == 0 && o.receipt > o.resumed.Add(o.settings.AllowedLateness)
+	return machines, !o.nothingReadSince && machines == 0 && o.receipt > o.firstReceiptAfterLoss.Add(o.settings.AllowedLateness)
 }
 
-type stay struct{ id, user string }
+type sessionKey struct{ id, user string }
 
 // fold returns who is on: machine → session → user.
-func (o *oracle) fold() map[string]map[stay]string {
+func (o *oracle) fold() map[string]map[sessionKey]string {
 	events := slices.Clone(o.accepted)
 	slices.SortStableFunc(events, func(a, b *roster.Event) int { return cmp.Compare(a.Date, b.Date) })
-	machines := map[string]map[stay]string{}
+	machines := map[string]map[sessionKey]string{}
 	for _, e := range events {
 		on := machines[e.Machine]
 		if on == nil {
-			on = map[stay]string{}
+			on = map[sessionKey]string{}
 			machines[e.Machine] = on
 		}
 		foldOne(on, e)
@@ -107,39 +107,39 @@ func (o *oracle) fold() map[string]map[stay]string {
 	return machines
 }
 
-func foldOne(on map[stay]string, e *roster.Event) {
+func foldOne(on map[sessionKey]string, e *roster.Event) {
 	who := e.Session
 	switch e.Type {
 	case roster.Login:
-		on[stayOf(who)] = who.User
+		on[keyOf(who)] = who.User
 	case roster.Logout:
-		maps.DeleteFunc(on, func(s stay, user string) bool {
+		maps.DeleteFunc(on, func(s sessionKey, user string) bool {
 			return who.ID != "" && s.id == who.ID || who.ID == "" && user == who.User
 		})
 	default:
 		clear(on)
 		for _, s := range e.Sessions {
-			on[stayOf(s)] = s.User
+			on[keyOf(s)] = s.User
 		}
 	}
 }
 
-func stayOf(s roster.Session) stay {
+func keyOf(s roster.Session) sessionKey {
 	if s.ID != "" {
-		return stay{id: s.ID}
+		return sessionKey{id: s.ID}
 	}
-	return stay{user: s.User}
+	return sessionKey{user: s.User}
 }
 
-// shows is what the roster's views show, in the oracle's shape.
-func shows(r *roster.Roster) map[string]map[stay]string {
-	machines := map[string]map[stay]string{}
+// shownBy is what the roster's views show, in the oracle's shape.
+func shownBy(r *roster.Roster) map[string]map[sessionKey]string {
+	machines := map[string]map[sessionKey]string{}
 	cut := r.Cut()
 	defer cut.Close()
 	for v := range cut.All() {
-		machines[v.Name()] = map[stay]string{}
+		machines[v.Name()] = map[sessionKey]string{}
 		for _, s := range v.AppendSessions(nil) {
-			machines[v.Name()][stayOf(s)] = s.User
+			machines[v.Name()][keyOf(s)] = s.User
 		}
 	}
 	return machines
@@ -157,7 +157,7 @@ func encodingOf(r *roster.Roster) []byte {
 // one process which was told the same without a crash.
 func (s *service) checkRoster() {
 	w, st := s.w, s.roster.Status()
-	o := foretell(w.settings, s.log)
+	o := newOracle(w.settings, s.log)
 	got := st.Fates
 	got[roster.Superseded] += got[roster.Applied]
 	got[roster.Applied] = 0
@@ -170,16 +170,16 @@ func (s *service) checkRoster() {
 	if n, complete := o.unsettled(); st.Unsettled != n || st.Complete() != complete {
 		w.fail("%d machines are unsettled, complete %v; want %d, %v", st.Unsettled, st.Complete(), n, complete)
 	}
-	if got, want := shows(s.roster), o.fold(); !reflect.DeepEqual(got, want) {
+	if got, want := shownBy(s.roster), o.fold(); !reflect.DeepEqual(got, want) {
 		w.fail("the roster shows %v, want %v", got, want)
 	}
-	if !bytes.Equal(encodingOf(s.roster), encodingOf(s.undisturbed())) {
+	if !bytes.Equal(encodingOf(s.roster), encodingOf(s.replayed())) {
 		w.fail("the roster's encoding is not that of an undisturbed reading")
 	}
 }
 
-// undisturbed is the roster of a process that was told the same.
-func (s *service) undisturbed() *roster.Roster {
+// replayed is the roster of a process that was told the same.
+func (s *service) replayed() *roster.Roster {
 	r := roster.New(s.w.settings)
 	for _, e := range s.log {
 		b := roster.Batch{End: r.Status().Position}
@@ -215,14 +215,14 @@ func (s *service) checkRead() {
 			folded[receipt] = true // a copy may have it yet
 		}
 		for i := range e.lost {
-			if slices.Contains(s.w.life.lineage, e.created) {
+			if slices.Contains(s.w.stream.lineage, e.created) {
 				lost[e.seq+i] = true
 			}
 		}
 	}
-	for _, m := range s.w.life.history {
-		if m != nil && !folded[m.receipt] && !lost[m.seq] && m.seq > s.blind {
-			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.life.id)
+	for _, m := range s.w.stream.history {
+		if m != nil && !folded[m.receipt] && !lost[m.seq] && m.seq > s.unverifiable {
+			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.stream.id)
 			return
 		}
 	}

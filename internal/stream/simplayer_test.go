@@ -13,14 +13,14 @@ import (
 // play lets a script happen to a stream and a service of their own, then
 // nothing more, and checks where it all ends.
 func play(t *testing.T, script func(p *player)) {
-	outside(t)
+	warmUp(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(4, &coverage{n: map[string]float64{}})
 		w.harmless, w.log = false, slog.New(slog.DiscardHandler)
 		p := &player{w, t}
 		script(p)
 		if w.problem == "" {
-			w.calm()
+			w.settleDown()
 		}
 		w.crash()
 		w.saving.Wait()
@@ -51,9 +51,9 @@ func (p *player) before(what string, nth int, do func()) {
 	})
 }
 
-// onLook does something before each look from now on is answered, the first being
+// onInfo does something before each look from now on is answered, the first being
 // number 1.
-func (p *player) onLook(do func(nth int)) {
+func (p *player) onInfo(do func(nth int)) {
 	nth := 0
 	p.locked(func() {
 		p.hook = func(asked string) error {
@@ -66,15 +66,15 @@ func (p *player) onLook(do func(nth int)) {
 	})
 }
 
-// lies lets an old leader answer the nth look from now on. Something else happens
-// before the next one.
-func (p *player) lies(nth int, lie state, then func()) {
+// answerFalsely lets an old leader answer the nth look from now on. Something else
+// happens before the next one.
+func (p *player) answerFalsely(nth int, lie state, then func()) {
 	p.locked(func() {
 		p.hook = func(asked string) error {
 			if asked == "look" {
 				switch nth--; nth {
 				case 0:
-					p.lie = &lie
+					p.falseInfo = &lie
 				case -1:
 					then()
 				}
@@ -84,15 +84,15 @@ func (p *player) lies(nth int, lie state, then func()) {
 	})
 }
 
-// reads waits until the reader has come to a sequence, and returns how long it
+// awaitSequence waits until the reader has come to a sequence, and returns how long it
 // took.
-func (p *player) reads(seq uint64) time.Duration {
+func (p *player) awaitSequence(seq uint64) time.Duration {
 	p.t.Helper()
 	return p.until(func() bool { return p.service.at.Sequence() == seq }, "sequence is read")
 }
 
-// rebases waits until the reader has told of another incarnation.
-func (p *player) rebases(times int) time.Duration {
+// awaitIncarnations waits until the reader has told of another incarnation.
+func (p *player) awaitIncarnations(times int) time.Duration {
 	p.t.Helper()
 	return p.until(func() bool { return p.unread() == times }, "another incarnation is told of")
 }
@@ -125,8 +125,8 @@ func (p *player) unread() int {
 	return n
 }
 
-// after is the first sequence read of another incarnation.
-func (p *player) after() uint64 {
+// firstAfterIncarnation is the first sequence read of another incarnation.
+func (p *player) firstAfterIncarnation() uint64 {
 	log := p.service.log
 	i := slices.IndexFunc(log, func(e entry) bool { return e.unread })
 	return log[i+1].seq
@@ -145,7 +145,7 @@ func (p *player) lost(why roster.Loss) []uint64 {
 	return lost
 }
 
-func (p *player) wants(why roster.Loss, seqs ...uint64) {
+func (p *player) wantLost(why roster.Loss, seqs ...uint64) {
 	p.t.Helper()
 	p.locked(func() {
 		if got := p.lost(why); !slices.Equal(got, seqs) {
@@ -167,33 +167,33 @@ func (p *player) fork(last uint64) {
 	p.locked(func() { p.cutTo(last) })
 }
 
-// breaks ends the consumer.
-func (p *player) breaks() {
+// breakConsumer ends the consumer.
+func (p *player) breakConsumer() {
 	p.locked(func() {
 		p.service.delivery.dead = true
-		p.life.tell()
+		p.stream.notify()
 	})
 }
 
-// silences lets the consumer deliver no more, without a word.
-func (p *player) silences() {
+// silenceConsumer lets the consumer deliver no more, without a word.
+func (p *player) silenceConsumer() {
 	p.locked(func() {
 		d := p.service.delivery
-		d.dead, d.silent, d.heard = true, true, time.Now()
+		d.dead, d.silent, d.lastHeard = true, true, time.Now()
 	})
 }
 
-// saves writes a snapshot to its end.
-func (p *player) saves() {
+// saveSnapshot writes a snapshot to its end.
+func (p *player) saveSnapshot() {
 	p.snapshot()
 	p.saving.Wait()
 }
 
-// readsAndSaves reads a new stream of so many messages, and writes a snapshot.
-func (p *player) readsAndSaves(messages int) {
+// publishReadSave reads a new stream of so many messages, and writes a snapshot.
+func (p *player) publishReadSave(messages int) {
 	p.t.Helper()
 	p.publish(messages)
 	p.start()
-	p.reads(uint64(messages))
-	p.saves()
+	p.awaitSequence(uint64(messages))
+	p.saveSnapshot()
 }

@@ -25,9 +25,9 @@ func newRetention(rng *rand.Rand) *retention {
 	return r
 }
 
-// pass lets a time pass, in which messages flow and the oldest go, if this is
+// advance lets a time pass, in which messages flow and the oldest go, if this is
 // such a world.
-func (w *world) pass(d time.Duration) {
+func (w *world) advance(d time.Duration) {
 	for step := d; d > 0; d -= step {
 		if w.retention != nil && !w.quiet {
 			step = min(d, w.retention.every)
@@ -41,18 +41,18 @@ func (w *world) pass(d time.Duration) {
 
 // flow stores some messages and lets the oldest go.
 func (w *world) flow() {
-	if w.life == nil {
+	if w.stream == nil {
 		return
 	}
 	for range 1 + w.rng.IntN(3) {
 		w.storeOne()
 	}
-	w.remember()
+	w.recordState()
 	w.trim()
 }
 
 func (w *world) trim() {
-	l, r := w.life, w.retention
+	l, r := w.stream, w.retention
 	first := l.first
 	if r.count > 0 && l.last > r.count {
 		first = max(first, l.last-r.count+1)
@@ -61,49 +61,49 @@ func (w *world) trim() {
 		first++
 	}
 	if first > l.first {
-		w.saw("retention at work")
-		w.service.delivery.hold()
-		l.begin(first)
+		w.count("retention at work")
+		w.service.delivery.bufferSent()
+		l.setFirst(first)
 		w.removed = time.Now()
 	}
 }
 
-// hold takes what the server has sent by now: it pushes what was asked for, and
+// bufferSent takes what the server has sent by now: it pushes what was asked for, and
 // that is at hand whatever leaves the stream.
-func (d *simDelivery) hold() {
-	if d == nil || d.life != d.w.life || d.dead || !d.polled || d.fault.kind != faultNothing || d.w.wedged || d.reconnects != d.service.reconnects {
+func (d *simDelivery) bufferSent() {
+	if d == nil || d.stream != d.w.stream || d.dead || !d.polled || d.fault.kind != faultNothing || d.w.wedged || d.reconnects != d.service.reconnects {
 		return
 	}
-	for ; d.next_ <= d.life.last && len(d.held) < pullMessages; d.next_++ {
-		if d.life.delivers(d.next_) {
-			d.held = append(d.held, d.life.messages[d.next_].message())
+	for ; d.nextSeq <= d.stream.last && len(d.buffered) < pullMessages; d.nextSeq++ {
+		if d.stream.delivers(d.nextSeq) {
+			d.buffered = append(d.buffered, d.stream.messages[d.nextSeq].message())
 		} else {
-			d.passOver()
+			d.countSkipped()
 		}
 	}
 }
 
-// fromHeld appends what is at hand.
-func (d *simDelivery) fromHeld(dst []Message) []Message {
-	n := min(len(d.held), maxBatch)
-	dst, d.held = append(dst, d.held[:n]...), d.held[n:]
+// deliverBuffered appends what is at hand.
+func (d *simDelivery) deliverBuffered(dst []Message) []Message {
+	n := min(len(d.buffered), maxBatch)
+	dst, d.buffered = append(dst, d.buffered[:n]...), d.buffered[n:]
 	return dst
 }
 
 // pinned is what the stream had when a process's first consumer delivered.
 type pinned struct {
-	life        int
+	incarnation int
 	first, last uint64
 	when        time.Time
 	flawed      bool // something may keep the reader from reading it all
 }
 
-// pin notes it.
-func (s *service) pin(d *simDelivery, first uint64) {
-	w, l := s.w, d.life
-	p := &pinned{life: l.id, first: first, last: l.last, when: time.Now()}
-	p.flawed = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddLook || w.oddGet || time.Now().Before(w.away)
-	p.flawed = p.flawed || s.life != 0 && s.life != l.id || time.Since(w.changed) < noticed
+// recordPinned notes it.
+func (s *service) recordPinned(d *simDelivery, first uint64) {
+	w, l := s.w, d.stream
+	p := &pinned{incarnation: l.id, first: first, last: l.last, when: time.Now()}
+	p.flawed = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddInfo || w.oddGet || time.Now().Before(w.outageUntil)
+	p.flawed = p.flawed || s.incarnation != 0 && s.incarnation != l.id || time.Since(w.changed) < noticeWithin
 	for seq := first; seq <= l.last; seq++ {
 		p.flawed = p.flawed || !l.delivers(seq)
 	}
@@ -114,84 +114,84 @@ func (s *service) pin(d *simDelivery, first uint64) {
 // consumer delivered, unless something else has gone wrong since.
 func (s *service) checkPinned(why roster.Loss, through uint64) {
 	p, w := s.pinned, s.w
-	if w.retention == nil || p == nil || p.flawed || w.life == nil || p.life != w.life.id || s.life != p.life || !p.when.After(w.rough) {
+	if w.retention == nil || p == nil || p.flawed || w.stream == nil || p.incarnation != w.stream.id || s.incarnation != p.incarnation || !p.when.After(w.lastFault) {
 		return
 	}
-	w.saw("nothing is lost of what the first consumer had")
+	w.count("nothing is lost of what the first consumer had")
 	if through >= p.first && (why == roster.BaselineLost || why == roster.Truncated) {
 		w.fail("lost up to %d, and the first consumer had %d to %d", through, p.first, p.last)
 	}
 }
 
-// checkPassing: losing is not passing. Before the next batch is folded the
+// checkCaughtUp: losing is not passing. Before the next batch is folded the
 // reader has not caught up by a loss while there was more to read.
-func (s *service) checkPassing() {
+func (s *service) checkCaughtUp() {
 	if s.losing && s.reader.CaughtUp() {
 		s.w.fail("caught up at %d by losing, and there was more", s.at.Sequence())
 	}
 	s.losing = false
 }
 
-// noteLosing notes that a loss must not make the reader caught up.
-func (s *service) noteLosing(through uint64) {
-	if s.reader.CaughtUp() || s.w.life == nil || s.life != s.w.life.id {
+// recordLosing notes that a loss must not make the reader caught up.
+func (s *service) recordLosing(through uint64) {
+	if s.reader.CaughtUp() || s.w.stream == nil || s.incarnation != s.w.stream.id {
 		return
 	}
-	for seq := through + 1; seq <= s.w.life.last; seq++ {
-		if m := s.w.life.messages[seq]; m != nil && s.w.life.delivers(seq) {
+	for seq := through + 1; seq <= s.w.stream.last; seq++ {
+		if m := s.w.stream.messages[seq]; m != nil && s.w.stream.delivers(seq) {
 			s.losing = time.Since(m.receipt.Time()) > 10*time.Second
 			return
 		}
 	}
 }
 
-// trouble is what happens to a reader while the retention is at work.
-type trouble struct {
+// disruption is what happens to a reader while the retention is at work.
+type disruption struct {
 	name string
 	do   func(w *world)
 }
 
-var troubles = []trouble{
+var disruptions = []disruption{
 	{"started again", func(w *world) { w.restart(false) }},
-	{"started again after a while", func(w *world) { w.crash(); w.pass(20 * time.Second); w.start() }},
+	{"started again after a while", func(w *world) { w.crash(); w.advance(20 * time.Second); w.start() }},
 	{"started without snapshots", func(w *world) {
 		w.crash()
 		w.disk.files = nil
-		w.pass(time.Second)
+		w.advance(time.Second)
 		w.start()
 	}},
-	{"an outage", func(w *world) { w.locked(w.goAway); w.pass(9 * time.Second) }},
-	{"a reconnect", under(func(w *world) { w.service.reconnects++ })},
+	{"an outage", func(w *world) { w.locked(w.startOutage); w.advance(9 * time.Second) }},
+	{"a reconnect", underLock(func(w *world) { w.service.reconnects++ })},
 	{"gaps", func(w *world) {
 		for range 5 {
-			w.locked(func() { w.flawNewest(w.life.gone) })
-			w.pass(500 * time.Millisecond)
+			w.locked(func() { w.flawNewest(w.stream.gone) })
+			w.advance(500 * time.Millisecond)
 		}
 	}},
 	{"messages hidden", func(w *world) {
 		for range 5 {
-			w.locked(func() { w.flawNewest(w.life.hidden) })
-			w.pass(500 * time.Millisecond)
+			w.locked(func() { w.flawNewest(w.stream.hidden) })
+			w.advance(500 * time.Millisecond)
 		}
 	}},
 	{"messages deleted", func(w *world) {
 		for range 5 {
 			w.locked(func() {
 				w.storeOne()
-				w.life.remove(w.life.last)
+				w.stream.remove(w.stream.last)
 				w.storeOne()
 			})
-			w.pass(500 * time.Millisecond)
+			w.advance(500 * time.Millisecond)
 		}
 	}},
-	{"a purge", under(func(w *world) { w.life.begin(w.life.last + 1); w.removed = time.Now() })},
-	{"a consumer that ends", under(func(w *world) { w.service.delivery.dead = true; w.life.tell() })},
-	{"a consumer that stalls", under(func(w *world) { w.service.delivery.fault = consumerFault{faultStall, 0} })},
+	{"a purge", underLock(func(w *world) { w.stream.setFirst(w.stream.last + 1); w.removed = time.Now() })},
+	{"a consumer that ends", underLock(func(w *world) { w.service.delivery.dead = true; w.stream.notify() })},
+	{"a consumer that stalls", underLock(func(w *world) { w.service.delivery.fault = consumerFault{faultStall, 0} })},
 }
 
 // flawNewest stores a message that is flawed, and one after it.
 func (w *world) flawNewest(how map[uint64]bool) {
-	how[w.life.last+1] = true
+	how[w.stream.last+1] = true
 	w.storeOne()
 	w.storeOne()
 }
@@ -206,29 +206,29 @@ const (
 // keepUp: progress is a promise. Whatever happens to a reader of a stream whose
 // retention is at work, it soon comes to the end.
 func (w *world) keepUp() {
-	w.comesToTheEnd("all before", reachesAtFirst)
+	w.awaitEnd("all before", reachesAtFirst)
 	for range 5 {
-		t := troubles[w.rng.IntN(len(troubles))]
+		t := disruptions[w.rng.IntN(len(disruptions))]
 		if w.problem != "" {
 			return
 		}
-		w.locked(func() { w.rough = time.Now(); w.note("trouble: %s", t.name); w.saw("trouble: " + t.name) })
+		w.locked(func() { w.lastFault = time.Now(); w.logf("trouble: %s", t.name); w.count("trouble: " + t.name) })
 		t.do(w)
-		w.comesToTheEnd(t.name, reachesAgain)
+		w.awaitEnd(t.name, reachesAgain)
 	}
 }
 
-// comesToTheEnd waits until the reader has read what was stored a moment ago.
-func (w *world) comesToTheEnd(after string, within time.Duration) {
+// awaitEnd waits until the reader has read what was stored a moment ago.
+func (w *world) awaitEnd(after string, within time.Duration) {
 	for began := time.Now(); w.problem == ""; {
-		w.pass(100 * time.Millisecond)
+		w.advance(100 * time.Millisecond)
 		var come bool
 		w.locked(func() {
 			s := w.service
-			come = w.life != nil && s.life == w.life.id && s.reader.CaughtUp() && s.at.Sequence() >= w.lastBefore(300*time.Millisecond)
+			come = w.stream != nil && s.incarnation == w.stream.id && s.reader.CaughtUp() && s.at.Sequence() >= w.lastBefore(300*time.Millisecond)
 			if !come && time.Since(began) > within {
 				w.fail("after %s the reader has not come to the end for %v: at %d of %d to %d, caught up %v", after, within,
-					s.at.Sequence(), w.life.first, w.life.last, s.reader.CaughtUp())
+					s.at.Sequence(), w.stream.first, w.stream.last, s.reader.CaughtUp())
 			}
 		})
 		if come {
@@ -239,9 +239,9 @@ func (w *world) comesToTheEnd(after string, within time.Duration) {
 
 // lastBefore is the last sequence of a while ago.
 func (w *world) lastBefore(ago time.Duration) uint64 {
-	for i := len(w.past) - 1; i >= 0; i-- {
-		if p := w.past[i]; time.Since(p.when) >= ago {
-			return min(p.last, w.life.last)
+	for i := len(w.states) - 1; i >= 0; i-- {
+		if p := w.states[i]; time.Since(p.when) >= ago {
+			return min(p.last, w.stream.last)
 		}
 	}
 	return 0

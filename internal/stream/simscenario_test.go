@@ -8,22 +8,22 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestCutBehindLosses: the stream is cut off behind the last message read, where
-// the position, after losses, is beyond: what is then stored there is read.
-func TestCutBehindLosses(t *testing.T) {
+// TestEndCutOffBeforePosition: the stream is cut off behind the last message read,
+// where the position, after losses, is beyond: what is then stored there is read.
+func TestEndCutOffBeforePosition(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
-		p.life.remove(9)
-		p.life.remove(10)
+		p.stream.remove(9)
+		p.stream.remove(10)
 		p.start()
-		p.reads(10)
-		p.saves()
+		p.awaitSequence(10)
+		p.saveSnapshot()
 		p.crash()
 		p.fork(8)
 		p.start()
-		p.rebases(1)
+		p.awaitIncarnations(1)
 		p.publish(4)
-		p.reads(12)
+		p.awaitSequence(12)
 	})
 }
 
@@ -31,17 +31,17 @@ func TestCutBehindLosses(t *testing.T) {
 // the stream before it: what that delivers is not taken for the copy's.
 func TestConsumerOfAnother(t *testing.T) {
 	play(t, func(p *player) {
-		p.readsAndSaves(10)
+		p.publishReadSave(10)
 		p.crash()
 		p.locked(p.keepCopy)
 		p.locked(p.create)
 		p.publish(30)
-		p.locked(func() { p.life.begin(25) })
+		p.locked(func() { p.stream.setFirst(25) })
 		p.before("look", 2, func() { p.restore(p.copies[0]) })
 		p.start()
 		<-time.After(5 * time.Second)
 		p.publish(4)
-		p.reads(14)
+		p.awaitSequence(14)
 		p.locked(func() {
 			if n := p.unread(); n > 0 {
 				p.t.Errorf("%d other incarnations are told of", n)
@@ -55,24 +55,24 @@ func TestConsumerOfAnother(t *testing.T) {
 // leaves the stream meanwhile.
 func TestOldLeaderBeforeDelivery(t *testing.T) {
 	play(t, func(p *player) {
-		p.readsAndSaves(10)
+		p.publishReadSave(10)
 		p.crash()
 		p.publish(10)
 		p.service.delivery = nil
 		trimmed := false
-		p.onLook(func(nth int) {
+		p.onInfo(func(nth int) {
 			if nth == 1 {
-				p.lie = &state{created: p.life.created - 1, first: 1, last: 5}
+				p.falseInfo = &state{created: p.stream.created - 1, first: 1, last: 5}
 			}
 			if d := p.service.delivery; d != nil && d.polled && !trimmed {
 				trimmed = true
-				p.life.begin(16)
+				p.stream.setFirst(16)
 				p.removed = time.Now()
 			}
 		})
 		p.start()
-		p.reads(20)
-		p.wants(roster.Truncated)
+		p.awaitSequence(20)
+		p.wantLost(roster.Truncated)
 		p.locked(func() {
 			if !trimmed {
 				p.t.Error("nothing has left the stream meanwhile")
@@ -85,12 +85,12 @@ func TestOldLeaderBeforeDelivery(t *testing.T) {
 // moment, then is there again without its end: that is noticed.
 func TestEndCutOffInDoubt(t *testing.T) {
 	play(t, func(p *player) {
-		p.readsAndSaves(10)
+		p.publishReadSave(10)
 		p.crash()
 		p.publish(10)
-		was := p.life
+		was := p.stream
 		p.locked(func() { p.wedged = true })
-		p.onLook(func(nth int) {
+		p.onInfo(func(nth int) {
 			switch nth {
 			case 2:
 				p.create()
@@ -101,14 +101,14 @@ func TestEndCutOffInDoubt(t *testing.T) {
 			}
 		})
 		p.start()
-		p.rebases(1)
+		p.awaitIncarnations(1)
 		p.locked(func() {
 			if n := p.service.at.Place; n != 20 {
 				p.t.Errorf("%d places are told of, want 20", n)
 			}
 		})
 		p.publish(3)
-		p.reads(18)
+		p.awaitSequence(18)
 	})
 }
 
@@ -119,14 +119,14 @@ func TestStallWhileTrimmed(t *testing.T) {
 		p.retention = &retention{count: 1000, every: 300 * time.Millisecond}
 		p.publish(1000)
 		p.locked(func() {
-			p.life.begin(2)
+			p.stream.setFirst(2)
 			p.wedged = true
 		})
 		p.start()
 		come := false
 		for began := time.Now(); !come && time.Since(began) < reachesAgain; {
-			p.pass(100 * time.Millisecond)
-			p.locked(func() { come = p.service.at.Sequence()+100 > p.life.last })
+			p.advance(100 * time.Millisecond)
+			p.locked(func() { come = p.service.at.Sequence()+100 > p.stream.last })
 		}
 		if !come {
 			p.t.Error("the reader does not come to the end")
@@ -140,20 +140,20 @@ func TestEndCutOffBetweenAnswers(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
 		p.start()
-		p.reads(5)
+		p.awaitSequence(5)
 		p.locked(p.create)
-		p.rebases(1)
+		p.awaitIncarnations(1)
 		<-time.After(time.Second)
-		p.breaks()
+		p.breakConsumer()
 		p.locked(func() { p.consumers = []consumerFault{{kind: faultLate}} })
 		p.publish(9)
-		p.onLook(func(nth int) {
+		p.onInfo(func(nth int) {
 			if nth == 3 {
 				p.cutTo(4)
 			}
 		})
-		p.rebases(2)
-		p.reads(4)
+		p.awaitIncarnations(2)
+		p.awaitSequence(4)
 		p.locked(func() {
 			if place := p.service.at.Place; place != 18 {
 				p.t.Errorf("places up to %d, want 18", place)
@@ -169,31 +169,31 @@ func TestEndCutOff(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.silences()
+		p.awaitSequence(10)
+		p.silenceConsumer()
 		p.publish(20)
 		<-time.After(6 * time.Second) // the watch has seen them
 		p.fork(15)
-		p.rebases(1)
+		p.awaitIncarnations(1)
 		p.publish(10)
-		p.reads(25)
-		p.wants(roster.Gap)
+		p.awaitSequence(25)
+		p.wantLost(roster.Gap)
 	})
 }
 
-// TestEndCutOffOfTruncated: the same where the stream has lost its beginning, too:
+// TestEndCutOffAndTruncated: the same where the stream has lost its beginning, too:
 // what the answer that told so has told of its end is not forgotten.
-func TestEndCutOffOfTruncated(t *testing.T) {
+func TestEndCutOffAndTruncated(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
+		p.awaitSequence(10)
 		p.locked(func() { p.wedged = true })
 		p.publish(20)
-		p.locked(func() { p.life.begin(15) })
+		p.locked(func() { p.stream.setFirst(15) })
 		p.before("look", 3, func() { p.cutTo(25) }) // the second has told that it was truncated
-		p.breaks()
-		p.rebases(1)
+		p.breakConsumer()
+		p.awaitIncarnations(1)
 		p.locked(func() {
 			log := p.service.log
 			i := slices.IndexFunc(log, func(e entry) bool { return e.unread || e.lost > 0 })
@@ -202,85 +202,85 @@ func TestEndCutOffOfTruncated(t *testing.T) {
 			}
 			p.wedged = false
 		})
-		p.reads(25)
+		p.awaitSequence(25)
 	})
 }
 
-// TestUnloadable: a snapshot that could be neither loaded nor set aside, of a
+// TestUnloadableSnapshot: a snapshot that could be neither loaded nor set aside, of a
 // place that the roster has not come to, is nowhere to go on from.
-func TestUnloadable(t *testing.T) {
+func TestUnloadableSnapshot(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.saves()
+		p.awaitSequence(10)
+		p.saveSnapshot()
 		p.locked(p.create)
 		p.publish(5)
-		p.rebases(1)
-		p.reads(5)
-		p.saves()
-		p.locked(func() { p.disk.files[0].stuck, p.disk.readOnly = true, true })
+		p.awaitIncarnations(1)
+		p.awaitSequence(5)
+		p.saveSnapshot()
+		p.locked(func() { p.disk.files[0].unreadable, p.disk.readOnly = true, true })
 		p.crash()
 		p.start()
-		p.rebases(1)
-		p.reads(5)
+		p.awaitIncarnations(1)
+		p.awaitSequence(5)
 	})
 }
 
-// TestForkUntold: a stream that became an older copy and has gone on beyond the
+// TestUnannouncedFork: a stream that became an older copy and has gone on beyond the
 // position is noticed in time, though nobody says that the consumer has gone.
-func TestForkUntold(t *testing.T) {
+func TestUnannouncedFork(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
 		p.start()
-		p.reads(10)
-		p.silences()
+		p.awaitSequence(10)
+		p.silenceConsumer()
 		p.locked(func() {
 			p.cutTo(5)
 			for range 10 {
 				p.storeOne()
 			}
 		})
-		p.within(p.rebases(1), 8*time.Second)
-		p.reads(15)
+		p.within(p.awaitIncarnations(1), 8*time.Second)
+		p.awaitSequence(15)
 	})
 }
 
-// TestCopiedMessages: a stream made anew that holds the same messages, as a
+// TestCopyWithSameMessages: a stream made anew that holds the same messages, as a
 // restored backup does, under the same sequences and with the same receipts, is
 // another incarnation, once, and a copy: reading goes on after the position.
-func TestCopiedMessages(t *testing.T) {
+func TestCopyWithSameMessages(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
 		p.start()
-		p.reads(5)
-		p.locked(func() { p.restoreAnew(p.life) })
+		p.awaitSequence(5)
+		p.locked(func() { p.restoreRecreated(p.stream) })
 		p.publish(2)
-		p.reads(7)
-		if p.unread() != 1 || p.service.at.Place != 7 || p.after() != 6 {
-			p.t.Errorf("%d incarnations, at place %d, read on with %d", p.unread(), p.service.at.Place, p.after())
+		p.awaitSequence(7)
+		if p.unread() != 1 || p.service.at.Place != 7 || p.firstAfterIncarnation() != 6 {
+			p.t.Errorf("%d incarnations, at place %d, read on with %d", p.unread(), p.service.at.Place, p.firstAfterIncarnation())
 		}
 	})
 }
 
-// TestCopiedAnew: a backup that is older than the position, restored, is read on
+// TestOlderCopy: a backup that is older than the position, restored, is read on
 // after the newest position that it has. What it has was judged before.
-func TestCopiedAnew(t *testing.T) {
+func TestOlderCopy(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
 		p.start()
-		p.reads(5)
-		p.saves()
+		p.awaitSequence(5)
+		p.saveSnapshot()
 		p.publish(5)
-		backup := p.life.copy(0)
+		backup := p.stream.copy(0)
 		p.publish(10)
-		p.reads(20)
-		p.locked(func() { p.restoreAnew(backup) })
-		p.rebases(1)
-		p.reads(10)
+		p.awaitSequence(20)
+		p.locked(func() { p.restoreRecreated(backup) })
+		p.awaitIncarnations(1)
+		p.awaitSequence(10)
 		p.locked(func() {
-			if at := p.service.at; p.after() != 6 || at.Judged == 0 {
-				p.t.Errorf("read on with %d, judged up to %s", p.after(), at.Judged)
+			if at := p.service.at; p.firstAfterIncarnation() != 6 || at.Judged == 0 {
+				p.t.Errorf("read on with %d, judged up to %s", p.firstAfterIncarnation(), at.Judged)
 			}
 		})
 	})

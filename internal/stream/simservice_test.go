@@ -27,10 +27,10 @@ type entry struct {
 
 // mark is a moment of the fold, and what was told up to there.
 type mark struct {
-	at    roster.Position
-	log   []entry
-	life  int
-	blind uint64
+	at           roster.Position
+	log          []entry
+	incarnation  int
+	unverifiable uint64
 }
 
 // service is one process of rollcall, from its start to its crash: the real
@@ -49,24 +49,24 @@ type service struct {
 	saved roster.Position // when a snapshot was last begun
 	log   []entry
 	marks []mark
-	// life is the incarnation that the position is in; 0 while nothing was
+	// incarnation is the incarnation that the position is in; 0 while nothing was
 	// read, and -1 when the position is in none, or nobody can tell.
-	life int
-	// due is since when the reader has had to notice another incarnation.
-	due time.Time
-	// blind is the sequence up to which nobody can tell any more whether what
+	incarnation int
+	// undetectedSince is since when the reader has had to notice another incarnation.
+	undetectedSince time.Time
+	// unverifiable is the sequence up to which nobody can tell any more whether what
 	// was read is what the stream had: the proof has left it.
-	blind uint64
-	// shown is the last sequence that it was told of in this incarnation, and
+	unverifiable uint64
+	// lastShown is the last sequence that it was told of in this incarnation, and
 	// when: never, if it may not count; heard is the last that anybody told of,
 	// an old leader included. cut: the stream has lost some of those, and it may
 	// notice. short: it must.
-	shown, heard uint64
-	shownAt      time.Time
-	cut, short   bool
-	elsewhere    bool // since the position it was in another incarnation, as reports tell
-	pinned       *pinned
-	losing       bool
+	lastShown, lastHeard uint64
+	shownAt              time.Time
+	cut, short           bool
+	elsewhere            bool // since the position it was in another incarnation, as reports tell
+	pinned               *pinned
+	losing               bool
 
 	kinds      map[verdict]float64 // how many incarnations of each were counted
 	delivery   *simDelivery
@@ -83,12 +83,12 @@ func (w *world) start() {
 	if r == nil {
 		r = roster.New(w.settings)
 		if passed > 0 {
-			w.saw("no snapshot is whole")
+			w.count("no snapshot is whole")
 		}
 	} else if passed > 0 {
-		w.saw("older snapshot loaded")
+		w.count("older snapshot loaded")
 	}
-	s := &service{w: w, roster: r, at: from.at, log: from.log, life: from.life, blind: from.blind, began: time.Now(), kinds: map[verdict]float64{}}
+	s := &service{w: w, roster: r, at: from.at, log: from.log, incarnation: from.incarnation, unverifiable: from.unverifiable, began: time.Now(), kinds: map[verdict]float64{}}
 	s.decoder, s.ended = wire.NewDecoder(simSubjects), make(chan error, 1)
 	s.marks, s.saved = []mark{from}, from.at
 	s.reader = newReader(Config{
@@ -98,25 +98,25 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			return w.disk.positions()
 		},
-		Given: func(context.Context) ([]Given, error) {
+		AssignedPlaces: func(context.Context) ([]AssignedPlace, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return w.given, nil
+			return w.assigned, nil
 		},
-		Make: func(ctx context.Context) error { return w.remake(ctx, s) },
+		Make: func(ctx context.Context) error { return w.createMissing(ctx, s) },
 	}, simSource{s})
 	w.service = s
-	w.note("start at %+v in life %d", s.at, s.life)
-	for _, g := range w.given {
+	w.logf("start at %+v in life %d", s.at, s.incarnation)
+	for _, g := range w.assigned {
 		if g.Place == s.at.PlaceOf(g.Sequence) {
-			s.heard = max(s.heard, g.Sequence)
+			s.lastHeard = max(s.lastHeard, g.Sequence)
 			s.elsewhere = s.elsewhere || g.Place > s.at.Place // it may be to another message
 		} else if g.Place > s.at.Place {
 			s.elsewhere = true
 		}
 	}
-	if w.life != nil {
-		s.replaced(w.life)
+	if w.stream != nil {
+		s.streamReplaced(w.stream)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go func() { s.ended <- s.reader.Run(s.ctx, s.at, s.fold) }()
@@ -127,7 +127,7 @@ func (w *world) crash() {
 	w.mu.Lock()
 	s := w.service
 	s.stop()
-	w.note("crash at %d", s.at.Place)
+	w.logf("crash at %d", s.at.Place)
 	w.mu.Unlock()
 	err := <-s.ended
 	w.mu.Lock()
@@ -143,50 +143,50 @@ func (w *world) crash() {
 	}
 }
 
-// remake makes the stream that is missing.
-func (w *world) remake(ctx context.Context, s *service) error {
+// createMissing makes the stream that is missing.
+func (w *world) createMissing(ctx context.Context, s *service) error {
 	_, err := ask(ctx, simSource{s}, "make", func(draw uint64) (bool, error) {
 		if draw%3 == 0 {
-			w.saw("stream not made")
+			w.count("stream not made")
 			return false, errors.New("insufficient resources")
 		}
-		if w.life == nil {
-			w.saw("missing stream made")
+		if w.stream == nil {
+			w.count("missing stream made")
 			w.create()
-			w.note("stream made by the service, life %d", w.life.id)
+			w.logf("stream made by the service, life %d", w.stream.id)
 		}
 		return true, nil
 	})
 	return err
 }
 
-// replaced tells a process's account, not the process, that the stream is
+// streamReplaced tells a process's account, not the process, that the stream is
 // another.
-func (s *service) replaced(next *life) {
+func (s *service) streamReplaced(next *simStream) {
 	if s == nil {
 		return
 	}
-	s.cut = s.cut || s.heard > next.last && (s.life == 0 || next.created == s.at.Proof.Created)
+	s.cut = s.cut || s.lastHeard > next.last && (s.incarnation == 0 || next.created == s.at.Proof.Created)
 	switch {
-	case s.life == 0:
-		s.shown = 0 // it may have been of a stream that was never taken for ours
-	case next.has(s.at):
-		s.life, s.due = next.id, time.Time{}
-		if s.shown > next.last && s.at.Place > 0 && !s.shownAt.IsZero() && time.Since(s.shownAt) > settled {
+	case s.incarnation == 0:
+		s.lastShown = 0 // it may have been of a stream that was never taken for ours
+	case next.continues(s.at):
+		s.incarnation, s.undetectedSince = next.id, time.Time{}
+		if s.lastShown > next.last && s.at.Place > 0 && !s.shownAt.IsZero() && time.Since(s.shownAt) > settleTime {
 			s.short = true
-			s.w.saw("end cut off that is known of")
+			s.w.count("end cut off that is known of")
 		}
-	case s.due.IsZero():
-		s.due = time.Now()
+	case s.undetectedSince.IsZero():
+		s.undetectedSince = time.Now()
 	}
 	s.disturb()
 }
 
-// show notes that the reader was told of a last sequence.
-func (s *service) show(last uint64) {
-	s.heard = max(s.heard, last)
-	if last > s.shown || last == s.shown && s.shownAt.IsZero() {
-		s.shown, s.shownAt = last, time.Now()
+// recordShown notes that the reader was told of a last sequence.
+func (s *service) recordShown(last uint64) {
+	s.lastHeard = max(s.lastHeard, last)
+	if last > s.lastShown || last == s.lastShown && s.shownAt.IsZero() {
+		s.lastShown, s.shownAt = last, time.Now()
 	}
 }
 
@@ -195,7 +195,7 @@ func (s *service) show(last uint64) {
 // been borne out, and need not count.
 func (s *service) disturb() {
 	s.w.disturbed = time.Now()
-	if time.Since(s.shownAt) <= settled {
+	if time.Since(s.shownAt) <= settleTime {
 		s.shownAt = time.Time{}
 	}
 }

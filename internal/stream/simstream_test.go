@@ -20,8 +20,8 @@ type simMessage struct {
 	refused bool         // whatever it says
 }
 
-// life is one incarnation of the simulated stream.
-type life struct {
+// simStream is one incarnation of the simulated stream.
+type simStream struct {
 	id          int
 	created     roster.Time
 	lineage     []roster.Time // when it, and what it is a copy of, was created
@@ -33,42 +33,42 @@ type life struct {
 	hidden      map[uint64]bool
 	gone        map[uint64]bool
 	changed     chan struct{} // closed at every change
-	over        bool          // there is another one, or none
+	replaced    bool          // there is another one, or none
 }
 
-func newLife(id int, created roster.Time) *life {
-	return &life{
+func newSimStream(id int, created roster.Time) *simStream {
+	return &simStream{
 		id: id, created: created, lineage: []roster.Time{created}, first: 1, changed: make(chan struct{}),
 		messages: map[uint64]*simMessage{}, removed: map[uint64]bool{}, hidden: map[uint64]bool{}, gone: map[uint64]bool{},
 	}
 }
 
 // copy is what a copy of the stream on another disk holds.
-func (l *life) copy(id int) *life {
-	return &life{
+func (l *simStream) copy(id int) *simStream {
+	return &simStream{
 		id: id, created: l.created, lineage: l.lineage, first: l.first, last: l.last, changed: make(chan struct{}),
 		messages: maps.Clone(l.messages), history: slices.Clone(l.history), deleted: slices.Clone(l.deleted),
 		removed: maps.Clone(l.removed), hidden: maps.Clone(l.hidden), gone: maps.Clone(l.gone),
 	}
 }
 
-func (l *life) tell() {
+func (l *simStream) notify() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-func (l *life) state() state { return state{created: l.created, first: l.first, last: l.last} }
+func (l *simStream) state() state { return state{created: l.created, first: l.first, last: l.last} }
 
-func (l *life) store(m *simMessage) {
+func (l *simStream) store(m *simMessage) {
 	l.last++
 	m.seq = l.last
 	l.messages[l.last] = m
 	l.history = append(l.history, m)
-	l.tell()
+	l.notify()
 }
 
-// at returns what was ever stored under a sequence, or nil.
-func (l *life) at(seq uint64) *simMessage {
+// stored returns what was ever stored under a sequence, or nil.
+func (l *simStream) stored(seq uint64) *simMessage {
 	if seq == 0 || seq > l.last {
 		return nil
 	}
@@ -76,9 +76,9 @@ func (l *life) at(seq uint64) *simMessage {
 }
 
 // receipts are those of the messages from one sequence through another.
-func (l *life) receipts(from, through uint64) (receipts []roster.Time) {
+func (l *simStream) receipts(from, through uint64) (receipts []roster.Time) {
 	for seq := from; l != nil && seq <= through; seq++ {
-		if m := l.at(seq); m != nil {
+		if m := l.stored(seq); m != nil {
 			receipts = append(receipts, m.receipt)
 		}
 	}
@@ -86,7 +86,7 @@ func (l *life) receipts(from, through uint64) (receipts []roster.Time) {
 }
 
 // readable returns the message that can be asked for, or nil.
-func (l *life) readable(seq uint64) *simMessage {
+func (l *simStream) readable(seq uint64) *simMessage {
 	if l.gone[seq] {
 		return nil
 	}
@@ -94,11 +94,11 @@ func (l *life) readable(seq uint64) *simMessage {
 }
 
 // delivers reports whether consumers deliver a sequence.
-func (l *life) delivers(seq uint64) bool {
+func (l *simStream) delivers(seq uint64) bool {
 	return l.readable(seq) != nil && !l.hidden[seq]
 }
 
-func (l *life) remove(seq uint64) {
+func (l *simStream) remove(seq uint64) {
 	if l.messages[seq] == nil {
 		return
 	}
@@ -106,11 +106,11 @@ func (l *life) remove(seq uint64) {
 	l.removed[seq] = true
 	i, _ := slices.BinarySearch(l.deleted, seq)
 	l.deleted = slices.Insert(l.deleted, i, seq)
-	l.begin(l.first)
+	l.setFirst(l.first)
 }
 
-// begin makes first the first sequence, or the next one that there is.
-func (l *life) begin(first uint64) {
+// setFirst makes first the first sequence, or the next one that there is.
+func (l *simStream) setFirst(first uint64) {
 	for seq := l.first; seq < first; seq++ {
 		delete(l.messages, seq)
 	}
@@ -120,73 +120,73 @@ func (l *life) begin(first uint64) {
 	l.deleted = l.deleted[i:]
 }
 
-// has reports whether the stream goes on from a position: it has every message
+// continues reports whether the stream goes on from a position: it has every message
 // up to there, or had it.
-func (l *life) has(at roster.Position) bool {
+func (l *simStream) continues(at roster.Position) bool {
 	switch {
 	case at.Proof.Stream == "":
 		return true
 	case at.Proof.Created != l.created || at.Sequence() > l.last:
 		return false
 	}
-	return at.Proof.Sequence == 0 || l.at(at.Proof.Sequence).receipt == at.Proof.Receipt
+	return at.Proof.Sequence == 0 || l.stored(at.Proof.Sequence).receipt == at.Proof.Receipt
 }
 
-// proves reports whether the stream still has the message of a proof.
-func (l *life) proves(p roster.Proof) bool {
+// hasProof reports whether the stream still has the message of a proof.
+func (l *simStream) hasProof(p roster.Proof) bool {
 	if p.Created != l.created || p.Sequence == 0 || p.Sequence > l.last {
 		return false
 	}
-	return l.copies(p)
+	return l.hasMessage(p)
 }
 
-// copies reports whether the stream has the message of a proof, whenever it was
+// hasMessage reports whether the stream has the message of a proof, whenever it was
 // created.
-func (l *life) copies(p roster.Proof) bool {
+func (l *simStream) hasMessage(p roster.Proof) bool {
 	m := l.readable(p.Sequence)
 	return m != nil && m.receipt == p.Receipt
 }
 
-// instead puts another life, or none, in the place of the stream. Whoever reads
+// replaceStream puts another life, or none, in the place of the stream. Whoever reads
 // it is not told.
-func (w *world) instead(next *life) {
-	old := w.life
-	w.life, w.changed, w.disturbed = next, time.Now(), time.Now()
+func (w *world) replaceStream(next *simStream) {
+	old := w.stream
+	w.stream, w.changed, w.disturbed = next, time.Now(), time.Now()
 	if old != nil {
-		old.over = true
-		old.tell()
+		old.replaced = true
+		old.notify()
 	}
 	if next != nil {
-		w.remember()
-		w.service.replaced(next)
+		w.recordState()
+		w.service.streamReplaced(next)
 	}
 }
 
 func (w *world) create() {
-	w.lives++
-	w.instead(newLife(w.lives, roster.TimeOf(time.Now())))
+	w.incarnations++
+	w.replaceStream(newSimStream(w.incarnations, roster.TimeOf(time.Now())))
 }
 
 // restore puts a copy made earlier in the place of the stream.
-func (w *world) restore(from *life) {
-	w.lives++
-	w.instead(from.copy(w.lives))
+func (w *world) restore(from *simStream) {
+	w.incarnations++
+	w.replaceStream(from.copy(w.incarnations))
 }
 
-// restoreAnew is what restoring a backup does: the stream is made anew, and the
+// restoreRecreated is what restoring a backup does: the stream is made anew, and the
 // messages are those of before.
-func (w *world) restoreAnew(from *life) {
-	w.lives++
-	next := from.copy(w.lives)
+func (w *world) restoreRecreated(from *simStream) {
+	w.incarnations++
+	next := from.copy(w.incarnations)
 	next.created = roster.TimeOf(time.Now())
 	next.lineage = append(slices.Clone(next.lineage), next.created)
-	w.instead(next)
+	w.replaceStream(next)
 }
 
-// remember keeps how the stream stands for an old leader to tell.
-func (w *world) remember() {
-	if w.life != nil {
-		w.past = append(w.past, pastState{time.Now(), w.life.state()})
+// recordState keeps how the stream stands for an old leader to tell.
+func (w *world) recordState() {
+	if w.stream != nil {
+		w.states = append(w.states, pastState{time.Now(), w.stream.state()})
 	}
 }
 
@@ -195,14 +195,14 @@ type pastState struct {
 	state
 }
 
-// old is what a leader of up to half a minute ago tells.
-func (w *world) old(draw uint64) (state, bool) {
-	i := len(w.past)
-	for i > 0 && time.Since(w.past[i-1].when) < 30*time.Second {
+// staleState is what a leader of up to half a minute ago tells.
+func (w *world) staleState(draw uint64) (state, bool) {
+	i := len(w.states)
+	for i > 0 && time.Since(w.states[i-1].when) < 30*time.Second {
 		i--
 	}
-	if i == len(w.past) {
+	if i == len(w.states) {
 		return state{}, false
 	}
-	return w.past[i+int(draw%uint64(len(w.past)-i))].state, true
+	return w.states[i+int(draw%uint64(len(w.states)-i))].state, true
 }

@@ -11,9 +11,9 @@ import (
 // source is the stream as the reader sees it: JetStream, or in a test anything
 // that fails as JetStream can.
 type source interface {
-	// look asks the stream's leader for the stream's state; errNoStream when
+	// info asks the stream's leader for the stream's state; errNoStream when
 	// there is no stream of that name.
-	look(ctx context.Context) (state, error)
+	info(ctx context.Context) (state, error)
 	// get asks the leader for one message; errNoMessage when it has none under
 	// that sequence.
 	get(ctx context.Context, seq uint64) (Message, error)
@@ -44,24 +44,24 @@ type state struct {
 	// first is the sequence of its first message, last that of the last message
 	// ever stored. A stream without messages has first = last + 1.
 	first, last uint64
-	// begins is the sequence configured for its very first message (first_seq);
-	// 0 means 1.
-	begins uint64
+	// configuredFirst is the sequence configured for its very first message
+	// (first_seq); 0 means 1.
+	configuredFirst uint64
 }
 
 // origin is the sequence of the stream's very first message: nothing was ever stored
 // before it. If the stream has messages before begins, begins was configured later,
 // and the origin is 1.
 func (s state) origin() uint64 {
-	if s.begins > s.first {
+	if s.configuredFirst > s.first {
 		return 1
 	}
-	return max(s.begins, 1)
+	return max(s.configuredFirst, 1)
 }
 
 var (
-	errNoStream  = errors.New("there is no such stream")
-	errNoMessage = errors.New("there is no such message")
+	errNoStream  = errors.New("stream not found")
+	errNoMessage = errors.New("message not found")
 )
 
 // doubt is an error after which the consumer must be recreated. Its cause is one of
@@ -74,7 +74,7 @@ type doubt struct {
 // The causes for which a consumer is recreated.
 const (
 	causeReconnect   = "reconnect"   // the connection was lost
-	causeDropped     = "dropped"     // a message was lost on the way
+	causeDropped     = "dropped"     // a message was dropped in flight
 	causeGap         = "gap"         // the stream seems to lack a message
 	causeSilence     = "silence"     // not even a heartbeat
 	causeStalled     = "stalled"     // behind, and nothing arrives
@@ -85,7 +85,7 @@ const (
 
 var causes = []string{causeReconnect, causeDropped, causeGap, causeSilence, causeStalled, causeServer, causeCreate, causeIncarnation}
 
-func doubtful(cause, format string, args ...any) error {
+func doubtf(cause, format string, args ...any) error {
 	return &doubt{cause, fmt.Errorf(format, args...)}
 }
 

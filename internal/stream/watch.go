@@ -13,8 +13,8 @@ import (
 const (
 	// verifyEvery is how often a position is verified while reading.
 	verifyEvery = 4 * time.Second
-	// stallAfter is how long the position may stand still while the stream has
-	// more: a consumer can stall for ever after a leader change.
+	// stallAfter is how long the position may stay the same while the stream has
+	// more: a consumer can stall forever after a leader change.
 	stallAfter = 10 * time.Second
 )
 
@@ -31,7 +31,7 @@ func (r *reading) watch(ctx context.Context, end context.CancelCauseFunc) {
 		if now, waiting := r.sharedState(); act.decision == lose && !(wasWaiting && waiting && now == at) {
 			continue // the messages may have been delivered before they left the stream
 		}
-		end(doubtful(causeIncarnation, "the stream does not hold the position any more: %s", act.decision))
+		end(doubtf(causeIncarnation, "the stream no longer has the position: %s", act.decision))
 		return
 	}
 }
@@ -43,8 +43,8 @@ func (r *reading) sharedState() (at roster.Position, waiting bool) {
 	return r.sharedPosition, r.waiting
 }
 
-// wait records whether the reader waits for a delivery.
-func (r *reading) wait(is bool) {
+// setWaiting records whether the reader waits for a delivery.
+func (r *reading) setWaiting(is bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting = is
@@ -54,28 +54,28 @@ func (r *reading) wait(is bool) {
 // position has not moved for stallAfter. If a second consumer stalls, too, it also
 // forces a reconnect.
 func (r *reading) checkProgress() error {
-	//guard:false "an idle stream is left in peace" TestIdle
+	//guard:false "an idle stream does not trip the watchdog" TestIdle
 	if r.Lag() == 0 {
-		if !r.losing { // a lag of 0 after a loss is no progress
-			r.moved = time.Now()
+		if !r.lastMoveLost { // a lag of 0 after a loss is no progress
+			r.lastProgress = time.Now()
 		}
-		r.losing = false
+		r.lastMoveLost = false
 		return nil
 	}
-	still := time.Since(r.moved)
-	//guard:true "a consumer that stalls is made anew" TestWatchdogConsumer
-	if still < stallAfter {
+	idle := time.Since(r.lastProgress)
+	//guard:true "a stalled consumer is recreated" TestWatchdogConsumer
+	if idle < stallAfter {
 		return nil
 	}
-	r.moved = time.Now()
-	//guard:false "a connection that stalls is made anew" TestWatchdogConnection
-	if r.stalled++; r.stalled > 1 {
-		r.log.Warn("reading stands still: connecting anew", "lag", r.Lag())
+	r.lastProgress = time.Now()
+	//guard:false "a stalled connection is reset" TestWatchdogConnection
+	if r.stalledConsumers++; r.stalledConsumers > 1 {
+		r.log.Warn("reading stalled, forcing a reconnect", "lag", r.Lag())
 		if err := r.source.reconnect(); err != nil {
 			return err
 		}
 	}
-	return doubtful(causeStalled, "the position has not moved for %v, with %d messages to come", still.Round(time.Second), r.Lag())
+	return doubtf(causeStalled, "the position has not moved for %v, with %d messages pending", idle.Round(time.Second), r.Lag())
 }
 
 // isClosed reports whether an error says that the connection has ended for

@@ -16,40 +16,40 @@ import (
 // faulty is a real stream that fails now and then.
 type faulty struct {
 	source
-	silent   atomic.Int32 // so many more consumers deliver nothing
-	recovers bool         // when the connection is made anew, they do
-	anew     atomic.Int32 // how often it was
-	lies     atomic.Int32 // so many more looks are at another stream
+	silentConsumers atomic.Int32 // how many more consumers deliver nothing
+	recovers        bool         // they deliver after a reconnect
+	reconnects      atomic.Int32 // how many reconnects were forced
+	falseInfos      atomic.Int32 // how many more info requests report another stream
 }
 
 func (f *faulty) consume(ctx context.Context, from uint64) (delivery, error) {
 	d, err := f.source.consume(ctx, from)
-	if err == nil && f.silent.Add(-1) >= 0 {
-		d = silence{d}
+	if err == nil && f.silentConsumers.Add(-1) >= 0 {
+		d = silentDelivery{d}
 	}
 	return d, err
 }
 
-func (f *faulty) look(ctx context.Context) (state, error) {
-	st, err := f.source.look(ctx)
-	if f.lies.Add(-1) >= 0 {
+func (f *faulty) info(ctx context.Context) (state, error) {
+	st, err := f.source.info(ctx)
+	if f.falseInfos.Add(-1) >= 0 {
 		st.created++
 	}
 	return st, err
 }
 
 func (f *faulty) reconnect() error {
-	f.anew.Add(1)
+	f.reconnects.Add(1)
 	if f.recovers {
-		f.silent.Store(0)
+		f.silentConsumers.Store(0)
 	}
 	return f.source.reconnect()
 }
 
-// silence is a consumer that says that it is there, and delivers nothing.
-type silence struct{ delivery }
+// silentDelivery is a consumer that sends heartbeats, but no messages.
+type silentDelivery struct{ delivery }
 
-func (silence) next(ctx context.Context, dst []Message) ([]Message, error) {
+func (silentDelivery) next(ctx context.Context, dst []Message) ([]Message, error) {
 	select {
 	case <-ctx.Done():
 		return dst, ctx.Err()
@@ -71,50 +71,50 @@ func (s *setup) readFaulty(f *faulty) *run {
 	return r
 }
 
-// rebuilds is how often the consumer was made anew for a cause.
+// rebuilds is how often the consumer was recreated for a cause.
 func (r *run) rebuilds(cause string) float64 {
 	return testutil.ToFloat64(r.metrics.rebuilds.WithLabelValues(cause))
 }
 
-// TestWatchdogConsumer: a consumer that stands still while there is more is
-// made anew after 10 seconds.
+// TestWatchdogConsumer: a consumer that stalls while messages are pending is
+// recreated after 10 seconds.
 func TestWatchdogConsumer(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t)
 	s.publish(1, 5)
 	f := new(faulty)
-	f.silent.Store(1)
+	f.silentConsumers.Store(1)
 	r := s.readFaulty(f)
 	began := time.Now()
 	r.await("message 5")
 	if took := time.Since(began); took < stallAfter || took > stallAfter+5*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	r.wants(upTo(5)...)
-	if n := r.rebuilds(causeStalled); n != 1 || f.anew.Load() != 0 {
-		t.Errorf("%v consumers made anew, %d connections", n, f.anew.Load())
+	r.wantMessages(upTo(5)...)
+	if n := r.rebuilds(causeStalled); n != 1 || f.reconnects.Load() != 0 {
+		t.Errorf("%v consumers recreated, %d reconnects", n, f.reconnects.Load())
 	}
 }
 
-// TestWatchdogConnection: when a second consumer stands still too, the
-// connection is made anew.
+// TestWatchdogConnection: when a second consumer stalls, too, a reconnect is
+// forced.
 func TestWatchdogConnection(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
 	s := newSetup(t)
 	s.publish(1, 5)
 	f := &faulty{recovers: true}
-	f.silent.Store(1_000)
+	f.silentConsumers.Store(1_000)
 	r := s.readFaulty(f)
 	r.await("message 5")
-	r.wants(upTo(5)...)
-	if n := r.rebuilds(causeStalled); n != 2 || f.anew.Load() != 1 {
-		t.Errorf("%v consumers made anew, %d connections", n, f.anew.Load())
+	r.wantMessages(upTo(5)...)
+	if n := r.rebuilds(causeStalled); n != 2 || f.reconnects.Load() != 1 {
+		t.Errorf("%v consumers recreated, %d reconnects", n, f.reconnects.Load())
 	}
 }
 
-// TestOneOddAnswer: one answer that tells of another stream is not enough:
-// neither at the start nor while reading.
+// TestOneOddAnswer: one answer that reports another stream is not enough, neither at
+// the start nor while reading.
 func TestOneOddAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t)
@@ -122,20 +122,20 @@ func TestOneOddAnswer(t *testing.T) {
 	f := new(faulty)
 	r := s.readFaulty(f)
 	r.await("message 5")
-	f.lies.Store(1) // to the watch
-	for f.lies.Load() >= 0 {
+	f.falseInfos.Store(1) // the watch gets it
+	for f.falseInfos.Load() >= 0 {
 		<-time.After(10 * time.Millisecond)
 	}
 	s.publish(6, 6)
 	r.await("message 6")
 	if n := r.rebuilds(causeIncarnation); n != 0 {
-		t.Errorf("%v consumers made anew after one odd answer", n)
+		t.Errorf("%v consumers recreated after one odd answer", n)
 	}
 	s.Restart()
-	f.lies.Store(2) // of which the second is to the verdict
+	f.falseInfos.Store(2) // the second of them is used for the verdict
 	s.publishAgain(7, 7)
 	r.await("message 7")
-	r.wants(upTo(7)...)
+	r.wantMessages(upTo(7)...)
 	for _, kind := range incarnations {
 		if n := testutil.ToFloat64(r.metrics.incarnations.WithLabelValues(string(kind))); n != 0 {
 			t.Errorf("%v incarnations %s", n, kind)

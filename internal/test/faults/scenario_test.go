@@ -44,7 +44,7 @@ func beside(tests ...func()) {
 
 // The lines of the log that tell of losses.
 const (
-	another = "the stream is another incarnation: what its predecessor had after our position is lost"
+	another = "stream was recreated or restored: unread events of the old one are lost"
 	lost    = "events are lost"
 )
 

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// consumers are the names of the stream's consumers.
+// consumers returns the names of the stream's consumers.
 func (s *setup) consumers() (names []string) {
 	s.t.Helper()
 	list := s.stream.ListConsumers(s.t.Context())
@@ -22,23 +22,23 @@ func (s *setup) consumers() (names []string) {
 	return names
 }
 
-// abandon ends a reader as a crash does: its consumer stays.
-func (r *run) abandon() {
+// crash ends a reader as a crash does: its consumer stays.
+func (r *run) crash() {
 	r.source.(*jetStream).nc.Close()
 	kit.Eventually(r.t, func() bool { return len(r.done) == 1 }, "reading ends")
 	r.end() //nolint:errcheck // the connection was closed
 }
 
-// TestGhost: on a stream that takes one consumer, a start does not wait until
-// the one that a crash has left is gone; nor does a reader that makes its own
-// anew. At the end there is none.
-func TestGhost(t *testing.T) {
+// TestLeftoverConsumer: on a stream that allows one consumer, neither a start after a
+// crash nor a reader that recreates its consumer waits for the old one to expire. At
+// the end there is none.
+func TestLeftoverConsumer(t *testing.T) {
 	s := newSetup(t, func(c *jetstream.StreamConfig) { c.MaxConsumers = 1 })
 	s.id = "0123456789abcdef"
 	s.publish(1, 3)
 	r := s.read(roster.Position{})
 	r.await("message 3")
-	r.abandon()
+	r.crash()
 	if names := s.consumers(); !slices.Equal(names, []string{"rollcall-" + s.id}) {
 		t.Fatalf("consumers are %v", names)
 	}
@@ -59,9 +59,9 @@ func TestGhost(t *testing.T) {
 	kit.Eventually(t, func() bool { return len(s.consumers()) == 0 }, "the consumer is gone after the end")
 }
 
-// TestGhostThatStays: where the old consumer can't be deleted, reading begins with
-// one of another name, and not with the old one, which has delivered before.
-func TestGhostThatStays(t *testing.T) {
+// TestUndeletableConsumer: if the old consumer can't be deleted, reading begins with
+// one of another name, not with the old one, which has delivered messages already.
+func TestUndeletableConsumer(t *testing.T) {
 	s := &setup{t: t, id: "0123456789abcdef"}
 	s.Server = kit.StartServer(t, func(o *server.Options) {
 		deny := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.DELETE.>"}}}
@@ -73,10 +73,10 @@ func TestGhostThatStays(t *testing.T) {
 	s.publish(1, 3)
 	r := s.read(roster.Position{})
 	r.await("message 3")
-	r.abandon()
+	r.crash()
 	r = s.read(roster.Position{})
 	r.await("message 3")
-	r.wants(upTo(3)...)
+	r.wantMessages(upTo(3)...)
 	if names := s.consumers(); len(names) != 2 {
 		t.Errorf("consumers are %v", names)
 	}
