@@ -82,8 +82,8 @@ type question struct {
 	// delivered is the first sequence that the consumer delivers: it will deliver
 	// nothing before that. 0: it has not delivered yet.
 	delivered uint64
-	// created is when the stream was created that was there before the consumer:
-	// the consumer may belong to that one. 0: not known.
+	// created is when the stream was created that existed before the consumer was: the
+	// consumer may belong to that one. 0: not known.
 	created roster.Time
 }
 

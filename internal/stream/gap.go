@@ -96,7 +96,7 @@ func (r *reading) resolveGap(ctx context.Context, got uint64) error {
 	return nil
 }
 
-// applyRun folds the messages of a stretch, or gives it up as lost.
+// applyRun folds the messages of a run, or gives it up as lost.
 func (r *reading) applyRun(s *seqRun) {
 	switch s.found {
 	case present:

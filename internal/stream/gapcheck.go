@@ -63,7 +63,7 @@ type seqRun struct {
 // deleted ones are given up at once. Any other sequence is given up when two checks
 // in a row have the same finding; the first two checks are a second apart. A
 // finding may change between checks, since the stream may lose its beginning: so
-// runsOf returns the sequences before the first one that is not clear, if there are
+// decideGap returns the sequences before the first one that is not clear, if there are
 // any.
 func decideGap(checks []*gapCheck) (runs []seqRun, retry bool, wait time.Duration) {
 	now := checks[len(checks)-1]

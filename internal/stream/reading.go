@@ -28,14 +28,14 @@ type reading struct {
 	fetched          []Message
 	fresh            bool      // the consumer has not delivered yet
 	targetSet        bool      // the target is known
-	confirmed        state     // of the stream: by two witnesses, or by recalled places
+	confirmed        state     // of the stream: by two witnesses, or by assigned places
 	losses           losses    // not logged yet
 	removed          []uint64  // sequences known to be deleted, in order
 	lastProgress     time.Time // when a message was last folded, or none was pending
 	lastMoveLost     bool      // the position was last moved by a loss
 	stalledConsumers int       // how many consumers in a row have stalled
-	// assignedLoaded: the places given before the start are known.
-	// otherIncarnation: some of them were given after the position and in another
+	// assignedLoaded: the places assigned before the start are known.
+	// otherIncarnation: some of them were assigned after the position and in another
 	// incarnation.
 	assignedLoaded, otherIncarnation bool
 	claim                            AssignedPlace // the greatest of those places, still to be checked

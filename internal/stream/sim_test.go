@@ -23,20 +23,20 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", kit.Length(60, 500), "how many `seeds` TestSimulation runs, from 1 on; 500 and more must meet every fault")
-	simBurst = flag.Int("sim.burst", burst, "about how many `messages` TestSimulation publishes at once, now and then, in half of the seeds, and 100 in the others; with 3600 a seed has 10,000 on average")
-	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log it all")
+	simSeeds = flag.Int("sim.seeds", kit.Length(60, 500), "how many `seeds` TestSimulation runs, starting at 1; 500 or more must cover every fault")
+	simBurst = flag.Int("sim.burst", burst, "about how many `messages` a burst of TestSimulation has in half of the seeds (100 in the others); 3600 makes 10,000 messages a seed on average")
+	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log everything")
 )
 
-// world is everything around the reader in one run of the simulation. What
-// happens is drawn from one seed, and time is that of a synctest bubble: it
-// passes only while all wait, so the reader's waits cost nothing.
+// world is everything around the reader in one run of the simulation. All
+// events are drawn from one seed, and time is that of a synctest bubble: it advances
+// only while every goroutine waits, so the reader's waits cost nothing.
 type world struct {
 	seed     uint64
-	rng      *rand.Rand // of whoever lets things happen, and nobody else
+	rng      *rand.Rand // used by the goroutine that runs the ops only
 	settings roster.Settings
-	harmless bool // nothing happens that loses anything
-	// retention is at work all the time, but while it is quiet; nil: it isn't.
+	harmless bool // only ops that lose nothing
+	// retention removes messages all the time, unless quiet; nil: there is none.
 	retention  *retention
 	quiet      bool
 	maxPublish int // about how many messages are published at once
@@ -44,30 +44,30 @@ type world struct {
 	coverage   *coverage
 
 	mu           sync.Mutex
-	problem      string     // the first
-	stream       *simStream // the stream; nil: missing
+	problem      string     // the first failure
+	stream       *simStream // nil: missing
 	incarnations int
-	messages     map[roster.Time]*simMessage // every message ever stored
+	messages     map[roster.Time]*simMessage // every message ever stored, by receipt
 	lastReceipt  roster.Time                 // the last receipt
-	longestSeq   uint64                      // the last sequence of the longest stream that there was
+	longestSeq   uint64                      // the greatest last sequence that any stream had
 	copies       []*simStream
 	states       []pastState
 	disk         simDisk
 	assigned     []AssignedPlace  // by reports and dead letters
-	reported     map[uint64]entry // what had them, as far as those tell
+	reported     map[uint64]entry // what had the reported places
 	service      *service
 	saving       sync.WaitGroup
 
-	// When the stream last became another, anything last happened that may
-	// hold up the reader, and messages were last removed.
+	// When the stream was last replaced, when anything last happened that may delay the
+	// reader, and when messages were last removed.
 	changed, disturbed, removed time.Time
-	lastFault                   time.Time               // when anything last happened but messages that come and go
-	outageUntil                 time.Time               // until when nothing is answered
-	silent                      bool                    // not even with an error
-	oddInfo, oddGet             bool                    // the next one is answered by an old leader
-	oddAt                       time.Time               // when one was
-	falseInfo                   *state                  // what the next look tells, if not nil
-	hook                        func(what string) error // called before each question is answered
+	lastFault                   time.Time               // when the last op ran that is not gentle
+	outageUntil                 time.Time               // until when no request is answered
+	silent                      bool                    // during an outage: requests time out
+	oddInfo, oddGet             bool                    // an old leader answers the next request
+	oddAt                       time.Time               // when an old leader last answered
+	falseInfo                   *state                  // the answer to the next info request, if not nil
+	hook                        func(what string) error // called before each request is answered
 	wedged                      bool                    // no consumer delivers on this connection
 	consumers                   []consumerFault
 }
@@ -79,7 +79,7 @@ func newWorld(seed uint64, coverage *coverage) *world {
 		settings: roster.Settings{MaxSkew: 5 * time.Second, AllowedLateness: time.Minute},
 		hook:     func(string) error { return nil }, harmless: seed%4 == 0, maxPublish: *simBurst, log: slog.New(slog.DiscardHandler),
 	}
-	if rng.IntN(2) == 0 { // in short streams more happens near their ends
+	if rng.IntN(2) == 0 { // short streams have more ops near their ends
 		w.maxPublish = min(w.maxPublish, 100)
 	}
 	if seed%4 == 1 {
@@ -87,18 +87,18 @@ func newWorld(seed uint64, coverage *coverage) *world {
 	}
 	w.incarnations = 1
 	w.stream = newSimStream(1, roster.TimeOf(time.Now()))
-	if !w.harmless && rng.IntN(3) == 0 { // its beginning has left it already
+	if !w.harmless && rng.IntN(3) == 0 { // it has already lost its beginning
 		w.publish(50)
 		w.stream.setFirst(rng.Uint64N(52))
 	}
 	return w
 }
 
-// draw is a number for whoever asks, from the seed and the moment: so it does
-// not depend on the order of goroutines.
+// draw returns a random number for a caller, derived from the seed, what it is for and
+// the time, so that it does not depend on the order of goroutines.
 func (w *world) draw(what string) uint64 {
 	h := fnv.New64a()
-	io.WriteString(h, what) //nolint:errcheck // a hash takes everything
+	io.WriteString(h, what) //nolint:errcheck // a hash never fails
 	return rand.NewPCG(w.seed^h.Sum64(), uint64(time.Now().UnixNano())).Uint64()
 }
 
@@ -108,7 +108,7 @@ func (w *world) locked(do func()) {
 	do()
 }
 
-// fail notes what is wrong; the run ends with the next op.
+// fail records the first failure; the run ends before the next op.
 func (w *world) fail(format string, args ...any) {
 	if w.problem == "" {
 		w.problem = fmt.Sprintf(format, args...)
@@ -122,19 +122,19 @@ func (w *world) logf(format string, args ...any) {
 	}
 }
 
-// count counts that something has happened.
+// count counts something that happened, for the coverage.
 func (w *world) count(what string) { w.coverage.add(what, 1) }
 
-// lockAndCount is saw for those who do not hold the lock.
+// lockAndCount is count for callers that do not hold the lock.
 func (w *world) lockAndCount(what string) { w.locked(func() { w.count(what) }) }
 
-// wait lets a time pass: 0 next to none, 1 a part of a second, 2 up to 15.
+// wait waits for up to 5 ms (scale 0), 1 s (1) or 15 s (2).
 func (w *world) wait(scale int) {
 	most := []time.Duration{5 * time.Millisecond, time.Second, 15 * time.Second}[scale]
 	w.advance(time.Duration(w.rng.Int64N(int64(most))))
 }
 
-// run lets things happen, then nothing more, and checks where it all ends.
+// run runs random ops, then lets the world settle, and checks the end state.
 func (w *world) run() {
 	w.start()
 	possible := slices.DeleteFunc(ops(), func(o op) bool { return w.harmless && !o.harmless })
@@ -154,7 +154,7 @@ func (w *world) run() {
 	w.coverage.add("events", float64(len(w.messages)))
 }
 
-// runOp draws one op and lets it happen.
+// runOp draws one op and runs it.
 func (w *world) runOp(possible []op) {
 	total := 0
 	for _, o := range possible {
@@ -164,29 +164,29 @@ func (w *world) runOp(possible []op) {
 	for ; n >= possible[i].weight; i++ {
 		n -= possible[i].weight
 	}
-	var there bool
+	var exists bool
 	w.locked(func() {
 		w.logf("op: %s", possible[i].name)
 		w.coverage.add("op: "+possible[i].name, 1)
 		if !possible[i].gentle {
 			w.lastFault = time.Now()
 		}
-		there = w.stream != nil
+		exists = w.stream != nil
 		w.recordState()
-		if !there && w.rng.IntN(3) == 0 {
+		if !exists && w.rng.IntN(3) == 0 {
 			w.create()
 		}
 	})
-	if there {
+	if exists {
 		possible[i].do(w)
 	}
 }
 
-// settleDown lets everything be well from now on, and checks that in the end all is
-// read and told.
+// settleDown ends all faults, and checks that everything is read and reported in
+// the end.
 func (w *world) settleDown() {
 	w.locked(func() {
-		w.logf("calm")
+		w.logf("settling down")
 		w.oddInfo, w.oddGet, w.outageUntil, w.consumers = false, false, time.Time{}, nil
 	})
 	if w.retention != nil {
@@ -204,7 +204,7 @@ func (w *world) settleDown() {
 	w.locked(w.checkEnd)
 }
 
-// isDone reports whether the reader has read all and knows it.
+// isDone reports whether the reader has read everything and has caught up.
 func (w *world) isDone() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -217,13 +217,13 @@ func (w *world) checkEnd() {
 	s.adoptUndetectable(l)
 	switch {
 	case l == nil:
-		w.fail("the stream stays missing")
+		w.fail("the stream was not recreated")
 	case s.at.Sequence() != l.last || s.reader.Lag() != 0 || !s.reader.CaughtUp():
-		w.fail("the reader stands at sequence %d of %d, lag %d, caught up %v", s.at.Sequence(), l.last, s.reader.Lag(), s.reader.CaughtUp())
+		w.fail("the reader is at sequence %d of %d, lag %d, caught up %v", s.at.Sequence(), l.last, s.reader.Lag(), s.reader.CaughtUp())
 	case s.incarnation != l.id && s.at.Place > 0 && s.canDetect(l):
-		w.fail("the stream is life %d, and the reader reads life %d", l.id, s.incarnation)
+		w.fail("the stream is incarnation %d, the reader reads incarnation %d", l.id, s.incarnation)
 	case s.short && l.last < s.lastShown:
-		w.fail("sequences up to %d were there, and nobody noticed that the stream ends at %d", s.lastShown, l.last)
+		w.fail("sequences up to %d were known, but the reader did not detect that the stream ends at %d", s.lastShown, l.last)
 	default:
 		s.checkRead()
 		s.checkRoster()
@@ -231,24 +231,23 @@ func (w *world) checkEnd() {
 	}
 }
 
-// checkHarmless: where nothing could be lost, the log is the stream.
+// checkHarmless checks, where nothing could be lost, that the log equals the stream.
 func (s *service) checkHarmless() {
 	if !s.w.harmless {
 		return
 	}
 	for i, m := range s.w.stream.history {
 		if i >= len(s.log) || s.log[i].m != m {
-			s.w.fail("sequence %d was not read as if nothing had happened", m.seq)
+			s.w.fail("sequence %d was not read in order, although nothing could be lost", m.seq)
 			return
 		}
 	}
 }
 
-// TestSimulation: whatever happens to the stream, to what it answers, to the
-// consumers, to rollcall and to its snapshots, every message that was there to
-// be read is folded once, what was lost is told with its reason and nothing
-// else is, another incarnation is noticed within 10 seconds, and in the end the
-// roster is that of a process to which nothing happened.
+// TestSimulation: whatever happens to the stream, its answers, its consumers, rollcall
+// and its snapshots, every readable message is folded once; lost messages, and no
+// others, are reported as lost, with the reason; another incarnation is detected within
+// 10 seconds; and in the end the roster equals that of an undisturbed process.
 func TestSimulation(t *testing.T) {
 	c := &coverage{n: map[string]float64{}}
 	warmUp(t)
@@ -276,14 +275,14 @@ func TestSimulation(t *testing.T) {
 	runs.Wait()
 	t.Logf("%d seeds in %v:%s", *simSeeds, time.Since(began).Round(time.Second), c)
 	if *simSeeds >= 500 {
-		for _, flaw := range c.mismatches() {
-			t.Error(flaw)
+		for _, mismatch := range c.mismatches() {
+			t.Error(mismatch)
 		}
 	}
 }
 
-// warmUp makes what all snapshots share, and what must not belong to the
-// synctest bubble that needs it first.
+// warmUp creates what all snapshots share: it must not belong to the synctest
+// bubble that uses it first.
 func warmUp(t *testing.T) {
 	var b bytes.Buffer
 	enc := roster.New(roster.Settings{}).Encode()
@@ -302,7 +301,7 @@ func simulate(t *testing.T, seed uint64, c *coverage, log *slog.Logger) {
 		w.log = log
 		w.run()
 		if w.problem != "" {
-			t.Errorf("%s\nagain: go test ./internal/stream -run TestSimulation -sim.burst=%d -sim.seed=%d -v", w.problem, *simBurst, seed)
+			t.Errorf("%s\nto reproduce: go test ./internal/stream -run TestSimulation -sim.burst=%d -sim.seed=%d -v", w.problem, *simBurst, seed)
 		}
 	})
 }

@@ -9,16 +9,15 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// settleTime is how long after a change whatever the reader does follows from
-// what came after it: no decision takes longer, waits between asking twice
-// excepted.
+// settleTime is how long after a change the reader may still act on what was before:
+// no decision takes longer, except for the wait before asking again.
 const settleTime = 500 * time.Millisecond
 
-// noticeWithin is how long the reader may take to notice another incarnation.
-const noticeWithin = 10 * time.Second
+// detectWithin is how long the reader may take to detect another incarnation.
+const detectWithin = 10 * time.Second
 
-// fold is what the process does with a batch: it checks it against what the
-// stream was, and folds it into the roster as ingest does.
+// fold checks a batch against the history of the stream, and folds it into the roster
+// as ingest does.
 func (s *service) fold(b *Batch) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -47,7 +46,7 @@ func (s *service) foldRoster(from *Batch) {
 	}
 	s.roster.Fold(&b)
 	if st := s.roster.Status(); st.Position != s.at || st.Fates.Sum() != s.at.Place {
-		s.w.fail("the roster stands at %+v with fates %v, want %+v", st.Position, st.Fates, s.at)
+		s.w.fail("the roster is at %+v with fates %v, want %+v", st.Position, st.Fates, s.at)
 	}
 }
 
@@ -56,8 +55,8 @@ func (s *service) decode(m *Message, to *roster.Message) {
 	to.Refusal = s.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
-// checkMessages: each place follows the last, and each message is the one that
-// the stream has, or had, under its sequence.
+// checkMessages checks that each place follows the last one, and that each message is
+// the one that the stream has, or had, under its sequence.
 func (s *service) checkMessages(b *Batch) {
 	w := s.w
 	for i := range b.Messages {
@@ -68,7 +67,7 @@ func (s *service) checkMessages(b *Batch) {
 		case m.Place != place || m.Place != b.End.PlaceOf(m.Sequence) || b.End.Base != s.at.Base:
 			w.fail("sequence %d has place %d after %d, base %d", m.Sequence, m.Place, place-1, b.End.Base)
 		case was == nil || was.seq != m.Sequence || was.msg != m.Msg:
-			w.fail("sequence %d is no message of the stream", m.Sequence)
+			w.fail("sequence %d is not a message of the stream", m.Sequence)
 		default:
 			s.checkIncarnation(was, b.End)
 			s.checkPlace(was, m.Place, b.End.Proof.Created)
@@ -78,19 +77,19 @@ func (s *service) checkMessages(b *Batch) {
 	if last := b.Messages[len(b.Messages)-1]; b.End.Place != last.Place || b.End.Proof.Receipt != last.Receipt || b.End.Proof.Sequence != last.Sequence {
 		w.fail("the batch up to sequence %d ends at %+v", last.Sequence, b.End)
 	}
-	w.logf("folded up to %d in life %d", b.End.Sequence(), s.incarnation)
+	w.logf("folded up to %d in incarnation %d", b.End.Sequence(), s.incarnation)
 }
 
-// checkPlace: no place that anybody was told of is given to a message of another
-// stream. Without the newest snapshot it may be: nobody else knows where in it the
-// reading of that began.
+// checkPlace checks that no reported place is assigned to a message of another stream.
+// Without the newest snapshot that may happen: only the snapshot has the sequence at
+// which reading of that stream began.
 func (s *service) checkPlace(m *simMessage, place uint64, created roster.Time) {
 	if had, ok := s.w.reported[place]; ok && had.m.receipt != m.receipt && had.created != created && !s.w.disk.damaged {
-		s.w.fail("place %d is given to sequence %d, and was to sequence %d of another stream", place, m.seq, had.seq)
+		s.w.fail("place %d is assigned to sequence %d, but was assigned to sequence %d of another stream", place, m.seq, had.seq)
 	}
 }
 
-// checkIncarnation judges a message by the incarnation that the position is in.
+// checkIncarnation checks that a message belongs to the incarnation of the position.
 func (s *service) checkIncarnation(m *simMessage, end roster.Position) {
 	now := s.w.stream
 	s.adoptUndetectable(now)
@@ -101,31 +100,32 @@ func (s *service) checkIncarnation(m *simMessage, end roster.Position) {
 	case s.incarnation == 0:
 		s.incarnation = -1
 	case now == nil || s.incarnation == now.id && in:
-	case s.incarnation == now.id: // what was under way when the stream went
+	case s.incarnation == now.id: // in flight when the stream was replaced
 		s.incarnation = -1
 		s.undetectedSince = time.Now()
 	case in && s.canDetect(now) && time.Since(s.w.disturbed) > settleTime:
-		s.w.fail("sequence %d of life %d is folded in life %d without a look at what came before", m.seq, now.id, s.incarnation)
+		s.w.fail("sequence %d of incarnation %d is folded in incarnation %d without verifying the position", m.seq, now.id, s.incarnation)
 	}
 }
 
-// canDetect reports whether the stream still tells that the position is not in it.
+// canDetect reports whether the reader can still detect that the position is not in the
+// stream.
 func (s *service) canDetect(now *simStream) bool {
 	p := s.at.Proof
 	return p.Created != now.created || s.at.Sequence() > now.last ||
 		now.readable(p.Sequence) != nil && !now.hasProof(p)
 }
 
-// adoptUndetectable takes the stream for the reader's when the reader cannot know
-// better.
+// adoptUndetectable accepts another incarnation as the reader's if the reader cannot
+// detect the difference.
 func (s *service) adoptUndetectable(now *simStream) {
 	if now != nil && s.incarnation != 0 && s.incarnation != now.id && !s.canDetect(now) {
 		s.incarnation, s.undetectedSince, s.unverifiable = now.id, time.Time{}, max(s.unverifiable, s.at.Sequence())
-		s.w.count("nobody can know that it is another incarnation")
+		s.w.count("undetectable incarnation")
 	}
 }
 
-// checkLost: what is given up was not there to be read, and for that reason.
+// checkLost checks that lost sequences were not readable, for the given reason.
 func (s *service) checkLost(b *Batch) {
 	w, now := s.w, s.w.stream
 	from, through := s.at.Sequence()+1, b.End.Sequence()
@@ -149,7 +149,7 @@ func (s *service) checkLost(b *Batch) {
 	}
 	for seq := from; seq <= through; seq++ {
 		if now.readable(seq) != nil {
-			w.fail("sequence %d is given up (%s), and it is there", seq, b.Missing)
+			w.fail("sequence %d is given up (%s), but the stream has it", seq, b.Missing)
 			return
 		}
 		if !s.explains(b.Missing, now, seq) {
@@ -159,8 +159,8 @@ func (s *service) checkLost(b *Batch) {
 	}
 }
 
-// explains reports whether a loss is why a sequence is not there. What was lost
-// for one reason may have left the stream for another meanwhile.
+// explains reports whether a loss explains why the stream lacks a sequence. What
+// was lost for one reason may have been removed for another meanwhile.
 func (s *service) explains(why roster.Loss, now *simStream, seq uint64) bool {
 	meanwhile := seq < now.first && time.Since(s.w.removed) < 2*(confirmAfter+settleTime)
 	meanwhile = meanwhile || now.removed[seq] && time.Since(s.w.removed) < settleTime
@@ -177,16 +177,16 @@ func (s *service) explains(why roster.Loss, now *simStream, seq uint64) bool {
 	return false
 }
 
-// checkUnread: another incarnation is told of when there is one, and reading
-// goes on where it must.
+// checkUnread checks that the reader reports another incarnation only if there is one,
+// and continues at the right sequence.
 func (s *service) checkUnread(b *Batch) {
 	w, now := s.w, s.w.stream
 	sure := now != nil && time.Since(w.disturbed) > settleTime && time.Since(w.disk.changed) > settleTime && time.Since(w.removed) > settleTime
 	old := s.at
-	w.logf("another incarnation after place %d, on after %d, was life %d", old.Place, b.End.Sequence(), s.incarnation)
+	w.logf("another incarnation after place %d, continuing after sequence %d, was incarnation %d", old.Place, b.End.Sequence(), s.incarnation)
 	s.log = append(s.log, entry{place: old.Place + 1, lost: b.End.Place - old.Place, why: roster.Recreated, unread: true})
-	var judged roster.Time        // another stream was never judged
-	if b.End.Proof.Sequence > 0 { // and all that a copy has was before
+	var judged roster.Time        // 0: another stream was never judged
+	if b.End.Proof.Sequence > 0 { // all of a copy was judged before
 		judged = max(old.Judged, old.Proof.Receipt)
 	}
 	most := old.PlaceOf(max(w.longestSeq, old.Sequence()))
@@ -198,18 +198,18 @@ func (s *service) checkUnread(b *Batch) {
 	}
 	kind := s.countedKind()
 	if s.elsewhere && old.Proof.Stream != "" && b.End.Proof.Sequence == old.Proof.Sequence && b.End.Sequence() == old.Sequence() {
-		sure = false // the same may be told of, for that
+		sure = false // the same incarnation may be reported again because of that
 	}
 	s.elsewhere = false
 	if sure && old.Proof.Stream != "" && kind != kindOf(b.End, old, now) {
-		w.fail("the stream was %s, it is said", kind)
+		w.fail("the reader reports the stream as %s", kind)
 	}
 	if sure {
 		if s.incarnation == now.id && !s.cut {
-			w.fail("another incarnation is told of, and the stream is life %d as before", s.incarnation)
+			w.fail("another incarnation is reported, but the stream is still incarnation %d", s.incarnation)
 		}
 		if want := w.wantRewind(now, old); want != b.End.Sequence() {
-			w.fail("reading goes on after %d, want %d", b.End.Sequence(), want)
+			w.fail("reading continues after %d, want %d", b.End.Sequence(), want)
 		}
 	}
 	s.pinned = nil
@@ -228,7 +228,7 @@ func (s *service) checkUnread(b *Batch) {
 	}
 }
 
-// countedKind is the kind of incarnation that the reader has counted last.
+// countedKind returns the kind of incarnation that the reader counted last.
 func (s *service) countedKind() verdict {
 	for _, kind := range incarnations {
 		n := testutil.ToFloat64(s.reader.metrics.incarnations.WithLabelValues(string(kind)))
@@ -240,7 +240,8 @@ func (s *service) countedKind() verdict {
 	return same
 }
 
-// kindOf is what a stream is that does not go on from a position.
+// kindOf returns the kind of incarnation of a stream that does not continue from a
+// position.
 func kindOf(next, at roster.Position, now *simStream) verdict {
 	if at.Proof.Created != now.created && next.Proof.Sequence == 0 {
 		return recreated
@@ -248,12 +249,12 @@ func kindOf(next, at roster.Position, now *simStream) verdict {
 	return restored
 }
 
-// wantRewind is the sequence of the newest earlier position that the stream
-// proves, or 0.
+// wantRewind returns the sequence of the newest earlier position whose message the
+// stream has, or 0.
 func (w *world) wantRewind(now *simStream, at roster.Position) uint64 {
 	for _, earlier := range append([]roster.Position{at}, w.disk.positions()...) {
 		if earlier.Place <= at.Place && now.hasMessage(earlier.Proof) {
-			w.count("goes on after an earlier position")
+			w.count("continues after an earlier position")
 			return earlier.Proof.Sequence
 		}
 	}
@@ -261,7 +262,7 @@ func (w *world) wantRewind(now *simStream, at roster.Position) uint64 {
 	return 0
 }
 
-// checkOverdue fails when another incarnation was not noticed in time.
+// checkOverdue fails if another incarnation was not detected in time.
 func (w *world) checkOverdue() {
 	s := w.service
 	if s.undetectedSince.IsZero() || w.stream == nil || s.at.Place == 0 || !s.canDetect(w.stream) {
@@ -273,7 +274,7 @@ func (w *world) checkOverdue() {
 			since = t
 		}
 	}
-	if late := time.Since(since); late > noticeWithin {
-		w.fail("for %v nobody noticed that the stream is life %d", late, w.stream.id)
+	if late := time.Since(since); late > detectWithin {
+		w.fail("for %v the reader has not detected incarnation %d", late, w.stream.id)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// coverage counts what has happened in all runs.
+// coverage counts what happened in all runs.
 type coverage struct {
 	mu sync.Mutex
 	n  map[string]float64
@@ -31,37 +31,37 @@ func (c *coverage) String() string {
 	return b.String()
 }
 
-// mismatches tells what was never met, and what was met and is not expected: so what
-// is expected stays all that can be met.
-func (c *coverage) mismatches() (flaws []string) {
+// mismatches returns what never happened, and what happened but is not listed in
+// expected, so that the list stays complete.
+func (c *coverage) mismatches() (list []string) {
 	expected := expected()
 	for _, what := range expected {
 		if c.n[what] == 0 {
-			flaws = append(flaws, "never happened: "+what)
+			list = append(list, "never happened: "+what)
 		}
 	}
 	for _, what := range slices.Sorted(maps.Keys(c.n)) {
 		if !slices.Contains(expected, what) {
-			flaws = append(flaws, "happened, and was not expected: "+what)
+			list = append(list, "happened, but was not expected: "+what)
 		}
 	}
-	return flaws
+	return list
 }
 
-// expected is what many seeds must meet.
+// expected lists what must happen in a run of many seeds.
 func expected() []string {
 	all := slices.Concat(simulated, consumerFaults)
 	for _, o := range ops() {
 		all = append(all, "op: "+o.name)
 	}
 	for _, cause := range causes {
-		all = append(all, "consumer made anew: "+cause)
+		all = append(all, "consumer recreated: "+cause)
 	}
 	for _, kind := range incarnations {
 		all = append(all, "verdict: "+string(kind))
 	}
-	for _, t := range disruptions {
-		all = append(all, "trouble: "+t.name)
+	for _, d := range disruptions {
+		all = append(all, "disruption: "+d.name)
 	}
 	for _, why := range []roster.Loss{roster.BaselineLost, roster.Truncated, roster.Deleted, roster.Gap} {
 		all = append(all, "lost: "+why.String())
@@ -69,28 +69,28 @@ func expected() []string {
 	return all
 }
 
-// simulated is what is counted where it takes effect.
+// simulated lists what is counted where it takes effect.
 var simulated = []string{
-	"begins with the first message", "connected anew", "consumer deleted", "consumer goes with its stream",
-	"crash before a snapshot's name lasts", "crash while a snapshot is written", "end cut off that is known of",
-	"events", faultWedge, "forked past the position", "goes on after an earlier position",
-	"message gone", "message hidden from consumers", "missing stream made", "no snapshot is whole",
-	"nobody can know that it is another incarnation", "old leader answers get", "old leader answers look",
-	"older snapshot loaded", "purged exactly up to the position", "question never answered", "question without responders",
-	"nothing is lost of what the first consumer had", "retention at work",
+	"begins with the first message", "reconnect forced", "consumer deleted", "consumer ends with its stream",
+	"crash before a snapshot's name is durable", "crash while a snapshot is written", "known end cut off",
+	"events", faultWedge, "forked past the position", "continues after an earlier position",
+	"message gone", "message hidden from consumers", "missing stream created", "no snapshot is valid",
+	"undetectable incarnation", "old leader answers get", "old leader answers info",
+	"older snapshot loaded", "purged exactly up to the position", "request timed out", "request without responders",
+	"nothing of the first consumer's messages is lost", "retention removes messages",
 	"refused: future", "refused: identity", "refused: late, or new", "refused: malformed", "snapshot cut short",
-	"snapshot readable in part", "snapshot with a flipped bit", "snapshot with zeros at its end",
-	"snapshot's name lost with the power", "stream not made",
+	"snapshot partly readable", "snapshot with a flipped bit", "snapshot with zeros at its end",
+	"snapshot's name lost in a power failure", "stream not created",
 }
 
-// TestCoverage: a fault that no seed meets is told of, whichever it is.
+// TestCoverage: any fault that no seed covers is reported.
 func TestCoverage(t *testing.T) {
 	c := coverage{n: map[string]float64{}}
 	for _, what := range expected() {
 		c.n[what] = 1
 	}
-	if flaws := c.mismatches(); len(flaws) > 0 {
-		t.Errorf("all happened, and it is said: %q", flaws)
+	if list := c.mismatches(); len(list) > 0 {
+		t.Errorf("everything happened, but got %q", list)
 	}
 	for _, what := range expected() {
 		c.n[what] = 0

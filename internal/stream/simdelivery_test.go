@@ -9,18 +9,18 @@ import (
 type simDelivery struct {
 	*service
 	stream               *simStream
-	from, nextSeq        uint64 // next_ is the sequence to be looked for next
+	from, nextSeq        uint64 // nextSeq is the next sequence to be delivered
 	pendingAtCreation    uint64
 	createdAt, lastHeard time.Time
 	reconnects           int
 	fault                consumerFault
-	dead                 bool // it delivers no more
-	silent               bool // and the client is not told
+	dead                 bool // it delivers nothing any more
+	silent               bool // and sends the client no status
 	polled               bool
-	buffered             []Message // delivered, and not taken yet
+	buffered             []Message // sent by the server, not returned by next yet
 }
 
-// simHeartbeat is how often an idle consumer is heard of.
+// simHeartbeat is how often an idle consumer sends a heartbeat.
 const simHeartbeat = 3 * time.Second
 
 func (d *simDelivery) pending() uint64 { return d.pendingAtCreation }
@@ -59,16 +59,16 @@ func (d *simDelivery) poll(dst []Message) ([]Message, error) {
 	case len(d.buffered) > 0:
 		return d.deliverBuffered(dst), nil
 	case d.reconnects != d.service.reconnects:
-		return dst, doubtf(causeReconnect, "the connection was away")
+		return dst, doubtf(causeReconnect, "reconnected")
 	case d.stream.replaced && !d.dead:
-		// What was under way when the stream went arrives.
-		d.w.count("consumer goes with its stream")
+		// Messages in flight when the stream was replaced still arrive.
+		d.w.count("consumer ends with its stream")
 		d.dead, d.silent = true, draw%2 == 0
 		return d.deliver(dst, int(draw>>8%20)), nil
 	case d.dead && !d.silent:
 		return dst, doubtf(causeServer, "the server ended the consumer")
 	case d.dead && time.Since(d.lastHeard) > 3*simHeartbeat:
-		return dst, doubtf(causeSilence, "nothing heard")
+		return dst, doubtf(causeSilence, "nothing received")
 	case d.dead:
 		return dst, nil
 	}
@@ -87,7 +87,7 @@ func (d *simDelivery) poll(dst []Message) ([]Message, error) {
 	return d.applyFault(d.deliver(dst, 1+int(draw>>8%maxBatch)))
 }
 
-// deliver appends up to n messages, and stops where the fault is to strike.
+// deliver appends up to n messages, and stops where the fault occurs.
 func (d *simDelivery) deliver(dst []Message, n int) []Message {
 	for ; n > 0 && d.nextSeq <= d.stream.last; d.nextSeq++ {
 		if !d.stream.delivers(d.nextSeq) {
@@ -110,7 +110,7 @@ func (d *simDelivery) deliver(dst []Message, n int) []Message {
 	return dst
 }
 
-// countSkipped notes why the consumer skips a sequence.
+// countSkipped counts why the consumer skips a sequence.
 func (d *simDelivery) countSkipped() {
 	switch {
 	case d.stream.gone[d.nextSeq]:
@@ -120,7 +120,7 @@ func (d *simDelivery) countSkipped() {
 	}
 }
 
-// applyFault lets the fault happen once its time has come.
+// applyFault applies the consumer's fault once its number of messages was delivered.
 func (d *simDelivery) applyFault(dst []Message) ([]Message, error) {
 	f := d.fault
 	if f.kind == faultNothing || f.after > 0 || f.kind == faultStall || f.kind == faultLate || d.nextSeq > d.stream.last {
@@ -136,7 +136,7 @@ func (d *simDelivery) applyFault(dst []Message) ([]Message, error) {
 	case faultSilent:
 		d.dead, d.silent = true, true
 	case faultCut:
-		return dst, doubtf(causeReconnect, "the connection was away")
+		return dst, doubtf(causeReconnect, "reconnected")
 	case faultDrop:
 		return dst, doubtf(causeDropped, "delivery 2 after 0")
 	case faultSkip:

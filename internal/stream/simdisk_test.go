@@ -17,21 +17,21 @@ type simFile struct {
 	place      uint64
 	edition    int
 	data       []byte
-	durable    bool // the folder was synced since it has its name
-	unreadable bool // it can be read in part only
-	mark       mark // what the roster was at the cut
+	durable    bool // the folder was synced after the rename
+	unreadable bool // reading it fails
+	mark       mark // the state at the cut
 }
 
-// simDisk has the snapshots of the simulated service, the newest first.
+// simDisk holds the snapshots of the simulated service, the newest first.
 type simDisk struct {
 	files    []*simFile
 	editions int
 	changed  time.Time
 	readOnly bool
-	damaged  bool // files were damaged, or lost
+	damaged  bool // files were damaged or lost
 }
 
-// save writes a snapshot of a process, step by step, as long as it lives.
+// save writes a snapshot of a process, step by step, until the process crashes.
 func (w *world) save(ctx context.Context, s *service) {
 	enc := s.roster.Encode()
 	defer enc.Close()
@@ -51,7 +51,7 @@ func (w *world) save(ctx context.Context, s *service) {
 		return
 	}
 	if out.pause() != nil || !w.step(ctx, func() { f.durable = true }) {
-		w.lockAndCount("crash before a snapshot's name lasts")
+		w.lockAndCount("crash before a snapshot's name is durable")
 		return
 	}
 	if out.pause() == nil {
@@ -59,7 +59,7 @@ func (w *world) save(ctx context.Context, s *service) {
 	}
 }
 
-// step does something for a process that is still alive.
+// step runs do if the process is still alive.
 func (w *world) step(ctx context.Context, do func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +70,7 @@ func (w *world) step(ctx context.Context, do func()) bool {
 	return true
 }
 
-// slowFile takes a while for each write and ends with its process.
+// slowFile delays each write, and fails once its process has crashed.
 type slowFile struct {
 	w   *world
 	ctx context.Context
@@ -104,19 +104,19 @@ func (d *simDisk) prune() {
 	d.changed = time.Now()
 }
 
-// losePower drops names that had not been made to last, or not.
+// losePower drops some of the names that are not durable yet.
 func (d *simDisk) losePower(w *world) {
 	d.files = slices.DeleteFunc(d.files, func(f *simFile) bool {
 		lost := !f.durable && w.rng.IntN(2) == 0
 		if lost {
 			d.damaged = true
-			w.count("snapshot's name lost with the power")
+			w.count("snapshot's name lost in a power failure")
 		}
 		return lost
 	})
 }
 
-// damage damages the newest file, in one of several ways.
+// damage damages one of the newest two files.
 func (d *simDisk) damage(w *world) {
 	if len(d.files) == 0 {
 		return
@@ -137,14 +137,14 @@ func (d *simDisk) damage(w *world) {
 		w.count("snapshot with zeros at its end")
 	default:
 		f.unreadable = true
-		w.count("snapshot readable in part")
+		w.count("snapshot partly readable")
 	}
 	w.logf("snapshot of place %d damaged", f.place)
 }
 
-// load returns the newest snapshot that is whole; others it sets aside.
+// load returns the newest valid snapshot and how many it skipped; it sets those aside.
 func (d *simDisk) load(settings roster.Settings) (*roster.Roster, mark, int) {
-	passed := 0
+	skipped := 0
 	for i := 0; i < len(d.files); {
 		f := d.files[i]
 		r, _, err := snapshot.Read(bytes.NewReader(f.data), settings)
@@ -153,18 +153,18 @@ func (d *simDisk) load(settings roster.Settings) (*roster.Roster, mark, int) {
 		}
 		switch {
 		case err == nil:
-			return r, f.mark, passed
+			return r, f.mark, skipped
 		case d.readOnly:
 			i++
 		default:
 			d.files = slices.Delete(d.files, i, i+1)
 		}
-		passed++
+		skipped++
 	}
-	return nil, mark{}, passed
+	return nil, mark{}, skipped
 }
 
-// positions are those that the headers on the disk tell.
+// positions returns the positions in the headers of the files.
 func (d *simDisk) positions() []roster.Position {
 	var positions []roster.Position
 	for _, f := range d.files {

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestDeletedInEarlierIncarnation: what was deleted in one incarnation is not
+// TestDeletedInEarlierIncarnation: sequences deleted in one incarnation are not
 // deleted in the next.
 func TestDeletedInEarlierIncarnation(t *testing.T) {
 	play(t, func(p *player) {
@@ -47,8 +47,8 @@ func TestReasons(t *testing.T) {
 	})
 }
 
-// TestHiddenTail: the last messages of a stream are read although no consumer
-// delivers them, and no later message shows the gap.
+// TestHiddenTail: the last messages of a stream are read even if no consumer delivers
+// them and no later message shows the gap.
 func TestHiddenTail(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(20)
@@ -58,8 +58,8 @@ func TestHiddenTail(t *testing.T) {
 	})
 }
 
-// TestStreamChangesDuringGapCheck: whatever becomes of the stream while a gap is
-// looked at, the gap is explained by that.
+// TestStreamChangesDuringGapCheck: if the stream changes while a gap is checked,
+// the lost messages get the reason of that change.
 func TestStreamChangesDuringGapCheck(t *testing.T) {
 	happens := map[string]func(p *player){
 		"truncated": func(p *player) { p.stream.setFirst(8); p.removed = time.Now() },
@@ -71,7 +71,7 @@ func TestStreamChangesDuringGapCheck(t *testing.T) {
 		"cut off": func(p *player) { p.cutTo(4) },
 	}
 	for name, happen := range happens {
-		for _, what := range []string{"look", "deleted", "get"} {
+		for _, what := range []string{"info", "deleted", "get"} {
 			for nth := 1; nth <= 4; nth++ {
 				play(t, func(p *player) {
 					created := p.stream.created
@@ -93,11 +93,11 @@ func TestStreamChangesDuringGapCheck(t *testing.T) {
 					<-time.After(25 * time.Second)
 					p.locked(func() {
 						if name == "truncated" && len(p.lost(roster.Gap)) > 0 {
-							p.t.Errorf("%s at %s %d: a gap", name, what, nth)
+							p.t.Errorf("%s before %s %d: messages lost as a gap", name, what, nth)
 						}
 						for _, e := range p.service.log {
 							if e.lost > 0 && e.why == roster.Truncated && e.created == created && name != "truncated" {
-								p.t.Errorf("%s at %s %d: lost as truncated: %d from %d", name, what, nth, e.lost, e.seq)
+								p.t.Errorf("%s before %s %d: lost as truncated: %d from %d", name, what, nth, e.lost, e.seq)
 							}
 						}
 					})
@@ -107,8 +107,8 @@ func TestStreamChangesDuringGapCheck(t *testing.T) {
 	}
 }
 
-// TestEndCutOffDuringGapCheck: what lies behind the end of the stream is not lost,
-// but still to come.
+// TestEndCutOffDuringGapCheck: sequences behind the new end of the stream are not
+// lost, but still to come.
 func TestEndCutOffDuringGapCheck(t *testing.T) {
 	for nth := 1; nth <= 6; nth++ {
 		play(t, func(p *player) {
@@ -116,7 +116,7 @@ func TestEndCutOffDuringGapCheck(t *testing.T) {
 			p.start()
 			p.awaitSequence(4)
 			p.locked(func() { p.stream.gone[5], p.stream.gone[6], p.stream.gone[7] = true, true, true })
-			p.before("look", nth, func() {
+			p.before("info", nth, func() {
 				p.cutTo(6)
 				p.hook = func(what string) error {
 					for what == "consume" && p.stream.last < 20 {
@@ -130,16 +130,16 @@ func TestEndCutOffDuringGapCheck(t *testing.T) {
 			<-time.After(40 * time.Second)
 			p.locked(func() {
 				if p.stream.id > 1 && slices.Contains(p.lost(roster.Gap), 7) {
-					p.t.Errorf("look %d: sequence 7 is given up", nth)
+					p.t.Errorf("info %d: sequence 7 was given up", nth)
 				}
 			})
 		})
 	}
 }
 
-// TestEndCutOffBetweenGapChecks: a stream loses its end while a gap is asked for,
-// and has as much again when it is asked once more: that one answer of an old
-// leader says then that a message is not there is no proof.
+// TestEndCutOffBetweenGapChecks: a stream loses its end during one check of a gap,
+// and has as many messages again by the next. An old leader that then answers once
+// that a message is missing is not enough to give it up.
 func TestEndCutOffBetweenGapChecks(t *testing.T) {
 	for cutAt := 1; cutAt <= 10; cutAt++ {
 		for oddAt := 1; oddAt <= 10; oddAt++ {
@@ -181,9 +181,9 @@ func TestEndCutOffBetweenGapChecks(t *testing.T) {
 	}
 }
 
-// TestForkDuringFetch: a message that was asked for, because three consumers did not
-// deliver it, is not taken for one of this incarnation when the stream has become
-// another meanwhile.
+// TestForkDuringFetch: a message that is requested because three consumers did not
+// deliver it is not folded into this incarnation if the stream was replaced
+// meanwhile.
 func TestForkDuringFetch(t *testing.T) {
 	for nth := 1; nth <= 8; nth++ {
 		play(t, func(p *player) {
@@ -208,7 +208,7 @@ func TestForkDuringFetch(t *testing.T) {
 	}
 }
 
-// TestOutageDuringGapCheck: that JetStream does not answer is no answer.
+// TestOutageDuringGapCheck: an outage during a check does not make messages missing.
 func TestOutageDuringGapCheck(t *testing.T) {
 	for nth := 1; nth <= 8; nth++ {
 		play(t, func(p *player) {
@@ -227,8 +227,8 @@ func TestOutageDuringGapCheck(t *testing.T) {
 	}
 }
 
-// TestOddReason: that an old leader tells of a later beginning, or of none of
-// the messages, once, does not make a gap a truncation.
+// TestOddReason: if an old leader reports, once, a later first sequence or no
+// messages at all, a gap does not become a truncation.
 func TestOddReason(t *testing.T) {
 	for _, lie := range []state{{first: 14, last: 15}, {first: 16, last: 15}} {
 		for nth := 1; nth <= 12; nth++ {
@@ -238,7 +238,7 @@ func TestOddReason(t *testing.T) {
 				p.start()
 				p.awaitSequence(10)
 				p.locked(func() { p.stream.gone[12] = true })
-				p.before("look", nth, func() { p.falseInfo = &lie })
+				p.before("info", nth, func() { p.falseInfo = &lie })
 				p.publish(5)
 				p.awaitSequence(15)
 				p.wantLost(roster.Gap, 12)
@@ -248,8 +248,8 @@ func TestOddReason(t *testing.T) {
 	}
 }
 
-// TestUnansweredGet: that a message cannot be asked for, while all else is
-// answered, is no answer.
+// TestUnansweredGet: a message is not missing because requests for it fail, while all
+// others are answered.
 func TestUnansweredGet(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(3)
@@ -273,9 +273,9 @@ func TestUnansweredGet(t *testing.T) {
 	})
 }
 
-// TestNoNeedlessWaits: what needs no doubt needs no wait.
+// TestNoNeedlessWaits: the reader does not wait where nothing is in doubt.
 func TestNoNeedlessWaits(t *testing.T) {
-	play(t, func(p *player) { // many gaps that were deleted
+	play(t, func(p *player) { // many deleted messages
 		p.publish(200)
 		for seq := uint64(2); seq < 200; seq += 2 {
 			p.stream.remove(seq)
@@ -283,7 +283,7 @@ func TestNoNeedlessWaits(t *testing.T) {
 		p.start()
 		p.within(p.awaitSequence(200), time.Second)
 	})
-	play(t, func(p *player) { // a deleted end
+	play(t, func(p *player) { // the last message is deleted
 		p.publish(10)
 		p.start()
 		p.awaitSequence(10)
@@ -301,14 +301,14 @@ func TestNoNeedlessWaits(t *testing.T) {
 		p.locked(func() { p.wedged = true })
 		p.publish(10)
 		p.locked(func() { p.stream.setFirst(16) })
-		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is told of"), 9*time.Second)
+		p.within(p.until(func() bool { return len(p.lost(roster.Truncated)) == 5 }, "the truncation is reported"), 9*time.Second)
 	})
-	play(t, func(p *player) { // deleted while a consumer is idle, and nobody says so
+	play(t, func(p *player) { // deleted while a consumer is idle, and the server sends no status
 		p.publish(10)
 		p.start()
 		p.awaitSequence(10)
 		p.silenceConsumer()
 		p.locked(func() { p.replaceStream(nil) })
-		p.within(p.until(func() bool { return p.stream != nil }, "the stream is made"), 9*time.Second)
+		p.within(p.until(func() bool { return p.stream != nil }, "the stream is created"), 9*time.Second)
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestProofRemoved: where the message of the position is gone, that of an
-// earlier position tells that the stream is another copy.
+// TestProofRemoved: if the message of the position is gone, that of an earlier
+// position shows that the stream is another copy.
 func TestProofRemoved(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -26,9 +26,9 @@ func TestProofRemoved(t *testing.T) {
 	})
 }
 
-// TestProofOddlyMissing: that an old leader does not have the message of a
-// position, once, does not make another stream ours, whether or not an earlier
-// position is in it, and reading goes on after that one.
+// TestProofOddlyMissing: if an old leader answers, once, that it lacks the message
+// of the position, another stream is not accepted as ours, and reading continues
+// after an earlier position if the stream has one.
 func TestProofOddlyMissing(t *testing.T) {
 	for _, saved := range []bool{false, true} {
 		for nth := 1; nth <= 6; nth++ {
@@ -55,17 +55,17 @@ func TestProofOddlyMissing(t *testing.T) {
 					want = 5
 				}
 				if got := p.firstAfterIncarnation(); got != want {
-					p.t.Errorf("get %d: reading goes on with %d, want %d", nth, got, want)
+					p.t.Errorf("get %d: reading continues with %d, want %d", nth, got, want)
 				}
 			})
 		}
 	}
 }
 
-// TestOddEnd: a stream that ends before the position is not taken for ours when
-// an old leader tells, once, that it goes further, though an earlier position is
-// in it, or that it was purged, so that nothing in it would prove anything: not
-// even if it has come to go further at the next look.
+// TestOddEnd: a stream that ends before the position is not accepted as ours if an
+// old leader reports, once, that it goes further, even if it has an earlier
+// position, if it was purged so that nothing can be compared, or if it does go
+// further by the next request.
 func TestOddEnd(t *testing.T) {
 	for _, first := range []uint64{1, 11} {
 		for _, grown := range []bool{false, true} {
@@ -84,14 +84,14 @@ func TestOddEnd(t *testing.T) {
 							p.storeOne()
 						}
 					}
-					told := false
+					answered := false
 					p.answerFalsely(nth, lie, func() {
-						if told = true; grown {
+						if answered = true; grown {
 							more()
 						}
 					})
 					p.breakConsumer()
-					p.until(func() bool { return told }, "the old leader has answered")
+					p.until(func() bool { return answered }, "the old leader has answered")
 					if !grown {
 						<-time.After(time.Second)
 						p.locked(more)
@@ -104,9 +104,8 @@ func TestOddEnd(t *testing.T) {
 	}
 }
 
-// TestOddTruncation: where the stream has lost its beginning, an old leader's
-// answer that tells of an even later one, once, gives up no message that is
-// there.
+// TestOddTruncation: if a truncated stream is reported, once, as truncated even
+// further, no message that it still has is given up.
 func TestOddTruncation(t *testing.T) {
 	for nth := 1; nth <= 6; nth++ {
 		play(t, func(p *player) {
@@ -115,7 +114,7 @@ func TestOddTruncation(t *testing.T) {
 			p.awaitSequence(10)
 			p.silenceConsumer()
 			p.publish(10)
-			p.before("look", nth, func() { p.falseInfo = &state{created: p.stream.created, first: 17, last: 20} })
+			p.before("info", nth, func() { p.falseInfo = &state{created: p.stream.created, first: 17, last: 20} })
 			p.locked(func() { p.stream.setFirst(13) })
 			p.awaitSequence(20)
 			p.wantLost(roster.Truncated, 11, 12)
@@ -123,27 +122,27 @@ func TestOddTruncation(t *testing.T) {
 	}
 }
 
-// TestOddRecreation: where the stream was recreated, an old leader's answer that
-// tells of yet another one, once, is no second incarnation.
+// TestOddRecreation: if an old leader reports, once, yet another stream after a
+// recreation, that is not a second incarnation.
 func TestOddRecreation(t *testing.T) {
 	for nth := 1; nth <= 6; nth++ {
 		play(t, func(p *player) {
 			p.publish(10)
 			p.start()
 			p.awaitSequence(10)
-			p.before("look", nth, func() { p.falseInfo = &state{created: 1, first: 1, last: 3} })
+			p.before("info", nth, func() { p.falseInfo = &state{created: 1, first: 1, last: 3} })
 			p.locked(p.create)
 			p.publish(5)
 			<-time.After(40 * time.Second)
 			if p.unread() != 1 {
-				p.t.Errorf("look %d: %d incarnations", nth, p.unread())
+				p.t.Errorf("info %d: %d incarnations", nth, p.unread())
 			}
 		})
 	}
 }
 
-// TestProofOfOtherIncarnation: that earlier positions of another incarnation don't hold
-// any more says nothing about this one.
+// TestProofOfOtherIncarnation: earlier positions of another incarnation do not
+// count against this one.
 func TestProofOfOtherIncarnation(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -161,9 +160,9 @@ func TestProofOfOtherIncarnation(t *testing.T) {
 	})
 }
 
-// TestOddFirstAnswer: at the very first look, when there is nothing to compare
-// with, an old leader tells of another stream, longer or shorter, whose beginning
-// is there or not. It is not taken for ours.
+// TestOddFirstAnswer: at the first start, when there is nothing to compare with, an
+// old leader reports another stream: longer or shorter, with or without its
+// beginning. It is not accepted as ours.
 func TestOddFirstAnswer(t *testing.T) {
 	for _, another := range []state{{created: 1, first: 5, last: 500}, {created: 1, first: 1, last: 500}, {created: 1, first: 1, last: 5}} {
 		for _, begun := range []uint64{1, 3} {
@@ -171,14 +170,14 @@ func TestOddFirstAnswer(t *testing.T) {
 				play(t, func(p *player) {
 					p.publish(10)
 					p.locked(func() { p.stream.setFirst(begun) })
-					p.before("look", nth, func() { p.falseInfo = &another })
+					p.before("info", nth, func() { p.falseInfo = &another })
 					p.start()
 					p.awaitSequence(10)
 					p.breakConsumer()
 					<-time.After(20 * time.Second)
 					p.wantLost(roster.BaselineLost, []uint64{1, 2}[:begun-1]...)
 					if p.unread() != 0 || p.service.reader.Lag() != 0 {
-						p.t.Errorf("look %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
+						p.t.Errorf("info %d: %d incarnations, lag %d", nth, p.unread(), p.service.reader.Lag())
 					}
 				})
 			}
@@ -186,9 +185,9 @@ func TestOddFirstAnswer(t *testing.T) {
 	}
 }
 
-// TestOddAnswers: whichever look is the one that an old leader answers, of a
-// stream that is idle, read, or not delivered, nothing is lost and nothing is
-// told. It tells of another stream, shorter or longer.
+// TestOddAnswers: whichever single info request an old leader answers, with a
+// shorter or a longer stream, and whether the stream is idle, being read, or not
+// delivered: no message is lost, and no incarnation reported.
 func TestOddAnswers(t *testing.T) {
 	for _, lie := range []state{{created: 1, first: 1, last: 5}, {created: 1, first: 300, last: 500}, {created: 1, first: 501, last: 500}} {
 		for nth := 1; nth <= 12; nth++ {
@@ -197,20 +196,20 @@ func TestOddAnswers(t *testing.T) {
 				p.start()
 				p.awaitSequence(10)
 				p.locked(func() { p.stream.hidden[12], p.stream.hidden[15] = true, true })
-				p.before("look", nth, func() { p.falseInfo = &lie })
+				p.before("info", nth, func() { p.falseInfo = &lie })
 				p.publish(5)
 				p.breakConsumer()
 				<-time.After(60 * time.Second)
 				if p.unread() != 0 || len(p.service.log) != 15 {
-					p.t.Errorf("look %d: %d incarnations, %d messages", nth, p.unread(), len(p.service.log))
+					p.t.Errorf("info %d: %d incarnations, %d messages", nth, p.unread(), len(p.service.log))
 				}
 			})
 		}
 	}
 }
 
-// TestProofCoversPayload: another payload under the same sequence and receipt
-// is another message.
+// TestProofCoversPayload: another payload under the same sequence and receipt is
+// another message.
 func TestProofCoversPayload(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(3)
@@ -227,8 +226,8 @@ func TestProofCoversPayload(t *testing.T) {
 	})
 }
 
-// TestSamePayloads: a stream restored from an older copy to which the same
-// payloads were published again is told by their receipts.
+// TestSamePayloads: a stream restored from an older copy, to which the same
+// payloads were published again, is detected by their receipts.
 func TestSamePayloads(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -238,10 +237,10 @@ func TestSamePayloads(t *testing.T) {
 			old := p.stream.history
 			p.cutTo(5)
 			for _, m := range append(slices.Clone(old[5:]), old[5:]...) {
-				again := *m
-				again.receipt = p.receive()
-				p.stream.store(&again)
-				p.messages[again.receipt] = &again
+				copied := *m
+				copied.receipt = p.receive()
+				p.stream.store(&copied)
+				p.messages[copied.receipt] = &copied
 			}
 		})
 		p.awaitIncarnations(1)

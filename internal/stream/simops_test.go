@@ -12,16 +12,16 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// An op is something that happens: to the stream, to what is asked of it, to
-// its consumers, to rollcall or to its disk.
+// op is something that happens to the stream, its answers, its consumers, to rollcall
+// or to its disk.
 type op struct {
 	name   string
 	weight int
-	// harmless ops lose nothing: whatever the number of them, every message is
-	// folded, and no loss and no incarnation is told of.
+	// harmless ops lose nothing: however many of them run, every message is folded, and
+	// no loss or incarnation is reported.
 	harmless bool
 	do       func(w *world)
-	// gentle ops are what any stream meets all the time.
+	// gentle ops are part of the normal operation of a stream.
 	gentle bool
 }
 
@@ -34,9 +34,9 @@ func ops() []op {
 		{"snapshot", 12, true, func(w *world) { w.snapshot() }, true},
 		{"report stored", 6, true, underLock((*world).report), true},
 		{"damaged snapshot", 3, true, underLock(func(w *world) { w.disk.damage(w) }), false},
-		{"old leader answers look", 5, true, underLock(func(w *world) { w.oddInfo = !w.odd() }), false},
+		{"old leader answers info", 5, true, underLock(func(w *world) { w.oddInfo = !w.odd() }), false},
 		{"old leader answers get", 3, true, underLock(func(w *world) { w.oddGet = !w.odd() }), false},
-		{"JetStream away", 4, true, underLock((*world).startOutage), false},
+		{"JetStream outage", 4, true, underLock((*world).startOutage), false},
 		{"consumer fault", 12, true, underLock((*world).failConsumer), false},
 		{"every consumer stalls", 1, true, underLock(func(w *world) { w.wedged = true }), false},
 		{"message hidden from consumers", 3, true, func(w *world) { w.spoil(w.stream.hidden) }, false},
@@ -56,16 +56,16 @@ func ops() []op {
 	return all
 }
 
-// underLock lets do happen at one moment.
+// underLock returns an op that runs with the lock held.
 func underLock(do func(w *world)) func(w *world) {
 	return func(w *world) { w.locked(func() { do(w) }) }
 }
 
-// odd reports whether an old leader has just answered, or is about to: it does
-// so once.
+// odd reports whether an old leader has just answered, or is about to; it
+// does so once in a while only.
 func (w *world) odd() bool { return w.oddInfo || w.oddGet || time.Since(w.oddAt) < 5*time.Second }
 
-// publish stores events: most as they should be, some refused.
+// publish stores events: most valid, some refused.
 func (w *world) publish(n int) {
 	w.locked(func() {
 		if w.stream == nil {
@@ -85,7 +85,7 @@ func (w *world) storeOne() {
 	w.messages[m.receipt] = m
 }
 
-// receive is the next receipt: no two messages have the same.
+// receive returns the next receipt. Receipts are unique.
 func (w *world) receive() roster.Time {
 	w.lastReceipt = max(w.lastReceipt+1, roster.TimeOf(time.Now()))
 	return w.lastReceipt
@@ -113,8 +113,8 @@ func (w *world) message() *simMessage {
 	return m
 }
 
-// event makes an event of a few machines, users and sessions, so that they
-// meet. Its date is about now; some are whole seconds, so that they tie.
+// event returns an event of one of a few machines, users and sessions, so that they
+// collide. Its date is about now; some are whole seconds, so that they tie.
 func (w *world) event() roster.Event {
 	date := roster.TimeOf(time.Now()) - roster.Time(w.rng.Int64N(int64(2*time.Second)))
 	switch w.rng.IntN(30) {
@@ -141,7 +141,7 @@ func (w *world) event() roster.Event {
 	return e
 }
 
-// session draws a session; of one present no two have the same id.
+// session draws a session. Sessions of one "present" have different ids.
 func (w *world) session(nth int) roster.Session {
 	s := roster.Session{User: string(rune('a' + w.rng.IntN(4)))}
 	if w.rng.IntN(2) == 0 || nth > 0 {
@@ -150,18 +150,18 @@ func (w *world) session(nth int) roster.Session {
 	return s
 }
 
-// restart lets rollcall die and start again; without power, what the disk was
-// not made to keep is lost.
-func (w *world) restart(power bool) {
+// restart crashes rollcall and starts it again. After a power failure the disk may lack
+// what was not synced.
+func (w *world) restart(powerFailure bool) {
 	w.crash()
-	if power {
+	if powerFailure {
 		w.locked(func() { w.disk.losePower(w) })
 	}
 	w.wait(w.rng.IntN(3))
 	w.start()
 }
 
-// failPower restarts without power, often while a snapshot is written.
+// failPower restarts after a power failure, often while a snapshot is written.
 func (w *world) failPower() {
 	if w.rng.IntN(2) == 0 {
 		w.snapshot()
@@ -170,7 +170,7 @@ func (w *world) failPower() {
 	w.restart(true)
 }
 
-// snapshot begins one, if there is anything new.
+// snapshot begins a snapshot if the position has moved since the last one.
 func (w *world) snapshot() {
 	s := w.service
 	var same bool
@@ -181,9 +181,8 @@ func (w *world) snapshot() {
 	w.saving.Go(func() { w.save(s.ctx, s) })
 }
 
-// report stores a report of the process's position, in front of the last two. It
-// does nothing while the stream has become another incarnation and the process has
-// not noticed yet.
+// report stores a report of the process's position, and keeps the two before it. It
+// does nothing while the process has not detected yet that the stream was replaced.
 func (w *world) report() {
 	s := w.service
 	if s.at.Place == 0 || w.stream == nil || s.incarnation != w.stream.id {
@@ -191,7 +190,7 @@ func (w *world) report() {
 	}
 	now := AssignedPlace{Place: s.at.Place, Sequence: s.at.Sequence(), Stored: w.receive()}
 	if s.at.Proof.Sequence != s.at.Sequence() {
-		return // without a receipt an older copy can't be told from the stream
+		return // without a receipt an older copy can't be told apart from the stream
 	}
 	now.Receipt = s.at.Proof.Receipt
 	w.assigned = append([]AssignedPlace{now}, w.assigned[:min(len(w.assigned), 2)]...)
@@ -202,13 +201,13 @@ func (w *world) report() {
 	}
 }
 
-// startOutage lets JetStream answer nothing for a while.
+// startOutage begins an outage: JetStream answers nothing for a while.
 func (w *world) startOutage() {
 	w.outageUntil = time.Now().Add(time.Duration(w.rng.Int64N(int64(9 * time.Second))))
 	w.silent = w.rng.IntN(2) == 0
 }
 
-// failConsumer has the consumer of now fail, or the next ones.
+// failConsumer makes the current consumer fail, or a later one.
 func (w *world) failConsumer() {
 	fault := consumerFault{consumerFaults[w.rng.IntN(len(consumerFaults))], w.rng.IntN(30)}
 	d := w.service.delivery
@@ -224,7 +223,7 @@ func (w *world) failConsumer() {
 	}
 }
 
-// near draws a sequence: mostly one that is about to be read.
+// near draws a sequence, mostly one near the position.
 func (w *world) near() uint64 {
 	l, at := w.stream, w.service.at.Sequence()
 	if l.last == 0 {
@@ -239,7 +238,7 @@ func (w *world) near() uint64 {
 	return min(l.last, at+1+w.rng.Uint64N(12))
 }
 
-// spoil makes messages unreadable in one of two ways.
+// spoil adds messages to gone or to hidden.
 func (w *world) spoil(how map[uint64]bool) {
 	w.publish(w.rng.IntN(30))
 	w.locked(func() {
@@ -286,8 +285,7 @@ func (w *world) purgeExactly() {
 	}
 }
 
-// recreate makes other streams under the name, which may soon be as long as the
-// last.
+// recreate replaces the stream with new ones, which may soon be as long as the last.
 func (w *world) recreate() {
 	was := w.service.at.Sequence()
 	for range 1 + w.rng.IntN(2) {
@@ -309,8 +307,8 @@ func (w *world) keepCopy() {
 	w.copies = w.copies[max(0, len(w.copies)-3):]
 }
 
-// restoreCopy goes back to a copy; what is published then takes the sequences
-// of what the copy does not have.
+// restoreCopy restores a copy; messages published then get the sequences of those that
+// the copy lacks.
 func (w *world) restoreCopy() {
 	if len(w.copies) == 0 {
 		return
@@ -321,7 +319,8 @@ func (w *world) restoreCopy() {
 	w.forked(from.last, was)
 }
 
-// restoreBackup is restoreCopy by a backup, whose stream is made anew.
+// restoreBackup restores a copy as a backup, which gives the stream a new creation
+// time.
 func (w *world) restoreBackup() {
 	if len(w.copies) == 0 {
 		return
@@ -332,8 +331,8 @@ func (w *world) restoreBackup() {
 	w.forked(from.last, was)
 }
 
-// loseEnd goes back to where the stream was a few messages ago, as a server
-// does that had not yet written them.
+// loseEnd drops the last few messages, as a server may that had not written them to
+// disk yet.
 func (w *world) loseEnd() {
 	w.publish(w.rng.IntN(30))
 	var was, end uint64
@@ -345,7 +344,7 @@ func (w *world) loseEnd() {
 	w.forked(end, was)
 }
 
-// cutTo makes the stream one that ends at a sequence.
+// cutTo replaces the stream with a copy that ends at a sequence.
 func (w *world) cutTo(end uint64) {
 	cut := w.stream.copy(0)
 	for seq := end + 1; seq <= cut.last; seq++ {
@@ -361,8 +360,7 @@ func (w *world) cutTo(end uint64) {
 	w.restore(cut)
 }
 
-// forked publishes after a restore, often until the old last sequence is
-// passed.
+// forked publishes after a restore, often beyond the old position.
 func (w *world) forked(last, was uint64) {
 	w.wait(w.rng.IntN(3))
 	switch {

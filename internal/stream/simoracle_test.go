@@ -10,15 +10,15 @@ import (
 	"rollcall/internal/roster"
 )
 
-// oracle says what a roster must be once it was told a log, in the manner of
-// the script that rollcall grew from: sort what was accepted by date, fold it
-// one by one into machine → who is on.
+// oracle computes what a roster must be after a log, as the script that rollcall
+// replaced did: sort the accepted events by date, fold them one by one into machine →
+// sessions.
 type oracle struct {
 	settings roster.Settings
 	newest   map[string]roster.Time
 	resets   map[string]roster.Stamp
 	accepted []*roster.Event // in the order of their places
-	// accounted has the fates; what is accepted is counted as superseded.
+	// accounted are the fates; accepted events are all counted as superseded.
 	accounted             roster.Fates
 	losses                roster.Losses
 	heard                 map[string]roster.Time // by machine: the newest receipt accepted
@@ -72,8 +72,8 @@ func (o *oracle) read(e entry) {
 	}
 }
 
-// unsettled counts the machines heard within the allowed lateness that have not
-// said who is on since the last loss, and tells whether the roster is complete.
+// unsettled counts the machines heard within the allowed lateness that are not settled
+// since the last loss, and reports whether the roster is complete.
 func (o *oracle) unsettled() (machines int, complete bool) {
 	last := slices.Max(o.losses[:])
 	if last == 0 {
@@ -131,7 +131,7 @@ func keyOf(s roster.Session) sessionKey {
 	return sessionKey{user: s.User}
 }
 
-// shownBy is what the roster's views show, in the oracle's shape.
+// shownBy returns what the roster's views show, in the form of the oracle.
 func shownBy(r *roster.Roster) map[string]map[sessionKey]string {
 	machines := map[string]map[sessionKey]string{}
 	cut := r.Cut()
@@ -149,12 +149,12 @@ func encodingOf(r *roster.Roster) []byte {
 	var b bytes.Buffer
 	enc := r.Encode()
 	defer enc.Close()
-	enc.WriteTo(&b) //nolint:errcheck // a buffer takes everything
+	enc.WriteTo(&b) //nolint:errcheck // a buffer never fails
 	return b.Bytes()
 }
 
-// checkRoster: the roster is what the oracle says, and byte for byte that of
-// one process which was told the same without a crash.
+// checkRoster checks that the roster is what the oracle computes, and byte for byte
+// that of a process which folded the same log without a crash.
 func (s *service) checkRoster() {
 	w, st := s.w, s.roster.Status()
 	o := newOracle(w.settings, s.log)
@@ -174,11 +174,11 @@ func (s *service) checkRoster() {
 		w.fail("the roster shows %v, want %v", got, want)
 	}
 	if !bytes.Equal(encodingOf(s.roster), encodingOf(s.replayed())) {
-		w.fail("the roster's encoding is not that of an undisturbed reading")
+		w.fail("the roster's encoding is not that of an undisturbed process")
 	}
 }
 
-// replayed is the roster of a process that was told the same.
+// replayed returns the roster of a new process that folds the same log.
 func (s *service) replayed() *roster.Roster {
 	r := roster.New(s.w.settings)
 	for _, e := range s.log {
@@ -202,17 +202,17 @@ func (s *service) replayed() *roster.Roster {
 	return r
 }
 
-// checkRead: every message that the stream had is folded, or it is lost and
-// that was said.
+// checkRead checks that every message that the stream ever had was folded or reported
+// as lost.
 func (s *service) checkRead() {
-	folded := map[roster.Time]bool{} // by receipt, as a copy has it too
+	folded := map[roster.Time]bool{} // by receipt, which a copy has in common
 	lost := map[uint64]bool{}
 	for _, e := range s.log {
 		if e.m != nil {
 			folded[e.m.receipt] = true
 		}
 		for _, receipt := range e.receipts {
-			folded[receipt] = true // a copy may have it yet
+			folded[receipt] = true // a copy may still have it
 		}
 		for i := range e.lost {
 			if slices.Contains(s.w.stream.lineage, e.created) {
@@ -222,7 +222,7 @@ func (s *service) checkRead() {
 	}
 	for _, m := range s.w.stream.history {
 		if m != nil && !folded[m.receipt] && !lost[m.seq] && m.seq > s.unverifiable {
-			s.w.fail("sequence %d of life %d was never read, and nobody said so", m.seq, s.w.stream.id)
+			s.w.fail("sequence %d of incarnation %d was neither read nor reported as lost", m.seq, s.w.stream.id)
 			return
 		}
 	}

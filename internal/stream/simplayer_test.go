@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// play lets a script happen to a stream and a service of their own, then
-// nothing more, and checks where it all ends.
+// play runs a script against a stream and a service of its own, then lets the world
+// settle, and checks the end state.
 func play(t *testing.T, script func(p *player)) {
 	warmUp(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -30,14 +30,13 @@ func play(t *testing.T, script func(p *player)) {
 	})
 }
 
-// player is the world in the hands of a script.
+// player is the world as a script drives it.
 type player struct {
 	*world
 	t *testing.T
 }
 
-// before does something before the nth question of a kind from now on is
-// answered.
+// before runs do before the nth request of a kind from now on is answered.
 func (p *player) before(what string, nth int, do func()) {
 	p.locked(func() {
 		p.hook = func(asked string) error {
@@ -51,13 +50,12 @@ func (p *player) before(what string, nth int, do func()) {
 	})
 }
 
-// onInfo does something before each look from now on is answered, the first being
-// number 1.
+// onInfo runs do before each info request from now on is answered, counting from 1.
 func (p *player) onInfo(do func(nth int)) {
 	nth := 0
 	p.locked(func() {
 		p.hook = func(asked string) error {
-			if asked == "look" {
+			if asked == "info" {
 				nth++
 				do(nth)
 			}
@@ -66,12 +64,12 @@ func (p *player) onInfo(do func(nth int)) {
 	})
 }
 
-// answerFalsely lets an old leader answer the nth look from now on. Something else
-// happens before the next one.
+// answerFalsely makes an old leader answer the nth info request from now on, and
+// runs then before the one after it.
 func (p *player) answerFalsely(nth int, lie state, then func()) {
 	p.locked(func() {
 		p.hook = func(asked string) error {
-			if asked == "look" {
+			if asked == "info" {
 				switch nth--; nth {
 				case 0:
 					p.falseInfo = &lie
@@ -84,17 +82,16 @@ func (p *player) answerFalsely(nth int, lie state, then func()) {
 	})
 }
 
-// awaitSequence waits until the reader has come to a sequence, and returns how long it
-// took.
+// awaitSequence waits until the reader is at a sequence, and returns how long it took.
 func (p *player) awaitSequence(seq uint64) time.Duration {
 	p.t.Helper()
-	return p.until(func() bool { return p.service.at.Sequence() == seq }, "sequence is read")
+	return p.until(func() bool { return p.service.at.Sequence() == seq }, "the sequence is read")
 }
 
-// awaitIncarnations waits until the reader has told of another incarnation.
+// awaitIncarnations waits until the reader has reported so many other incarnations.
 func (p *player) awaitIncarnations(times int) time.Duration {
 	p.t.Helper()
-	return p.until(func() bool { return p.unread() == times }, "another incarnation is told of")
+	return p.until(func() bool { return p.unread() == times }, "another incarnation is reported")
 }
 
 func (p *player) until(condition func() bool, what string) time.Duration {
@@ -109,12 +106,12 @@ func (p *player) until(condition func() bool, what string) time.Duration {
 		<-time.After(10 * time.Millisecond)
 	}
 	p.locked(func() {
-		p.t.Errorf("it isn't so that %s; at sequence %d: %s", what, p.service.at.Sequence(), p.problem)
+		p.t.Errorf("timed out waiting until %s; at sequence %d: %s", what, p.service.at.Sequence(), p.problem)
 	})
 	return 0
 }
 
-// unread is how many incarnations the service has told of.
+// unread is how many other incarnations the service has reported.
 func (p *player) unread() int {
 	n := 0
 	for _, e := range p.service.log {
@@ -125,14 +122,14 @@ func (p *player) unread() int {
 	return n
 }
 
-// firstAfterIncarnation is the first sequence read of another incarnation.
+// firstAfterIncarnation returns the first sequence read in another incarnation.
 func (p *player) firstAfterIncarnation() uint64 {
 	log := p.service.log
 	i := slices.IndexFunc(log, func(e entry) bool { return e.unread })
 	return log[i+1].seq
 }
 
-// lost are the sequences given up for a reason.
+// lost returns the sequences that were lost for a reason.
 func (p *player) lost(why roster.Loss) []uint64 {
 	var lost []uint64
 	for _, e := range p.service.log {
@@ -154,15 +151,15 @@ func (p *player) wantLost(why roster.Loss, seqs ...uint64) {
 	})
 }
 
-// within checks that something took no longer.
+// within checks a duration against its limit.
 func (p *player) within(took, limit time.Duration) {
 	p.t.Helper()
 	if took > limit {
-		p.t.Errorf("it took %v, at most %v", took, limit)
+		p.t.Errorf("it took %v, want at most %v", took, limit)
 	}
 }
 
-// fork makes the stream an older one that ends at a sequence.
+// fork replaces the stream with an older copy that ends at a sequence.
 func (p *player) fork(last uint64) {
 	p.locked(func() { p.cutTo(last) })
 }
@@ -175,7 +172,7 @@ func (p *player) breakConsumer() {
 	})
 }
 
-// silenceConsumer lets the consumer deliver no more, without a word.
+// silenceConsumer makes the consumer deliver nothing any more, without a status.
 func (p *player) silenceConsumer() {
 	p.locked(func() {
 		d := p.service.delivery
@@ -183,13 +180,14 @@ func (p *player) silenceConsumer() {
 	})
 }
 
-// saveSnapshot writes a snapshot to its end.
+// saveSnapshot writes a snapshot and waits for it.
 func (p *player) saveSnapshot() {
 	p.snapshot()
 	p.saving.Wait()
 }
 
-// publishReadSave reads a new stream of so many messages, and writes a snapshot.
+// publishReadSave publishes messages to a new stream, reads them, and writes a
+// snapshot.
 func (p *player) publishReadSave(messages int) {
 	p.t.Helper()
 	p.publish(messages)

@@ -7,14 +7,15 @@ import (
 	"rollcall/internal/roster"
 )
 
-// retention is how the simulated stream loses its beginning while messages flow.
+// retention is the rate at which messages are stored, and the limit by which the
+// simulated stream removes its oldest.
 type retention struct {
 	count uint64        // how many messages it keeps; 0: all
-	age   time.Duration // how long it keeps one; 0: for ever
+	age   time.Duration // how long it keeps one; 0: forever
 	every time.Duration // how often some are stored
 }
 
-// newRetention draws one: of a blink or of minutes, of a few messages or many.
+// newRetention draws a limit: a short or a long age, or few or many messages.
 func newRetention(rng *rand.Rand) *retention {
 	r := &retention{every: time.Duration(20+rng.IntN(1000)) * time.Millisecond}
 	if rng.IntN(2) == 0 {
@@ -25,8 +26,8 @@ func newRetention(rng *rand.Rand) *retention {
 	return r
 }
 
-// advance lets a time pass, in which messages flow and the oldest go, if this is
-// such a world.
+// advance lets time pass. In a world with retention, messages are stored and
+// removed meanwhile.
 func (w *world) advance(d time.Duration) {
 	for step := d; d > 0; d -= step {
 		if w.retention != nil && !w.quiet {
@@ -39,7 +40,7 @@ func (w *world) advance(d time.Duration) {
 	}
 }
 
-// flow stores some messages and lets the oldest go.
+// flow stores some messages and removes the oldest.
 func (w *world) flow() {
 	if w.stream == nil {
 		return
@@ -61,15 +62,15 @@ func (w *world) trim() {
 		first++
 	}
 	if first > l.first {
-		w.count("retention at work")
+		w.count("retention removes messages")
 		w.service.delivery.bufferSent()
 		l.setFirst(first)
 		w.removed = time.Now()
 	}
 }
 
-// bufferSent takes what the server has sent by now: it pushes what was asked for, and
-// that is at hand whatever leaves the stream.
+// bufferSent buffers what the server has sent by now: it pushes what was requested,
+// and the client keeps it even if it leaves the stream.
 func (d *simDelivery) bufferSent() {
 	if d == nil || d.stream != d.w.stream || d.dead || !d.polled || d.fault.kind != faultNothing || d.w.wedged || d.reconnects != d.service.reconnects {
 		return
@@ -83,56 +84,57 @@ func (d *simDelivery) bufferSent() {
 	}
 }
 
-// deliverBuffered appends what is at hand.
+// deliverBuffered appends buffered messages, up to a batch.
 func (d *simDelivery) deliverBuffered(dst []Message) []Message {
 	n := min(len(d.buffered), maxBatch)
 	dst, d.buffered = append(dst, d.buffered[:n]...), d.buffered[n:]
 	return dst
 }
 
-// pinned is what the stream had when a process's first consumer delivered.
+// pinned is what the stream had when a process's first consumer delivered: it must not
+// be lost to retention.
 type pinned struct {
 	incarnation int
 	first, last uint64
 	when        time.Time
-	flawed      bool // something may keep the reader from reading it all
+	exempt      bool // a fault may keep the reader from reading all of it
 }
 
-// recordPinned notes it.
+// recordPinned records what the stream has when the first consumer delivers.
 func (s *service) recordPinned(d *simDelivery, first uint64) {
 	w, l := s.w, d.stream
 	p := &pinned{incarnation: l.id, first: first, last: l.last, when: time.Now()}
-	p.flawed = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddInfo || w.oddGet || time.Now().Before(w.outageUntil)
-	p.flawed = p.flawed || s.incarnation != 0 && s.incarnation != l.id || time.Since(w.changed) < noticeWithin
+	p.exempt = d.fault.kind != faultNothing || len(w.consumers) > 0 || w.wedged || w.oddInfo || w.oddGet || time.Now().Before(w.outageUntil)
+	p.exempt = p.exempt || s.incarnation != 0 && s.incarnation != l.id || time.Since(w.changed) < detectWithin
 	for seq := first; seq <= l.last; seq++ {
-		p.flawed = p.flawed || !l.delivers(seq)
+		p.exempt = p.exempt || !l.delivers(seq)
 	}
 	s.pinned = p
 }
 
-// checkPinned: nothing is lost to retention that the stream had when the first
-// consumer delivered, unless something else has gone wrong since.
+// checkPinned checks that nothing is lost to retention that the stream had when the
+// first consumer delivered, unless there was a fault since.
 func (s *service) checkPinned(why roster.Loss, through uint64) {
 	p, w := s.pinned, s.w
-	if w.retention == nil || p == nil || p.flawed || w.stream == nil || p.incarnation != w.stream.id || s.incarnation != p.incarnation || !p.when.After(w.lastFault) {
+	if w.retention == nil || p == nil || p.exempt || w.stream == nil || p.incarnation != w.stream.id || s.incarnation != p.incarnation || !p.when.After(w.lastFault) {
 		return
 	}
-	w.count("nothing is lost of what the first consumer had")
+	w.count("nothing of the first consumer's messages is lost")
 	if through >= p.first && (why == roster.BaselineLost || why == roster.Truncated) {
-		w.fail("lost up to %d, and the first consumer had %d to %d", through, p.first, p.last)
+		w.fail("lost up to %d, but the first consumer had %d to %d", through, p.first, p.last)
 	}
 }
 
-// checkCaughtUp: losing is not passing. Before the next batch is folded the
-// reader has not caught up by a loss while there was more to read.
+// checkCaughtUp checks that the last loss did not make the reader caught up while
+// there was more to read.
 func (s *service) checkCaughtUp() {
 	if s.losing && s.reader.CaughtUp() {
-		s.w.fail("caught up at %d by losing, and there was more", s.at.Sequence())
+		s.w.fail("caught up at %d by a loss, but the stream had more", s.at.Sequence())
 	}
 	s.losing = false
 }
 
-// recordLosing notes that a loss must not make the reader caught up.
+// recordLosing records whether a loss must not make the reader caught up.
 func (s *service) recordLosing(through uint64) {
 	if s.reader.CaughtUp() || s.w.stream == nil || s.incarnation != s.w.stream.id {
 		return
@@ -145,16 +147,16 @@ func (s *service) recordLosing(through uint64) {
 	}
 }
 
-// disruption is what happens to a reader while the retention is at work.
+// disruption is what happens to a reader while retention removes messages.
 type disruption struct {
 	name string
 	do   func(w *world)
 }
 
 var disruptions = []disruption{
-	{"started again", func(w *world) { w.restart(false) }},
-	{"started again after a while", func(w *world) { w.crash(); w.advance(20 * time.Second); w.start() }},
-	{"started without snapshots", func(w *world) {
+	{"restart", func(w *world) { w.restart(false) }},
+	{"restart after a while", func(w *world) { w.crash(); w.advance(20 * time.Second); w.start() }},
+	{"restart without snapshots", func(w *world) {
 		w.crash()
 		w.disk.files = nil
 		w.advance(time.Second)
@@ -168,13 +170,13 @@ var disruptions = []disruption{
 			w.advance(500 * time.Millisecond)
 		}
 	}},
-	{"messages hidden", func(w *world) {
+	{"hidden messages", func(w *world) {
 		for range 5 {
 			w.locked(func() { w.flawNewest(w.stream.hidden) })
 			w.advance(500 * time.Millisecond)
 		}
 	}},
-	{"messages deleted", func(w *world) {
+	{"deleted messages", func(w *world) {
 		for range 5 {
 			w.locked(func() {
 				w.storeOne()
@@ -189,55 +191,55 @@ var disruptions = []disruption{
 	{"a consumer that stalls", underLock(func(w *world) { w.service.delivery.fault = consumerFault{faultStall, 0} })},
 }
 
-// flawNewest stores a message that is flawed, and one after it.
+// flawNewest stores a message that is gone or hidden, and one after it.
 func (w *world) flawNewest(how map[uint64]bool) {
 	how[w.stream.last+1] = true
 	w.storeOne()
 	w.storeOne()
 }
 
-// How long a reader may take to the end of the stream: once it has got into
-// whatever it had got into before, and after one trouble.
+// How long a reader may take to reach the end of the stream: after all the ops before,
+// and after one disruption.
 const (
-	reachesAtFirst = 100 * time.Second
-	reachesAgain   = 35 * time.Second
+	reachEndFirst = 100 * time.Second
+	reachEndAgain = 35 * time.Second
 )
 
-// keepUp: progress is a promise. Whatever happens to a reader of a stream whose
-// retention is at work, it soon comes to the end.
+// keepUp checks that the reader soon reaches the end of a stream with retention,
+// whatever happens to it.
 func (w *world) keepUp() {
-	w.awaitEnd("all before", reachesAtFirst)
+	w.awaitEnd("the ops before", reachEndFirst)
 	for range 5 {
-		t := disruptions[w.rng.IntN(len(disruptions))]
+		d := disruptions[w.rng.IntN(len(disruptions))]
 		if w.problem != "" {
 			return
 		}
-		w.locked(func() { w.lastFault = time.Now(); w.logf("trouble: %s", t.name); w.count("trouble: " + t.name) })
-		t.do(w)
-		w.awaitEnd(t.name, reachesAgain)
+		w.locked(func() { w.lastFault = time.Now(); w.logf("disruption: %s", d.name); w.count("disruption: " + d.name) })
+		d.do(w)
+		w.awaitEnd(d.name, reachEndAgain)
 	}
 }
 
-// awaitEnd waits until the reader has read what was stored a moment ago.
+// awaitEnd waits until the reader has read everything stored until a moment ago.
 func (w *world) awaitEnd(after string, within time.Duration) {
 	for began := time.Now(); w.problem == ""; {
 		w.advance(100 * time.Millisecond)
-		var come bool
+		var reached bool
 		w.locked(func() {
 			s := w.service
-			come = w.stream != nil && s.incarnation == w.stream.id && s.reader.CaughtUp() && s.at.Sequence() >= w.lastBefore(300*time.Millisecond)
-			if !come && time.Since(began) > within {
-				w.fail("after %s the reader has not come to the end for %v: at %d of %d to %d, caught up %v", after, within,
+			reached = w.stream != nil && s.incarnation == w.stream.id && s.reader.CaughtUp() && s.at.Sequence() >= w.lastBefore(300*time.Millisecond)
+			if !reached && time.Since(began) > within {
+				w.fail("after %s the reader has not reached the end for %v: at %d of %d to %d, caught up %v", after, within,
 					s.at.Sequence(), w.stream.first, w.stream.last, s.reader.CaughtUp())
 			}
 		})
-		if come {
+		if reached {
 			return
 		}
 	}
 }
 
-// lastBefore is the last sequence of a while ago.
+// lastBefore returns the last sequence that the stream had a while ago.
 func (w *world) lastBefore(ago time.Duration) uint64 {
 	for i := len(w.states) - 1; i >= 0; i-- {
 		if p := w.states[i]; time.Since(p.when) >= ago {

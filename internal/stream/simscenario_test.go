@@ -8,8 +8,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestEndCutOffBeforePosition: the stream is cut off behind the last message read,
-// where the position, after losses, is beyond: what is then stored there is read.
+// TestEndCutOffBeforePosition: the stream is cut off after the last message read,
+// but before the position, which losses have moved further. Messages stored there
+// again are read.
 func TestEndCutOffBeforePosition(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -27,8 +28,9 @@ func TestEndCutOffBeforePosition(t *testing.T) {
 	})
 }
 
-// TestConsumerOfAnother: a copy is restored right after the consumer was made on
-// the stream before it: what that delivers is not taken for the copy's.
+// TestConsumerOfAnother: a copy is restored right after the consumer was created on
+// the stream before it. What that consumer delivers is not folded as messages of
+// the copy.
 func TestConsumerOfAnother(t *testing.T) {
 	play(t, func(p *player) {
 		p.publishReadSave(10)
@@ -37,22 +39,22 @@ func TestConsumerOfAnother(t *testing.T) {
 		p.locked(p.create)
 		p.publish(30)
 		p.locked(func() { p.stream.setFirst(25) })
-		p.before("look", 2, func() { p.restore(p.copies[0]) })
+		p.before("info", 2, func() { p.restore(p.copies[0]) })
 		p.start()
 		<-time.After(5 * time.Second)
 		p.publish(4)
 		p.awaitSequence(14)
 		p.locked(func() {
 			if n := p.unread(); n > 0 {
-				p.t.Errorf("%d other incarnations are told of", n)
+				p.t.Errorf("%d other incarnations reported", n)
 			}
 		})
 	})
 }
 
-// TestOldLeaderBeforeDelivery: an old leader tells of another stream before the
-// consumer is made: what that has delivered is at hand all the same, whatever
-// leaves the stream meanwhile.
+// TestOldLeaderBeforeDelivery: an old leader reports another stream before the
+// consumer is created. What the consumer has delivered is read all the same, even
+// if it leaves the stream meanwhile.
 func TestOldLeaderBeforeDelivery(t *testing.T) {
 	play(t, func(p *player) {
 		p.publishReadSave(10)
@@ -75,14 +77,15 @@ func TestOldLeaderBeforeDelivery(t *testing.T) {
 		p.wantLost(roster.Truncated)
 		p.locked(func() {
 			if !trimmed {
-				p.t.Error("nothing has left the stream meanwhile")
+				p.t.Error("nothing left the stream meanwhile")
 			}
 		})
 	})
 }
 
-// TestEndCutOffInDoubt: the stream was told of by two witnesses, is another for a
-// moment, then is there again without its end: that is noticed.
+// TestEndCutOffInDoubt: two witnesses confirm the end of the stream; then it is
+// another stream for a moment, and then the old one without its end. That is
+// detected.
 func TestEndCutOffInDoubt(t *testing.T) {
 	play(t, func(p *player) {
 		p.publishReadSave(10)
@@ -104,7 +107,7 @@ func TestEndCutOffInDoubt(t *testing.T) {
 		p.awaitIncarnations(1)
 		p.locked(func() {
 			if n := p.service.at.Place; n != 20 {
-				p.t.Errorf("%d places are told of, want 20", n)
+				p.t.Errorf("%d places reported, want 20", n)
 			}
 		})
 		p.publish(3)
@@ -113,7 +116,8 @@ func TestEndCutOffInDoubt(t *testing.T) {
 }
 
 // TestStallWhileTrimmed: consumers deliver nothing on a connection, and the stream
-// loses its beginning as fast as it is given up: that is to stand still, too.
+// loses its beginning as fast as the reader gives it up. That counts as a stall,
+// too.
 func TestStallWhileTrimmed(t *testing.T) {
 	play(t, func(p *player) {
 		p.retention = &retention{count: 1000, every: 300 * time.Millisecond}
@@ -123,19 +127,19 @@ func TestStallWhileTrimmed(t *testing.T) {
 			p.wedged = true
 		})
 		p.start()
-		come := false
-		for began := time.Now(); !come && time.Since(began) < reachesAgain; {
+		reached := false
+		for began := time.Now(); !reached && time.Since(began) < reachEndAgain; {
 			p.advance(100 * time.Millisecond)
-			p.locked(func() { come = p.service.at.Sequence()+100 > p.stream.last })
+			p.locked(func() { reached = p.service.at.Sequence()+100 > p.stream.last })
 		}
-		if !come {
-			p.t.Error("the reader does not come to the end")
+		if !reached {
+			p.t.Error("the reader does not reach the end")
 		}
 	})
 }
 
-// TestEndCutOffBetweenAnswers: the leader is asked twice, as nothing proves the
-// position, and the stream loses its end in between: that is noticed.
+// TestEndCutOffBetweenAnswers: the leader is asked twice, since nothing proves the
+// position, and the stream loses its end in between. That is detected.
 func TestEndCutOffBetweenAnswers(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
@@ -162,9 +166,9 @@ func TestEndCutOffBetweenAnswers(t *testing.T) {
 	})
 }
 
-// TestEndCutOff: a stream that has lost its end, none of which was read, is
-// another: what was known to be there is told as lost, and what is stored in its
-// place is read.
+// TestEndCutOff: a stream that lost its unread end is another incarnation: the
+// messages known to be there are reported as lost, and those stored in their place
+// are read.
 func TestEndCutOff(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -172,7 +176,7 @@ func TestEndCutOff(t *testing.T) {
 		p.awaitSequence(10)
 		p.silenceConsumer()
 		p.publish(20)
-		<-time.After(6 * time.Second) // the watch has seen them
+		<-time.After(6 * time.Second) // the watch has recorded the new tail
 		p.fork(15)
 		p.awaitIncarnations(1)
 		p.publish(10)
@@ -181,8 +185,8 @@ func TestEndCutOff(t *testing.T) {
 	})
 }
 
-// TestEndCutOffAndTruncated: the same where the stream has lost its beginning, too:
-// what the answer that told so has told of its end is not forgotten.
+// TestEndCutOffAndTruncated: the same if the stream lost its beginning, too: the
+// answer that reported the truncation also counts for the end.
 func TestEndCutOffAndTruncated(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -191,14 +195,14 @@ func TestEndCutOffAndTruncated(t *testing.T) {
 		p.locked(func() { p.wedged = true })
 		p.publish(20)
 		p.locked(func() { p.stream.setFirst(15) })
-		p.before("look", 3, func() { p.cutTo(25) }) // the second has told that it was truncated
+		p.before("info", 3, func() { p.cutTo(25) }) // the second answer reported the truncation
 		p.breakConsumer()
 		p.awaitIncarnations(1)
 		p.locked(func() {
 			log := p.service.log
 			i := slices.IndexFunc(log, func(e entry) bool { return e.unread || e.lost > 0 })
 			if !log[i].unread {
-				p.t.Errorf("%d from %d are given up, of a stream that is no more", log[i].lost, log[i].seq)
+				p.t.Errorf("%d messages from %d are given up, of a stream that no longer exists", log[i].lost, log[i].seq)
 			}
 			p.wedged = false
 		})
@@ -206,8 +210,8 @@ func TestEndCutOffAndTruncated(t *testing.T) {
 	})
 }
 
-// TestUnloadableSnapshot: a snapshot that could be neither loaded nor set aside, of a
-// place that the roster has not come to, is nowhere to go on from.
+// TestUnloadableSnapshot: reading does not continue from a snapshot that could be
+// neither loaded nor set aside, and that is ahead of the roster.
 func TestUnloadableSnapshot(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -227,8 +231,9 @@ func TestUnloadableSnapshot(t *testing.T) {
 	})
 }
 
-// TestUnannouncedFork: a stream that became an older copy and has gone on beyond the
-// position is noticed in time, though nobody says that the consumer has gone.
+// TestUnannouncedFork: a stream that was replaced by an older copy and has grown
+// beyond the position is detected in time, even if nothing reports the end of the
+// consumer.
 func TestUnannouncedFork(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(10)
@@ -246,9 +251,9 @@ func TestUnannouncedFork(t *testing.T) {
 	})
 }
 
-// TestCopyWithSameMessages: a stream made anew that holds the same messages, as a
-// restored backup does, under the same sequences and with the same receipts, is
-// another incarnation, once, and a copy: reading goes on after the position.
+// TestCopyWithSameMessages: a recreated stream with the same messages, sequences
+// and receipts, such as a restored backup, is one other incarnation, and a copy:
+// reading continues after the position.
 func TestCopyWithSameMessages(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
@@ -258,13 +263,13 @@ func TestCopyWithSameMessages(t *testing.T) {
 		p.publish(2)
 		p.awaitSequence(7)
 		if p.unread() != 1 || p.service.at.Place != 7 || p.firstAfterIncarnation() != 6 {
-			p.t.Errorf("%d incarnations, at place %d, read on with %d", p.unread(), p.service.at.Place, p.firstAfterIncarnation())
+			p.t.Errorf("%d incarnations, at place %d, continued with %d", p.unread(), p.service.at.Place, p.firstAfterIncarnation())
 		}
 	})
 }
 
-// TestOlderCopy: a backup that is older than the position, restored, is read on
-// after the newest position that it has. What it has was judged before.
+// TestOlderCopy: in a restored backup that is older than the position, reading
+// continues after the newest position that it has. Its messages were judged before.
 func TestOlderCopy(t *testing.T) {
 	play(t, func(p *player) {
 		p.publish(5)
@@ -280,7 +285,7 @@ func TestOlderCopy(t *testing.T) {
 		p.awaitSequence(10)
 		p.locked(func() {
 			if at := p.service.at; p.firstAfterIncarnation() != 6 || at.Judged == 0 {
-				p.t.Errorf("read on with %d, judged up to %s", p.firstAfterIncarnation(), at.Judged)
+				p.t.Errorf("continued with %d, judged up to %s", p.firstAfterIncarnation(), at.Judged)
 			}
 		})
 	})

@@ -13,7 +13,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// entry is what one batch told of one place, or of a run of lost ones.
+// entry is the record of one folded message, or of a run of lost ones.
 type entry struct {
 	place, seq uint64
 	m          *simMessage
@@ -25,7 +25,7 @@ type entry struct {
 	receipts   []roster.Time // of the lost, as far as the stream has had them
 }
 
-// mark is a moment of the fold, and what was told up to there.
+// mark is the state after a batch.
 type mark struct {
 	at           roster.Position
 	log          []entry
@@ -46,25 +46,25 @@ type service struct {
 	ended   chan error
 
 	at    roster.Position
-	saved roster.Position // when a snapshot was last begun
+	saved roster.Position // at the last snapshot
 	log   []entry
 	marks []mark
-	// incarnation is the incarnation that the position is in; 0 while nothing was
-	// read, and -1 when the position is in none, or nobody can tell.
+	// incarnation is the one that the position is in; 0 while nothing was read, and -1
+	// if the position is in none, or the reader cannot know.
 	incarnation int
-	// undetectedSince is since when the reader has had to notice another incarnation.
+	// undetectedSince is since when the reader should have detected another incarnation.
 	undetectedSince time.Time
-	// unverifiable is the sequence up to which nobody can tell any more whether what
-	// was read is what the stream had: the proof has left it.
+	// unverifiable is the sequence up to which the reader can no longer verify that it read
+	// what the stream had: the proof has left the stream.
 	unverifiable uint64
-	// lastShown is the last sequence that it was told of in this incarnation, and
-	// when: never, if it may not count; heard is the last that anybody told of,
-	// an old leader included. cut: the stream has lost some of those, and it may
-	// notice. short: it must.
+	// lastShown is the greatest last sequence that the reader was answered in this
+	// incarnation, and shownAt when (zero: it need not count). lastHeard includes the
+	// answers of old leaders. cut: the stream has lost some of those, and the reader
+	// may detect it. short: it must.
 	lastShown, lastHeard uint64
 	shownAt              time.Time
 	cut, short           bool
-	elsewhere            bool // since the position it was in another incarnation, as reports tell
+	elsewhere            bool // reports show that another incarnation was read after the position
 	pinned               *pinned
 	losing               bool
 
@@ -75,17 +75,17 @@ type service struct {
 
 var simSubjects, _ = rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 
-// start starts rollcall from the newest snapshot that is whole.
+// start starts rollcall from the newest valid snapshot.
 func (w *world) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r, from, passed := w.disk.load(w.settings)
+	r, from, skipped := w.disk.load(w.settings)
 	if r == nil {
 		r = roster.New(w.settings)
-		if passed > 0 {
-			w.count("no snapshot is whole")
+		if skipped > 0 {
+			w.count("no snapshot is valid")
 		}
-	} else if passed > 0 {
+	} else if skipped > 0 {
 		w.count("older snapshot loaded")
 	}
 	s := &service{w: w, roster: r, at: from.at, log: from.log, incarnation: from.incarnation, unverifiable: from.unverifiable, began: time.Now(), kinds: map[verdict]float64{}}
@@ -106,11 +106,11 @@ func (w *world) start() {
 		Make: func(ctx context.Context) error { return w.createMissing(ctx, s) },
 	}, simSource{s})
 	w.service = s
-	w.logf("start at %+v in life %d", s.at, s.incarnation)
+	w.logf("start at %+v in incarnation %d", s.at, s.incarnation)
 	for _, g := range w.assigned {
 		if g.Place == s.at.PlaceOf(g.Sequence) {
 			s.lastHeard = max(s.lastHeard, g.Sequence)
-			s.elsewhere = s.elsewhere || g.Place > s.at.Place // it may be to another message
+			s.elsewhere = s.elsewhere || g.Place > s.at.Place // it may belong to another message
 		} else if g.Place > s.at.Place {
 			s.elsewhere = true
 		}
@@ -122,7 +122,7 @@ func (w *world) start() {
 	go func() { s.ended <- s.reader.Run(s.ctx, s.at, s.fold) }()
 }
 
-// crash ends rollcall: nothing of what it does from now on counts.
+// crash ends rollcall: nothing that it does from now on has an effect.
 func (w *world) crash() {
 	w.mu.Lock()
 	s := w.service
@@ -136,32 +136,32 @@ func (w *world) crash() {
 		w.fail("the reader ended: %v", err)
 	}
 	for _, cause := range causes {
-		w.coverage.add("consumer made anew: "+cause, testutil.ToFloat64(s.reader.metrics.rebuilds.WithLabelValues(cause)))
+		w.coverage.add("consumer recreated: "+cause, testutil.ToFloat64(s.reader.metrics.rebuilds.WithLabelValues(cause)))
 	}
 	for _, kind := range incarnations {
 		w.coverage.add("verdict: "+string(kind), testutil.ToFloat64(s.reader.metrics.incarnations.WithLabelValues(string(kind))))
 	}
 }
 
-// createMissing makes the stream that is missing.
+// createMissing creates the stream if it is missing.
 func (w *world) createMissing(ctx context.Context, s *service) error {
 	_, err := ask(ctx, simSource{s}, "make", func(draw uint64) (bool, error) {
 		if draw%3 == 0 {
-			w.count("stream not made")
+			w.count("stream not created")
 			return false, errors.New("insufficient resources")
 		}
 		if w.stream == nil {
-			w.count("missing stream made")
+			w.count("missing stream created")
 			w.create()
-			w.logf("stream made by the service, life %d", w.stream.id)
+			w.logf("stream created by the service, incarnation %d", w.stream.id)
 		}
 		return true, nil
 	})
 	return err
 }
 
-// streamReplaced tells a process's account, not the process, that the stream is
-// another.
+// streamReplaced records, for the checks and not for the reader, that the stream
+// was replaced.
 func (s *service) streamReplaced(next *simStream) {
 	if s == nil {
 		return
@@ -169,12 +169,12 @@ func (s *service) streamReplaced(next *simStream) {
 	s.cut = s.cut || s.lastHeard > next.last && (s.incarnation == 0 || next.created == s.at.Proof.Created)
 	switch {
 	case s.incarnation == 0:
-		s.lastShown = 0 // it may have been of a stream that was never taken for ours
+		s.lastShown = 0 // it may have been of a stream that was never accepted as ours
 	case next.continues(s.at):
 		s.incarnation, s.undetectedSince = next.id, time.Time{}
 		if s.lastShown > next.last && s.at.Place > 0 && !s.shownAt.IsZero() && time.Since(s.shownAt) > settleTime {
 			s.short = true
-			s.w.count("end cut off that is known of")
+			s.w.count("known end cut off")
 		}
 	case s.undetectedSince.IsZero():
 		s.undetectedSince = time.Now()
@@ -182,7 +182,7 @@ func (s *service) streamReplaced(next *simStream) {
 	s.disturb()
 }
 
-// recordShown notes that the reader was told of a last sequence.
+// recordShown records a last sequence that the reader was answered.
 func (s *service) recordShown(last uint64) {
 	s.lastHeard = max(s.lastHeard, last)
 	if last > s.lastShown || last == s.lastShown && s.shownAt.IsZero() {
@@ -190,9 +190,9 @@ func (s *service) recordShown(last uint64) {
 	}
 }
 
-// disturb notes that a question went unanswered or had an odd answer, or that
-// the stream was replaced: what the reader was told just before may not have
-// been borne out, and need not count.
+// disturb records that a request went unanswered or had an odd answer, or that the
+// stream was replaced: the reader may not have confirmed the answer just before, which
+// then need not count.
 func (s *service) disturb() {
 	s.w.disturbed = time.Now()
 	if time.Since(s.shownAt) <= settleTime {
@@ -200,7 +200,7 @@ func (s *service) disturb() {
 	}
 }
 
-// markAt finds the moment of a status.
+// markAt returns the mark of a status.
 func (s *service) markAt(st roster.Status) mark {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()

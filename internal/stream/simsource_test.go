@@ -8,57 +8,57 @@ import (
 )
 
 // simSource is the simulated stream as one process of rollcall reaches it.
-// Every question takes a while there and back, and anything may happen to the
-// stream meanwhile.
+// Every request takes a while in both directions, and anything may happen to the stream
+// meanwhile.
 type simSource struct{ *service }
 
-// maxTravel is how long a question or an answer may be under way.
+// maxTravel is how long a request or an answer may be in flight.
 const maxTravel = 8 * time.Millisecond
 
 var errNoResponders = errors.New("no responders available for request")
 
-// ask asks a question that is answered at one moment.
+// ask sends a request that is answered at one instant, with the lock held.
 func ask[T any](ctx context.Context, s simSource, what string, answer func(draw uint64) (T, error)) (T, error) {
-	var none T
+	var zero T
 	draw := s.w.draw(what)
 	if !sleep(ctx, time.Duration(draw%uint64(maxTravel))) {
-		return none, ctx.Err()
+		return zero, ctx.Err()
 	}
 	s.w.mu.Lock()
 	if wait := s.w.outageWait(); wait > 0 {
 		s.w.mu.Unlock()
 		sleep(ctx, wait)
 		s.w.locked(s.disturb)
-		return none, errors.Join(errNoResponders, ctx.Err())
+		return zero, errors.Join(errNoResponders, ctx.Err())
 	}
-	got, err := none, s.w.hook(what)
+	got, err := zero, s.w.hook(what)
 	if err == nil {
 		got, err = answer(draw)
 	}
 	s.w.mu.Unlock()
 	if !sleep(ctx, time.Duration(draw>>32%uint64(maxTravel))) {
-		return none, ctx.Err()
+		return zero, ctx.Err()
 	}
 	return got, err
 }
 
-// outageWait is how long a question goes unanswered while JetStream is away; 0: it
-// is answered.
+// outageWait returns how long a request goes unanswered during an outage; 0: it is
+// answered.
 func (w *world) outageWait() time.Duration {
 	switch {
 	case !time.Now().Before(w.outageUntil):
 		return 0
 	case w.silent:
 		w.lastFault = time.Now()
-		w.count("question never answered")
+		w.count("request timed out")
 		return apiTimeout
 	}
-	w.count("question without responders")
+	w.count("request without responders")
 	return time.Millisecond
 }
 
 func (s simSource) info(ctx context.Context) (state, error) {
-	return ask(ctx, s, "look", func(draw uint64) (state, error) {
+	return ask(ctx, s, "info", func(draw uint64) (state, error) {
 		w := s.w
 		if w.falseInfo != nil {
 			st := *w.falseInfo
@@ -68,9 +68,9 @@ func (s simSource) info(ctx context.Context) (state, error) {
 		if st, ok := w.staleState(draw >> 16); ok && w.oddInfo && (w.stream == nil || st != w.stream.state()) {
 			w.oddInfo, w.oddAt = false, time.Now()
 			s.disturb()
-			w.count("old leader answers look")
-			w.logf("look answered by an old leader: %+v", st)
-			// What it knows of and the stream has no more was cut off.
+			w.count("old leader answers info")
+			w.logf("info answered by an old leader: %+v", st)
+			// What it has and the stream lacks was cut off.
 			s.cut = s.cut || w.stream != nil && st.created == w.stream.created && st.last > w.stream.last
 			if st.created == s.at.Proof.Created || s.incarnation == 0 {
 				s.lastHeard = max(s.lastHeard, st.last)
@@ -132,7 +132,7 @@ func (s simSource) consume(ctx context.Context, from uint64) (delivery, error) {
 			d.fault, w.consumers = w.consumers[0], w.consumers[1:]
 		}
 		if d.fault.kind == faultCreate {
-			w.count("consumer not made")
+			w.count("consumer not created")
 			return nil, doubtf(causeCreate, "insufficient resources")
 		}
 		if d.fault.kind != faultLate {
@@ -148,7 +148,7 @@ func (s simSource) consume(ctx context.Context, from uint64) (delivery, error) {
 	return d, nil
 }
 
-// count is how many messages there are by the stream's books from a sequence on.
+// count returns how many messages the stream counts from a sequence on.
 func (l *simStream) count(from uint64) (n uint64) {
 	for seq := max(from, l.first); seq <= l.last; seq++ {
 		if l.messages[seq] != nil {
@@ -161,15 +161,14 @@ func (l *simStream) count(from uint64) (n uint64) {
 func (s simSource) reconnect() error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	s.w.count("connected anew")
-	s.w.logf("connected anew")
+	s.w.count("reconnect forced")
+	s.w.logf("reconnect forced")
 	s.reconnects++
 	s.w.wedged = false
 	return nil
 }
 
-// consumerFault is what becomes of a consumer after it has delivered some
-// messages.
+// consumerFault is what happens to a consumer after so many messages.
 type consumerFault struct {
 	kind  string
 	after int
@@ -178,14 +177,14 @@ type consumerFault struct {
 // The faults of consumers, as the coverage names them.
 const (
 	faultEnd     = "server ends consumer"
-	faultSilent  = "consumer falls silent"
-	faultCut     = "connection was away"
-	faultDrop    = "delivery dropped and noticed"
-	faultSkip    = "delivery dropped unnoticed"
+	faultSilent  = "consumer goes silent"
+	faultCut     = "connection lost"
+	faultDrop    = "delivery dropped and detected"
+	faultSkip    = "delivery dropped undetected"
 	faultRepeat  = "delivery repeated"
 	faultStall   = "consumer stalls"
 	faultLate    = "consumer behind at first"
-	faultCreate  = "consumer not made"
+	faultCreate  = "consumer not created"
 	faultWedge   = "every consumer stalls" // until a new connection
 	faultNothing = ""
 )

@@ -10,30 +10,29 @@ import (
 	"rollcall/internal/roster"
 )
 
-// simMessage is one message of the simulated stream. Its receipt is nobody
-// else's, so that it can be told by it.
+// simMessage is one message of the simulated stream. Its receipt is unique.
 type simMessage struct {
 	msg     *nats.Msg
 	seq     uint64
 	receipt roster.Time
-	event   roster.Event // what it says
-	refused bool         // whatever it says
+	event   roster.Event // its content
+	refused bool         // whatever its content
 }
 
 // simStream is one incarnation of the simulated stream.
 type simStream struct {
 	id          int
 	created     roster.Time
-	lineage     []roster.Time // when it, and what it is a copy of, was created
+	lineage     []roster.Time // when it and the streams that it is a copy of were created
 	first, last uint64
 	messages    map[uint64]*simMessage
-	history     []*simMessage   // all that were ever stored, by sequence - 1
+	history     []*simMessage   // every message ever stored, by sequence - 1
 	deleted     []uint64        // one by one, in order
 	removed     map[uint64]bool // those that were ever deleted one by one
-	hidden      map[uint64]bool
-	gone        map[uint64]bool
-	changed     chan struct{} // closed at every change
-	replaced    bool          // there is another one, or none
+	hidden      map[uint64]bool // no consumer delivers them
+	gone        map[uint64]bool // damaged: no request returns them
+	changed     chan struct{}   // closed at every change
+	replaced    bool            // another stream has replaced it, or none
 }
 
 func newSimStream(id int, created roster.Time) *simStream {
@@ -43,7 +42,7 @@ func newSimStream(id int, created roster.Time) *simStream {
 	}
 }
 
-// copy is what a copy of the stream on another disk holds.
+// copy returns a copy of the stream.
 func (l *simStream) copy(id int) *simStream {
 	return &simStream{
 		id: id, created: l.created, lineage: l.lineage, first: l.first, last: l.last, changed: make(chan struct{}),
@@ -75,7 +74,7 @@ func (l *simStream) stored(seq uint64) *simMessage {
 	return l.history[seq-1]
 }
 
-// receipts are those of the messages from one sequence through another.
+// receipts returns the receipts of the messages from one sequence through another.
 func (l *simStream) receipts(from, through uint64) (receipts []roster.Time) {
 	for seq := from; l != nil && seq <= through; seq++ {
 		if m := l.stored(seq); m != nil {
@@ -85,7 +84,7 @@ func (l *simStream) receipts(from, through uint64) (receipts []roster.Time) {
 	return receipts
 }
 
-// readable returns the message that can be asked for, or nil.
+// readable returns the message that a get request returns, or nil.
 func (l *simStream) readable(seq uint64) *simMessage {
 	if l.gone[seq] {
 		return nil
@@ -109,7 +108,7 @@ func (l *simStream) remove(seq uint64) {
 	l.setFirst(l.first)
 }
 
-// setFirst makes first the first sequence, or the next one that there is.
+// setFirst removes the messages before first.
 func (l *simStream) setFirst(first uint64) {
 	for seq := l.first; seq < first; seq++ {
 		delete(l.messages, seq)
@@ -120,8 +119,8 @@ func (l *simStream) setFirst(first uint64) {
 	l.deleted = l.deleted[i:]
 }
 
-// continues reports whether the stream goes on from a position: it has every message
-// up to there, or had it.
+// continues reports whether the stream continues from a position: it has, or had, every
+// message up to there.
 func (l *simStream) continues(at roster.Position) bool {
 	switch {
 	case at.Proof.Stream == "":
@@ -147,8 +146,8 @@ func (l *simStream) hasMessage(p roster.Proof) bool {
 	return m != nil && m.receipt == p.Receipt
 }
 
-// replaceStream puts another life, or none, in the place of the stream. Whoever reads
-// it is not told.
+// replaceStream replaces the stream with another one, or none. Its readers get no
+// status.
 func (w *world) replaceStream(next *simStream) {
 	old := w.stream
 	w.stream, w.changed, w.disturbed = next, time.Now(), time.Now()
@@ -167,14 +166,14 @@ func (w *world) create() {
 	w.replaceStream(newSimStream(w.incarnations, roster.TimeOf(time.Now())))
 }
 
-// restore puts a copy made earlier in the place of the stream.
+// restore replaces the stream with an earlier copy.
 func (w *world) restore(from *simStream) {
 	w.incarnations++
 	w.replaceStream(from.copy(w.incarnations))
 }
 
-// restoreRecreated is what restoring a backup does: the stream is made anew, and the
-// messages are those of before.
+// restoreRecreated restores a copy as a backup is restored: with the same messages
+// and a new creation time.
 func (w *world) restoreRecreated(from *simStream) {
 	w.incarnations++
 	next := from.copy(w.incarnations)
@@ -183,7 +182,7 @@ func (w *world) restoreRecreated(from *simStream) {
 	w.replaceStream(next)
 }
 
-// recordState keeps how the stream stands for an old leader to tell.
+// recordState keeps the state of the stream, for an old leader to answer with.
 func (w *world) recordState() {
 	if w.stream != nil {
 		w.states = append(w.states, pastState{time.Now(), w.stream.state()})
@@ -195,7 +194,7 @@ type pastState struct {
 	state
 }
 
-// staleState is what a leader of up to half a minute ago tells.
+// staleState returns the state that a leader of up to half a minute ago reports.
 func (w *world) staleState(draw uint64) (state, bool) {
 	i := len(w.states)
 	for i > 0 && time.Since(w.states[i-1].when) < 30*time.Second {
