@@ -60,7 +60,7 @@ func TestDeadLetters(t *testing.T) {
 	strange := nats.NewMsg("rollcall.deadletters.strange")
 	lettersOf(
 		t,
-		deadLetter(12, "bad_date", "date: missing: say when it happened: 2006-01-02T15:04:05.999Z, from 1970 to 2261", "rollcall.events.web1", "{}"),
+		deadLetter(12, "bad_date", "date: missing: add when it happened: 2006-01-02T15:04:05.999Z, from 1970 to 2261", "rollcall.events.web1", "{}"),
 		deadLetter(4, "malformed", "byte 0: no JSON and no protobuf: send an event", "rollcall.events", "\xff"),
 		deadLetter(7, "identity", "subject and payload differ: send it to rollcall.events.web2", "rollcall.events.db1", string(inProtobuf)),
 		deadLetter(9, "missing_field", "user: missing: give it", "rollcall.events", string(inProtobuf)),

@@ -23,7 +23,7 @@ type progress struct {
 func newProgress(out io.Writer, inputs []input) *progress {
 	p := &progress{out: out}
 	if slices.ContainsFunc(inputs, func(in input) bool { return in.typed }) {
-		p.Tell("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
+		p.Report("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
 		return p
 	}
 	if !isTerminal(out) {
@@ -58,8 +58,8 @@ func (p *progress) Advance(n int) {
 	}
 }
 
-// Tell prints a line.
-func (p *progress) Tell(format string, args ...any) {
+// Report prints a line.
+func (p *progress) Report(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {

@@ -131,7 +131,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 	kit.Environment(t, asAgent(s.URL))
 	got := rollcall(t.Context(), strings.NewReader(boots("a")), "publish")
 	got.check(t, exitFailed, "0 stored, 1 without an ack\n",
-		"rollcall: publish: stdin:1: no ack, so it is not known whether it is stored: nats: permissions violation: Permissions Violation for Subscription")
+		"rollcall: publish: stdin:1: no ack, so it may or may not be stored: nats: permissions violation: Permissions Violation for Subscription")
 	if !strings.Contains(got.err, "; set NATS_INBOX_PREFIX to ") {
 		t.Errorf("%q does not say what to set", got.err)
 	}
@@ -188,7 +188,7 @@ func TestPublishInterrupted(t *testing.T) {
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	ctx, interrupt := context.WithCancel(t.Context())
 	interruptible(ctx, t, stream, func(io.Writer) { interrupt() }).
-		check(t, exitFailed, "1 stored\n", "rollcall: publish: interrupted after stdin:1; publish what follows\n")
+		check(t, exitFailed, "1 stored\n", "rollcall: publish: interrupted after stdin:1; publish the lines after that one\n")
 }
 
 func TestPublishLosesTheServer(t *testing.T) {
@@ -208,7 +208,7 @@ func TestPublishLosesTheServer(t *testing.T) {
 	if strings.HasPrefix(got.out, "0 stored, 1 ") {
 		want[0] = "0 stored, 1 without an ack\n"
 	}
-	got.check(t, exitFailed, want[0], "rollcall: publish: "+want[1]+": no ack, so it is not known whether it is stored: the connection was lost; see whether the server runs, then publish from here on\n")
+	got.check(t, exitFailed, want[0], "rollcall: publish: "+want[1]+": no ack, so it may or may not be stored: the connection was lost; check that the server is running, then publish from here on\n")
 }
 
 // A name that is not UTF-8 is refused, not repaired: two names never become

@@ -11,8 +11,9 @@ import (
 	"rollcall/internal/stream"
 )
 
-// TestJudgedBefore: what was judged in an earlier incarnation of the stream is
-// not refused again: no letter, and no event that was accepted.
+// TestJudgedBefore: a message that was judged in an earlier incarnation of the
+// stream is not refused again: it makes no dead letter, and does not count as an
+// accepted event.
 func TestJudgedBefore(t *testing.T) {
 	s := newSetup(t)
 	b := stream.Batch{
@@ -23,13 +24,13 @@ func TestJudgedBefore(t *testing.T) {
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Superseded: 1}) {
 		t.Errorf("fates are %v", st.Fates)
 	}
-	if n := len(s.letters.letters); n != 0 {
-		t.Errorf("%d letters under way", n)
+	if n := len(s.letters.inFlight); n != 0 {
+		t.Errorf("%d letters in flight", n)
 	}
 }
 
-// TestDelays: delays are observed only while caught up, and never less than
-// nothing, however the publisher's clock goes.
+// TestDelays: delays are observed only while caught up, and are never negative,
+// whatever the publisher's clock.
 func TestDelays(t *testing.T) {
 	s := newSetup(t)
 	caughtUp := false
@@ -54,19 +55,19 @@ func samples(t *testing.T, of prometheus.Metric) *dto.Histogram {
 	return m.GetHistogram()
 }
 
-// TestFullIsSaidSeldom: that the roster is full is a few lines, however many
-// events are refused for it.
-func TestFullIsSaidSeldom(t *testing.T) {
+// TestLimitLoggedRarely: a limit that is reached logs a few lines, however many
+// events are refused.
+func TestLimitLoggedRarely(t *testing.T) {
 	s := newSetup(t)
 	settings := roster.DefaultSettings()
 	settings.MaxMachines = 1
 	s.Ingest.roster = roster.New(settings)
-	log := s.recorded()
+	log := s.recordLog()
 	s.send(event(good))
 	for range 20 {
 		s.send(event(strings.Replace(good, "web", "db", 1)))
 	}
-	if n := log.Count("an event is refused for want of room"); n == 0 || n > 5 {
-		t.Errorf("said %d times", n)
+	if n := log.Count("event refused: limit reached"); n == 0 || n > 5 {
+		t.Errorf("logged %d times", n)
 	}
 }

@@ -17,38 +17,37 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// recorded makes the log of the letters one that can be read, throttled as that of
-// the service.
-func (s *setup) recorded() *kit.Output {
+// recordLog returns what the letters log, throttled as in the service.
+func (s *setup) recordLog() *kit.Output {
 	l := new(kit.Output)
 	s.letters.log = slog.New(throttle.New(slog.NewTextHandler(l, nil)))
 	return l
 }
 
-// TestFloodOfLargeOnes: what is under way is bounded in bytes too, and that
-// letters are dropped is a few lines, however many they are.
-func TestFloodOfLargeOnes(t *testing.T) {
-	s := newSetup(t) // nothing is stored
-	log := s.recorded()
+// TestFloodOfLargeMessages: letters in flight are bounded in bytes, too, and
+// dropped letters log a few lines, however many there are.
+func TestFloodOfLargeMessages(t *testing.T) {
+	s := newSetup(t) // no letter is stored
+	log := s.recordLog()
 	huge := event(strings.Repeat("x", 1<<20))
 	const n = maxLetterBytes>>20 + 20
 	for range n {
 		s.send(huge)
 	}
 	if s.letters.bytes > maxLetterBytes {
-		t.Errorf("%d bytes are under way, at most %d", s.letters.bytes, maxLetterBytes)
+		t.Errorf("%d bytes in flight, want at most %d", s.letters.bytes, maxLetterBytes)
 	}
-	under := len(s.letters.letters)
-	if dropped := testutil.ToFloat64(s.letters.dropped); under == 0 || dropped != float64(n-under) {
-		t.Errorf("%d letters under way and %v dropped, of %d", under, dropped, n)
+	inFlight := len(s.letters.inFlight)
+	if dropped := testutil.ToFloat64(s.letters.dropped); inFlight == 0 || dropped != float64(n-inFlight) {
+		t.Errorf("%d letters in flight and %v dropped, of %d", inFlight, dropped, n)
 	}
-	if said := log.Count("dropping dead letters"); said == 0 || said > 5 {
-		t.Errorf("said %d times", said)
+	if logged := log.Count("dropping dead letters"); logged == 0 || logged > 5 {
+		t.Errorf("logged %d times", logged)
 	}
 }
 
-// TestLetterOfLongHeader: a header that fills a message leaves no room for
-// ours, so it doesn't go into the letter.
+// TestLetterOfLongHeader: a Content-Type that leaves no space for the headers of
+// the letter is left out of it.
 func TestLetterOfLongHeader(t *testing.T) {
 	s := newSetup(t)
 	s.letters.patience = time.Second
@@ -56,15 +55,15 @@ func TestLetterOfLongHeader(t *testing.T) {
 	m := event("{")
 	m.Header = nats.Header{rollcallv1.HeaderContentType: {"application/json; x=" + strings.Repeat("y", 1<<20-200)}}
 	s.send(m)
-	s.settled()
+	s.awaitSettled()
 	if got := s.letter(1).Header; got.Get(rollcallv1.HeaderContentType) != "" {
 		t.Error("the letter has the header")
 	}
 }
 
-// TestSettledAfterAStart: what an earlier process has judged is settled. A
-// snapshot that only notes that losses were accepted doesn't wait for events.
-func TestSettledAfterAStart(t *testing.T) {
+// TestSettledAfterStart: what an earlier process judged is settled: a snapshot that
+// only records accepted losses does not wait for events.
+func TestSettledAfterStart(t *testing.T) {
 	s := newSetup(t)
 	r := roster.New(roster.DefaultSettings())
 	r.Fold(&roster.Batch{End: roster.Position{Place: 5}, Missing: roster.Gap})
@@ -79,19 +78,19 @@ func TestSettledAfterAStart(t *testing.T) {
 	}
 }
 
-// TestSettledWaitsForALetter: the letters of a later place are not waited for,
-// those up to the place are, in whatever order they are stored.
-func TestSettledWaitsForALetter(t *testing.T) {
+// TestSettledWaitsForLetters: Settled waits for the letters up to its place, in
+// whatever order they are stored, and not for later ones.
+func TestSettledWaitsForLetters(t *testing.T) {
 	s := newSetup(t)
 	s.send(event("{"), event("{"), event("{"))
-	s.letters.finish(s.letters.letters[1], nil)
+	s.letters.finish(s.letters.inFlight[1], nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.letters.Settled(ended, 2); err == nil {
-		t.Error("settled up to place 2 with the letter of place 1 under way")
+		t.Error("settled up to place 2 with the letter of place 1 in flight")
 	}
-	s.letters.finish(s.letters.letters[0], nil)
+	s.letters.finish(s.letters.inFlight[0], nil)
 	if err := s.letters.Settled(ended, 2); err != nil {
-		t.Errorf("the letter of place 3 is waited for: %v", err)
+		t.Errorf("waits for the letter of place 3: %v", err)
 	}
 }

@@ -34,23 +34,23 @@ const (
 // read: the subject of a letter contains the place, and the stream accepts one
 // message per subject.
 type DeadLetters struct {
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	subjects rollcallv1.Subjects
-	stream   string
-	log      *slog.Logger
-	dropped  prometheus.Counter
-	patience time.Duration
-	own      atomic.Pointer[jetstream.Stream] // set when first used, by ownStream
+	nc           *nats.Conn
+	js           jetstream.JetStream
+	subjects     rollcallv1.Subjects
+	stream       string
+	log          *slog.Logger
+	dropped      prometheus.Counter
+	patience     time.Duration
+	letterStream atomic.Pointer[jetstream.Stream] // set by findStream on first use
 
-	mu      sync.Mutex
-	bytes   int
-	letters []*letter // in flight, in the order of their places
-	judged  uint64    // see Judged
-	changed chan struct{}
-	queue   chan *letter
-	trouble error     // the last error; nil after a letter was stored
-	since   time.Time // since when there is trouble
+	mu           sync.Mutex
+	bytes        int
+	inFlight     []*letter // in flight, in the order of their places
+	judged       uint64    // see Judged
+	changed      chan struct{}
+	queue        chan *letter
+	lastErr      error     // the last error; nil after a letter was stored
+	failingSince time.Time // since when letters cannot be stored
 }
 
 // letter is one dead letter in flight.
@@ -88,14 +88,14 @@ func (d *DeadLetters) Put(m *stream.Message, why *roster.Refusal) {
 	l := &letter{place: m.Place, msg: d.newLetter(m, why), since: time.Now()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	//guard:drop maxLetters "a flood of bad messages doesn't fill the memory" TestFlood$
-	if len(d.letters) >= maxLetters || d.bytes+l.msg.Size() > maxLetterBytes {
-		d.drop(l, errors.New("too many under way"))
+	//guard:drop maxLetters "a flood of bad messages does not fill the memory" TestFlood$
+	if len(d.inFlight) >= maxLetters || d.bytes+l.msg.Size() > maxLetterBytes {
+		d.drop(l, errors.New("too many dead letters in flight"))
 		return
 	}
-	d.letters = append(d.letters, l)
+	d.inFlight = append(d.inFlight, l)
 	d.bytes += l.msg.Size()
-	d.queue <- l // never blocks: it has room for maxLetters
+	d.queue <- l // never blocks: its capacity is maxLetters
 	failpoint.At("letter-queued")
 }
 
@@ -115,9 +115,9 @@ func (d *DeadLetters) newLetter(m *stream.Message, why *roster.Refusal) *nats.Ms
 	if contentType := m.Header.Get(rollcallv1.HeaderContentType); contentType != "" && len(contentType) < 256 {
 		h.Set(rollcallv1.HeaderContentType, contentType)
 	}
-	room := int(d.nc.MaxPayload()) - letter.Size()
-	//guard:set room room*2 "a large message's dead letter is stored, cut" TestLargeLetter
-	letter.Data = m.Data[:max(0, min(len(m.Data), room))]
+	limit := int(d.nc.MaxPayload()) - letter.Size()
+	//guard:set limit limit*2 "the dead letter of a large message is truncated and stored" TestLargeLetter
+	letter.Data = m.Data[:max(0, min(len(m.Data), limit))]
 	return letter
 }
 
@@ -141,7 +141,7 @@ func (d *DeadLetters) Run(ctx context.Context) {
 
 // store retries until the letter is stored or d.patience has passed since Put.
 func (d *DeadLetters) store(ctx context.Context, l *letter) {
-	//guard:set context.WithDeadline(...) context.WithCancel(ctx) "letters nobody stores are given up" TestForbidden
+	//guard:set context.WithDeadline(...) context.WithCancel(ctx) "letters that cannot be stored are dropped" TestNoStream
 	ctx, cancel := context.WithDeadline(ctx, l.since.Add(d.patience))
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
@@ -149,10 +149,10 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 		if err == nil {
 			failpoint.At("letter-stored")
 			d.finish(l, nil)
-			failpoint.At("letter-noted")
+			failpoint.At("letter-recorded")
 			return
 		}
-		d.complain(l, err)
+		d.logFailure(l, err)
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -168,8 +168,8 @@ func (d *DeadLetters) store(ctx context.Context, l *letter) {
 // message already.
 const wrongLastSequence = 10071
 
-// publish stores a letter unless it is stored already. Its place may have been given
-// before, to a message of a stream that is gone, and forgotten in a crash. Then the
+// publish stores a letter unless it is stored already. Its place may have been assigned
+// before, to a message of a stream that no longer exists, and lost in a crash. Then the
 // letter of that message stays, and this one's subject gets the suffix .2, or the
 // next free number.
 func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
@@ -177,7 +177,7 @@ func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 	defer cancel()
 	msg := *letter
 	for n := 2; ; n++ {
-		failpoint.At("letter-taken")
+		failpoint.At("letter-publishing")
 		_, err := d.js.PublishMsg(ctx, &msg)
 		var answer *jetstream.APIError
 		if !errors.As(err, &answer) || answer.ErrorCode != wrongLastSequence {
@@ -193,11 +193,11 @@ func (d *DeadLetters) publish(ctx context.Context, letter *nats.Msg) error {
 // isStored reports whether the letter stored under the subject of msg is for the
 // same message as msg.
 func (d *DeadLetters) isStored(ctx context.Context, msg *nats.Msg) (bool, error) {
-	own, err := d.ownStream(ctx, msg.Subject)
+	letters, err := d.findStream(ctx, msg.Subject)
 	if err != nil {
 		return false, fmt.Errorf("finding the stream of dead letters: %w", err)
 	}
-	stored, err := own.GetLastMsgForSubject(ctx, msg.Subject)
+	stored, err := letters.GetLastMsgForSubject(ctx, msg.Subject)
 	if err != nil {
 		return false, fmt.Errorf("getting the dead letter %s: %w", msg.Subject, err)
 	}
@@ -209,20 +209,20 @@ func (d *DeadLetters) isStored(ctx context.Context, msg *nats.Msg) (bool, error)
 	return true, nil
 }
 
-// ownStream returns the stream that stores the letters.
-func (d *DeadLetters) ownStream(ctx context.Context, subject string) (jetstream.Stream, error) {
-	if own := d.own.Load(); own != nil {
-		return *own, nil
+// findStream returns the stream that stores the letters.
+func (d *DeadLetters) findStream(ctx context.Context, subject string) (jetstream.Stream, error) {
+	if s := d.letterStream.Load(); s != nil {
+		return *s, nil
 	}
 	name, err := d.js.StreamNameBySubject(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	own, err := d.js.Stream(ctx, name)
+	s, err := d.js.Stream(ctx, name)
 	if err == nil {
-		d.own.Store(&own)
+		d.letterStream.Store(&s)
 	}
-	return own, err
+	return s, err
 }
 
 // finish removes a letter from those in flight. If err is nil the letter is stored,
@@ -236,9 +236,9 @@ func (d *DeadLetters) finish(l *letter, err error) {
 	}
 	l.done = true
 	d.bytes -= l.msg.Size()
-	for len(d.letters) > 0 && d.letters[0].done {
-		d.letters[0] = nil
-		d.letters = d.letters[1:]
+	for len(d.inFlight) > 0 && d.inFlight[0].done {
+		d.inFlight[0] = nil
+		d.inFlight = d.inFlight[1:]
 	}
 	d.wake()
 }
@@ -249,21 +249,21 @@ func (d *DeadLetters) drop(l *letter, err error) {
 	d.log.Error("dropping dead letters", "place", l.place, "err", err)
 }
 
-// complain logs and records why a letter is not stored.
-func (d *DeadLetters) complain(l *letter, err error) {
-	d.log.Warn("dead letter not stored, trying again", "place", l.place, "err", err)
+// logFailure logs and records why a letter is not stored.
+func (d *DeadLetters) logFailure(l *letter, err error) {
+	d.log.Warn("dead letter not stored, retrying", "place", l.place, "err", err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.recordResult(err)
 }
 
-// recordResult records whether letters can be stored: err is the last error, or nil. The
-// caller holds the lock.
+// recordResult records whether letters can be stored: err is the last error, or
+// nil. The caller holds the lock.
 func (d *DeadLetters) recordResult(err error) {
-	if d.trouble == nil {
-		d.since = time.Now()
+	if d.lastErr == nil {
+		d.failingSince = time.Now()
 	}
-	d.trouble = err
+	d.lastErr = err
 }
 
 // Failing returns since when letters in flight cannot be stored, and the last error;
@@ -271,10 +271,10 @@ func (d *DeadLetters) recordResult(err error) {
 func (d *DeadLetters) Failing() (since time.Time, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.letters) == 0 {
+	if len(d.inFlight) == 0 {
 		return time.Time{}, nil
 	}
-	return d.since, d.trouble
+	return d.failingSince, d.lastErr
 }
 
 // Judged records that Put was called for every refused message up to a place. The
@@ -297,10 +297,10 @@ func (d *DeadLetters) wake() {
 func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 	for {
 		d.mu.Lock()
-		//guard:drop || "no snapshot comes before its dead letters" TestSettledWaitsForALetter
-		//guard:drop d.judged "no snapshot comes before all is judged" TestSettledWaitsForAllThatIsJudged
-		settled := d.judged >= place && (len(d.letters) == 0 || d.letters[0].place > place)
-		changed, trouble := d.changed, d.trouble
+		//guard:drop || "no snapshot is committed before its dead letters are stored" TestSettledWaitsForLetters
+		//guard:drop d.judged "no snapshot is committed before all its messages are judged" TestSettledWaitsForJudging
+		settled := d.judged >= place && (len(d.inFlight) == 0 || d.inFlight[0].place > place)
+		changed, lastErr := d.changed, d.lastErr
 		d.mu.Unlock()
 		if settled {
 			return nil
@@ -308,8 +308,8 @@ func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
 		select {
 		case <-ctx.Done():
 			why := ctx.Err()
-			if trouble != nil {
-				why = fmt.Errorf("%w; the last trouble: %w", why, trouble)
+			if lastErr != nil {
+				why = fmt.Errorf("%w; last error: %w", why, lastErr)
 			}
 			return fmt.Errorf("storing the dead letters up to place %d: %w", place, why)
 		case <-changed:

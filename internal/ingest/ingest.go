@@ -1,6 +1,6 @@
-// Package ingest takes events from the stream to the roster: each message of a
-// batch is decoded, judged and folded, gets exactly one fate, and is stored as
-// a dead letter if it was refused.
+// Package ingest folds the messages of the stream into the roster: each message of a
+// batch is decoded, judged and folded, gets exactly one fate, and is stored as a dead
+// letter if it was refused.
 package ingest
 
 import (
@@ -53,9 +53,9 @@ func (in *Ingest) Fold(from *stream.Batch) {
 	}
 	before := in.roster.Status().Fates
 	in.roster.Fold(b)
-	in.metrics.fates(before, in.roster.Status().Fates)
+	in.metrics.addFates(before, in.roster.Status().Fates)
 	failpoint.At("batch-judged")
-	in.account(from.Messages)
+	in.countFates(from.Messages)
 	in.letters.Judged(b.End.Place)
 }
 
@@ -75,7 +75,7 @@ func (in *Ingest) decode(m *stream.Message) {
 	}
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
-	//guard:set `m.Header.Get(headerMarker) != "" && len(m.Data) == 0` false "a server's marker is no event" TestMarker
+	//guard:set `m.Header.Get(headerMarker) != "" && len(m.Data) == 0` false "a server's marker is not an event" TestMarker
 	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker {
 		to.Refusal, to.Event = nil, roster.Event{}
 		return
@@ -83,9 +83,8 @@ func (in *Ingest) decode(m *stream.Message) {
 	to.Refusal = in.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
-// account counts the messages by what became of them, and passes refused ones on to
-// the dead letters.
-func (in *Ingest) account(messages []stream.Message) {
+// countFates counts the messages by fate and queues the dead letters of refused ones.
+func (in *Ingest) countFates(messages []stream.Message) {
 	caughtUp, now := in.caughtUp(), roster.TimeOf(time.Now())
 	for i := range in.batch.Messages {
 		m := &in.batch.Messages[i]
@@ -113,13 +112,13 @@ func (in *Ingest) account(messages []stream.Message) {
 	}
 }
 
-// logRefusedByLimit logs that an event was refused because a limit was reached. The event is lost
-// to its machine or, if that is not in the roster, to the fleet; an operator may
-// accept a loss to the fleet.
+// logRefusedByLimit logs that an event was refused because a limit was reached. That
+// makes its machine incomplete or, if the machine is not in the roster, the fleet; an
+// operator may accept a loss to the fleet.
 func (in *Ingest) logRefusedByLimit(m *roster.Message) {
 	args := []any{"reason", roster.LossLimit.String(), "machine", m.Event.Machine, "place", m.Place, "err", m.Refusal}
 	if in.roster.Status().Losses[roster.LossLimit] >= m.Place {
 		args = append(args, "accept", fmt.Sprintf("ROLLCALL_ACCEPT_LOSS=%d", m.Place))
 	}
-	in.letters.log.Error("an event is refused for want of room", args...)
+	in.letters.log.Error("event refused: limit reached", args...)
 }

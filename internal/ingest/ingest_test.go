@@ -64,7 +64,7 @@ func (s *setup) store() {
 
 var receipt = roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC))
 
-// send folds payloads as one batch.
+// send folds messages as one batch.
 func (s *setup) send(messages ...*nats.Msg) {
 	b := stream.Batch{}
 	for _, m := range messages {
@@ -81,7 +81,7 @@ func event(payload string) *nats.Msg {
 
 const good = `{"date":"2026-11-22T20:59:00Z","type":"login","machine":"web","user":"lane"}`
 
-func (s *setup) settled() {
+func (s *setup) awaitSettled() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -99,8 +99,8 @@ func (s *setup) letter(place uint64) *jetstream.RawStreamMsg {
 	return msg
 }
 
-// TestRefused: what is refused is stored once with all that is known of it, and
-// the events around it are not affected.
+// TestRefused: a refused message is stored once, with everything known about it,
+// and the events around it are not affected.
 func TestRefused(t *testing.T) {
 	s := newSetup(t)
 	s.store()
@@ -108,7 +108,7 @@ func TestRefused(t *testing.T) {
 	foreign := &nats.Msg{Subject: "rollcall.events.db", Data: []byte(good), Header: nats.Header{"Content-Type": {"application/json"}}}
 	s.send(event(good), event(`{"date":"yesterday","type":"login","machine":"web","user":"bob"}`), foreign,
 		event(strings.Replace(good, "2026", "2099", 1)), event(strings.Replace(good, "lane", "chris", 1)), byMQTT)
-	s.settled()
+	s.awaitSettled()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 3, roster.DeadLettered: 3}) {
 		t.Errorf("fates are %v", st.Fates)
 	}
@@ -135,15 +135,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestStoredOnce: reading a message again, as after a crash, stores nothing
-// again.
+// TestStoredOnce: a message read again, as after a crash, is not stored again.
 func TestStoredOnce(t *testing.T) {
 	s := newSetup(t)
 	s.store()
 	for range 3 {
 		s.place = 0
 		s.send(event("{"), event("{"))
-		s.settled()
+		s.awaitSettled()
 	}
 	info, err := s.stored.Info(t.Context())
 	if err != nil || info.State.Msgs != 2 {
@@ -154,22 +153,22 @@ func TestStoredOnce(t *testing.T) {
 	}
 }
 
-// TestLargeLetter: the payload of a letter is cut to what fits.
+// TestLargeLetter: the payload of a letter is truncated to what fits.
 func TestLargeLetter(t *testing.T) {
 	s := newSetup(t)
 	s.store()
 	huge := event(strings.Repeat("x", 1<<20))
 	huge.Header = nats.Header{"Content-Type": {"application/json; x=" + strings.Repeat("y", 5000)}}
 	s.send(huge)
-	s.settled()
+	s.awaitSettled()
 	l := s.letter(1)
 	if len(l.Data) < 1<<19 || l.Header.Get(rollcallv1.HeaderSize) != "1048576" || l.Header.Get(rollcallv1.HeaderReason) != "oversize" {
 		t.Errorf("%d bytes, %v", len(l.Data), l.Header)
 	}
 }
 
-// TestFlood: bad messages beyond what can be under way are counted as dropped,
-// at once, and the good ones go on.
+// TestFlood: bad messages beyond what may be in flight are counted as dropped at
+// once, and good ones are folded.
 func TestFlood(t *testing.T) {
 	s := newSetup(t) // nothing is stored yet
 	for range 3 * maxLetters / 500 {
@@ -187,16 +186,16 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%v letters dropped, want %d", n, 2*maxLetters)
 	}
 	s.store()
-	s.settled()
+	s.awaitSettled()
 	info, err := s.stored.Info(t.Context())
 	if err != nil || info.State.Msgs != maxLetters {
 		t.Errorf("%d letters stored, want %d (%v)", info.State.Msgs, maxLetters, err)
 	}
 }
 
-// TestForbidden: letters that nobody takes are dropped after a while, and what
-// waits for them goes on.
-func TestForbidden(t *testing.T) {
+// TestNoStream: letters that no stream stores are dropped after a while, and
+// Settled returns.
+func TestNoStream(t *testing.T) {
 	s := newSetup(t)
 	s.letters.patience = 300 * time.Millisecond
 	if err := s.js.DeleteStream(t.Context(), rollcallv1.DefaultDeadLettersStream); err != nil {
@@ -209,11 +208,11 @@ func TestForbidden(t *testing.T) {
 	if err := s.letters.Settled(ctx, s.place); err == nil {
 		t.Error("settled at once")
 	}
-	s.settled()
+	s.awaitSettled()
 	if n := testutil.ToFloat64(s.letters.dropped); n != 2 {
 		t.Errorf("%v letters dropped", n)
 	}
-	if len(s.letters.letters) != 0 || s.letters.bytes != 0 {
-		t.Errorf("%d letters, %d bytes under way", len(s.letters.letters), s.letters.bytes)
+	if len(s.letters.inFlight) != 0 || s.letters.bytes != 0 {
+		t.Errorf("%d letters, %d bytes in flight", len(s.letters.inFlight), s.letters.bytes)
 	}
 }

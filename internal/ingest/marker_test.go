@@ -33,8 +33,8 @@ func (s *setup) marker() *nats.Msg {
 	return &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}
 }
 
-// TestMarkerOfAClient: whoever publishes an event with the header of a marker has
-// published an event.
+// TestMarkerOfAClient: an event that a client publishes with the header of a marker
+// is an event.
 func TestMarkerOfAClient(t *testing.T) {
 	s := newSetup(t)
 	s.store()
@@ -43,14 +43,14 @@ func TestMarkerOfAClient(t *testing.T) {
 		m.Header = nats.Header{headerMarker: {"MaxAge"}}
 	}
 	s.send(login, garbage)
-	s.settled()
+	s.awaitSettled()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.DeadLettered: 1}) {
 		t.Errorf("fates %v", st.Fates)
 	}
 }
 
-// TestMarker: what the server stores itself where messages were removed is
-// nobody's event: it is superseded, raises nothing, and is no dead letter.
+// TestMarker: a marker that the server stores where messages were removed is not an
+// event: it is superseded, changes nothing, and makes no dead letter.
 func TestMarker(t *testing.T) {
 	s := newSetup(t)
 	s.store()
@@ -62,12 +62,12 @@ func TestMarker(t *testing.T) {
 	}
 	seen()
 	wasNewest, wasHeard := newest, heard
-	// Later than all else, in the space of an event.
+	// Later than all others, decoded into the memory of an event.
 	s.place++
 	b := stream.Batch{Messages: []stream.Message{{Msg: marker, Sequence: s.place, Place: s.place, Receipt: receipt.Add(time.Hour)}}}
 	b.End.Place = s.place
 	s.Fold(&b)
-	s.settled()
+	s.awaitSettled()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.Superseded: 2}) || st.Machines != 1 {
 		t.Errorf("fates %v, %d machines", st.Fates, st.Machines)
 	}

@@ -49,9 +49,9 @@ func counters(name, help, label string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 }
 
-// fates adds to the counters the messages that got their fate between before and
+// addFates adds to the counters the messages that got their fate between before and
 // after.
-func (m *metrics) fates(before, after roster.Fates) {
+func (m *metrics) addFates(before, after roster.Fates) {
 	for f, counter := range m.messages {
 		counter.Add(float64(after[f] - before[f]))
 	}

@@ -9,25 +9,25 @@ import (
 	"rollcall/internal/stream"
 )
 
-// TestSettledWaitsForAllThatIsJudged: the roster is at a place before the
-// letters up to there are put. A snapshot must not be committed in between.
-func TestSettledWaitsForAllThatIsJudged(t *testing.T) {
+// TestSettledWaitsForJudging: the roster reaches a place before the letters up to
+// it are queued. No snapshot may be committed in between.
+func TestSettledWaitsForJudging(t *testing.T) {
 	s := newSetup(t)
 	s.store()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.letters.Settled(ctx, 1); err == nil {
-		t.Fatal("settled up to place 1, and nothing was folded")
+		t.Fatal("settled up to place 1 before anything was folded")
 	}
 	s.send(event("bad"))
-	s.settled()
+	s.awaitSettled()
 	s.letter(1)
 }
 
-// TestPlaceGivenTwice: a place given again after a crash, to a message of
-// another stream, has the letters of both messages, each once however often it
-// is read.
-func TestPlaceGivenTwice(t *testing.T) {
+// TestPlaceAssignedTwice: a place that was assigned again after a crash, to a
+// message of another stream, has the letters of both messages, each stored once
+// however often it is read.
+func TestPlaceAssignedTwice(t *testing.T) {
 	s := newSetup(t)
 	s.store()
 	why := &roster.Refusal{Reason: roster.Malformed, Problem: "not JSON", Remedy: "send JSON"}
@@ -37,7 +37,7 @@ func TestPlaceGivenTwice(t *testing.T) {
 			s.letters.Put(&m, why)
 			s.letters.Judged(1)
 			s.place = 1
-			s.settled()
+			s.awaitSettled()
 		}
 	}
 	for subject, want := range map[string]string{"rollcall.deadletters.1": "first", "rollcall.deadletters.1.2": "second"} {

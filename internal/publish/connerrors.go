@@ -18,25 +18,25 @@ type connErrors struct {
 	changed chan struct{} // closed when an error is added
 }
 
-var errLost = errors.New("the connection was lost; see whether the server runs, then publish from here on")
+var errLost = errors.New("the connection was lost; check that the server is running, then publish from here on")
 
 // errNoAck begins the error for an event that may or may not be stored.
-var errNoAck = errors.New("no ack, so it is not known whether it is stored")
+var errNoAck = errors.New("no ack, so it may or may not be stored")
 
-// errNoAckPossible matches the errors after which no ack will come.
-var errNoAckPossible = errors.New("no ack will come")
+// errAckLost matches the errors after which no ack will arrive.
+var errAckLost = errors.New("no ack will arrive")
 
 func newConnErrors() *connErrors {
 	return &connErrors{publish: map[string]error{}, changed: make(chan struct{})}
 }
 
-// watch returns the connection options that collect its errors.
-func (t *connErrors) watch() []nats.Option {
+// options returns the connection options that collect its errors.
+func (t *connErrors) options() []nats.Option {
 	return []nats.Option{
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) {
-			//guard:drop "a lost server is told, not waited for" ./cmd/rollcall:TestPublishLosesTheServer
-			t.note("", errLost)
+			//guard:drop "a lost server is reported, not waited for" ./cmd/rollcall:TestPublishLosesTheServer
+			t.add("", errLost)
 		}),
 	}
 }
@@ -49,14 +49,14 @@ func (t *connErrors) denied(err error) {
 		return
 	}
 	if found := deniedPublish.FindStringSubmatch(err.Error()); found != nil {
-		t.note(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
+		t.add(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
 		return
 	}
-	t.note("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to the prefix below which this login may subscribe, then publish from here on", err))
+	t.add("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to a prefix that these credentials may subscribe to, then publish from here on", err))
 }
 
-// note adds an error for publishing to a subject; "" means every subject.
-func (t *connErrors) note(subject string, err error) {
+// add adds an error for publishing to a subject; "" means every subject.
+func (t *connErrors) add(subject string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if subject != "" {
@@ -71,11 +71,11 @@ func (t *connErrors) note(subject string, err error) {
 type noAckError struct{ error }
 
 func (h noAckError) Unwrap() error        { return h.error }
-func (h noAckError) Is(target error) bool { return target == errNoAckPossible }
+func (h noAckError) Is(target error) bool { return target == errAckLost }
 
-// errorFor returns the error for publishing to the subject, if there is one by now, and a
-// channel that is closed when any error is added.
-func (t *connErrors) errorFor(subject string) (more <-chan struct{}, trouble error) {
+// errorFor returns the error for publishing to the subject, if there is one by now,
+// and a channel that is closed when any error is added.
+func (t *connErrors) errorFor(subject string) (changed <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.publish[subject]; err != nil {

@@ -92,7 +92,7 @@ func readLine(r *bufio.Reader) (line, error) {
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		text = bytes.TrimSuffix(text, []byte("\n"))
 		if len(text) <= rollcallv1.MaxPayload {
-			//guard:set bytes.Clone(text) text "what is under way does not change" TestLinesAreCopies
+			//guard:set bytes.Clone(text) text "an event in flight does not change" TestLinesAreCopies
 			l.text = bytes.Clone(text)
 		}
 		l.size = len(text)

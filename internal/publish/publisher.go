@@ -45,13 +45,13 @@ func (t Tally) String() string {
 	return s
 }
 
-// Progress shows how far the sending has come. Its methods are called from several
+// Progress shows the progress of a publish. Its methods are called from several
 // goroutines.
 type Progress interface {
-	// Advance adds a number of bytes of the inputs.
+	// Advance adds a number of bytes of the inputs that are done.
 	Advance(bytes int)
-	// Tell reports, on a line, an event that was not stored.
-	Tell(format string, args ...any)
+	// Report prints a line about an event that was not stored.
+	Report(format string, args ...any)
 }
 
 // Publisher publishes lines as events, in order, and waits for their acks.
@@ -64,12 +64,12 @@ type Publisher struct {
 }
 
 // New returns a publisher for one connection, which must have its Options.
-func New(subjects rollcallv1.Subjects, judge *wire.Decoder) *Publisher {
-	return &Publisher{subjects: subjects, decoder: judge, errors: newConnErrors()}
+func New(subjects rollcallv1.Subjects, decoder *wire.Decoder) *Publisher {
+	return &Publisher{subjects: subjects, decoder: decoder, errors: newConnErrors()}
 }
 
 // Options returns the options that the connection must have.
-func (p *Publisher) Options() []nats.Option { return p.errors.watch() }
+func (p *Publisher) Options() []nats.Option { return p.errors.options() }
 
 // sent is an event in flight.
 type sent struct {
@@ -98,7 +98,7 @@ func (p *Publisher) Send(ctx context.Context, conn *nats.Conn, inputs []Input, p
 	p.tally.Failed += got.failed
 	p.tally.NoAck += got.noAck
 	// If both failed, the error of the acks came first and caused the other.
-	return p.tally, cmp.Or(got.stopped, sendErr)
+	return p.tally, cmp.Or(got.fatal, sendErr)
 }
 
 // sendLines sends lines until there are no more, ctx is done, or there is a fatal
@@ -113,9 +113,9 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 		case l, more = <-from:
 		}
 		switch {
-		//guard:false "an interrupted publish is no success" ./cmd/rollcall:TestPublishInterrupted
+		//guard:false "an interrupted publish is not a success" ./cmd/rollcall:TestPublishInterrupted
 		case ctx.Err() != nil: // from may then be closed before all lines are read
-			return fmt.Errorf("interrupted after %s; publish what follows", last)
+			return fmt.Errorf("interrupted after %s; publish the lines after that one", last)
 		case !more:
 			return nil
 		}
@@ -132,19 +132,19 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 func (p *Publisher) sendLine(js jetstream.Publisher, l line, pending chan<- sent) error {
 	if l.err != nil {
 		p.tally.Failed++
-		p.progress.Tell("%s: not read: %v", l.origin, l.err)
+		p.progress.Report("%s: reading: %v", l.origin, l.err)
 		return nil
 	}
 	msg, refusal := p.message(l)
 	if refusal != nil {
 		p.tally.Refused++
-		p.progress.Tell("%s: %v", l.origin, refusal)
+		p.progress.Report("%s: %v", l.origin, refusal)
 		return nil
 	}
 	ack, err := js.PublishMsgAsync(msg)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		p.tally.Failed++
-		p.progress.Tell("%s: not stored: %d bytes are more than the server takes; raise its max_payload", l.origin, l.size)
+		p.progress.Report("%s: not stored: %d bytes are more than the server accepts; raise its max_payload", l.origin, l.size)
 		return nil
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 		return nil, oversize(l.size)
 	}
 	var e roster.Event
-	//guard:false "what the service would refuse is not sent" ./cmd/rollcall:TestScripts/publish$
+	//guard:false "what the service would refuse is not published" ./cmd/rollcall:TestScripts/publish$
 	if refusal := p.decoder.Decode(p.subjects.Events(), rollcallv1.ContentTypeJSON, l.text, &e); refusal != nil {
 		return nil, refusal
 	}
@@ -177,15 +177,15 @@ func oversize(size int) *roster.Refusal {
 	return &roster.Refusal{
 		Reason:  roster.Oversize,
 		Problem: fmt.Sprintf("payload: %d bytes, at most %d", size, rollcallv1.MaxPayload),
-		Remedy:  "send less: list fewer sessions, or leave out what is not needed",
+		Remedy:  "send less: list fewer sessions, or leave out optional fields",
 	}
 }
 
 // acks counts the outcomes of the events sent.
 type acks struct {
 	stored, failed, noAck int
-	// stopped is the first fatal error: every later event would fail the same way.
-	stopped error
+	// fatal is the first fatal error: every later event would fail the same way.
+	fatal error
 }
 
 // settle waits for the acks in the order of sending, and calls stop at the first
@@ -198,12 +198,12 @@ func (p *Publisher) settle(pending <-chan sent, stop func()) acks {
 		case err == nil:
 			a.stored++
 			continue
-		case a.stopped != nil: // for the same reason, most likely
+		case a.fatal != nil: // for the same reason, most likely
 		case concernsAll(err):
-			a.stopped = fmt.Errorf("%s: %w", s.origin, explain(s, err))
+			a.fatal = fmt.Errorf("%s: %w", s.origin, explain(s, err))
 			stop()
 		default:
-			p.progress.Tell("%s: not stored: %v", s.origin, explain(s, err))
+			p.progress.Report("%s: not stored: %v", s.origin, explain(s, err))
 		}
 		if lacksAck(err) {
 			a.noAck++
@@ -218,7 +218,7 @@ func (p *Publisher) settle(pending <-chan sent, stop func()) acks {
 // that has arrived counts, whatever happened since.
 func (p *Publisher) await(s sent) error {
 	for {
-		more, trouble := p.errors.errorFor(s.subject)
+		changed, connErr := p.errors.errorFor(s.subject)
 		select {
 		case <-s.ack.Ok():
 			return nil
@@ -226,15 +226,15 @@ func (p *Publisher) await(s sent) error {
 			return err
 		default:
 		}
-		if trouble != nil {
-			return trouble
+		if connErr != nil {
+			return connErr
 		}
 		select {
 		case <-s.ack.Ok():
 			return nil
 		case err := <-s.ack.Err():
 			return err
-		case <-more:
+		case <-changed:
 		}
 	}
 }
@@ -247,8 +247,8 @@ func concernsAll(err error) bool {
 // lacksAck reports whether the event may be stored all the same: it was sent, but
 // the server's answer did not arrive.
 func lacksAck(err error) bool {
-	//guard:drop errNoAckPossible "what may be stored is not told as failed" ./cmd/rollcall:TestPublishWithoutAnswers
-	return errors.Is(err, errNoAckPossible) ||
+	//guard:drop errAckLost "what may be stored is not reported as failed" ./cmd/rollcall:TestPublishWithoutAnswers
+	return errors.Is(err, errAckLost) ||
 		errors.Is(err, jetstream.ErrAsyncPublishTimeout) ||
 		errors.Is(err, nats.ErrDisconnected)
 }
@@ -257,12 +257,12 @@ func lacksAck(err error) bool {
 func explain(s sent, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("no stream takes %s; start \"rollcall serve\", which makes one, or see whether NATS_URL and ROLLCALL_SUBJECT are its", s.subject)
+		return fmt.Errorf("no stream stores %s; start \"rollcall serve\", which creates one, or check NATS_URL and ROLLCALL_SUBJECT", s.subject)
 	case errors.Is(err, jetstream.ErrAsyncPublishTimeout):
-		return fmt.Errorf("%w: none within %v; see whether the server is well, then publish from here on", errNoAck, AckWait)
+		return fmt.Errorf("%w: none within %v; check the server, then publish from here on", errNoAck, AckWait)
 	case errors.Is(err, nats.ErrDisconnected):
 		return fmt.Errorf("%w: %w", errNoAck, errLost)
-	case errors.Is(err, errNoAckPossible):
+	case errors.Is(err, errAckLost):
 		return fmt.Errorf("%w: %w", errNoAck, err)
 	}
 	return err

@@ -26,7 +26,7 @@ import (
 type quiet struct{}
 
 func (quiet) Advance(int)         {}
-func (quiet) Tell(string, ...any) {}
+func (quiet) Report(string, ...any) {}
 
 func main() {
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
@@ -60,7 +60,7 @@ func TestPublisherIsSmall(t *testing.T) {
 	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Only inside this folder may it import what is internal.
+	// It may import internal packages only inside this folder.
 	place, err := filepath.Abs("publisher/main.go")
 	if err != nil {
 		t.Fatal(err)
@@ -81,8 +81,8 @@ func TestPublisherIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most = 10_000_000
-	if info.Size() >= most {
+	const limit = 10_000_000
+	if info.Size() >= limit {
 		t.Errorf("the binary has %d bytes", info.Size())
 	}
 	t.Logf("%d bytes", info.Size())

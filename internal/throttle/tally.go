@@ -14,7 +14,7 @@ type entry struct {
 	record slog.Record
 }
 
-func (s *entry) say() error { return s.next.Handle(s.ctx, s.record) }
+func (s *entry) log() error { return s.next.Handle(s.ctx, s.record) }
 
 // logLate logs the record with the current time, so that no line of the log is older
 // than the one before. It adds the original time, and how many records before it
@@ -38,51 +38,51 @@ type tallies struct {
 // tally counts the complaints of one kind in a window. The first one logged begins
 // the window.
 type tally struct {
-	said, leftOut int
-	last          entry       // the last one left out
-	timer         *time.Timer // ends the window
+	logged, leftOut int
+	last            entry       // the last one left out
+	timer           *time.Timer // ends the window
 }
 
 // handle logs a complaint, or leaves it out.
 func (t *tallies) handle(kind string, s entry) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	of := t.kinds[kind]
-	if of == nil {
+	c := t.kinds[kind]
+	if c == nil {
 		//guard:false "remembered complaints are bounded" TestBounded
 		if len(t.kinds) >= maxKinds {
 			kind = "" // shared by all kinds beyond maxKinds
-			of = t.kinds[kind]
+			c = t.kinds[kind]
 		}
-		if of == nil {
-			of = new(tally)
-			t.kinds[kind] = of
-			of.timer = time.AfterFunc(window, func() { t.end(kind, of) })
+		if c == nil {
+			c = new(tally)
+			t.kinds[kind] = c
+			c.timer = time.AfterFunc(window, func() { t.end(kind, c) })
 		}
 	}
-	//guard:false "one trouble is a few lines a minute" TestFew
-	if of.said >= burst {
-		of.leftOut++
-		of.last = s
+	//guard:false "a repeated complaint is a few lines a minute" TestBurst
+	if c.logged >= burst {
+		c.leftOut++
+		c.last = s
 		return nil
 	}
-	of.said++
-	return s.say()
+	c.logged++
+	return s.log()
 }
 
 // end ends the window of a kind. If any records were left out it logs the last one,
 // which begins another window; else it forgets the kind.
-func (t *tallies) end(kind string, of *tally) {
+func (t *tallies) end(kind string, c *tally) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if of.leftOut == 0 {
+	if c.leftOut == 0 {
 		delete(t.kinds, kind)
 		return
 	}
-	//guard:drop "the last of many is said" TestLastIsSaid
-	_ = of.logLast()
-	of.said = 1
-	of.timer.Reset(window)
+	//guard:drop "the last record left out is logged" TestLastIsLogged
+	_ = c.logLast()
+	c.logged = 1
+	c.timer.Reset(window)
 }
 
 // logLast logs the last record left out, and how many were left out before it.

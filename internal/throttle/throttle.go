@@ -4,7 +4,7 @@
 //
 // Complaints are records of level WARN and above, and those of level INFO that
 // have a cause or an error, or a kind of their own ([Of]). All others pass
-// untouched.
+// unchanged.
 //
 // Two complaints are of the same kind if they have the same level, message, values
 // of the attributes cause, kind, reason and stream, and kind given by [Of]. These
@@ -34,8 +34,8 @@ const LeftOut = "left_out"
 // Last is the attribute with the original time of a record that is logged late.
 const Last = "last"
 
-// giving are the attributes that distinguish kinds.
-var giving = []string{"cause", "kind", "reason", "stream"}
+// kindKeys are the attributes that distinguish kinds.
+var kindKeys = []string{"cause", "kind", "reason", "stream"}
 
 type kindKey struct{}
 
@@ -52,11 +52,11 @@ func WithKind(ctx context.Context, kind string) context.Context {
 // it may be the one that matters. It gets the time at which it is logged, and its
 // original time in the attribute [Last].
 type Handler struct {
-	next    slog.Handler
-	kind    string // from the attributes set by WithAttrs
-	trouble bool   // one of these is a cause or an error
-	grouped bool   // attributes are in a group, and do not count
-	tallies *tallies
+	next     slog.Handler
+	kind     string // from the attributes set by WithAttrs
+	hasError bool   // one of these is a cause or an error
+	grouped  bool   // attributes are in a group, and do not count
+	tallies  *tallies
 }
 
 // New returns a handler that passes records on to the next.
@@ -87,42 +87,42 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// addAttr updates kind and trouble from an attribute.
+// addAttr updates kind and hasError from an attribute.
 func (h *Handler) addAttr(a slog.Attr) {
 	if h.grouped {
 		return
 	}
-	//guard:set giving giving[:0] "one trouble does not hide another" TestKinds
-	if slices.Contains(giving, a.Key) {
+	//guard:set kindKeys kindKeys[:0] "one complaint does not hide another" TestKinds
+	if slices.Contains(kindKeys, a.Key) {
 		h.kind += "\x00" + a.Key + "=" + a.Value.Resolve().String()
 	}
-	h.trouble = h.trouble || a.Key == "err" || a.Key == "cause"
+	h.hasError = h.hasError || a.Key == "err" || a.Key == "cause"
 }
 
 // Handle implements [slog.Handler].
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	kind, complaint := h.judge(ctx, r)
+	kind, complaint := h.classify(ctx, r)
 	if !complaint {
 		return h.next.Handle(ctx, r)
 	}
 	return h.tallies.handle(kind, entry{h.next, context.WithoutCancel(ctx), r})
 }
 
-// judge returns the kind of a record, and whether it is a complaint at all.
-func (h *Handler) judge(ctx context.Context, r slog.Record) (kind string, complaint bool) {
+// classify returns the kind of a record, and whether it is a complaint at all.
+func (h *Handler) classify(ctx context.Context, r slog.Record) (kind string, complaint bool) {
 	if r.Level < slog.LevelInfo {
 		return "", false
 	}
-	of := *h
+	with := *h
 	r.Attrs(func(a slog.Attr) bool {
-		of.addAttr(a)
+		with.addAttr(a)
 		return true
 	})
 	own, _ := ctx.Value(kindKey{}).(string)
-	if r.Level < slog.LevelWarn && !of.trouble && own == "" {
+	if r.Level < slog.LevelWarn && !with.hasError && own == "" {
 		return "", false
 	}
-	return strings.Join([]string{r.Level.String(), r.Message, own, of.kind}, "\x00"), true
+	return strings.Join([]string{r.Level.String(), r.Message, own, with.kind}, "\x00"), true
 }
 
 // Flush logs at once the last record left out of each kind. Call it before the

@@ -24,9 +24,9 @@ func drain(r *kit.Output) []string {
 	return lines
 }
 
-// newRecord returns a log and what was logged, from level debug on, without
-// the times of the records.
-func newRecord() (*Handler, *slog.Logger, *kit.Output) {
+// newLog returns a handler, its logger and the output, from level debug on and
+// without the times of the records.
+func newLog() (*Handler, *slog.Logger, *kit.Output) {
 	r := new(kit.Output)
 	h := New(slog.NewTextHandler(r, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
@@ -43,11 +43,11 @@ func newRecord() (*Handler, *slog.Logger, *kit.Output) {
 	return h, slog.New(h), r
 }
 
-// TestFew: of one complaint, ten times a second, a few a minute are said, and
-// how many were not.
-func TestFew(t *testing.T) {
+// TestBurst: of a complaint ten times a second, a few a minute are logged, with how
+// many were left out.
+func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, log, r := newRecord()
+		_, log, r := newLog()
 		for i := range 600 {
 			log.Warn("trouble", "n", i)
 			time.Sleep(100 * time.Millisecond)
@@ -66,16 +66,16 @@ func TestFew(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := drain(r); len(got) != 4*burst {
-			t.Errorf("in four minutes more: %d lines", len(got))
+			t.Errorf("in the next four minutes: %d lines", len(got))
 		}
 	})
 }
 
-// TestLastIsSaid: the last one is said, even if no other comes, and after a
-// quiet minute it begins anew.
-func TestLastIsSaid(t *testing.T) {
+// TestLastIsLogged: the last record left out is logged even if no other follows,
+// and after a quiet minute the kind is forgotten.
+func TestLastIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log, r := newRecord()
+		h, log, r := newLog()
 		for i := range burst + 3 {
 			log.Error("events are lost", "accept", i)
 		}
@@ -89,21 +89,21 @@ func TestLastIsSaid(t *testing.T) {
 		time.Sleep(window)
 		synctest.Wait()
 		if len(h.tallies.kinds) != 0 {
-			t.Error("what is over is remembered")
+			t.Error("the kind is still remembered")
 		}
 		for range burst {
 			log.Error("events are lost")
 		}
 		if got := drain(r); len(got) != burst {
-			t.Errorf("after it was over: %q", got)
+			t.Errorf("after the window: %q", got)
 		}
 	})
 }
 
-// TestFlush: what was left out is said before the end.
+// TestFlush: Flush logs the last record left out.
 func TestFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log, r := newRecord()
+		h, log, r := newLog()
 		for i := range burst + 2 {
 			log.Warn("trouble", "n", i)
 		}
@@ -116,47 +116,48 @@ func TestFlush(t *testing.T) {
 	})
 }
 
-// TestNeverBackwards: what is said late, after the minute or before the end, has
-// the time of that moment: no line is older than the one before it.
-func TestNeverBackwards(t *testing.T) {
+// TestTimesNeverDecrease: a record that is logged late, after the window or by
+// Flush, has the time at which it is logged, so no line is older than the one
+// before.
+func TestTimesNeverDecrease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r kit.Output
 		h := New(slog.NewTextHandler(&r, nil))
 		log := slog.New(h)
-		trouble := func() {
+		complain := func() {
 			for range burst + 3 {
 				log.Error("nats refuses the login")
 				time.Sleep(time.Second)
 			}
 			log.Info("nats connection is back")
 		}
-		trouble()
+		complain()
 		time.Sleep(window)
 		synctest.Wait()
-		trouble()
+		complain()
 		time.Sleep(time.Second)
 		h.Flush()
 		lines := drain(&r)
 		if late := strings.Count(strings.Join(lines, "\n"), " "+Last+"="); late != 2 {
-			t.Errorf("%d are said late, want 2:\n%q", late, lines)
+			t.Errorf("%d lines logged late, want 2:\n%q", late, lines)
 		}
 		before := ""
 		for _, line := range lines {
 			at, _, _ := strings.Cut(line, " ")
 			if at < before {
-				t.Errorf("%s comes after %s", line, before)
+				t.Errorf("%s is logged after %s", line, before)
 			}
 			before = at
 		}
 	})
 }
 
-// TestKinds: which complaints hold up each other, and what is none.
+// TestKinds: which records are of one kind, and which are not complaints.
 func TestKinds(t *testing.T) {
 	ctx := context.Background()
 	for name, tt := range map[string]struct {
-		log   func(log *slog.Logger, i int)
-		whole bool
+		log func(log *slog.Logger, i int)
+		all bool
 	}{
 		"one message":                 {func(log *slog.Logger, i int) { log.Warn("a", "place", i, "err", errors.New(strconv.Itoa(i))) }, false},
 		"many messages":               {func(log *slog.Logger, i int) { log.Warn(strconv.Itoa(i)) }, true},
@@ -175,50 +176,50 @@ func TestKinds(t *testing.T) {
 		"loggers made from one share": {func(log *slog.Logger, i int) { log.With("n", i).Warn("a") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, log, r := newRecord()
+			_, log, r := newLog()
 			for i := range 20 {
 				tt.log(log, i)
 			}
 			want := burst
-			if tt.whole {
+			if tt.all {
 				want = 20
 			}
 			if got := drain(r); len(got) != want {
-				t.Errorf("%d of 20 are said, want %d:\n%q", len(got), want, got)
+				t.Errorf("%d of 20 logged, want %d:\n%q", len(got), want, got)
 			}
 		})
 	}
 }
 
-// TestBounded: what is remembered of complaints is bounded, and beyond it they
-// are few all the same.
+// TestBounded: the number of kinds is bounded, and complaints beyond it are
+// throttled, too.
 func TestBounded(t *testing.T) {
-	h, log, r := newRecord()
+	h, log, r := newLog()
 	for i := range 3 * maxKinds {
 		log.Warn("trouble", "reason", i)
 	}
 	if n := len(h.tallies.kinds); n > maxKinds+1 {
-		t.Errorf("%d kinds are remembered", n)
+		t.Errorf("%d kinds remembered", n)
 	}
 	if got := len(drain(r)); got != maxKinds+burst {
 		t.Errorf("%d lines, want %d", got, maxKinds+burst)
 	}
 }
 
-// TestDisabled: levels that nobody wants cost and say nothing.
+// TestDisabled: levels that the next handler disables are not logged.
 func TestDisabled(t *testing.T) {
 	r := new(kit.Output)
 	log := slog.New(New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError})))
 	log.Warn("trouble")
 	if log.Enabled(context.Background(), slog.LevelWarn) || drain(r) != nil {
-		t.Error("a level below the next handler's is said")
+		t.Error("a level below the next handler's is logged")
 	}
 }
 
-// TestAttributesStay: groups and attributes of a logger are on what is said
-// late, too.
-func TestAttributesStay(t *testing.T) {
-	h, log, r := newRecord()
+// TestAttributesKept: a record that is logged late has the groups and attributes of
+// its logger.
+func TestAttributesKept(t *testing.T) {
+	h, log, r := newLog()
 	log = log.With("file", "x").WithGroup("g")
 	for range burst + 1 {
 		log.Error("damaged", "n", 1)
@@ -231,9 +232,9 @@ func TestAttributesStay(t *testing.T) {
 	}
 }
 
-// TestAtOnce: many complain at once, and all are counted.
-func TestAtOnce(t *testing.T) {
-	h, log, r := newRecord()
+// TestConcurrent: complaints from several goroutines are all counted.
+func TestConcurrent(t *testing.T) {
+	h, log, r := newLog()
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -244,9 +245,9 @@ func TestAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	h.Flush()
-	said, leftOut := 0, 0
+	logged, leftOut := 0, 0
 	for _, line := range drain(r) {
-		said++
+		logged++
 		if _, n, ok := strings.Cut(line, LeftOut+"="); ok {
 			count, err := strconv.Atoi(n)
 			if err != nil {
@@ -255,7 +256,7 @@ func TestAtOnce(t *testing.T) {
 			leftOut += count
 		}
 	}
-	if said != 2*(burst+1) || said+leftOut != 8*500 {
-		t.Errorf("%d said, %d left out, want %d of %d", said, leftOut, 2*(burst+1), 8*500)
+	if logged != 2*(burst+1) || logged+leftOut != 8*500 {
+		t.Errorf("%d logged, %d left out, want %d of %d", logged, leftOut, 2*(burst+1), 8*500)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // AppendJSON appends an event to dst as the contract's JSON object, on one
-// line. Decode reads the same event from it. An event that is not valid is written
+// line. Decode decodes the same event from it. An event that is not valid is encoded
 // as it is, with bytes that are not UTF-8, so that Decode refuses it.
 func AppendJSON(dst []byte, e *roster.Event) []byte {
 	dst = e.Date.Time().AppendFormat(append(dst, `{"date":"`...), time.RFC3339Nano)
@@ -126,8 +126,8 @@ func appendText(dst []byte, f field, numbered []field, text string) []byte {
 
 func appendTimestamp(dst []byte, f field, numbered []field, t roster.Time) []byte {
 	seconds, nanos := uint64(t)/uint64(time.Second), uint64(t)%uint64(time.Second)
-	var space [16]byte
-	inner := space[:0]
+	var buf [16]byte
+	inner := buf[:0]
 	if seconds != 0 {
 		inner = protowire.AppendTag(inner, numberOf(fieldSeconds, timestampFields[:]), protowire.VarintType)
 		inner = protowire.AppendVarint(inner, seconds)

@@ -27,34 +27,33 @@ func testSubjects(t testing.TB) rollcallv1.Subjects {
 	return subjects
 }
 
-// letter is an event on the wire.
-type letter struct {
+// sample is an encoded event and its subject.
+type sample struct {
 	subject string
 	payload []byte
 }
 
-// letters are a thousand logins, with all details that an event may have.
-func letters(t testing.TB, encode func([]byte, *roster.Event) []byte) []letter {
+// samples returns a thousand logins with all the details that an event may have.
+func samples(t testing.TB, encode func([]byte, *roster.Event) []byte) []sample {
 	f := kit.NewFleet(1, kit.Mixed, 10_000)
-	list := make([]letter, 1000)
+	list := make([]sample, 1000)
 	var m roster.Message
 	for i := range list {
 		f.Next(&m)
 		s := &m.Event.Session
 		s.Terminal, s.Remote, s.Service = "pts/0", "10.20.30.40", "sshd"
-		list[i] = letter{testSubjects(t).EventsOf(m.Event.Machine), encode(nil, &m.Event)}
+		list[i] = sample{testSubjects(t).EventsOf(m.Event.Machine), encode(nil, &m.Event)}
 	}
 	return list
 }
 
-// BenchmarkDecode decodes JSON and protobuf, and beside them the same JSON by
-// reflection into a struct, without judging it: what our own is measured
-// against.
+// BenchmarkDecode decodes JSON and protobuf and, for comparison, decodes the same
+// JSON by reflection into a struct, without checks.
 func BenchmarkDecode(b *testing.B) {
-	b.Run("json", func(b *testing.B) { decodeAll(b, letters(b, AppendJSON)) })
-	b.Run("protobuf", func(b *testing.B) { decodeAll(b, letters(b, AppendProtobuf)) })
+	b.Run("json", func(b *testing.B) { decodeAll(b, samples(b, AppendJSON)) })
+	b.Run("protobuf", func(b *testing.B) { decodeAll(b, samples(b, AppendProtobuf)) })
 	b.Run("library", func(b *testing.B) {
-		list := letters(b, AppendJSON)
+		list := samples(b, AppendJSON)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			var e struct {
@@ -74,7 +73,7 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-func decodeAll(b *testing.B, list []letter) {
+func decodeAll(b *testing.B, list []sample) {
 	d, e := NewDecoder(testSubjects(b)), new(roster.Event)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -7,11 +7,11 @@ import (
 	"rollcall/internal/roster"
 )
 
-// dateForm tells a publisher how to write a date.
+// dateForm is the form of a date, for publishers.
 const dateForm = "2006-01-02T15:04:05.999Z, from 1970 to 2261"
 
-// givenDate parses the text of a date. If it is bad, the result has the problem.
-func givenDate(text string) date {
+// parseDateText parses the text of a date. If it is bad, the result has a problem.
+func parseDateText(text string) date {
 	if text == "" {
 		return date{}
 	}
@@ -19,16 +19,16 @@ func givenDate(text string) date {
 	if problem != "" {
 		problem = quote(text) + ": " + problem
 	}
-	return date{given: true, at: at, problem: problem}
+	return date{present: true, at: at, problem: problem}
 }
 
 // What can be wrong with a date.
 const (
-	notADate   = "no date as RFC 3339 or 2006-01-02 15:04:05"
+	notADate   = "not a date in the form of RFC 3339 or 2006-01-02 15:04:05"
 	noZone     = "no offset or Z after the time"
 	noSuchDay  = "no such day"
 	noSuchTime = "no such time of day"
-	leapSecond = "leap seconds have no place in the order of events"
+	leapSecond = "leap seconds are not supported"
 	longer     = "more than 9 decimals"
 	outOfRange = "not from 1970 to 2261"
 )
@@ -57,7 +57,7 @@ func parseDate(s string) (roster.Time, string) {
 		return 0, notADate
 	case problem != "":
 		return 0, problem
-	//guard:false "February 30 is not March 2" TestRefused
+	//guard:false "February 30 does not become March 2" TestRefused
 	case month < 1 || month > 12 || day < 1 || day > daysIn(year, month):
 		return 0, noSuchDay
 	case second == 60:
@@ -149,15 +149,15 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// timestamp is a google.protobuf.Timestamp as given.
+// timestamp is a google.protobuf.Timestamp as decoded.
 type timestamp struct {
-	given   bool
+	present bool
 	seconds int64
 	nanos   int32
 }
 
 func (t timestamp) date() date {
-	if !t.given {
+	if !t.present {
 		return date{}
 	}
 	at, problem := roster.Time(0), "not from 0 to 999999999 nanoseconds"
@@ -167,5 +167,5 @@ func (t timestamp) date() date {
 	if problem != "" {
 		problem = fmt.Sprintf("%d seconds and %d nanoseconds: %s", t.seconds, t.nanos, problem)
 	}
-	return date{given: true, at: at, problem: problem}
+	return date{present: true, at: at, problem: problem}
 }

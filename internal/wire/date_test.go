@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// goodDates are tried as date and as since.
+// goodDates are decoded both as date and as since.
 var goodDates = map[string]roster.Time{
 	"1970-01-01T00:00:00Z":                0,
 	"1970-01-01 00:00:00":                 0,
@@ -36,7 +36,7 @@ var goodDates = map[string]roster.Time{
 	"2100-02-28T23:59:59Z":                4_107_542_399e9,
 }
 
-// badDates are tried as date and as since, with what is wrong with them.
+// badDates are decoded both as date and as since; the values are the problems.
 var badDates = map[string]string{
 	"2026-11-22":                            notADate,
 	"2026-11-22T21:00Z":                     notADate,
@@ -110,9 +110,9 @@ var badDates = map[string]string{
 	strings.Repeat("2026-11-22T21:00:", 99): notADate,
 }
 
-// A date that is written by the library is read as the same moment, from
-// whatever offset and with however many decimals.
-func TestDatesOfTheLibrary(t *testing.T) {
+// TestDatesFormattedByTime: a date formatted by package time parses as the same
+// moment, at any offset and with any number of decimals.
+func TestDatesFormattedByTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := roster.Time(rapid.Int64Range(int64(roster.MinDate), int64(roster.MaxDate)).Draw(t, "date"))
 		zone := time.FixedZone("", 60*rapid.IntRange(-23*60-59, 23*60+59).Draw(t, "offset in minutes"))
@@ -128,7 +128,7 @@ func TestDatesOfTheLibrary(t *testing.T) {
 	})
 }
 
-// Every text of the right length is judged as the oracle judges it.
+// TestDatesAgainstOracle: texts of the right length parse as the oracle parses them.
 func TestDatesAgainstOracle(t *testing.T) {
 	two := rapid.IntRange(0, 99)
 	rapid.Check(t, func(t *rapid.T) {
@@ -142,7 +142,7 @@ func TestDatesAgainstOracle(t *testing.T) {
 		want := plainDateOf(text)
 		got, problem := parseDate(text)
 		if want.bad != (problem != "") {
-			t.Fatalf("%s: %q, the oracle says bad %v", text, problem, want.bad)
+			t.Fatalf("%s: %q, the oracle has bad %v", text, problem, want.bad)
 		}
 		if !want.bad && got != roster.TimeOf(want.at) {
 			t.Fatalf("%s: %v, want %v", text, got, want.at)

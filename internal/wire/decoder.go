@@ -1,6 +1,6 @@
 // Package wire decodes the payloads of messages into events, and encodes events,
-// strictly by the contract in proto/rollcall/v1: a payload is an event to the last
-// byte, or it is refused with the reason, what is wrong and where, and what to
+// strictly by the contract in proto/rollcall/v1: a payload is one event and
+// nothing else, or it is refused with the reason, what is wrong and where, and what to
 // do. Nothing is guessed and no name is repaired: two different names never
 // become one.
 //
@@ -76,9 +76,9 @@ func (d *Decoder) Decode(subject, contentType string, payload []byte, e *roster.
 }
 
 func (d *Decoder) decode(subject, contentType string, payload []byte, e *roster.Event) *roster.Refusal {
-	//guard:false "a payload costs no more than 256 KiB" TestRefused
+	//guard:false "no payload above 256 KiB is decoded" TestRefused
 	if len(payload) > rollcallv1.MaxPayload {
-		return refuse(roster.Oversize, "send less: list fewer sessions, or leave out what is not needed",
+		return refuse(roster.Oversize, "send less: list fewer sessions, or leave out optional fields",
 			"payload: %d bytes, at most %d", len(payload), rollcallv1.MaxPayload)
 	}
 	d.draft = draft{}
@@ -105,7 +105,7 @@ func emptied(sessions []roster.Session) []roster.Session {
 	if cap(sessions) > keptSessions {
 		return nil
 	}
-	//guard:drop "no event shows through into the next" TestSpaceOfSessions
+	//guard:drop "no event has sessions of the one before" TestSessionsMemoryReused
 	clear(sessions)
 	return sessions[:0]
 }
@@ -128,11 +128,11 @@ func (d *Decoder) read(contentType string, payload []byte, e *roster.Event) *ros
 	case err == nil && (media == rollcallv1.ContentTypeProtobuf || media == rollcallv1.ContentTypeXProtobuf):
 		return d.readProtobuf(payload, e)
 	}
-	return malformed("say "+rollcallv1.ContentTypeJSON+" or "+rollcallv1.ContentTypeProtobuf+", or leave the header out",
+	return malformed("set it to "+rollcallv1.ContentTypeJSON+" or "+rollcallv1.ContentTypeProtobuf+", or leave the header out",
 		"%s: %s, which is neither JSON nor protobuf", rollcallv1.HeaderContentType, quote(contentType))
 }
 
-// sniff decodes a payload that came without a content type.
+// sniff decodes a payload without a content type.
 func (d *Decoder) sniff(payload []byte, e *roster.Event) *roster.Refusal {
 	if len(payload) > 0 && payload[0] == '{' {
 		return d.readJSON(payload, e)
@@ -140,7 +140,7 @@ func (d *Decoder) sniff(payload []byte, e *roster.Event) *roster.Refusal {
 	refusal := d.readProtobuf(payload, e)
 	if refusal != nil && isText(payload) {
 		// The publisher meant JSON: an error of protobuf would not help.
-		return malformed("begin with {, without white space or byte-order mark before it",
+		return malformed("begin with {, with no white space or byte-order mark before it",
 			"payload: %s is neither a JSON object nor protobuf", quote(string(payload[:min(len(payload), 2*quoted)])))
 	}
 	return refusal
@@ -156,7 +156,7 @@ func (d *Decoder) identify(subject, machine string) *roster.Refusal {
 		return nil
 	}
 	named, err := d.subjects.MachineOf(subject)
-	//guard:drop machine "nobody logs in on a machine the subject doesn't name" TestRefused
+	//guard:drop machine "an event is of the machine that its subject names" TestRefused
 	if err == nil && named == machine {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-func TestNothingIsAllocated(t *testing.T) {
+func TestNoAllocations(t *testing.T) {
 	full := roster.Event{Date: realEvent.Date, Type: roster.Present, Machine: realEvent.Machine}
 	for i := range fewEntries {
 		full.Sessions = append(full.Sessions, roster.Session{User: "j.smith42", ID: fmt.Sprint("c", i), Since: 1e18, Terminal: "pts/0"})
@@ -34,10 +34,10 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// A batch is decoded before any event of it is folded, so no event's strings
-// may stand in space that the next one uses; those without escapes stand in
-// the payload.
-func TestEventsOfABatchAreApart(t *testing.T) {
+// TestEventsDoNotShareMemory: a batch is decoded before any of its events is
+// folded, so the strings of an event must not be in memory that the next one
+// reuses. Those without escapes are parts of the payload.
+func TestEventsDoNotShareMemory(t *testing.T) {
 	d := NewDecoder(testSubjects(t))
 	events := make([]roster.Event, 100)
 	payloads := make([]string, len(events))
@@ -53,14 +53,14 @@ func TestEventsOfABatchAreApart(t *testing.T) {
 		payload := payloads[i]
 		at := uintptr(unsafe.Pointer(unsafe.StringData(e.Machine))) - uintptr(unsafe.Pointer(unsafe.StringData(payload)))
 		if at >= uintptr(len(payload)) {
-			t.Errorf("machine of event %d does not stand in its payload", i)
+			t.Errorf("machine of event %d is not a part of its payload", i)
 		}
 	}
 }
 
-// The space of sessions goes from event to event, but a large one is let go,
-// and none holds a payload in memory.
-func TestSpaceOfSessions(t *testing.T) {
+// TestSessionsMemoryReused: the memory of sessions is reused unless it is large,
+// and keeps no payload alive.
+func TestSessionsMemoryReused(t *testing.T) {
 	d := NewDecoder(testSubjects(t))
 	var e roster.Event
 	decode := func(payload string) {
@@ -70,28 +70,28 @@ func TestSpaceOfSessions(t *testing.T) {
 		}
 	}
 	decode(present("[" + entries(100) + "]"))
-	space := unsafe.SliceData(e.Sessions)
+	memory := unsafe.SliceData(e.Sessions)
 	decode(present("[" + entries(50) + "]"))
-	if len(e.Sessions) != 50 || unsafe.SliceData(e.Sessions) != space {
-		t.Errorf("%d sessions, want 50 in the same space", len(e.Sessions))
+	if len(e.Sessions) != 50 || unsafe.SliceData(e.Sessions) != memory {
+		t.Errorf("%d sessions, want 50 in the same memory", len(e.Sessions))
 	}
 	for i, s := range e.Sessions[:cap(e.Sessions)][50:] {
 		if s != (roster.Session{}) {
-			t.Fatalf("%+v is left of the event before, at %d", s, 50+i)
+			t.Fatalf("%+v of the event before is left at %d", s, 50+i)
 		}
 	}
 	decode(good)
-	if unsafe.SliceData(e.Sessions) != space || e.Sessions[:1][0] != (roster.Session{}) {
-		t.Error("a login lost the space of sessions, or left a session in it")
+	if unsafe.SliceData(e.Sessions) != memory || e.Sessions[:1][0] != (roster.Session{}) {
+		t.Error("a login lost the memory of sessions, or left a session in it")
 	}
 	decode(with("sessions", "["+entries(5000)+"]"))
 	if cap(e.Sessions) > keptSessions {
-		t.Errorf("a login has space for %d sessions, want at most %d", cap(e.Sessions), keptSessions)
+		t.Errorf("a login keeps memory for %d sessions, want at most %d", cap(e.Sessions), keptSessions)
 	}
 }
 
-// As many sessions as fit are judged in time that grows as they do: 16,000
-// compared each with each would take seconds.
+// TestManySessions: checking the largest list for duplicates takes linear time:
+// comparing 16,000 entries pairwise would take seconds.
 func TestManySessions(t *testing.T) {
 	var list strings.Builder
 	n := 0
@@ -106,9 +106,9 @@ func TestManySessions(t *testing.T) {
 	}
 }
 
-// An event that the contract has no room for stays refused when it is written:
-// nothing is repaired.
-func TestAppendRepairsNothing(t *testing.T) {
+// TestAppendKeepsInvalid: an event that is not valid is refused after encoding,
+// too: nothing is repaired.
+func TestAppendKeepsInvalid(t *testing.T) {
 	d := NewDecoder(testSubjects(t))
 	for want, name := range map[roster.Reason]string{
 		roster.Malformed: "l\xffne", roster.BadName: "lane\x00", roster.MissingField: "",
@@ -143,7 +143,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestSubjectsOfAnotherBase(t *testing.T) {
+func TestOtherBaseSubject(t *testing.T) {
 	subjects, err := rollcallv1.NewSubjects("ops.who-is")
 	if err != nil {
 		t.Fatal(err)

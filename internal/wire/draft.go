@@ -15,7 +15,7 @@ import (
 type draft struct {
 	date     date
 	typ      roster.Type // 0: missing or unknown
-	typeText string      // the type as given, for the refusal
+	typeText string      // the type in the payload, for the refusal
 	// wrong has the fields whose JSON value is of the wrong kind, mistyped has
 	// that kind.
 	wrong    fields
@@ -25,9 +25,9 @@ type draft struct {
 	entryMalformed, entryDate string
 }
 
-// date is a date as given.
+// date is a date as decoded.
 type date struct {
-	given   bool
+	present bool
 	at      roster.Time
 	problem string // of a bad date, with its text
 }
@@ -37,7 +37,7 @@ type date struct {
 func (d *draft) check(e *roster.Event) *roster.Refusal {
 	e.Type, e.Date = d.typ, d.date.at
 	set := belonging(e.Type)
-	//guard:false "a field that doesn't belong decides nothing" ^TestAccepted
+	//guard:false "a field that does not belong to the type is ignored" ^TestAccepted
 	if !set.has(fieldUser) {
 		e.Session = roster.Session{}
 	}
@@ -50,7 +50,7 @@ func (d *draft) check(e *roster.Event) *roster.Refusal {
 // checkShape checks for what is malformed although the syntax is right.
 func (d *draft) checkShape(set fields, e *roster.Event) *roster.Refusal {
 	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
-		//guard:false "a number is no name" TestRefused
+		//guard:false "a number is not a name" TestRefused
 		if (d.wrong & set).has(f) {
 			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(d.mistyped[f]), wanted(f))
 		}
@@ -61,9 +61,9 @@ func (d *draft) checkShape(set fields, e *roster.Event) *roster.Refusal {
 	if d.entryMalformed != "" {
 		return malformed("list each session as an object with user, session, since, terminal, remote, service", "%s", d.entryMalformed)
 	}
-	//guard:false "a present says one thing of a session" TestRefused
+	//guard:false "a present lists each session once" TestRefused
 	if i, j, twice := findDuplicate(e.Sessions); twice {
-		return malformed("list each session once; give sessions of one user their ids",
+		return malformed("list each session once; give each session of a user its id",
 			"sessions[%d] and sessions[%d]: both %s", i, j, sessionName(&e.Sessions[i]))
 	}
 	return nil
@@ -105,21 +105,21 @@ func sessionName(s *roster.Session) string {
 	return "user " + quote(s.User) + " without a session"
 }
 
-// checkRequired checks for a required field that is not there.
+// checkRequired checks for a missing field.
 func (d *draft) checkRequired(e *roster.Event) *roster.Refusal {
 	switch {
 	//guard:false "an event without a date is refused" TestRefused
-	case !d.date.given:
-		return missingField("say when it happened: "+dateForm, "date")
+	case !d.date.present:
+		return missingField("add when it happened: "+dateForm, "date")
 	case d.typeText == "":
-		return missingField("say what happened: "+typeNames, "type")
+		return missingField("add what happened: "+typeNames, "type")
 	//guard:false "no machine has an empty name" TestRefused
 	case e.Machine == "":
 		return missingField("name the machine", "machine")
 	//guard:false "no user has an empty name" TestRefused
 	case e.Type == roster.Login && e.Session.User == "":
 		return missingField("name who logged in", "user")
-	//guard:false "a logout says whom, or which session" TestRefused
+	//guard:false "a logout names its user or session" TestRefused
 	case e.Type == roster.Logout && e.Session.User == "" && e.Session.ID == "":
 		return missingField("name who logged out, or the session that ended", "user")
 	}
@@ -147,7 +147,7 @@ func (d *draft) checkType() *roster.Refusal {
 	if d.typ != 0 {
 		return nil
 	}
-	return refuse(roster.UnknownType, "use "+typeNames+", in lower case", "type: %s is none that is known", quote(d.typeText))
+	return refuse(roster.UnknownType, "use "+typeNames+", in lower case", "type: %s is unknown", quote(d.typeText))
 }
 
 func (d *draft) checkDates(set fields) *roster.Refusal {
@@ -170,7 +170,7 @@ func checkNames(e *roster.Event) *roster.Refusal {
 		return badName(f.String(), what)
 	}
 	for i := range e.Sessions {
-		//guard:false "a present's users are judged as a login's" TestRefused
+		//guard:false "the users of a present are checked like that of a login" TestRefused
 		if f, what := textProblem(&e.Sessions[i]); what != "" {
 			return badName(inEntry(i, f), what)
 		}

@@ -13,13 +13,13 @@ func keyOf(s *roster.Session) entryKey {
 	return entryKey{user: s.User}
 }
 
-// fewEntries is up to how many entries each is compared with every other: for what
-// most machines send that is faster than a map.
+// fewEntries is up to how many entries are compared pairwise, which is faster than a
+// map for the lists of most machines.
 const fewEntries = 16
 
 // findDuplicate finds two entries for one session. Entries that name neither user
 // nor session are not compared.
-func findDuplicate(entries []roster.Session) (i, j int, twice bool) {
+func findDuplicate(entries []roster.Session) (i, j int, found bool) {
 	if len(entries) > fewEntries {
 		return findDuplicateOfMany(entries)
 	}
@@ -33,12 +33,12 @@ func findDuplicate(entries []roster.Session) (i, j int, twice bool) {
 	return 0, 0, false
 }
 
-func findDuplicateOfMany(entries []roster.Session) (i, j int, twice bool) {
+func findDuplicateOfMany(entries []roster.Session) (i, j int, found bool) {
 	first := make(map[entryKey]int, len(entries))
 	for j := range entries {
 		key := keyOf(&entries[j])
-		//guard:false "the quick way for long lists finds repeats too" TestRefused
-		if i, twice := first[key]; twice {
+		//guard:false "duplicates are found in long lists, too" TestRefused
+		if i, found := first[key]; found {
 			return i, j, true
 		}
 		if key != (entryKey{}) {

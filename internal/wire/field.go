@@ -62,7 +62,7 @@ func belonging(t roster.Type) fields {
 	return always
 }
 
-// textOf returns where a session stores the text of one of the fields in details.
+// textOf returns a pointer to the text of one of the fields in details.
 func textOf(s *roster.Session, f field) *string {
 	switch f {
 	case fieldUser:

@@ -13,7 +13,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// seed adds a payload, unless it is so long that changing it takes long.
+// seed adds a payload, unless it is so long that mutating it takes long.
 func seed(f *testing.F, payload string) {
 	if len(payload) < 4<<10 {
 		f.Add([]byte(payload))
@@ -48,8 +48,8 @@ func FuzzProtobuf(f *testing.F) {
 	})
 }
 
-// agree decodes a payload, which must end as the oracle says, and what was
-// accepted must survive both encodings.
+// agree decodes a payload, compares the result with the oracle, and checks that an
+// accepted event survives both encodings.
 func agree(t *testing.T, d *Decoder, contentType string, payload []byte, plain *plainEvent) {
 	t.Helper()
 	before := string(payload)
@@ -63,7 +63,7 @@ func agree(t *testing.T, d *Decoder, contentType string, payload []byte, plain *
 		t.Fatal("the payload was changed")
 	}
 	if refusal != nil {
-		presentable(t, refusal)
+		checkPrintable(t, refusal)
 		if refusal.Reason != wantReason {
 			t.Fatalf("refused: %v; want %q", refusal, wantReason)
 		}
@@ -73,13 +73,13 @@ func agree(t *testing.T, d *Decoder, contentType string, payload []byte, plain *
 		t.Fatalf("accepted %+v; want %s", e, wantReason)
 	}
 	sameEvent(t, &e, &want)
-	again(t, d, rollcallv1.ContentTypeJSON, AppendJSON(nil, &e), &e)
-	again(t, d, rollcallv1.ContentTypeProtobuf, AppendProtobuf(nil, &e), &e)
+	roundTrip(t, d, rollcallv1.ContentTypeJSON, AppendJSON(nil, &e), &e)
+	roundTrip(t, d, rollcallv1.ContentTypeProtobuf, AppendProtobuf(nil, &e), &e)
 }
 
-// again decodes an encoding of an event, which must give the event, unless it
-// has become too long.
-func again(t *testing.T, d *Decoder, contentType string, encoded []byte, want *roster.Event) {
+// roundTrip decodes an encoded event and compares it with the event, unless the
+// encoding is too long.
+func roundTrip(t *testing.T, d *Decoder, contentType string, encoded []byte, want *roster.Event) {
 	t.Helper()
 	if len(encoded) > rollcallv1.MaxPayload {
 		return
@@ -91,7 +91,7 @@ func again(t *testing.T, d *Decoder, contentType string, encoded []byte, want *r
 	sameEvent(t, &e, want)
 }
 
-// sameEvent compares events; no sessions are the same as none.
+// sameEvent compares events; an empty list of sessions equals none.
 func sameEvent(t *testing.T, got, want *roster.Event) {
 	t.Helper()
 	g, w := *got, *want
@@ -103,8 +103,8 @@ func sameEvent(t *testing.T, got, want *roster.Event) {
 	}
 }
 
-// presentable checks that a refusal can stand in a header and on a line.
-func presentable(t *testing.T, r *roster.Refusal) {
+// checkPrintable checks that a refusal fits a header and prints on one line.
+func checkPrintable(t *testing.T, r *roster.Refusal) {
 	t.Helper()
 	if r.Problem == "" || r.Remedy == "" {
 		t.Errorf("refusal without problem or remedy: %#v", r)
@@ -119,9 +119,9 @@ func presentable(t *testing.T, r *roster.Refusal) {
 	}
 }
 
-// passedOver reports whether the fields that the generated code did not know
-// have one with a number up to the greatest known: it had another wire type.
-func passedOver(unknown []byte, greatest protowire.Number) bool {
+// hasKnownNumber reports whether one of the fields that the generated code did not
+// know has a number up to the greatest known: then it had another wire type.
+func hasKnownNumber(unknown []byte, greatest protowire.Number) bool {
 	for len(unknown) > 0 {
 		number, _, n := protowire.ConsumeField(unknown)
 		if number <= greatest {

@@ -22,7 +22,7 @@ func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 	switch kind := d.json.PeekKind(); {
 	case bytes.HasPrefix(payload, []byte("\uFEFF")):
 		return malformed("send it without a byte-order mark", "payload: a byte-order mark before the JSON")
-	//guard:false "a list or a string is no event" TestRefused
+	//guard:false "a list or a string is not an event" TestRefused
 	case kind != '{' && kind != jsontext.KindInvalid:
 		return malformed(wantJSON, "payload: %s, want one object", kindName(kind))
 	}
@@ -30,7 +30,7 @@ func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 	if err != nil {
 		return refuseJSON(err)
 	}
-	//guard:false "a payload is an event to the last byte" TestRefused
+	//guard:false "nothing follows the event in a payload" TestRefused
 	if rest := bytes.TrimLeft(d.json.UnreadBuffer(), " \t\r\n"); len(rest) > 0 {
 		start := string(rest[:min(len(rest), 2*quoted)])
 		return malformed(wantJSON, "byte %d: %s after the object", len(payload)-len(rest), quote(start))
@@ -75,7 +75,7 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 	case kind != '"':
 		d.draft.wrongKind(f, kind)
 	case f == fieldDate:
-		d.draft.date = givenDate(textIn(raw))
+		d.draft.date = parseDateText(textIn(raw))
 	case f == fieldType:
 		d.draft.setType(textIn(raw))
 	case f == fieldMachine:
@@ -140,16 +140,16 @@ func (d *Decoder) readDetail(key string, i int, s *roster.Session) error {
 	case kind != '"':
 		d.recordEntryProblem(func() string { return fmt.Sprintf("%s: %s, want a string", inEntry(i, f), kindName(kind)) })
 	case f == fieldSince:
-		s.Since = d.since(i, givenDate(textIn(raw)))
+		s.Since = d.since(i, parseDateText(textIn(raw)))
 	default:
 		*textOf(s, f) = textIn(raw)
 	}
 	return nil
 }
 
-// recordEntryProblem records what is wrong with an entry, if it is the first problem. It is
-// not returned at once, since the type may come later: for most types sessions is
-// not judged.
+// recordEntryProblem records what is wrong with an entry, if it is the first
+// problem. It is not returned at once, since the type may come later: for most
+// types sessions is not judged.
 func (d *Decoder) recordEntryProblem(problem func() string) {
 	if d.draft.entryMalformed == "" {
 		d.draft.entryMalformed = problem()
@@ -207,18 +207,18 @@ func refuseJSON(err error) *roster.Refusal {
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
-		// The library returns no syntax error for nothing but white space.
-		return malformed(wantJSON, "payload: nothing in it")
+		// The library returns no syntax error for an empty or blank payload.
+		return malformed(wantJSON, "payload: empty")
 	}
 	at, cause := syntax.ByteOffset, syntax.Err
 	switch {
 	case errors.Is(cause, jsontext.ErrDuplicateName):
 		key := quote(syntax.JSONPointer.LastToken())
-		return malformed("give each key once", "byte %d: key %s twice in one object", at, key)
+		return malformed("use each key once", "byte %d: key %s twice in one object", at, key)
 	case errors.Is(cause, jsontext.ErrNonStringName):
-		return malformed(wantJSON, "byte %d: a key that is no string", at)
+		return malformed(wantJSON, "byte %d: a key that is not a string", at)
 	case errors.Is(cause, io.ErrUnexpectedEOF):
-		return malformed("send all of it", "byte %d: the JSON ends too early", at)
+		return malformed("send the whole event", "byte %d: the JSON ends too early", at)
 	}
 	return malformed(wantJSON, "byte %d: %v", at, cause)
 }

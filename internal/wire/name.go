@@ -11,7 +11,7 @@ const maxName = 255
 
 // nameProblem returns why a text cannot be the name of a machine, user or session,
 // or a terminal, remote or service: it is too long, has an invisible character, or
-// is nothing but white space. It returns "" if the text is valid, or empty, which
+// is only white space. It returns "" if the text is valid, or empty, which
 // means that no name is given. The text must be valid UTF-8.
 //
 // White space before, within and after a name is kept: it is part of real names, and
@@ -45,7 +45,7 @@ func nameProblem(s string) string {
 	return ""
 }
 
-const blank = "nothing but white space"
+const blank = "only white space"
 
 // isVisible reports whether all bytes of a text are from ' ' to '~', as in nearly
 // all names. It checks eight bytes at a time: if they are in that range none of the
@@ -71,7 +71,7 @@ func isVisible[T string | []byte](s T) bool {
 // isHidden reports whether a character is invisible after the one before it: it
 // controls the direction of text, has no width, breaks the line or is drawn as
 // nothing. Such characters make different names look the same, and let a report show
-// what it does not say.
+// something other than it contains.
 //
 // These are all of Unicode's Default_Ignorable_Code_Point, and some others. A
 // variation selector has no width either, but it selects a form of a Han or

@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// invisible is Default_Ignorable_Code_Point of Unicode 15, as its file
-// DerivedCoreProperties.txt has it, then what breaks lines, steers scripts or is
-// drawn as nothing beside that.
+// invisible is Default_Ignorable_Code_Point of Unicode 15, as in
+// DerivedCoreProperties.txt, followed by other characters that break lines, control
+// direction or are drawn as nothing.
 var invisible = [][2]rune{
 	{0x00ad, 0x00ad},
 	{0x034f, 0x034f},
@@ -37,8 +37,7 @@ var invisible = [][2]rune{
 	{0x1d159, 0x1d159},
 }
 
-// TestInvisible: no character that doesn't show is in a name, wherever it
-// stands.
+// TestInvisible: no name contains an invisible character, at any position.
 func TestInvisible(t *testing.T) {
 	for _, span := range invisible {
 		for r := span[0]; r <= span[1]; r++ {
@@ -51,8 +50,8 @@ func TestInvisible(t *testing.T) {
 	}
 }
 
-// TestVisible: names of people and machines in any script are names, with the
-// white space and the forms that belong to them.
+// TestVisible: names of people and machines in any script are valid, with white
+// space and variation selectors that are part of them.
 func TestVisible(t *testing.T) {
 	for _, name := range []string{
 		"lane", "John Smith", " lane", "lane ", "THESHIRE\\lane$", "山田　太郎", "葛\U000e0100城", "邉\U000e0101", "神\ufe00", "Ślązak", "o\u0301",
@@ -64,23 +63,24 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// TestSelectors: a variation selector is invisible but behind what has forms.
-func TestSelectors(t *testing.T) {
+// TestVariationSelectors: a variation selector is invisible unless it follows a
+// character that has forms.
+func TestVariationSelectors(t *testing.T) {
 	for _, name := range []string{"a\ufe0f", "1\ufe0f", "ᠮ\ufe00", "葛\u180b", "葛\U000e0100\U000e0100", "ᠮ\u180b\u180b", "葛 \U000e0100", "\u2800\ufe0f"} {
 		if nameProblem(name) == "" {
-			t.Errorf("%+q is a name", name)
+			t.Errorf("%+q is accepted as a name", name)
 		}
 	}
 }
 
-// TestWhiteSpace: a name of nothing but white space is none, of whatever kind.
+// TestWhiteSpace: a name of only white space of any kind is not valid.
 func TestWhiteSpace(t *testing.T) {
 	for r := rune(' '); r <= unicode.MaxRune; r++ {
 		if !unicode.IsSpace(r) {
 			continue
 		}
 		if nameProblem(strings.Repeat(string(r), 9)) == "" {
-			t.Errorf("%U is a name", r)
+			t.Errorf("%U is accepted as a name", r)
 		}
 	}
 }

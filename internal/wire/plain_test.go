@@ -17,8 +17,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// plainEvent is a payload as the libraries read it, for an oracle that judges
-// it as plainly as the contract is written.
+// plainEvent is a payload as the libraries decode it: an oracle that applies the
+// contract literally.
 type plainEvent struct {
 	malformed bool
 	date      plainDate
@@ -29,8 +29,8 @@ type plainEvent struct {
 }
 
 type plainDate struct {
-	given, bad bool
-	at         time.Time
+	present, bad bool
+	at           time.Time
 }
 
 // verdict returns the first reason that applies, or the event.
@@ -63,7 +63,7 @@ func (p *plainEvent) verdict() (roster.Reason, roster.Event) {
 	if p.typ == "present" {
 		for _, s := range p.sessions {
 			session := s.session()
-			if s.date.given {
+			if s.date.present {
 				session.Since = roster.TimeOf(s.date.at)
 			}
 			e.Sessions = append(e.Sessions, session)
@@ -98,7 +98,7 @@ func (p *plainEvent) entriesMalformed() bool {
 
 func (p *plainEvent) lacks() bool {
 	user, session := p.texts["user"], p.texts["session"]
-	return !p.date.given || p.typ == "" || p.texts["machine"] == "" ||
+	return !p.date.present || p.typ == "" || p.texts["machine"] == "" ||
 		p.typ == "login" && user == "" ||
 		p.typ == "logout" && user == "" && session == "" ||
 		p.typ == "present" && slices.ContainsFunc(p.sessions, func(s plainEvent) bool { return s.texts["user"] == "" })
@@ -111,14 +111,14 @@ func (p *plainEvent) session() roster.Session {
 	}
 }
 
-// formed is a variation selector behind what has forms.
-var formed = regexp.MustCompile(`([\p{Han}\p{So}])[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]|(\p{Mongolian})[\x{180b}-\x{180d}\x{180f}]`)
+// validSelector matches a variation selector after a character that has forms.
+var validSelector = regexp.MustCompile(`([\p{Han}\p{So}])[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]|(\p{Mongolian})[\x{180b}-\x{180d}\x{180f}]`)
 
 func plainlyBad(name string) bool {
 	if len(name) > 255 || name != "" && strings.TrimSpace(name) == "" {
 		return true
 	}
-	return strings.ContainsFunc(formed.ReplaceAllString(name, "$1$2"), func(r rune) bool {
+	return strings.ContainsFunc(validSelector.ReplaceAllString(name, "$1$2"), func(r rune) bool {
 		return unicode.Is(unicode.Cc, r) || slices.ContainsFunc(invisible, func(span [2]rune) bool { return span[0] <= r && r <= span[1] })
 	})
 }
@@ -141,13 +141,13 @@ func plainJSON(payload []byte, keys []string) (p plainEvent) {
 		known := slices.Contains(keys, key)
 		p.malformed = p.malformed || !known && slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
 		if known && value.Kind() != 'n' {
-			p.take(key, value)
+			p.set(key, value)
 		}
 	}
 	return p
 }
 
-func (p *plainEvent) take(key string, value jsontext.Value) {
+func (p *plainEvent) set(key string, value jsontext.Value) {
 	if key == "sessions" {
 		var entries []jsontext.Value
 		p.mistyped[key] = json.Unmarshal(value, &entries) != nil
@@ -191,14 +191,14 @@ func plainDateOf(text string) plainDate {
 
 func inRange(at time.Time, ok bool) plainDate {
 	at = at.UTC()
-	return plainDate{given: true, at: at, bad: !ok || at.Year() < 1970 || at.Year() > 2261}
+	return plainDate{present: true, at: at, bad: !ok || at.Year() < 1970 || at.Year() > 2261}
 }
 
 // plainProtobuf reads a protobuf payload with the generated code.
 func plainProtobuf(payload []byte) (p plainEvent) {
 	var e rollcallv1.Event
-	if proto.Unmarshal(payload, &e) != nil || passedOver(e.ProtoReflect().GetUnknown(), 9) ||
-		passedOver(e.GetDate().ProtoReflect().GetUnknown(), 2) {
+	if proto.Unmarshal(payload, &e) != nil || hasKnownNumber(e.ProtoReflect().GetUnknown(), 9) ||
+		hasKnownNumber(e.GetDate().ProtoReflect().GetUnknown(), 2) {
 		p.malformed = true
 		return p
 	}
@@ -212,8 +212,8 @@ func plainProtobuf(payload []byte) (p plainEvent) {
 		"terminal": e.Terminal, "remote": e.Remote, "service": e.Service,
 	}
 	for _, s := range e.Sessions {
-		p.malformed = p.malformed || passedOver(s.ProtoReflect().GetUnknown(), 6) ||
-			passedOver(s.GetSince().ProtoReflect().GetUnknown(), 2)
+		p.malformed = p.malformed || hasKnownNumber(s.ProtoReflect().GetUnknown(), 6) ||
+			hasKnownNumber(s.GetSince().ProtoReflect().GetUnknown(), 2)
 		p.sessions = append(p.sessions, plainEvent{date: plainDateOfTimestamp(s.Since), texts: map[string]string{
 			"user": s.User, "session": s.Session, "terminal": s.Terminal, "remote": s.Remote, "service": s.Service,
 		}})

@@ -76,7 +76,7 @@ func (d *Decoder) readSession(m message, sessions []roster.Session) error {
 // read merges a google.protobuf.Timestamp into t: if a field occurs twice the last
 // one counts, even if each is in a Timestamp of its own.
 func (t *timestamp) read(m message) error {
-	t.given = true
+	t.present = true
 	for m.next(timestampFields[:]) {
 		switch m.field {
 		case fieldSeconds:
@@ -143,7 +143,7 @@ func (m *message) next(known []field) bool {
 	}
 	number, kind, n := protowire.ConsumeTag(m.rest)
 	if n >= 0 && number > protowire.MaxValidNumber {
-		return m.fail("no field has the number " + strconv.Itoa(int(number)))
+		return m.fail("invalid field number " + strconv.Itoa(int(number)))
 	}
 	if n < 0 {
 		return m.fail(wireProblem(n))
@@ -165,7 +165,7 @@ func (m *message) next(known []field) bool {
 		size = protowire.ConsumeFieldValue(number, kind, value)
 	}
 	if size < 0 {
-		//guard:set m.fail(wireProblem(size)) false "a payload cut short is no shorter event" TestRefused
+		//guard:set m.fail(wireProblem(size)) false "a truncated payload is not a shorter event" TestRefused
 		return m.fail(wireProblem(size))
 	}
 	m.rest, m.at = m.rest[n+size:], m.at+n+size
@@ -204,12 +204,12 @@ func (m *message) fail(what string) bool {
 	return false
 }
 
-// wireProblem says what an error code of protowire means.
+// wireProblem describes an error code of protowire.
 func wireProblem(code int) string {
 	if errors.Is(protowire.ParseError(code), io.ErrUnexpectedEOF) {
 		return "the protobuf ends too early"
 	}
-	return "no protobuf"
+	return "not valid protobuf"
 }
 
 func wireType(f field) protowire.Type {
@@ -220,14 +220,14 @@ func wireType(f field) protowire.Type {
 	return protowire.BytesType
 }
 
-// inner is the message that the field holds.
+// inner returns the message in the field.
 func (m *message) inner() message {
 	return message{rest: m.bytes, at: m.at - len(m.bytes)}
 }
 
-// text is the string that the field holds: a part of the payload.
+// text returns the string in the field: a part of the payload.
 func (m *message) text() (string, error) {
-	//guard:false "no name is repaired: two never become one" TestRefused
+	//guard:false "no name is repaired, so different names stay different" TestRefused
 	if !isVisible(m.bytes) && !utf8.Valid(m.bytes) {
 		return "", fmt.Errorf("byte %d: %s is not valid UTF-8", m.at-len(m.bytes), m.field)
 	}

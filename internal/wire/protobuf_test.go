@@ -29,15 +29,15 @@ func group(number protowire.Number, inner string) string {
 }
 
 var (
-	pbDate    = bytesField(1, numberField(1, 1_795_381_200))
-	pbLogin   = numberField(2, 1)
-	pbLogout  = numberField(2, 2)
-	pbBoot    = numberField(2, 3)
-	pbPresent = numberField(2, 5)
-	pbMachine = bytesField(3, "m.example.com")
-	pbUser    = bytesField(4, "lane")
-	pbGood    = pbDate + pbLogin + pbMachine + pbUser
-	pbOn      = pbDate + pbPresent + pbMachine // a present without sessions
+	pbDate         = bytesField(1, numberField(1, 1_795_381_200))
+	pbLogin        = numberField(2, 1)
+	pbLogout       = numberField(2, 2)
+	pbBoot         = numberField(2, 3)
+	pbPresent      = numberField(2, 5)
+	pbMachine      = bytesField(3, "m.example.com")
+	pbUser         = bytesField(4, "lane")
+	pbGood         = pbDate + pbLogin + pbMachine + pbUser
+	pbPresentAlone = pbDate + pbPresent + pbMachine // a present without sessions
 )
 
 const (
@@ -49,96 +49,96 @@ func pbSession(parts ...string) string { return bytesField(9, parts...) }
 
 var refusedProtobuf = []refused{
 	// Not one message.
-	{what: "protobuf truncated in a string", payload: pbGood[:len(pbGood)-1], reason: roster.Malformed, says: "ends too early"},
-	{what: "protobuf truncated in a tag", payload: pbGood + "\x80", reason: roster.Malformed, says: "ends too early"},
-	{what: "protobuf truncated in a number", payload: pbGood + "\x10\xff", reason: roster.Malformed, says: "ends too early"},
-	{what: "protobuf truncated after a tag", payload: pbGood + "\x22", reason: roster.Malformed, says: "ends too early"},
-	{what: "protobuf truncated in an unknown field", payload: pbGood + "\xa2\x06\x05ab", reason: roster.Malformed, says: "ends too early"},
-	{what: "length beyond the end", payload: pbGood + "\x22\xff\xff\xff\xff\x0f", reason: roster.Malformed, says: "ends too early"},
-	{what: "number of 11 bytes", payload: pbGood + "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", reason: roster.Malformed, says: "no protobuf"},
-	{what: "number above 64 bits", payload: pbGood + "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", reason: roster.Malformed, says: "no protobuf"},
-	{what: "field 0", payload: pbGood + "\x00\x00", reason: roster.Malformed, says: "no protobuf"},
-	{what: "field above the greatest", payload: pbGood + string(protowire.AppendVarint(nil, (1<<29)<<3)) + "\x00", reason: roster.Malformed, says: "no field has the number 536870912"},
-	{what: "field above 32 bits", payload: pbGood + string(protowire.AppendVarint(nil, 1<<40)) + "\x00", reason: roster.Malformed, says: "no protobuf"},
-	{what: "wire type 6", payload: pbGood + "\xa6\x06", reason: roster.Malformed, says: "no protobuf"},
-	{what: "wire type 7", payload: pbGood + "\xa7\x06", reason: roster.Malformed, says: "no protobuf"},
-	{what: "end of a group that has no start", payload: pbGood + "\xa4\x06", reason: roster.Malformed, says: "no protobuf"},
-	{what: "group without end", payload: pbGood + "\xa3\x06", reason: roster.Malformed, says: "ends too early"},
-	{what: "end of another group", payload: pbGood + "\xa3\x06\xac\x06", reason: roster.Malformed, says: "no protobuf"},
-	{what: "groups too deep", payload: pbGood + strings.Repeat("\xa3\x06", 10_010) + strings.Repeat("\xa4\x06", 10_010), reason: roster.Malformed},
-	{what: "NUL bytes", payload: strings.Repeat("\x00", 20), reason: roster.Malformed, says: "byte 0: no protobuf"},
-	{what: "0xff bytes", payload: strings.Repeat("\xff", 20), reason: roster.Malformed, says: "byte 0: no protobuf"},
-	{what: "protobuf in base64", payload: "CgYI0M6I2AYQARoNbS5leGFtcGxlLmNvbSIEbGFuZQ==", reason: roster.Malformed},
-	{what: "length before the message", payload: string(protowire.AppendString(nil, pbGood)), reason: roster.Malformed},
-	{what: "NUL bytes after", payload: pbGood + "\x00\x00\x00", reason: roster.Malformed},
-	{what: "JSON after", payload: pbGood + good, reason: roster.Malformed},
-	{what: "protobuf said, JSON list", contentType: saysPB, payload: `[` + good + `]`, reason: roster.Malformed, says: "byte 0: "},
+	{name: "protobuf truncated in a string", payload: pbGood[:len(pbGood)-1], reason: roster.Malformed, problem: "ends too early"},
+	{name: "protobuf truncated in a tag", payload: pbGood + "\x80", reason: roster.Malformed, problem: "ends too early"},
+	{name: "protobuf truncated in a number", payload: pbGood + "\x10\xff", reason: roster.Malformed, problem: "ends too early"},
+	{name: "protobuf truncated after a tag", payload: pbGood + "\x22", reason: roster.Malformed, problem: "ends too early"},
+	{name: "protobuf truncated in an unknown field", payload: pbGood + "\xa2\x06\x05ab", reason: roster.Malformed, problem: "ends too early"},
+	{name: "length beyond the end", payload: pbGood + "\x22\xff\xff\xff\xff\x0f", reason: roster.Malformed, problem: "ends too early"},
+	{name: "number of 11 bytes", payload: pbGood + "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "number above 64 bits", payload: pbGood + "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "field 0", payload: pbGood + "\x00\x00", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "field above the greatest", payload: pbGood + string(protowire.AppendVarint(nil, (1<<29)<<3)) + "\x00", reason: roster.Malformed, problem: "invalid field number 536870912"},
+	{name: "field above 32 bits", payload: pbGood + string(protowire.AppendVarint(nil, 1<<40)) + "\x00", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "wire type 6", payload: pbGood + "\xa6\x06", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "wire type 7", payload: pbGood + "\xa7\x06", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "end of a group that has no start", payload: pbGood + "\xa4\x06", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "group without end", payload: pbGood + "\xa3\x06", reason: roster.Malformed, problem: "ends too early"},
+	{name: "end of another group", payload: pbGood + "\xa3\x06\xac\x06", reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "groups too deep", payload: pbGood + strings.Repeat("\xa3\x06", 10_010) + strings.Repeat("\xa4\x06", 10_010), reason: roster.Malformed},
+	{name: "NUL bytes", payload: strings.Repeat("\x00", 20), reason: roster.Malformed, problem: "byte 0: not valid protobuf"},
+	{name: "0xff bytes", payload: strings.Repeat("\xff", 20), reason: roster.Malformed, problem: "byte 0: not valid protobuf"},
+	{name: "protobuf in base64", payload: "CgYI0M6I2AYQARoNbS5leGFtcGxlLmNvbSIEbGFuZQ==", reason: roster.Malformed},
+	{name: "length before the message", payload: string(protowire.AppendString(nil, pbGood)), reason: roster.Malformed},
+	{name: "NUL bytes after", payload: pbGood + "\x00\x00\x00", reason: roster.Malformed},
+	{name: "JSON after", payload: pbGood + good, reason: roster.Malformed},
+	{name: "protobuf said, JSON list", contentType: saysPB, payload: `[` + good + `]`, reason: roster.Malformed, problem: "byte 0: "},
 
 	// Known fields of another wire type.
-	{what: "date a number", payload: numberField(1, 1_795_381_200) + pbLogin + pbMachine + pbUser, reason: roster.Malformed, says: "byte 0: date has the wire type 0, want 2"},
-	{what: "type a string", payload: pbDate + bytesField(2, "login") + pbMachine + pbUser, reason: roster.Malformed, says: "byte 8: type has the wire type 2, want 0"},
-	{what: "machine a number", payload: pbGood + numberField(3, 1), reason: roster.Malformed, says: "machine has the wire type 0"},
-	{what: "user a fixed32", payload: pbGood + "\x25aaaa", reason: roster.Malformed, says: "user has the wire type 5"},
-	{what: "session a fixed64", payload: pbGood + "\x29aaaaaaaa", reason: roster.Malformed, says: "session has the wire type 1"},
-	{what: "terminal a group", payload: pbGood + group(6, ""), reason: roster.Malformed, says: "terminal has the wire type 3"},
-	{what: "remote a number", payload: pbGood + numberField(7, 0), reason: roster.Malformed, says: "remote has the wire type 0"},
-	{what: "service a number", payload: pbGood + numberField(8, 0), reason: roster.Malformed, says: "service has the wire type 0"},
-	{what: "sessions a number", payload: pbOn + numberField(9, 0), reason: roster.Malformed, says: "sessions has the wire type 0"},
-	{what: "sessions a number in a login", payload: pbGood + numberField(9, 0), reason: roster.Malformed, says: "sessions has the wire type 0"},
-	{what: "seconds a string", payload: bytesField(1, bytesField(1, "x")) + pbLogin + pbMachine + pbUser, reason: roster.Malformed, says: "byte 2: seconds has the wire type 2"},
-	{what: "nanos a fixed32", payload: bytesField(1, "\x15aaaa") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, says: "byte 2: nanos has the wire type 5"},
-	{what: "user of an entry a number", payload: pbOn + pbSession(numberField(1, 7)), reason: roster.Malformed, says: "user has the wire type 0"},
-	{what: "since a number", payload: pbOn + pbSession(bytesField(1, "a"), numberField(3, 7)), reason: roster.Malformed, says: "since has the wire type 0"},
-	{what: "seconds of since a string", payload: pbOn + pbSession(bytesField(1, "a"), bytesField(3, bytesField(1, "x"))), reason: roster.Malformed, says: "seconds has the wire type 2"},
+	{name: "date a number", payload: numberField(1, 1_795_381_200) + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 0: date has the wire type 0, want 2"},
+	{name: "type a string", payload: pbDate + bytesField(2, "login") + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 8: type has the wire type 2, want 0"},
+	{name: "machine a number", payload: pbGood + numberField(3, 1), reason: roster.Malformed, problem: "machine has the wire type 0"},
+	{name: "user a fixed32", payload: pbGood + "\x25aaaa", reason: roster.Malformed, problem: "user has the wire type 5"},
+	{name: "session a fixed64", payload: pbGood + "\x29aaaaaaaa", reason: roster.Malformed, problem: "session has the wire type 1"},
+	{name: "terminal a group", payload: pbGood + group(6, ""), reason: roster.Malformed, problem: "terminal has the wire type 3"},
+	{name: "remote a number", payload: pbGood + numberField(7, 0), reason: roster.Malformed, problem: "remote has the wire type 0"},
+	{name: "service a number", payload: pbGood + numberField(8, 0), reason: roster.Malformed, problem: "service has the wire type 0"},
+	{name: "sessions a number", payload: pbPresentAlone + numberField(9, 0), reason: roster.Malformed, problem: "sessions has the wire type 0"},
+	{name: "sessions a number in a login", payload: pbGood + numberField(9, 0), reason: roster.Malformed, problem: "sessions has the wire type 0"},
+	{name: "seconds a string", payload: bytesField(1, bytesField(1, "x")) + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 2: seconds has the wire type 2"},
+	{name: "nanos a fixed32", payload: bytesField(1, "\x15aaaa") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 2: nanos has the wire type 5"},
+	{name: "user of an entry a number", payload: pbPresentAlone + pbSession(numberField(1, 7)), reason: roster.Malformed, problem: "user has the wire type 0"},
+	{name: "since a number", payload: pbPresentAlone + pbSession(bytesField(1, "a"), numberField(3, 7)), reason: roster.Malformed, problem: "since has the wire type 0"},
+	{name: "seconds of since a string", payload: pbPresentAlone + pbSession(bytesField(1, "a"), bytesField(3, bytesField(1, "x"))), reason: roster.Malformed, problem: "seconds has the wire type 2"},
 
 	// Strings and messages inside.
-	{what: "machine not UTF-8", payload: pbGood + bytesField(3, "\xff"), reason: roster.Malformed, says: "machine is not valid UTF-8"},
-	{what: "user not UTF-8", payload: pbGood + bytesField(4, "l\xc0\xafne"), reason: roster.Malformed, says: "user is not valid UTF-8"},
-	{what: "user a surrogate", payload: pbGood + bytesField(4, "\xed\xa0\x80"), reason: roster.Malformed, says: "user is not valid UTF-8"},
-	{what: "service not UTF-8", payload: pbGood + bytesField(8, "\x80"), reason: roster.Malformed, says: "service is not valid UTF-8"},
-	{what: "not UTF-8, and a later one", payload: pbDate + pbLogin + pbMachine + bytesField(4, "\xff") + pbUser, reason: roster.Malformed, says: "user is not valid UTF-8"},
-	{what: "user of a boot not UTF-8", payload: pbDate + pbBoot + pbMachine + bytesField(4, "\xff"), reason: roster.Malformed, says: "user is not valid UTF-8"},
-	{what: "user of an entry not UTF-8", payload: pbOn + pbSession(bytesField(1, "\xff")), reason: roster.Malformed, says: "user is not valid UTF-8"},
-	{what: "entry truncated", payload: pbOn + pbSession("\x0a"), reason: roster.Malformed, says: "ends too early"},
-	{what: "entry truncated in a login", payload: pbGood + pbSession("\x0a"), reason: roster.Malformed, says: "ends too early"},
-	{what: "date truncated", payload: bytesField(1, "\x08") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, says: "byte 2: the protobuf ends too early"},
-	{what: "unknown field of a date malformed", payload: bytesField(1, "\x1f") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, says: "no protobuf"},
-	{what: "session twice in protobuf", payload: pbOn + pbSession(bytesField(1, "a"), bytesField(2, "1")) + pbSession(bytesField(1, "b"), bytesField(2, "1")), reason: roster.Malformed, says: "sessions[0] and sessions[1]"},
-	{what: "user twice in protobuf", payload: pbOn + pbSession(bytesField(1, "a")) + pbSession(bytesField(1, "a"), bytesField(2)), reason: roster.Malformed, says: "sessions[0] and sessions[1]"},
+	{name: "machine not UTF-8", payload: pbGood + bytesField(3, "\xff"), reason: roster.Malformed, problem: "machine is not valid UTF-8"},
+	{name: "user not UTF-8", payload: pbGood + bytesField(4, "l\xc0\xafne"), reason: roster.Malformed, problem: "user is not valid UTF-8"},
+	{name: "user a surrogate", payload: pbGood + bytesField(4, "\xed\xa0\x80"), reason: roster.Malformed, problem: "user is not valid UTF-8"},
+	{name: "service not UTF-8", payload: pbGood + bytesField(8, "\x80"), reason: roster.Malformed, problem: "service is not valid UTF-8"},
+	{name: "not UTF-8, and a later one", payload: pbDate + pbLogin + pbMachine + bytesField(4, "\xff") + pbUser, reason: roster.Malformed, problem: "user is not valid UTF-8"},
+	{name: "user of a boot not UTF-8", payload: pbDate + pbBoot + pbMachine + bytesField(4, "\xff"), reason: roster.Malformed, problem: "user is not valid UTF-8"},
+	{name: "user of an entry not UTF-8", payload: pbPresentAlone + pbSession(bytesField(1, "\xff")), reason: roster.Malformed, problem: "user is not valid UTF-8"},
+	{name: "entry truncated", payload: pbPresentAlone + pbSession("\x0a"), reason: roster.Malformed, problem: "ends too early"},
+	{name: "entry truncated in a login", payload: pbGood + pbSession("\x0a"), reason: roster.Malformed, problem: "ends too early"},
+	{name: "date truncated", payload: bytesField(1, "\x08") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 2: the protobuf ends too early"},
+	{name: "unknown field of a date malformed", payload: bytesField(1, "\x1f") + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "not valid protobuf"},
+	{name: "session twice in protobuf", payload: pbPresentAlone + pbSession(bytesField(1, "a"), bytesField(2, "1")) + pbSession(bytesField(1, "b"), bytesField(2, "1")), reason: roster.Malformed, problem: "sessions[0] and sessions[1]"},
+	{name: "user twice in protobuf", payload: pbPresentAlone + pbSession(bytesField(1, "a")) + pbSession(bytesField(1, "a"), bytesField(2)), reason: roster.Malformed, problem: "sessions[0] and sessions[1]"},
 
 	// Missing, unknown and bad.
-	{what: "nothing", payload: "", reason: roster.MissingField, says: "date: missing"},
-	{what: "nothing, said to be protobuf", contentType: saysPB, payload: "", reason: roster.MissingField, says: "date: missing"},
-	{what: "unknown fields only", payload: numberField(100, 1), reason: roster.MissingField, says: "date: missing"},
-	{what: "no date in protobuf", payload: pbLogin + pbMachine + pbUser, reason: roster.MissingField, says: "date: missing"},
-	{what: "no type in protobuf", payload: pbDate + pbMachine + pbUser, reason: roster.MissingField, says: "type: missing"},
-	{what: "type 0", payload: pbDate + numberField(2, 0) + pbMachine + pbUser, reason: roster.MissingField, says: "type: missing"},
-	{what: "type 0 at last", payload: pbGood + numberField(2, 0), reason: roster.MissingField, says: "type: missing"},
-	{what: "type 0 in 32 bits", payload: pbGood + numberField(2, 1<<32), reason: roster.MissingField, says: "type: missing"},
-	{what: "no machine in protobuf", payload: pbDate + pbLogin + pbUser, reason: roster.MissingField, says: "machine: missing"},
-	{what: "machine empty at last", payload: pbGood + bytesField(3), reason: roster.MissingField, says: "machine: missing"},
-	{what: "no user in protobuf", payload: pbDate + pbLogin + pbMachine, reason: roster.MissingField, says: "user: missing"},
-	{what: "user empty at last", payload: pbGood + bytesField(4), reason: roster.MissingField, says: "user: missing"},
-	{what: "logout of nobody", payload: pbDate + pbLogout + pbMachine, reason: roster.MissingField, says: "user: missing"},
-	{what: "entry of nobody", payload: pbOn + pbSession(bytesField(2, "1")), reason: roster.MissingField, says: "sessions[0].user: missing"},
-	{what: "type 6", payload: pbDate + numberField(2, 6) + pbMachine, reason: roster.UnknownType, says: `type: "6"`},
-	{what: "type −1", payload: pbDate + numberField(2, minusOne) + pbMachine, reason: roster.UnknownType, says: `type: "-1"`},
-	{what: "type 6 at last", payload: pbGood + numberField(2, 6), reason: roster.UnknownType, says: `type: "6"`},
-	{what: "seconds −1", payload: bytesField(1, numberField(1, minusOne)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: "date: -1 seconds and 0 nanoseconds: " + outOfRange},
-	{what: "first second of 2262", payload: bytesField(1, numberField(1, 9_214_646_400)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: outOfRange},
-	{what: "most seconds", payload: bytesField(1, numberField(1, math.MaxInt64)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: outOfRange},
-	{what: "milliseconds for seconds", payload: bytesField(1, numberField(1, 1_795_381_200_000)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: outOfRange},
-	{what: "a second in nanos", payload: bytesField(1, numberField(2, 1_000_000_000)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: "nanoseconds"},
-	{what: "nanos −1", payload: bytesField(1, numberField(1, 5), numberField(2, minusOne)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, says: "5 seconds and -1 nanoseconds"},
-	{what: "since with bad nanos", payload: pbOn + pbSession(bytesField(1, "a")) + pbSession(bytesField(1, "b"), bytesField(3, numberField(2, minusOne))), reason: roster.BadDate, says: "sessions[1].since: "},
-	{what: "machine of 256 bytes in protobuf", payload: pbGood + bytesField(3, strings.Repeat("m", 256)), reason: roster.BadName, says: "machine: 256 bytes"},
-	{what: "line feed in protobuf", payload: pbGood + bytesField(4, "a\nb"), reason: roster.BadName, says: "user: control character U+000A at byte 1"},
-	{what: "override in an entry in protobuf", payload: pbOn + pbSession(bytesField(1, "a"), bytesField(5, "\u202e")), reason: roster.BadName, says: "sessions[0].remote: invisible character U+202E at byte 0"},
-	{what: "another machine in protobuf", subject: "rollcall.events.web", payload: pbGood, reason: roster.Identity},
-	{what: "too long in protobuf", payload: pbGood + bytesField(100, strings.Repeat("x", 256<<10)), reason: roster.Oversize},
-	{what: "malformed at the end before missing", payload: numberField(2, 0) + "\x00", reason: roster.Malformed},
-	{what: "missing before bad date in protobuf", payload: bytesField(1, numberField(2, minusOne)) + pbLogin + pbMachine, reason: roster.MissingField},
-	{what: "protobuf said to be JSON", contentType: rollcallv1.ContentTypeJSON, payload: pbGood, reason: roster.Malformed},
+	{name: "nothing", payload: "", reason: roster.MissingField, problem: "date: missing"},
+	{name: "nothing, said to be protobuf", contentType: saysPB, payload: "", reason: roster.MissingField, problem: "date: missing"},
+	{name: "unknown fields only", payload: numberField(100, 1), reason: roster.MissingField, problem: "date: missing"},
+	{name: "no date in protobuf", payload: pbLogin + pbMachine + pbUser, reason: roster.MissingField, problem: "date: missing"},
+	{name: "no type in protobuf", payload: pbDate + pbMachine + pbUser, reason: roster.MissingField, problem: "type: missing"},
+	{name: "type 0", payload: pbDate + numberField(2, 0) + pbMachine + pbUser, reason: roster.MissingField, problem: "type: missing"},
+	{name: "type 0 at last", payload: pbGood + numberField(2, 0), reason: roster.MissingField, problem: "type: missing"},
+	{name: "type 0 in 32 bits", payload: pbGood + numberField(2, 1<<32), reason: roster.MissingField, problem: "type: missing"},
+	{name: "no machine in protobuf", payload: pbDate + pbLogin + pbUser, reason: roster.MissingField, problem: "machine: missing"},
+	{name: "machine empty at last", payload: pbGood + bytesField(3), reason: roster.MissingField, problem: "machine: missing"},
+	{name: "no user in protobuf", payload: pbDate + pbLogin + pbMachine, reason: roster.MissingField, problem: "user: missing"},
+	{name: "user empty at last", payload: pbGood + bytesField(4), reason: roster.MissingField, problem: "user: missing"},
+	{name: "logout of nobody", payload: pbDate + pbLogout + pbMachine, reason: roster.MissingField, problem: "user: missing"},
+	{name: "entry of nobody", payload: pbPresentAlone + pbSession(bytesField(2, "1")), reason: roster.MissingField, problem: "sessions[0].user: missing"},
+	{name: "type 6", payload: pbDate + numberField(2, 6) + pbMachine, reason: roster.UnknownType, problem: `type: "6"`},
+	{name: "type −1", payload: pbDate + numberField(2, minusOne) + pbMachine, reason: roster.UnknownType, problem: `type: "-1"`},
+	{name: "type 6 at last", payload: pbGood + numberField(2, 6), reason: roster.UnknownType, problem: `type: "6"`},
+	{name: "seconds −1", payload: bytesField(1, numberField(1, minusOne)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: "date: -1 seconds and 0 nanoseconds: " + outOfRange},
+	{name: "first second of 2262", payload: bytesField(1, numberField(1, 9_214_646_400)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: outOfRange},
+	{name: "most seconds", payload: bytesField(1, numberField(1, math.MaxInt64)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: outOfRange},
+	{name: "milliseconds for seconds", payload: bytesField(1, numberField(1, 1_795_381_200_000)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: outOfRange},
+	{name: "a second in nanos", payload: bytesField(1, numberField(2, 1_000_000_000)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: "nanoseconds"},
+	{name: "nanos −1", payload: bytesField(1, numberField(1, 5), numberField(2, minusOne)) + pbLogin + pbMachine + pbUser, reason: roster.BadDate, problem: "5 seconds and -1 nanoseconds"},
+	{name: "since with bad nanos", payload: pbPresentAlone + pbSession(bytesField(1, "a")) + pbSession(bytesField(1, "b"), bytesField(3, numberField(2, minusOne))), reason: roster.BadDate, problem: "sessions[1].since: "},
+	{name: "machine of 256 bytes in protobuf", payload: pbGood + bytesField(3, strings.Repeat("m", 256)), reason: roster.BadName, problem: "machine: 256 bytes"},
+	{name: "line feed in protobuf", payload: pbGood + bytesField(4, "a\nb"), reason: roster.BadName, problem: "user: control character U+000A at byte 1"},
+	{name: "override in an entry in protobuf", payload: pbPresentAlone + pbSession(bytesField(1, "a"), bytesField(5, "\u202e")), reason: roster.BadName, problem: "sessions[0].remote: invisible character U+202E at byte 0"},
+	{name: "another machine in protobuf", subject: "rollcall.events.web", payload: pbGood, reason: roster.Identity},
+	{name: "too long in protobuf", payload: pbGood + bytesField(100, strings.Repeat("x", 256<<10)), reason: roster.Oversize},
+	{name: "malformed at the end before missing", payload: numberField(2, 0) + "\x00", reason: roster.Malformed},
+	{name: "missing before bad date in protobuf", payload: bytesField(1, numberField(2, minusOne)) + pbLogin + pbMachine, reason: roster.MissingField},
+	{name: "protobuf said to be JSON", contentType: rollcallv1.ContentTypeJSON, payload: pbGood, reason: roster.Malformed},
 }
 
 func TestAcceptedProtobuf(t *testing.T) {
@@ -170,8 +170,8 @@ func TestAcceptedProtobuf(t *testing.T) {
 		{"bad date of an entry in a login", "", pbGood + pbSession(bytesField(3, numberField(2, minusOne))), login},
 		{"entries without user in a login", "", pbGood + pbSession() + pbSession(), login},
 		{"bad user of a boot", "", pbDate + pbBoot + pbMachine + bytesField(4, "\n"), changed(func(e *roster.Event) { e.Type, e.Session = roster.Boot, roster.Session{} })},
-		{"present with nobody", "", pbOn, changed(func(e *roster.Event) { e.Type, e.Session = roster.Present, roster.Session{} })},
-		{"present", "", pbOn + pbUser + pbSession(bytesField(1, "x"), bytesField(1, "a"), bytesField(2, "1"), bytesField(3, numberField(1, 2)), bytesField(3, numberField(2, 3)), bytesField(4, "t"), bytesField(5, "r"), bytesField(6, "s"), numberField(99, 1)) + pbSession(bytesField(1, "a")), changed(func(e *roster.Event) {
+		{"present with nobody", "", pbPresentAlone, changed(func(e *roster.Event) { e.Type, e.Session = roster.Present, roster.Session{} })},
+		{"present", "", pbPresentAlone + pbUser + pbSession(bytesField(1, "x"), bytesField(1, "a"), bytesField(2, "1"), bytesField(3, numberField(1, 2)), bytesField(3, numberField(2, 3)), bytesField(4, "t"), bytesField(5, "r"), bytesField(6, "s"), numberField(99, 1)) + pbSession(bytesField(1, "a")), changed(func(e *roster.Event) {
 			e.Type, e.Session = roster.Present, roster.Session{}
 			e.Sessions = []roster.Session{{User: "a", ID: "1", Since: 2e9 + 3, Terminal: "t", Remote: "r", Service: "s"}, {User: "a"}}
 		})},

@@ -16,8 +16,7 @@ const (
 	quoted = 32
 )
 
-// refuse makes a refusal. Text from outside must be quoted among the
-// arguments.
+// refuse returns a refusal. The caller must quote text from outside in args.
 func refuse(reason roster.Reason, remedy, format string, args ...any) *roster.Refusal {
 	//guard:set cut(...) "fmt.Sprintf(format, args...)" "a refusal has at most 200 bytes" TestRefused
 	return &roster.Refusal{Reason: reason, Problem: cut(fmt.Sprintf(format, args...), maxProblem), Remedy: remedy}
@@ -28,7 +27,7 @@ func malformed(remedy, format string, args ...any) *roster.Refusal {
 }
 
 // quote returns the beginning of s in double quotes, printable on one line
-// whatever it holds.
+// whatever it contains.
 func quote(s string) string {
 	if start := cut(s, quoted); len(start) != len(s) {
 		return strconv.Quote(start[:len(start)-len(ellipsis)]) + ellipsis
@@ -53,13 +52,13 @@ func cut(s string, n int) string {
 
 // isText reports whether a payload begins like text.
 func isText(payload []byte) bool {
-	const look = 16
-	start := string(payload[:min(len(payload), look)])
+	const prefix = 16
+	start := string(payload[:min(len(payload), prefix)])
 	for i, r := range start {
 		switch {
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
 			return false
-		case r == utf8.RuneError && i <= len(start)-utf8.UTFMax: // else only cut off
+		case r == utf8.RuneError && i <= len(start)-utf8.UTFMax: // else cut by the prefix
 			return false
 		}
 	}

@@ -41,7 +41,7 @@ var (
 		"snapshot-made", "snapshot-write", "snapshot-written", "snapshot-synced", "snapshot-closed",
 		"snapshot-settled", "snapshot-renamed", "snapshot-dir-synced", "snapshot-verified", "snapshot-pruned",
 	}
-	letterSteps = []string{"batch-judged", "letter-queued", "letter-taken", "letter-stored", "letter-noted"}
+	letterSteps = []string{"batch-judged", "letter-queued", "letter-publishing", "letter-stored", "letter-recorded"}
 )
 
 // TestAllStepsAreMeant: no step of the code is without a test.
@@ -85,7 +85,7 @@ func TestDieAtStep(t *testing.T) {
 // its place are still to be put, or under way. If it were, a crash in that
 // moment would lose them for good: nobody reads their messages again.
 func TestSnapshotWaitsForLetters(t *testing.T) {
-	for _, slow := range []string{"batch-judged", "letter-taken"} {
+	for _, slow := range []string{"batch-judged", "letter-publishing"} {
 		t.Run(slow, func(t *testing.T) {
 			t.Parallel()
 			url, dir := kit.StartServer(t).URL, t.TempDir()
