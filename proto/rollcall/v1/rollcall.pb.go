@@ -26,11 +26,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EventType says what an event tells.
+// EventType is what happened.
 type EventType int32
 
 const (
-	// Not given: refused as missing_field.
+	// Missing: refused as missing_field.
 	EventType_EVENT_TYPE_UNSPECIFIED EventType = 0
 	// A user's session began.
 	EventType_EVENT_TYPE_LOGIN EventType = 1
@@ -40,7 +40,7 @@ const (
 	EventType_EVENT_TYPE_BOOT EventType = 3
 	// The machine stopped: every session before it has ended.
 	EventType_EVENT_TYPE_SHUTDOWN EventType = 4
-	// The machine said who is on: exactly the sessions listed.
+	// The machine listed who is on: exactly these sessions.
 	EventType_EVENT_TYPE_PRESENT EventType = 5
 )
 
@@ -93,47 +93,47 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 
 // Event is one message on `rollcall.events` or `rollcall.events.<machine>`:
 // somebody logged in or out on a machine, or the machine started, stopped or
-// said who is on. By MQTT, through the NATS server's listener, that is the topic
+// listed who is on. For MQTT clients of the NATS server the subject is the topic
 // `rollcall/events/<machine>`.
 //
 // A payload is this message, or one JSON object with the keys date, type,
 // machine, user, session, terminal, remote, service and sessions. In JSON a
 // date is a string and a type is "login", "logout", "boot", "shutdown" or
-// "present"; that is not protojson. Fields that do not belong to the type, and
+// "present"; this is not protojson. Fields that do not belong to the type, and
 // unknown fields, are ignored; an empty string counts as absent.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it happened, by the publisher's clock: from 1970-01-01T00:00:00Z to
-	// 2261-12-31T23:59:59.999999999Z. Required. Give the finest date you have:
+	// 2261-12-31T23:59:59.999999999Z. Required. Give the most precise date you have:
 	// of two events with equal dates the one stored later decides. In JSON: RFC
 	// 3339 with "T" and "Z" in upper case, or "2006-01-02 15:04:05" (UTC), with
 	// up to 9 decimals.
 	Date *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=date,proto3" json:"date,omitempty"`
 	// What happened. Required.
 	Type EventType `protobuf:"varint,2,opt,name=type,proto3,enum=rollcall.v1.EventType" json:"type,omitempty"`
-	// The machine's name: 1 to 255 bytes of UTF-8 in which every character
-	// shows. It has no control, bidirectional or zero-width characters, nor
-	// others that are drawn as nothing (Default_Ignorable_Code_Point of Unicode,
-	// U+2028, U+2029, U+2800 and the like), and it is not white space alone. A
-	// variation selector shows only behind a Han or Mongolian character or a
-	// symbol. Required. It must be the name in the subject, where there is one.
+	// The machine's name: 1 to 255 bytes of UTF-8, all characters visible.
+	// Not allowed are control, bidirectional and zero-width characters, others that
+	// are drawn as nothing (Default_Ignorable_Code_Point of Unicode, U+2028, U+2029,
+	// U+2800 and the like), and names of only white space. A variation selector is
+	// allowed only after a Han or Mongolian character or a symbol. Required. It must
+	// equal the name in the subject, if there is one.
 	Machine string `protobuf:"bytes,3,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The user's name, by the rule of machine. Required for a login, and for a
-	// logout that names no session.
+	// The user's name; the rules of machine apply. Required for a login, and for a
+	// logout without a session.
 	User string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
-	// The name of the stay on that machine (a logind id, a Windows logon id, a
-	// tty line), by the rule of machine. A login without one belongs to the
+	// The id of the session on that machine (a logind id, a Windows logon id, a
+	// tty line); the rules of machine apply. A login without one belongs to the
 	// user's one implicit session; a logout without one ends all of the user's
 	// sessions on the machine.
 	Session string `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`
-	// Where on the machine: "pts/0". At most 255 bytes, by the rule of machine.
+	// Where on the machine: "pts/0". At most 255 bytes; the rules of machine apply.
 	Terminal string `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"`
-	// Where from: "10.0.0.7". At most 255 bytes, by the rule of machine.
+	// Where from: "10.0.0.7". At most 255 bytes; the rules of machine apply.
 	Remote string `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
-	// How: "sshd". At most 255 bytes, by the rule of machine.
+	// How: "sshd". At most 255 bytes; the rules of machine apply.
 	Service string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
-	// For present only: everybody who is on, one entry for each session. None
-	// means that nobody is.
+	// For present only: everybody who is on, one entry for each session. Empty:
+	// nobody is on.
 	Sessions      []*Session `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -232,15 +232,15 @@ func (x *Event) GetSessions() []*Session {
 	return nil
 }
 
-// Session is one stay of one user on one machine.
+// Session is a session of a user on a machine.
 type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The user's name, by the rule of Event.machine. Required.
+	// The user's name; the rules of Event.machine apply. Required.
 	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// The name of the stay on that machine; empty: the user's implicit session.
+	// The id of the session on that machine; empty: the user's implicit session.
 	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
-	// When the stay began, by the rule of Event.date. Absent: the date of the
-	// event that told of it.
+	// When the session began, in the form of Event.date. Absent: the date of the
+	// event that lists it.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// See Event.
 	Terminal string `protobuf:"bytes,4,opt,name=terminal,proto3" json:"terminal,omitempty"`
@@ -332,51 +332,53 @@ type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The same for all pages of one report, and for no other report.
 	Report string `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
-	// When the report was made.
+	// When the report was created.
 	When *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
-	// The stream of events that it was made from.
+	// The stream of events that it was created from.
 	Stream string `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
-	// The last message that is in it: its sequence in the stream.
+	// The last message included: its sequence in the stream.
 	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// The same message's number in all that rollcall has ever read.
+	// The place of the same message: its number in everything that rollcall has ever
+	// read.
 	Place uint64 `protobuf:"varint,5,opt,name=place,proto3" json:"place,omitempty"`
-	// Every event since the first is accounted for, as far as it concerns the
-	// machines heard within the allowed lateness, and a machine that nobody has
-	// heard of would have spoken since the last loss.
+	// Nothing is missing: every event of the machines heard within the allowed
+	// lateness is accounted for, and an unknown machine would have sent an event
+	// since the last loss.
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
-	// limit; stale while it is not known what the stream has, as NATS is away from
-	// the service or does not answer it; in an answer about the past also not_retained (see
+	// limit; stale while the state of the stream is unknown, because NATS is
+	// unreachable or does not answer; in an answer about the past also not_retained (see
 	// Past.complete_from) and unplaced (see Past.unplaced). Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// While not complete: how many machines are unsettled, of those heard within
-	// the allowed lateness. A loss may have hidden a login or logout of theirs; it
-	// is settled by a boot, shutdown or present of the machine that is dated after
+	// the allowed lateness. A loss may have hidden a login or logout of such a machine;
+	// it is settled by a boot, shutdown or present of the machine that is dated after
 	// settles_after. Absent when 0.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// While not complete because of losses: the date after which a boot, shutdown
 	// or present settles its machine. It is the receipt of the first message after
-	// the last loss, and ROLLCALL_MAX_SKEW more, as one that arrives late tells
-	// nothing of what was lost. Absent until a message was received after the loss.
+	// the last loss plus ROLLCALL_MAX_SKEW: an earlier one that arrives late shows
+	// nothing about what was lost. Absent until a message was received after the
+	// loss.
 	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
-	// While not complete because of losses: once a message is received after this
-	// time, nothing more was lost meanwhile, and no machine is unsettled, it is
-	// complete. Absent until a message was received after the last loss.
+	// While not complete because of losses: the report is complete once a message is
+	// received after this time, if nothing more is lost and no machine is unsettled
+	// by then. Absent until a message was received after the last loss.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// This page, from 1. Published reports only. The last page is stored first:
-	// when page 1 comes, the others have come. Pages of an earlier, longer report
-	// stay in the stream beyond pages: go by report.
+	// when page 1 arrives, the others have arrived. Pages of an earlier, longer report
+	// remain in the stream after the last one: compare report.
 	Page uint32 `protobuf:"varint,8,opt,name=page,proto3" json:"page,omitempty"`
 	// How many pages the report has. Published reports only.
 	Pages uint32 `protobuf:"varint,9,opt,name=pages,proto3" json:"pages,omitempty"`
-	// The machines in byte order of their names, those with nobody included. A
-	// machine whose users do not fit on one page goes on at the beginning of the
+	// The machines in byte order of their names, including those with no users. A
+	// machine whose users do not fit on one page continues at the beginning of the
 	// next, with the same name and heard: join the two.
 	Machines []*Machine `protobuf:"bytes,10,rep,name=machines,proto3" json:"machines,omitempty"`
-	// Answers only, in place of page and pages, and absent on the last page: ask
-	// again with it for the next.
+	// Answers only, instead of page and pages: the cursor to request the next page
+	// with. Absent on the last page.
 	Cursor string `protobuf:"bytes,11,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Only where a past moment was asked about.
+	// Only in answers about a past moment.
 	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -522,17 +524,17 @@ type Machine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The receipt of the last event accepted from it; at a past moment, of the
-	// newest dated by then, and absent when the stream no longer has one.
+	// The receipt of the last event accepted from it. About a past moment: that of
+	// the newest event dated by then; absent if the stream no longer has one.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	// Who is on, in byte order of their names.
 	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
-	// The machine was not heard from for longer than the service is set to wait
-	// (ROLLCALL_SILENT_AFTER): the users are the last known. Absent unless true.
+	// No event came from the machine for longer than ROLLCALL_SILENT_AFTER: the users
+	// are the last known. Absent unless true.
 	Silent bool `protobuf:"varint,4,opt,name=silent,proto3" json:"silent,omitempty"`
 	// A login or logout of the machine may be missing: it is unsettled (see
-	// Report.unsettled), or an event of it was refused for want of room since its
-	// last boot, shutdown or present; rollcall.query.machine tells the reasons.
+	// Report.unsettled), or an event of it was refused because of a limit since its
+	// last boot, shutdown or present; rollcall.query.machine gives the reasons.
 	// Absent unless true.
 	Incomplete    bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -604,17 +606,17 @@ func (x *Machine) GetIncomplete() bool {
 	return false
 }
 
-// MachineRequest is what `rollcall.query.machine` takes, in JSON: who is on this
+// MachineRequest is the request to `rollcall.query.machine`, in JSON: who is on this
 // machine?
 type MachineRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name. Required.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// From an earlier answer: go on after its last session. Optional.
+	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
-	// an event that arrived late counts where it belongs. Optional: now, with all
-	// that was read, also what is dated ahead. See Past.
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// that arrived late counts at its date. Optional: without it, now, including
+	// events dated in the future. See Past.
 	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -672,11 +674,11 @@ func (x *MachineRequest) GetAt() string {
 }
 
 // MachineAnswer is what `rollcall.query.machine` answers, in JSON, by the rules
-// of Report. The code 404 says that no event was ever accepted from the machine.
+// of Report. The code 404 means that no event was ever accepted from the machine.
 type MachineAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// See Report. Every event up to place is in the answer, and of those after it
-	// perhaps some.
+	// See Report. The answer includes every event up to place, and perhaps some after
+	// it.
 	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
 	// See Report.
 	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
@@ -686,8 +688,8 @@ type MachineAnswer struct {
 	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
 	// Every event of this machine is accounted for; see Machine.incomplete.
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
-	// Why not: see Report, and limit: events of the machine were refused for want
-	// of room since it last said who is on.
+	// Why not: see Report, and limit: events of the machine were refused
+	// because of a limit since its last boot, shutdown or present.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
@@ -701,12 +703,12 @@ type MachineAnswer struct {
 	Heard *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=heard,proto3" json:"heard,omitempty"`
 	// See Machine. Absent unless true.
 	Silent bool `protobuf:"varint,9,opt,name=silent,proto3" json:"silent,omitempty"`
-	// Absent on the last page: ask again with it for the next.
+	// The cursor to request the next page with. Absent on the last page.
 	Cursor string `protobuf:"bytes,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Who is on: in byte order of users, then sessions. Empty: nobody. In JSON
 	// user and since are always present, and what is empty is absent.
 	Sessions []*Session `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
-	// Only where a past moment was asked about.
+	// Only in answers about a past moment.
 	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -847,16 +849,16 @@ func (x *MachineAnswer) GetPast() *Past {
 	return nil
 }
 
-// UserRequest is what `rollcall.query.user` takes, in JSON: where is this user?
+// UserRequest is the request to `rollcall.query.user`, in JSON: where is this user?
 type UserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user's name. Required.
 	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	// From an earlier answer: go on after its last session. Optional.
+	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
-	// an event that arrived late counts where it belongs. Optional: now, with all
-	// that was read, also what is dated ahead. See Past.
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// that arrived late counts at its date. Optional: without it, now, including
+	// events dated in the future. See Past.
 	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -917,8 +919,8 @@ func (x *UserRequest) GetAt() string {
 // Report.
 type UserAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// See Report. Every event up to place is in the answer, and of those after it
-	// perhaps some.
+	// See Report. The answer includes every event up to place, and perhaps some after
+	// it.
 	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
 	// See Report.
 	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
@@ -938,12 +940,12 @@ type UserAnswer struct {
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The user's name.
 	User string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
-	// Absent on the last page: ask again with it for the next.
+	// The cursor to request the next page with. Absent on the last page.
 	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Where the user is: in byte order of machines, then sessions. Empty:
-	// nowhere, as far as is known; perhaps there is no such user.
+	// nowhere, as far as known; the user may not exist.
 	Sessions []*Stay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
-	// Only where a past moment was asked about.
+	// Only in answers about a past moment.
 	Past          *Past `protobuf:"bytes,10,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1076,13 +1078,13 @@ type Stay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// See Machine: the session is the last known. Absent unless true.
+	// See Machine.silent: the session is the last known. Absent unless true.
 	Silent bool `protobuf:"varint,2,opt,name=silent,proto3" json:"silent,omitempty"`
 	// The user's name.
 	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	// The name of the stay on that machine; empty: the user's implicit session.
+	// The id of the session on that machine; empty: the user's implicit session.
 	Session string `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
-	// When the stay began.
+	// When the session began.
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// See Event.
 	Terminal string `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"`
@@ -1181,7 +1183,7 @@ func (x *Stay) GetService() string {
 }
 
 // StatusAnswer is what `rollcall.query.status` answers, in JSON, by the rules of
-// Report, to a request without keys. It is answered also before the service has
+// Report, to a request without keys. It is answered even before the service has
 // caught up.
 type StatusAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1195,7 +1197,7 @@ type StatusAnswer struct {
 	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
 	// See Report.
 	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
-	// See Report; here replaying is among them until the service has caught up.
+	// See Report; it includes replaying until the service has caught up.
 	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// See Report.
 	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
@@ -1205,21 +1207,21 @@ type StatusAnswer struct {
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
 	// The program's version.
 	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
-	// All that the stream had at the start has been read, and it is known how the
-	// stream stands now.
+	// Everything that the stream had at the start has been read, and the current state
+	// of the stream is known.
 	CaughtUp bool `protobuf:"varint,8,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
-	// Messages of the stream that have no fate yet. Absent while that cannot be
-	// known.
+	// How many messages of the stream have no fate yet. Absent while that is
+	// unknown.
 	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
 	// While not complete because of losses: ROLLCALL_ACCEPT_LOSS set to this place
-	// accepts all that are known so far. Absent otherwise.
+	// accepts all losses known so far. Absent otherwise.
 	AcceptLoss uint64 `protobuf:"varint,24,opt,name=accept_loss,json=acceptLoss,proto3" json:"accept_loss,omitempty"`
 	// Machines that reports show.
 	Machines uint64 `protobuf:"varint,10,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Those of them that are silent; see Machine.
 	Silent uint64 `protobuf:"varint,11,opt,name=silent,proto3" json:"silent,omitempty"`
-	// Those of which events were refused for want of room since their last boot,
-	// shutdown or present. Absent when 0.
+	// Those with events refused because of a limit since their last boot, shutdown or
+	// present. Absent when 0.
 	Limited uint64 `protobuf:"varint,22,opt,name=limited,proto3" json:"limited,omitempty"`
 	// Users who are on somewhere.
 	Users uint64 `protobuf:"varint,12,opt,name=users,proto3" json:"users,omitempty"`
@@ -1227,14 +1229,14 @@ type StatusAnswer struct {
 	OnSeveral uint64 `protobuf:"varint,13,opt,name=on_several,json=onSeveral,proto3" json:"on_several,omitempty"`
 	// Open sessions.
 	Sessions uint64 `protobuf:"varint,14,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	// What became of the messages since the first.
+	// The fates of all messages since the first.
 	Fates *Fates `protobuf:"bytes,15,opt,name=fates,proto3" json:"fates,omitempty"`
 	// The last snapshot that was saved or loaded. Absent until there is one.
 	Snapshot *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	// The checks of /readyz that don't hold. Absent when all do.
+	// The checks of /readyz that fail. Absent when all succeed.
 	Failing []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
-	// The processes that answer on these subjects, the one that answers first.
-	// Absent while there is only that one, as there should be.
+	// The processes that answer on these subjects, starting with the one that answered
+	// this request. Absent if there is only that one, as there should be.
 	Instances     []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1431,12 +1433,12 @@ func (x *StatusAnswer) GetInstances() []*Instance {
 	return nil
 }
 
-// Check is a check of /readyz that doesn't hold.
+// Check is a failed check of /readyz.
 type Check struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is checked: nats, stream, snapshot and so on.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How it stands, in words.
+	// Its state, in words.
 	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1486,14 +1488,14 @@ func (x *Check) GetState() string {
 	return ""
 }
 
-// InstancesRequest is what `rollcall.query.instances` takes, in JSON; an empty
-// request will do. Every process that answers on these subjects answers it, each
-// with an Instance, where other questions are answered by one: collect the answers
-// for a second or two.
+// InstancesRequest is the request to `rollcall.query.instances`, in JSON; it may be
+// empty. Every process that answers on these subjects answers it, each with an
+// Instance, while other requests are answered by one of them: collect the answers for
+// a second or two.
 type InstancesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The asker's own Instance.instance, if it is a service: one that doesn't know
-	// it yet asks back. Optional.
+	// The sender's own Instance.instance, if it is a service: a service that does not
+	// know it yet then sends a request of its own. Optional.
 	Instance      string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1537,11 +1539,11 @@ func (x *InstancesRequest) GetInstance() string {
 }
 
 // Instance is one process that answers, in JSON, by the rules of Report. Each
-// service asks for the others at its start and every minute: two with the same
-// subjects answer by turns.
+// service looks for others at its start and every minute: two with the same subjects
+// share the requests.
 type Instance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name, another one after each start.
+	// Its name, a new one at each start.
 	Instance string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	// The program's version.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
@@ -1553,8 +1555,9 @@ type Instance struct {
 	Sequence uint64 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// See Report.
 	Place uint64 `protobuf:"varint,6,opt,name=place,proto3" json:"place,omitempty"`
-	// A digest of the stream's and subjects' names, and of the settings that decide:
-	// skew, lateness and limits. Two with the same digest decide alike.
+	// A digest of the stream's and subjects' names, and of the settings that affect
+	// decisions: skew, lateness and limits. Two processes with the same digest decide
+	// alike.
 	Settings      string `protobuf:"bytes,7,opt,name=settings,proto3" json:"settings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1639,12 +1642,12 @@ func (x *Instance) GetSettings() string {
 	return ""
 }
 
-// Fates counts messages by what became of them. They add up to the place.
+// Fates counts messages by fate. The counts add up to the place.
 type Fates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Accepted, and it changed something.
+	// Accepted, and it changed the roster.
 	Applied uint64 `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
-	// Accepted, and it changed nothing.
+	// Accepted, but it changed nothing.
 	Superseded uint64 `protobuf:"varint,2,opt,name=superseded,proto3" json:"superseded,omitempty"`
 	// Refused.
 	DeadLettered uint64 `protobuf:"varint,3,opt,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`
@@ -1715,13 +1718,13 @@ func (x *Fates) GetLost() uint64 {
 // Snapshot is the roster on disk.
 type Snapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The last message that is in it; see Report.
+	// The last message included; see Report.
 	Place uint64 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
 	// When it was written.
 	Written *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=written,proto3" json:"written,omitempty"`
 	// Its size in bytes.
 	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
-	// The same for rosters that are the same: SHA-256 in hexadecimal.
+	// Equal for equal rosters: SHA-256 in hexadecimal.
 	StateDigest   string `protobuf:"bytes,4,opt,name=state_digest,json=stateDigest,proto3" json:"state_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1785,31 +1788,31 @@ func (x *Snapshot) GetStateDigest() string {
 	return ""
 }
 
-// ReportRequest is what `rollcall.query.report` takes, in JSON; an empty
-// request means all. What machines, on_several and silent_for say holds
-// together.
+// ReportRequest is the request to `rollcall.query.report`, in JSON; an empty request
+// asks for everything. If several of machines, on_several and silent_for are set, all
+// of them apply.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From an earlier answer: go on after its last machine. Optional.
+	// The cursor of an earlier answer: continue after its last machine. Optional.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// At most so many machines, from 1. Optional: as many as fit one message.
+	// At most this many machines, from 1. Optional: as many as fit one message.
 	Limit *uint32 `protobuf:"varint,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
-	// Only machines whose name this means: "*" is any text, "?" any one
-	// character, and all else is itself. Optional.
+	// Only machines whose name matches this pattern: "*" matches any text, "?" any one
+	// character. Optional.
 	Machines string `protobuf:"bytes,3,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Only users who are on more than one machine, and the machines that they
 	// are on. Optional.
 	OnSeveral bool `protobuf:"varint,4,opt,name=on_several,json=onSeveral,proto3" json:"on_several,omitempty"`
-	// Only machines that were not heard from for so long: a number with a unit,
+	// Only machines without an event for this long: a number with a unit,
 	// such as "90s" or "1h30m". Optional.
 	SilentFor string `protobuf:"bytes,5,opt,name=silent_for,json=silentFor,proto3" json:"silent_for,omitempty"`
-	// So many sessions, at most 1000, in place of machines: those that have
-	// lasted longest. Not together with cursor and limit. Optional. The answer is
+	// This many sessions, at most 1000, instead of machines: the longest ones. Not
+	// together with cursor and limit. Optional. The answer is
 	// a LongestAnswer.
 	Longest *uint32 `protobuf:"varint,6,opt,name=longest,proto3,oneof" json:"longest,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides:
-	// an event that arrived late counts where it belongs. Optional: now, with all
-	// that was read, also what is dated ahead. See Past. Not together with
+	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// that arrived late counts at its date. Optional: without it, now, including
+	// events dated in the future. See Past. Not together with
 	// on_several, silent_for and longest.
 	At            string `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1895,12 +1898,12 @@ func (x *ReportRequest) GetAt() string {
 	return ""
 }
 
-// LongestAnswer is what `rollcall.query.report` answers, in JSON, when it is
-// asked for the longest sessions, by the rules of Report.
+// LongestAnswer is what `rollcall.query.report` answers, in JSON, to a
+// request for the longest sessions, by the rules of Report.
 type LongestAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// See Report. Every event up to place is in the answer, and of those after it
-	// perhaps some.
+	// See Report. The answer includes every event up to place, and perhaps some after
+	// it.
 	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
 	// See Report.
 	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
@@ -1918,8 +1921,7 @@ type LongestAnswer struct {
 	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
 	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
-	// The longest first; of equal ones in byte order of machines, users and
-	// sessions.
+	// The longest first; equal ones in byte order of machines, users and sessions.
 	Sessions      []*Stay `protobuf:"bytes,7,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2026,37 +2028,37 @@ func (x *LongestAnswer) GetSessions() []*Stay {
 }
 
 // Change is what rollcall publishes on `rollcall.changes.<machine>`, at most once
-// a second for each machine, in JSON, by the rules of Report: who came and who
+// a second for each machine, in JSON, by the rules of Report: who arrived and who
 // left since the machine's previous change. It is a plain message: no stream
-// keeps it, and nothing says that it arrived.
+// stores it, and nothing confirms that it arrived.
 //
-// Who keeps a state subscribes to `rollcall.changes` and `rollcall.changes.>`
-// first, then asks for a report, and applies a change whose place is greater
+// To mirror the roster, first subscribe to `rollcall.changes` and
+// `rollcall.changes.>`, then request a report. Apply a change if its place is greater
 // than the place up to which the machine is known: that of the report, or of the
-// machine's last change. A change whose previous is greater than that shows that
-// one was missed: ask for the report again. See ChangesBeat for what shows when
-// no change comes.
+// machine's last change. If its previous is greater than that, a change was missed:
+// request the report again. ChangesBeat shows what was missed when no change
+// follows.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
 	// When the change was published, by the service's clock.
 	When *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
-	// The last message that is in came and left; see Report.
+	// The last message included in came and left; see Report.
 	Place uint64 `protobuf:"varint,3,opt,name=place,proto3" json:"place,omitempty"`
-	// The place of the machine's previous change. Of the first one since the
-	// service began to tell changes, it is the place where it began (since of
-	// ChangesBeat): what was before it may not have been told.
+	// The place of the machine's previous change. For the first one since the
+	// service began to publish changes, it is the place where that began (since of
+	// ChangesBeat): earlier changes may not have been published.
 	Previous uint64 `protobuf:"varint,4,opt,name=previous,proto3" json:"previous,omitempty"`
 	// Who is on at place and was not at previous, in byte order. It and left may
-	// both be empty: somebody came and left meanwhile, or left and came.
+	// both be empty: somebody arrived and left in between, or left and returned.
 	Came []string `protobuf:"bytes,5,rep,name=came,proto3" json:"came,omitempty"`
 	// Who was on at previous and is not at place, in byte order.
 	Left []string `protobuf:"bytes,6,rep,name=left,proto3" json:"left,omitempty"`
-	// Who is on, in byte order. Every event up to place has its effect here, and of
-	// those after it perhaps some; their change is still to come.
+	// Who is on, in byte order. It includes every event up to place, and perhaps some
+	// after it, whose change is still to come.
 	Users []string `protobuf:"bytes,7,rep,name=users,proto3" json:"users,omitempty"`
-	// All that does not fit one message: came, left and users are empty and say
+	// The change does not fit one message: came, left and users are empty and mean
 	// nothing. Ask `rollcall.query.machine` who is on. Absent unless true.
 	Large         bool `protobuf:"varint,8,opt,name=large,proto3" json:"large,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2150,19 +2152,19 @@ func (x *Change) GetLarge() bool {
 }
 
 // ChangesBeat is what rollcall publishes on `rollcall.changes`, in JSON, by the
-// rules of Report: at once when it begins to tell changes, and every ten seconds,
-// but not while it does not see the stream of events (see stale in Report).
-// It begins when it has caught up after a start, and anew when changes could not
-// be told: it was cut off from NATS, or too many came at once. Whoever has asked
-// for a report with a place below since asks again, and so does who has one with
-// a place above that of a beat which came later: that was another roster.
+// rules of Report: at once when it begins to publish changes, and every ten
+// seconds, except while the state of the stream of events is unknown (see stale in
+// Report). It begins once it has caught up after a start, and again after changes
+// could not be published, because NATS was unreachable or there were too many at
+// once. If your report has a place below since, request it again; also if its place is
+// above that of a later beat, for then it was of another roster.
 type ChangesBeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// See Change.
 	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
 	// The last message that had been read; see Report.
 	Place uint64 `protobuf:"varint,2,opt,name=place,proto3" json:"place,omitempty"`
-	// Every change after this place is told: the service began here.
+	// Every change after this place is published: the service began here.
 	Since         uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2219,8 +2221,8 @@ func (x *ChangesBeat) GetSince() uint64 {
 	return 0
 }
 
-// HistoryRequest is what `rollcall.query.history` takes, in JSON; an empty
-// request means all: which sessions overlap this time?
+// HistoryRequest is the request to `rollcall.query.history`, in JSON: which sessions
+// overlap this time? An empty request asks for all.
 type HistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only sessions on this machine. Optional.
@@ -2228,12 +2230,12 @@ type HistoryRequest struct {
 	// Only sessions of this user. Optional.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// Only sessions that were open at this moment or later: RFC 3339, from 1970
-	// to 2261. One that ended at this very moment is none of them. Optional.
+	// to 2261. A session that ended exactly then is not included. Optional.
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	// Only sessions that began at this moment or earlier, in the same form.
 	// Optional.
 	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
-	// From an earlier answer: go on after its last session. Optional.
+	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor        string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2305,7 +2307,7 @@ func (x *HistoryRequest) GetCursor() string {
 }
 
 // HistoryAnswer is what `rollcall.query.history` answers, in JSON, by the rules
-// of Report. The code 404 says that no event was ever accepted from the machine.
+// of Report. The code 404 means that no event was ever accepted from the machine.
 type HistoryAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// See Report.
@@ -2326,11 +2328,11 @@ type HistoryAnswer struct {
 	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
 	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
-	// Absent on the last page: ask again with it for the next.
+	// The cursor to request the next page with. Absent on the last page.
 	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// How far the answer is.
+	// The progress of the answer.
 	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
-	// The sessions in the order of their beginnings; of equal ones in byte order
+	// The sessions ordered by when they began; equal ones in byte order
 	// of machines, users and sessions.
 	Sessions      []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2451,8 +2453,8 @@ func (x *HistoryAnswer) GetSessions() []*PastStay {
 	return nil
 }
 
-// PastStay is a session from its beginning to its end. Events that tell of it
-// again (a present, or another login of the user) do not begin another one. In
+// PastStay is a session from its beginning to its end. Events that repeat
+// it (a present, or another login of the user) do not begin another one. In
 // JSON machine, user, since and how are always present, and what is empty is
 // absent.
 type PastStay struct {
@@ -2461,9 +2463,9 @@ type PastStay struct {
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
 	// The user's name.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
-	// The name of the stay on that machine; empty: the user's implicit session.
+	// The id of the session on that machine; empty: the user's implicit session.
 	Session string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
-	// When the stay began.
+	// When the session began.
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	// See Event.
 	Terminal string `protobuf:"bytes,5,opt,name=terminal,proto3" json:"terminal,omitempty"`
@@ -2471,13 +2473,14 @@ type PastStay struct {
 	Remote string `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
 	// See Event.
 	Service string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
-	// When the stay ended: the date of the event that ended it. Absent while it
-	// is open, and when no event says it.
+	// When the session ended: the date of the event that ended it. Absent while it is
+	// open, and when that event is unknown.
 	Ended *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	// How it ended: logout; boot or shutdown of the machine; present, one that
 	// doesn't list it; replaced, by another user's login under the same session;
-	// reset, a boot, shutdown or present that the stream no longer has; gone, by
-	// what the stream no longer has, nobody knows when. Or it is open.
+	// reset, by a boot, shutdown or present that the stream no longer has; gone, by an
+	// event that the stream no longer has, at an unknown date. Or open, if it has not
+	// ended.
 	How           string `protobuf:"bytes,9,opt,name=how,proto3" json:"how,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2576,36 +2579,35 @@ func (x *PastStay) GetHow() string {
 	return ""
 }
 
-// Past is in every answer to a question about the past: how far it is. For that
-// the stream is read again, in the background, and only while the service is not
-// behind with new events. An answer comes within about two seconds. While it is
-// not done it has no rows, its place and sequence are 0, and its cursor, which
-// may stay the same, is to be asked with again; so is that of an answer with
-// more pages, each time with the request as it was. A question that is not asked
-// on for 30 seconds is over: then its cursor gets the code 404. As many as
-// ROLLCALL_MAX_PAST_QUESTIONS are under way at a time; one more gets 429. The
-// answer is the fold of the events that the stream still has, dated at or before
-// the moment, over what the service remembers from before them. It is as of its
-// place: later events are not in it.
+// Past is the progress of an answer about the past, in every such answer. The stream
+// is read again for it, in the background, and only while the service is not behind
+// with new events. Every request is answered within about two seconds. While the
+// answer is not done it has no rows, its place and sequence are 0, and its cursor,
+// which may stay the same, must be sent again with the same request; so must that of an
+// answer with more pages. A query whose cursor is not used for 30 seconds expires: then
+// the cursor gets the code 404. At most ROLLCALL_MAX_PAST_QUESTIONS queries run at a
+// time; one more gets 429. The answer is the fold of the events that the stream still
+// has, dated at or before the moment, on top of what the service remembers from before
+// them. It is as of its place: later events are not included.
 type Past struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The moment that was asked about. Absent in a history.
+	// The requested moment. Absent in a history.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// The answer is there. In JSON done, first, read and last are always present.
+	// The answer is ready. In JSON done, first, read and last are always present.
 	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
-	// Sequences of the stream: the first that it had.
+	// Sequences of the stream: the first one that it had.
 	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	// How far it has been read.
 	Read uint64 `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
-	// The last that has to be read.
+	// The last one to be read.
 	Last uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
-	// The stream begins after the moment asked about, and the service doesn't
-	// remember either: who came before this moment and has left since may be
-	// missing. It is the receipt of the first message that the stream has; a
-	// question about later moments lacks nothing for that. Absent otherwise.
+	// The stream begins after the requested moment, and the service does not remember
+	// it either: users who arrived before complete_from and have left since may be
+	// missing. It is the receipt of the stream's first message; answers about later
+	// moments are not affected. Absent otherwise.
 	CompleteFrom *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=complete_from,json=completeFrom,proto3" json:"complete_from,omitempty"`
-	// Events that came too late for the memory of the question: they are not in
-	// the answer. Absent when there are none. Ask for one machine, one user or a
+	// How many events arrived too late for the memory of the query: the answer lacks
+	// them. Absent when there are none. Ask for one machine, one user or a
 	// shorter time.
 	Unplaced      uint64 `protobuf:"varint,7,opt,name=unplaced,proto3" json:"unplaced,omitempty"`
 	unknownFields protoimpl.UnknownFields
