@@ -20,7 +20,7 @@ type AssignedPlace struct {
 // loadAssigned requests, once, the places that were assigned after the position by
 // a process that crashed before its next snapshot. Places of the position's own
 // incarnation show how far that stream reached. Any others mean that the process
-// had gone on to read another incarnation.
+// had begun to read another incarnation.
 func (r *reading) loadAssigned(ctx context.Context) error {
 	if r.assignedLoaded || r.assignedPlaces == nil || r.at.Proof.Stream == "" {
 		return nil

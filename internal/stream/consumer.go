@@ -15,7 +15,7 @@ import (
 
 // The size of a pull. Two are in flight at a time, so that the next messages are
 // requested before the last ones have arrived. The channel holds more than
-// both: a message that arrives when it is full is dropped for good.
+// both: a message that arrives when it is full is lost.
 const (
 	pullMessages = 40_000
 	pullBytes    = 16 << 20
@@ -24,7 +24,7 @@ const (
 )
 
 // pullSubscription is a subscription with one pull in flight at a time, so that the
-// messages and bytes still to come from each pull are known: the server says
+// messages and bytes still to come from each pull are known: the server sends
 // nothing when a pull ends because it reached its number of messages or bytes.
 type pullSubscription struct {
 	sub             *nats.Subscription

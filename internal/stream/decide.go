@@ -9,8 +9,8 @@ import (
 // How the reader decides what to do about a position. There are two witnesses: a
 // fresh consumer, which delivers from the position on, and the leader of the stream,
 // which is asked after the consumer has delivered. One odd answer is no proof, since
-// a deposed leader may have given it: then the leader is asked again. But the stream
-// need not stand still: the messages that the consumer has delivered stay in memory
+// a deposed leader may have sent it: then the leader is asked again. But the stream
+// need not be at rest: the messages that the consumer has delivered stay in memory
 // while the leader is asked, even if they leave the stream meanwhile. decide
 // implements this table:
 //
@@ -24,9 +24,9 @@ import (
 //	last one known
 //	our stream                  is another                once    ask again in a second
 //	                                                      twice   rebase: restored
-//	our stream                  is present                once    read on
+//	our stream                  is present                once    continue
 //	                            is gone, or none was read once    ask again at once
-//	                                                      twice   read on
+//	                                                      twice   continue
 //	our stream, which begins    present, gone or none     once    ask again: at once if
 //	after the next sequence                                       the consumer has
 //	                                                              delivered, else in a
@@ -93,7 +93,7 @@ type decision string
 
 const (
 	askAgain  decision = "ask again"
-	read      decision = "read on"
+	read      decision = "continue"
 	lose      decision = "lose"
 	rebase    decision = "rebase"
 	recreate  decision = "create the stream"
@@ -110,7 +110,7 @@ type action struct {
 }
 
 // confirmAfter is how long to wait before asking again: a deposed leader may have
-// given the first answer.
+// sent the first answer.
 const confirmAfter = time.Second
 
 // decide returns what to do about a position, given the answers so far.
@@ -151,7 +151,7 @@ func (q question) afterFirst(found verdict, a answer) (decision, time.Duration) 
 }
 
 // afterSecond returns what to do after two answers that the stream is ours: lose what
-// has left the stream unread, or read on.
+// has left the stream unread, or continue.
 func (q question) afterSecond(answers []answer) (decision, uint64) {
 	begins := answers[0].first
 	for _, a := range answers {

@@ -44,7 +44,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestClosed: reading ends with an error when the connection has ended for good.
+// TestClosed: reading ends with an error when the connection is closed for good.
 func TestClosed(t *testing.T) {
 	s := newSetup(t)
 	s.publish(1, 3)

@@ -11,7 +11,7 @@ import (
 // consumer has not delivered. If the stream lists all of them as deleted, they are
 // lost as deleted. Those before the stream's first message are lost, too. If any
 // remain the consumer is in doubt, unless it is fresh: then the gap is in the
-// stream, and explain reads each of them or gives it up.
+// stream, and resolveGap reads each of them or gives it up.
 func (r *reading) handleGap(ctx context.Context, got uint64, fresh bool) error {
 	want := r.at.Sequence() + 1
 	//guard:false "a repeated message is not folded under a later place" TestDeliveredAgain

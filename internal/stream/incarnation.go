@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// settle verifies the position, and moves it to where reading can go on. delivered
+// settle verifies the position, and moves it to where reading can continue. delivered
 // is the first sequence that the consumer delivered. settle returns nil if the
 // stream is the same; sequences that have left the stream unread are lost. If the
 // stream is another or missing, settle moves the position or creates the stream,

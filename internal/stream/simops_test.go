@@ -47,7 +47,7 @@ func ops() []op {
 		{"truncated", 4, false, (*world).truncate, false},
 		{"purged", 2, false, underLock(func(w *world) { w.stream.setFirst(w.stream.last + 1); w.removed = time.Now() }), false},
 		{"recreated", 3, false, (*world).recreate, false},
-		{"copy made", 6, false, underLock((*world).keepCopy), false},
+		{"copy taken", 6, false, underLock((*world).keepCopy), false},
 		{"restored from a copy", 4, false, (*world).restoreCopy, false},
 		{"backup restored", 4, false, (*world).restoreBackup, false},
 		{"end of the stream lost", 2, false, (*world).loseEnd, false},

@@ -52,10 +52,11 @@ type service struct {
 	// incarnation is the one that the position is in; 0 while nothing was read, and -1
 	// if the position is in none, or the reader cannot know.
 	incarnation int
-	// undetectedSince is since when the reader should have detected another incarnation.
+	// undetectedSince is since when the reader should have detected another
+	// incarnation.
 	undetectedSince time.Time
-	// unverifiable is the sequence up to which the reader can no longer verify that it read
-	// what the stream had: the proof has left the stream.
+	// unverifiable is the sequence up to which the reader can no longer verify that
+	// it read what the stream had: the proof has left the stream.
 	unverifiable uint64
 	// lastShown is the greatest last sequence that the reader was answered in this
 	// incarnation, and shownAt when (zero: it need not count). lastHeard includes the

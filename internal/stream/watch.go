@@ -78,6 +78,6 @@ func (r *reading) checkProgress() error {
 	return doubtf(causeStalled, "the position has not moved for %v, with %d messages pending", idle.Round(time.Second), r.Lag())
 }
 
-// isClosed reports whether an error says that the connection has ended for
+// isClosed reports whether an error means that the connection is closed for
 // good.
 func isClosed(err error) bool { return errors.Is(err, nats.ErrConnectionClosed) }

@@ -1,13 +1,13 @@
 // Package throttle keeps a log short: a complaint that is repeated is logged a few
 // times a minute, with how many were left out in between. So callers need not limit
-// what they log: it is done once, where the logger is made.
+// what they log: it is done once, where the logger is created.
 //
 // Complaints are records of level WARN and above, and those of level INFO that
-// have a cause or an error, or a kind of their own ([Of]). All others pass
+// have a cause or an error, or a kind of their own ([WithKind]). All others pass
 // unchanged.
 //
 // Two complaints are of the same kind if they have the same level, message, values
-// of the attributes cause, kind, reason and stream, and kind given by [Of]. These
+// of the attributes cause, kind, reason and stream, and kind set by [WithKind]. These
 // attributes must have few values.
 package throttle
 
@@ -39,7 +39,7 @@ var kindKeys = []string{"cause", "kind", "reason", "stream"}
 
 type kindKey struct{}
 
-// WithKind returns a context that makes what is logged with it a complaint of the given
+// WithKind returns a context that makes records logged with it complaints of this
 // kind. It is for records with the same message and of many kinds, such as the
 // output of another program.
 func WithKind(ctx context.Context, kind string) context.Context {

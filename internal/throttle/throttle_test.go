@@ -159,21 +159,21 @@ func TestKinds(t *testing.T) {
 		log func(log *slog.Logger, i int)
 		all bool
 	}{
-		"one message":                 {func(log *slog.Logger, i int) { log.Warn("a", "place", i, "err", errors.New(strconv.Itoa(i))) }, false},
-		"many messages":               {func(log *slog.Logger, i int) { log.Warn(strconv.Itoa(i)) }, true},
-		"many levels":                 {func(log *slog.Logger, i int) { log.Log(ctx, slog.LevelWarn+slog.Level(i), "a") }, true},
-		"many reasons":                {func(log *slog.Logger, i int) { log.Error("a", "reason", i) }, true},
-		"many causes of the logger":   {func(log *slog.Logger, i int) { log.With("cause", i).Error("a") }, true},
-		"many causes in a group":      {func(log *slog.Logger, i int) { log.WithGroup("g").Error("a", "cause", i) }, false},
-		"many kinds":                  {func(log *slog.Logger, i int) { log.WarnContext(WithKind(ctx, strconv.Itoa(i)), "a") }, true},
-		"one kind":                    {func(log *slog.Logger, i int) { log.WarnContext(WithKind(ctx, "x"), "a", "text", i) }, false},
-		"info":                        {func(log *slog.Logger, i int) { log.Info("a", "n", i) }, true},
-		"info with an error":          {func(log *slog.Logger, i int) { log.Info("a", "err", i) }, false},
-		"info with a logger's error":  {func(log *slog.Logger, i int) { log.With("err", i).Info("a") }, false},
-		"info of a kind":              {func(log *slog.Logger, i int) { log.InfoContext(WithKind(ctx, "x"), "a") }, false},
-		"info with one cause":         {func(log *slog.Logger, i int) { log.Info("a", "cause", "reconnect") }, false},
-		"debug":                       {func(log *slog.Logger, i int) { log.Debug("a", "err", i) }, true},
-		"loggers made from one share": {func(log *slog.Logger, i int) { log.With("n", i).Warn("a") }, false},
+		"one message":                {func(log *slog.Logger, i int) { log.Warn("a", "place", i, "err", errors.New(strconv.Itoa(i))) }, false},
+		"many messages":              {func(log *slog.Logger, i int) { log.Warn(strconv.Itoa(i)) }, true},
+		"many levels":                {func(log *slog.Logger, i int) { log.Log(ctx, slog.LevelWarn+slog.Level(i), "a") }, true},
+		"many reasons":               {func(log *slog.Logger, i int) { log.Error("a", "reason", i) }, true},
+		"many causes of the logger":  {func(log *slog.Logger, i int) { log.With("cause", i).Error("a") }, true},
+		"many causes in a group":     {func(log *slog.Logger, i int) { log.WithGroup("g").Error("a", "cause", i) }, false},
+		"many kinds":                 {func(log *slog.Logger, i int) { log.WarnContext(WithKind(ctx, strconv.Itoa(i)), "a") }, true},
+		"one kind":                   {func(log *slog.Logger, i int) { log.WarnContext(WithKind(ctx, "x"), "a", "text", i) }, false},
+		"info":                       {func(log *slog.Logger, i int) { log.Info("a", "n", i) }, true},
+		"info with an error":         {func(log *slog.Logger, i int) { log.Info("a", "err", i) }, false},
+		"info with a logger's error": {func(log *slog.Logger, i int) { log.With("err", i).Info("a") }, false},
+		"info of a kind":             {func(log *slog.Logger, i int) { log.InfoContext(WithKind(ctx, "x"), "a") }, false},
+		"info with one cause":        {func(log *slog.Logger, i int) { log.Info("a", "cause", "reconnect") }, false},
+		"debug":                      {func(log *slog.Logger, i int) { log.Debug("a", "err", i) }, true},
+		"loggers derived from one":   {func(log *slog.Logger, i int) { log.With("n", i).Warn("a") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, log, r := newLog()

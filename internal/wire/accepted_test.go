@@ -97,7 +97,7 @@ var acceptedJSON = []accepted{
 	// Around the object.
 	{name: "white space after", payload: good + " \t\r\n", event: login()},
 	{name: "white space inside", payload: strings.NewReplacer(",", "\r\n ,\t", ":\"", " : \n\"").Replace(good), event: login()},
-	{name: "white space before, said to be JSON", contentType: "application/json", payload: "\r\n\t " + good, event: login()},
+	{name: "white space before, content type JSON", contentType: "application/json", payload: "\r\n\t " + good, event: login()},
 	{name: "charset", contentType: "application/json; charset=utf-8", payload: good, event: login()},
 	{name: "upper case content type", contentType: "APPLICATION/JSON ;x=y", payload: good, event: login()},
 	{name: "as long as allowed", payload: padded(256 << 10), event: login()},

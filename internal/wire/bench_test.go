@@ -88,9 +88,9 @@ func BenchmarkAppend(b *testing.B) {
 	for name, encode := range map[string]func([]byte, *roster.Event) []byte{"json": AppendJSON, "protobuf": AppendProtobuf} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			var space []byte
+			var buf []byte
 			for b.Loop() {
-				space = encode(space[:0], &realEvent)
+				buf = encode(buf[:0], &realEvent)
 			}
 		})
 	}

@@ -52,7 +52,7 @@ func (d *draft) checkShape(set fields, e *roster.Event) *roster.Refusal {
 	for f := noField; d.wrong&set != 0 && f < fieldCount; f++ {
 		//guard:false "a number is not a name" TestRefused
 		if (d.wrong & set).has(f) {
-			return malformed("give "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(d.mistyped[f]), wanted(f))
+			return malformed("send "+f.String()+" as "+wanted(f), "%s: %s, want %s", f, kindName(d.mistyped[f]), wanted(f))
 		}
 	}
 	if !set.has(fieldSessions) {

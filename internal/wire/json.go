@@ -15,7 +15,7 @@ import (
 
 const wantJSON = "send one well-formed JSON object in UTF-8"
 
-// readJSON reads one object with nothing but white space around it.
+// readJSON reads one object with only white space around it.
 func (d *Decoder) readJSON(payload []byte, e *roster.Event) *roster.Refusal {
 	d.buffer = *bytes.NewBuffer(payload)
 	d.json.Reset(&d.buffer)

@@ -27,19 +27,19 @@ func nameProblem(s string) string {
 		}
 		return ""
 	}
-	before, shows := rune(0), false
+	before, visible := rune(0), false
 	for at, r := range s {
 		switch {
 		//guard:false "no name breaks a line, a log or a terminal" TestRefused
 		case unicode.IsControl(r):
 			return fmt.Sprintf("control character U+%04X at byte %d", r, at)
-		//guard:false "names that differ look different" TestRefused
+		//guard:false "different names do not look the same" TestRefused
 		case isHidden(before, r):
 			return fmt.Sprintf("invisible character U+%04X at byte %d", r, at)
 		}
-		before, shows = r, shows || !unicode.IsSpace(r)
+		before, visible = r, visible || !unicode.IsSpace(r)
 	}
-	if !shows {
+	if !visible {
 		return blank
 	}
 	return ""
@@ -71,7 +71,7 @@ func isVisible[T string | []byte](s T) bool {
 // isHidden reports whether a character is invisible after the one before it: it
 // controls the direction of text, has no width, breaks the line or is drawn as
 // nothing. Such characters make different names look the same, and let a report show
-// something other than it contains.
+// something else than it contains.
 //
 // These are all of Unicode's Default_Ignorable_Code_Point, and some others. A
 // variation selector has no width either, but it selects a form of a Han or

@@ -42,7 +42,7 @@ var (
 
 const (
 	minusOne = math.MaxUint64
-	saysPB   = rollcallv1.ContentTypeProtobuf
+	typePB   = rollcallv1.ContentTypeProtobuf
 )
 
 func pbSession(parts ...string) string { return bytesField(9, parts...) }
@@ -72,7 +72,7 @@ var refusedProtobuf = []refused{
 	{name: "length before the message", payload: string(protowire.AppendString(nil, pbGood)), reason: roster.Malformed},
 	{name: "NUL bytes after", payload: pbGood + "\x00\x00\x00", reason: roster.Malformed},
 	{name: "JSON after", payload: pbGood + good, reason: roster.Malformed},
-	{name: "protobuf said, JSON list", contentType: saysPB, payload: `[` + good + `]`, reason: roster.Malformed, problem: "byte 0: "},
+	{name: "protobuf said, JSON list", contentType: typePB, payload: `[` + good + `]`, reason: roster.Malformed, problem: "byte 0: "},
 
 	// Known fields of another wire type.
 	{name: "date a number", payload: numberField(1, 1_795_381_200) + pbLogin + pbMachine + pbUser, reason: roster.Malformed, problem: "byte 0: date has the wire type 0, want 2"},
@@ -108,7 +108,7 @@ var refusedProtobuf = []refused{
 
 	// Missing, unknown and bad.
 	{name: "nothing", payload: "", reason: roster.MissingField, problem: "date: missing"},
-	{name: "nothing, said to be protobuf", contentType: saysPB, payload: "", reason: roster.MissingField, problem: "date: missing"},
+	{name: "nothing, said to be protobuf", contentType: typePB, payload: "", reason: roster.MissingField, problem: "date: missing"},
 	{name: "unknown fields only", payload: numberField(100, 1), reason: roster.MissingField, problem: "date: missing"},
 	{name: "no date in protobuf", payload: pbLogin + pbMachine + pbUser, reason: roster.MissingField, problem: "date: missing"},
 	{name: "no type in protobuf", payload: pbDate + pbMachine + pbUser, reason: roster.MissingField, problem: "type: missing"},
@@ -153,13 +153,13 @@ func TestAcceptedProtobuf(t *testing.T) {
 		want                       roster.Event
 	}{
 		{"login", "", pbGood, login},
-		{"said to be protobuf", saysPB, pbGood, login},
-		{"said to be protobuf by its older name", rollcallv1.ContentTypeXProtobuf, pbGood, login},
+		{"content type protobuf", typePB, pbGood, login},
+		{"content type x-protobuf", rollcallv1.ContentTypeXProtobuf, pbGood, login},
 		{"with a parameter", `Application/Protobuf; messageType="rollcall.v1.Event"`, pbGood, login},
 		{"fields in another order", "", pbUser + pbMachine + pbLogin + pbDate, login},
 		{"unknown fields of all wire types", "", pbGood + numberField(100, 1) + bytesField(101, "\xff") + group(102, group(103, numberField(1, 1))) + "\xbd\x06aaaa" + "\xb9\x06aaaaaaaa", login},
 		{"greatest field", "", pbGood + numberField(protowire.MaxValidNumber, 1), login},
-		{"of fields that stand twice the last", "", bytesField(3, "other") + bytesField(4, "other") + pbBoot + pbGood, login},
+		{"the last of repeated fields counts", "", bytesField(3, "other") + bytesField(4, "other") + pbBoot + pbGood, login},
 		{"a date in two parts", "", bytesField(1, numberField(1, 7), numberField(2, 5)) + pbGood, changed(func(e *roster.Event) { e.Date += 5 })},
 		{"a date with an unknown field", "", pbGood + bytesField(1, numberField(9, 7)), login},
 		{"a date that is all zero", "", bytesField(1) + pbLogin + pbMachine + pbUser, changed(func(e *roster.Event) { e.Date = 0 })},
