@@ -35,7 +35,7 @@ func (t *connErrors) options() []nats.Option {
 	return []nats.Option{
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) {
-			//guard:drop "a lost server is reported, not waited for" ./cmd/rollcall:TestPublishLosesTheServer
+			//guard:drop "a lost server is reported, not waited for" TestLostServer
 			t.add("", errLost)
 		}),
 	}
