@@ -106,7 +106,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
 	}
-	p.follower = p.Roster.Follow(room)
+	p.follower = p.Roster.OpenFeed(room)
 	defer p.follower.Close()
 	p.begin(p.Roster.Status().Position.Place)
 	ticker := time.NewTicker(p.Interval)
@@ -115,7 +115,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.follower.Filling():
+		case <-p.follower.HalfFull():
 		case <-ticker.C:
 		}
 		p.tick(ctx)
@@ -219,7 +219,7 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most in
 	previous := &p.previous[c.Number]
 	message := api.Change{
 		Machine: c.Machine, When: when, Place: place, Previous: max(*previous, p.since),
-		Came: c.Came, Left: c.Left, Users: c.Users,
+		Came: c.Arrived, Left: c.Left, Users: c.Users,
 	}
 	data, err := encode(&message, most)
 	if err != nil {

@@ -187,10 +187,10 @@ func inUse() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkRoom measures the memory at the ceilings, with the limits as they are
+// BenchmarkCeilings measures the memory at the ceilings, with the limits as they are
 // set: of one hostile machine that logs in ever new sessions with all that they
 // may have, and of a fleet whose machines live for a moment.
-func BenchmarkRoom(b *testing.B) {
+func BenchmarkCeilings(b *testing.B) {
 	b.Run("hostile", func(b *testing.B) {
 		long := strings.Repeat("x", 245)
 		atCeiling(b, kit.Scale(10_000_000), func(i int, e *roster.Event) {

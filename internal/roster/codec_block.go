@@ -19,34 +19,34 @@ const (
 	blocks = 8
 )
 
-// block is a batch of machines on the way from an encoding into the roster.
+// block is a batch of machines being restored.
 type block struct {
 	// As read: the records, where each one ends, and in the last block either the
-	// end of the encoding or the error that came instead.
+	// counts at the end of the encoding or the error that occurred.
 	text []byte
 	ends []int
 	end  *counts
 	err  error
-	// As decoded: the machines, complete except for the numbers of their users.
-	// users has the names of these users: for each machine, those of its sessions
-	// and then those of its clearings. The name of nobody is empty.
+	// As decoded: the machines, complete except for the numbers of their users, and
+	// the names of these users: for each machine, those of its sessions and then
+	// those of its clearings. The name is empty where nobody is on.
 	machines []machine
-	hashes   []uint32 // of their names
-	users    []named  // parts of text
-	// Buffers that holdAll reuses.
+	hashes   []uint32     // of their names
+	users    []hashedName // parts of text
+	// Buffers that acquireAll reuses.
 	numbers []uint32
 	known   []string
 }
 
-// named is a name, and its hash.
-type named struct {
+// hashedName is a name, and its hash.
+type hashedName struct {
 	name string
 	hash uint32
 }
 
-func (b *block) user(name string) { b.users = append(b.users, named{name, mem.Hash(name)}) }
+func (b *block) user(name string) { b.users = append(b.users, hashedName{name, mem.Hash(name)}) }
 
-func (b *block) emptied() *block {
+func (b *block) reset() *block {
 	clear(b.machines)
 	b.text, b.ends, b.end, b.err = b.text[:0], b.ends[:0], nil, nil
 	b.machines, b.hashes, b.users = b.machines[:0], b.hashes[:0], b.users[:0]
@@ -107,8 +107,8 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 }
 
 // leastRecord and leastClearing are the smallest sizes of an encoded session and
-// an encoded clearing, in bytes. With them, the bytes that were read bound the
-// space that is allocated.
+// an encoded clearing, in bytes. So the size of what was read bounds what is
+// allocated for a count that may be false.
 const leastRecord, leastClearing = 6, 4
 
 // sessions decodes the sessions of a machine. Their packed details share one
@@ -149,7 +149,7 @@ func (d *decoder) session(s *Session, newest Time, in *fields) Stamp {
 	*s = Session{ID: in.text(), User: in.text()}
 	stamp := in.stamp(newest)
 	has := in.uvarint()
-	//guard:false "a newer program's details are not read half" TestRestoreRefuses
+	//guard:false "unknown details of a newer version are refused" TestRestoreRefuses
 	if has > allDetails {
 		in.fail(fmt.Errorf("details %#x: unknown", has))
 	}
@@ -187,10 +187,10 @@ func (d *decoder) clearings(b *block, m *machine, in *fields) {
 	}
 }
 
-// addBlock adds the machines of a block to the roster, which no other goroutine knows
+// addBlock adds the machines of a block to a roster that no other goroutine uses
 // yet, and collects their open sessions for the user index.
 func (r *Roster) addBlock(b *block, g *bulkIndex) {
-	users := r.people.holdAll(b)
+	users := r.people.acquireAll(b)
 	before := r.hiddenBefore(r.status.Receipt)
 	for i := range b.machines {
 		m := r.fleet.add(b.machines[i], b.hashes[i], 0)
@@ -199,21 +199,21 @@ func (r *Roster) addBlock(b *block, g *bulkIndex) {
 			if s := &m.sessions.Rows[i]; m.isOpen(s) {
 				g.add(s.user, m)
 			} else {
-				m.noteClosed(s.stamp)
+				m.recordClosed(s.stamp)
 			}
 		}
-		m.tidy(r, true)
-		r.remembered += m.remembered()
+		m.expire(r, true)
+		r.registers += m.registerCount()
 		r.status.Machines++
 		s := r.standingOf(&r.status, m, before)
-		r.status.count(standing{}, s)
-		if s.lately {
-			r.lately = append(r.lately, heard{m.heard, m.number})
+		r.status.recount(standing{}, s)
+		if s.recent {
+			r.recent = append(r.recent, recentMachine{m.heard, m.number})
 		}
 	}
 }
 
-// assign sets the users of the machine's registers from the front of users, and
+// assign sets the users of the machine's registers from the start of users, and
 // returns the rest.
 func (m *machine) assign(users []uint32) []uint32 {
 	sessions := m.sessions.Rows
@@ -228,16 +228,16 @@ func (m *machine) assign(users []uint32) []uint32 {
 	clearings := m.clearings()
 	for i, n := range users[:len(clearings)] {
 		clearings[i].user = n
-		m.noteClosed(clearings[i].stamp)
+		m.recordClosed(clearings[i].stamp)
 	}
 	m.reindex()
 	return users[len(clearings):]
 }
 
-// holdAll holds the users of a block and returns their numbers. Nearly all of its
-// time goes into waiting for memory, so it does each step for all users before
+// acquireAll acquires the users of a block and returns their numbers. It spends
+// nearly all of its time on cache misses, so it does each step for all users before
 // the next step: the processor then overlaps the loads.
-func (p *people) holdAll(b *block) []uint32 {
+func (p *people) acquireAll(b *block) []uint32 {
 	b.numbers, b.known = b.numbers[:0], b.known[:0]
 	for _, u := range b.users {
 		n, _ := p.names.First(u.hash)
@@ -253,7 +253,7 @@ func (p *people) holdAll(b *block) []uint32 {
 		case u.name == b.known[i]:
 			p.users.At(b.numbers[i]).refs++
 		default:
-			b.numbers[i] = p.holdHashed(u.name, u.hash)
+			b.numbers[i] = p.acquireHashed(u.name, u.hash)
 		}
 	}
 	return b.numbers

@@ -10,11 +10,11 @@ import (
 )
 
 // Encoding is the roster's canonical encoding at one cut. Two rosters that read
-// the same messages with the same settings have the same bytes, whatever either
-// has already forgotten. All numbers are varints as in [encoding/binary]. A
-// string is its length and its bytes. A time is the difference in whole seconds
-// to the newest date of its machine (to 0 where there is none), zigzag, then its
-// nanoseconds. A stamp is its date and its place.
+// the same messages with the same settings have the same bytes, whichever expired
+// registers either has already dropped. All numbers are varints as in
+// [encoding/binary]. A string is its length and its bytes. A time is the difference
+// in whole seconds to the newest date of its machine (to 0 where there is none),
+// zigzag, then its nanoseconds. A stamp is its date and its place.
 //
 //	head      place, the fates in their order, receipt, the losses in their order,
 //	          the receipt read first after the last loss (0: none), the fleet's floor
@@ -36,7 +36,7 @@ type Encoding struct {
 	rec recorder
 }
 
-// EncodingVersion is the version of the encoding that Encode makes, and the
+// EncodingVersion is the version of the encoding that Encode writes, and the
 // newest that Restore reads.
 const EncodingVersion = 2
 
@@ -101,7 +101,7 @@ func appendHead(b []byte, st Status) []byte {
 	for _, place := range st.Losses {
 		b = binary.AppendUvarint(b, place)
 	}
-	return appendTime(appendTime(b, st.resumed, 0), st.fleetFloor, 0)
+	return appendTime(appendTime(b, st.firstReceiptAfterLoss, 0), st.fleetFloor, 0)
 }
 
 // recorder encodes machines as records.
@@ -125,8 +125,7 @@ type (
 	}
 )
 
-// append appends the machine's record. It leaves out registers that hold nothing
-// open and are dated before the allowed lateness.
+// append appends the machine's record, without its expired registers.
 func (r *recorder) append(b []byte, m *machine) []byte {
 	horizon := m.horizon(r.lateness)
 	r.collect(m, horizon)
@@ -145,7 +144,7 @@ func (r *recorder) append(b []byte, m *machine) []byte {
 	return b
 }
 
-// The bits that say what follows in the record of a machine.
+// Bits in the record of a machine, for the fields that follow.
 const (
 	hasFloor = 1 << iota
 	hasReset
@@ -175,7 +174,7 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 func (r *recorder) collect(m *machine, before Time) {
 	r.sessions, r.cleared = r.sessions[:0], r.cleared[:0]
 	for i := range m.sessions.Rows {
-		//guard:true "equal rosters are equal bytes" TestSameBytes
+		//guard:true "equal rosters have equal bytes" TestSameBytes
 		if s := &m.sessions.Rows[i]; s.stamp.Date >= before && !m.forgets(s.stamp) || m.isOpen(s) {
 			id, details := s.packed.id()
 			r.sessions = append(r.sessions, sessionRow{id, details, r.people.name(s.user), s.stamp})

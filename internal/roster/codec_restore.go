@@ -53,7 +53,7 @@ type decoder struct {
 	in      *bufio.Reader
 	version uint32
 	st      Status
-	floor   time.Duration // floors are set this long before newest; 0: they are not
+	floor   time.Duration // each floor is raised to this long before newest; 0: no floor is
 	record  bytes.Buffer
 	failed  atomic.Bool // decoding failed: reading stops
 	counts  counts
@@ -72,7 +72,7 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 	}
 	r := New(s)
 	r.status = d.st
-	r.settle(&r.status)
+	r.deriveSettling(&r.status)
 	used, read, decoded := make(chan *block, blocks), make(chan *block, blocks), make(chan *block, blocks)
 	for range blocks {
 		used <- new(block)
@@ -92,14 +92,14 @@ func (d *decoder) roster(s Settings) (*Roster, error) {
 		used <- b
 	}
 	g.finish(&r.people, &r.status)
-	heap.Init(&r.lately)
+	heap.Init(&r.recent)
 	return r, err
 }
 
-// readAll fills blocks with records. The last one has the end, or an error.
+// readAll fills blocks with records. The last block has the end, or an error.
 func (d *decoder) readAll(read chan<- *block, used <-chan *block) {
 	for more := true; more && !d.failed.Load(); {
-		b := (<-used).emptied()
+		b := (<-used).reset()
 		more, b.err = d.readBlock(b)
 		more = more && b.err == nil
 		read <- b
@@ -127,9 +127,8 @@ func (d *decoder) readBlock(b *block) (more bool, err error) {
 	return true, nil
 }
 
-// decodeAll decodes blocks until there are no more. After an error it decodes
-// nothing, and only passes the blocks on. The block with the error has the
-// machines decoded before it, each of them whole.
+// decodeAll decodes blocks until there are no more. After an error it only forwards
+// them. The block with the error has the machines decoded before it, each complete.
 func (d *decoder) decodeAll(decoded chan<- *block, read <-chan *block) (err error) {
 	for b := range read {
 		if err == nil {
@@ -163,7 +162,7 @@ func (d *decoder) decode(b *block) error {
 // check compares the counts of what was read with those at the end.
 func (c *counts) check(end *counts) error {
 	for i, what := range []string{"machines", "sessions", "clearings"} {
-		//guard:false "a machine missing from a snapshot is noticed" TestRestoreRefuses
+		//guard:false "a machine missing from a snapshot is detected" TestRestoreRefuses
 		if c[i] != end[i] {
 			return fmt.Errorf("end: %d %s, read %d", end[i], what, c[i])
 		}
@@ -209,15 +208,15 @@ func (d *decoder) head() error {
 }
 
 // bounds decodes the rest of the head. Version 1 of the encoding doesn't have it:
-// there a loss is taken to have ended with the newest receipt.
+// there, reading is assumed to have resumed after a loss at the newest receipt.
 func (d *decoder) bounds() error {
 	if d.version == 1 {
 		if d.st.Losses != (Losses{}) {
-			d.st.resumed = d.st.Receipt
+			d.st.firstReceiptAfterLoss = d.st.Receipt
 		}
 		return nil
 	}
-	if err := d.time(&d.st.resumed); err != nil {
+	if err := d.time(&d.st.firstReceiptAfterLoss); err != nil {
 		return err
 	}
 	return d.time(&d.st.fleetFloor)

@@ -11,30 +11,29 @@ import (
 type preserver interface{ preserve(m *machine) }
 
 // Cut is every machine as it was at one position, between two batches, while the
-// fold goes on. It is copy-on-write: a machine is copied when the reader comes to
+// fold continues. It is copy-on-write: a machine is copied when the reader reaches
 // it, or by the fold just before it changes the machine, whichever happens first.
-// Nothing stops for it.
 type Cut struct {
 	// Status is the roster's status at the cut.
 	Status Status
 
 	r        *Roster
 	machines []*machine
-	// kept is indexed by the machine's number and guarded by the machine's lock.
-	// It has the copy that the fold has kept, or taken once the reader has come
-	// to the machine.
-	kept []*machine
+	// saved is indexed by the machine's number and guarded by the machine's lock.
+	// It has the copy that the fold saved, or alreadyRead once the reader has
+	// reached the machine.
+	saved []*machine
 }
 
-// taken marks a machine that the reader has come to.
-var taken = new(machine)
+// alreadyRead marks a machine that the reader has reached.
+var alreadyRead = new(machine)
 
 // Cut begins a cut. Close it when done: until then the fold copies machines for
 // it.
 func (r *Roster) Cut() *Cut {
 	r.fold.Lock()
 	listed := r.fleet.listed()
-	c := &Cut{Status: r.status, r: r, kept: make([]*machine, r.fleet.machines.Last+1)}
+	c := &Cut{Status: r.status, r: r, saved: make([]*machine, r.fleet.machines.Last+1)}
 	r.cuts = append(r.cuts, c)
 	r.people.cuts = len(r.cuts)
 	r.fold.Unlock()
@@ -55,19 +54,17 @@ func (c *Cut) Close() {
 	}
 }
 
-// copyBatches is the number of batches of copies: one is read while the next is
-// made.
+// copyBatches is the number of batches: one is read while the next is copied.
 const copyBatches = 2
 
 // All yields the machines in byte order of their names, hidden ones included. A
-// view is valid until the next one, and blocks nobody. The machines can be read
-// once, before Close. The next lot is copied while the reader reads the current
-// one.
+// view is valid until the next one, and holds no lock. All may be called once,
+// before Close. The next batch is copied while the reader reads the current one.
 func (c *Cut) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
-		free, filled := make(chan *copies, copyBatches), make(chan *copies, copyBatches)
+		free, filled := make(chan *copyBatch, copyBatches), make(chan *copyBatch, copyBatches)
 		for range copyBatches {
-			free <- new(copies)
+			free <- new(copyBatch)
 		}
 		go c.copyAll(free, filled)
 		defer func() { // also when the reader stops early
@@ -87,7 +84,7 @@ func (c *Cut) All() iter.Seq[View] {
 }
 
 // copyAll copies the machines, until the reader closes free.
-func (c *Cut) copyAll(free <-chan *copies, filled chan<- *copies) {
+func (c *Cut) copyAll(free <-chan *copyBatch, filled chan<- *copyBatch) {
 	defer close(filled)
 	for rest := c.machines; len(rest) > 0; {
 		k, ok := <-free
@@ -99,31 +96,31 @@ func (c *Cut) copyAll(free <-chan *copies, filled chan<- *copies) {
 	}
 }
 
-// copies is one lot: copies of the machines that the reader comes to next.
-type copies struct {
+// copyBatch has copies of the machines that the reader reaches next.
+type copyBatch struct {
 	machines []machine
 	sessions []session
 	cleared  []clearing
-	seen     uint32 // a sum of what was loaded, or the compiler would drop the loads
+	seen     uint32 // a sum of what was loaded, so that the compiler keeps the loads
 }
 
 const (
-	// A lot is full with this many machines or registers: enough that waking the
-	// reader for it costs little. A single machine may have more registers.
+	// A batch is full with this many machines or registers: enough to make the cost
+	// of waking the reader small. A single machine may have more registers.
 	batchMachines  = 1024
 	batchRegisters = 8 * batchMachines
-	// copiedAtOnce is how many machines are copied in one round. Reaching each of
-	// them takes loads that no cache serves, so, as in prefetch, each step is done
-	// for all of them before the next step.
+	// copiedAtOnce is how many machines are copied in one round. Each of them costs
+	// several cache misses, so, as in prefetch.go, each step is done for all of them
+	// before the next step.
 	copiedAtOnce = 64
 )
 
-func (k *copies) full() bool {
+func (k *copyBatch) full() bool {
 	return len(k.machines) >= batchMachines || len(k.sessions)+len(k.cleared) >= batchRegisters
 }
 
-// fill fills k with the next machines, and returns how many they are.
-func (c *Cut) fill(k *copies, next []*machine) int {
+// fill fills k with copies of the next machines, and returns how many it copied.
+func (c *Cut) fill(k *copyBatch, next []*machine) int {
 	k.machines, k.sessions, k.cleared = k.machines[:0], k.sessions[:0], k.cleared[:0]
 	for i := 0; i < len(next) && !k.full(); i = len(k.machines) {
 		c.copy(k, next[i:min(i+copiedAtOnce, len(next))])
@@ -132,7 +129,7 @@ func (c *Cut) fill(k *copies, next []*machine) int {
 }
 
 // copy copies machines to k until it is full.
-func (c *Cut) copy(k *copies, machines []*machine) {
+func (c *Cut) copy(k *copyBatch, machines []*machine) {
 	for _, m := range machines {
 		k.seen += firstByte(m.name) + m.number
 	}
@@ -143,32 +140,31 @@ func (c *Cut) copy(k *copies, machines []*machine) {
 		}
 		c.copyMachine(k, m)
 	}
-	k.touchNames(&c.r.people, k.sessions[before:])
+	k.loadNames(&c.r.people, k.sessions[before:])
 }
 
-// copyMachine copies a machine to k: what the fold has kept of it, or else the machine
-// itself.
-func (c *Cut) copyMachine(k *copies, m *machine) {
+// copyMachine appends to k the copy that the fold saved, or else a copy of the
+// machine itself.
+func (c *Cut) copyMachine(k *copyBatch, m *machine) {
 	lock := c.r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	as := m
-	if kept := c.kept[m.number]; kept != nil {
-		as = kept
+	if saved := c.saved[m.number]; saved != nil {
+		m = saved
 	}
-	c.kept[m.number] = taken
-	k.add(as)
+	c.saved[m.number] = alreadyRead
+	k.add(m)
 }
 
-// preserve keeps a copy of a machine that the fold is about to change.
+// preserve saves a copy of a machine that the fold is about to change.
 func (c *Cut) preserve(m *machine) {
-	if int(m.number) < len(c.kept) && c.kept[m.number] == nil {
-		c.kept[m.number] = m.clone()
+	if int(m.number) < len(c.saved) && c.saved[m.number] == nil {
+		c.saved[m.number] = m.clone()
 	}
 }
 
 // add appends a copy of a machine.
-func (k *copies) add(m *machine) {
+func (k *copyBatch) add(m *machine) {
 	n := len(k.sessions)
 	k.sessions = append(k.sessions, m.sessions.Rows...)
 	k.machines = append(k.machines, *m)
@@ -182,9 +178,9 @@ func (k *copies) add(m *machine) {
 	}
 }
 
-// touchNames loads the names of the sessions' users. While there is a cut, no user's
-// number is given to another user.
-func (k *copies) touchNames(p *people, sessions []session) {
+// loadNames loads the names of the sessions' users into the cache. While there is
+// a cut, no user's number is reused for another user.
+func (k *copyBatch) loadNames(p *people, sessions []session) {
 	for i := range sessions {
 		if n := sessions[i].user; n != 0 {
 			k.seen += uint32(len(p.users.At(n).name))

@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// gone is the value of heard for a machine that was removed from the directory.
-const gone Time = math.MinInt64
+// removed is the value of heard for a machine that was removed from the directory.
+const removed Time = math.MinInt64
 
 // directory finds machines by name and lists them in byte order of their names.
 // Only the fold adds and removes machines, so the fold calls find without the
@@ -21,16 +21,15 @@ type directory struct {
 	names    mem.Index
 	machines mem.Slab[machine]
 	sorted   []*machine // replaced, never written to
-	fresh    []*machine // added since sorted was made, in no order
+	unsorted []*machine // added since sorted was made, in no order
 	version  int        // of sorted
 	// free has the numbers of removed machines. A number is reused only when no
-	// reader may still reach the old machine by it.
+	// reader can still reach the old machine by it.
 	free    []uint32
-	looking atomic.Int32
+	readers atomic.Int32
 }
 
-// find returns a machine, or nil. It is for the fold, and for callers that hold
-// the lock.
+// find returns a machine, or nil. The fold may call it without the lock.
 func (d *directory) find(name string, hash uint32) *machine {
 	for n, next := d.names.First(hash); n != 0; n, next = d.names.Next(hash, next) {
 		if m := d.machines.At(n); m.name == name {
@@ -40,14 +39,14 @@ func (d *directory) find(name string, hash uint32) *machine {
 	return nil
 }
 
-// lookup is find for everybody but the fold.
+// lookup is find for readers.
 func (d *directory) lookup(name string) *machine {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.find(name, mem.Hash(name))
 }
 
-// add adds a machine that is not there yet. hash is that of its name.
+// add adds a machine that the directory doesn't have. hash is that of its name.
 func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,14 +54,14 @@ func (d *directory) add(m machine, hash uint32, cuts int) *machine {
 	added := d.machines.At(m.number)
 	*added = m
 	d.names.Add(hash, m.number)
-	d.fresh = append(d.fresh, added)
+	d.unsorted = append(d.unsorted, added)
 	return added
 }
 
 // number returns a number for a new machine.
 func (d *directory) number(cuts int) uint32 {
 	last := len(d.free) - 1
-	if last < 0 || cuts > 0 || d.looking.Load() > 0 {
+	if last < 0 || cuts > 0 || d.readers.Load() > 0 {
 		return d.machines.Add()
 	}
 	n := d.free[last]
@@ -70,7 +69,7 @@ func (d *directory) number(cuts int) uint32 {
 	return n
 }
 
-// remove removes machines, whose heard is gone.
+// remove removes machines whose heard is removed.
 func (d *directory) remove(machines []*machine) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,23 +77,22 @@ func (d *directory) remove(machines []*machine) {
 		d.names.Remove(mem.Hash(m.name), m.number)
 		d.free = append(d.free, m.number)
 	}
-	isGone := func(m *machine) bool { return m.heard == gone }
-	d.sorted = slices.DeleteFunc(slices.Clone(d.sorted), isGone)
-	d.fresh = slices.DeleteFunc(d.fresh, isGone)
+	isRemoved := func(m *machine) bool { return m.heard == removed }
+	d.sorted = slices.DeleteFunc(slices.Clone(d.sorted), isRemoved)
+	d.unsorted = slices.DeleteFunc(d.unsorted, isRemoved)
 	d.version++
 }
 
 // all yields the machines in no particular order. It is for the fold.
 func (d *directory) all(yield func(*machine) bool) {
 	for n := range d.machines.Last {
-		if m := d.machines.At(n + 1); m.heard != gone && !yield(m) {
+		if m := d.machines.At(n + 1); m.heard != removed && !yield(m) {
 			return
 		}
 	}
 }
 
-// ordered returns all machines in order of name. The slice must not be
-// written to.
+// ordered returns all machines in order of name. The slice is read-only.
 func (d *directory) ordered() []*machine { return d.order(d.listed()) }
 
 // listing is what order needs.
@@ -103,15 +101,15 @@ type listing struct {
 	version       int
 }
 
-// listed returns what order needs. It is quick, so that sorting doesn't hold up
-// the fold.
+// listed returns what order needs. It takes the lock only briefly, so that sorting
+// doesn't block the fold.
 func (d *directory) listed() listing {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return listing{d.sorted, slices.Clone(d.fresh), d.version}
+	return listing{d.sorted, slices.Clone(d.unsorted), d.version}
 }
 
-// order merges the machines added since into the sorted ones. It keeps the result
+// order merges the unsorted machines into the sorted ones. It caches the result
 // for the next reader, unless sorted has changed meanwhile.
 func (d *directory) order(l listing) []*machine {
 	if len(l.fresh) == 0 {
@@ -124,7 +122,7 @@ func (d *directory) order(l listing) []*machine {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.version == l.version {
-		d.sorted, d.fresh = merged, slices.Clone(d.fresh[len(l.fresh):])
+		d.sorted, d.unsorted = merged, slices.Clone(d.unsorted[len(l.fresh):])
 		d.version++
 	}
 	return merged

@@ -8,7 +8,7 @@ import (
 // Time is a moment in nanoseconds since 1970-01-01T00:00:00Z.
 type Time int64
 
-// The dates that an event may have.
+// The range of dates that an event may have.
 const (
 	MinDate Time = 0
 	MaxDate Time = 9_214_646_399_999_999_999 // 2261-12-31T23:59:59.999999999Z
@@ -24,7 +24,7 @@ func (t Time) Time() time.Time { return time.Unix(0, int64(t)).UTC() }
 // String returns t as RFC 3339 in UTC, with as many decimals as it has.
 func (t Time) String() string { return t.Time().Format(time.RFC3339Nano) }
 
-// Add returns t + d, or the greatest or smallest Time where that overflows.
+// Add returns t + d; on overflow, the greatest or smallest Time.
 func (t Time) Add(d time.Duration) Time {
 	sum := t + Time(d)
 	switch {
@@ -56,7 +56,7 @@ const (
 	Logout                   // a session, or all of a user's on a machine, ended
 	Boot                     // the machine started: nobody from before is on
 	Shutdown                 // the machine stopped: nobody is on
-	Present                  // the machine said who is on
+	Present                  // the machine listed who is on
 )
 
 var typeNames = [...]string{Login: "login", Logout: "logout", Boot: "boot", Shutdown: "shutdown", Present: "present"}
@@ -88,20 +88,20 @@ type Event struct {
 	Date    Time
 	Type    Type
 	Machine string
-	// Session is the session of a login or logout. Without an ID it is the user's
-	// one implicit session (login), or all of the user's sessions (logout). Since
-	// is not used.
+	// Session is the session of a login or logout. Without an ID, a login opens the
+	// user's implicit session, and a logout ends all of the user's sessions. Its
+	// Since is not used.
 	Session Session
 	// Sessions lists the open sessions, one entry each; for Present only.
 	Sessions []Session
 }
 
-// Session is one stay of one user on one machine.
+// Session is one session of one user on one machine.
 type Session struct {
 	User string
-	// ID names the stay on its machine; empty for the user's implicit session.
+	// ID identifies the session on its machine; empty for the implicit one.
 	ID string
-	// Since is when it began; in a Present event 0 means the event's date.
+	// Since is when it began; in a Present event 0 stands for the event's date.
 	Since                     Time
 	Terminal, Remote, Service string
 }
@@ -112,7 +112,7 @@ type Stay struct {
 	Session Session
 }
 
-// Message is one message of the stream, as the fold takes it.
+// Message is one message of the stream, decoded, for Fold.
 type Message struct {
 	Place   uint64
 	Receipt Time
@@ -120,8 +120,8 @@ type Message struct {
 	// decoded. Fold sets Refusal when it refuses the message itself.
 	Refusal *Refusal
 	Event   Event
-	// Marker says that the message comes from the server itself and is no event:
-	// its fate is superseded.
+	// Marker says that the server itself stored the message, and that it is not an
+	// event: its fate is superseded.
 	Marker bool
 	// Fate is set by Fold.
 	Fate Fate
@@ -130,12 +130,12 @@ type Message struct {
 // Batch is a run of messages in the order of their places.
 type Batch struct {
 	Messages []Message
-	// End is the position after the batch, when all messages have their fates.
-	// Its place is at least that of the last message.
+	// End is the position after the batch. Its place is at least that of the last
+	// message.
 	End Position
-	// Missing is why the places without a message have none.
+	// Missing is why places up to End have no message.
 	Missing Loss
-	// Unread says that End begins another incarnation of the stream, and that the
-	// end of the previous one was never read.
+	// Unread says that End begins a new incarnation of the stream, and that the end
+	// of the previous one was never read.
 	Unread bool
 }

@@ -12,7 +12,7 @@ func (r *Roster) TidyAll() {
 	defer r.fold.Unlock()
 	r.people.mu.Lock()
 	defer r.people.mu.Unlock()
-	r.tidyAll(nil)
+	r.expireAll(nil)
 }
 
 // Remembered counts what the limits count, and what is really there.
@@ -20,9 +20,9 @@ func (r *Roster) Remembered() (counted, there int) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
 	for m := range r.fleet.all {
-		there += m.remembered()
+		there += m.registerCount()
 	}
-	return r.remembered, there
+	return r.registers, there
 }
 
 // Names returns how many users' names are kept.
@@ -34,9 +34,9 @@ func HashOf(name string) uint32 { return mem.Hash(name) }
 // Prefetch makes the fold prefetch always, or never, until the returned function is
 // called.
 func Prefetch(always bool) (restore func()) {
-	before := outgrown
-	if outgrown = math.MaxInt; always {
-		outgrown = -1
+	before := prefetchThreshold
+	if prefetchThreshold = math.MaxInt; always {
+		prefetchThreshold = -1
 	}
-	return func() { outgrown = before }
+	return func() { prefetchThreshold = before }
 }

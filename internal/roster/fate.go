@@ -24,10 +24,11 @@ func AllFates() []Fate { return []Fate{Applied, Superseded, DeadLettered, Lost} 
 // String returns the fate's name: "dead_lettered".
 func (f Fate) String() string { return fateNames[f] }
 
-// Fates counts messages by fate, since the first. Their sum is the position.
+// Fates counts messages by fate, since the first. Their sum is the position's
+// place.
 type Fates [4]uint64
 
-func (f *Fates) count(fate Fate, n uint64) { f[fate] += n }
+func (f *Fates) add(fate Fate, n uint64) { f[fate] += n }
 
 // Sum returns how many messages have a fate.
 func (f Fates) Sum() uint64 { return f[Applied] + f[Superseded] + f[DeadLettered] + f[Lost] }
@@ -35,8 +36,8 @@ func (f Fates) Sum() uint64 { return f[Applied] + f[Superseded] + f[DeadLettered
 // Reason is why a message was refused.
 type Reason string
 
-// The reasons, a closed set, in the order in which they are checked: the first
-// that applies is given.
+// The reasons, a closed set, in the order in which they are checked: a message is
+// refused for the first that applies.
 const (
 	Oversize     Reason = "oversize"
 	Malformed    Reason = "malformed"
@@ -70,7 +71,7 @@ func (r *Refusal) Error() string {
 }
 
 // Position is the place up to which every message has its fate, with the proof
-// that the stream is the one that was read.
+// that identifies the stream that was read.
 type Position struct {
 	Place uint64 `json:"place"`
 	// Base is the offset that turns a sequence of this incarnation of the stream
@@ -79,18 +80,19 @@ type Position struct {
 	Base  int64 `json:"base"`
 	Proof Proof `json:"proof"`
 	// Judged is the receipt up to which messages were judged in an earlier
-	// incarnation. Read again, a message that is refused is superseded.
+	// incarnation. Of those, a message that would be refused when it is read again
+	// is superseded instead.
 	Judged Time `json:"judged,omitzero"`
 }
 
-// Sequence is the position's place as a sequence of the stream.
+// Sequence returns the position's place as a sequence of the stream.
 func (p Position) Sequence() uint64 { return p.Place - uint64(p.Base) }
 
-// PlaceOf is the place of a sequence of the stream.
+// PlaceOf returns the place of a sequence of the stream.
 func (p Position) PlaceOf(sequence uint64) uint64 { return sequence + uint64(p.Base) }
 
-// On returns the position with its place at a sequence of the stream. Reading
-// continues after that sequence.
+// On returns the position with its Base changed so that its place is at a sequence
+// of the stream. Reading continues after that sequence.
 func (p Position) On(sequence uint64) Position {
 	p.Base = int64(p.Place - sequence)
 	return p

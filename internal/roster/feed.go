@@ -8,15 +8,15 @@ import (
 )
 
 // Feed collects the arrivals and departures of users on machines, for one reader.
-// Without a feed the fold does nothing for it. The fold never waits for the
-// reader: when the feed is full, transitions are dropped, and Take reports it.
+// The fold never waits for the reader: when the feed is full, transitions are
+// dropped, and Take reports it.
 type Feed struct {
-	r       *Roster
-	most    int
-	filling chan struct{}
-	pending []transition // the fold's
-	full    bool
-	taken   []transition // the reader's
+	r          *Roster
+	maxPending int
+	halfFull   chan struct{}
+	pending    []transition // the fold's
+	incomplete bool
+	taken      []transition // the reader's
 }
 
 // transition is one arrival of a user on a machine, or one departure.
@@ -26,7 +26,7 @@ type transition struct {
 	event   uint32 // twice the number of the event, plus 1 for an arrival
 }
 
-func (p transition) came() bool { return p.event&1 == 1 }
+func (p transition) arrived() bool { return p.event&1 == 1 }
 
 // Change is what changed on one machine between two calls of Take.
 type Change struct {
@@ -35,21 +35,20 @@ type Change struct {
 	// that was not complete.
 	Number  uint32
 	Machine string
-	// Came are the users who are on at the place of the last call and were not at
-	// the place of the call before; Left is the reverse. A user who came and left
-	// between the two, or left and came, is in neither.
-	Came, Left []string
-	// Users are those who are on. Every event up to the place of the last call
-	// has its effect, and perhaps some events after it: those are collected for
-	// the next call.
+	// Arrived are the users who are on at the place of the last call and were not at
+	// the place of the call before; Left is the reverse. A user who arrived and left
+	// between the two calls, or left and returned, is in neither.
+	Arrived, Left []string
+	// Users are those who are on. They reflect every event up to the place of the
+	// last call, and perhaps later ones, which the next call reports too.
 	Users []string
 }
 
-// Follow opens the feed, which holds at most so many transitions between two
-// calls of Take. The roster has one feed: an earlier one collects nothing more.
-// Close it when done.
-func (r *Roster) Follow(most int) *Feed {
-	f := &Feed{r: r, most: most, filling: make(chan struct{}, 1)}
+// OpenFeed opens the roster's feed, which has space for maxPending transitions
+// between two calls of Take. It replaces an earlier feed, which then collects
+// nothing more. Close it when done.
+func (r *Roster) OpenFeed(maxPending int) *Feed {
+	f := &Feed{r: r, maxPending: maxPending, halfFull: make(chan struct{}, 1)}
 	r.fold.Lock()
 	defer r.fold.Unlock()
 	r.people.feed = f
@@ -65,19 +64,20 @@ func (f *Feed) Close() {
 	}
 }
 
-// Filling receives a value when the feed is half full: it is time for Take.
-func (f *Feed) Filling() <-chan struct{} { return f.filling }
+// HalfFull returns a channel that receives a value when the feed is half full:
+// Take should be called.
+func (f *Feed) HalfFull() <-chan struct{} { return f.halfFull }
 
-// Take takes the transitions since the last call, or since Follow, between two
-// batches. It returns the place up to which they are all there. If complete is
-// false, some were dropped because the feed was full, or machines were forgotten
-// and their numbers may be reused; then Changes yields nothing.
+// Take takes the transitions since the last call, or since OpenFeed, up to the end
+// of a batch, and returns that place. If complete is false, some were dropped
+// because the feed was full, or machines were evicted and their numbers may be
+// reused; then Changes yields nothing.
 func (f *Feed) Take() (place uint64, complete bool) {
 	clear(f.taken) // the names
 	f.r.fold.Lock()
 	f.pending, f.taken = f.taken[:0], f.pending
-	place, complete = f.r.status.Position.Place, !f.full
-	f.full = false
+	place, complete = f.r.status.Position.Place, !f.incomplete
+	f.incomplete = false
 	f.r.fold.Unlock()
 	if !complete {
 		clear(f.taken)
@@ -89,10 +89,10 @@ func (f *Feed) Take() (place uint64, complete bool) {
 	return place, complete
 }
 
-// Changes yields the changes of the last Take, in no particular order. It leaves
-// out a machine without arrivals and departures, and one that had them only
-// within one event, such as a present that lists the users who were on before. A
-// change is valid until the next one.
+// Changes yields the changes of the last Take, in no particular order. It omits
+// machines whose arrivals and departures cancel out within single events, such as a
+// present that lists the users who were on before. A change is valid until the next
+// one.
 func (f *Feed) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		var c Change
@@ -110,14 +110,14 @@ func (f *Feed) Changes() iter.Seq[Change] {
 }
 
 // read reads the transitions of one machine, sorted by user, and reports whether
-// anybody could have seen a change.
+// any of them was visible between two events.
 func (c *Change) read(all []transition) (seen bool) {
-	c.Number, c.Came, c.Left = all[0].machine, c.Came[:0], c.Left[:0]
+	c.Number, c.Arrived, c.Left = all[0].machine, c.Arrived[:0], c.Left[:0]
 	for len(all) > 0 {
 		n := runOf(all, func(p transition) bool { return p.user == all[0].user })
-		switch first, last := all[0].came(), all[n-1].came(); {
+		switch first, last := all[0].arrived(), all[n-1].arrived(); {
 		case first && last:
-			c.Came = append(c.Came, all[0].user)
+			c.Arrived = append(c.Arrived, all[0].user)
 		case !first && !last:
 			c.Left = append(c.Left, all[0].user)
 		}
@@ -127,12 +127,12 @@ func (c *Change) read(all []transition) (seen bool) {
 	return seen
 }
 
-// visible reports whether one of the events changed whether the user is on: then
-// its first and last transition go the same way.
+// visible reports whether any one event changed whether the user is on: then the
+// first and last transition of that event have the same direction.
 func visible(all []transition) bool {
 	for len(all) > 0 {
 		n := runOf(all, func(p transition) bool { return p.event>>1 == all[0].event>>1 })
-		if all[0].came() == all[n-1].came() {
+		if all[0].arrived() == all[n-1].arrived() {
 			return true
 		}
 		all = all[n:]
@@ -140,9 +140,9 @@ func visible(all []transition) bool {
 	return false
 }
 
-// runOf returns how many of the first transitions satisfy such.
-func runOf(all []transition, such func(transition) bool) int {
-	if end := slices.IndexFunc(all, func(p transition) bool { return !such(p) }); end >= 0 {
+// runOf returns how many of the first transitions satisfy f.
+func runOf(all []transition, f func(transition) bool) int {
+	if end := slices.IndexFunc(all, func(p transition) bool { return !f(p) }); end >= 0 {
 		return end
 	}
 	return len(all)
@@ -158,14 +158,14 @@ func (c *Change) readUsers(r *Roster) {
 	c.Users = View{m: m, people: &r.people}.AppendUsers(c.Users[:0])
 }
 
-// forgotten records that machines were forgotten. It is for the fold.
-func (f *Feed) forgotten() {
+// markIncomplete records that machines were evicted. It is for the fold.
+func (f *Feed) markIncomplete() {
 	if f != nil {
-		f.full = true
+		f.incomplete = true
 	}
 }
 
-// record records that a user arrived on a machine, or left it. It is for the fold.
+// record records that a user arrived on a machine or left it. It is for the fold.
 func (f *Feed) record(m *machine, user string, event uint32, came bool) {
 	if f != nil {
 		f.add(m, user, event, came)
@@ -173,9 +173,9 @@ func (f *Feed) record(m *machine, user string, event uint32, came bool) {
 }
 
 func (f *Feed) add(m *machine, user string, event uint32, came bool) {
-	//guard:false "no follower fills the memory" TestFollow
-	if len(f.pending) == f.most {
-		f.full = true
+	//guard:false "a slow reader of the feed does not fill the memory" TestFeed
+	if len(f.pending) == f.maxPending {
+		f.incomplete = true
 		return
 	}
 	p := transition{user: user, machine: m.number, event: event << 1}
@@ -183,9 +183,9 @@ func (f *Feed) add(m *machine, user string, event uint32, came bool) {
 		p.event++
 	}
 	f.pending = append(f.pending, p)
-	if len(f.pending) == (f.most+1)/2 {
+	if len(f.pending) == (f.maxPending+1)/2 {
 		select {
-		case f.filling <- struct{}{}:
+		case f.halfFull <- struct{}{}:
 		default:
 		}
 	}

@@ -24,10 +24,10 @@ func (f followed) take(t rapid.TB, follower *roster.Feed) {
 	for c := range follower.Changes() {
 		before := f[c.Machine]
 		want := slices.DeleteFunc(slices.Clone(before), func(user string) bool { return slices.Contains(c.Left, user) })
-		want = append(want, c.Came...)
+		want = append(want, c.Arrived...)
 		slices.Sort(want)
 		if !slices.Equal(want, c.Users) {
-			t.Fatalf("%s: %q were on, %q came and %q left, %q are on", c.Machine, before, c.Came, c.Left, c.Users)
+			t.Fatalf("%s: %q were on, %q came and %q left, %q are on", c.Machine, before, c.Arrived, c.Left, c.Users)
 		}
 		f[c.Machine] = slices.Clone(c.Users)
 	}
@@ -45,12 +45,12 @@ func onMachines(r *roster.Roster) followed {
 	return f
 }
 
-// TestFollow: whenever one takes what changed, applying it to what was before
+// TestFeed: whenever one takes what changed, applying it to what was before
 // gives what is.
-func TestFollow(t *testing.T) {
+func TestFeed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := roster.New(settings())
-		follower := r.Follow(1000)
+		follower := r.OpenFeed(1000)
 		defer follower.Close()
 		known := followed{}
 		for rest := history(t, true); len(rest) > 0; {
@@ -73,7 +73,7 @@ func changesOf(f *roster.Feed) (lines []string) {
 	f.Take()
 	for c := range f.Changes() {
 		line := c.Machine
-		for _, user := range c.Came {
+		for _, user := range c.Arrived {
 			line += " +" + user
 		}
 		for _, user := range c.Left {
@@ -86,7 +86,7 @@ func changesOf(f *roster.Feed) (lines []string) {
 
 // What one event takes back itself is no change; what two events do is one, as
 // somebody may have seen what was between.
-func TestFollowPresent(t *testing.T) {
+func TestFeedPresent(t *testing.T) {
 	present := func(users ...string) roster.Event {
 		e := roster.Event{Type: roster.Present, Machine: "web"}
 		for _, user := range users {
@@ -95,7 +95,7 @@ func TestFollowPresent(t *testing.T) {
 		return e
 	}
 	r := roster.New(roster.DefaultSettings())
-	follower := r.Follow(100)
+	follower := r.OpenFeed(100)
 	defer follower.Close()
 	for _, test := range []struct {
 		events []roster.Event
@@ -115,11 +115,11 @@ func TestFollowPresent(t *testing.T) {
 	}
 }
 
-// TestFollowTooMuch: what there is no room for is said to be missing, once, and
+// TestFeedOverflow: what there is no room for is said to be missing, once, and
 // the fold goes on.
-func TestFollowTooMuch(t *testing.T) {
+func TestFeedOverflow(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	follower := r.Follow(4)
+	follower := r.OpenFeed(4)
 	defer follower.Close()
 	feed := func(n int) {
 		for i := range n {
@@ -127,11 +127,11 @@ func TestFollowTooMuch(t *testing.T) {
 		}
 	}
 	feed(1)
-	if len(follower.Filling()) != 0 {
+	if len(follower.HalfFull()) != 0 {
 		t.Error("one of four is half of the room")
 	}
 	feed(5)
-	<-follower.Filling()
+	<-follower.HalfFull()
 	if place, complete := follower.Take(); complete || place != 6 {
 		t.Errorf("complete at place %d", place)
 	}
@@ -149,11 +149,11 @@ func TestFollowTooMuch(t *testing.T) {
 	}
 }
 
-// TestFollowBeside: who reads beside the fold ends with what is.
-func TestFollowBeside(t *testing.T) {
+// TestFeedBeside: who reads beside the fold ends with what is.
+func TestFeedBeside(t *testing.T) {
 	f := kit.NewFleet(1, kit.Mixed, 200)
 	r := roster.New(roster.DefaultSettings())
-	follower := r.Follow(100_000)
+	follower := r.OpenFeed(100_000)
 	defer follower.Close()
 	folded := make(chan struct{})
 	go func() {
@@ -182,10 +182,10 @@ func TestFollowBeside(t *testing.T) {
 	}
 }
 
-// TestFollowAllocates: noting allocates nothing once there was as much before.
-func TestFollowAllocates(t *testing.T) {
+// TestFeedAllocates: noting allocates nothing once there was as much before.
+func TestFeedAllocates(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
-	follower := r.Follow(1000)
+	follower := r.OpenFeed(1000)
 	defer follower.Close()
 	batch := roster.Batch{Messages: make([]roster.Message, 2)}
 	both := func() {
@@ -215,7 +215,7 @@ func BenchmarkFollow(b *testing.B) {
 		b.StopTimer()
 		f := kit.NewFleet(1, kit.Mixed, kit.Scale(100_000))
 		r := roster.New(roster.DefaultSettings())
-		follower := r.Follow(100_000)
+		follower := r.OpenFeed(100_000)
 		for end := min(folded+events, b.N); folded < end; folded += len(batch.Messages) {
 			f.Fill(&batch, min(500, end-folded))
 			b.StartTimer()

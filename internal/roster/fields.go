@@ -22,7 +22,7 @@ func (f *fields) uvarint() uint64 {
 	return uint64(n)
 }
 
-// longUvarint is binary.Uvarint for a string.
+// longUvarint decodes a uvarint of any length, as binary.Uvarint does from bytes.
 func (f *fields) longUvarint() uint64 {
 	var n uint64
 	for i := range min(len(f.s), binary.MaxVarintLen64) {

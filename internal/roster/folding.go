@@ -36,11 +36,12 @@ func (f *folding) login(s *Session) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	u := f.r.people.holdSeen(f.seen, s.User)
+	u := f.r.people.acquirePrefetched(f.seen, s.User)
 	return f.raise(s, f.key(s.ID, u), u)
 }
 
-// key is keyOf of the event's own session.
+// key returns the key of the event's own session, with the hash that is already
+// known.
 func (f *folding) key(id string, user uint32) sessionKey {
 	if id == "" {
 		return keyOf("", user)
@@ -48,8 +49,8 @@ func (f *folding) key(id string, user uint32) sessionKey {
 	return sessionKey{id: id, hash: f.seen.idHash}
 }
 
-// raise sets the session's register to its user u, whom the caller has held for
-// it.
+// raise sets the session's register to its user u, whom the caller has acquired
+// for it.
 func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 	row := f.m.session(key)
 	switch {
@@ -57,17 +58,17 @@ func (f *folding) raise(s *Session, key sessionKey, u uint32) bool {
 		row = f.m.sessions.Put(session{f.stamp, f.pack(s, packed{}), u, key.hash})
 	//guard:false "the order of logins doesn't matter" TestOracle
 	case !f.stamp.After(row.stamp):
-		f.r.people.drop(u)
+		f.r.people.release(u)
 		return false
 	default:
 		f.endSession(row)
-		f.r.people.drop(row.user)
+		f.r.people.release(row.user)
 		row.stamp, row.packed, row.user = f.stamp, f.pack(s, row.packed), u
 	}
 	if f.m.isOpen(row) {
-		f.r.people.opened(f.st, u, f.m)
+		f.r.people.recordOpened(f.st, u, f.m)
 	} else {
-		f.m.noteClosed(row.stamp)
+		f.m.recordClosed(row.stamp)
 	}
 	return true
 }
@@ -85,7 +86,7 @@ func (f *folding) pack(s *Session, before packed) packed {
 func (f *folding) endSession(row *session) {
 	f.m.ended = min(f.m.ended, row.stamp.Date)
 	if f.m.isOpen(row) {
-		f.r.people.closed(f.st, row.user, f.m)
+		f.r.people.recordClosed(f.st, row.user, f.m)
 	}
 }
 
@@ -94,7 +95,7 @@ func (f *folding) logout(id string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	f.m.noteClosed(f.stamp)
+	f.m.recordClosed(f.stamp)
 	key := f.key(id, 0)
 	row := f.m.session(key)
 	switch {
@@ -110,48 +111,48 @@ func (f *folding) logout(id string) bool {
 		f.m.keepSessions(func(s *session) bool { return s != row }, f.r)
 	default:
 		f.endSession(row)
-		f.r.people.drop(row.user)
+		f.r.people.release(row.user)
 		row.stamp, row.user = f.stamp, 0
 	}
 	return true
 }
 
-// clear raises the clearing of a user.
+// clear raises the cleared register of a user.
 func (f *folding) clear(name string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	u := f.r.people.holdSeen(f.seen, name)
+	u := f.r.people.acquirePrefetched(f.seen, name)
 	c := f.m.clearing(u)
 	//guard:false "the order of clearings doesn't matter" TestEarlierClearing
 	if c != nil && !f.stamp.After(c.stamp) {
-		f.r.people.drop(u)
+		f.r.people.release(u)
 		return false
 	}
 	left := f.endAll(u)
 	if f.stamp.Date < f.m.floor() {
-		f.r.people.drop(u)
+		f.r.people.release(u)
 		return left
 	}
-	f.m.noteClosed(f.stamp)
+	f.m.recordClosed(f.stamp)
 	if c == nil {
 		f.m.putClearing(clearing{f.stamp, u})
 		return true
 	}
-	f.r.people.drop(u) // the clearing holds the user already
+	f.r.people.release(u) // the clearing already refers to the user
 	c.stamp = f.stamp
 	return true
 }
 
 // endAll ends all sessions of a user below the stamp, and reports whether any
-// were open. Most users have only the implicit one; others are searched for only
-// if the user is still on. What is below the floor is removed at once.
+// were open. Most users have only the implicit session; it searches for others only
+// if the user is still on. Registers dated before the floor are removed at once.
 func (f *folding) endAll(u uint32) bool {
 	before, floor, below := f.m.open, f.m.floor(), false
 	end := func(row *session) {
 		if f.stamp.After(row.stamp) {
 			f.endSession(row)
-			f.m.noteClosed(row.stamp)
+			f.m.recordClosed(row.stamp)
 			below = below || row.stamp.Date < floor
 		}
 	}
@@ -173,7 +174,7 @@ func (f *folding) endAll(u uint32) bool {
 	return f.m.open < before
 }
 
-// raiseReset raises the machine's reset, and forgets all registers that are not above
+// raiseReset raises the machine's reset, and drops all registers that are not above
 // it.
 func (f *folding) raiseReset() bool {
 	m := f.m
@@ -187,28 +188,28 @@ func (f *folding) raiseReset() bool {
 			return true
 		}
 		f.endSession(s)
-		f.r.people.drop(s.user)
+		f.r.people.release(s.user)
 		return false
 	})
 	m.keepClearings(func(c *clearing) bool {
 		if c.stamp.After(f.stamp) {
 			return true
 		}
-		f.r.people.drop(c.user)
+		f.r.people.release(c.user)
 		return false
 	})
 	m.reset = f.stamp
-	m.setTidyAt()
+	m.setExpireAtCount()
 	return true
 }
 
-// present resets the machine and fills it, with one stamp.
+// present resets the machine and opens the listed sessions, with the same stamp.
 func (f *folding) present(sessions []Session) bool {
 	if !f.raiseReset() {
 		return false
 	}
 	for i := range sessions {
-		u := f.r.people.hold(sessions[i].User)
+		u := f.r.people.acquire(sessions[i].User)
 		f.raise(&sessions[i], keyOf(sessions[i].ID, u), u)
 	}
 	return true

@@ -71,9 +71,9 @@ func TestPositionStays(t *testing.T) {
 	}
 }
 
-// TestRoomOfWhatIsOver: what ended so long ago that it may be forgotten takes
+// TestExpiredTakesNoSpace: what ended so long ago that it may be forgotten takes
 // no room, on its own machine or on another.
-func TestRoomOfWhatIsOver(t *testing.T) {
+func TestExpiredTakesNoSpace(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit   func(*roster.Settings)
 		machine string // of those who come then

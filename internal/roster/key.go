@@ -2,8 +2,8 @@ package roster
 
 import "rollcall/internal/roster/mem"
 
-// sessionKey names a session on its machine: by ID, or for an implicit one by
-// its user.
+// sessionKey identifies a session on its machine: by ID, or by user if it is
+// implicit.
 type sessionKey struct {
 	id   string
 	user uint32

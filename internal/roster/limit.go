@@ -25,8 +25,8 @@ func (r *Roster) refuse(st *Status, m *machine, msg *Message) *Refusal {
 	return r.overLimit(st, m, e, Stamp{e.Date, msg.Place})
 }
 
-// late refuses an event that can no longer be judged, because what it would have
-// to be compared with has been forgotten.
+// late refuses an event that can no longer be judged, because the registers that
+// would decide it have been dropped.
 func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 	const remedy = "publish a machine's events roughly in the order of their dates"
 	lateness := r.settings.AllowedLateness
@@ -34,37 +34,37 @@ func (r *Roster) late(st *Status, m *machine, e *Event) *Refusal {
 	case m == nil && e.Date < st.fleetFloor:
 		return &Refusal{
 			Late,
-			fmt.Sprintf("date %s is before %s: machines that were not heard since have been forgotten, for want of room", e.Date, st.fleetFloor),
+			fmt.Sprintf("date %s is before %s: machines not heard since then have been evicted to stay within the limit", e.Date, st.fleetFloor),
 			remedy + ", or raise ROLLCALL_MAX_MACHINES",
 		}
-	//guard:false "nothing is judged by what was forgotten" TestOracle
+	//guard:false "no event is judged by registers that were dropped" TestOracle
 	case m != nil && e.Date < m.horizon(lateness):
 		return &Refusal{
 			Late,
 			fmt.Sprintf("date %s is more than %v before the machine's newest event of %s", e.Date, lateness, m.newest),
 			remedy,
 		}
-	case m != nil && e.Date < m.floor() && e.maxOpened() > 0:
+	case m != nil && e.Date < m.floor() && e.maxOpens() > 0:
 		return &Refusal{
 			Late,
-			fmt.Sprintf("date %s is before %s, up to when the machine's ended sessions have been forgotten", e.Date, m.floor()),
+			fmt.Sprintf("date %s is before %s: the machine's sessions that ended before then have been dropped", e.Date, m.floor()),
 			remedy + ", or raise ROLLCALL_MAX_SESSIONS_PER_MACHINE",
 		}
 	}
 	return nil
 }
 
-// maxOpened is how many sessions the event may open; 0: it only ends sessions.
-func (e *Event) maxOpened() int {
+// maxOpens returns how many sessions the event may open; 0: it only ends sessions.
+func (e *Event) maxOpens() int {
 	if e.Type == Login {
 		return 1
 	}
 	return len(e.Sessions)
 }
 
-// overLimit refuses an event that would open more sessions than there is room
-// for, and every event of a new machine when there are too many machines. On a
-// known machine, what only ends something is never refused.
+// overLimit refuses an event that would open more sessions than a limit allows,
+// and every event of a new machine when there are too many machines. On a known
+// machine, an event that only ends sessions is never refused.
 func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refusal {
 	s := &r.settings
 	//guard:false "the number of machines is bounded" ^TestLimits$
@@ -72,48 +72,48 @@ func (r *Roster) overLimit(st *Status, m *machine, e *Event, stamp Stamp) *Refus
 		return &Refusal{
 			Limit,
 			fmt.Sprintf("the roster is full: %d machines", s.MaxMachines),
-			"raise ROLLCALL_MAX_MACHINES; one on which nobody is makes room once it was not heard for ROLLCALL_ALLOWED_LATENESS",
+			"raise ROLLCALL_MAX_MACHINES; a machine with nobody on it stops counting once it has not been heard for ROLLCALL_ALLOWED_LATENESS",
 		}
 	}
-	most := e.maxOpened()
-	if most == 0 || !over(m.opened(), most, s.MaxSessionsPerMachine) && !over(st.Sessions, most, s.MaxSessions) {
+	most := e.maxOpens()
+	if most == 0 || !exceeds(m.openCount(), most, s.MaxSessionsPerMachine) && !exceeds(st.Sessions, most, s.MaxSessions) {
 		return nil
 	}
 	switch more := r.openDelta(m, e, stamp); {
 	//guard:false "a machine's sessions are bounded" ^TestLimits$
-	case over(m.opened(), more, s.MaxSessionsPerMachine):
-		return full("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
+	case exceeds(m.openCount(), more, s.MaxSessionsPerMachine):
+		return limitRefusal("sessions on this machine", s.MaxSessionsPerMachine, "ROLLCALL_MAX_SESSIONS_PER_MACHINE")
 	//guard:false "all sessions together are bounded" ^TestLimits$
-	case over(st.Sessions, more, s.MaxSessions):
-		return full("sessions", s.MaxSessions, "ROLLCALL_MAX_SESSIONS")
+	case exceeds(st.Sessions, more, s.MaxSessions):
+		return limitRefusal("sessions", s.MaxSessions, "ROLLCALL_MAX_SESSIONS")
 	}
 	return nil
 }
 
-func over(have, more, limit int) bool { return limit > 0 && more > 0 && have+more > limit }
+func exceeds(have, more, limit int) bool { return limit > 0 && more > 0 && have+more > limit }
 
-func full(what string, limit int, variable string) *Refusal {
+func limitRefusal(what string, limit int, variable string) *Refusal {
 	return &Refusal{
 		Limit,
 		fmt.Sprintf("the roster is full: %d %s", limit, what),
-		"raise " + variable + ", or end what is over: a logout, a shutdown or a boot is always taken",
+		"raise " + variable + ", or publish a logout, shutdown or boot for sessions that have ended: on a known machine these are always accepted",
 	}
 }
 
-// opened is how many sessions are open on a machine; nil: none.
-func (m *machine) opened() int {
+// openCount returns how many sessions are open on a machine, which may be nil.
+func (m *machine) openCount() int {
 	if m == nil {
 		return 0
 	}
 	return int(m.open)
 }
 
-// openDelta is how many more sessions are open on the machine once the event is
-// folded: negative if it ends more than it opens.
+// openDelta returns by how many the event would change the number of the
+// machine's open sessions: negative if it ends more than it opens.
 func (r *Roster) openDelta(m *machine, e *Event, stamp Stamp) int {
 	switch {
 	case m == nil:
-		return e.maxOpened()
+		return e.maxOpens()
 	case !stamp.After(m.reset):
 		return 0
 	case e.Type == Login:
@@ -121,13 +121,13 @@ func (r *Roster) openDelta(m *machine, e *Event, stamp Stamp) int {
 		if row != nil && !stamp.After(row.stamp) {
 			return 0
 		}
-		return difference(row != nil && m.isOpen(row), !r.isCleared(m, e.Session.User, stamp))
+		return boolDelta(row != nil && m.isOpen(row), !r.isCleared(m, e.Session.User, stamp))
 	}
-	return r.openAfterPresent(m, e.Sessions, stamp) - m.opened()
+	return r.openAfterPresent(m, e.Sessions, stamp) - m.openCount()
 }
 
-// openAfterPresent is how many sessions are open once a present is folded: its
-// entries, and the sessions with stamps above it.
+// openAfterPresent returns how many sessions would be open once a present is
+// folded: its entries, and the sessions with stamps above it.
 func (r *Roster) openAfterPresent(m *machine, sessions []Session, stamp Stamp) int {
 	open := 0
 	for i := range m.sessions.Rows {
@@ -166,11 +166,11 @@ func (r *Roster) isCleared(m *machine, user string, stamp Stamp) bool {
 	return c != nil && !stamp.After(c.stamp)
 }
 
-// refusedForRoom records that an event was refused for want of room: in its
+// recordLimited records that an event was refused because of a limit: in its
 // machine, or, if that is not in the roster, as a loss.
-func (r *Roster) refusedForRoom(st *Status, m *machine, stamp Stamp) {
+func (r *Roster) recordLimited(st *Status, m *machine, stamp Stamp) {
 	if m == nil {
-		r.lost(st, LossLimit, stamp.Place)
+		r.recordLoss(st, LossLimit, stamp.Place)
 		return
 	}
 	lock := r.lock(m)
@@ -182,5 +182,5 @@ func (r *Roster) refusedForRoom(st *Status, m *machine, stamp Stamp) {
 	if stamp.After(m.refused()) {
 		m.limits = &limitState{m.floor(), stamp}
 	}
-	st.count(was, r.standingOf(st, m, since))
+	st.recount(was, r.standingOf(st, m, since))
 }

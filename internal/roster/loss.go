@@ -2,15 +2,15 @@ package roster
 
 import "math"
 
-// Loss is why a roster is not complete: why events are missing from it.
+// Loss is why events are missing from a roster.
 type Loss uint8
 
-// The losses. BaselineLost: the stream had begun before the first message that
-// was ever read. Truncated: it lost messages to age, size, count or a purge
-// before they were read. Deleted: single messages were deleted. Gap: messages are
-// missing and nothing explains it. Recreated: the stream was recreated, and the
-// end of the old one was never read. LossLimit: events of machines that are not
-// in the roster were refused because there was no room for them.
+// The losses. BaselineLost: the stream had messages before the first one that was
+// ever read. Truncated: it lost messages to age, size, count or a purge before they
+// were read. Deleted: single messages were deleted. Gap: messages are missing for
+// no known reason. Recreated: the stream was recreated, and the end of the old one
+// was never read. LossLimit: events of machines that are not in the roster were
+// refused because of a limit.
 const (
 	BaselineLost Loss = iota
 	Truncated
@@ -54,11 +54,11 @@ func (l Losses) Last() uint64 {
 	return last
 }
 
-// never is the date after which a reset settles a machine as long as no message
-// was read after the last loss: no reset does.
+// never is the date after which a reset settles a machine while no message has
+// been read after the last loss: none does.
 const never Time = math.MaxInt64
 
-// settling is what decides whether a machine is settled.
+// settling decides whether a machine is settled.
 type settling struct {
 	loss  uint64 // the place of the last loss; 0: none
 	after Time   // the date after which a reset settles a machine
@@ -66,11 +66,11 @@ type settling struct {
 
 // settles reports whether a machine with this reset is settled.
 func (s *settling) settles(reset Stamp) bool {
-	//guard:drop reset.Date "a boot out of a spool settles no loss" ^(TestLosses|TestSettled)$
+	//guard:drop reset.Date "a late boot from before a loss does not settle it" ^(TestLosses|TestSettled)$
 	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
 }
 
-// SettlesAfter is the date after which a boot, shutdown or present settles a
+// SettlesAfter returns the date after which a boot, shutdown or present settles a
 // machine; 0 while there is no loss, and while no message was read after the last.
 func (st *Status) SettlesAfter() Time {
 	if st.after == never {
@@ -80,65 +80,65 @@ func (st *Status) SettlesAfter() Time {
 }
 
 // Complete reports whether the roster is complete: no loss is known, or the last
-// one is over. It is over when no machine heard within the allowed lateness is
-// unsettled, and nothing was lost for the allowed lateness: by then a machine that
-// nobody has heard of yet would have sent an event.
+// one no longer matters. That is when no machine heard within the allowed lateness
+// is unsettled, and nothing was lost for the allowed lateness: by then a machine
+// that is still unknown would have sent an event.
 func (st *Status) Complete() bool {
-	//guard:drop st.Receipt "a loss waits for machines nobody has heard of" ^(TestLosses|TestSettled)$
+	//guard:drop st.Receipt "a loss waits for unknown machines" ^(TestLosses|TestSettled)$
 	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
 }
 
-// lost records a loss at a place. It concerns every machine there is.
-func (r *Roster) lost(st *Status, why Loss, place uint64) {
+// recordLoss records a loss at a place. It concerns every machine.
+func (r *Roster) recordLoss(st *Status, why Loss, place uint64) {
 	if place <= st.accepted {
 		return
 	}
 	st.Losses[why] = max(st.Losses[why], place)
-	st.resumed = 0
-	r.settle(st)
-	//guard:set len(r.lately) min(1,len(r.lately)) "a loss concerns every machine" ^(TestLosses|TestSettled)$
-	st.Unsettled = len(r.lately)
+	st.firstReceiptAfterLoss = 0
+	r.deriveSettling(st)
+	//guard:set len(r.recent) min(1,len(r.recent)) "a loss concerns every machine" ^(TestLosses|TestSettled)$
+	st.Unsettled = len(r.recent)
 }
 
-// resume records that a message was read after the last loss.
-func (r *Roster) resume(st *Status) {
-	st.resumed = st.Receipt
-	r.settle(st)
+// recordResumed records that a message was read after the last loss.
+func (r *Roster) recordResumed(st *Status) {
+	st.firstReceiptAfterLoss = st.Receipt
+	r.deriveSettling(st)
 }
 
-// settle sets what follows from the receipt of the first message after the last
-// loss: settling and CompleteAfter.
-func (r *Roster) settle(st *Status) {
+// deriveSettling sets settling and CompleteAfter from the last loss and the
+// receipt of the first message after it.
+func (r *Roster) deriveSettling(st *Status) {
 	st.settling, st.CompleteAfter = settling{}, 0
 	switch last := st.Losses.Last(); {
 	case last == 0:
-	case st.resumed == 0:
+	case st.firstReceiptAfterLoss == 0:
 		st.settling = settling{last, never}
 	default:
-		st.settling = settling{last, st.resumed.Add(r.settings.MaxSkew)}
-		st.CompleteAfter = st.resumed.Add(r.settings.AllowedLateness)
+		st.settling = settling{last, st.firstReceiptAfterLoss.Add(r.settings.MaxSkew)}
+		st.CompleteAfter = st.firstReceiptAfterLoss.Add(r.settings.AllowedLateness)
 	}
 }
 
-// Accept accepts the losses up to a place, also those up to there that are not
-// recorded yet: an operator knows of them and takes the roster as it is.
+// Accept accepts the losses up to a place, including those not recorded yet: an
+// operator knows of them and considers the roster good as it is.
 func (r *Roster) Accept(place uint64) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
 	st := r.status
 	st.accepted = place
 	for why, lost := range st.Losses {
-		//guard:true "nothing is accepted that nobody has seen" TestAcceptAhead
+		//guard:true "a loss after the accepted place is not accepted" TestAcceptAhead
 		if lost <= place {
 			st.Losses[why] = 0
 		}
 	}
 	if st.Losses == (Losses{}) {
-		st.resumed = 0
+		st.firstReceiptAfterLoss = 0
 	}
-	r.settle(&st)
+	r.deriveSettling(&st)
 	st.Unsettled = 0
-	for _, h := range r.lately {
+	for _, h := range r.recent {
 		if !st.settles(r.fleet.machines.At(h.number).reset) {
 			st.Unsettled++
 		}

@@ -108,7 +108,7 @@ func TestLosses(t *testing.T) {
 		s := settings()
 		s.MaxMachines = rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "machines at most")
 		s.MaxSessions, s.MaxSessionsPerMachine = 1000, 1000
-		r, o := roster.New(s), lossOracle{roomOracle: newRoomOracle(s)}
+		r, o := roster.New(s), lossOracle{evictOracle: newEvictOracle(s)}
 		skipped := uint64(0)
 		for _, m := range crowd(t) {
 			m.Place += skipped
@@ -129,7 +129,7 @@ func TestLosses(t *testing.T) {
 
 // lossOracle is a plain reading of what losses mean.
 type lossOracle struct {
-	*roomOracle
+	*evictOracle
 	last           uint64 // the place of the last loss
 	known, pending bool   // there was one; nothing was read since
 	first          roster.Time
@@ -138,7 +138,7 @@ type lossOracle struct {
 func (o *lossOracle) lose(place uint64) { o.last, o.known, o.pending = place, true, true }
 
 func (o *lossOracle) read(m roster.Message) {
-	refused := o.roomOracle.read(m)
+	refused := o.evictOracle.read(m)
 	if o.pending {
 		o.first, o.pending = o.receipt, false
 	}
@@ -147,7 +147,7 @@ func (o *lossOracle) read(m roster.Message) {
 	}
 }
 
-func (o *lossOracle) settled(m *roomMachine) bool {
+func (o *lossOracle) settled(m *evictMachine) bool {
 	reset, _ := m.registers()
 	return !o.known || !o.pending && reset.Place > o.last && reset.Date > o.first+roster.Time(o.settings.MaxSkew)
 }

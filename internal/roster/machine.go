@@ -15,16 +15,16 @@ type machine struct {
 	heard  Time        // the newest receipt accepted, or gone
 	limits *limitState // nil: none; replaced, never written to
 	reset  Stamp
-	// ended is no later than the date of any register that holds nothing open,
-	// and before all dates if one of them may be forgotten whatever its date.
-	// While ended is within the allowed lateness, there is nothing to forget.
-	ended    Time
-	sessions mem.Table[session]
-	cleared  *mem.Table[clearing] // nil: none
-	number   uint32               // in the directory
-	users    int32                // how many are on
-	open     int32                // open sessions
-	tidyAt   int32                // tidy looks again at this many registers; 0 at first: at once
+	// ended is at most the date of every closed register, and MinInt64 if one may
+	// be dropped whatever its date. While ended is within the allowed lateness,
+	// nothing has expired.
+	ended         Time
+	sessions      mem.Table[session]
+	cleared       *mem.Table[clearing] // nil: none
+	number        uint32               // in the directory
+	users         int32                // how many are on
+	open          int32                // open sessions
+	expireAtCount int32                // expire runs at this many registers; 0 at first: at once
 }
 
 // session is the register of one session.
@@ -116,10 +116,10 @@ func (m *machine) isOpen(s *session) bool {
 	return c == nil || s.stamp.After(c.stamp)
 }
 
-// remembered counts the machine's registers; closed, those that hold nothing
-// open.
-func (m *machine) remembered() int { return len(m.sessions.Rows) + len(m.clearings()) }
-func (m *machine) closed() int     { return m.remembered() - int(m.open) }
+// registerCount counts the machine's registers; closedCount, those that have
+// nothing open.
+func (m *machine) registerCount() int { return len(m.sessions.Rows) + len(m.clearings()) }
+func (m *machine) closedCount() int   { return m.registerCount() - int(m.open) }
 
 // clone returns a copy for a cut, without indexes.
 func (m *machine) clone() *machine {
@@ -132,23 +132,24 @@ func (m *machine) clone() *machine {
 	return &c
 }
 
-// keepSessions removes the sessions for which f is false. None of them is open.
+// keepSessions removes the sessions for which f is false. f must be true for open
+// sessions.
 func (m *machine) keepSessions(f func(*session) bool, r *Roster) {
 	m.sessions.Keep(func(s *session) bool {
 		if f(s) {
 			return true
 		}
-		r.people.drop(s.user)
+		r.people.release(s.user)
 		return false
 	})
 }
 
-// tidy forgets the registers that hold nothing open and are dated before the
-// allowed lateness: once there are enough to be worth a look, or at once if now.
-func (m *machine) tidy(r *Roster, now bool) {
+// expire drops the closed registers dated before the allowed lateness: when there
+// are expireAtCount registers, or at once if now.
+func (m *machine) expire(r *Roster, now bool) {
 	before := m.horizon(r.settings.AllowedLateness)
-	//guard:true "memory is bounded by who is on or left lately" TestBounded
-	if m.ended >= before || !now && m.remembered() < int(m.tidyAt) {
+	//guard:true "memory is bounded by who is on or left recently" TestBounded
+	if m.ended >= before || !now && m.registerCount() < int(m.expireAtCount) {
 		return
 	}
 	m.ended = math.MaxInt64
@@ -159,37 +160,37 @@ func (m *machine) tidy(r *Roster, now bool) {
 			return true
 		//guard:false "a late login doesn't undo a logout" TestLatelyOver
 		case s.stamp.Date >= before && !m.forgets(s.stamp):
-			m.noteClosed(s.stamp)
+			m.recordClosed(s.stamp)
 			return true
 		}
-		r.people.drop(s.user)
+		r.people.release(s.user)
 		return false
 	})
 	m.keepClearings(func(c *clearing) bool {
 		if c.stamp.Date >= before && !m.forgets(c.stamp) {
-			m.noteClosed(c.stamp)
+			m.recordClosed(c.stamp)
 			return true
 		}
-		r.people.drop(c.user)
+		r.people.release(c.user)
 		return false
 	})
-	m.setTidyAt()
+	m.setExpireAtCount()
 }
 
-// horizon is the date before which every event of the machine is late.
+// horizon returns the date before which every event of the machine is late.
 func (m *machine) horizon(lateness time.Duration) Time { return m.newest.Add(-lateness) }
 
-// noteClosed records the stamp of a register that holds nothing open.
-func (m *machine) noteClosed(s Stamp) {
+// recordClosed records the stamp of a closed register.
+func (m *machine) recordClosed(s Stamp) {
 	if m.forgets(s) {
 		m.ended = math.MinInt64
 	}
 	m.ended = min(m.ended, s.Date)
 }
 
-// setTidyAt sets when tidy looks again: when there are twice as many registers. So
-// the cost per event is the same however many there are.
-func (m *machine) setTidyAt() { m.tidyAt = int32(max(32, 2*m.remembered())) }
+// setExpireAtCount makes expire wait until there are twice as many registers, so
+// its amortized cost per event doesn't depend on how many there are.
+func (m *machine) setExpireAtCount() { m.expireAtCount = int32(max(32, 2*m.registerCount())) }
 
 func (m *machine) reindex() {
 	m.sessions.Reindex()

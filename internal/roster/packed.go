@@ -6,12 +6,11 @@ import (
 	"unsafe"
 )
 
-// packed is a session's ID and its details. Most sessions have little or nothing
-// of that, so it is one run of bytes behind one pointer: two bytes with the
-// length of the rest, the ID, a byte that says which details follow, and the
-// details, encoded like the canonical form, except that since is absolute.
-// Without details it ends after the ID. It is nil for an implicit session without
-// details.
+// packed is a session's ID and its details. Most sessions have few of them, so they
+// are encoded behind one pointer: the length of the rest in two bytes, the ID, a
+// byte of bits that says which details follow, and the details, encoded as in the
+// canonical encoding, except that since is absolute. Without details it ends after
+// the ID. It is nil for an implicit session without details.
 type packed struct{ bytes *byte }
 
 const (
@@ -28,7 +27,8 @@ const (
 	allDetails = 1<<iota - 1
 )
 
-// newPacked returns what appendPacked has appended as a packed, which keeps b.
+// newPacked returns a packed of the bytes that appendPacked appended. It refers to
+// b, which must not change.
 func newPacked(b []byte) packed {
 	if len(b) == 0 {
 		return packed{}
@@ -69,7 +69,7 @@ func appendPacked(b []byte, s *Session) []byte {
 	return b
 }
 
-// has returns the bits of the details that the session has.
+// has returns the bits of the session's details.
 func (s *Session) has() (bits byte) {
 	if s.Since != 0 {
 		bits = hasSince

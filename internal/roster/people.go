@@ -13,7 +13,7 @@ type user struct {
 	// on are the machines with open sessions of the user.
 	on   mem.Table[presence]
 	hash uint32 // of the name
-	refs int32  // registers that hold it; forgotten with the last
+	refs int32  // registers that refer to it; freed with the last
 }
 
 // presence counts the open sessions of a user on one machine.
@@ -34,18 +34,19 @@ func (u *user) at(machine uint32) int {
 	return -1
 }
 
-// people finds users by name. Only the fold writes, and it holds the lock for a
-// batch; it reads without the lock. Whoever holds the lock of a machine may read
-// the names of the users on it.
+// people finds users by name. The fold holds mu for a whole batch, so a reader of
+// the index waits for the batch. The name of a user who is on a machine, or in a
+// cut, may be read without mu: by the holder of the machine's lock, or until the
+// cut is closed. cuts, feed and event are guarded by Roster.fold.
 type people struct {
 	mu    sync.Mutex
 	names mem.Index
 	users mem.Slab[user]
-	free  []uint32 // numbers of users that were forgotten
+	free  []uint32 // numbers of users that no register refers to any more
 	cuts  int      // while there are any, free numbers are not reused
 
-	feed  *Feed  // nil: nobody follows
-	event uint32 // the number of the event that is folded, for the feed
+	feed  *Feed  // nil: none is open
+	event uint32 // the number of the event being folded, for the feed
 }
 
 // find returns the number of a user, or 0.
@@ -58,21 +59,21 @@ func (p *people) find(name string, hash uint32) uint32 {
 	return 0
 }
 
-// hold returns the number of the user with a name, and counts one more register
-// that holds it.
-func (p *people) hold(name string) uint32 { return p.holdHashed(name, mem.Hash(name)) }
+// acquire returns the number of the user with a name, adding the user if it is
+// new, and counts one more reference.
+func (p *people) acquire(name string) uint32 { return p.acquireHashed(name, mem.Hash(name)) }
 
-// holdSeen is hold for a user who may have been prefetched.
-func (p *people) holdSeen(seen *prefetched, name string) uint32 {
-	//guard:drop u.name "what is prefetched decides nothing" TestPrefetched
+// acquirePrefetched is acquire for a user who may have been prefetched.
+func (p *people) acquirePrefetched(seen *prefetched, name string) uint32 {
+	//guard:drop u.name "prefetching never changes the result" TestPrefetched
 	if u := seen.user; u != nil && u.refs > 0 && u.name == name {
 		u.refs++
 		return seen.number
 	}
-	return p.holdHashed(name, seen.userHash)
+	return p.acquireHashed(name, seen.userHash)
 }
 
-func (p *people) holdHashed(name string, hash uint32) uint32 {
+func (p *people) acquireHashed(name string, hash uint32) uint32 {
 	n := p.find(name, hash)
 	if n == 0 {
 		n = p.number()
@@ -86,7 +87,7 @@ func (p *people) holdHashed(name string, hash uint32) uint32 {
 // number returns a number for a new user.
 func (p *people) number() uint32 {
 	last := len(p.free) - 1
-	//guard:drop p.cuts "a cut names the users of its place" TestCut
+	//guard:drop p.cuts "a cut keeps the names of its users" TestCut
 	if last < 0 || p.cuts > 0 {
 		return p.users.Add()
 	}
@@ -95,20 +96,20 @@ func (p *people) number() uint32 {
 	return n
 }
 
-// drop undoes a hold.
-func (p *people) drop(n uint32) {
+// release undoes one acquire.
+func (p *people) release(n uint32) {
 	if n == 0 {
 		return
 	}
 	u := p.users.At(n)
 	if u.refs--; u.refs == 0 {
-		//guard:drop "names are forgotten with their sessions" TestBounded
+		//guard:drop "names are freed with their sessions" TestBounded
 		p.names.Remove(u.hash, n)
 		p.free = append(p.free, n)
 	}
 }
 
-// name returns a user's name; the name of nobody is empty.
+// name returns a user's name; for nobody (0) it is empty.
 func (p *people) name(n uint32) string {
 	if n == 0 {
 		return ""
@@ -116,8 +117,8 @@ func (p *people) name(n uint32) string {
 	return p.users.At(n).name
 }
 
-// opened records one more open session of a user on m.
-func (p *people) opened(st *Status, n uint32, m *machine) {
+// recordOpened records one more open session of a user on m.
+func (p *people) recordOpened(st *Status, n uint32, m *machine) {
 	u := p.users.At(n)
 	st.Sessions++
 	m.open++
@@ -136,8 +137,8 @@ func (p *people) opened(st *Status, n uint32, m *machine) {
 	}
 }
 
-// closed records one open session less of a user on m.
-func (p *people) closed(st *Status, n uint32, m *machine) {
+// recordClosed records one less open session of a user on m.
+func (p *people) recordClosed(st *Status, n uint32, m *machine) {
 	u := p.users.At(n)
 	st.Sessions--
 	m.open--

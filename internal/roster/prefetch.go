@@ -2,25 +2,24 @@ package roster
 
 import "rollcall/internal/roster/mem"
 
-// prefetcher touches the memory that the next events will need. Folding an event
-// waits for memory several times in a row: for its machine's slot in the index, for
-// the machine, for its name and registers, and then the same for its user. With
-// 100,000 machines that is most of the fold's time. The prefetcher does one of these
-// steps for many events before it does the next step: the loads of one step do not
-// depend on each other, so the processor overlaps them, and the fold then finds
-// everything in the cache.
+// prefetcher loads the memory that the next events will need into the cache.
+// Folding an event misses the cache several times in a row: for its machine's slot
+// in the index, for the machine, for its name and registers, and then the same for
+// its user. With 100,000 machines that is most of the fold's time. The prefetcher
+// does each of these steps for many events before the next step: the loads of one
+// step don't depend on each other, so the processor overlaps them.
 //
-// It decides nothing. What it found for an event may be outdated once the events
-// before that one are folded, so the fold checks it.
+// The result is only a hint: it may be outdated once the events before an event are
+// folded, so the fold checks it.
 type prefetcher struct {
 	events []prefetched
-	seen   uint32 // a sum of what was loaded, or the compiler would drop the loads
+	seen   uint32 // a sum of what was loaded, so that the compiler keeps the loads
 }
 
 // prefetched is what one event will probably need, found only by the hashes of
 // its names.
 type prefetched struct {
-	machine  *machine // nil: the event brings a new one, or a new user
+	machine  *machine // nil: the event's machine or user is new
 	user     *user
 	number   uint32 // the user's
 	session  *session
@@ -30,38 +29,40 @@ type prefetched struct {
 }
 
 const (
-	// ahead is how many events are prefetched together: enough for many loads at
+	// prefetchWindow is how many events are prefetched together: enough for many loads at
 	// once, few enough for everything to stay in the cache.
-	ahead = 64
-	// tooFew is a number of events for which prefetching is not worth it.
-	tooFew = 4
+	prefetchWindow = 64
+	// minPrefetch is the number of events from which prefetching pays.
+	minPrefetch = 4
 )
 
-// outgrown is how many registers a roster has that no longer fits in the cache of one
-// core. A smaller roster is in the cache anyway, and prefetching only costs: a sixth
-// of the fold, with 1,000 sessions (BenchmarkPrefetch). Tests change it.
-var outgrown = 20_000
+// prefetchThreshold is the number of registers above which a roster no longer fits
+// in the cache of one core. A smaller roster is in the cache anyway, and prefetching
+// only costs time: a sixth of the fold, with 1,000 sessions (BenchmarkPrefetch).
+// Tests change it.
+var prefetchThreshold = 20_000
 
-// look returns what was prefetched for each of the next messages. The slice is valid
-// until the next call.
-func (a *prefetcher) look(r *Roster, messages []Message) []prefetched {
+// load prefetches for the next messages, and returns what it found for each. The
+// slice is valid until the next call.
+func (a *prefetcher) load(r *Roster, messages []Message) []prefetched {
 	a.events = a.events[:0]
-	worth := r.remembered > outgrown && len(messages) >= tooFew
+	worth := r.registers > prefetchThreshold && len(messages) >= minPrefetch
 	for i := range messages {
-		f := hashed(&messages[i].Event)
+		f := hashesOf(&messages[i].Event)
 		if worth {
 			f.find(r)
 		}
 		a.events = append(a.events, f)
 	}
 	if worth {
-		a.touch()
+		a.loadRegisters()
 	}
 	return a.events
 }
 
-// touch does the steps after the first.
-func (a *prefetcher) touch() {
+// loadRegisters does the steps after the first: it loads the machines and users,
+// their names, and their registers.
+func (a *prefetcher) loadRegisters() {
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
 			a.seen += e.machine.number + uint32(e.machine.newest) + e.user.hash
@@ -69,20 +70,20 @@ func (a *prefetcher) touch() {
 	}
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
-			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedUsed()
+			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedIndexUsed()
 			e.session = e.machine.sessions.First(e.key())
 			e.presence = e.user.on.First(mem.HashNumber(e.machine.number))
 		}
 	}
 	for i := range a.events {
 		if e := &a.events[i]; e.machine != nil {
-			a.seen += e.touchRegisters()
+			a.seen += e.loadRegisters()
 		}
 	}
 }
 
-// hashed computes the hashes of an event, which the fold needs anyway.
-func hashed(e *Event) prefetched {
+// hashesOf computes the hashes of an event, which the fold needs anyway.
+func hashesOf(e *Event) prefetched {
 	f := prefetched{machineHash: mem.Hash(e.Machine), userHash: mem.Hash(e.Session.User)}
 	if e.Session.ID != "" {
 		f.idHash = mem.Hash(e.Session.ID)
@@ -99,7 +100,7 @@ func (f *prefetched) find(r *Roster) {
 	}
 }
 
-// key is the hash of the session's key.
+// key returns the hash of the session's key.
 func (e *prefetched) key() uint32 {
 	if e.idHash != 0 {
 		return e.idHash
@@ -107,8 +108,8 @@ func (e *prefetched) key() uint32 {
 	return mem.HashNumber(e.number)
 }
 
-// touchRegisters loads the registers.
-func (e *prefetched) touchRegisters() (seen uint32) {
+// loadRegisters loads the registers.
+func (e *prefetched) loadRegisters() (seen uint32) {
 	if e.session != nil {
 		seen += firstByte(e.session.packed.text())
 	}
@@ -123,7 +124,7 @@ func (e *prefetched) touchRegisters() (seen uint32) {
 	return seen
 }
 
-func (m *machine) clearedUsed() uint32 {
+func (m *machine) clearedIndexUsed() uint32 {
 	if m.cleared == nil {
 		return 0
 	}

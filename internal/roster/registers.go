@@ -1,15 +1,14 @@
 package roster
 
-// Registers is what a machine remembers, for callers that fold other events on
-// top of it.
+// Registers are a machine's registers, for callers that fold other events on top
+// of them.
 type Registers struct {
 	// Newest is the newest date accepted from the machine.
 	Newest Time
 	// Reset is the stamp of the last boot, shutdown or present; zero if there
 	// was none.
 	Reset Stamp
-	// Sessions and Cleared are in no order. No register in them is below Reset,
-	// and none that was forgotten is in them.
+	// Sessions and Cleared are in no particular order. None is below Reset.
 	Sessions []SessionRegister
 	Cleared  []ClearedRegister
 }
@@ -17,10 +16,9 @@ type Registers struct {
 // SessionRegister is the register of one session.
 type SessionRegister struct {
 	Stamp Stamp
-	// Session is what the event with this stamp set. Without a user, nobody is
-	// on.
+	// Session is what the event with this stamp set; without a user, nobody is on.
 	Session Session
-	// Open says that the user is on.
+	// Open reports whether the user is on.
 	Open bool
 }
 
@@ -30,7 +28,7 @@ type ClearedRegister struct {
 	User  string
 }
 
-// Registers returns copies of all that the machine remembers.
+// Registers returns copies of the machine's registers.
 func (v View) Registers() Registers {
 	r := Registers{Newest: v.m.newest, Reset: v.m.reset}
 	for i := range v.m.sessions.Rows {

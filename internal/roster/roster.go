@@ -4,26 +4,25 @@
 // # The fold
 //
 // A roster is machine → sessions → users. Every fact in it is a register, which
-// takes the event with the greater [Stamp] (date, then place) and never goes
-// back. So the roster is always what one gets by sorting the accepted events by
-// stamp and folding them one by one, whatever the order, the batches and the
-// repetitions they came in. Per machine:
+// keeps the event with the greatest [Stamp] (date, then place). So the roster
+// equals the accepted events sorted by stamp and folded one by one, whatever the
+// order, the batches and the repetitions in which they arrived. Per machine:
 //
+//	register       meaning                          raised by
 //	sessions[id]   the user who is on, or nobody    login, logout with session, present
 //	cleared[user]  the user is off this machine     logout without session
 //	reset          everybody before it is off       boot, shutdown, present
 //	newest         the newest date accepted         every accepted event
 //	heard          the newest receipt accepted      every accepted event
-//	floor          what opens before it is late     want of room (room.go)
-//	refused        the last that had no room        an event refused for want of room
+//	floor          logins dated before it are late  eviction (evict.go)
+//	refused        the last event over a limit      an event refused because of a limit
 //
-// A session is open when its register holds a user and its stamp is not below
-// reset and is above cleared of that user. A register that holds nothing open is
-// forgotten when it is not above reset, or is dated before newest minus the
-// allowed lateness or before the floor: no event that is still accepted could
-// have been decided by it. To keep that exact, a stamp below reset raises
-// nothing, whether or not the register that it would have raised is still
-// remembered.
+// A session is open when its register has a user, and its stamp is not below
+// reset and is above that user's cleared. A closed register (one that has nothing
+// open) is dropped when it is not above reset, or is dated before newest minus the
+// allowed lateness or before the floor: it can no longer decide any event that is
+// still accepted. For this to be exact, a stamp below reset raises nothing,
+// whether or not the register that it would have raised still exists.
 //
 // # Who owns what
 //
@@ -34,11 +33,11 @@
 // and the totals change together at the end of a batch; [Roster.Status] returns
 // them together. A [Cut] shows all machines as they were at one position.
 //
-// Machines and users have numbers, by which registers and indexes refer to them:
-// a number takes little space, and the garbage collector doesn't scan it.
+// Registers and indexes refer to machines and users by number: a number is
+// smaller than a pointer, and the garbage collector doesn't scan it.
 //
 // The roster copies every string that it keeps: the strings of an Event may
-// point into a buffer that its reader uses again.
+// point into a buffer that the caller reuses.
 package roster
 
 import (
@@ -52,8 +51,8 @@ import (
 	"time"
 )
 
-// Settings are what the fold depends on besides the events. Two rosters with the
-// same settings that read the same messages are equal.
+// Settings are what the fold depends on besides the events: two rosters with equal
+// settings that read the same messages are equal.
 type Settings struct {
 	// MaxSkew is how far an event may be dated after its receipt.
 	MaxSkew time.Duration `json:"max_skew"`
@@ -61,9 +60,9 @@ type Settings struct {
 	// accepted from its machine.
 	AllowedLateness time.Duration `json:"allowed_lateness"`
 	// MaxMachines bounds the machines that reports show; MaxSessions and
-	// MaxSessionsPerMachine bound the open sessions. As many hidden machines, and
-	// as many registers that hold nothing open, are remembered besides. 0 is no
-	// bound.
+	// MaxSessionsPerMachine bound the open sessions. The same numbers bound the
+	// hidden machines and the closed registers, which are counted separately.
+	// 0 means no bound.
 	MaxMachines           int `json:"max_machines"`
 	MaxSessions           int `json:"max_sessions"`
 	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
@@ -87,16 +86,16 @@ const shards = 256
 type Roster struct {
 	settings Settings
 
-	fold sync.Mutex // held for a batch; whoever holds it may write
+	fold sync.Mutex // held for a batch; its holder may write
 	cuts []preserver
-	// remembered counts the sessions and clearings of all machines; exact says
-	// that none of them may be forgotten (see room.go).
-	remembered int
-	exact      bool
+	// registers counts the sessions and clearings of all machines; exact says
+	// that none of them has expired (see evict.go).
+	registers int
+	exact     bool
 
 	locks    [shards]sync.Mutex // each guards the machines of its shard
 	fleet    directory
-	lately   recentHeap // the fold's
+	recent   recentHeap // the fold's
 	people   people
 	packing  []byte // the fold's buffer, reused
 	prefetch prefetcher
@@ -105,33 +104,33 @@ type Roster struct {
 	status   Status
 }
 
-// Status is what a reader gets in one piece: the position, the fates of all
-// messages up to there, and the totals.
+// Status is the position, the fates of all messages up to it, and the totals, all
+// from the same moment.
 type Status struct {
 	Position Position
 	Fates    Fates
 	// Receipt is the newest receipt read.
 	Receipt Time
-	// Losses has, for each reason, the place of the last loss, unless it was
-	// accepted. It is empty when every event is accounted for.
+	// Losses has the place of the last loss of each kind that was not accepted. It
+	// is zero when every event is accounted for.
 	Losses Losses
-	// Machines counts the machines in the roster; Hidden, those of them that no
-	// report shows any more; Users, those who are on somewhere; Several, those
-	// who are on more than one machine; Sessions, the open sessions.
+	// Machines counts the machines in the roster; Hidden, those of them that
+	// reports no longer show; Users, the users who are on at least one machine;
+	// Several, those who are on more than one; Sessions, the open sessions.
 	Machines, Hidden, Users, Several, Sessions int
 	// Unsettled counts the machines heard within the allowed lateness that a loss
-	// concerns. CompleteAfter is the receipt after which the losses are over if
+	// concerns. CompleteAfter is the receipt after which the roster is complete if
 	// no such machine is left; 0 while nothing was read after the last loss.
 	Unsettled     int
 	CompleteAfter Time
-	// Limited counts the machines that had events refused for want of room since
+	// Limited counts the machines that had events refused because of a limit since
 	// their last boot, shutdown or present.
 	Limited int
 
 	settling
-	resumed    Time   // the newest receipt when reading resumed after the last loss; 0: not yet
-	fleetFloor Time   // see forgetHidden
-	accepted   uint64 // see Accept
+	firstReceiptAfterLoss Time   // the newest receipt when reading resumed after the last loss; 0: not yet
+	fleetFloor            Time   // see forgetHidden
+	accepted              uint64 // see Accept
 }
 
 // New returns an empty roster.
@@ -150,9 +149,9 @@ func (r *Roster) Status() Status {
 }
 
 // Fold judges and folds the messages of a batch in order, gives each its fate,
-// and moves the position to the batch's end. Every place up to the end that has
-// no message is lost. A message whose place already has its fate is folded again,
-// which changes nothing, and not counted again.
+// and moves the position to the batch's end. Every place up to the end without a
+// message is lost. A message whose place already has a fate is folded again, which
+// changes nothing, but not counted again.
 func (r *Roster) Fold(b *Batch) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
@@ -162,60 +161,60 @@ func (r *Roster) Fold(b *Batch) {
 	st := r.status
 	var seen []prefetched
 	for i := range b.Messages {
-		if i%ahead == 0 {
-			seen = r.prefetch.look(r, b.Messages[i:min(i+ahead, len(b.Messages))])
+		if i%prefetchWindow == 0 {
+			seen = r.prefetch.load(r, b.Messages[i:min(i+prefetchWindow, len(b.Messages))])
 		}
 		m := &b.Messages[i]
 		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionStays)$
 		again := m.Place <= st.Position.Place
 		if !again {
 			//guard:drop "the fates add up to the position" TestFates
-			r.lose(&st, m.Place-1, b.Missing)
+			r.countLost(&st, m.Place-1, b.Missing)
 		}
-		machine := r.judge(&st, m, &seen[i%ahead], b.End.Judged)
+		machine := r.judge(&st, m, &seen[i%prefetchWindow], b.End.Judged)
 		if !again {
-			r.judged(&st, machine, m)
+			r.recordFate(&st, machine, m)
 		}
 	}
-	r.lose(&st, b.End.Place, b.Missing)
+	r.countLost(&st, b.End.Place, b.Missing)
 	//guard:true "the position never goes back" TestPositionStays
 	if b.End.Place >= st.Position.Place {
 		st.Position = b.End
 	}
 	if b.Unread {
-		r.lost(&st, Recreated, st.Position.Place)
+		r.recordLoss(&st, Recreated, st.Position.Place)
 	}
 	r.statusMu.Lock()
 	r.status = st
 	r.statusMu.Unlock()
 }
 
-// lose gives the fate lost to every place without a fate, up to and including
+// countLost gives the fate lost to every place without a fate, up to and including
 // through.
-func (r *Roster) lose(st *Status, through uint64, why Loss) {
+func (r *Roster) countLost(st *Status, through uint64, why Loss) {
 	if through <= st.Position.Place {
 		return
 	}
-	st.Fates.count(Lost, through-st.Position.Place)
+	st.Fates.add(Lost, through-st.Position.Place)
 	st.Position.Place = through
-	r.lost(st, why, through)
+	r.recordLoss(st, why, through)
 }
 
 // judge gives a message its fate, folds it if it is accepted, and returns its
-// machine, or nil if that is new or the message was not decoded. A message
-// received no later than judged had its fate in an earlier incarnation of the
-// stream: it is not refused again.
+// machine, or nil if the machine is new or the message was not decoded. A message
+// received no later than judged got its fate in an earlier incarnation of the
+// stream, so it is not dead-lettered again.
 func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (machine *machine) {
-	r.received(st, m.Receipt)
-	if st.resumed == 0 && st.loss > 0 && m.Place > st.loss {
-		r.resume(st)
+	r.advanceReceipt(st, m.Receipt)
+	if st.firstReceiptAfterLoss == 0 && st.loss > 0 && m.Place > st.loss {
+		r.recordResumed(st)
 	}
 	if m.Marker {
 		m.Fate = Superseded
 		return nil
 	}
 	if m.Refusal == nil {
-		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == gone {
+		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == removed {
 			machine = r.fleet.find(m.Event.Machine, seen.machineHash)
 		}
 		m.Refusal = r.refuse(st, machine, m)
@@ -235,24 +234,24 @@ func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (m
 	return machine
 }
 
-// judged counts the fate of a message and moves the position to it.
-func (r *Roster) judged(st *Status, machine *machine, m *Message) {
-	st.Fates.count(m.Fate, 1)
+// recordFate counts the fate of a message and moves the position to it.
+func (r *Roster) recordFate(st *Status, machine *machine, m *Message) {
+	st.Fates.add(m.Fate, 1)
 	st.Position.Place = m.Place
-	//guard:false "a refusal for want of room is told" ^TestLimits$
+	//guard:false "a refusal because of a limit is reported" ^TestLimits$
 	if m.Refusal != nil && m.Refusal.Reason == Limit {
-		r.refusedForRoom(st, machine, Stamp{m.Event.Date, m.Place})
+		r.recordLimited(st, machine, Stamp{m.Event.Date, m.Place})
 	}
 }
 
-// accept folds an accepted message into its machine, nil if that is new, and
-// reports whether it raised a register other than newest and heard.
+// accept folds an accepted message into its machine (nil: a new one), and reports
+// whether it raised a register other than newest and heard.
 func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
 	if m == nil {
-		//guard:set strings.Clone(...) e.Machine "a reader may use its buffer again" TestStringsAreCopied
+		//guard:set strings.Clone(...) e.Machine "a caller may reuse its buffer" TestStringsAreCopied
 		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, seen.machineHash, len(r.cuts))
 		st.Machines++
 	} else {
@@ -264,30 +263,30 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) 
 	r.preserve(m)
 	r.people.event++
 	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, seen: seen}
-	before := m.remembered()
+	before := m.registerCount()
 	raised := f.apply(e)
 	m.newest = max(m.newest, e.Date)
 	m.heard = max(m.heard, msg.Receipt)
-	m.tidy(r, r.exact)
-	r.remembered += m.remembered() - before
-	r.makeRoom(st, m)
+	m.expire(r, r.exact)
+	r.registers += m.registerCount() - before
+	r.evict(st, m)
 	is := r.standingOf(st, m, since)
-	if is.lately && !was.lately {
-		heap.Push(&r.lately, heard{m.heard, m.number})
+	if is.recent && !was.recent {
+		heap.Push(&r.recent, recentMachine{m.heard, m.number})
 	}
-	st.count(was, is)
+	st.recount(was, is)
 	return raised
 }
 
 // Machines yields the machines that a report shows, in byte order of their names,
-// beginning after the name given ("" for all). Each is seen between two events of
-// its own, not all at one position: for that, see Cut. The view is valid, and the
-// machine locked, only while the loop's body runs: be brief, and do not call the
-// roster from it.
+// starting after the given name ("" for all). Each view lies between two events of
+// its machine, but they do not share one position: for that, see Cut. The machine
+// is locked, and the view valid, only while the loop's body runs: be brief, and do
+// not call the roster from it.
 func (r *Roster) Machines(after string) iter.Seq[View] {
 	return func(yield func(View) bool) {
-		r.fleet.looking.Add(1)
-		defer r.fleet.looking.Add(-1)
+		r.fleet.readers.Add(1)
+		defer r.fleet.readers.Add(-1)
 		machines := r.fleet.ordered()
 		i := sort.Search(len(machines), func(i int) bool { return machines[i].name > after })
 		st := r.Status()
@@ -312,11 +311,11 @@ func (r *Roster) view(m *machine, st *Status) View {
 	return View{m, &r.people, r.hiddenBefore(st.Receipt), st.settling}
 }
 
-// Machine shows one machine, hidden or not, and reports whether it is in the
-// roster. See Machines for how long the view is valid.
+// Machine calls show with a view of one machine, hidden or not, and reports
+// whether it is in the roster. The view is valid until show returns; see Machines.
 func (r *Roster) Machine(name string, show func(View)) bool {
-	r.fleet.looking.Add(1)
-	defer r.fleet.looking.Add(-1)
+	r.fleet.readers.Add(1)
+	defer r.fleet.readers.Add(-1)
 	m := r.fleet.lookup(name)
 	if m == nil {
 		return false
@@ -325,7 +324,7 @@ func (r *Roster) Machine(name string, show func(View)) bool {
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	if m.heard == gone {
+	if m.heard == removed {
 		return false
 	}
 	show(r.view(m, &st))
@@ -333,10 +332,11 @@ func (r *Roster) Machine(name string, show func(View)) bool {
 }
 
 // User returns the open sessions of one user on all machines, by machine, then
-// session. Its cost depends on the user's own sessions, not on the fleet.
+// session ID. Its cost depends on the machines that the user is on, not on the
+// fleet. It waits for the batch that is being folded.
 func (r *Roster) User(name string) []Stay {
-	r.fleet.looking.Add(1)
-	defer r.fleet.looking.Add(-1)
+	r.fleet.readers.Add(1)
+	defer r.fleet.readers.Add(-1)
 	var stays []Stay
 	var open []Session
 	for _, n := range r.people.machines(name) {
@@ -355,10 +355,10 @@ func (r *Roster) User(name string) []Stay {
 	return stays
 }
 
-// lock is the lock of a machine's shard.
+// lock returns the lock of the machine's shard.
 func (r *Roster) lock(m *machine) *sync.Mutex { return &r.locks[m.number%shards] }
 
-// hiddenBefore is the receipt before which a machine with nobody on it is no
+// hiddenBefore returns the receipt before which a machine with nobody on it is no
 // longer shown.
 func (r *Roster) hiddenBefore(receipt Time) Time {
 	return receipt.Add(-r.settings.AllowedLateness)

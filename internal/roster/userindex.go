@@ -9,8 +9,8 @@ type bulkIndex struct {
 	latest          []uint32 // by user: the last machine that the user is on
 }
 
-// add records an open session of a user on m. All sessions of a machine come in a
-// row.
+// add records an open session of a user on m. The sessions of one machine must be
+// added consecutively.
 func (g *bulkIndex) add(user uint32, m *machine) {
 	if n := int(user) + 1; n > len(g.latest) {
 		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
@@ -24,7 +24,7 @@ func (g *bulkIndex) add(user uint32, m *machine) {
 	g.users, g.machines = append(g.users, user), append(g.machines, m.number)
 }
 
-// finish builds each user's table of machines. The tables are empty before.
+// finish builds each user's table of machines, which must be empty.
 func (g *bulkIndex) finish(p *people, st *Status) {
 	st.Sessions += len(g.users)
 	ends := g.latest // reuses the space
@@ -32,7 +32,8 @@ func (g *bulkIndex) finish(p *people, st *Status) {
 	for _, user := range g.users {
 		ends[user]++
 	}
-	// First where each user's machines begin; it then moves on to where they end.
+	// ends[user] is first where the user's machines begin; the loop after it advances
+	// it to where they end.
 	sum := uint32(0)
 	for user, n := range ends {
 		ends[user] = sum
@@ -52,8 +53,8 @@ func (g *bulkIndex) finish(p *people, st *Status) {
 	}
 }
 
-// fill sets the table of a user who is on no machine yet. A machine on which the
-// user has several sessions comes several times in a row.
+// fill sets the table of a user, which must be empty. A machine on which the user
+// has several sessions is listed several times in a row.
 func (u *user) fill(st *Status, machines []uint32) {
 	on := 1
 	for i := 1; i < len(machines); i++ {

@@ -33,7 +33,7 @@ func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
 // Settled reports whether no loss concerns the machine; see Losses.
 func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
 
-// Limited reports whether an event of the machine was refused for want of room
+// Limited reports whether an event of the machine was refused because of a limit
 // since its last boot, shutdown or present.
 func (v View) Limited() bool { return v.m.limited() }
 

@@ -7,23 +7,23 @@ import (
 	"unsafe"
 )
 
-// seed is the seed of all hashes. Nothing that can be seen depends on it.
+// seed is the seed of all hashes. No observable result depends on it.
 var seed = maphash.MakeSeed()
 
 // Hash returns the hash of a text. It differs between processes.
 func Hash(s string) uint32 { return uint32(maphash.String(seed, s)) }
 
-// HashNumber spreads numbers: consecutive ones go to different slots of an index.
+// HashNumber hashes a number, so that consecutive ones go to different slots of an
+// index.
 func HashNumber(n uint32) uint32 { return n * 0x9E3779B1 }
 
-// Index finds numbers, which are not 0, by the hash of what they stand for. The
-// caller tells apart what has the same hash. It is a hash table with open
-// addressing: it takes a third of a map's space, has no pointers, and does not
-// store the keys again.
+// Index finds nonzero numbers by the hash of their keys; several may have the same
+// hash, and the caller compares the keys. It is a hash table with open addressing:
+// it is a third of the size of a map, has no pointers, and does not store the keys.
 type Index struct {
 	slots *slot // a power of two of them, or none
 	size  uint32
-	// Used is how many numbers it has.
+	// Used is how many numbers the index has.
 	Used uint32
 }
 
@@ -36,10 +36,9 @@ func (x *Index) all() []slot { return unsafe.Slice(x.slots, x.size) }
 
 type slot struct{ hash, number uint32 }
 
-const fewestSlots = 8
+const minSlots = 8
 
-// First returns the first number with a hash, and where to look for the next
-// one; 0 if there is none.
+// First returns the first number with a hash, or 0, and where Next continues.
 func (x *Index) First(hash uint32) (number uint32, next int) {
 	if x.Used == 0 {
 		return 0, 0
@@ -47,7 +46,8 @@ func (x *Index) First(hash uint32) (number uint32, next int) {
 	return x.Next(hash, int(hash))
 }
 
-// Next returns the next number with the hash, from where the last search ended.
+// Next returns the next number with the hash, or 0, starting at the slot that First
+// or Next returned.
 func (x *Index) Next(hash uint32, at int) (number uint32, next int) {
 	slots := x.all()
 	mask := len(slots) - 1
@@ -61,29 +61,29 @@ func (x *Index) Next(hash uint32, at int) (number uint32, next int) {
 	}
 }
 
-// most is how many of n slots may be used.
-func most(n int) int { return n / 4 * 3 }
+// maxUsed returns how many of n slots may be used.
+func maxUsed(n int) int { return n / 4 * 3 }
 
-// slotsFor is how many slots are needed for so many numbers.
+// slotsFor returns how many slots an index of so many numbers needs.
 func slotsFor(numbers int) int {
-	n := fewestSlots
-	for most(n) < numbers {
+	n := minSlots
+	for maxUsed(n) < numbers {
 		n *= 2
 	}
 	return n
 }
 
-// Add adds a number that is not there yet.
+// Add adds a number that the index doesn't have.
 func (x *Index) Add(hash, number uint32) {
-	if int(x.Used) >= most(int(x.size)) {
-		x.resize(max(fewestSlots, 2*int(x.size)))
+	if int(x.Used) >= maxUsed(int(x.size)) {
+		x.resize(max(minSlots, 2*int(x.size)))
 	}
-	x.all()[x.where(hash, 0)] = slot{hash, number}
+	x.all()[x.slotOf(hash, 0)] = slot{hash, number}
 	x.Used++
 }
 
-// where is the slot of a number; for 0, the empty slot where a new number goes.
-func (x *Index) where(hash, number uint32) int {
+// slotOf returns the slot of a number; for 0, the empty slot for a new number.
+func (x *Index) slotOf(hash, number uint32) int {
 	slots := x.all()
 	mask := len(slots) - 1
 	at := int(hash) & mask
@@ -93,17 +93,17 @@ func (x *Index) where(hash, number uint32) int {
 	return at
 }
 
-// renumber replaces a number by another one.
+// renumber replaces one number with another.
 func (x *Index) renumber(hash, from, to uint32) {
-	x.all()[x.where(hash, from)].number = to
+	x.all()[x.slotOf(hash, from)].number = to
 }
 
-// Remove empties the slot of a number. Numbers in the slots behind it, up to the
-// next empty slot, move up if they could not be found otherwise.
+// Remove removes a number. Numbers in the following slots, up to the next empty
+// one, move back if they could not be found otherwise.
 func (x *Index) Remove(hash, number uint32) {
 	slots := x.all()
 	mask := len(slots) - 1
-	hole := x.where(hash, number)
+	hole := x.slotOf(hash, number)
 	for at := (hole + 1) & mask; slots[at].number != 0; at = (at + 1) & mask {
 		home := int(slots[at].hash) & mask
 		if (at-home)&mask >= (at-hole)&mask {
@@ -113,7 +113,7 @@ func (x *Index) Remove(hash, number uint32) {
 	}
 	slots[hole] = slot{}
 	x.Used--
-	if x.size > fewestSlots && x.Used < x.size/8 {
+	if x.size > minSlots && x.Used < x.size/8 {
 		x.resize(len(slots) / 2)
 	}
 }
@@ -125,7 +125,7 @@ func (x *Index) resize(n int) {
 	slots := x.all()
 	for _, s := range old {
 		if s.number != 0 {
-			slots[x.where(s.hash, 0)] = s
+			slots[x.slotOf(s.hash, 0)] = s
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestIndex(t *testing.T) {
 		for n, h := range hashes {
 			x.Remove(h, n)
 		}
-		if x.Used != 0 || x.size > fewestSlots {
+		if x.Used != 0 || x.size > minSlots {
 			t.Fatalf("%d used, %d slots when all are removed", x.Used, x.size)
 		}
 	})

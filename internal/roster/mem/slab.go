@@ -13,12 +13,13 @@ type chunkOf[T any] struct {
 	values [chunk]T
 }
 
-// Slab keeps values by number, starting at 1: a number takes half of a pointer's
-// space, and the garbage collector doesn't scan it. Values never move. Only the
-// fold adds values; others may concurrently read those whose numbers they know.
+// Slab keeps values by number, starting at 1: a number is half the size of a
+// pointer, and the garbage collector doesn't scan it. Values never move. Only one
+// goroutine at a time may add values; others may concurrently read those whose
+// numbers they know.
 type Slab[T any] struct {
 	chunks atomic.Pointer[[]*chunkOf[T]]
-	Last   uint32 // the last number; for the fold
+	Last   uint32 // the last number; only for the goroutine that adds
 }
 
 // At returns the value of a number.

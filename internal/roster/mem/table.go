@@ -2,18 +2,18 @@ package mem
 
 import "unsafe"
 
-// Row is what a table keeps: it knows the hash of its key.
+// Row is a row of a table.
 type Row interface{ KeyHash() uint32 }
 
 const (
-	// manyRows is the number of rows from which a table keeps an index: with
-	// fewer, it is faster to look at each.
-	manyRows = 24
-	// spare is the capacity up to which a table does not shrink.
-	spare = 16
-	// growth is by how many bytes a table grows at least, except for its first
-	// row: most tables never get a second.
-	growth = 32
+	// minIndexedRows is the number of rows from which a table has an index: with
+	// fewer, scanning them is faster.
+	minIndexedRows = 24
+	// minShrinkCap is the capacity up to which a table does not shrink.
+	minShrinkCap = 16
+	// minGrowthBytes is the least by which a table grows, except for its first row:
+	// most tables never get a second.
+	minGrowthBytes = 32
 )
 
 // Table is a set of rows by key, in no order: a slice, and an index once the
@@ -23,7 +23,7 @@ const (
 // Pointers into it are valid until a row is added or removed.
 type Table[R Row] struct {
 	Rows  []R
-	Index Index // of positions in rows, from 1; empty: look at each row
+	Index Index // of positions in Rows, from 1; empty: Rows is scanned
 }
 
 // Indexed reports whether rows are found by the index.
@@ -55,7 +55,7 @@ func (t *Table[R]) First(hash uint32) *R {
 	return nil
 }
 
-// Put adds a row whose key is not there yet, and returns a pointer to it.
+// Put adds a row with a new key, and returns a pointer to it.
 func (t *Table[R]) Put(row R) *R {
 	if len(t.Rows) == cap(t.Rows) {
 		t.grow()
@@ -64,13 +64,13 @@ func (t *Table[R]) Put(row R) *R {
 	switch {
 	case t.Indexed():
 		t.Index.Add(row.KeyHash(), uint32(len(t.Rows)))
-	case len(t.Rows) >= manyRows:
+	case len(t.Rows) >= minIndexedRows:
 		t.Reindex()
 	}
 	return &t.Rows[len(t.Rows)-1]
 }
 
-// Remove removes the row at a position. The last one takes its place.
+// Remove removes the row at a position, and moves the last row there.
 func (t *Table[R]) Remove(i int) {
 	last := len(t.Rows) - 1
 	if t.Indexed() {
@@ -102,35 +102,35 @@ func (t *Table[R]) Keep(f func(*R) bool) {
 	t.Reindex()
 }
 
-// shrink gives memory back when most of it is empty.
+// shrink releases memory when most of it is unused.
 func (t *Table[R]) shrink() {
-	if len(t.Rows) < manyRows/2 {
+	if len(t.Rows) < minIndexedRows/2 {
 		t.Index = Index{}
 	}
-	if cap(t.Rows) > spare && len(t.Rows) <= cap(t.Rows)/4 {
+	if cap(t.Rows) > minShrinkCap && len(t.Rows) <= cap(t.Rows)/4 {
 		t.Resize(len(t.Rows))
 	}
 }
 
-// grow makes room for more rows.
+// grow allocates space for more rows.
 func (t *Table[R]) grow() {
 	n := len(t.Rows)
 	if n == 0 {
 		t.Resize(1)
 		return
 	}
-	t.Resize(n + max(n/8+1, growth/int(unsafe.Sizeof(t.Rows[0]))))
+	t.Resize(n + max(n/8+1, minGrowthBytes/int(unsafe.Sizeof(t.Rows[0]))))
 }
 
-// Resize makes room for n rows, and for as many more as fit in the memory that
-// the allocator gives for them.
+// Resize allocates space for n rows, and for as many more as fit in the allocator's
+// size class.
 func (t *Table[R]) Resize(n int) {
 	t.Rows = append(append([]R(nil), make([]R, n)...)[:0], t.Rows...)
 }
 
-// Reindex makes an index if the table is long enough for one.
+// Reindex builds the index if the table is long enough for one.
 func (t *Table[R]) Reindex() {
-	if len(t.Rows) < manyRows {
+	if len(t.Rows) < minIndexedRows {
 		return
 	}
 	t.Index = newIndex(slotsFor(len(t.Rows)))
@@ -139,7 +139,7 @@ func (t *Table[R]) Reindex() {
 	}
 }
 
-// Clone returns a copy without an index; Reindex makes one.
+// Clone returns a copy without an index; Reindex builds one.
 func (t *Table[R]) Clone() Table[R] {
 	return Table[R]{Rows: append([]R(nil), t.Rows...)}
 }

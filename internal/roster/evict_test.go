@@ -41,12 +41,12 @@ func crowd(t *rapid.T) []roster.Message {
 	return messages
 }
 
-// TestRoom: at small limits each message is refused for the reason that the
+// TestEviction: at small limits each message is refused for the reason that the
 // rules give, and the roster is what the accepted events fold to.
-func TestRoom(t *testing.T) {
+func TestEviction(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
-		r, o := roster.New(s), newRoomOracle(s)
+		r, o := roster.New(s), newEvictOracle(s)
 		for _, m := range crowd(t) {
 			known, open := o.machines[m.Event.Machine] != nil, r.Status().Sessions
 			want := o.read(m)
@@ -60,7 +60,7 @@ func TestRoom(t *testing.T) {
 			if want == roster.Limit && r.Status().Sessions != open {
 				t.Fatalf("message %d: refused, and has changed who is on", m.Place)
 			}
-			checkRoom(t, r, o, s)
+			checkEviction(t, r, o, s)
 		}
 	})
 }
@@ -72,9 +72,9 @@ func reasonOf(refusal *roster.Refusal) roster.Reason {
 	return refusal.Reason
 }
 
-// checkRoom compares a roster with the oracle, and what it remembers with its
+// checkEviction compares a roster with the oracle, and what it remembers with its
 // ceilings.
-func checkRoom(t *rapid.T, r *roster.Roster, o *roomOracle, s roster.Settings) {
+func checkEviction(t *rapid.T, r *roster.Roster, o *evictOracle, s roster.Settings) {
 	t.Helper()
 	if got, want := seen(r), o.fold(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("roster is\n%v, want\n%v", got, want)
@@ -110,9 +110,9 @@ func checkRoom(t *rapid.T, r *roster.Roster, o *roomOracle, s roster.Settings) {
 	}
 }
 
-// TestRoomLeavesNoTrace: with limits that bind, forgetting at once or lazily,
+// TestEvictionLeavesNoTrace: with limits that bind, forgetting at once or lazily,
 // snapshots at any place and any batches give the same bytes and refuse the same.
-func TestRoomLeavesNoTrace(t *testing.T) {
+func TestEvictionLeavesNoTrace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
 		messages := crowd(t)
@@ -148,13 +148,13 @@ func TestRoomLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// TestRoomForALogin: after any history a machine on which fewer than the limit
+// TestEvictionAllowsALogin: after any history a machine on which fewer than the limit
 // are on takes a login dated above its floor and horizon.
-func TestRoomForALogin(t *testing.T) {
+func TestEvictionAllowsALogin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
 		s.MaxSessions = 0
-		r, o := roster.New(s), newRoomOracle(s)
+		r, o := roster.New(s), newEvictOracle(s)
 		o.settings.MaxSessions = 1 << 30
 		for _, m := range crowd(t) {
 			o.read(m)

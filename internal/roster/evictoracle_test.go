@@ -6,18 +6,18 @@ import (
 	"rollcall/internal/roster"
 )
 
-// roomOracle says what a roster with limits refuses, and what is on it then, by
+// evictOracle says what a roster with limits refuses, and what is on it then, by
 // the rules alone and without any of the roster's means: it keeps every accepted
 // event, and finds everything out from them anew for each message.
-type roomOracle struct {
+type evictOracle struct {
 	settings roster.Settings
 	receipt  roster.Time
-	machines map[string]*roomMachine
+	machines map[string]*evictMachine
 	floor    roster.Time // of machines that are not there
 }
 
-// roomMachine is a machine that is not forgotten.
-type roomMachine struct {
+// evictMachine is a machine that is not forgotten.
+type evictMachine struct {
 	name     string
 	accepted []roster.Message
 	heard    roster.Time
@@ -25,8 +25,8 @@ type roomMachine struct {
 	refused  roster.Stamp
 }
 
-func newRoomOracle(s roster.Settings) *roomOracle {
-	return &roomOracle{settings: s, machines: map[string]*roomMachine{}}
+func newEvictOracle(s roster.Settings) *evictOracle {
+	return &evictOracle{settings: s, machines: map[string]*evictMachine{}}
 }
 
 // register is what one session, or one clearing, stands at.
@@ -37,7 +37,7 @@ type register struct {
 
 // registers finds out what a machine's events have left: the newest event of each
 // session and of each clearing that no reset has ended, and which are open.
-func (m *roomMachine) registers() (reset roster.Stamp, all []register) {
+func (m *evictMachine) registers() (reset roster.Stamp, all []register) {
 	events := append([]roster.Message(nil), m.accepted...)
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Place < events[j].Place })
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Event.Date < events[j].Event.Date })
@@ -74,14 +74,14 @@ func (m *roomMachine) registers() (reset roster.Stamp, all []register) {
 	return reset, all
 }
 
-func (m *roomMachine) newest() (newest roster.Time) {
+func (m *evictMachine) newest() (newest roster.Time) {
 	for _, msg := range m.accepted {
 		newest = max(newest, msg.Event.Date)
 	}
 	return newest
 }
 
-func (m *roomMachine) open() (n int) {
+func (m *evictMachine) open() (n int) {
 	_, all := m.registers()
 	for _, r := range all {
 		if r.open {
@@ -92,7 +92,7 @@ func (m *roomMachine) open() (n int) {
 }
 
 // closed are the stamps that count in the ceilings, in order.
-func (o *roomOracle) closed(m *roomMachine) (stamps []roster.Stamp) {
+func (o *evictOracle) closed(m *evictMachine) (stamps []roster.Stamp) {
 	reset, all := m.registers()
 	for _, r := range all {
 		if !r.open && r.stamp.After(reset) && r.stamp.Date >= max(m.floor, m.newest()-roster.Time(o.settings.AllowedLateness)) {
@@ -103,18 +103,18 @@ func (o *roomOracle) closed(m *roomMachine) (stamps []roster.Stamp) {
 	return stamps
 }
 
-func (o *roomOracle) halve(m *roomMachine) {
+func (o *evictOracle) halve(m *evictMachine) {
 	if stamps := o.closed(m); len(stamps) > 0 {
 		m.floor = stamps[(len(stamps)-1)/2].Date + 1
 	}
 }
 
-func (o *roomOracle) shown(m *roomMachine) bool {
+func (o *evictOracle) shown(m *evictMachine) bool {
 	return m.open() > 0 || m.heard >= o.receipt-roster.Time(o.settings.AllowedLateness)
 }
 
 // hidden are the machines that no report shows, the one heard longest ago first.
-func (o *roomOracle) hidden() (hidden []*roomMachine) {
+func (o *evictOracle) hidden() (hidden []*evictMachine) {
 	for _, m := range o.machines {
 		if !o.shown(m) {
 			hidden = append(hidden, m)
@@ -128,7 +128,7 @@ func (o *roomOracle) hidden() (hidden []*roomMachine) {
 }
 
 // read takes a message, and returns the reason to refuse it, or "".
-func (o *roomOracle) read(msg roster.Message) roster.Reason {
+func (o *evictOracle) read(msg roster.Message) roster.Reason {
 	e, s := msg.Event, o.settings
 	o.receipt = max(o.receipt, msg.Receipt)
 	if hidden := o.hidden(); len(hidden) > s.MaxMachines {
@@ -147,7 +147,7 @@ func (o *roomOracle) read(msg roster.Message) roster.Reason {
 		m != nil && e.Date < m.floor && opens:
 		return roster.Late
 	}
-	with := &roomMachine{name: e.Machine}
+	with := &evictMachine{name: e.Machine}
 	if m != nil {
 		*with = *m
 	}
@@ -171,12 +171,12 @@ func (o *roomOracle) read(msg roster.Message) roster.Reason {
 	}
 	with.heard = max(with.heard, msg.Receipt)
 	o.machines[e.Machine] = with
-	o.makeRoom(with)
+	o.evict(with)
 	return ""
 }
 
-// makeRoom keeps the ceilings after an event of a machine.
-func (o *roomOracle) makeRoom(m *roomMachine) {
+// evict keeps the ceilings after an event of a machine.
+func (o *evictOracle) evict(m *evictMachine) {
 	if len(o.closed(m)) > o.settings.MaxSessionsPerMachine {
 		o.halve(m)
 	}
@@ -193,7 +193,7 @@ func (o *roomOracle) makeRoom(m *roomMachine) {
 
 // limited are the machines of which something was refused that they have not
 // told anew since.
-func (o *roomOracle) limited() map[string]bool {
+func (o *evictOracle) limited() map[string]bool {
 	limited := map[string]bool{}
 	for _, m := range o.machines {
 		if reset, _ := m.registers(); m.refused.After(reset) {
@@ -205,7 +205,7 @@ func (o *roomOracle) limited() map[string]bool {
 
 // fold is who is on: what the plain oracle makes of the events accepted from the
 // machines that are not forgotten.
-func (o *roomOracle) fold() map[string]map[name]on {
+func (o *evictOracle) fold() map[string]map[name]on {
 	plain := newOracle(o.settings.MaxSkew, o.settings.AllowedLateness)
 	for _, m := range o.machines {
 		plain.accepted = append(plain.accepted, m.accepted...)
