@@ -1,15 +1,15 @@
 // Package changes publishes who arrives on a machine and who leaves it, as it
 // happens.
 //
-// About once a second, each machine whose users changed gets one message: who
-// arrived, who left, who is on now. It is a plain NATS message, which nobody
-// stores and nobody acknowledges, so a watcher must be able to see that it missed
-// one. Each change names the place of its machine's previous change. A beat names
-// the place from which on changes are published: earlier ones were published by
-// another process, or not at all. When the publisher could not publish all
-// changes (the connection was lost, too much came at once), it starts again from
-// the current place, with a beat. So the fold never waits, nothing piles up, and
-// nothing is dropped silently.
+// About once a second, it publishes one message for each machine whose users
+// changed: who arrived, who left, who is on now. These are core NATS messages,
+// neither stored nor acknowledged, so a watcher must be able to detect that it
+// missed one. Each change names the place of its machine's previous change. A beat
+// names the place from which on changes are published: earlier ones were published
+// by another process, or not at all. If the publisher could not publish all changes
+// (the connection was lost, or there were too many at once), it restarts at the
+// current place, with a beat. So the fold never waits, memory is bounded, and no
+// change is dropped silently.
 package changes
 
 import (
@@ -31,16 +31,16 @@ import (
 // Config is what a Publisher needs.
 type Config struct {
 	Roster *roster.Roster
-	// CaughtUp reports whether the roster has read everything that there was when
-	// the service started. Before that, nothing is published.
+	// CaughtUp reports whether the roster has read everything that the stream had
+	// when the service started. Before that, nothing is published.
 	CaughtUp func() bool
-	// Stale reports that the state of the stream is not known. Then no beats are
-	// published, so that watchers see that no changes are. nil: never.
+	// Stale reports that the state of the stream is unknown. Then no beats are
+	// published, so that watchers notice that changes may be missing. nil: never.
 	Stale    func() bool
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
-	// Interval is how long a machine's changes are collected into one message,
-	// Beat how often a beat is published; 0: a second, ten seconds.
+	// Interval is how long a machine's changes are collected into one message; 0: a
+	// second. Beat is how often a beat is published; 0: ten seconds.
 	Interval, Beat time.Duration
 	Log            *slog.Logger
 	Registry       prometheus.Registerer
@@ -49,14 +49,14 @@ type Config struct {
 // Publisher publishes the changes of a roster.
 type Publisher struct {
 	Config
-	metrics  *publisherMetrics
-	follower *roster.Feed
+	metrics *publisherMetrics
+	feed    *roster.Feed
 
 	since      uint64   // the place from which on changes are published
 	previous   []uint64 // by the machine's number: the place of its last change
 	reconnects uint64   // of the connection, when last checked
 	missed     bool     // some changes were not published
-	beaten     time.Time
+	lastBeat   time.Time
 }
 
 const (
@@ -64,12 +64,12 @@ const (
 	defaultBeat     = 10 * time.Second
 	// startPoll is how often to check whether the roster has caught up.
 	startPoll = 50 * time.Millisecond
-	// room bounds the arrivals and departures buffered per interval; at half full
-	// they are published early.
-	room = 1 << 18
-	// headers is the part of the largest message reserved for headers that others
-	// add.
-	headers = 512
+	// maxTransitions bounds the arrivals and departures buffered per interval; when
+	// the buffer is half full, they are published early.
+	maxTransitions = 1 << 18
+	// headerReserve is the part of a message's limit reserved for headers that
+	// forwarders add.
+	headerReserve = 512
 )
 
 // NewPublisher returns a publisher and registers its metrics.
@@ -106,16 +106,16 @@ func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
 	}
-	p.follower = p.Roster.OpenFeed(room)
-	defer p.follower.Close()
-	p.begin(p.Roster.Status().Position.Place)
+	p.feed = p.Roster.OpenFeed(maxTransitions)
+	defer p.feed.Close()
+	p.restart(p.Roster.Status().Position.Place)
 	ticker := time.NewTicker(p.Interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.follower.HalfFull():
+		case <-p.feed.HalfFull():
 		case <-ticker.C:
 		}
 		p.tick(ctx)
@@ -126,7 +126,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 	ticker := time.NewTicker(startPoll)
 	defer ticker.Stop()
-	//guard:false "a replay is not told as news" TestPublish
+	//guard:false "a replay is not published as changes" TestPublish
 	for !p.CaughtUp() {
 		select {
 		case <-ctx.Done():
@@ -137,42 +137,42 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// tick publishes what changed, or starts again after changes were missed.
+// tick publishes what changed, or restarts after changes were missed.
 func (p *Publisher) tick(ctx context.Context) {
-	place, complete := p.follower.Take()
+	place, complete := p.feed.Take()
 	switch reconnects := p.Conn.Stats().Reconnects; {
 	//guard:false "no change is sent long after it happened" TestNotSentLate
 	case !p.Conn.IsConnected():
-		// What is published now would be buffered, and sent late.
-		p.miss(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
-	//guard:false "what a connection may have lost shows" TestAwayAndBack
+		// The connection would buffer what is published now, and send it late.
+		p.recordMissed(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
+	//guard:false "watchers notice changes lost with a connection" TestAwayAndBack
 	case reconnects != p.reconnects:
 		// What was published just before the connection broke may be lost.
-		p.miss(errors.New("the connection to NATS was away"))
-		p.begin(place)
-	//guard:false "nothing is dropped silently" TestTooMuch
+		p.recordMissed(errors.New("the connection to NATS was lost"))
+		p.restart(place)
+	//guard:false "no change is dropped silently" TestTooMuch
 	case !complete:
-		p.miss(fmt.Errorf("more than %d comings and leavings at once", room))
-		p.begin(place)
+		p.recordMissed(fmt.Errorf("more than %d arrivals and departures at once, or machines evicted", maxTransitions))
+		p.restart(place)
 	case p.missed:
-		p.begin(place)
+		p.restart(place)
 	default:
 		p.publish(ctx, place)
 	}
 }
 
-// miss records and logs that changes were not published.
-func (p *Publisher) miss(why error) {
+// recordMissed counts and logs that changes were not published.
+func (p *Publisher) recordMissed(why error) {
 	if p.missed {
 		return
 	}
 	p.missed = true
 	p.metrics.missed.Inc()
-	p.Log.Warn("changes not published, who watches asks for the state again", "err", why)
+	p.Log.Warn("changes not published; watchers will resynchronise", "err", why)
 }
 
-// begin starts publishing the changes after a place.
-func (p *Publisher) begin(place uint64) {
+// restart starts to publish the changes after a place, with a beat.
+func (p *Publisher) restart(place uint64) {
 	p.reconnects = p.Conn.Stats().Reconnects
 	p.since, p.missed = place, false
 	clear(p.previous)
@@ -181,31 +181,31 @@ func (p *Publisher) begin(place uint64) {
 
 // beat publishes a beat.
 func (p *Publisher) beat(place uint64) {
-	p.beaten = time.Now()
-	data, err := json.Marshal(api.Beat{When: p.beaten.UTC(), Place: place, Since: p.since})
+	p.lastBeat = time.Now()
+	data, err := json.Marshal(api.Beat{When: p.lastBeat.UTC(), Place: place, Since: p.since})
 	if err == nil {
 		err = p.Conn.Publish(p.Subjects.Changes(), data)
 	}
 	if err != nil {
-		p.miss(err)
+		p.recordMissed(err)
 	}
 }
 
 // publish publishes the changes of the last Take, up to a place. If a beat is
 // due, it comes first.
 func (p *Publisher) publish(ctx context.Context, place uint64) {
-	//guard:drop "(p.Stale == nil || !p.Stale())" "watchers see that nothing is told" TestNoBeatsWhileStale
-	//guard:false "watchers hear that the service is there" TestBeats
-	if time.Since(p.beaten) >= p.Beat && (p.Stale == nil || !p.Stale()) {
+	//guard:drop "(p.Stale == nil || !p.Stale())" "no beats while the stream's state is unknown" TestNoBeatsWhileStale
+	//guard:false "beats show that the service is alive" TestBeats
+	if time.Since(p.lastBeat) >= p.Beat && (p.Stale == nil || !p.Stale()) {
 		p.beat(place)
 	}
-	when, most := time.Now().UTC(), int(p.Conn.MaxPayload())-headers
-	for change := range p.follower.Changes() {
+	when, most := time.Now().UTC(), int(p.Conn.MaxPayload())-headerReserve
+	for change := range p.feed.Changes() {
 		if ctx.Err() != nil {
 			return
 		}
 		if err := p.send(&change, place, when, most); err != nil {
-			p.miss(err)
+			p.recordMissed(err)
 			return
 		}
 	}
@@ -228,7 +228,7 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most in
 	if err := p.Conn.Publish(p.Subjects.ChangesOf(c.Machine), data); err != nil {
 		return fmt.Errorf("publishing change: %w", err)
 	}
-	//guard:drop "a change that was missed shows" TestPublish
+	//guard:drop "watchers notice a missed change" TestPublish
 	*previous = place
 	p.metrics.published.Inc()
 	return nil

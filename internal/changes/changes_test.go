@@ -246,7 +246,7 @@ func TestTooMuch(t *testing.T) {
 	w.caughtUp.Store(true)
 	w.start()
 	w.wantBeat(0)
-	b := roster.Batch{Messages: make([]roster.Message, room+1)}
+	b := roster.Batch{Messages: make([]roster.Message, maxTransitions+1)}
 	for i := range b.Messages {
 		b.End.Place++
 		e := kit.Login("web1", "lane")
@@ -257,7 +257,7 @@ func TestTooMuch(t *testing.T) {
 		b.Messages[i] = roster.Message{Place: b.End.Place, Receipt: e.Date, Event: e}
 	}
 	w.roster.Fold(&b)
-	w.wantBeat(room + 1)
+	w.wantBeat(maxTransitions + 1)
 }
 
 // TestLarge: what does not fit one message is said to be left out.
@@ -295,10 +295,10 @@ func TestStopped(t *testing.T) {
 	w.wantBeat(0)
 	stop()
 	kit.Feed(w.roster, kit.Login("web1", "lane"))
-	if _, complete := w.follower.Take(); !complete {
+	if _, complete := w.feed.Take(); !complete {
 		t.Error("not complete")
 	}
-	for c := range w.follower.Changes() {
+	for c := range w.feed.Changes() {
 		t.Errorf("%+v is still noted", c)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"rollcall/internal/api"
 )
 
-// encode encodes a change. If it has more than most bytes, users are left out.
+// encode encodes a change. If it has more than most bytes, it is encoded without
+// users.
 func encode(c *api.Change, most int) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil || len(data) <= most {

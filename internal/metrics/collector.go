@@ -120,14 +120,14 @@ func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Stat
 	if !isStale {
 		gauge(ch, lag, float64(c.reading.Lag()))
 	}
-	gauge(ch, caughtUp, number(isCaughtUp && !isStale))
+	gauge(ch, caughtUp, boolValue(isCaughtUp && !isStale))
 	//guard:drop st.Complete() "a roster with losses is never complete" TestValues
 	//guard:drop isCaughtUp "half a roster is never complete" TestValues
-	gauge(ch, complete, number(isCaughtUp && !isStale && st.Complete()))
-	gauge(ch, incomplete, number(!isCaughtUp), replaying)
-	gauge(ch, incomplete, number(isStale), stale)
+	gauge(ch, complete, boolValue(isCaughtUp && !isStale && st.Complete()))
+	gauge(ch, incomplete, boolValue(!isCaughtUp), replaying)
+	gauge(ch, incomplete, boolValue(isStale), stale)
 	for _, loss := range roster.AllLosses() {
-		gauge(ch, incomplete, number(!st.Complete() && st.Losses[loss] != 0), loss.String())
+		gauge(ch, incomplete, boolValue(!st.Complete() && st.Losses[loss] != 0), loss.String())
 	}
 	open := 0
 	if !st.Complete() {
@@ -137,7 +137,7 @@ func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Stat
 	gauge(ch, limited, float64(st.Limited))
 }
 
-func number(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -43,15 +43,15 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// onMachine is what a scrape reads of one machine.
-type onMachine struct {
+// machineUsers is what a scrape reads of one machine.
+type machineUsers struct {
 	name  string
 	users int
 }
 
 // machines returns the metrics of the machines, after reading each once.
 func (c *Collector) machines() []*dto.MetricFamily {
-	on := make([]onMachine, 0, min(c.roster.Status().Machines, c.maxMachines))
+	on := make([]machineUsers, 0, min(c.roster.Status().Machines, c.maxMachines))
 	shown, quiet := 0, 0
 	for v := range c.roster.Machines("") {
 		if c.Silent != nil && c.Silent(v.Heard()) {
@@ -59,13 +59,13 @@ func (c *Collector) machines() []*dto.MetricFamily {
 		}
 		//guard:true "a scrape is bounded" TestTooManyMachines
 		if shown++; shown <= c.maxMachines {
-			on = append(on, onMachine{v.Name(), v.UserCount()})
+			on = append(on, machineUsers{v.Name(), v.UserCount()})
 		}
 	}
 	families := []*dto.MetricFamily{
-		single("rollcall_machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.", shown),
-		single("rollcall_machines_silent", "Machines, of rollcall_machines, not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if that is off.", quiet),
-		single("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
+		singleGauge("rollcall_machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.", shown),
+		singleGauge("rollcall_machines_silent", "Machines, of rollcall_machines, not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if that is off.", quiet),
+		singleGauge("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
 	}
 	if len(on) > 0 { // a registry returns no family without metrics
 		families = append(families, gauges("rollcall_logged_in_users", "Users who are logged in on the machine.", loggedIn(on)))
@@ -76,7 +76,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 var machineLabel = "machine"
 
 // loggedIn makes one metric for each machine, in few allocations.
-func loggedIn(on []onMachine) []*dto.Metric {
+func loggedIn(on []machineUsers) []*dto.Metric {
 	parts := make([]struct {
 		metric dto.Metric
 		gauge  dto.Gauge
@@ -97,7 +97,7 @@ func loggedIn(on []onMachine) []*dto.Metric {
 	return metrics
 }
 
-func single(name, help string, value int) *dto.MetricFamily {
+func singleGauge(name, help string, value int) *dto.MetricFamily {
 	v := float64(value)
 	return gauges(name, help, []*dto.Metric{{Gauge: &dto.Gauge{Value: &v}}})
 }

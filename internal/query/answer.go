@@ -40,7 +40,7 @@ func encodeList[T any](maxPayload int64, items []T, after func(n int) string, an
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
-	room, err := report.RoomFor(maxPayload, len(longest))
+	room, err := report.PageCapacity(maxPayload, len(longest))
 	if err != nil {
 		return nil, err
 	}

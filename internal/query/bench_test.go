@@ -12,7 +12,7 @@ func BenchmarkAnswer(b *testing.B) {
 	q := &reportRequest{after: cursor{first: "cache"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		rows, more := gather(r, q, kit.At, 1<<20)
+		rows, more := collectRows(r, q, kit.At, 1<<20)
 		data, _ := appendRows(nil, rows, more, 1<<20)
 		b.SetBytes(int64(len(data)))
 	}

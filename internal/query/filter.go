@@ -30,8 +30,8 @@ func checkGlob(pattern string) error {
 	return checkName("machines", pattern)
 }
 
-// wants reports whether the filter lets a machine through, apart from its users.
-func (q *reportRequest) wants(v roster.View, now time.Time) bool {
+// matches reports whether the filter lets a machine through, apart from its users.
+func (q *reportRequest) matches(v roster.View, now time.Time) bool {
 	return api.Matches(q.Machines, v.Name()) &&
 		(q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
 }
@@ -43,14 +43,14 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 		for {
 			looked := make([]report.Row, 0, atOnce)
 			for v := range r.Machines(after) {
-				if q.wants(v, now) {
-					looked = append(looked, report.Look(v, report.Row{}))
+				if q.matches(v, now) {
+					looked = append(looked, report.RowOf(v, report.Row{}))
 				}
 				if len(looked) == atOnce {
 					break
 				}
 			}
-			for _, m := range q.leave(r, looked) {
+			for _, m := range q.filterUsers(r, looked) {
 				if !yield(m) {
 					return
 				}
@@ -63,8 +63,8 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 	}
 }
 
-// leave returns the rows with only the users that the filter lets through.
-func (q *reportRequest) leave(r *roster.Roster, rows []report.Row) []report.Row {
+// filterUsers returns the rows with only the users that the filter lets through.
+func (q *reportRequest) filterUsers(r *roster.Roster, rows []report.Row) []report.Row {
 	if !q.OnSeveral {
 		return rows
 	}

@@ -78,7 +78,7 @@ func TestFilteredAnswers(t *testing.T) {
 			if err := q.check(); err != nil {
 				t.Fatal(err)
 			}
-			rows, more := gather(r, q, now, 500)
+			rows, more := collectRows(r, q, now, 500)
 			_, next := appendRows(nil, rows, more, 500)
 			page := api.Report{ID: "id", Machines: []api.Machine{}}
 			for _, row := range rows {

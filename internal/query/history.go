@@ -39,7 +39,7 @@ func (q *historyRequest) check() (err error) {
 
 // history answers with the sessions that overlap a span of time.
 func (s *Service) history(ctx context.Context, q *historyRequest) ([]byte, error) {
-	found, err := s.recall(ctx, past.Question{Machine: q.Machine, User: q.User, Stays: true, From: q.from, To: q.to}, q.Cursor)
+	found, err := s.askPast(ctx, past.Question{Machine: q.Machine, User: q.User, Stays: true, From: q.from, To: q.to}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,6 @@ func (s *Service) history(ctx context.Context, q *historyRequest) ([]byte, error
 		stay := &found.Stays[i]
 		stays[i] = api.PastStay{Machine: stay.Machine, Session: sessionOf(&stay.Session), Ended: timeOf(stay.Ended), How: stay.How.String()}
 	}
-	return encodeList(s.Conn.MaxPayload(), stays, takeAfter(found, len(stays)),
+	return encodeList(s.Conn.MaxPayload(), stays, pastCursorAfter(found, len(stays)),
 		func(next string) any { a.Cursor = next; return &a })
 }

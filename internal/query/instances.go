@@ -33,7 +33,7 @@ func (s *Service) self() api.Instance {
 // answers.
 func (s *Service) listenToAll(service micro.Service) error {
 	const name = "instances"
-	err := service.AddEndpoint(name, micro.HandlerFunc(s.tellInstance),
+	err := service.AddEndpoint(name, micro.HandlerFunc(s.answerInstances),
 		micro.WithEndpointSubject(s.Subjects.Query(name)), micro.WithEndpointQueueGroupDisabled())
 	if err != nil {
 		return fmt.Errorf("adding endpoint %s: %w", name, err)
@@ -41,9 +41,9 @@ func (s *Service) listenToAll(service micro.Service) error {
 	return nil
 }
 
-// tellInstance answers at once, without queueing, so that a busy process answers
+// answerInstances answers at once, without queueing, so that a busy process answers
 // too.
-func (s *Service) tellInstance(request micro.Request) {
+func (s *Service) answerInstances(request micro.Request) {
 	if request.Reply() == "" {
 		return
 	}

@@ -34,15 +34,15 @@ func (s *Service) longest(q *reportRequest) ([]byte, error) {
 // longest fills l with the longest sessions that the filter lets through.
 func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, silent func(heard roster.Time) bool) longest {
 	var open []roster.Session
-	for m := range q.rows(r, "", now, lookAtOnce) {
+	for m := range q.rows(r, "", now, rowsAtOnce) {
 		if len(m.Users) == 0 {
 			continue
 		}
 		r.Machine(m.Name, func(v roster.View) { open = v.AppendSessions(open[:0]) })
 		for i := range open {
 			s := &open[i]
-			if _, on := slices.BinarySearch(m.Users, s.User); on && l.want(s) {
-				l = l.put(api.Stay{Machine: m.Name, Silent: silent(m.Heard), Session: sessionOf(s)})
+			if _, on := slices.BinarySearch(m.Users, s.User); on && l.accepts(s) {
+				l = l.insert(api.Stay{Machine: m.Name, Silent: silent(m.Heard), Session: sessionOf(s)})
 			}
 		}
 	}
@@ -53,13 +53,13 @@ func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, sile
 // first. Of equal ones, the one seen first comes first.
 type longest []api.Stay
 
-// want reports whether a session belongs in l.
-func (l longest) want(s *roster.Session) bool {
+// accepts reports whether a session belongs in l.
+func (l longest) accepts(s *roster.Session) bool {
 	return len(l) < cap(l) || s.Since.Time().Before(l[len(l)-1].Since)
 }
 
-// put inserts a wanted session. If l is full, the shortest one is dropped.
-func (l longest) put(s api.Stay) longest {
+// insert inserts a wanted session. If l is full, the shortest one is dropped.
+func (l longest) insert(s api.Stay) longest {
 	at, _ := slices.BinarySearchFunc(l, s, func(a, b api.Stay) int {
 		return cmp.Or(a.Since.Compare(b.Since), -1) // after those that are equal
 	})

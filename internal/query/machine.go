@@ -46,7 +46,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
 		heard, open = v.Heard(), v.AppendSessions(nil)
-		ofMachine(&a.Head, &st, v, s.ReasonsOf(&st, v))
+		setMachineHead(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
 	//guard:false "never heard of is not nobody on" TestRefusedQuestions
 	if !known {
@@ -67,7 +67,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 
 // machineAt answers who was on a machine.
 func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, error) {
-	found, err := s.recall(ctx, past.Question{Machine: q.Machine, To: q.at}, q.Cursor)
+	found, err := s.askPast(ctx, past.Question{Machine: q.Machine, To: q.at}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +81,13 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, err
 			sessions = append(sessions, sessionOf(&on.Session))
 		}
 	}
-	return encodeList(s.Conn.MaxPayload(), sessions, takeAfter(found, len(sessions)),
+	return encodeList(s.Conn.MaxPayload(), sessions, pastCursorAfter(found, len(sessions)),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
-// ofMachine turns h into the head of an answer about one machine, which is
+// setMachineHead turns h into the head of an answer about one machine, which is
 // incomplete for these reasons.
-func ofMachine(h *api.Head, st *roster.Status, v roster.View, reasons []string) {
+func setMachineHead(h *api.Head, st *roster.Status, v roster.View, reasons []string) {
 	h.Complete, h.Reasons = len(reasons) == 0, reasons
 	h.Unsettled, h.SettlesAfter, h.CompleteAfter = 0, time.Time{}, time.Time{}
 	if !v.Settled() {

@@ -16,31 +16,31 @@ import (
 )
 
 const (
-	// askEvery is how often the other processes are asked, collectFor how long
+	// queryEvery is how often the other processes are asked, collectFor how long
 	// answers are collected, maxOthers how many others are collected.
-	askEvery   = time.Minute
+	queryEvery = time.Minute
 	collectFor = 2 * time.Second
 	maxOthers  = 15
-	// askBackAfter is the shortest time between two of these questions.
-	askBackAfter = 5 * time.Second
-	// tellEvery is how often one that stays is logged again.
-	tellEvery = 10 * time.Minute
+	// minQueryInterval is the shortest time between two of these questions.
+	minQueryInterval = 5 * time.Second
+	// logEvery is how often one that stays is logged again.
+	logEvery = 10 * time.Minute
 )
 
 // others are the other processes that answer on the same subjects. There should
 // be none.
 type others struct {
-	gauge prometheus.Gauge
-	again chan struct{} // an unknown instance has asked
+	gauge   prometheus.Gauge
+	requery chan struct{} // an unknown instance has asked
 
-	mu   sync.Mutex
-	list []api.Instance
-	told map[string]time.Time // when each instance was last logged
+	mu         sync.Mutex
+	list       []api.Instance
+	lastLogged map[string]time.Time // when each instance was last logged
 }
 
 func newOthers(reg prometheus.Registerer) *others {
 	o := &others{
-		again: make(chan struct{}, 1), told: make(map[string]time.Time),
+		requery: make(chan struct{}, 1), lastLogged: make(map[string]time.Time),
 		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_instances",
 			Help: "Processes that answer questions on the same subjects, including this one; of more than 1, any one answers a question.",
@@ -67,18 +67,18 @@ func (o *others) askedBy(instance string) {
 		return
 	}
 	select {
-	case o.again <- struct{}{}:
+	case o.requery <- struct{}{}:
 	default:
 	}
 }
 
 // watchOthers asks the other processes at intervals until the context is done.
 func (s *Service) watchOthers(ctx context.Context) {
-	every := time.NewTicker(s.askEvery)
+	every := time.NewTicker(s.queryEvery)
 	defer every.Stop()
 	for {
-		s.lookForOthers(ctx)
-		rest := time.NewTimer(min(askBackAfter, s.askEvery))
+		s.queryOthers(ctx)
+		rest := time.NewTimer(min(minQueryInterval, s.queryEvery))
 		select {
 		case <-ctx.Done():
 			rest.Stop()
@@ -89,14 +89,14 @@ func (s *Service) watchOthers(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-every.C:
-		case <-s.others.again:
+		case <-s.others.requery:
 		}
 	}
 }
 
-// lookForOthers asks once. While NATS is disconnected nothing is known, and the
+// queryOthers asks once. While NATS is disconnected nothing is known, and the
 // last answers stay.
-func (s *Service) lookForOthers(ctx context.Context) {
+func (s *Service) queryOthers(ctx context.Context) {
 	if !s.Conn.IsConnected() {
 		return
 	}
@@ -113,7 +113,7 @@ func (s *Service) lookForOthers(ctx context.Context) {
 			"subject", s.Subjects.Query("instances"))
 		return
 	}
-	s.noteOthers(slices.Delete(answers, ours, ours+1))
+	s.recordOthers(slices.Delete(answers, ours, ours+1))
 }
 
 // collect returns the answers that arrive in time, one for each instance.
@@ -131,7 +131,7 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	if err := s.Conn.PublishMsg(&nats.Msg{Subject: s.Subjects.Query("instances"), Reply: inbox, Data: question}); err != nil {
 		return nil, fmt.Errorf("asking: %w", err)
 	}
-	within, cancel := context.WithTimeout(ctx, min(collectFor, s.askEvery))
+	within, cancel := context.WithTimeout(ctx, min(collectFor, s.queryEvery))
 	defer cancel()
 	var answers []api.Instance
 	for len(answers) <= maxOthers {
@@ -147,8 +147,8 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	return answers, nil
 }
 
-// noteOthers keeps the other processes that were found, and logs them.
-func (s *Service) noteOthers(found []api.Instance) {
+// recordOthers keeps the other processes that were found, and logs them.
+func (s *Service) recordOthers(found []api.Instance) {
 	o := s.others
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,22 +157,22 @@ func (s *Service) noteOthers(found []api.Instance) {
 	}
 	told := make(map[string]time.Time)
 	for _, other := range found {
-		last, ok := o.told[other.ID]
-		if !ok || time.Since(last) >= tellEvery {
+		last, ok := o.lastLogged[other.ID]
+		if !ok || time.Since(last) >= logEvery {
 			last = time.Now()
 			s.Log.Warn("another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT",
-				"subject", s.Subjects.AllQueries(), "other", described(other), "same_settings", other.Settings == s.Settings)
+				"subject", s.Subjects.AllQueries(), "other", instanceLog(other), "same_settings", other.Settings == s.Settings)
 		}
 		told[other.ID] = last
 	}
-	o.list, o.told = found, told
+	o.list, o.lastLogged = found, told
 	o.gauge.Set(float64(1 + len(found)))
 }
 
-// described logs what one needs to find the process.
-type described api.Instance
+// instanceLog logs what one needs to find the process.
+type instanceLog api.Instance
 
-func (d described) LogValue() slog.Value {
+func (d instanceLog) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("instance", d.ID), slog.String("version", d.Version),
 		slog.Time("started", d.Started), slog.String("stream", d.Stream), slog.Uint64("place", d.Place))
 }

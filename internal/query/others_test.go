@@ -25,7 +25,7 @@ func instance(t *testing.T, url, id, settings string) (s *Service, log *kit.Outp
 		Source: source(kit.Seed()), Conn: kit.Conn(t, url), Subjects: subjects, Version: "v1.2.3",
 		Instance: id, Settings: settings, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
-	s.askEvery = 50 * time.Millisecond
+	s.queryEvery = 50 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -89,12 +89,12 @@ func TestAskedBy(t *testing.T) {
 	kit.Eventually(t, func() bool { return a.ids() == "b " }, "the first knows of the second")
 	o := newOthers(nil)
 	o.list = []api.Instance{{ID: "b"}}
-	if o.askedBy("b"); len(o.again) > 0 {
+	if o.askedBy("b"); len(o.requery) > 0 {
 		t.Error("one that is known is asked for again")
 	}
 	o.askedBy("c")
-	if o.askedBy("d"); len(o.again) != 1 {
-		t.Errorf("%d questions because of two that are not known, want 1", len(o.again))
+	if o.askedBy("d"); len(o.requery) != 1 {
+		t.Errorf("%d questions because of two that are not known, want 1", len(o.requery))
 	}
 }
 

@@ -29,8 +29,8 @@ const (
 	unplaced    = "unplaced"
 )
 
-// recall asks about the past, or continues the question of a cursor.
-func (s *Service) recall(ctx context.Context, q past.Question, cursor string) (*past.Answer, error) {
+// askPast asks about the past, or continues the question of a cursor.
+func (s *Service) askPast(ctx context.Context, q past.Question, cursor string) (*past.Answer, error) {
 	var a *past.Answer
 	var err error
 	if cursor == "" {
@@ -93,9 +93,9 @@ func (s *Service) headOfPast(a *past.Answer) (api.Head, *api.Past) {
 	return h, p
 }
 
-// takeAfter returns an after for encodeList. Each row of the answer is an item,
+// pastCursorAfter returns an after for encodeList. Each row of the answer is an item,
 // except for a machine with nobody on it.
-func takeAfter(a *past.Answer, items int) func(n int) string {
+func pastCursorAfter(a *past.Answer, items int) func(n int) string {
 	return func(n int) string {
 		if n == items {
 			n = a.Rows()

@@ -14,7 +14,7 @@ import (
 
 // reportAt answers with the machines of a past moment.
 func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error) {
-	found, err := s.recall(ctx, past.Question{To: q.at}, q.Cursor)
+	found, err := s.askPast(ctx, past.Question{To: q.at}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
-	room, err := report.RoomFor(s.Conn.MaxPayload(), len(b))
+	room, err := report.PageCapacity(s.Conn.MaxPayload(), len(b))
 	if err != nil {
 		return nil, err
 	}

@@ -68,11 +68,11 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	head := s.Head(&st, s.now())
 	answer := report.AppendHead(make([]byte, 0, 1<<10), &head)
 	withCursor := len(answer) + len(`,"cursor":""`) + maxCursor
-	room, err := report.RoomFor(s.Conn.MaxPayload(), withCursor)
+	room, err := report.PageCapacity(s.Conn.MaxPayload(), withCursor)
 	if err != nil {
 		return nil, err
 	}
-	rows, more := gather(s.Roster, q, head.When, room)
+	rows, more := collectRows(s.Roster, q, head.When, room)
 	for i := range rows {
 		rows[i].Silent = s.Silent(rows[i].Heard, head.When)
 	}
@@ -81,37 +81,37 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	return append(append(report.AppendHead(answer[:0], &head), machines...), report.End...), nil
 }
 
-// lookAtOnce is how many machines are read before checking whether they are
+// rowsAtOnce is how many machines are read before checking whether they are
 // enough.
-const lookAtOnce = 64
+const rowsAtOnce = 64
 
-// gather collects the machines that an answer may have, in order: the rest of the
+// collectRows collects the machines that an answer may have, in order: the rest of the
 // one that the cursor is within, then those after the cursor. It collects at
 // least one, and stops once no more can fit into room bytes; more reports whether
 // there are others.
-func gather(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows []report.Row, more bool) {
+func collectRows(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows []report.Row, more bool) {
 	if q.after.second != "" {
-		if m, ok := restOf(r, q); ok {
+		if m, ok := restOfMachine(r, q); ok {
 			rows = append(rows, m)
-			room -= m.LeastSize()
+			room -= m.MinSize()
 		}
 	}
-	for m := range q.rows(r, q.after.first, now, min(q.limit(), lookAtOnce)+1) {
+	for m := range q.rows(r, q.after.first, now, min(q.limit(), rowsAtOnce)+1) {
 		//guard:drop room "a question costs its answer, not the fleet" TestGatherStops
 		if len(rows) == q.limit() || room < 0 {
 			return rows, true
 		}
 		rows = append(rows, m)
-		room -= m.LeastSize()
+		room -= m.MinSize()
 	}
 	return rows, false
 }
 
-// restOf returns the machine that the cursor is within, with the users after the
+// restOfMachine returns the machine that the cursor is within, with the users after the
 // cursor, if there are any.
-func restOf(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
-	r.Machine(q.after.first, func(v roster.View) { m = report.Look(v, report.Row{}) })
-	left := q.leave(r, []report.Row{m})
+func restOfMachine(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
+	r.Machine(q.after.first, func(v roster.View) { m = report.RowOf(v, report.Row{}) })
+	left := q.filterUsers(r, []report.Row{m})
 	if len(left) == 0 {
 		return m, false
 	}

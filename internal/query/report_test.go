@@ -158,7 +158,7 @@ func TestAnswersJoined(t *testing.T) {
 		q := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(rapid.Uint32Range(1, 5).Draw(t, "limit"))}}
 		var answers []api.Report
 		for {
-			rows, more := gather(r, q, kit.At, room)
+			rows, more := collectRows(r, q, kit.At, room)
 			b, next := appendRows(nil, rows, more, room)
 			if len(b) > max(room, 1200) {
 				t.Fatalf("%d bytes of machines, room is %d", len(b), room)
@@ -188,11 +188,11 @@ func TestMachineChangesBetweenAnswers(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	kit.Feed(r, kit.Login("a", "k"), kit.Login("a", "m"), kit.Login("b", "z"))
 	within := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(uint32(10))}, after: cursor{"a", "k"}}
-	if rows, _ := gather(r, within, kit.At, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
+	if rows, _ := collectRows(r, within, kit.At, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
 		t.Errorf("got %+v", rows)
 	}
 	kit.Feed(r, roster.Event{Type: roster.Boot, Machine: "a"})
-	if rows, _ := gather(r, within, kit.At, 1000); len(rows) != 1 || rows[0].Name != "b" {
+	if rows, _ := collectRows(r, within, kit.At, 1000); len(rows) != 1 || rows[0].Name != "b" {
 		t.Errorf("got %+v", rows)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // own. That queue has one worker more than the number of such questions that may be
 // in flight: the extra worker answers that rollcall is busy.
 const (
-	answering      = 2
+	workerCount    = 2
 	maxWaiting     = 64
 	maxWaitingPast = 8
 )

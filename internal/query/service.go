@@ -70,13 +70,13 @@ type Service struct {
 	now         func() time.Time
 	started     time.Time
 	others      *others
-	askEvery    time.Duration
+	queryEvery  time.Duration
 }
 
 // New returns a service that doesn't answer yet.
 func New(c Config) *Service {
 	s := &Service{
-		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), askEvery: askEvery,
+		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), queryEvery: queryEvery,
 		waiting: make(chan job, maxWaiting), waitingPast: make(chan job, maxWaitingPast),
 	}
 	if s.now == nil {
@@ -104,7 +104,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return fmt.Errorf("adding service %s to NATS: %w", rollcallv1.ServiceName, err)
 	}
 	var workers sync.WaitGroup
-	for range answering {
+	for range workerCount {
 		workers.Go(func() { s.work(ctx, s.waiting) })
 	}
 	if s.Past != nil {

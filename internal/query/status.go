@@ -36,7 +36,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	if !a.CaughtUp {
 		a.Complete, a.Reasons = false, slices.Insert(a.Reasons, 0, replaying)
 	}
-	s.standing(&a)
+	s.setLag(&a)
 	if s.Snapshot != nil {
 		a.Snapshot = s.Snapshot()
 	}
@@ -59,9 +59,9 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	return b, nil
 }
 
-// standing sets the lag, or clears CaughtUp if the state of the stream is not
+// setLag sets the lag, or clears CaughtUp if the state of the stream is not
 // known.
-func (s *Service) standing(a *api.StatusAnswer) {
+func (s *Service) setLag(a *api.StatusAnswer) {
 	if slices.Contains(a.Reasons, api.Stale) {
 		a.CaughtUp = false
 		return

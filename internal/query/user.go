@@ -55,7 +55,7 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 
 // userAt answers where a user was.
 func (s *Service) userAt(ctx context.Context, q *userRequest) ([]byte, error) {
-	found, err := s.recall(ctx, past.Question{User: q.User, To: q.at}, q.Cursor)
+	found, err := s.askPast(ctx, past.Question{User: q.User, To: q.at}, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,6 @@ func (s *Service) userAt(ctx context.Context, q *userRequest) ([]byte, error) {
 	for i := range found.On {
 		stays[i] = api.Stay{Machine: found.On[i].Machine, Session: sessionOf(&found.On[i].Session)}
 	}
-	return encodeList(s.Conn.MaxPayload(), stays, takeAfter(found, len(stays)),
+	return encodeList(s.Conn.MaxPayload(), stays, pastCursorAfter(found, len(stays)),
 		func(next string) any { a.Cursor = next; return &a })
 }

@@ -23,7 +23,7 @@ func BenchmarkReport(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p.space = pages.body
+			p.buffer = pages.body
 			b.SetBytes(int64(len(pages.body)))
 		}
 	})

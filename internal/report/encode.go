@@ -10,9 +10,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Row is a machine on its way into a report. Its strings are the roster's own,
-// which are never written to, so a row may outlive the view of the machine. The
-// slice of its users belongs to the row's owner.
+// Row is a machine to be added to a report. It may outlive the view of the machine:
+// its strings are the roster's own, which never change, and the Users slice belongs
+// to the row's owner.
 type Row struct {
 	Name  string
 	Heard roster.Time
@@ -24,8 +24,8 @@ type Row struct {
 	Silent bool
 }
 
-// Look makes a row of a machine, reusing the space of another row.
-func Look(v roster.View, reuse Row) Row {
+// RowOf returns the row of a machine, reusing the memory of another row.
+func RowOf(v roster.View, reuse Row) Row {
 	users := reuse.Users[:0]
 	if users == nil {
 		users = make([]string, 0, v.UserCount())
@@ -33,8 +33,8 @@ func Look(v roster.View, reuse Row) Row {
 	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(), Incomplete: v.Limited() || !v.Settled()}
 }
 
-// LeastSize is how many bytes the row takes in JSON at least.
-func (m *Row) LeastSize() int {
+// MinSize returns a lower bound of the row's size in JSON, in bytes.
+func (m *Row) MinSize() int {
 	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(m.Name)
 	for _, user := range m.Users {
 		size += len(`"",`) + len(user)
@@ -42,16 +42,15 @@ func (m *Row) LeastSize() int {
 	return size
 }
 
-// Append appends the row in JSON, with as many of its users as fit into room
+// Append appends the row in JSON, with as many of its users as fit in capacity
 // bytes but at least one, and returns how many.
-func (m *Row) Append(b []byte, room int) ([]byte, int) {
-	return appendMachine(b, &api.Machine{Name: m.Name, Heard: m.Heard.Time(), Silent: m.Silent, Incomplete: m.Incomplete, Users: m.Users}, room)
+func (m *Row) Append(b []byte, capacity int) ([]byte, int) {
+	return appendMachine(b, &api.Machine{Name: m.Name, Heard: m.Heard.Time(), Silent: m.Silent, Incomplete: m.Incomplete, Users: m.Users}, capacity)
 }
 
 // AppendJSON appends a report as one JSON object: the keys in the order of the
-// wire contract, times in UTC with as many decimals as they have. The output is
-// that of encoding/json, byte for byte except for the escapes of HTML, in a third
-// of the time.
+// wire contract, times in UTC with as many decimals as needed. The output is that of
+// encoding/json without HTML escaping, in a third of the time.
 func AppendJSON(b []byte, r *api.Report) []byte {
 	b = AppendHead(b, r)
 	for i := range r.Machines {
@@ -107,9 +106,9 @@ func AppendHead(b []byte, r *api.Report) []byte {
 	return append(b, `,"machines":[`...)
 }
 
-// appendMachine appends a machine, with as many of its users as fit into room
+// appendMachine appends a machine, with as many of its users as fit in capacity
 // bytes but at least one, and returns how many.
-func appendMachine(b []byte, m *api.Machine, room int) ([]byte, int) {
+func appendMachine(b []byte, m *api.Machine, capacity int) ([]byte, int) {
 	start := len(b)
 	b = appendQuoted(append(b, `{"machine":`...), m.Name)
 	b = appendTime(append(b, `,"heard":`...), m.Heard)
@@ -126,15 +125,15 @@ func appendMachine(b []byte, m *api.Machine, room int) ([]byte, int) {
 			b = append(b, ',')
 		}
 		b = appendQuoted(b, user)
-		if i > 0 && len(b)-start > room-len(endOfMachine) {
+		if i > 0 && len(b)-start > capacity-len(endOfMachine) {
 			return append(b[:before], endOfMachine...), i
 		}
 	}
 	return append(b, endOfMachine...), len(m.Users)
 }
 
-// appendQuoted appends a JSON string. Every string here is valid UTF-8: the
-// decoder accepts no other names.
+// appendQuoted appends a JSON string. s must be valid UTF-8; the decoder of events
+// accepts no other names.
 func appendQuoted(b []byte, s string) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b

@@ -11,42 +11,42 @@ import (
 	"rollcall/internal/api"
 )
 
-// minPayload is the smallest message limit that reports work with: the head, and
-// one machine with one user, each with the longest names, fit easily.
+// minPayload is the smallest message limit supported: the head, and one machine
+// with one user, with the longest names, fit easily.
 const minPayload = 4 << 10
 
-// headers is the part of a message's limit reserved for headers. We send none;
-// JetStream and those who forward the message may add some.
-const headers = 512
+// headerReserve is the part of a message's limit reserved for headers. We send none;
+// JetStream and forwarders of the message may add some.
+const headerReserve = 512
 
-// RoomFor is how many bytes the machines of one message may take, if its head has
-// at most so many bytes.
-func RoomFor(maxPayload int64, head int) (int, error) {
+// PageCapacity returns how many bytes the machines in one message may have, if its
+// head has at most head bytes.
+func PageCapacity(maxPayload int64, head int) (int, error) {
 	if maxPayload < minPayload {
-		return 0, fmt.Errorf("the server takes messages of %d bytes: want a max_payload of at least %d", maxPayload, minPayload)
+		return 0, fmt.Errorf("the NATS server's max_payload is %d bytes: raise it to at least %d", maxPayload, minPayload)
 	}
-	room := int(maxPayload) - headers - head - len(End)
-	if room < minPayload/2 {
-		return 0, fmt.Errorf("a report's head of %d bytes leaves no room for machines in %d", head, maxPayload)
+	capacity := int(maxPayload) - headerReserve - head - len(End)
+	if capacity < minPayload/2 {
+		return 0, fmt.Errorf("a report's head of %d bytes leaves too little space for machines in a message of %d: raise the NATS server's max_payload", head, maxPayload)
 	}
-	return room, nil
+	return capacity, nil
 }
 
 // pages are the machines of a report, page after page, in JSON.
 type pages struct {
-	room int    // how many bytes of machines fit on a page
-	body []byte // all machines, each followed by a comma
-	ends []int  // where each page but the last ends in body
-	// content is the hash of all that makes a report worth publishing again: not
-	// of heard, and not of how the machines are split into pages.
+	capacity int    // how many bytes of machines fit on a page
+	body     []byte // all machines, each followed by a comma
+	ends     []int  // where each page but the last ends in body
+	// content is the hash of what must change for a report to be published again:
+	// without heard, and without the division into pages.
 	content hash.Hash
 	scratch []byte
 }
 
-// newPages begins the pages of a report with this head, reusing the space of an
-// earlier one.
-func newPages(head *api.Report, room int, reuse []byte) *pages {
-	p := &pages{room: room, body: reuse[:0], content: sha256.New()}
+// newPages returns empty pages for a report with this head, reusing the buffer of
+// an earlier one.
+func newPages(head *api.Report, capacity int, reuse []byte) *pages {
+	p := &pages{capacity: capacity, body: reuse[:0], content: sha256.New()}
 	b := appendCounted(nil, head.Stream)
 	b = binary.AppendUvarint(b, uint64(len(head.Reasons)))
 	for _, reason := range head.Reasons {
@@ -58,16 +58,16 @@ func newPages(head *api.Report, room int, reuse []byte) *pages {
 	return p
 }
 
-// add adds a machine to the current page, or to the next one if it doesn't fit
-// any more. A machine that fits on no page is split over as many as it needs.
+// add adds a machine to the current page, or to a new one if it doesn't fit there.
+// A machine larger than a page is split over several.
 func (p *pages) add(m *Row) {
-	p.note(m)
+	p.addToContent(m)
 	rest := *m
 	for {
-		body, n := rest.Append(p.body, p.room)
-		//guard:drop p.room "a page fits a message" ^(TestPublishInPages|TestPagesJoined)$
-		if begin := p.begin(); len(p.body) > begin && (n < len(rest.Users) || len(body)-begin > p.room) {
-			p.turn()
+		body, n := rest.Append(p.body, p.capacity)
+		//guard:drop p.capacity "a page fits a message" ^(TestPublishInPages|TestPagesJoined)$
+		if begin := p.pageStart(); len(p.body) > begin && (n < len(rest.Users) || len(body)-begin > p.capacity) {
+			p.newPage()
 			continue
 		}
 		p.body = append(body, ',')
@@ -75,24 +75,24 @@ func (p *pages) add(m *Row) {
 			return
 		}
 		rest.Users = rest.Users[n:]
-		p.turn()
+		p.newPage()
 	}
 }
 
-// begin is where the page begins in body.
-func (p *pages) begin() int {
+// pageStart returns where the current page begins in body.
+func (p *pages) pageStart() int {
 	if len(p.ends) == 0 {
 		return 0
 	}
 	return p.ends[len(p.ends)-1]
 }
 
-// turn begins a new page.
-func (p *pages) turn() { p.ends = append(p.ends, len(p.body)) }
+// newPage ends the current page.
+func (p *pages) newPage() { p.ends = append(p.ends, len(p.body)) }
 
-// note adds a machine to the content. Lengths precede what they measure, so
-// different contents are different bytes.
-func (p *pages) note(m *Row) {
+// addToContent adds a machine to the hash. Each string and list is preceded by its
+// length, so that different contents have different bytes.
+func (p *pages) addToContent(m *Row) {
 	b := appendCounted(p.scratch[:0], m.Name)
 	b = strconv.AppendBool(strconv.AppendBool(b, m.Silent), m.Incomplete)
 	b = binary.AppendUvarint(b, uint64(len(m.Users)))
@@ -104,11 +104,11 @@ func (p *pages) note(m *Row) {
 }
 
 func appendCounted(b []byte, s string) []byte {
-	//guard:set binary.AppendUvarint(...) b "no change of a report looks like none" TestContent$
+	//guard:set binary.AppendUvarint(...) b "every change of a report is detected" TestContent$
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// count is how many pages there are: at least one.
+// count returns how many pages there are: at least one.
 func (p *pages) count() int { return len(p.ends) + 1 }
 
 // page returns the machines of a page, numbered from 1, separated by commas.

@@ -161,7 +161,7 @@ func TestRoom(t *testing.T) {
 		{0, 300, false}, // never connected
 		{minPayload, 3000, false},
 	} {
-		if room, err := RoomFor(tt.payload, tt.head); (err == nil) != tt.ok {
+		if room, err := PageCapacity(tt.payload, tt.head); (err == nil) != tt.ok {
 			t.Errorf("payload %d, head %d: room %d, error %v", tt.payload, tt.head, room, err)
 		}
 	}

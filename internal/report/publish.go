@@ -22,7 +22,7 @@ import (
 type PublisherConfig struct {
 	Source
 	JetStream jetstream.JetStream
-	// Reports is the name of the stream of reports, for errors.
+	// Reports is the name of the stream of reports, for error messages.
 	Reports  string
 	Subjects rollcallv1.Subjects
 	// Interval is how often a changed report is published.
@@ -37,23 +37,22 @@ type Publisher struct {
 	metrics   *publisherMetrics
 	now       func() time.Time
 	published bool              // since the start
-	content   [sha256.Size]byte // of what was published last
-	space     []byte            // of the last pages, reused
-	trouble   trouble
+	content   [sha256.Size]byte // hash of the last published report
+	buffer    []byte            // of the last pages, reused
+	failure   failure
 }
 
-// trouble is why the last report could not be published.
-type trouble struct {
+// failure is why the last report could not be published; err is nil if it could.
+type failure struct {
 	mu    sync.Mutex
 	since time.Time
-	err   error // nil: it could
+	err   error
 }
 
 // ackTimeout is how long a page may take to be stored.
 const ackTimeout = 5 * time.Second
 
-// startPoll is how often a publisher that hasn't published yet checks whether it
-// may.
+// startPoll is how often to check whether the roster has caught up.
 const startPoll = 50 * time.Millisecond
 
 // NewPublisher returns a publisher and registers its metrics.
@@ -86,14 +85,13 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 
 // Run publishes until the context is done: once when the source has caught up,
 // then at each interval if anything changed except report, when, sequence, place
-// and heard. A report that could not be published is not kept: the next interval
-// makes a new one. Run returns nil.
+// and heard. A report that could not be published is dropped: the next interval
+// builds a new one. Run returns nil.
 //
-// A report's pages are stored last page first. So when page 1 arrives, the others
-// have arrived: whoever keeps the last message of each subject has the whole
-// report, until a page with another ID arrives. Pages of an earlier, longer
-// report stay in the stream beyond the last page: go by the ID and the number of
-// pages.
+// A report's pages are published last page first. So once page 1 has arrived, a
+// reader that keeps the last message of each subject has the whole report, until a
+// page with another ID arrives. Pages of an earlier, longer report stay in the
+// stream after the last page: readers must check the ID and the number of pages.
 func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
@@ -128,7 +126,7 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 // tick publishes a report, if the roster has caught up and the report has
 // changed.
 func (p *Publisher) tick(ctx context.Context) {
-	//guard:false "half a roster is never published" TestNothingBeforeCaughtUp
+	//guard:false "a partial roster is never published" TestNothingBeforeCaughtUp
 	if !p.CaughtUp() {
 		return
 	}
@@ -138,23 +136,23 @@ func (p *Publisher) tick(ctx context.Context) {
 		return
 	case err != nil:
 		p.metrics.failed.Inc()
-		p.Log.Warn("report not published, the next interval makes a new one", "err", err)
+		p.Log.Warn("report not published, retrying at the next interval with a new one", "err", err)
 	case changed:
 		p.metrics.ok.Inc()
 	default:
 		p.metrics.unchanged.Inc()
 	}
-	p.judge(err)
+	p.recordResult(err)
 }
 
-// judge records whether the last report could be published.
-func (p *Publisher) judge(err error) {
-	p.trouble.mu.Lock()
-	defer p.trouble.mu.Unlock()
-	if p.trouble.err == nil {
-		p.trouble.since = p.now()
+// recordResult records whether the last report could be published.
+func (p *Publisher) recordResult(err error) {
+	p.failure.mu.Lock()
+	defer p.failure.mu.Unlock()
+	if p.failure.err == nil {
+		p.failure.since = p.now()
 	}
-	p.trouble.err = err
+	p.failure.err = err
 	p.metrics.failing.Set(0)
 	if err != nil {
 		p.metrics.failing.Set(1)
@@ -162,19 +160,19 @@ func (p *Publisher) judge(err error) {
 }
 
 // Failing returns since when reports cannot be published, and why the last one
-// failed; a nil error when nothing is wrong.
+// failed; a nil error if publishing works.
 func (p *Publisher) Failing() (since time.Time, err error) {
-	p.trouble.mu.Lock()
-	defer p.trouble.mu.Unlock()
-	return p.trouble.since, p.trouble.err
+	p.failure.mu.Lock()
+	defer p.failure.mu.Unlock()
+	return p.failure.since, p.failure.err
 }
 
-// publish makes a report and publishes it if it changed.
+// publish builds a report and publishes it if it changed.
 func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	// While disconnected, the connection would buffer the pages and send them,
 	// outdated, when it reconnects.
 	nc := p.JetStream.Conn()
-	//guard:false "nothing old is published after an outage" TestNothingOldIsSentAfterAnOutage
+	//guard:false "no outdated report is published after an outage" TestNothingOldIsSentAfterAnOutage
 	if !nc.IsConnected() {
 		return false, fmt.Errorf("publishing: the connection to NATS is %s", strings.ToLower(nc.Status().String()))
 	}
@@ -182,9 +180,9 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p.space = pages.body
+	p.buffer = pages.body
 	content := [sha256.Size]byte(pages.content.Sum(nil))
-	//guard:false "a report that hasn't changed is not repeated" TestPublishWhatChanged
+	//guard:false "an unchanged report is not published again" TestPublishWhatChanged
 	if p.published && content == p.content {
 		return false, nil
 	}
@@ -210,8 +208,8 @@ func (p *Publisher) send(ctx context.Context, subject string, message []byte) er
 // max_msg_size of its stream.
 const errMessageSize = 10054
 
-// explain says which stream refuses a page, and what to do if the page is too
-// large.
+// explain adds to an error which stream refused a page, and the remedy if the page
+// is too large.
 func (p *Publisher) explain(err error, size int) error {
 	refusal, ok := errors.AsType[jetstream.JetStreamError](err)
 	if !ok || refusal.APIError() == nil {
@@ -219,26 +217,26 @@ func (p *Publisher) explain(err error, size int) error {
 	}
 	api := refusal.APIError()
 	if api.ErrorCode == errMessageSize {
-		return fmt.Errorf("stream %s takes no message of %d bytes (%w): raise its max_msg_size to the server's max_payload: nats stream edit %s --max-msg-size=%d",
+		return fmt.Errorf("stream %s refuses a message of %d bytes (%w): raise its max_msg_size to the server's max_payload: nats stream edit %s --max-msg-size=%d",
 			p.Reports, size, api, p.Reports, p.JetStream.Conn().MaxPayload())
 	}
-	return fmt.Errorf("stream %s refuses it: %w", p.Reports, api)
+	return fmt.Errorf("stream %s refuses the page: %w", p.Reports, api)
 }
 
-// build makes the report of the roster as it is between two batches, in messages
+// build builds the report of the roster as it is between two batches, in messages
 // of at most maxPayload bytes.
 func (p *Publisher) build(maxPayload int64) (api.Report, *pages, error) {
 	cut := p.Roster.Cut()
 	defer cut.Close()
 	head := p.Head(&cut.Status, p.now())
-	room, err := RoomFor(maxPayload, longestHead(head))
+	capacity, err := PageCapacity(maxPayload, longestHead(head))
 	if err != nil {
 		return api.Report{}, nil, err
 	}
-	pages := newPages(&head, room, p.space)
+	pages := newPages(&head, capacity, p.buffer)
 	var m Row
 	for v := range cut.All() {
-		if m = Look(v, m); m.Shown {
+		if m = RowOf(v, m); m.Shown {
 			m.Silent = p.Silent(m.Heard, head.When)
 			pages.add(&m)
 		}
@@ -246,7 +244,7 @@ func (p *Publisher) build(maxPayload int64) (api.Report, *pages, error) {
 	return head, pages, nil
 }
 
-// longestHead is the length of a report's head on any of its pages.
+// longestHead returns the greatest length that a report's head has on any page.
 func longestHead(r api.Report) int {
 	r.Page, r.Pages = math.MaxInt32, math.MaxInt32
 	return len(AppendHead(nil, &r))

@@ -1,13 +1,12 @@
-// Package report makes reports of a roster and publishes them.
+// Package report builds reports of a roster and publishes them.
 //
-// The published report is the roster exactly as it was at the report's place:
-// every event up to there is in it, and none after. An answer to a question for a
-// report is made page by page while the fold goes on: every event up to its place
-// is in it, and of the events after it those that were folded before the page was
-// made.
+// A published report is the roster exactly as it was at the report's place: it
+// includes every event up to there, and none after. An answer to a question for a
+// report is built page by page while the fold continues: it includes every event up
+// to its place, and those later ones that were folded before the page was built.
 //
-// Nothing is reported before the service has caught up: half a roster is never
-// shown as the whole.
+// Nothing is reported before the service has caught up, so a partial roster is
+// never shown as the whole.
 package report
 
 import (
@@ -20,44 +19,43 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Source is what reports and answers are made of.
+// Source is what reports and answers are built from.
 type Source struct {
 	Roster *roster.Roster
-	// Stream is the name of the stream of events, as reports say it.
+	// Stream is the name of the stream of events, for reports.
 	Stream string
-	// CaughtUp reports whether the roster has read everything that there was when
-	// the service started. It must be safe for use by several goroutines.
+	// CaughtUp reports whether the roster has read everything that the stream had
+	// when the service started. It must be safe for use by several goroutines.
 	CaughtUp func() bool
-	// SilentAfter is how long a machine may not be heard from before it is
-	// silent. Then its users are the last known, and may no longer be on. 0:
-	// never.
+	// SilentAfter is how long after its last event a machine is silent: its users
+	// are then the last known, and may no longer be on. 0: never.
 	SilentAfter time.Duration
-	// Stale reports that the state of the stream is not known, so that the roster
-	// may be outdated; nil: never.
+	// Stale reports that the state of the stream is unknown, so that the roster may
+	// be outdated; nil: never.
 	Stale func() bool
-	// Until is the time up to which it is known whom the stream has heard; nil:
-	// now. Stale and Until must be quick, and safe for use by several goroutines.
-	Until func() time.Time
+	// KnownUntil returns the time up to which the events of the stream are known;
+	// nil: now. Stale and KnownUntil must be quick, and safe for use by several
+	// goroutines.
+	KnownUntil func() time.Time
 }
 
-// Silent reports whether a machine that was last heard at one time is silent at
-// another. Silence is measured by our clock, and decides nothing. No machine
-// becomes silent because we ourselves hear from nobody.
+// Silent reports whether a machine last heard at heard is silent at a time of our
+// clock. It is only for display. No machine becomes silent while we ourselves
+// receive nothing.
 func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 	if s.SilentAfter <= 0 {
 		return false
 	}
-	if s.Until != nil {
-		//guard:false "nobody is silent because we hear nobody" TestSilentUntil
-		if until := s.Until(); until.Before(at) {
+	if s.KnownUntil != nil {
+		//guard:false "no machine is silent because we receive nothing" TestSilentUntil
+		if until := s.KnownUntil(); until.Before(at) {
 			at = until
 		}
 	}
 	return heard < roster.TimeOf(at).Add(-s.SilentAfter)
 }
 
-// Reasons returns why a roster is not complete, or not up to date. It is never
-// nil.
+// Reasons returns why a roster is incomplete or may be outdated. It is never nil.
 func (s *Source) Reasons(st *roster.Status) []string {
 	reasons := []string{}
 	if !st.Complete() {
@@ -66,8 +64,8 @@ func (s *Source) Reasons(st *roster.Status) []string {
 	return s.whenStale(reasons)
 }
 
-// ReasonsOf returns why what is known of one machine is not complete: losses of
-// other machines do not concern it. It is never nil.
+// ReasonsOf returns why the users of one machine may be incomplete or outdated:
+// without the losses that concern only other machines. It is never nil.
 func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 	reasons := []string{}
 	if !v.Settled() {
@@ -79,7 +77,7 @@ func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 	return s.whenStale(reasons)
 }
 
-// whenStale adds to the reasons that the roster may be outdated.
+// whenStale appends Stale to the reasons if the roster may be outdated.
 func (s *Source) whenStale(reasons []string) []string {
 	//guard:false "a stale report is not complete" TestStale
 	if s.Stale != nil && s.Stale() {
@@ -88,7 +86,7 @@ func (s *Source) whenStale(reasons []string) []string {
 	return reasons
 }
 
-// Head returns the head of a report, with a new ID: what the report says of the
+// Head returns a report with a new ID, without machines: only what it says of the
 // roster as a whole.
 func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 	reasons := s.Reasons(st)
@@ -104,17 +102,17 @@ func (s *Source) Head(st *roster.Status, when time.Time) api.Report {
 
 // Unsettled returns, for a roster that is not complete, how many machines are
 // unsettled, the date after which a reset settles one, and the receipt after
-// which the roster is complete if none of them is left. A zero time is not known
-// yet.
+// which the roster is complete if none of them is left. A time not known yet is
+// zero.
 func Unsettled(st *roster.Status) (machines int, settles, complete time.Time) {
 	if st.Complete() {
 		return 0, time.Time{}, time.Time{}
 	}
-	return st.Unsettled, known(st.SettlesAfter()), known(st.CompleteAfter)
+	return st.Unsettled, timeOrZero(st.SettlesAfter()), timeOrZero(st.CompleteAfter)
 }
 
-// known converts a time. 0 means none and gives the zero time.
-func known(t roster.Time) time.Time {
+// timeOrZero converts a time; 0 becomes the zero time.
+func timeOrZero(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}
 	}

@@ -23,7 +23,7 @@ func TestSilentUntil(t *testing.T) {
 		{kit.At.Add(time.Hour), false},
 		{time.Time{}, false},
 	} {
-		s := Source{SilentAfter: time.Hour, Until: func() time.Time { return tt.until }}
+		s := Source{SilentAfter: time.Hour, KnownUntil: func() time.Time { return tt.until }}
 		if got := s.Silent(heard, at); got != tt.want {
 			t.Errorf("known until %v: silent %t, want %t", tt.until, got, tt.want)
 		}

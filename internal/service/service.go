@@ -185,7 +185,7 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.snapshots.Hold = s.folder.hold
+	s.snapshots.EnsureFolder = s.folder.hold
 	if err := s.load(); err != nil {
 		return err
 	}

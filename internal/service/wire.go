@@ -28,7 +28,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 	}
 	source := report.Source{
 		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
-		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, Until: s.knownUntil,
+		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, KnownUntil: s.knownUntil,
 	}
 	if err := s.wireAnswers(js, source); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	}
 	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
 	//guard:drop "no dead letter is lost by a crash" ./internal/test/faults:TestSnapshotWaitsForLetters
-	s.snapshots.Settled = s.letters.Settled
+	s.snapshots.AwaitStored = s.letters.Settled
 	return nil
 }
 

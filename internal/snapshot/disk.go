@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// disk is what a folder needs of the system. The product has one, system; tests
-// wrap it in one that fails.
+// disk is the part of the file system that a folder uses. Tests wrap the real one,
+// system, to make it fail.
 type disk interface {
 	makeFolder(path string) error
 	list(path string) ([]os.DirEntry, error)
@@ -45,8 +45,9 @@ func opened(f *os.File, err error) (handle, error) {
 	return f, nil
 }
 
-// passing reports whether an error of the disk may go away by itself: the disk is
-// full, or it fails. Others (no permission, not a folder) somebody has to fix.
-func passing(err error) bool {
+// transient reports whether an error may go away without a change of configuration:
+// the disk is full, or has an I/O error. Others (no permission, not a folder) have to
+// be fixed by the operator.
+func transient(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO)
 }

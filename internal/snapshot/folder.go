@@ -16,12 +16,12 @@ import (
 //
 //	snapshot-00000000000000000042.rollcall    of place 42
 //	snapshot-00000000000000000042-2.rollcall  the second one of place 42
-//	….bad, ….bad-2                            damaged, set aside
+//	….bad, ….bad-2                            damaged, renamed by Load
 //	snapshot-123456.tmp                       being written, or left by a crash
 //
 // The place never decreases, so the greatest one is the newest. A second snapshot
-// of a place is rare: the stream was recreated and nothing was read from it yet,
-// losses were accepted, or the first is one that this program must not touch.
+// of a place is rare: the stream was recreated and nothing has been read from it
+// yet, losses were accepted, or a newer program wrote the first.
 type folder struct {
 	dir  string
 	disk disk
@@ -49,7 +49,7 @@ func (e entry) String() string {
 }
 
 // parseEntry is the inverse of String. It rejects a name that String would not
-// give.
+// return.
 func parseEntry(name string) (entry, bool) {
 	parts := entryName.FindStringSubmatch(name)
 	if parts == nil {
@@ -70,10 +70,10 @@ func (e entry) compare(o entry) int {
 
 func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
 
-// make makes the folder if it is missing.
-func (f folder) make() error { return f.disk.makeFolder(f.dir) }
+// create creates the folder if it is missing.
+func (f folder) create() error { return f.disk.makeFolder(f.dir) }
 
-// sweep removes what an interrupted Save has left.
+// sweep removes the temporary files of interrupted saves.
 func (f folder) sweep() error {
 	files, err := f.disk.list(f.dir)
 	if err != nil {
@@ -88,10 +88,10 @@ func (f folder) sweep() error {
 	return err
 }
 
-// try makes the folder, sweeps it and writes a file to it. It finds what keeps
-// snapshots from being saved, unless the snapshot itself is the cause.
-func (f folder) try() error {
-	if err := cmp.Or(f.make(), f.sweep()); err != nil {
+// probe checks whether snapshots can be saved: it creates the folder, sweeps it, and
+// writes a small file to it.
+func (f folder) probe() error {
+	if err := cmp.Or(f.create(), f.sweep()); err != nil {
 		return err
 	}
 	file, err := f.disk.create(f.dir, tempPattern)
@@ -102,8 +102,7 @@ func (f folder) try() error {
 	return cmp.Or(err, file.Close(), f.disk.remove(file.Name()))
 }
 
-// list returns the snapshots, the newest first. A folder that could not be made
-// yet has none.
+// list returns the snapshots, the newest first; none if the folder doesn't exist.
 func (f folder) list() ([]entry, error) {
 	files, err := f.disk.list(f.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -119,8 +118,8 @@ func (f folder) list() ([]entry, error) {
 	return entries, nil
 }
 
-// free returns the first name for a place that comes after all that are taken.
-func (f folder) free(place uint64) (entry, error) {
+// freeName returns an unused name for a place, newer than all used ones.
+func (f folder) freeName(place uint64) (entry, error) {
 	entries, err := f.list()
 	if err != nil {
 		return entry{}, err
@@ -133,7 +132,7 @@ func (f folder) free(place uint64) (entry, error) {
 	return entry{place, 1}, nil
 }
 
-// setAside renames a damaged snapshot, which stays in the folder.
+// setAside renames a damaged snapshot, and returns its new name.
 func (f folder) setAside(e entry) (string, error) {
 	files, err := f.disk.list(f.dir)
 	if err != nil {
@@ -144,7 +143,7 @@ func (f folder) setAside(e entry) (string, error) {
 		taken[file.Name()] = true
 	}
 	name := e.String() + ".bad"
-	//guard:false "what is damaged stays to be looked at" TestLoadPassesDamagedOnes
+	//guard:false "a damaged file is kept for inspection" TestLoadPassesDamagedOnes
 	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s.bad-%d", e, n)
 	}
@@ -154,9 +153,9 @@ func (f folder) setAside(e entry) (string, error) {
 	return name, f.sync()
 }
 
-// prune removes old snapshots: of those up to last it keeps the newest few, last
-// among them. Newer ones, and those in a format that this program doesn't know,
-// are left alone and not counted.
+// prune removes old snapshots: of those up to last, it keeps the newest keep,
+// including last. Newer ones, and those in a format that this program can't read,
+// are neither removed nor counted.
 func (f folder) prune(last entry, keep int) error {
 	entries, err := f.list()
 	if err != nil {
@@ -164,9 +163,9 @@ func (f folder) prune(last entry, keep int) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		//guard:drop f.known(e) "going back to an older program loses nothing" TestNewerFormatIsLeftAlone
-		//guard:drop e.compare "what may be good is not removed" TestNothingAboveIsDropped
-		if e.compare(last) < 0 || !f.known(e) {
+		//guard:drop f.hasKnownFormat(e) "a downgrade removes no snapshots" TestNewerFormatIsLeftAlone
+		//guard:drop e.compare "no newer snapshot is removed" TestNothingAboveIsDropped
+		if e.compare(last) < 0 || !f.hasKnownFormat(e) {
 			continue
 		}
 		//guard:true "old snapshots don't fill the disk" TestSaveAndLoad
@@ -181,8 +180,9 @@ func (f folder) prune(last entry, keep int) error {
 	return errors.Join(errs...)
 }
 
-// known reports whether a file begins like a snapshot that this program can read.
-func (f folder) known(e entry) bool {
+// hasKnownFormat reports whether a file has a valid preamble, in a format that this
+// program can read.
+func (f folder) hasKnownFormat(e entry) bool {
 	file, err := f.disk.open(f.path(e.String()))
 	if err != nil {
 		return false

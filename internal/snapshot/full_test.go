@@ -168,7 +168,7 @@ func mustSave(t *testing.T, s *Store, r *roster.Roster) {
 	if err != nil || failing != nil || info.StateDigest != digest(r) || got == nil || digest(got) != digest(r) {
 		t.Errorf("with room: saved %+v, %v, failing %v", info, err, failing)
 	}
-	if n := len(contents(t, s.folder.dir)); n != keep {
+	if n := len(contents(t, s.folder.dir)); n != keepCount {
 		t.Errorf("then there are %d files: %s", n, names(t, s.folder.dir))
 	}
 }
@@ -200,7 +200,7 @@ func becomesReadOnly(t *testing.T, s *Store, r *roster.Roster, sp space) {
 	mustSave(t, s, r)
 
 	advance(r)
-	s.Settled = settledBy(func() { sp.readOnly(true) })
+	s.AwaitStored = settledBy(func() { sp.readOnly(true) })
 	if _, err := s.Save(t.Context(), r); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("saved: %v", err)
 	}
@@ -208,7 +208,7 @@ func becomesReadOnly(t *testing.T, s *Store, r *roster.Roster, sp space) {
 		t.Errorf("while it is read-only, place %d is loaded", got.Status().Position.Place)
 	}
 	sp.readOnly(false)
-	s.Settled = nil
+	s.AwaitStored = nil
 	mustSave(t, s, r)
 }
 

@@ -31,8 +31,8 @@ type headerJSON struct {
 	Unsettled   int               `json:"unsettled"`
 }
 
-// headerOptions: without the first option a duration cannot be encoded at all,
-// and without the second the keys of fates and losses come in any order.
+// headerOptions: without the first option, encoding a duration is an error; without
+// the second, the keys of fates and losses are in random order.
 var headerOptions = json.JoinOptions(jsonv1.FormatDurationAsNano(true), json.Deterministic(true))
 
 func (h *Header) encode() ([]byte, error) {
@@ -67,17 +67,17 @@ func decodeHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("compression %q: unknown", j.Compression)
 	}
 	if s := j.Settings; min(s.MaxSkew, s.AllowedLateness) < 0 || min(s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine) < 0 {
-		return Header{}, errors.New("settings: less than nothing")
+		return Header{}, errors.New("settings: negative value")
 	}
 	h := Header{Written: j.Written, Version: j.Version, Settings: j.Settings, Status: roster.Status{
 		Position: j.Position, Receipt: j.Receipt,
 		Machines: j.Machines, Users: j.Users, Several: j.Several, Sessions: j.Sessions, Unsettled: j.Unsettled,
 	}}
 	for _, f := range roster.AllFates() {
-		h.Status.Fates[f] = take(j.Fates, f.String())
+		h.Status.Fates[f] = pop(j.Fates, f.String())
 	}
 	for _, l := range roster.AllLosses() {
-		h.Status.Losses[l] = take(j.Losses, l.String())
+		h.Status.Losses[l] = pop(j.Losses, l.String())
 	}
 	for name := range j.Fates {
 		return Header{}, fmt.Errorf("fate %q: unknown", name)
@@ -88,9 +88,9 @@ func decodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// take removes a number from the map and returns it. In the end, only unknown
-// ones are left.
-func take(m map[string]uint64, name string) uint64 {
+// pop removes a number from the map and returns it, so that in the end only
+// unknown names are left.
+func pop(m map[string]uint64, name string) uint64 {
 	n := m[name]
 	delete(m, name)
 	return n

@@ -38,7 +38,7 @@ func TestHostile(t *testing.T) {
 		{"unknown key", sections{{kindHeader, replace(`{"written"`, `{"more":[1],"written"`)}, {kindBody, piece(empty)}}, ""},
 		{"no header", sections{{kindBody, piece(empty)}}, "section 1, from byte 16: section of kind 'B': before the header"},
 		{"no body", sections{{kindHeader, good}}, "restoring roster: head: unexpected EOF"},
-		{"two headers", sections{{kindHeader, good}, {kindHeader, good}, {kindBody, piece(empty)}}, "section of kind 'H': a second one"},
+		{"two headers", sections{{kindHeader, good}, {kindHeader, good}, {kindBody, piece(empty)}}, "section of kind 'H': repeated"},
 		{"unknown kind", sections{{kindHeader, good}, {'X', nil}}, "section of kind 'X': unknown"},
 		{"long header", sections{{kindHeader, make([]byte, maxHeader+1)}}, "65537 bytes, at most 65536"},
 		{"not JSON", sections{{kindHeader, []byte("{")}}, "header: "},
@@ -46,18 +46,18 @@ func TestHostile(t *testing.T) {
 		{"compression", sections{{kindHeader, replace(`"zstd"`, `"lzma"`)}}, `compression "lzma": unknown`},
 		{"fate", sections{{kindHeader, replace(`"applied"`, `"lied"`)}}, `fate "lied": unknown`},
 		{"loss", sections{{kindHeader, replace(`"losses":{`, `"losses":{"weight":1`)}}, `loss "weight": unknown`},
-		{"settings", sections{{kindHeader, replace(`"max_skew":3`, `"max_skew":-3`)}}, "settings: less than nothing"},
+		{"settings", sections{{kindHeader, replace(`"max_skew":3`, `"max_skew":-3`)}}, "settings: negative value"},
 		{"place", sections{{kindHeader, replace(`"place":0`, `"place":1`)}, {kindBody, piece(empty)}}, "encoded at place 0, want 1"},
 		{"fates", sections{{kindHeader, replace(`"applied":0`, `"applied":1`)}, {kindBody, piece(empty)}}, "header and body differ"},
 		{"losses", sections{{kindHeader, replace(`"losses":{`, `"losses":{"gap":1`)}, {kindBody, piece(empty)}}, "header and body differ"},
 		{"piece without length", sections{{kindHeader, good}, {kindBody, []byte{1, 0, 0}}}, "section 2, from byte"},
-		{"empty piece", sections{{kindHeader, good}, {kindBody, piece(nil)}}, "a piece of 0 bytes"},
-		{"piece too long", sections{{kindHeader, good}, {kindBody, piece(make([]byte, maxPiece+1))}}, "a piece of 1048577 bytes"},
+		{"empty piece", sections{{kindHeader, good}, {kindBody, piece(nil)}}, "piece of 0 bytes"},
+		{"piece too long", sections{{kindHeader, good}, {kindBody, piece(make([]byte, maxPiece+1))}}, "piece of 1048577 bytes"},
 		{"piece not zstd", sections{{kindHeader, good}, {kindBody, []byte("\x09\x00\x00\x00something")}}, "decompressing: "},
 		{"piece shorter", sections{{kindHeader, good}, {kindBody, relength(piece(empty), len(empty)+1)}}, "decompressed"},
 		{"piece longer", sections{{kindHeader, good}, {kindBody, relength(piece(empty), len(empty)-1)}}, "decompressing: "},
 		{"two frames", sections{{kindHeader, good}, {kindBody, append(piece(empty), piece(empty)[pieceHead:]...)}}, "decompressing: "},
-		{"bomb", sections{{kindHeader, good}, {kindBody, bomb()}}, "a piece of 1048576 bytes, compressed to"},
+		{"bomb", sections{{kindHeader, good}, {kindBody, bomb()}}, "piece of 1048576 bytes, compressed to"},
 		{"no roster", sections{{kindHeader, good}, {kindBody, piece([]byte("no roster"))}}, "restoring roster"},
 		{"more than a roster", sections{{kindHeader, good}, {kindBody, piece(append(bytes.Clone(empty), 0))}}, "end: bytes after it"},
 		{"after the roster", sections{{kindHeader, good}, {kindBody, piece(empty)}, {kindBody, piece(empty)}}, "end: bytes after it"},
@@ -108,7 +108,7 @@ func piece(raw []byte) []byte {
 		panic(err)
 	}
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(raw)))
-	return fill(z.EncodeAll(raw, b), pieceHead+len(raw)/maxExpansion+1)
+	return padToExpansion(z.EncodeAll(raw, b), pieceHead+len(raw)/maxExpansion+1)
 }
 
 func relength(piece []byte, length int) []byte {

@@ -10,8 +10,8 @@ type metrics struct {
 	duration prometheus.Histogram
 }
 
-// newMetrics registers the metrics of snapshots. The gauges are 0 until one was
-// saved or loaded.
+// newMetrics registers the metrics of snapshots. The gauges are 0 until a snapshot
+// has been saved or loaded.
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	with := promauto.With(reg)
 	with.NewGaugeFunc(prometheus.GaugeOpts{

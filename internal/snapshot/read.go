@@ -16,10 +16,9 @@ import (
 )
 
 // Read reads a snapshot to its end, verifies all of it, and returns its roster,
-// which continues with the settings now. The bytes may be any: memory grows only
-// with what was read, and an error says where and what is wrong. It wraps
-// [ErrNewer] when only a newer program can read the file. An error of r is passed
-// on.
+// which continues with the settings now. It is safe for untrusted input: memory
+// grows only with what was read. An error says where and what is wrong. It wraps
+// [ErrNewer] if only a newer program can read the file, and any error of r.
 func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	b, err := open(r)
 	if err != nil {
@@ -35,7 +34,7 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("reading snapshot: %w", err)
 	}
-	//guard:false "header and body say the same" TestHostile
+	//guard:false "header and body must agree" TestHostile
 	if st := restored.Status(); st.Fates != was.Fates || st.Receipt != was.Receipt || st.Losses != was.Losses {
 		return nil, Info{}, errors.New("reading snapshot: header and body differ in fates, receipt or losses")
 	}
@@ -43,10 +42,10 @@ func Read(r io.Reader, now roster.Settings) (*roster.Roster, Info, error) {
 	return restored, b.info, nil
 }
 
-// Inspect reads a snapshot to its end and verifies all of it, but not that its
-// body is a roster. It needs a few MiB of memory, whatever the file's size.
-// Errors are those of Read. With an error, Info still has what is whole at the
-// file's beginning: the format, then the header, and nothing more.
+// Inspect reads a snapshot to its end and verifies all of it, except that its body
+// is a roster. It needs a few MiB of memory, whatever the file's size. Its errors
+// are those of Read. With an error, Info has at most the format and the header, as
+// far as they are valid.
 func Inspect(r io.Reader) (Info, error) {
 	b, err := open(r)
 	if err != nil {
@@ -56,7 +55,7 @@ func Inspect(r io.Reader) (Info, error) {
 	return b.info, err
 }
 
-// ReadHeader reads and verifies a snapshot's header, and nothing after it.
+// ReadHeader reads and verifies a snapshot's header only.
 func ReadHeader(r io.Reader) (Header, error) {
 	b, err := open(r)
 	return b.info.Header, err
@@ -72,12 +71,11 @@ type bodyReader struct {
 	digest          hash.Hash
 	encoded, pieces uint64
 	piece           []byte
-	rest            []byte // of the piece, not read yet
+	rest            []byte // the part of piece not yet read
 	err             error
 }
 
-// open reads up to the body. With an error, too, info has the parts that are
-// whole.
+// open reads up to the body. Even with an error, info has the parts that are valid.
 func open(r io.Reader) (*bodyReader, error) {
 	b := &bodyReader{in: newSectionReader(r), digest: sha256.New()}
 	if err := b.header(); err != nil {
@@ -85,14 +83,14 @@ func open(r io.Reader) (*bodyReader, error) {
 	}
 	var err error
 	if b.zstd, err = decompressor(); err != nil {
-		return b, fmt.Errorf("reading snapshot: making decompressor: %w", err)
+		return b, fmt.Errorf("reading snapshot: creating decompressor: %w", err)
 	}
 	return b, nil
 }
 
-// decompressor returns the one decompressor, which is shared: making one costs
-// more than reading a small snapshot. DecodeAllCapLimit limits all frames of a
-// piece together; the other options limit each frame.
+// decompressor returns the shared decompressor: creating one costs more than
+// reading a small snapshot. DecodeAllCapLimit limits all frames of a piece together;
+// the other options limit each frame.
 var decompressor = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true),
 		zstd.WithDecoderMaxMemory(maxPiece), zstd.WithDecoderMaxWindow(maxPiece))
@@ -130,7 +128,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads the next section. It returns io.EOF after a good trailer.
+// next reads the next section. It returns io.EOF after a valid trailer.
 func (b *bodyReader) next() error {
 	from := b.in.n
 	k, payload, err := b.in.section()
@@ -139,9 +137,9 @@ func (b *bodyReader) next() error {
 		case kindBody:
 			err = b.decompress(payload)
 		case kindTrailer:
-			err = b.end(payload)
+			err = b.verifyTrailer(payload)
 		default:
-			err = fmt.Errorf("section of kind %q: a second one", byte(k))
+			err = fmt.Errorf("section of kind %q: repeated", byte(k))
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -161,7 +159,7 @@ func (b *bodyReader) decompress(payload []byte) error {
 	length, compressed := int(binary.LittleEndian.Uint32(payload)), payload[pieceHead:]
 	//guard:drop maxExpansion "a small file cannot fill the memory" TestHostile
 	if length == 0 || length > min(maxPiece, maxExpansion*len(compressed)) {
-		return fmt.Errorf("a piece of %d bytes, compressed to %d", length, len(compressed))
+		return fmt.Errorf("piece of %d bytes, compressed to %d: length out of range", length, len(compressed))
 	}
 	if cap(b.piece) < length {
 		b.piece = make([]byte, 0, length)
@@ -179,8 +177,9 @@ func (b *bodyReader) decompress(payload []byte) error {
 	return nil
 }
 
-// end verifies the trailer and that nothing follows. Then it returns io.EOF.
-func (b *bodyReader) end(payload []byte) error {
+// verifyTrailer verifies the trailer, and that nothing follows. It returns io.EOF
+// if all is well.
+func (b *bodyReader) verifyTrailer(payload []byte) error {
 	want := trailer{
 		digest:  roster.Hash(b.digest.Sum(nil)),
 		encoded: b.encoded,
@@ -188,11 +187,11 @@ func (b *bodyReader) end(payload []byte) error {
 		size:    uint64(b.in.n),
 		sum:     roster.Hash(b.in.sum.Sum(nil)),
 	}
-	//guard:false "a missing or foreign section is noticed" TestTrailerOfAnotherFile
+	//guard:false "a missing or foreign section is detected" TestTrailerOfAnotherFile
 	if !bytes.Equal(payload, want.encode()) {
 		return errors.New("trailer: digests or sizes differ")
 	}
-	if err := b.in.end(); err != nil {
+	if err := b.in.expectEOF(); err != nil {
 		return err
 	}
 	b.info.StateDigest, b.info.Encoded, b.info.Size = want.digest, int64(want.encoded), int64(want.size)

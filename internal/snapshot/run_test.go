@@ -32,7 +32,7 @@ func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(conte
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Settled = settled
+	s.AwaitStored = settled
 	ctx, cancel := context.WithCancel(t.Context())
 	u := &running{s, dir, log, cancel, make(chan error, 1)}
 	go func() { u.done <- s.Run(ctx, r, every) }()
@@ -136,7 +136,7 @@ func TestRunEnds(t *testing.T) {
 		if err := <-u.done; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the last snapshot: %v", err)
 		}
-		if took := time.Since(stopped); took != lastSave {
+		if took := time.Since(stopped); took != finalSaveTimeout {
 			t.Errorf("took %v", took)
 		}
 		if got := testutil.ToFloat64(u.store.metrics.errors); got != 1 {
@@ -155,12 +155,12 @@ func TestSaveIsInterruptible(t *testing.T) {
 	advance(r)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.Settled = func(context.Context, uint64) error { t.Error("written to the end"); return nil }
+	s.AwaitStored = func(context.Context, uint64) error { t.Error("written to the end"); return nil }
 	if _, err := s.Save(ctx, r); !errors.Is(err, context.Canceled) {
 		t.Errorf("writing: %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
-	s.Settled = func(context.Context, uint64) error { cancel(); return nil }
+	s.AwaitStored = func(context.Context, uint64) error { cancel(); return nil }
 	if _, err := s.Save(ctx, r); !errors.Is(err, context.Canceled) {
 		t.Errorf("verifying: %v", err)
 	}

@@ -12,55 +12,54 @@ import (
 	"rollcall/internal/roster"
 )
 
-// lastSave is how long the snapshot at shutdown may take, so that the whole of a
-// shutdown takes less than 5 seconds.
-const lastSave = 3 * time.Second
+// finalSaveTimeout bounds the snapshot at shutdown, so that the whole shutdown takes
+// less than 5 seconds.
+const finalSaveTimeout = 3 * time.Second
 
-// Run saves a snapshot on every interval, and once more when ctx is done, which
-// takes at most 3 seconds. So cancel ctx only after the fold has ended. A failure
-// is logged, and the save is retried at the next interval with a new file; the
-// earlier snapshots stay. Run returns the error of the last snapshot. every must
-// be positive.
+// Run saves a snapshot at every interval, and once more, in at most 3 seconds, when
+// ctx is done; so cancel ctx only after the fold has ended. A failed save is logged,
+// and retried at the next interval with a new file; the earlier snapshots stay. Run
+// returns the error of the last save. every must be positive.
 func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			//guard:set lastSave 100*lastSave "SIGTERM ends within 5 seconds" TestRunEnds
-			//guard:set context.WithoutCancel(...) ctx "the end saves what changed" TestRunSavesWhatChanged
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
+			//guard:set finalSaveTimeout 100*finalSaveTimeout "the service stops within 5 seconds" TestRunEnds
+			//guard:set context.WithoutCancel(...) ctx "shutdown saves what changed" TestRunSavesWhatChanged
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalSaveTimeout)
 			defer cancel()
 			_, err := s.Save(ctx, r)
 			return err
 		case <-tick.C:
 			if _, err := s.Save(ctx, r); err != nil && ctx.Err() == nil {
-				//guard:set s.complain(err) "return err" "a failed save is tried again" TestRunGoesOnAfterFailures
-				s.complain(err)
+				//guard:set s.logFailure(err) "return err" "a failed save is retried" TestRunGoesOnAfterFailures
+				s.logFailure(err)
 			}
 		}
 	}
 }
 
-// Save writes a snapshot of the roster as it is now, while the fold goes on, and
-// removes all but the newest three. It writes nothing and returns the last
-// snapshot if that file is there and nothing has changed since: neither the
-// position nor the losses, which an operator may accept. If Save fails, the
-// earlier snapshots are as they were, and what is left of the new one is no
-// snapshot; the next Save begins with a new file. A failure is counted, and
-// Failing returns it until a Save succeeds.
+// Save writes a snapshot of the roster as it is now, while the fold continues, and
+// removes all but the newest three. If neither the position nor the losses (which
+// an operator may accept) have changed since the last snapshot, and its file still
+// exists, Save writes nothing and returns that one. If Save fails, the earlier
+// snapshots are unchanged, and the new file, if any of it is left, does not have the
+// name of a snapshot; the next Save starts with a new file. A failure is counted,
+// and Failing returns it until a Save succeeds.
 func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	if s.Hold != nil {
-		if err := s.Hold(); err != nil {
+	if s.EnsureFolder != nil {
+		if err := s.EnsureFolder(); err != nil {
 			err = fmt.Errorf("saving snapshot: %w", err)
-			s.judge(err)
+			s.recordResult(err)
 			return Info{}, err
 		}
 	}
 	//guard:false "a quiet fleet writes nothing" TestSaveAndLoad
-	if last, _ := s.Last(); unchanged(r.Status(), last.Status) && s.there(last) {
+	if last, _ := s.Last(); unchanged(r.Status(), last.Status) && s.fileExists(last) {
 		s.recheck()
 		return last, nil
 	}
@@ -68,29 +67,29 @@ func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	info, at, err := s.save(ctx, r)
 	if err != nil {
 		err = fmt.Errorf("saving snapshot: %w", err)
-		s.judge(err)
+		s.recordResult(err)
 		return Info{}, err
 	}
 	s.metrics.duration.Observe(time.Since(began).Seconds())
 	s.last.Store(&info)
-	s.judge(nil)
+	s.recordResult(nil)
 	s.log.Debug("snapshot saved", "file", info.Path, "bytes", info.Size)
-	if err := s.folder.prune(at, keep); err != nil {
+	if err := s.folder.prune(at, keepCount); err != nil {
 		s.log.Warn("old snapshots not removed", "err", err)
 	}
 	failpoint.At("snapshot-pruned")
 	return info, nil
 }
 
-// unchanged reports whether a roster is the one that was saved. Accepting
-// losses changes it without moving its position.
+// unchanged reports whether a roster is the one that was saved. Accepting losses
+// changes a roster but not its position.
 func unchanged(now, saved roster.Status) bool {
 	return now.Position == saved.Position && now.Losses == saved.Losses
 }
 
-// there reports whether the file of the last snapshot is still there; true if
+// fileExists reports whether the file of the last snapshot still exists; true if
 // there was none.
-func (s *Store) there(last Info) bool {
+func (s *Store) fileExists(last Info) bool {
 	if last.Path == "" {
 		return true
 	}
@@ -102,22 +101,22 @@ func (s *Store) there(last Info) bool {
 	return true
 }
 
-// recheck checks, while there is nothing to save, whether saving would still
-// fail.
+// recheck checks, while there is nothing to save, whether the cause of a failure is
+// gone.
 func (s *Store) recheck() {
 	if _, failing := s.Failing(); failing == nil {
 		return
 	}
-	err := s.folder.try()
+	err := s.folder.probe()
 	if err != nil {
-		err = fmt.Errorf("trying the folder for snapshots: %w", err)
-		s.complain(err)
+		err = fmt.Errorf("probing the folder for snapshots: %w", err)
+		s.logFailure(err)
 	}
-	s.judge(err)
+	s.recordResult(err)
 }
 
-// save does everything but the bookkeeping: it writes, waits, renames and
-// verifies.
+// save writes a temporary file, waits for dead letters to be stored, renames the
+// file and verifies it.
 func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error) {
 	temp, info, err := s.write(ctx, r)
 	if err != nil {
@@ -125,14 +124,14 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 	}
 	place := info.Status.Position.Place
 	//guard:false "no dead letter is lost by a crash" TestSaveWaitsForSettled
-	if s.Settled != nil {
-		if err := s.Settled(ctx, place); err != nil {
-			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for what goes elsewhere up to place %d: %w", place, err))
+	if s.AwaitStored != nil {
+		if err := s.AwaitStored(ctx, place); err != nil {
+			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for dead letters up to place %d to be stored: %w", place, err))
 		}
 	}
 	failpoint.At("snapshot-settled")
-	//guard:set s.folder.free(...) entry{place,1},error(nil) "no snapshot is overwritten" TestTakenPlaceIsNotOverwritten
-	at, err := s.folder.free(place)
+	//guard:set s.folder.freeName(...) entry{place,1},error(nil) "no snapshot is overwritten" TestTakenPlaceIsNotOverwritten
+	at, err := s.folder.freeName(place)
 	if err == nil {
 		info.Path = s.folder.path(at.String())
 		err = s.folder.disk.rename(temp, info.Path)
@@ -158,10 +157,10 @@ func (s *Store) abandon(path string, why error) error {
 }
 
 // write writes a snapshot to a temporary file and syncs it. If that fails, the
-// file is removed: after a failed fsync the system may consider the lost pages
-// written, so a second fsync of the same file proves nothing.
+// file is removed and never synced again: after a failed fsync the system may
+// consider the lost pages written, so a second one proves nothing.
 func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, error) {
-	if err := s.folder.make(); err != nil {
+	if err := s.folder.create(); err != nil {
 		return "", Info{}, err
 	}
 	if err := s.folder.sweep(); err != nil {
@@ -175,11 +174,11 @@ func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, erro
 	info, err := s.encode(interruptible{ctx, f}, r)
 	if err == nil {
 		failpoint.At("snapshot-written")
-		//guard:drop "what has its name is on the disk" TestSaveAsksInOrder
+		//guard:drop "a file is on the disk before it gets its name" TestSaveAsksInOrder
 		err = f.Sync()
 	}
 	failpoint.At("snapshot-synced")
-	//guard:false "a file not written whole gets no name" TestEveryCallFails
+	//guard:false "an incomplete file gets no name" TestEveryCallFails
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -198,7 +197,8 @@ func (s *Store) encode(w io.Writer, r *roster.Roster) (Info, error) {
 	return Write(w, enc, Header{Written: time.Now().Round(0), Version: s.version, Settings: r.Settings()})
 }
 
-// confirm makes a new snapshot's name durable, and reads the file back.
+// confirm makes a new snapshot's name durable, and verifies the file by reading it
+// back.
 func (s *Store) confirm(ctx context.Context, want Info) error {
 	//guard:set s.folder.sync() error(nil) "a snapshot's name survives a crash" TestSaveAsksInOrder
 	if err := s.folder.sync(); err != nil {
@@ -216,7 +216,7 @@ func (s *Store) confirm(ctx context.Context, want Info) error {
 	}
 	//guard:false "a snapshot of something else replaces none" TestSaveVerifies
 	if got.StateDigest != want.StateDigest || got.Size != want.Size {
-		return fmt.Errorf("verifying %s: it is not what was written", want.Path)
+		return fmt.Errorf("verifying %s: content differs from what was written", want.Path)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func TestSaveWaitsForSettled(t *testing.T) {
 	r := roster.New(goldenSettings)
 	saved(t, s, r, 1)
 	refused := errors.New("no room for dead letters")
-	s.Settled = func(_ context.Context, place uint64) error {
+	s.AwaitStored = func(_ context.Context, place uint64) error {
 		if place != 2 {
 			t.Errorf("asked for place %d", place)
 		}
@@ -64,7 +64,7 @@ func TestSaveVerifies(t *testing.T) {
 			}
 		},
 	} {
-		s.Settled = func(context.Context, uint64) error {
+		s.AwaitStored = func(context.Context, uint64) error {
 			temps, err := filepath.Glob(filepath.Join(dir, tempPattern))
 			if err != nil || len(temps) != 1 {
 				t.Fatal(temps, err)
@@ -137,7 +137,7 @@ func TestSaveWithoutItsFolder(t *testing.T) {
 		t.Errorf("saved: %v", err)
 	}
 	back()
-	s.Settled = func(context.Context, uint64) error { away(); return nil }
+	s.AwaitStored = func(context.Context, uint64) error { away(); return nil }
 	if _, err := s.Save(t.Context(), r); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("committed: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestSaveWithoutItsFolder(t *testing.T) {
 	if got := testutil.ToFloat64(s.metrics.errors); got != 2 {
 		t.Errorf("%v errors, want 2", got)
 	}
-	s.Settled = nil
+	s.AwaitStored = nil
 	if info, err := s.Save(t.Context(), r); err != nil || info.Status.Position != position(2) {
 		t.Errorf("with the folder back: %+v, %v", info, err)
 	}

@@ -23,12 +23,12 @@ const (
 	maxPiece     = 1 << 20
 	maxExpansion = 256
 	maxHeader    = 64 << 10
-	// maxBody is more than any compressed piece needs: data that
-	// cannot be compressed grows by a frame header, and 3 bytes per block of 128 KiB.
+	// maxBody is more than any compressed piece needs: incompressible data grows by
+	// a frame header, and 3 bytes per block of 128 KiB.
 	maxBody = pieceHead + maxPiece + 1024
 )
 
-// kind says what a section holds.
+// kind is the kind of a section.
 type kind byte
 
 const (
@@ -37,7 +37,7 @@ const (
 	kindTrailer kind = 'T'
 )
 
-// maxLength is the greatest length of a section's payload; 0: no such kind.
+// maxLength returns the greatest length of a section's payload; 0: no such kind.
 func (k kind) maxLength() uint32 {
 	switch k {
 	case kindHeader:
@@ -54,7 +54,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func crcOf(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// appendPreamble appends a file's first bytes.
+// appendPreamble appends the preamble of a file.
 func appendPreamble(b []byte, format uint32) []byte {
 	start := len(b)
 	b = append(b, magic...)
@@ -62,14 +62,14 @@ func appendPreamble(b []byte, format uint32) []byte {
 	return binary.LittleEndian.AppendUint32(b, crcOf(b[start:]))
 }
 
-// checkPreamble checks a file's first bytes and returns the format that they
-// name; 0 if they name none.
+// checkPreamble verifies the preamble of a file and returns its format; 0 if it is
+// not the preamble of a snapshot.
 func checkPreamble(b []byte) (format uint32, err error) {
 	if string(b[:len(magic)]) != magic {
 		return 0, errors.New("not a snapshot of rollcall")
 	}
 	at := len(b) - crcSize
-	//guard:false "a changed bit makes no newer format" TestFormatOfAnotherVersion
+	//guard:false "a damaged preamble is not taken for a newer format" TestFormatOfAnotherVersion
 	if binary.LittleEndian.Uint32(b[at:]) != crcOf(b[:at]) {
 		return 0, errors.New("checksum differs")
 	}
@@ -95,7 +95,7 @@ func appendSection(b []byte, k kind, payload []byte) []byte {
 // sectionWriter writes a file's preamble and sections.
 type sectionWriter struct {
 	w   io.Writer
-	sum hash.Hash // of all that was written
+	sum hash.Hash // of the bytes written
 	n   int64     // bytes written
 	buf []byte
 }
@@ -121,12 +121,12 @@ func (s *sectionWriter) flush() error {
 	return err
 }
 
-// sectionReader reads a file's preamble and sections, from any bytes. It keeps
-// one section in memory, and no more of it than was read.
+// sectionReader reads a file's preamble and sections, from untrusted input. It
+// keeps one section in memory, and allocates only for what was read.
 type sectionReader struct {
 	in  *bufio.Reader
-	sum hash.Hash // of all that was read, the trailer excepted
-	n   int64     // how much was read, the trailer included
+	sum hash.Hash // of the bytes read, without the trailer
+	n   int64     // bytes read, with the trailer
 	buf bytes.Buffer
 }
 
@@ -134,7 +134,7 @@ func newSectionReader(r io.Reader) *sectionReader {
 	return &sectionReader{in: bufio.NewReaderSize(r, 1<<14), sum: sha256.New()}
 }
 
-// preamble returns the format if it is known, also with an error.
+// preamble returns the file's format, even with an error if it could be read.
 func (s *sectionReader) preamble() (format uint32, err error) {
 	if err := s.read(int64(preambleSize)); err != nil {
 		return 0, err
@@ -144,7 +144,7 @@ func (s *sectionReader) preamble() (format uint32, err error) {
 	return format, err
 }
 
-// section returns the next section if its checksum holds. The payload is valid
+// section returns the next section if its checksum is right. The payload is valid
 // until the next call.
 func (s *sectionReader) section() (kind, []byte, error) {
 	s.buf.Reset()
@@ -165,7 +165,7 @@ func (s *sectionReader) section() (kind, []byte, error) {
 	}
 	all := s.buf.Bytes()
 	at := len(all) - crcSize
-	//guard:false "a damaged section is noticed" TestDamageOfTheHeader
+	//guard:false "a damaged section is detected" TestDamageOfTheHeader
 	if binary.LittleEndian.Uint32(all[at:]) != crcOf(all[:at]) {
 		return 0, nil, fmt.Errorf("section of kind %q: checksum differs", byte(k))
 	}
@@ -185,8 +185,8 @@ func (s *sectionReader) read(n int64) error {
 	return err
 }
 
-// end returns nil at the file's end.
-func (s *sectionReader) end() error {
+// expectEOF returns an error unless the file ends here.
+func (s *sectionReader) expectEOF() error {
 	switch _, err := s.in.ReadByte(); err {
 	case io.EOF:
 		return nil

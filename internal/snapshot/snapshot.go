@@ -7,7 +7,7 @@
 // unsigned and little endian. Every CRC is CRC-32C (Castagnoli), every digest
 // SHA-256.
 //
-//	preamble   16 bytes, laid out so in every version of the format
+//	preamble   16 bytes, with this layout in every version of the format
 //	    0   8  "rollcall"
 //	    8   4  version of the format: 2, which is also that of the encoding
 //	   12   4  CRC of the 12 bytes before
@@ -19,14 +19,13 @@
 //
 // The payload of the header is one JSON object of at most 64 KiB. Times are
 // nanoseconds since 1970-01-01T00:00:00Z, except written, which is RFC 3339;
-// durations are nanoseconds. A reader needs nothing from keys that it doesn't
-// know.
+// durations are nanoseconds. A reader ignores unknown keys.
 //
 //	written      when, by the writer's clock
 //	version      the version of the program that wrote it
 //	compression  "zstd"
-//	settings     what the roster decided by: max_skew, allowed_lateness,
-//	             max_machines, max_sessions, max_sessions_per_machine
+//	settings     the roster's: max_skew, allowed_lateness, max_machines,
+//	             max_sessions, max_sessions_per_machine
 //	position     place, base, and proof: stream, created, sequence, receipt,
 //	             hash (in hexadecimal)
 //	fates        by name, how many places have it; they add up to place
@@ -39,8 +38,8 @@
 // cut into pieces of 1 to 1,048,576 bytes. The payload of a body section is
 //
 //	0   4  the length of its piece
-//	4      the piece, compressed: a frame of Zstandard (RFC 8878) that needs
-//	       nothing from the other sections
+//	4      the piece, compressed: a Zstandard frame (RFC 8878), independent of
+//	       the other sections
 //
 // A piece is at most 256 times as long as its compressed form. If it would be
 // longer, the writer appends a skippable frame to the compressed form. So a small
@@ -55,10 +54,10 @@
 //	56  32  the digest of all bytes of the file before the trailer's section
 //
 // So every bit of the file is covered by a checksum: any change, truncation or
-// addition is noticed, and mostly the error says where. Whatever a program must
-// know to read a file correctly is in the version: a change of the canonical
-// encoding, or another setting that decides, is another version. Version 1
-// differs only in the encoding, and stays readable.
+// addition is detected, and mostly the error says where. The version says all that
+// a program must know to read the file correctly: a change of the canonical
+// encoding, or a new setting that affects the fold, makes a new version. Version 1
+// differs only in the encoding, and can still be read.
 package snapshot
 
 import (
@@ -72,36 +71,36 @@ import (
 // that Read reads.
 const Format = roster.EncodingVersion
 
-// ErrNewer says that a file has a newer format than Format. The file is not
+// ErrNewer is the error for a file in a newer format than Format. The file is not
 // damaged, but only a newer program can read it.
 var ErrNewer = errors.New("newer format")
 
-// Header is what a snapshot says before its body.
+// Header is the content of a snapshot's header.
 type Header struct {
-	// Written is when it was written, by the writer's clock. Nothing depends on
-	// it.
+	// Written is when it was written, by the writer's clock. It is only for
+	// information.
 	Written time.Time
 	// Version is that of the program that wrote it.
 	Version string
-	// Settings are what the roster decided by.
+	// Settings are the roster's settings.
 	Settings roster.Settings
-	// Status is the roster's status at the cut. If only the header was read, or
-	// everything but the roster, it has what the header says.
+	// Status is the roster's status at the cut. After ReadHeader and Inspect, which
+	// don't restore the roster, it has only the fields that the header has.
 	Status roster.Status
 }
 
-// Info describes a snapshot that was written, or was read to its end and is
-// whole.
+// Info describes a snapshot that was written, or that was read to its end and
+// verified.
 type Info struct {
 	// Format is the version of the file's format.
 	Format uint32
 	Header
-	// StateDigest is the SHA-256 of the canonical encoding. Two rosters that
-	// read the same messages with the same settings have the same.
+	// StateDigest is the SHA-256 of the canonical encoding: the same for two
+	// rosters that read the same messages with the same settings.
 	StateDigest roster.Hash
 	// Encoded is the length of the canonical encoding, and Size that of the
 	// file, in bytes.
 	Encoded, Size int64
-	// Path is the file's, when a Store wrote or read it.
+	// Path is the file's path, if a Store wrote or read it.
 	Path string
 }

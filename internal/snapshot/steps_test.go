@@ -175,7 +175,7 @@ func checkRecovered(t *testing.T, s *Store, d *faulty, what string, created []st
 		t.Errorf("%s: made %d files more, want a new one", what, len(d.created)-len(created))
 	}
 	entries, err := s.folder.list()
-	if all := contents(t, s.folder.dir); err != nil || len(entries) != keep || len(all) != keep {
+	if all := contents(t, s.folder.dir); err != nil || len(entries) != keepCount || len(all) != keepCount {
 		t.Errorf("%s: then the folder is %s", what, names(t, s.folder.dir))
 	}
 	if got, _ := load(t, s); got == nil || digest(got) != digest(r) {

@@ -14,63 +14,63 @@ import (
 	"rollcall/internal/roster"
 )
 
-// keep is how many snapshots are kept. If the newest is damaged, or the stream is
-// not the one it was made from, an older one helps.
-const keep = 3
+// keepCount is how many snapshots are kept. An older one is used if the newest is
+// damaged, or if the stream is not the one that it was made from.
+const keepCount = 3
 
 // Store keeps snapshots in a folder of its own. Only one process may use the
 // folder. Its methods may be called from several goroutines.
 type Store struct {
-	// Settled, if not nil, is called before a snapshot is committed, with the
-	// place of its cut. It returns once everything up to that place that has to
-	// be stored elsewhere is stored there, because nobody reads those messages
-	// again after the snapshot. If it fails, so does the snapshot. Set it before
-	// the first Save.
-	Settled func(ctx context.Context, place uint64) error
+	// AwaitStored, if not nil, is called before a snapshot is committed, with the
+	// place of its cut. It returns once every dead letter up to that place is
+	// stored, because those messages are not read again after the snapshot. If it
+	// fails, so does the snapshot. Set it before the first Save.
+	AwaitStored func(ctx context.Context, place uint64) error
 
-	// Hold, if not nil, is called before anything is written to the folder, and
-	// on every interval: it makes sure that the folder is still there and still
-	// ours. If it fails, nothing is written. Set it before the first Save.
-	Hold func() error
+	// EnsureFolder, if not nil, is called before anything is written to the folder,
+	// and on every interval: it makes sure that the folder still exists and still
+	// belongs to this process. If it fails, nothing is written. Set it before the
+	// first Save.
+	EnsureFolder func() error
 
 	folder  folder
 	version string
 	log     *slog.Logger
 	metrics *metrics
 
-	saving  sync.Mutex // one at a time
+	saving  sync.Mutex // held by Save
 	last    atomic.Pointer[Info]
-	trouble trouble
+	failure failure
 }
 
-// Open makes the folder if it is missing, with permissions 0700, removes what an
-// unfinished Save has left in it, and checks that it can be written to. A disk
-// that is full or fails is no error: what the folder holds can still be loaded,
-// and a later Save may succeed; until then Failing reports it. version is that of
-// the program; it is written into every snapshot.
+// Open creates the folder if it is missing, with permissions 0700, removes files
+// of unfinished saves from it, and checks that it is writable. A disk that is full
+// or has an I/O error is no error: the snapshots in the folder can still be loaded,
+// and a later Save may succeed; until then Failing reports it. version is the
+// program's; it is written into every snapshot.
 func Open(dir, version string, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	return openOn(system{}, dir, version, log, reg)
 }
 
 func openOn(d disk, dir, version string, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
 	s := &Store{folder: folder{dir, d}, version: version, log: log}
-	err := s.folder.try()
+	err := s.folder.probe()
 	if err != nil {
 		err = fmt.Errorf("opening folder for snapshots: %w", err)
-		//guard:true "a full disk keeps no service from starting" TestBeginsFullWithoutAFolder
-		if !passing(err) {
+		//guard:true "a full disk does not keep the service from starting" TestBeginsFullWithoutAFolder
+		if !transient(err) {
 			return nil, err
 		}
 	}
 	s.metrics = newMetrics(reg, s)
-	s.judge(err)
+	s.recordResult(err)
 	if err != nil {
-		s.complain(err)
+		s.logFailure(err)
 	}
 	return s, nil
 }
 
-// Last returns the snapshot that was last saved or loaded, if any.
+// Last returns the snapshot that was saved or loaded last, if any.
 func (s *Store) Last() (Info, bool) {
 	if last := s.last.Load(); last != nil {
 		return *last, true
@@ -78,11 +78,11 @@ func (s *Store) Last() (Info, bool) {
 	return Info{}, false
 }
 
-// Load returns the roster of the newest snapshot that is whole, which continues
-// with the settings now; nil when there is none. A damaged snapshot is set aside:
-// it gets the ending .bad and stays. One of a newer format, and one that cannot
-// be read from the disk, are left where they are. Each of these is logged, and
-// the next older one is tried. Load fails only when the folder cannot be read.
+// Load returns the roster of the newest valid snapshot, which continues with the
+// settings now; nil if there is none. A damaged snapshot is renamed, with the
+// ending .bad. One in a newer format, and one that cannot be read because of an I/O
+// error, are not touched. Each of these is logged, and the next older one is tried.
+// Load fails only if the folder cannot be read.
 func (s *Store) Load(now roster.Settings) (*roster.Roster, Info, error) {
 	entries, err := s.folder.list()
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) Load(now roster.Settings) (*roster.Roster, Info, error) {
 			s.last.Store(&info)
 			return r, info, nil
 		}
-		s.pass(e, err)
+		s.skip(e, err)
 	}
 	return nil, Info{}, nil
 }
@@ -106,39 +106,39 @@ func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error)
 	}
 	defer f.Close()
 	r, info, err := Read(f, now)
-	//guard:false "a renamed file is not the newest" TestLoadPassesMisnamedOnes
+	//guard:false "a misnamed file is not loaded" TestLoadPassesMisnamedOnes
 	if err == nil && info.Status.Position.Place != e.place {
-		return nil, Info{}, fmt.Errorf("it is of place %d", info.Status.Position.Place)
+		return nil, Info{}, fmt.Errorf("the name has place %d, the content place %d", e.place, info.Status.Position.Place)
 	}
 	info.Path = f.Name()
 	return r, info, err
 }
 
-// pass handles a snapshot that could not be loaded.
-func (s *Store) pass(e entry, why error) {
+// skip logs a snapshot that could not be loaded, and renames it if it is damaged.
+func (s *Store) skip(e entry, why error) {
 	log := s.log.With("file", s.folder.path(e.String()), "err", why)
 	if errors.Is(why, ErrNewer) {
-		log.Warn("snapshot left alone: a newer program wrote it")
+		log.Warn("snapshot skipped: a newer version of rollcall wrote it")
 		return
 	}
 	s.metrics.errors.Inc()
-	//guard:false "what cannot be read is not set aside" TestUnreadableIsLeftWhereItIs
-	if _, failed := errors.AsType[*fs.PathError](why); failed { // of the system, not in the file's bytes
-		log.Error("snapshot passed over: it cannot be read")
+	//guard:false "an unreadable file is not renamed" TestUnreadableIsLeftWhereItIs
+	if _, failed := errors.AsType[*fs.PathError](why); failed { // an I/O error, not bad content
+		log.Error("snapshot skipped: it cannot be read")
 		return
 	}
 	name, err := s.folder.setAside(e)
 	if err != nil {
-		log.Error("damaged snapshot passed over: it cannot be set aside", "cause", err)
+		log.Error("damaged snapshot skipped: it cannot be renamed", "cause", err)
 		return
 	}
-	log.Error("damaged snapshot set aside", "as", name)
+	log.Error("damaged snapshot skipped and renamed", "as", name)
 }
 
-// Positions returns the positions of the snapshots that are kept, the newest
-// first. If the stream doesn't prove the current position, the caller goes back
-// to the newest that it does prove. Only headers are read; snapshots whose
-// headers cannot be read are left out.
+// Positions returns the positions of the stored snapshots, the newest first. If the
+// stream doesn't prove the current position, the caller returns to the newest that
+// it does prove. Only headers are read; snapshots with unreadable headers are
+// omitted.
 func (s *Store) Positions() ([]roster.Position, error) {
 	entries, err := s.folder.list()
 	if err != nil {

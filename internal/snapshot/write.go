@@ -53,7 +53,7 @@ func write(out *sectionWriter, enc *roster.Encoding, h Header) (Info, error) {
 	return Info{Format: Format, Header: h, StateDigest: t.digest, Encoded: int64(t.encoded), Size: int64(t.size)}, nil
 }
 
-// trailer is what the last section holds.
+// trailer is the content of the last section.
 type trailer struct {
 	digest                roster.Hash
 	encoded, pieces, size uint64
@@ -80,7 +80,7 @@ type bodyWriter struct {
 func newBodyWriter(out *sectionWriter) (*bodyWriter, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxPiece), zstd.WithEncoderCRC(false))
 	if err != nil {
-		return nil, fmt.Errorf("making compressor: %w", err)
+		return nil, fmt.Errorf("creating compressor: %w", err)
 	}
 	return &bodyWriter{out: out, zstd: z, digest: sha256.New()}, nil
 }
@@ -110,15 +110,15 @@ func (b *bodyWriter) flush() error {
 	b.pieces++
 	b.payload = binary.LittleEndian.AppendUint32(b.payload[:0], uint32(len(b.piece)))
 	b.payload = b.zstd.EncodeAll(b.piece, b.payload)
-	b.payload = fill(b.payload, pieceHead+len(b.piece)/maxExpansion+1)
+	b.payload = padToExpansion(b.payload, pieceHead+len(b.piece)/maxExpansion+1)
 	b.piece = b.piece[:0]
 	return b.out.section(kindBody, b.payload)
 }
 
-// fill appends a skippable frame (RFC 8878, section 3.1.2) to a payload that
-// is shorter than least, so that the piece doesn't expand more than a reader
-// allows.
-func fill(payload []byte, least int) []byte {
+// padToExpansion appends a skippable frame (RFC 8878, section 3.1.2) to a payload
+// that is shorter than least, so that its piece doesn't expand by more than
+// maxExpansion.
+func padToExpansion(payload []byte, least int) []byte {
 	if len(payload) >= least {
 		return payload
 	}
@@ -128,7 +128,7 @@ func fill(payload []byte, least int) []byte {
 	return append(payload, zeros...)
 }
 
-// trailer returns the trailer of the file so far.
+// trailer returns the trailer for what was written so far.
 func (b *bodyWriter) trailer() trailer {
 	return trailer{
 		digest:  roster.Hash(b.digest.Sum(nil)),

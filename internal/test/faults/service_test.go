@@ -62,7 +62,7 @@ func (w *world) start() {
 	fatal(err)
 	s.letters, err = ingest.NewDeadLetters(w.other, w.streams.Subjects, w.streams.Events, log, s.reg)
 	fatal(err)
-	s.store.Settled = s.letters.Settled
+	s.store.AwaitStored = s.letters.Settled
 	s.ingest = ingest.New(s.roster, w.streams.Subjects, s.letters, s.reader.CaughtUp, s.reg)
 	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, 100))
 	w.service = s

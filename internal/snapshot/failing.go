@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// trouble is what keeps snapshots from being saved; err is nil if nothing does.
-type trouble struct {
+// failure is why the last snapshot could not be saved; err is nil if it could.
+type failure struct {
 	mu    sync.Mutex
 	err   error
 	since time.Time
 }
 
 // Failing returns since when snapshots cannot be saved, and why the last save
-// failed; a nil error when nothing is wrong. It never waits for the disk.
+// failed; a nil error if saving works. It never waits for the disk.
 func (s *Store) Failing() (since time.Time, err error) {
-	s.trouble.mu.Lock()
-	defer s.trouble.mu.Unlock()
-	return s.trouble.since, s.trouble.err
+	s.failure.mu.Lock()
+	defer s.failure.mu.Unlock()
+	return s.failure.since, s.failure.err
 }
 
-// judge records how writing to the disk has ended: with err, or well. A failure
-// is counted; a canceled write is none.
-func (s *Store) judge(err error) {
+// recordResult records the result of writing to the disk. A failure is counted; a
+// canceled write is not one.
+func (s *Store) recordResult(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	t := &s.trouble
+	t := &s.failure
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -44,7 +44,6 @@ func (s *Store) judge(err error) {
 	}
 }
 
-// complain logs an error.
-func (s *Store) complain(err error) {
-	s.log.Error("no snapshot saved; the earlier ones stay", "err", err)
+func (s *Store) logFailure(err error) {
+	s.log.Error("snapshot not saved; the earlier ones stay", "err", err)
 }
