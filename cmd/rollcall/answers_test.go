@@ -124,7 +124,7 @@ func TestTimesOfChecks(t *testing.T) {
 
 func TestWhoUnknown(t *testing.T) {
 	answeringAt(t, office())
-	rollcall(t.Context(), nil, "who", "web9").check(t, exitFailed, "", `rollcall: who: rollcall answers: machine: "web9" is not known`)
+	rollcall(t.Context(), nil, "who", "web9").check(t, exitFailed, "", `rollcall: who: rollcall answers: machine: "web9" is unknown`)
 }
 
 func TestAnswersWithoutService(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // soon after the second has started: in the log, the metrics and the status.
 func TestTwoServices(t *testing.T) {
 	kit.Long(t)
-	const warning = "another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT"
+	const warning = "another rollcall answers on the same subjects, so either one answers each question: stop one, or set another ROLLCALL_SUBJECT for it"
 	server, _ := somewhere(t)
 	first := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	if got := first.metric("rollcall_instances"); got != "1" {

@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Stale is a reason for being incomplete that is no loss: the state of the stream
-// is not known, as NATS is disconnected or does not answer.
+// Stale is a reason for being incomplete that is not a loss: the state of the stream
+// is unknown, because NATS is disconnected or does not answer.
 const Stale = "stale"
 
-// Head is what every answer begins with: how far the roster had read when the
-// answer was made, and whether anything is missing from it. Every event up to its
-// place is in the answer, and perhaps some events after it.
+// Head is the beginning of every answer: how far the roster had read when the answer
+// was built, and whether anything is missing from it. The answer includes every event
+// up to its place, and perhaps later ones.
 type Head struct {
 	When time.Time `json:"when"`
 	// Stream is the stream of events. Sequence is the number of the last message
@@ -43,12 +43,12 @@ func (h *Head) check() error {
 // Answer is a pointer to the type of an answer.
 type Answer[A any] interface {
 	*A
-	// check says what is wrong with an answer whose JSON is right.
+	// check validates the values of an answer whose JSON was decoded.
 	check() error
 }
 
 // Decode decodes the JSON of an answer: one that has a Head, or an Instance.
-// Unknown keys are ignored, so that an old reader understands a new service.
+// Unknown keys are ignored, so that an old client understands a new service.
 func Decode[A any, P Answer[A]](data []byte) (A, error) {
 	var a A
 	err := json.Unmarshal(data, &a)
@@ -56,7 +56,7 @@ func Decode[A any, P Answer[A]](data []byte) (A, error) {
 		err = P(&a).check()
 	}
 	if err != nil {
-		return a, fmt.Errorf("reading the answer: %w", err)
+		return a, fmt.Errorf("decoding answer: %w", err)
 	}
 	return a, nil
 }
@@ -64,7 +64,7 @@ func Decode[A any, P Answer[A]](data []byte) (A, error) {
 // Session is one open session.
 type Session struct {
 	User string `json:"user"`
-	// ID names the session on its machine; empty: the user's implicit one.
+	// ID identifies the session on its machine; empty: the user's implicit one.
 	ID       string    `json:"session,omitzero"`
 	Since    time.Time `json:"since"`
 	Terminal string    `json:"terminal,omitzero"`
@@ -75,36 +75,37 @@ type Session struct {
 // Stay is an open session and its machine.
 type Stay struct {
 	Machine string `json:"machine"`
-	// Silent says that the machine was not heard for long: the session is the
-	// last known.
+	// Silent says that the machine has not been heard for a long time: the session
+	// is the last known.
 	Silent bool `json:"silent,omitzero"`
 	Session
 }
 
-// MachineAnswer says who is on a machine, by user and session.
+// MachineAnswer lists who is on a machine, by user and session.
 type MachineAnswer struct {
 	Head
 	Machine string `json:"machine"`
-	// Heard is the receipt of the last event accepted from the machine. For a
-	// past moment it is the receipt of the newest event dated by then; zero when
-	// the stream no longer has that event.
+	// Heard is the receipt of the last event accepted from the machine. For a past
+	// moment it is the receipt of the newest event dated up to then; zero if the
+	// stream no longer has that event.
 	Heard time.Time `json:"heard,omitzero"`
 	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
-	// Cursor asks for the sessions after these; empty when that was all.
+	// Cursor is for the question that continues after these sessions; empty if there
+	// are no more.
 	Cursor string `json:"cursor,omitzero"`
 	// Past is nil if the question was about now.
 	Past     *Past     `json:"past,omitzero"`
 	Sessions []Session `json:"sessions"`
 }
 
-// UserAnswer says where a user is, by machine and session: nowhere, if there are
-// no sessions. It does not distinguish a user who is nowhere from one who never
-// was anywhere.
+// UserAnswer lists where a user is, by machine and session. It does not distinguish
+// a user who is on no machine from one who never was on any.
 type UserAnswer struct {
 	Head
 	User string `json:"user"`
-	// Cursor asks for the sessions after these; empty when that was all.
+	// Cursor is for the question that continues after these sessions; empty if there
+	// are no more.
 	Cursor string `json:"cursor,omitzero"`
 	// Past is nil if the question was about now.
 	Past     *Past  `json:"past,omitzero"`

@@ -13,18 +13,18 @@ import (
 type Change struct {
 	Machine string    `json:"machine"`
 	When    time.Time `json:"when"`
-	// Place is the last place that counts in Came and Left. Previous is the Place
-	// of the machine's previous change or, for its first change, the place from
-	// which on the service publishes changes. Whoever knows the machine as it was
-	// at Previous or later has missed nothing.
+	// Place is the last place that Came and Left include. Previous is the Place of
+	// the machine's previous change or, for its first change, the place from which on
+	// the service publishes changes. A watcher that knows the machine as it was at
+	// Previous or later has missed nothing.
 	Place    uint64 `json:"place"`
 	Previous uint64 `json:"previous"`
 	// Came, Left and Users are in byte order.
 	Came  []string `json:"came"`
 	Left  []string `json:"left"`
 	Users []string `json:"users"`
-	// Large says that Came, Left and Users do not fit one message, and are left
-	// out.
+	// Large says that Came, Left and Users do not fit in one message, and are
+	// omitted.
 	Large bool `json:"large,omitzero"`
 }
 
@@ -40,10 +40,10 @@ type Beat struct {
 func DecodeChange(data []byte) (Change, error) {
 	var c Change
 	if err := json.Unmarshal(data, &c); err != nil {
-		return Change{}, fmt.Errorf("reading change: %w", err)
+		return Change{}, fmt.Errorf("decoding change: %w", err)
 	}
 	if c.Machine == "" || c.Place == 0 || c.Users == nil {
-		return Change{}, errors.New("reading change: machine, place or users are missing")
+		return Change{}, errors.New("decoding change: machine, place or users are missing")
 	}
 	return c, nil
 }
@@ -52,10 +52,10 @@ func DecodeChange(data []byte) (Change, error) {
 func DecodeBeat(data []byte) (Beat, error) {
 	var b Beat
 	if err := json.Unmarshal(data, &b); err != nil {
-		return Beat{}, fmt.Errorf("reading beat of changes: %w", err)
+		return Beat{}, fmt.Errorf("decoding beat of changes: %w", err)
 	}
 	if b.When.IsZero() {
-		return Beat{}, errors.New("reading beat of changes: when is missing")
+		return Beat{}, errors.New("decoding beat of changes: when is missing")
 	}
 	return b, nil
 }

@@ -2,16 +2,17 @@ package api
 
 import "unicode/utf8"
 
-// Matches reports whether a name matches a pattern, in which "*" is any text,
-// even none, "?" is any one character, and everything else is itself. The empty
-// pattern matches every name. The time is at most the product of the lengths.
+// Matches reports whether a name matches a pattern, in which "*" matches any text,
+// even none, "?" matches any one character, and everything else matches itself. The
+// empty pattern matches every name. The time is at most proportional to the product
+// of the lengths.
 func Matches(pattern, name string) bool {
 	if pattern == "" {
 		return true
 	}
-	// star is the last star, rest the part of the name that it was last tried
-	// with. If what follows the star doesn't match, the star takes one character
-	// more.
+	// star is the position of the last "*", rest the part of the name after the text
+	// that it matches so far. If rest doesn't match what follows the star, the star
+	// matches one character more.
 	star, rest := -1, ""
 	p := 0
 	for name != "" {

@@ -15,16 +15,16 @@ import (
 type Report struct {
 	// ID is the same for all pages of one published report.
 	ID string `json:"report"`
-	// When is when it was made.
+	// When is when it was built.
 	When time.Time `json:"when"`
-	// Stream is the stream of events. Sequence is the number of the last message
-	// that is in the report, in this stream; Place is its number among all
-	// messages ever read.
+	// Stream is the stream of events. Sequence is the number, in this stream, of the
+	// last message that the report includes; Place is its number among all messages
+	// ever read.
 	Stream   string `json:"stream"`
 	Sequence uint64 `json:"sequence"`
 	Place    uint64 `json:"place"`
-	// Complete says that every event since the first is accounted for; Reasons
-	// says why not.
+	// Complete says that every event since the first is accounted for; if it is
+	// false, Reasons says why.
 	Complete bool     `json:"complete"`
 	Reasons  []string `json:"reasons"`
 	// While the report is not complete, Unsettled is how many machines a loss
@@ -37,7 +37,7 @@ type Report struct {
 	// Page is the number of the page, from 1, of Pages; both are 0 in an answer.
 	Page  int `json:"page,omitzero"`
 	Pages int `json:"pages,omitzero"`
-	// Cursor asks for what comes after this answer; empty on the last.
+	// Cursor is for the question that continues after this answer; empty on the last.
 	Cursor string `json:"cursor,omitzero"`
 	// Machines are in byte order of their names.
 	Machines []Machine `json:"machines"`
@@ -48,7 +48,8 @@ type Machine struct {
 	Name string `json:"machine"`
 	// Heard is the receipt of the last event accepted from it.
 	Heard time.Time `json:"heard"`
-	// Silent says that it was not heard for long: Users are the last known.
+	// Silent says that it has not been heard for a long time: Users are the last
+	// known.
 	Silent bool `json:"silent,omitzero"`
 	// Incomplete says that a login or logout of the machine may be missing.
 	Incomplete bool `json:"incomplete,omitzero"`
@@ -57,28 +58,28 @@ type Machine struct {
 }
 
 // DecodeReport decodes a report's JSON. Unknown keys are ignored, so that an old
-// reader understands a new service. A key that is there twice or of the wrong
-// type is an error, and so is a report without report, when, stream, reasons or
-// machines, or a machine without machine, heard or users.
+// client understands a new service. Duplicate keys and values of the wrong type are
+// errors, and so is a report without report, when, stream, reasons or machines, or a
+// machine without machine, heard or users.
 func DecodeReport(data []byte) (Report, error) {
 	var r Report
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Report{}, fmt.Errorf("reading report: %w", err)
+		return Report{}, fmt.Errorf("decoding report: %w", err)
 	}
-	//guard:false "what is no report is not read as one" TestDecodeRefuses
+	//guard:false "JSON that is not a report is refused" TestDecodeRefuses
 	if err := r.check(); err != nil {
-		return Report{}, fmt.Errorf("reading report: %w", err)
+		return Report{}, fmt.Errorf("decoding report: %w", err)
 	}
 	return r, nil
 }
 
-// check returns an error if something is missing that every report has.
+// check returns an error if something required is missing.
 func (r *Report) check() error {
 	switch {
 	case r.ID == "":
 		return errors.New("no report")
 	case !dated(r.When):
-		return errors.New("no when, or none since 1970")
+		return errors.New("no when, or one out of range")
 	case r.Stream == "":
 		return errors.New("no stream")
 	case r.Reasons == nil:

@@ -1,22 +1,21 @@
 package api
 
-// Moment is the time that a question asks about. The zero value is now: all that
-// was read, even what is dated ahead.
+// Moment is the time that a question asks about. The zero value means now: all
+// events read, even those dated in the future.
 type Moment struct {
 	// At is in RFC 3339, and inclusive.
 	At string `json:"at,omitzero"`
 }
 
-// Filter says which part of the report is asked for; the zero value is all of it.
-// All fields that are set must hold.
+// Filter selects a part of the report: what matches all fields that are set. The
+// zero value selects all of it.
 type Filter struct {
-	// Machines is a pattern for names of machines: "*" is any text, "?" any one
-	// character, and everything else is itself.
+	// Machines is a pattern for names of machines; see [Matches].
 	Machines string `json:"machines,omitzero"`
-	// OnSeveral leaves only users who are on more than one machine.
+	// OnSeveral selects users who are on more than one machine.
 	OnSeveral bool `json:"on_several,omitzero"`
-	// SilentFor leaves only machines that were not heard from for so long: a
-	// number with a unit, such as 90s or 1h30m.
+	// SilentFor selects machines that have not been heard for so long: a number with
+	// a unit, such as 90s or 1h30m.
 	SilentFor string `json:"silent_for,omitzero"`
 }
 
@@ -28,10 +27,11 @@ type ReportRequest struct {
 	// many as fit.
 	Limit *uint32 `json:"limit,omitzero"`
 	Filter
-	// The moment can be combined with Machines, but with no other part.
+	// Moment can be combined with Machines, but not with OnSeveral, SilentFor and
+	// Longest.
 	Moment
-	// Longest asks for so many sessions, at most 1000, instead of machines: those
-	// that have lasted longest. The answer is a LongestAnswer.
+	// Longest asks, instead of for machines, for this number of sessions, at most
+	// 1000: those that have lasted longest. The answer is a LongestAnswer.
 	Longest *uint32 `json:"longest,omitzero"`
 }
 
@@ -53,10 +53,10 @@ type UserRequest struct {
 
 // HistoryRequest asks for the sessions that overlap a span of time.
 type HistoryRequest struct {
-	// Machine and User narrow it down; empty is any.
+	// Machine and User select sessions; empty: any.
 	Machine string `json:"machine,omitzero"`
 	User    string `json:"user,omitzero"`
-	// From and To are in RFC 3339, and inclusive; empty is as far as is known.
+	// From and To are in RFC 3339, and inclusive; empty: no bound.
 	From string `json:"from,omitzero"`
 	To   string `json:"to,omitzero"`
 	// Cursor is from an earlier answer; empty: from the beginning.
@@ -68,7 +68,7 @@ type StatusRequest struct{}
 
 // InstancesRequest asks every process that answers on these subjects who it is.
 type InstancesRequest struct {
-	// Instance is who asks, if that is a service itself: one that doesn't know it
-	// yet asks back.
+	// Instance is the asking process, if it is a service itself. A service that
+	// doesn't know it yet then queries the others too.
 	Instance string `json:"instance,omitzero"`
 }

@@ -11,31 +11,31 @@ import (
 type StatusAnswer struct {
 	Head
 	Version string `json:"version"`
-	// CaughtUp says that everything that there was at the start has been read,
-	// and that the state of the stream is known. Lag is how many of its messages
-	// have no fate yet; nil while that cannot be known.
+	// CaughtUp says that everything that the stream had at the start has been read,
+	// and that the state of the stream is known. Lag is how many of its messages have
+	// no fate yet; nil while that is unknown.
 	CaughtUp bool    `json:"caught_up"`
 	Lag      *uint64 `json:"lag,omitzero"`
 	// AcceptLoss is set while losses keep the roster from being complete: the
 	// value of ROLLCALL_ACCEPT_LOSS, a place, that accepts all of them.
 	AcceptLoss uint64 `json:"accept_loss,omitzero"`
-	// Machines are those that reports show; Silent, those of them that were not
-	// heard for long.
+	// Machines counts those that reports show; Silent, those of them that have not
+	// been heard for a long time.
 	Machines int `json:"machines"`
 	Silent   int `json:"silent"`
-	// Limited counts the machines that had events refused for want of room since
+	// Limited counts the machines that had events refused because of a limit since
 	// their last boot, shutdown or present.
 	Limited int `json:"limited,omitzero"`
-	// Users are those who are on somewhere; OnSeveral, on more than one machine.
+	// Users counts those who are on at least one machine; OnSeveral, on more than one.
 	Users     int `json:"users"`
 	OnSeveral int `json:"on_several"`
 	Sessions  int `json:"sessions"`
 	// Fates add up to the place.
 	Fates Fates `json:"fates"`
-	// Snapshot is the last one that was saved or loaded; nil: none yet.
+	// Snapshot is the one that was saved or loaded last; nil: none yet.
 	Snapshot *Snapshot `json:"snapshot,omitzero"`
-	// Instances are the processes that answer on these subjects, this one first;
-	// nil: only this one.
+	// Instances are the processes that answer on these subjects, this one first; nil:
+	// no other is known.
 	Instances []Instance `json:"instances,omitzero"`
 	// Failing are the checks of /readyz that fail.
 	Failing []Check `json:"failing,omitzero"`
@@ -47,7 +47,7 @@ type Check struct {
 	State string `json:"state"`
 }
 
-// Fates counts the messages since the first, by what became of them.
+// Fates counts the messages since the first, by fate.
 type Fates struct {
 	Applied      uint64 `json:"applied"`
 	Superseded   uint64 `json:"superseded"`
@@ -55,7 +55,7 @@ type Fates struct {
 	Lost         uint64 `json:"lost"`
 }
 
-// Snapshot is the roster on disk.
+// Snapshot describes a snapshot file.
 type Snapshot struct {
 	Place   uint64    `json:"place"`
 	Written time.Time `json:"written"`
@@ -65,23 +65,23 @@ type Snapshot struct {
 	StateDigest string `json:"state_digest"`
 }
 
-// Instance is one process that answers. Two on the same subjects take turns, each
-// answering from its own roster.
+// Instance is one process that answers. If two use the same subjects, NATS picks one
+// at random for each question, and it answers from its own roster.
 type Instance struct {
-	// ID is a new one after each start.
+	// ID is new after each start.
 	ID       string    `json:"instance"`
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Stream   string    `json:"stream"`
 	Sequence uint64    `json:"sequence"`
 	Place    uint64    `json:"place"`
-	// Settings is a digest of the settings that decide: processes with the same
-	// digest decide alike.
+	// Settings is a digest of the settings that affect the fold: processes with the
+	// same digest fold the same events to the same roster.
 	Settings string `json:"settings"`
 }
 
-// MaxInstance bounds the name of an instance, and each other part of its answer,
-// in bytes: anybody may have sent them.
+// MaxInstance bounds the ID of an instance, and each other string of its answer, in
+// bytes: they are untrusted.
 const MaxInstance = 256
 
 func (i *Instance) check() error {
@@ -90,7 +90,7 @@ func (i *Instance) check() error {
 	}
 	for _, part := range []string{i.ID, i.Version, i.Stream, i.Settings} {
 		if len(part) > MaxInstance {
-			return fmt.Errorf("a part has more than %d bytes", MaxInstance)
+			return fmt.Errorf("instance, version, stream or settings has more than %d bytes", MaxInstance)
 		}
 	}
 	return nil

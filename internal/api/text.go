@@ -9,19 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// Text writes a report as people read it: a line "machine: user, user" for each
-// machine that somebody is on, names as Name writes them. It writes page by page,
-// and keeps none.
+// Text writes a report as text for people: a line "machine: user, user" for each
+// machine with somebody on, with names as Name returns them. It writes page by page,
+// and keeps none in memory.
 type Text struct {
 	out     *bufio.Writer
-	machine string // whose line is still open; "" is none
+	machine string // the machine of the unfinished line; "" if none
 }
 
 // NewText returns a Text that writes to w.
 func NewText(w io.Writer) *Text { return &Text{out: bufio.NewWriter(w)} }
 
-// Write writes the machines of a page. The last one's line stays open, as the
-// next page may go on with it.
+// Write writes the machines of a page. It doesn't end the last line, as the next page
+// may continue it.
 func (t *Text) Write(page *Report) error {
 	for i := range page.Machines {
 		m := &page.Machines[i]
@@ -40,7 +40,7 @@ func (t *Text) Write(page *Report) error {
 			separator = ", "
 		}
 	}
-	return t.out.Flush() // has the first error of all that was written
+	return t.out.Flush() // returns the first error of all writes
 }
 
 // Close ends the last line.
@@ -56,11 +56,11 @@ func (t *Text) end() {
 	}
 }
 
-// Name returns a name as it is written in a line "machine: user, user":
-// unchanged, or as a JSON string if it begins with a quotation mark, begins or
-// ends with white space, or has white space of any kind after a "," or ":". So
-// each line has one meaning: the machine's name ends at the first ": ", a user's
-// at the next ", ", except for names that begin with a quotation mark.
+// Name returns a name for a line "machine: user, user": unchanged, or as a JSON
+// string if it begins with a quotation mark, begins or ends with white space, or has
+// white space of any kind after a "," or ":". So each line is unambiguous: the
+// machine's name ends at the first ": ", a user's at the next ", ", except for names
+// that begin with a quotation mark.
 func Name(name string) string {
 	if !strings.HasPrefix(name, `"`) && strings.TrimSpace(name) == name && !divides(name) {
 		return name

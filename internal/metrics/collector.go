@@ -1,8 +1,7 @@
-// Package metrics has the gauges of the roster: a collector that reads the roster when
-// it is scraped. No user's name is ever in it.
-//
-// Nothing here is kept in step with the roster, so nothing can go stale; and a
-// scrape of many machines costs a seventh of what it would with a gauge for each.
+// Package metrics has the gauges of the roster. They are read from the roster at
+// scrape time, so none can be out of step with it, and a scrape of many machines
+// takes a seventh of the time that a gauge for each would. No metric contains a
+// user's name.
 package metrics
 
 import (
@@ -13,13 +12,13 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Reading reports how far the roster's reader has come. Its methods must be safe
-// for use by several goroutines and quick: each scrape calls them.
+// Reading reports the progress of the reader of the stream. Its methods must be
+// quick, and safe for use by several goroutines: each scrape calls them.
 type Reading interface {
-	// Lag is how many messages the stream has that have no fate yet, as far as
-	// the reader knows.
+	// Lag returns how many messages of the stream have no fate yet, as far as the
+	// reader knows.
 	Lag() uint64
-	// CaughtUp reports whether everything that there was at the start has been
+	// CaughtUp reports whether everything that the stream had at the start has been
 	// read.
 	CaughtUp() bool
 }
@@ -29,15 +28,15 @@ type Build struct {
 	Version, Revision string
 }
 
-// replaying is a reason for being incomplete that is no loss: not caught up.
-const replaying = "replaying"
+// Reasons for being incomplete that are not losses: the service has not caught up,
+// and the state of the stream is unknown.
+const (
+	replaying = "replaying"
+	stale     = "stale"
+)
 
-// stale is the other one: the state of the stream is not known.
-const stale = "stale"
-
-// Collector collects the metrics of the roster and its reader, at each scrape.
-// The metrics of the machines are gathered by a [Registry] that shows the
-// collector.
+// Collector collects the metrics of the roster and its reader at each scrape,
+// except for those of the machines, which a [Registry] gathers.
 //
 //	rollcall_users, rollcall_sessions, rollcall_users_on_several_machines
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
@@ -48,12 +47,11 @@ const stale = "stale"
 type Collector struct {
 	// Silent, if not nil, reports whether a machine that was last heard at heard
 	// is silent now. It must be quick, and safe for use by several goroutines.
-	// Set it before the collector is shown.
+	// Set it before MustShow.
 	Silent func(heard roster.Time) bool
-	// Stale, if not nil, reports that the state of the stream is not known: NATS
-	// is disconnected, or does not answer. Then there is no lag, and neither
-	// caught_up nor complete is 1. The rules for calling and setting it are those
-	// of Silent.
+	// Stale, if not nil, reports that the state of the stream is unknown: NATS is
+	// disconnected or does not answer. Then there is no lag, and caught_up and
+	// complete are 0. The rules for Silent apply to it too.
 	Stale func() bool
 
 	roster      *roster.Roster
@@ -62,8 +60,8 @@ type Collector struct {
 	maxMachines int
 }
 
-// NewCollector returns a collector that shows the users of at most maxMachines
-// machines, the first in byte order of their names.
+// NewCollector returns a collector. At most maxMachines machines, the first in byte
+// order of their names, get a metric of their own.
 func NewCollector(r *roster.Roster, reading Reading, build Build, maxMachines int) *Collector {
 	return &Collector{roster: r, reading: reading, build: build, maxMachines: maxMachines}
 }
@@ -74,10 +72,10 @@ var (
 	several    = desc("users_on_several_machines", "Users who are logged in on more than one machine.")
 	position   = desc("position", "Place up to which every message has its fate.")
 	fates      = desc("fates", "Messages since the first, by fate; they add up to rollcall_position.", "fate")
-	lag        = desc("lag_messages", "Messages of the stream that have no fate yet. Absent while that is not known: NATS is down or does not answer.")
-	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, and the present state of the stream is known, else 0.")
-	complete   = desc("complete", "1 when every event that concerns a machine heard within the allowed lateness is accounted for, and the present state of the stream is known, else 0.")
-	incomplete = desc("incomplete", "1 for each reason why events may be missing from the roster, else 0; stale: NATS is down or does not answer, so the state of the stream is not known.", "reason")
+	lag        = desc("lag_messages", "Messages of the stream that have no fate yet. Absent while NATS is down or does not answer.")
+	caughtUp   = desc("caught_up", "1 when all that the stream had at the start has been read, and the current state of the stream is known, else 0.")
+	complete   = desc("complete", "1 when every event that concerns a machine heard within the allowed lateness is accounted for, and the current state of the stream is known, else 0.")
+	incomplete = desc("incomplete", "1 for each reason why events may be missing from the roster, else 0; stale: NATS is down or does not answer, so the state of the stream is unknown.", "reason")
 	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present dated more than ROLLCALL_MAX_SKEW after the loss.")
 	limited    = desc("machines_limited", "Machines with events refused because of a limit since their last boot, shutdown or present.")
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion", "revision")
@@ -116,13 +114,13 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, label
 
 func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Status) {
 	isCaughtUp, isStale := c.reading.CaughtUp(), c.Stale != nil && c.Stale()
-	//guard:true "no lag is claimed while NATS is away" TestStale
+	//guard:true "no lag is shown while NATS is disconnected" TestStale
 	if !isStale {
 		gauge(ch, lag, float64(c.reading.Lag()))
 	}
 	gauge(ch, caughtUp, boolValue(isCaughtUp && !isStale))
 	//guard:drop st.Complete() "a roster with losses is never complete" TestValues
-	//guard:drop isCaughtUp "half a roster is never complete" TestValues
+	//guard:drop isCaughtUp "a partial roster is never complete" TestValues
 	gauge(ch, complete, boolValue(isCaughtUp && !isStale && st.Complete()))
 	gauge(ch, incomplete, boolValue(!isCaughtUp), replaying)
 	gauge(ch, incomplete, boolValue(isStale), stale)

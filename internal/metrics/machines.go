@@ -14,11 +14,11 @@ import (
 //	rollcall_logged_in_users{machine}  0 for a machine whose users have left
 //	rollcall_machines
 //	rollcall_machines_silent           not heard for long; see Collector.Silent
-//	rollcall_machines_omitted          beyond the most machines shown
+//	rollcall_machines_omitted          without a metric of their own; see NewCollector
 //
-// They don't come through a collector: a registry would hash, check and sort each
-// of them on every scrape, which takes longer than all the rest. Here they are
-// valid, distinct and in order, because the roster keeps them so.
+// They bypass prometheus.Registry, which would hash, check and sort each of them on
+// every scrape; that takes longer than all the rest. The roster already yields the
+// machines distinct, in order, and with valid names.
 type Registry struct {
 	*prometheus.Registry
 	collector atomic.Pointer[Collector]
@@ -27,7 +27,7 @@ type Registry struct {
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{Registry: prometheus.NewRegistry()} }
 
-// MustShow registers the collector, and gathers its machines from now on.
+// MustShow registers the collector, and makes Gather include its machines.
 func (r *Registry) MustShow(c *Collector) {
 	r.MustRegister(c)
 	r.collector.Store(c)
@@ -43,13 +43,13 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// machineUsers is what a scrape reads of one machine.
+// machineUsers is how many users are on a machine.
 type machineUsers struct {
 	name  string
 	users int
 }
 
-// machines returns the metrics of the machines, after reading each once.
+// machines returns the metrics of the machines. It reads each machine once.
 func (c *Collector) machines() []*dto.MetricFamily {
 	on := make([]machineUsers, 0, min(c.roster.Status().Machines, c.maxMachines))
 	shown, quiet := 0, 0
@@ -63,9 +63,9 @@ func (c *Collector) machines() []*dto.MetricFamily {
 		}
 	}
 	families := []*dto.MetricFamily{
-		singleGauge("rollcall_machines", "Machines that somebody is logged in on, or that were heard within the allowed lateness.", shown),
-		singleGauge("rollcall_machines_silent", "Machines, of rollcall_machines, not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if that is off.", quiet),
-		singleGauge("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are too many; see ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
+		singleGauge("rollcall_machines", "Machines with somebody logged in, or heard within the allowed lateness.", shown),
+		singleGauge("rollcall_machines_silent", "Those of rollcall_machines not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if ROLLCALL_SILENT_AFTER is off.", quiet),
+		singleGauge("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are more than ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
 	}
 	if len(on) > 0 { // a registry returns no family without metrics
 		families = append(families, gauges("rollcall_logged_in_users", "Users who are logged in on the machine.", loggedIn(on)))
@@ -75,7 +75,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 
 var machineLabel = "machine"
 
-// loggedIn makes one metric for each machine, in few allocations.
+// loggedIn returns one metric for each machine, with few allocations.
 func loggedIn(on []machineUsers) []*dto.Metric {
 	parts := make([]struct {
 		metric dto.Metric

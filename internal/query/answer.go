@@ -32,9 +32,9 @@ func sessionOf(s *roster.Session) api.Session {
 const endOfList = "]}"
 
 // encodeList encodes an answer whose last key is a list, with as many items as
-// fit into a message of maxPayload bytes. answer(cursor) returns the answer with
-// an empty list and this cursor. after(n) is called once: it returns the cursor
-// that continues after n items, or "" when there are no more.
+// fit in a message of maxPayload bytes. answer(cursor) returns the answer with an
+// empty list and this cursor. after(n) is called once: it returns the cursor that
+// continues after n items, or "" if there are no more.
 func encodeList[T any](maxPayload int64, items []T, after func(n int) string, answer func(cursor string) any) ([]byte, error) {
 	longest, err := json.Marshal(answer(strings.Repeat("x", maxCursor)))
 	if err != nil {
@@ -65,7 +65,8 @@ func encodeList[T any](maxPayload int64, items []T, after func(n int) string, an
 	return append(b, endOfList...), nil
 }
 
-// cursorAfter returns an after for encodeList whose cursors name the last item.
+// cursorAfter returns an after function for encodeList: its cursors name the last
+// item sent.
 func cursorAfter[T any](items []T, of func(last *T) cursor) func(n int) string {
 	return func(n int) string {
 		if n == len(items) {
@@ -75,7 +76,7 @@ func cursorAfter[T any](items []T, of func(last *T) cursor) func(n int) string {
 	}
 }
 
-// checkName says what is wrong with a name that a request asks about.
+// checkName checks a name that a request asks about.
 func checkName(key, name string) error {
 	switch {
 	case name == "":

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// cursor is where an answer ended. In a report: after the machine first or, if
+// cursor says where an answer ended. In a report: after the machine first or, if
 // second isn't empty, within that machine after the user second. In the sessions
 // of a machine: after the session of user first with ID second. In the sessions
 // of a user: after the session on machine first with ID second.
@@ -22,7 +22,7 @@ const maxName = 255
 // maxCursor is the length of the longest cursor in bytes.
 var maxCursor = base64.RawURLEncoding.EncodedLen(2*maxName + len(cursorSeparator))
 
-// String is the cursor as clients see it: opaque, of letters, digits, - and _.
+// String returns the cursor as clients see it: opaque, of letters, digits, - and _.
 func (c cursor) String() string {
 	s := c.first
 	if c.second != "" {
@@ -31,7 +31,7 @@ func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(s))
 }
 
-var errCursor = errors.New("cursor: not one that rollcall gave: leave it out to begin anew")
+var errCursor = errors.New("cursor: not a cursor of rollcall's: omit it to start from the beginning")
 
 // parseCursor is the inverse of String. "" is the cursor at the beginning.
 func parseCursor(s string) (cursor, error) {
@@ -39,7 +39,7 @@ func parseCursor(s string) (cursor, error) {
 		return cursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	//guard:drop utf8.Valid(b) "a cursor that we never gave is refused" TestBadRequests
+	//guard:drop utf8.Valid(b) "an invalid cursor is refused" TestBadRequests
 	if err != nil || !utf8.Valid(b) {
 		return cursor{}, errCursor
 	}

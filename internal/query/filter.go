@@ -30,40 +30,40 @@ func checkGlob(pattern string) error {
 	return checkName("machines", pattern)
 }
 
-// matches reports whether the filter lets a machine through, apart from its users.
+// matches reports whether a machine matches the filter, without regard to its users.
 func (q *reportRequest) matches(v roster.View, now time.Time) bool {
 	return api.Matches(q.Machines, v.Name()) &&
 		(q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
 }
 
-// rows yields, in order, what the filter lets through of the machines after one.
-// It collects atOnce machines at a time, and holds none of them while it yields.
+// rows yields, in order, the machines after the given one that match the filter. It
+// collects atOnce machines at a time, and none of them is locked while it yields.
 func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOnce int) iter.Seq[report.Row] {
 	return func(yield func(report.Row) bool) {
 		for {
-			looked := make([]report.Row, 0, atOnce)
+			rows := make([]report.Row, 0, atOnce)
 			for v := range r.Machines(after) {
 				if q.matches(v, now) {
-					looked = append(looked, report.RowOf(v, report.Row{}))
+					rows = append(rows, report.RowOf(v, report.Row{}))
 				}
-				if len(looked) == atOnce {
+				if len(rows) == atOnce {
 					break
 				}
 			}
-			for _, m := range q.filterUsers(r, looked) {
+			for _, m := range q.filterUsers(r, rows) {
 				if !yield(m) {
 					return
 				}
 			}
-			if len(looked) < atOnce {
+			if len(rows) < atOnce {
 				return
 			}
-			after = looked[len(looked)-1].Name
+			after = rows[len(rows)-1].Name
 		}
 	}
 }
 
-// filterUsers returns the rows with only the users that the filter lets through.
+// filterUsers returns the rows with only the users that match the filter.
 func (q *reportRequest) filterUsers(r *roster.Roster, rows []report.Row) []report.Row {
 	if !q.OnSeveral {
 		return rows
@@ -73,15 +73,15 @@ func (q *reportRequest) filterUsers(r *roster.Roster, rows []report.Row) []repor
 		users = append(users, rows[i].Users...)
 	}
 	several := r.OnSeveral(users)
-	var left []report.Row
+	var filtered []report.Row
 	for _, m := range rows {
 		of := several[:len(m.Users)]
 		several = several[len(m.Users):]
 		i := -1
 		m.Users = slices.DeleteFunc(slices.Clone(m.Users), func(string) bool { i++; return !of[i] })
 		if len(m.Users) > 0 {
-			left = append(left, m)
+			filtered = append(filtered, m)
 		}
 	}
-	return left
+	return filtered
 }

@@ -137,7 +137,7 @@ func TestLongestAnswer(t *testing.T) {
 		}
 	}
 	_, err := client.One(t.Context(), nc, question1, api.ReportRequest{Longest: new(uint32(1000))})
-	if err == nil || !strings.Contains(err.Error(), "longest: 1000 sessions don't fit one answer: ask for fewer") {
+	if err == nil || !strings.Contains(err.Error(), "longest: 1000 sessions don't fit in one answer: ask for fewer") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -20,7 +20,7 @@ func (r *instancesRequest) check() error {
 	return nil
 }
 
-// self is this process.
+// self describes this process.
 func (s *Service) self() api.Instance {
 	position := s.Roster.Status().Position
 	return api.Instance{
@@ -62,7 +62,7 @@ func (s *Service) answerInstances(request micro.Request) {
 		err = request.Respond(answer)
 	}
 	if err != nil {
-		s.Log.Debug("question not answered", "err", err)
+		s.Log.Debug("query reply failed", "err", err)
 	}
 	s.others.askedBy(asked.Instance)
 }

@@ -14,8 +14,8 @@ import (
 // maxLongest is how many of the longest sessions may be asked for.
 const maxLongest = 1000
 
-// longest answers with the sessions that have lasted longest, of those that the
-// filter lets through.
+// longest answers with the sessions that have lasted longest, of those that match
+// the filter.
 func (s *Service) longest(q *reportRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := api.LongestAnswer{Head: s.head(&st), Sessions: []api.Stay{}}
@@ -26,12 +26,12 @@ func (s *Service) longest(q *reportRequest) ([]byte, error) {
 		cursorAfter(stays, func(*api.Stay) cursor { return cursor{first: "more"} }),
 		func(next string) any { fit = next == ""; return &a })
 	if err == nil && !fit {
-		err = &refusal{rollcallv1.CodeBadRequest, fmt.Sprintf("longest: %d sessions don't fit one answer: ask for fewer", len(stays))}
+		err = &refusal{rollcallv1.CodeBadRequest, fmt.Sprintf("longest: %d sessions don't fit in one answer: ask for fewer", len(stays))}
 	}
 	return b, err
 }
 
-// longest fills l with the longest sessions that the filter lets through.
+// longest fills l with the longest sessions that match the filter.
 func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, silent func(heard roster.Time) bool) longest {
 	var open []roster.Session
 	for m := range q.rows(r, "", now, rowsAtOnce) {
@@ -49,8 +49,8 @@ func (q *reportRequest) longest(r *roster.Roster, l longest, now time.Time, sile
 	return l
 }
 
-// longest has the longest of the sessions seen, up to its capacity, the longest
-// first. Of equal ones, the one seen first comes first.
+// longest has the longest of the sessions inserted, up to its capacity, the longest
+// first, and equally long ones in the order of insertion.
 type longest []api.Stay
 
 // accepts reports whether a session belongs in l.
@@ -58,7 +58,7 @@ func (l longest) accepts(s *roster.Session) bool {
 	return len(l) < cap(l) || s.Since.Time().Before(l[len(l)-1].Since)
 }
 
-// insert inserts a wanted session. If l is full, the shortest one is dropped.
+// insert inserts an accepted session. If l is full, it drops the shortest one.
 func (l longest) insert(s api.Stay) longest {
 	at, _ := slices.BinarySearchFunc(l, s, func(a, b api.Stay) int {
 		return cmp.Or(a.Since.Compare(b.Since), -1) // after those that are equal

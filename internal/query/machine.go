@@ -48,7 +48,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 		heard, open = v.Heard(), v.AppendSessions(nil)
 		setMachineHead(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
-	//guard:false "never heard of is not nobody on" TestRefusedQuestions
+	//guard:false "an unknown machine is not one with nobody on" TestRefusedQuestions
 	if !known {
 		return nil, unknownMachine(q.Machine)
 	}
@@ -85,8 +85,8 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, err
 		func(next string) any { a.Cursor = next; return &a })
 }
 
-// setMachineHead turns h into the head of an answer about one machine, which is
-// incomplete for these reasons.
+// setMachineHead changes h to the head of an answer about one machine, with these
+// reasons for being incomplete.
 func setMachineHead(h *api.Head, st *roster.Status, v roster.View, reasons []string) {
 	h.Complete, h.Reasons = len(reasons) == 0, reasons
 	h.Unsettled, h.SettlesAfter, h.CompleteAfter = 0, time.Time{}, time.Time{}
@@ -96,5 +96,5 @@ func setMachineHead(h *api.Head, st *roster.Status, v roster.View, reasons []str
 }
 
 func unknownMachine(name string) error {
-	return &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("machine: %q is not known: no event was ever accepted from it", name)}
+	return &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("machine: %q is unknown: rollcall has accepted no event from it", name)}
 }

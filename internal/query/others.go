@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// queryEvery is how often the other processes are asked, collectFor how long
-	// answers are collected, maxOthers how many others are collected.
+	// queryEvery is how often the other processes are queried; collectFor, how long
+	// answers are collected; maxOthers, how many other processes are recorded.
 	queryEvery = time.Minute
 	collectFor = 2 * time.Second
 	maxOthers  = 15
-	// minQueryInterval is the shortest time between two of these questions.
+	// minQueryInterval is the shortest time between two queries.
 	minQueryInterval = 5 * time.Second
-	// logEvery is how often one that stays is logged again.
+	// logEvery is how often another process is logged as long as it answers.
 	logEvery = 10 * time.Minute
 )
 
@@ -31,7 +31,7 @@ const (
 // be none.
 type others struct {
 	gauge   prometheus.Gauge
-	requery chan struct{} // an unknown instance has asked
+	requery chan struct{} // receives a value when an unknown instance has asked
 
 	mu         sync.Mutex
 	list       []api.Instance
@@ -43,7 +43,7 @@ func newOthers(reg prometheus.Registerer) *others {
 		requery: make(chan struct{}, 1), lastLogged: make(map[string]time.Time),
 		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_instances",
-			Help: "Processes that answer questions on the same subjects, including this one; of more than 1, any one answers a question.",
+			Help: "Processes that answer questions on the same subjects, including this one. If there are several, any one of them answers each question.",
 		}),
 	}
 	o.gauge.Set(1)
@@ -53,15 +53,15 @@ func newOthers(reg prometheus.Registerer) *others {
 	return o
 }
 
-// known returns the others that answered last.
+// known returns the other processes that answered the last query.
 func (o *others) known() []api.Instance {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.list)
 }
 
-// askedBy is called when an instance has asked. If it is unknown it has just
-// started, so the others are asked again soon.
+// askedBy handles a query from an instance. If it is unknown, it has just started,
+// so the others are queried soon.
 func (o *others) askedBy(instance string) {
 	if instance == "" || slices.ContainsFunc(o.known(), func(i api.Instance) bool { return i.ID == instance }) {
 		return
@@ -72,7 +72,7 @@ func (o *others) askedBy(instance string) {
 	}
 }
 
-// watchOthers asks the other processes at intervals until the context is done.
+// watchOthers queries the other processes at intervals until the context is done.
 func (s *Service) watchOthers(ctx context.Context) {
 	every := time.NewTicker(s.queryEvery)
 	defer every.Stop()
@@ -94,22 +94,22 @@ func (s *Service) watchOthers(ctx context.Context) {
 	}
 }
 
-// queryOthers asks once. While NATS is disconnected nothing is known, and the
-// last answers stay.
+// queryOthers queries the other processes once. While NATS is disconnected, it keeps
+// the last result.
 func (s *Service) queryOthers(ctx context.Context) {
 	if !s.Conn.IsConnected() {
 		return
 	}
 	answers, err := s.collect(ctx)
 	if err != nil {
-		s.Log.Debug("other services are not asked for", "err", err)
+		s.Log.Debug("querying other instances failed", "err", err)
 	}
 	if err != nil || ctx.Err() != nil {
 		return
 	}
 	ours := slices.IndexFunc(answers, func(i api.Instance) bool { return i.ID == s.Instance })
-	if ours < 0 { // not even our own answer came
-		s.Log.Debug("nobody answers who else is there: this login needs to publish to the subject, and to its own inbox",
+	if ours < 0 { // not even our own answer arrived
+		s.Log.Debug("no instance answers, not even this one: allow rollcall's NATS user to publish to the subject and to its own inbox",
 			"subject", s.Subjects.Query("instances"))
 		return
 	}
@@ -137,7 +137,7 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	for len(answers) <= maxOthers {
 		m, err := replies.NextMsgWithContext(within)
 		if err != nil {
-			break // the time is over
+			break // timeout
 		}
 		answer, err := api.Decode[api.Instance](m.Data)
 		if err == nil && !slices.ContainsFunc(answers, func(i api.Instance) bool { return i.ID == answer.ID }) {
@@ -147,7 +147,7 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	return answers, nil
 }
 
-// recordOthers keeps the other processes that were found, and logs them.
+// recordOthers records the other processes that answered, and logs them.
 func (s *Service) recordOthers(found []api.Instance) {
 	o := s.others
 	o.mu.Lock()
@@ -155,21 +155,21 @@ func (s *Service) recordOthers(found []api.Instance) {
 	if len(found) == 0 && len(o.list) > 0 {
 		s.Log.Info("no other rollcall answers any more", "subject", s.Subjects.AllQueries())
 	}
-	told := make(map[string]time.Time)
+	lastLogged := make(map[string]time.Time)
 	for _, other := range found {
 		last, ok := o.lastLogged[other.ID]
 		if !ok || time.Since(last) >= logEvery {
 			last = time.Now()
-			s.Log.Warn("another rollcall answers on the same subjects, so that answers come from either: stop one, or give it another ROLLCALL_SUBJECT",
+			s.Log.Warn("another rollcall answers on the same subjects, so either one answers each question: stop one, or set another ROLLCALL_SUBJECT for it",
 				"subject", s.Subjects.AllQueries(), "other", instanceLog(other), "same_settings", other.Settings == s.Settings)
 		}
-		told[other.ID] = last
+		lastLogged[other.ID] = last
 	}
-	o.list, o.lastLogged = found, told
+	o.list, o.lastLogged = found, lastLogged
 	o.gauge.Set(float64(1 + len(found)))
 }
 
-// instanceLog logs what one needs to find the process.
+// instanceLog is an instance in a log message, with what identifies its process.
 type instanceLog api.Instance
 
 func (d instanceLog) LogValue() slog.Value {

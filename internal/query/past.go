@@ -23,13 +23,13 @@ func parseTime(key, value string) (roster.Time, error) {
 	return roster.TimeOf(t), nil
 }
 
-// Why an answer about the past is not complete, besides the losses.
+// Reasons why an answer about the past is incomplete, besides the losses.
 const (
 	notRetained = "not_retained"
 	unplaced    = "unplaced"
 )
 
-// askPast asks about the past, or continues the question of a cursor.
+// askPast asks a question about the past, or continues the one of a cursor.
 func (s *Service) askPast(ctx context.Context, q past.Question, cursor string) (*past.Answer, error) {
 	var a *past.Answer
 	var err error
@@ -44,12 +44,13 @@ func (s *Service) askPast(ctx context.Context, q past.Question, cursor string) (
 	case err != nil:
 		return nil, refusalOf(err)
 	case a.Question() != q:
-		return nil, &refusal{rollcallv1.CodeBadRequest, "cursor: of another question: leave it out to ask anew"}
+		return nil, &refusal{rollcallv1.CodeBadRequest, "cursor: belongs to another question: omit it to ask again"}
 	}
 	return a, nil
 }
 
-// refusalOf returns, for the client, why a question about the past has no answer.
+// refusalOf returns the client's error for a question about the past that has no
+// answer.
 func refusalOf(err error) error {
 	_, bad := errors.AsType[*past.FieldError](err)
 	switch {
@@ -62,9 +63,9 @@ func refusalOf(err error) error {
 	case errors.Is(err, past.ErrBusy):
 		return &refusal{rollcallv1.CodeBusy, err.Error()}
 	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
-		return &refusal{rollcallv1.CodeUnavailable, "the past can't be read: the stream of events, or its account, has too few consumers (max_consumers): raise the limit, or make the stream anew with a greater one"}
+		return &refusal{rollcallv1.CodeUnavailable, "the past can't be read: the stream of events, or its account, allows too few consumers (max_consumers): raise the limit, or recreate the stream with a greater one"}
 	case errors.Is(err, past.ErrClosed), errors.Is(err, context.Canceled):
-		return &refusal{rollcallv1.CodeUnavailable, "rollcall is ending: ask again later"}
+		return &refusal{rollcallv1.CodeUnavailable, "rollcall is shutting down: ask again later"}
 	}
 	return &refusal{rollcallv1.CodeUnavailable, fmt.Sprintf("the past can't be read now: %v: ask again later", err)}
 }
@@ -93,8 +94,8 @@ func (s *Service) headOfPast(a *past.Answer) (api.Head, *api.Past) {
 	return h, p
 }
 
-// pastCursorAfter returns an after for encodeList. Each row of the answer is an item,
-// except for a machine with nobody on it.
+// pastCursorAfter returns an after function for encodeList. Each row of the answer
+// is an item, except for a machine with nobody on it.
 func pastCursorAfter(a *past.Answer, items int) func(n int) string {
 	return func(n int) string {
 		if n == items {
@@ -104,7 +105,7 @@ func pastCursorAfter(a *past.Answer, items int) func(n int) string {
 	}
 }
 
-// timeOf converts a time. 0 means not known and gives the zero time.
+// timeOf converts a time; 0, which means not known, becomes the zero time.
 func timeOf(t roster.Time) time.Time {
 	if t == 0 {
 		return time.Time{}

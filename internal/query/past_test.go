@@ -251,7 +251,7 @@ func TestPastRefused(t *testing.T) {
 	m.wantCode(t, "machine", api.MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x"}, rollcallv1.CodeBadRequest, "cursor: ")
 	m.wantCode(t, "machine", api.MachineRequest{Machine: "web1", Moment: moment(1), Cursor: "x.0"}, rollcallv1.CodeNotFound, "cursor: ")
 	now := serve(t, source(kit.Seed()))
-	(&memory{nc: now}).wantCode(t, "report", api.ReportRequest{Moment: moment(1)}, rollcallv1.CodeUnavailable, "no questions about the past")
+	(&memory{nc: now}).wantCode(t, "report", api.ReportRequest{Moment: moment(1)}, rollcallv1.CodeUnavailable, "this rollcall does not answer questions about the past")
 }
 
 // While ingest is behind, the past is not read: its questions say how far they
@@ -277,7 +277,7 @@ func TestPastYields(t *testing.T) {
 	}
 	m.wantCode(t, "user", api.UserRequest{User: "lane", Moment: moment(2)}, rollcallv1.CodeBusy, "busy: ")
 	of := api.MachineRequest{Machine: "web1", Moment: moment(2), Cursor: page.Cursor}
-	m.wantCode(t, "machine", of, rollcallv1.CodeBadRequest, "cursor: of another question")
+	m.wantCode(t, "machine", of, rollcallv1.CodeBadRequest, "cursor: belongs to another question")
 	m.behind.Store(false)
 	request.Cursor = page.Cursor
 	data, err := client.One(t.Context(), m.nc, subjects.Query("report"), request)

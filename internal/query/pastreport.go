@@ -38,9 +38,9 @@ func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error
 	return b, nil
 }
 
-// machinesOf returns the machines that the filter lets through, with the users
-// who were on: as many as fit into room bytes, but at least one. It also returns
-// how many rows these take. The sessions of one user are never split.
+// machinesOf returns the machines that match the filter, with the users who were
+// on: as many as fit in room bytes, but at least one. It also returns how many rows
+// they comprise. The sessions of one user are never split.
 func (q *reportRequest) machinesOf(rows []past.On, room int) (machines []api.PastMachine, taken int) {
 	machines = []api.PastMachine{}
 	var last *api.PastMachine
@@ -74,6 +74,6 @@ func (q *reportRequest) machinesOf(rows []past.On, room int) (machines []api.Pas
 	return machines, len(rows)
 }
 
-// mostQuoted is the greatest length that a name may have in JSON: only quotes and
+// mostQuoted returns the greatest length of a name in JSON: only quotes and
 // backslashes have to be escaped in it.
 func mostQuoted(name string) int { return 2*len(name) + len(`""`) }

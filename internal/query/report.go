@@ -25,7 +25,7 @@ func (q *reportRequest) aboutPast() bool { return q.At != "" }
 
 func (q *reportRequest) check() (err error) {
 	if q.Limit != nil && *q.Limit == 0 {
-		return errors.New("limit: want 1 or more, or leave it out")
+		return errors.New("limit: want 1 or more, or omit it")
 	}
 	if err := q.checkFilter(); err != nil {
 		return err
@@ -40,13 +40,13 @@ func (q *reportRequest) check() (err error) {
 	case *q.Longest < 1 || *q.Longest > maxLongest:
 		return fmt.Errorf("longest: want 1 to %d", maxLongest)
 	case q.Cursor != "" || q.Limit != nil:
-		return errors.New("longest: has no pages: leave cursor and limit out")
+		return errors.New("longest: has no pages: omit cursor and limit")
 	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
 }
 
-// limit is how many machines the answer may have.
+// limit returns how many machines the answer may have.
 func (q *reportRequest) limit() int {
 	if q.Limit == nil {
 		return math.MaxInt
@@ -54,7 +54,7 @@ func (q *reportRequest) limit() int {
 	return int(*q.Limit)
 }
 
-// report answers with the machines after the cursor that the filter lets through.
+// report answers with the machines after the cursor that match the filter.
 func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) {
 	switch {
 	case q.aboutPast():
@@ -62,8 +62,8 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	case q.Longest != nil:
 		return s.longest(q)
 	}
-	// Read the position first: then what is read later has every event up to
-	// there.
+	// Read the position first: what is read later then includes every event up to
+	// it.
 	st := s.Roster.Status()
 	head := s.Head(&st, s.now())
 	answer := report.AppendHead(make([]byte, 0, 1<<10), &head)
@@ -81,13 +81,12 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	return append(append(report.AppendHead(answer[:0], &head), machines...), report.End...), nil
 }
 
-// rowsAtOnce is how many machines are read before checking whether they are
-// enough.
+// rowsAtOnce is how many machines are read at a time.
 const rowsAtOnce = 64
 
-// collectRows collects the machines that an answer may have, in order: the rest of the
-// one that the cursor is within, then those after the cursor. It collects at
-// least one, and stops once no more can fit into room bytes; more reports whether
+// collectRows collects the machines that an answer may have, in order: the rest of
+// the one that the cursor is within, then those after the cursor. It collects at
+// least one, and stops once no more can fit in room bytes; more reports whether
 // there are others.
 func collectRows(r *roster.Roster, q *reportRequest, now time.Time, room int) (rows []report.Row, more bool) {
 	if q.after.second != "" {
@@ -97,7 +96,7 @@ func collectRows(r *roster.Roster, q *reportRequest, now time.Time, room int) (r
 		}
 	}
 	for m := range q.rows(r, q.after.first, now, min(q.limit(), rowsAtOnce)+1) {
-		//guard:drop room "a question costs its answer, not the fleet" TestGatherStops
+		//guard:drop room "the cost of a question depends on its answer, not on the fleet" TestGatherStops
 		if len(rows) == q.limit() || room < 0 {
 			return rows, true
 		}
@@ -111,19 +110,19 @@ func collectRows(r *roster.Roster, q *reportRequest, now time.Time, room int) (r
 // cursor, if there are any.
 func restOfMachine(r *roster.Roster, q *reportRequest) (m report.Row, found bool) {
 	r.Machine(q.after.first, func(v roster.View) { m = report.RowOf(v, report.Row{}) })
-	left := q.filterUsers(r, []report.Row{m})
-	if len(left) == 0 {
+	filtered := q.filterUsers(r, []report.Row{m})
+	if len(filtered) == 0 {
 		return m, false
 	}
-	m = left[0]
+	m = filtered[0]
 	after := sort.Search(len(m.Users), func(i int) bool { return m.Users[i] > q.after.second })
 	m.Users = m.Users[after:]
 	return m, len(m.Users) > 0
 }
 
-// appendRows appends as many machines as fit into room bytes; the last one may
-// have only some of its users. It returns the cursor that continues after them,
-// or "" if that was all.
+// appendRows appends as many machines as fit in room bytes; the last one may have
+// only some of its users. It returns the cursor that continues after them, or "" if
+// there are no more.
 func appendRows(b []byte, rows []report.Row, more bool, room int) ([]byte, string) {
 	for i := range rows {
 		m := &rows[i]
@@ -134,7 +133,7 @@ func appendRows(b []byte, rows []report.Row, more bool, room int) ([]byte, strin
 		var n int
 		b, n = m.Append(b, room)
 		switch {
-		//guard:drop room "an answer fits a message" ^(TestAnswersByPayload|TestAnswersJoined)$
+		//guard:drop room "an answer fits in a message" ^(TestAnswersByPayload|TestAnswersJoined)$
 		case i > 0 && (n < len(m.Users) || len(b) > room):
 			return b[:before], cursor{first: rows[i-1].Name}.String()
 		case n < len(m.Users):

@@ -10,13 +10,13 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxRequest is the size of the largest request in bytes: the longest cursor
-// fits several times.
+// maxRequest is the size of the largest request in bytes: several times the longest
+// cursor.
 const maxRequest = 4 << 10
 
-// decode decodes a request's JSON strictly: no unknown, duplicate or misspelt
-// keys, nothing after the object. An empty request has no keys. The errors name
-// the field and are for the client.
+// decode decodes a request's JSON strictly: unknown and duplicate keys are errors,
+// and so is anything after the object. An empty request is one without keys. The
+// errors name the field and are for the client.
 func decode(data []byte, request any) error {
 	if len(data) > maxRequest {
 		return fmt.Errorf("request: %d bytes, at most %d", len(data), maxRequest)
@@ -28,14 +28,14 @@ func decode(data []byte, request any) error {
 	case "null":
 		return errors.New("request: want a JSON object or nothing, got null")
 	}
-	//guard:drop json "a misspelt key is told, not ignored" TestBadRequests
+	//guard:drop json "a misspelt key is refused, not ignored" TestBadRequests
 	if err := json.Unmarshal(data, request, json.RejectUnknownMembers(true)); err != nil {
 		return requestError(err, request)
 	}
 	return nil
 }
 
-// requestError says what is wrong with a request's JSON in the client's words.
+// requestError describes an error in a request's JSON in the client's terms.
 func requestError(err error, request any) error {
 	semantic, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
@@ -51,7 +51,7 @@ func requestError(err error, request any) error {
 	return fmt.Errorf("%s: want %s", field, kindOf(semantic.GoType))
 }
 
-// keys are the keys that a request may have.
+// keys returns the keys that a request may have.
 func keys(request any) []string {
 	var names []string
 	for _, field := range reflect.VisibleFields(reflect.TypeOf(request).Elem()) {
@@ -62,7 +62,7 @@ func keys(request any) []string {
 	return names
 }
 
-// kindOf says what the values of a type are in JSON.
+// kindOf describes the JSON values of a type.
 func kindOf(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -76,8 +76,8 @@ func kindOf(t reflect.Type) string {
 	return "a whole number from 1 to 4294967295"
 }
 
-// excerpt quotes, at a bounded length, what a client sent, with only the
-// characters that may be in a header.
+// excerpt quotes what a client sent, at a bounded length and escaped for use in a
+// header.
 func excerpt(s string) string {
 	const most = 64
 	if len(s) > most {

@@ -12,11 +12,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// answering is how many answers are made at a time; maxWaiting and maxWaitingPast
-// are how many questions may be queued, and further ones are refused. Questions
-// about the past wait for the stream to be read, so they have a queue of their
-// own. That queue has one worker more than the number of such questions that may be
-// in flight: the extra worker answers that rollcall is busy.
+// workerCount is how many answers are built at a time. At most maxWaiting questions
+// and maxWaitingPast questions about the past are queued; further ones are refused.
+// Questions about the past wait for the stream to be read, so they have their own
+// queue. It has one worker more than the number of such questions that may be in
+// flight: the extra worker answers that rollcall is busy.
 const (
 	workerCount    = 2
 	maxWaiting     = 64
@@ -26,15 +26,15 @@ const (
 // endpoint answers the questions of one subject.
 type endpoint struct {
 	name string
-	// read decodes and checks a request. Its errors name the field that is wrong,
-	// and are for the client.
+	// read decodes and checks a request. Its errors name the invalid field, and are
+	// for the client.
 	read func(data []byte) (asked, error)
 	// early: see answeredEarly.
 	early bool
 }
 
-// request is a pointer to the type of a request. check says what is wrong with one
-// whose JSON is right; its errors name the field and are for the client.
+// request is a pointer to the type of a request. check validates the values of its
+// fields; its errors name the field and are for the client.
 type request[Q any] interface {
 	*Q
 	check() error
@@ -47,8 +47,8 @@ type asked struct {
 	past bool
 }
 
-// newEndpoint returns the endpoint of a type of request. answer makes the JSON of
-// the answer; an error that is no *refusal is sent as an internal one.
+// newEndpoint returns the endpoint of a type of request. answer returns the JSON of
+// the answer; an error that is not a *refusal is sent as an internal error.
 func newEndpoint[Q any, P request[Q]](name string, answer func(context.Context, P) ([]byte, error)) endpoint {
 	read := func(data []byte) (asked, error) {
 		q := P(new(Q))
@@ -72,8 +72,8 @@ func (e endpoint) answeredEarly() endpoint {
 	return e
 }
 
-// refusal is an error with a code other than the internal one. The description
-// goes into a header: it must not contain control characters.
+// refusal is an error with a code other than CodeInternal. The description is sent
+// in a header: it must not contain control characters.
 type refusal struct {
 	code        int
 	description string
@@ -88,8 +88,8 @@ type job struct {
 }
 
 // accept checks a request and queues it. It runs on the subscription's one
-// goroutine. The API counts what is refused here as an error; it writes that
-// count without a lock when the handler returns, so workers can't raise it.
+// goroutine. The micro services API counts refusals here as errors. It updates that
+// count without a lock when the handler returns, so workers must not change it.
 func (s *Service) accept(e *endpoint, request micro.Request) {
 	if request.Reply() == "" {
 		return
@@ -103,11 +103,11 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 	case err != nil:
 		s.refuse(request, rollcallv1.CodeBadRequest, err.Error())
 	//guard:drop e.early "status answers before it has caught up" TestStatusBeforeCaughtUp
-	//guard:false "half a roster is never an answer" TestNotCaughtUp
+	//guard:false "a partial roster is never an answer" TestNotCaughtUp
 	case !e.early && !s.CaughtUp():
-		s.refuse(request, rollcallv1.CodeUnavailable, "not caught up: rollcall is still reading the events before its start: ask again later")
+		s.refuse(request, rollcallv1.CodeUnavailable, "not caught up: rollcall is still reading the events from before its start: ask again later")
 	case q.past && s.Past == nil:
-		s.refuse(request, rollcallv1.CodeUnavailable, "no questions about the past are answered here")
+		s.refuse(request, rollcallv1.CodeUnavailable, "this rollcall does not answer questions about the past")
 	default:
 		select {
 		case line <- job{q, request.Reply()}:
@@ -120,7 +120,7 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 
 func (s *Service) refuse(request micro.Request, code int, description string) {
 	if err := request.Error(strconv.Itoa(code), description, nil); err != nil {
-		s.Log.Debug("question not answered", "err", err)
+		s.Log.Debug("query reply failed", "err", err)
 	}
 }
 
@@ -143,13 +143,13 @@ func (s *Service) work(ctx context.Context, line <-chan job) {
 	}
 }
 
-// reply makes the answer to one question and sends it.
+// reply builds the answer to one question and sends it.
 func (s *Service) reply(ctx context.Context, j job) {
 	message := &nats.Msg{Subject: j.reply}
 	var err error
 	message.Data, err = j.answer(ctx)
 	if most := s.Conn.MaxPayload(); err == nil && int64(len(message.Data)) > most {
-		err = fmt.Errorf("an answer of %d bytes does not fit a message of %d", len(message.Data), most)
+		err = fmt.Errorf("an answer of %d bytes does not fit in a message of %d", len(message.Data), most)
 	}
 	if err != nil {
 		code := rollcallv1.CodeInternal
@@ -163,6 +163,6 @@ func (s *Service) reply(ctx context.Context, j job) {
 		}
 	}
 	if err := s.Conn.PublishMsg(message); err != nil {
-		s.Log.Debug("question not answered", "err", err)
+		s.Log.Debug("query reply failed", "err", err)
 	}
 }

@@ -2,14 +2,15 @@
 // API.
 //
 // All questions take the same path. A request is decoded strictly. It is refused
-// at once when it is wrong, when the roster has not caught up, or when too many
-// are queued; otherwise it is queued for the few workers that make answers.
-// Workers never wait for the roster's fold, and it never waits for them: a worker
-// holds one machine at a time, for one read. An answer that doesn't fit one
-// message has a cursor, with which the next question continues.
+// at once if it is invalid, if the roster has not caught up, or if too many are
+// queued; otherwise it is queued for the few workers that build answers. Workers
+// and the roster's fold share locks, but hold them briefly: the lock of a machine
+// for one event or one read, the lock of the users for one batch or a few hundred
+// lookups. An answer that doesn't fit in one message has a cursor, with which the
+// next question continues.
 //
-// Questions about the past take longer, as the stream is read again: they have a
-// queue of their own, and hold up no others.
+// Questions about the past take longer, because the stream is read again. They have
+// their own queue, so that other questions don't wait for them.
 //
 // The types of requests and answers are those of package api.
 package query
@@ -36,24 +37,23 @@ import (
 // Config is what a Service needs.
 type Config struct {
 	report.Source
-	// Conn's handlers must be set before: the micro services API wraps them.
+	// Conn's handlers must already be set: the micro services API wraps them.
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
-	// Version is the program's. The API wants a semantic version; any other is
-	// shown as 0.0.0-dev.
+	// Version is the program's. The micro services API requires a semantic version;
+	// any other is shown there as 0.0.0-dev.
 	Version string
 	// Lag returns how many messages of the stream have no fate yet; Snapshot, the
 	// last snapshot that was saved or loaded, nil if none was. They must be safe
-	// for use by several goroutines. If they are nil, lag and snapshot are left
-	// out.
+	// for use by several goroutines. If they are nil, answers omit lag and snapshot.
 	Lag      func() uint64
 	Snapshot func() *api.Snapshot
 	// Checks returns the checks of /readyz that fail; nil: none.
 	Checks func() []api.Check
-	// Instance names this process; Settings is a digest of the settings that
-	// decide. Both are for other processes that answer on the same subjects.
+	// Instance identifies this process; Settings is a digest of the settings that
+	// affect the fold. Both are for other processes that answer on the same subjects.
 	Instance, Settings string
-	// Registry gets the metric of those processes; it may be nil.
+	// Registry gets rollcall_instances, the number of those processes; it may be nil.
 	Registry prometheus.Registerer
 	// Past answers questions about the past. If it is nil, they are refused.
 	Past *past.Questions
@@ -73,7 +73,7 @@ type Service struct {
 	queryEvery  time.Duration
 }
 
-// New returns a service that doesn't answer yet.
+// New returns a service; Run makes it answer.
 func New(c Config) *Service {
 	s := &Service{
 		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), queryEvery: queryEvery,
@@ -147,7 +147,7 @@ func (s *Service) listen(service micro.Service) error {
 	return s.listenToAll(service)
 }
 
-// stop ends a service. A connection that is already closed is no error.
+// stop stops a service. A connection that is already closed is no error.
 func stop(service micro.Service) error {
 	if err := service.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("stopping service %s: %w", rollcallv1.ServiceName, err)

@@ -144,8 +144,8 @@ func TestSilentAnswers(t *testing.T) {
 func TestRefusedQuestions(t *testing.T) {
 	nc := serve(t, source(kit.Seed()))
 	for _, tt := range []struct{ endpoint, request, code, want string }{
-		{"machine", `{"machine":"none"}`, "404", `machine: "none" is not known`},
-		{"machine", `{"machine":"a\nb"}`, "404", `machine: "a\nb" is not known`},
+		{"machine", `{"machine":"none"}`, "404", `machine: "none" is unknown`},
+		{"machine", `{"machine":"a\nb"}`, "404", `machine: "a\nb" is unknown`},
 		{"machine", ``, "400", "machine: missing"},
 		{"machine", `{"machine":""}`, "400", "machine: missing"},
 		{"machine", `{"machine":null}`, "400", "machine: missing"},

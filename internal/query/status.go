@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// replaying is a reason for being incomplete that is no loss: not caught up.
+// replaying is the reason for incompleteness while the service has not caught up.
 const replaying = "replaying"
 
 // statusRequest asks about the service itself.
@@ -59,8 +59,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	return b, nil
 }
 
-// setLag sets the lag, or clears CaughtUp if the state of the stream is not
-// known.
+// setLag sets Lag, or clears CaughtUp if the state of the stream is unknown.
 func (s *Service) setLag(a *api.StatusAnswer) {
 	if slices.Contains(a.Reasons, api.Stale) {
 		a.CaughtUp = false

@@ -14,7 +14,7 @@ import (
 // userRequest asks where a user is.
 type userRequest struct {
 	api.UserRequest
-	at    roster.Time // of the moment
+	at    roster.Time // the past moment asked about
 	after cursor
 }
 

@@ -18,17 +18,17 @@ import (
 func paged(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, head api.Report, machines []api.Machine, room int,
+}, head api.Report, machines []api.Machine, capacity int,
 ) []api.Report {
 	t.Helper()
-	p := newPages(&head, room, nil)
+	p := newPages(&head, capacity, nil)
 	for _, m := range machines {
 		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
 	}
 	var read []api.Report
 	for n, message := range p.messages(head) {
-		if size := len(p.page(n)); size > room {
-			t.Fatalf("page %d has %d bytes of machines, room is %d", n, size, room)
+		if size := len(p.page(n)); size > capacity {
+			t.Fatalf("page %d has %d bytes of machines, capacity is %d", n, size, capacity)
 		}
 		r, err := api.DecodeReport(message)
 		if err != nil {
@@ -47,9 +47,9 @@ func TestPagesJoined(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyReport(t)
 		want.Page, want.Pages, want.Cursor = 0, 0, ""
-		// The room of one machine with one user, each of the longest names.
-		room := rapid.IntRange(1200, 4000).Draw(t, "room")
-		got, err := api.Join(all(paged(t, want, want.Machines, room)...))
+		// The capacity of one machine with one user, each of the longest names.
+		capacity := rapid.IntRange(1200, 4000).Draw(t, "capacity")
+		got, err := api.Join(all(paged(t, want, want.Machines, capacity)...))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
@@ -89,8 +89,8 @@ func TestNobody(t *testing.T) {
 }
 
 // content is the hash of a report.
-func content(r api.Report, room int) string {
-	p := newPages(&r, room, nil)
+func content(r api.Report, capacity int) string {
+	p := newPages(&r, capacity, nil)
 	for _, m := range r.Machines {
 		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
 	}
@@ -149,7 +149,7 @@ func TestContentDoesNotDependOnPages(t *testing.T) {
 	}
 }
 
-func TestRoom(t *testing.T) {
+func TestPageCapacity(t *testing.T) {
 	for _, tt := range []struct {
 		payload int64
 		head    int
@@ -161,8 +161,8 @@ func TestRoom(t *testing.T) {
 		{0, 300, false}, // never connected
 		{minPayload, 3000, false},
 	} {
-		if room, err := PageCapacity(tt.payload, tt.head); (err == nil) != tt.ok {
-			t.Errorf("payload %d, head %d: room %d, error %v", tt.payload, tt.head, room, err)
+		if capacity, err := PageCapacity(tt.payload, tt.head); (err == nil) != tt.ok {
+			t.Errorf("payload %d, head %d: capacity %d, error %v", tt.payload, tt.head, capacity, err)
 		}
 	}
 }

@@ -271,7 +271,7 @@ func TestTooLargeForTheStream(t *testing.T) {
 	}
 	p.tick(t.Context())
 	const want = ": raise its max_msg_size to the server's max_payload: nats stream edit REPORTS --max-msg-size=1048576"
-	if _, err := p.Failing(); err == nil || !strings.Contains(err.Error(), "stream REPORTS takes no message of ") || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "nats: nats:") {
+	if _, err := p.Failing(); err == nil || !strings.Contains(err.Error(), "stream REPORTS refuses a message of ") || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "nats: nats:") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -279,7 +279,7 @@ func TestTooLargeForTheStream(t *testing.T) {
 func TestSmallPayloadFails(t *testing.T) {
 	p, _ := newPublisher(t, kit.Seed(), func(o *server.Options) { o.MaxPayload = 2 << 10 })
 	makeStream(t, p)
-	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "max_payload of at least 4096") {
+	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "max_payload is 2048 bytes: raise it to at least 4096") {
 		t.Errorf("got %v, want an error that names max_payload", err)
 	}
 }
