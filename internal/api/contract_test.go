@@ -28,7 +28,7 @@ func all(reports ...Report) iter.Seq2[Report, error] {
 }
 
 // types are the Go types of the contract's messages. A report of a past moment has
-// types of its own: what it lacks of the message, reports of now have.
+// its own type, without the fields that only reports of now have.
 var types = map[protoreflect.Name][]reflect.Type{
 	"Report":           {reflect.TypeFor[Report](), reflect.TypeFor[PastReport]()},
 	"Machine":          {reflect.TypeFor[Machine](), reflect.TypeFor[PastMachine]()},
@@ -54,9 +54,9 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"ChangesBeat":      {reflect.TypeFor[Beat]()},
 }
 
-// TestContract: each message of the contract has a type, and each type the fields
-// of its message: the same JSON names, the same kinds of values, and a pointer where
-// the contract tells a field that is absent from one that is zero.
+// TestContract: each message of the contract has a type, and each type the fields of
+// its message: the same JSON names, the same kinds of values, and a pointer where
+// the contract distinguishes an absent field from a zero one.
 func TestContract(t *testing.T) {
 	messages := rollcallv1.File_rollcall_v1_rollcall_proto.Messages()
 	for i := range messages.Len() {
@@ -87,7 +87,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// kindOfField says what the values of a field are.
+// kindOfField returns the kind of a field's values.
 func kindOfField(field protoreflect.FieldDescriptor) string {
 	kind := field.Kind().String()
 	switch field.Kind() {
@@ -105,7 +105,7 @@ func kindOfField(field protoreflect.FieldDescriptor) string {
 	return kind
 }
 
-// kindOfType is the same for a field in Go.
+// kindOfType is kindOfField for a field in Go.
 func kindOfType(t reflect.Type) string {
 	for name, known := range types {
 		if slices.Contains(known, t) || t.Kind() == reflect.Pointer && slices.Contains(known, t.Elem()) {

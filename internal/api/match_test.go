@@ -31,8 +31,9 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// A pattern means what the regular expression means that it is written out as.
-func TestMatchesIsThatOfRegexp(t *testing.T) {
+// TestMatchesLikeRegexp: a pattern matches what the equivalent regular expression
+// matches.
+func TestMatchesLikeRegexp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pattern := rapid.StringMatching(`[ab語.\\?*]{1,8}`).Draw(t, "pattern")
 		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// textOf is the text of a report of one page.
+// textOf returns the text of a report of one page.
 func textOf(r *Report) string {
 	var out strings.Builder
 	text := NewText(&out)
@@ -47,8 +47,8 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
-// TestNames: a name stands as it is unless it would read as two, or its white space
-// cannot be seen.
+// TestNames: a name is written unchanged unless it could be read as two, or its
+// white space is invisible.
 func TestNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"lane": "lane", "Ana María": "Ana María", "a,b": "a,b", "fe80::1": "fe80::1", "web:": "web:",
@@ -61,9 +61,9 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestTextSaysOneThing: whatever the names, the text form can be read in one way
-// only; and ordinary names stand in it as they are.
-func TestTextSaysOneThing(t *testing.T) {
+// TestTextIsUnambiguous: whatever the names, the text form can be read in one way
+// only; and ordinary names are unchanged in it.
+func TestTextIsUnambiguous(t *testing.T) {
 	for name, want := range map[string]string{
 		"lane": "lane", "john smith": "john smith", `D\lane$`: `D\lane$`, "a,b": "a,b", "a:b": "a:b", "fe80::1": "fe80::1", `5"`: `5"`, "a,": "a,", "a:": "a:",
 		"a, b": `"a, b"`, "a: b": `"a: b"`, " a": `" a"`, "a ": `"a "`, "a\u3000": `"a\u3000"`, `"a"`: `"\"a\""`, `"`: `"\""`, `a\, b`: `"a\\, b"`,
@@ -91,7 +91,7 @@ func TestTextSaysOneThing(t *testing.T) {
 	})
 }
 
-// readName reads a name up to what ends it, by the rule of Name.
+// readName reads a name up to its end, by the rule of Name.
 func readName(t *rapid.T, line, end string) (name, rest string) {
 	if !strings.HasPrefix(line, `"`) {
 		name, rest, _ = strings.Cut(line, end)

@@ -145,12 +145,12 @@ func (p *Publisher) tick(ctx context.Context) {
 	case !p.Conn.IsConnected():
 		// The connection would buffer what is published now, and send it late.
 		p.recordMissed(fmt.Errorf("the connection to NATS is %v", p.Conn.Status()))
-	//guard:false "watchers notice changes lost with a connection" TestAwayAndBack
+	//guard:false "watchers notice changes lost with a connection" TestReconnect
 	case reconnects != p.reconnects:
 		// What was published just before the connection broke may be lost.
 		p.recordMissed(errors.New("the connection to NATS was lost"))
 		p.restart(place)
-	//guard:false "no change is dropped silently" TestTooMuch
+	//guard:false "no change is dropped silently" TestTooManyChanges
 	case !complete:
 		p.recordMissed(fmt.Errorf("more than %d arrivals and departures at once, or machines evicted", maxTransitions))
 		p.restart(place)

@@ -23,8 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a publisher of a roster, and somebody who listens, each with a
-// connection of its own.
+// world is a publisher of a roster, and a subscriber, each with its own connection.
 type world struct {
 	t        *testing.T
 	server   *kit.Server
@@ -90,7 +89,7 @@ func (w *world) next() *nats.Msg {
 	}
 }
 
-// wantBeat wants a beat next.
+// wantBeat expects a beat next.
 func (w *world) wantBeat(since uint64) {
 	w.t.Helper()
 	m := w.next()
@@ -100,8 +99,8 @@ func (w *world) wantBeat(since uint64) {
 	}
 }
 
-// wantChange wants a change next, such as "web1 1 0 +lane -chris =lane": the
-// machine, its place and previous, who came, left and is on.
+// wantChange expects a change next, such as "web1 1 0 +lane -chris =lane": the
+// machine, its place and previous place, who arrived, who left and who is on.
 func (w *world) wantChange(want string) {
 	w.t.Helper()
 	m := w.next()
@@ -122,8 +121,8 @@ func (w *world) wantChange(want string) {
 	}
 }
 
-// TestPublish: nothing is told before the roster has caught up; then each change
-// names the one before.
+// TestPublish: nothing is published before the roster has caught up; then each
+// change names the previous one.
 func TestPublish(t *testing.T) {
 	w := newWorld(t)
 	kit.Feed(w.roster, kit.Login("web1", "chris"))
@@ -158,8 +157,8 @@ func TestBeats(t *testing.T) {
 	}
 }
 
-// TestNoBeatsWhileStale: while nobody knows how the stream stands there is no
-// beat; changes are told, and beats come again when it is in sight.
+// TestNoBeatsWhileStale: while the state of the stream is unknown there are no
+// beats; changes are published, and beats resume once it is known.
 func TestNoBeatsWhileStale(t *testing.T) {
 	w := newWorld(t)
 	w.Beat = 0
@@ -175,9 +174,9 @@ func TestNoBeatsWhileStale(t *testing.T) {
 	w.wantBeat(0)
 }
 
-// TestAwayAndBack: what could not be told, or may be lost, is not told later,
-// but that it is missing.
-func TestAwayAndBack(t *testing.T) {
+// TestReconnect: changes that could not be published, or may be lost, are not
+// published later; a beat shows that they are missing.
+func TestReconnect(t *testing.T) {
 	for name, wait := range map[string]time.Duration{
 		"long": 300 * time.Millisecond, "short": time.Millisecond,
 	} {
@@ -218,8 +217,8 @@ func TestAwayAndBack(t *testing.T) {
 	}
 }
 
-// TestNotSentLate: a change that happens while the connection is away is not kept
-// until it is back, but missed.
+// TestNotSentLate: a change that happens while disconnected is not buffered until
+// the connection returns, but missed.
 func TestNotSentLate(t *testing.T) {
 	w := newWorld(t)
 	w.conn = kit.Conn(t, w.server.URL, nats.ReconnectWait(500*time.Millisecond))
@@ -239,8 +238,9 @@ func TestNotSentLate(t *testing.T) {
 	w.wantBeat(1)
 }
 
-// TestTooMuch: more than there is room for begins anew too.
-func TestTooMuch(t *testing.T) {
+// TestTooManyChanges: more transitions than the feed has space for also cause a
+// restart.
+func TestTooManyChanges(t *testing.T) {
 	w := newWorld(t)
 	w.Interval = time.Hour // but half of the room is published at once
 	w.caughtUp.Store(true)
@@ -260,7 +260,7 @@ func TestTooMuch(t *testing.T) {
 	w.wantBeat(maxTransitions + 1)
 }
 
-// TestLarge: what does not fit one message is said to be left out.
+// TestLarge: a change that does not fit in one message says that it is large.
 func TestLarge(t *testing.T) {
 	w := newWorld(t, func(o *server.Options) { o.MaxPayload = 8 << 10 })
 	w.caughtUp.Store(true)
@@ -285,8 +285,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestStopped: a publisher that has ended follows no more, and one that never
-// began ends too.
+// TestStopped: a publisher that has stopped has closed its feed, and one that never
+// started stops too.
 func TestStopped(t *testing.T) {
 	w := newWorld(t)
 	w.start()()
@@ -299,6 +299,6 @@ func TestStopped(t *testing.T) {
 		t.Error("not complete")
 	}
 	for c := range w.feed.Changes() {
-		t.Errorf("%+v is still noted", c)
+		t.Errorf("%+v is still recorded", c)
 	}
 }

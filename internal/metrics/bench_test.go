@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkScrape scrapes 100,000 machines: from the roster, and from a
-// GaugeVec that somebody has kept in step with it.
+// BenchmarkScrape scrapes 100,000 machines: from the roster, and from a GaugeVec
+// kept in step with it.
 func BenchmarkScrape(b *testing.B) {
 	r := kit.NewFleet(1, kit.Mixed, kit.Scale(1_000_000)).Roster()
 	machines := r.Status().Machines
@@ -40,7 +40,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// discard is a client that reads and forgets.
+// discard is a client that discards what it reads.
 type discard struct{}
 
 func (discard) Header() http.Header         { return http.Header{} }

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// reading is a reader that stands where it is told.
+// reading is a reader whose progress the test sets.
 type reading struct {
 	lag      uint64
 	caughtUp bool
@@ -38,7 +38,7 @@ func (r reading) CaughtUp() bool { return r.caughtUp }
 
 var upToDate = reading{caughtUp: true}
 
-// fleet is a roster of n machines with one user each.
+// fleet returns a roster of n machines with one user each.
 func fleet(n int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
@@ -68,7 +68,7 @@ func TestSeed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What Go built the test is no part of the contract.
+	// The Go version is not part of the golden file.
 	text := bytes.ReplaceAll(out.Bytes(), []byte(runtime.Version()), []byte("go"))
 	path := filepath.Join("testdata", "seed.prom")
 	if *update {
@@ -85,7 +85,7 @@ func TestSeed(t *testing.T) {
 	}
 	for _, user := range []string{"lane", "jordan", "chris"} {
 		if bytes.Contains(text, []byte(user)) {
-			t.Errorf("the metrics tell the name of %s", user)
+			t.Errorf("the metrics have the name of %s", user)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// TestStale: while nobody knows how the stream stands nothing is claimed of it.
+// TestStale: while the state of the stream is unknown, no metric claims to know it.
 func TestStale(t *testing.T) {
 	c := NewCollector(kit.Seed(), upToDate, Build{}, 100)
 	stale := true
@@ -128,7 +128,7 @@ func TestStale(t *testing.T) {
 }
 
 // TestConsistent: the machines' metrics would pass a registry's checks, whatever
-// their names, and while machines come and go.
+// their names, and while machines appear and disappear.
 func TestConsistent(t *testing.T) {
 	r := fleet(500)
 	for _, name := range hostile {
@@ -164,7 +164,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// value is that of one series, written as in the text format.
+// value returns the value of one series, named as in the text format.
 func value(t testing.TB, g prometheus.Gatherer, series string) float64 {
 	t.Helper()
 	families, err := g.Gather()
@@ -233,7 +233,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// shownMachines are the machines with a series, in their order.
+// shownMachines returns the machines with a series, in order.
 func shownMachines(t testing.TB, g prometheus.Gatherer) []string {
 	t.Helper()
 	families, err := g.Gather()
@@ -275,7 +275,7 @@ func TestTooManyMachines(t *testing.T) {
 	}
 }
 
-func TestHiddenMachinesAreLeftOut(t *testing.T) {
+func TestHiddenMachinesAreOmitted(t *testing.T) {
 	r := kit.Seed()
 	e := kit.Login("new", "x")
 	later := roster.TimeOf(time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC).Add(2 * roster.DefaultSettings().AllowedLateness))

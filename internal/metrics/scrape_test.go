@@ -22,7 +22,7 @@ var hostile = []string{
 	`"`, `\`, `a"b\c`, `\n`, "käthe", "日本語", "😀", "\u2028", "</script>", "{", "a,b", "a=b", "%2E", " ", "\ufffd", strings.Repeat("x", 255),
 }
 
-// serve serves what a gatherer has until the test ends, and returns the URL.
+// serve serves a gatherer's metrics until the test ends, and returns the URL.
 func serve(t testing.TB, g prometheus.Gatherer) string {
 	t.Helper()
 	s, err := httpd.Listen(httpd.ServerConfig{Addr: "127.0.0.1:0", Gatherer: g, Log: kit.Logger(t)})
@@ -115,7 +115,8 @@ func TestScrapeSomeNames(t *testing.T) {
 	}
 }
 
-// The fates add up to the position in each scrape, also while the fold goes on.
+// TestScrapeWhileFolding: the fates add up to the position in each scrape, also
+// while the fold continues.
 func TestScrapeWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	url := serve(t, registry(t, r, upToDate, 100))
@@ -145,9 +146,9 @@ func TestScrapeWhileFolding(t *testing.T) {
 	}
 }
 
-// TestOneLook: of a roster that moves on during a scrape, position and fates
-// are those of one place.
-func TestOneLook(t *testing.T) {
+// TestScrapeIsConsistent: if the roster changes during a scrape, position and fates
+// are still from the same place.
+func TestScrapeIsConsistent(t *testing.T) {
 	r := kit.Seed()
 	collected := make(chan prometheus.Metric)
 	go func() {

@@ -6,7 +6,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkAnswer makes one answer of 1 MiB out of 100,000 machines with 5 users each.
+// BenchmarkAnswer builds one answer of 1 MiB from 100,000 machines with 5 users
+// each.
 func BenchmarkAnswer(b *testing.B) {
 	r := kit.NewFleet(1, kit.Five, kit.Scale(500_000)).Roster()
 	q := &reportRequest{after: cursor{first: "cache"}}

@@ -19,7 +19,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// anyFleet is a roster of a few machines and users, heard a second apart.
+// anyFleet returns a roster of a few machines and users, heard a second apart.
 func anyFleet(t *rapid.T) *roster.Roster {
 	r := roster.New(roster.DefaultSettings())
 	for range rapid.IntRange(0, 30).Draw(t, "events") {
@@ -44,7 +44,7 @@ func anyFilter(t *rapid.T) api.Filter {
 	}
 }
 
-// among returns what a filter leaves of a whole report, by means of its own.
+// among applies a filter to a whole report, without the code under test.
 func among(f api.Filter, whole []api.Machine, now time.Time) []api.Machine {
 	count := make(map[string]int)
 	for _, m := range whole {
@@ -66,8 +66,8 @@ func among(f api.Filter, whole []api.Machine, now time.Time) []api.Machine {
 	return list
 }
 
-// Whatever the filter, the limit and the room, the answers joined are what the
-// filter leaves of the whole.
+// TestFilteredAnswers: whatever the filter, the limit and the size, the joined
+// answers are the filtered whole.
 func TestFilteredAnswers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyFleet(t)

@@ -10,8 +10,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// All questions are asked while the roster is folded: neither waits for the
-// other for long, no answer goes back, and the race detector finds nothing.
+// TestQuestionsWhileFolding asks all questions while the roster is folded: neither
+// waits for the other for long, places never decrease, and the race detector finds
+// nothing.
 func TestQuestionsWhileFolding(t *testing.T) {
 	const machines, users = 50, 20
 	r := roster.New(roster.DefaultSettings())
@@ -60,5 +61,5 @@ func TestQuestionsWhileFolding(t *testing.T) {
 	t.Logf("asked %d times", asked)
 }
 
-// anyAnswer is what all answers have.
+// anyAnswer has the fields that all answers have.
 type anyAnswer struct{ api.Head }

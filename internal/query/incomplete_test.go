@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestIncomplete: what was lost, or refused for want of room, shows in the
-// answers about the machines that it concerns, and in no other's.
+// TestIncomplete: what was lost, or refused because of a limit, shows in the answers
+// about the machines that it concerns, and in no others.
 func TestIncomplete(t *testing.T) {
 	settings := roster.DefaultSettings()
 	settings.MaxSessionsPerMachine = 1
@@ -31,7 +31,7 @@ func TestIncomplete(t *testing.T) {
 	kit.Feed(r, late)
 	nc, st := serve(t, source(r)), r.Status()
 	if st.SettlesAfter() == 0 {
-		t.Error("nobody says when a reset settles a machine")
+		t.Error("settles_after is missing")
 	}
 	for machine, want := range map[string][]string{"full": {"limit"}, "lost": {"truncated"}, "settled": {}} {
 		got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: machine})

@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// instance runs a service that asks for others at short intervals, until end is
+// instance runs a service that queries others at short intervals, until end is
 // called.
 func instance(t *testing.T, url, id, settings string) (s *Service, log *kit.Output, end func()) {
 	t.Helper()
@@ -39,7 +39,7 @@ func instance(t *testing.T, url, id, settings string) (s *Service, log *kit.Outp
 	return s, log, end
 }
 
-// ids are the instances that a service knows of, each with whether it has the
+// ids returns the instances that a service knows of, each with whether it has the
 // same settings.
 func (s *Service) ids() string {
 	var ids []string
@@ -49,8 +49,8 @@ func (s *Service) ids() string {
 	return strings.Join(ids, ", ")
 }
 
-// TestOthers: services on the same subjects find each other, tell of it once,
-// and of its end.
+// TestOthers: services on the same subjects find each other, and log it once, and
+// the end of it too.
 func TestOthers(t *testing.T) {
 	url := kit.StartServer(t).URL
 	a, logA, _ := instance(t, url, "a", "x")
@@ -76,8 +76,8 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// TestAskedBy: one that has started later makes itself known by asking: the first
-// asks back long before it is time to.
+// TestAskedBy: a service that starts later makes itself known by its query: the
+// first then queries long before its next interval.
 func TestAskedBy(t *testing.T) {
 	url := kit.StartServer(t).URL
 	a := New(Config{
@@ -90,15 +90,15 @@ func TestAskedBy(t *testing.T) {
 	o := newOthers(nil)
 	o.list = []api.Instance{{ID: "b"}}
 	if o.askedBy("b"); len(o.requery) > 0 {
-		t.Error("one that is known is asked for again")
+		t.Error("a known instance causes a query")
 	}
 	o.askedBy("c")
 	if o.askedBy("d"); len(o.requery) != 1 {
-		t.Errorf("%d questions because of two that are not known, want 1", len(o.requery))
+		t.Errorf("%d queries because of two unknown instances, want 1", len(o.requery))
 	}
 }
 
-// TestInstances: every process answers, and what is no answer is passed over.
+// TestInstances: every process answers, and invalid answers are ignored.
 func TestInstances(t *testing.T) {
 	url := kit.StartServer(t).URL
 	a, _, _ := instance(t, url, "a", "x")

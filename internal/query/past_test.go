@@ -31,8 +31,8 @@ type memory struct {
 	behind atomic.Bool // reading the past waits
 }
 
-// remember stores the events in a stream, reads them into a roster and answers
-// for both until the test ends, so many questions about the past at a time.
+// remember stores the events in a stream, reads them into a roster, and answers for
+// both until the test ends, with a limit on questions about the past in flight.
 func remember(t *testing.T, most int, events []roster.Event, options ...func(*server.Options)) *memory {
 	t.Helper()
 	url := kit.StartServer(t, options...).URL
@@ -74,7 +74,7 @@ func remember(t *testing.T, most int, events []roster.Event, options ...func(*se
 	return m
 }
 
-// hour is so many hours after the first event of a test.
+// hour returns a time this number of hours after the first event of a test.
 func hour(n int) time.Time {
 	return time.Date(2020, 1, 21, n, 0, 0, 0, time.UTC)
 }
@@ -95,16 +95,17 @@ func (m *memory) wantCode(t *testing.T, endpoint string, request any, code int, 
 	}
 }
 
-// TestTooFewConsumers: that the stream allows too few consumers is not over later.
+// TestTooFewConsumers: a limit of consumers does not say to ask again later, as that
+// would not help.
 func TestTooFewConsumers(t *testing.T) {
 	err := fmt.Errorf("creating a consumer: %w", &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeMaximumConsumersLimit})
 	if said := refusalOf(err).Error(); !strings.Contains(said, "too few consumers (max_consumers): raise the limit") || strings.Contains(said, "later") {
-		t.Errorf("it says %s", said)
+		t.Errorf("got %s", said)
 	}
 }
 
-// Every page of an answer about the past goes on where the one before ended,
-// and together they are the whole.
+// TestPastInPages: each page of an answer about the past continues where the
+// previous one ended, and together they are the whole.
 func TestPastInPages(t *testing.T) {
 	const machines, users = 12, 40
 	var events []roster.Event
@@ -206,7 +207,8 @@ func TestHistory(t *testing.T) {
 	m.wantCode(t, "history", api.HistoryRequest{Machine: "web9"}, rollcallv1.CodeNotFound, `machine: "web9"`)
 }
 
-// A machine with nobody is there, and one that nobody had heard of is not.
+// TestPastOfNobody: a machine with nobody on is listed, and one that was unknown at
+// the time is not.
 func TestPastOfNobody(t *testing.T) {
 	m := remember(t, 4, []roster.Event{
 		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
@@ -254,8 +256,9 @@ func TestPastRefused(t *testing.T) {
 	(&memory{nc: now}).wantCode(t, "report", api.ReportRequest{Moment: moment(1)}, rollcallv1.CodeUnavailable, "this rollcall does not answer questions about the past")
 }
 
-// While ingest is behind, the past is not read: its questions say how far they
-// are, those beyond the limit are refused, and others are answered as ever.
+// TestPastYields: while ingest is behind, the past is not read: answers about it
+// only report progress, questions beyond the limit are refused, and others are
+// answered as usual.
 func TestPastYields(t *testing.T) {
 	m := remember(t, 1, []roster.Event{
 		dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane")), dated(3, kit.Login("web1", "lane")),
@@ -289,9 +292,8 @@ func TestPastYields(t *testing.T) {
 	}
 }
 
-// TestPastStarvesNobody: while as many questions about the past as may be are
-// under way, one more is refused, and one about now is answered, before any of
-// those is.
+// TestPastStarvesNobody: while the most questions about the past are in flight, one
+// more is refused, and one about now is answered before any of them.
 func TestPastStarvesNobody(t *testing.T) {
 	const most = 4
 	m := remember(t, most, []roster.Event{

@@ -20,7 +20,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// fetch asks for the whole report in answers of so many machines.
+// fetch asks for the whole report in answers of this number of machines.
 func fetch(t testing.TB, nc *nats.Conn, limit int) []api.Report {
 	t.Helper()
 	request := api.ReportRequest{}
@@ -46,7 +46,7 @@ func decodeReport(t testing.TB, data []byte) api.Report {
 	return r
 }
 
-// machines lists a roster by means of its own.
+// machines lists a roster, without the code under test.
 func machines(r *roster.Roster) []api.Machine {
 	list := []api.Machine{}
 	for v := range r.Machines("") {
@@ -65,7 +65,7 @@ func all(reports ...api.Report) iter.Seq2[api.Report, error] {
 	}
 }
 
-// anyName is a name that may break an encoder.
+// anyName draws a name that may break an encoder.
 func anyName(t *rapid.T, label string) string {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{`"`, `\`, "日本語", "😀", `THESHIRE\pgustavo`, strings.Repeat(`"`, 255), "\u2028"}),
@@ -143,7 +143,8 @@ func TestAnswersByPayload(t *testing.T) {
 	}
 }
 
-// Whatever the machines and the room, the answers joined are the roster.
+// TestAnswersJoined: whatever the machines and the size, the joined answers are the
+// roster.
 func TestAnswersJoined(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := roster.New(roster.DefaultSettings())
@@ -182,8 +183,9 @@ func TestAnswersJoined(t *testing.T) {
 	})
 }
 
-// A machine that changes between two answers within it: those who stay are
-// there once, and when nobody is left after the cursor the next machine comes.
+// TestMachineChangesBetweenAnswers: if a machine changes between two answers within
+// it, users who stay are listed once, and if nobody is left after the cursor the
+// next machine follows.
 func TestMachineChangesBetweenAnswers(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	kit.Feed(r, kit.Login("a", "k"), kit.Login("a", "m"), kit.Login("b", "z"))
@@ -197,7 +199,7 @@ func TestMachineChangesBetweenAnswers(t *testing.T) {
 	}
 }
 
-// An answer has every event up to its place.
+// TestAnswersWhileFolding: an answer includes every event up to its place.
 func TestAnswersWhileFolding(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	kit.Feed(r, kit.Login("machine-20000", "x"))
@@ -205,8 +207,8 @@ func TestAnswersWhileFolding(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Each place has a machine of its own, and the later the place, the
-		// earlier an answer passes the machine.
+		// Each place has its own machine, and the later the place, the earlier the
+		// machine is in an answer.
 		for i := 1; i < 20_000; i++ {
 			kit.Feed(r, kit.Login(fmt.Sprintf("machine-%05d", 20_000-i), "x"))
 		}

@@ -84,7 +84,7 @@ func TestCursor(t *testing.T) {
 	}
 }
 
-// A request is good or its error can stand in a header.
+// FuzzRequest: a request is either valid, or its error is valid in a header.
 func FuzzRequest(f *testing.F) {
 	for _, request := range []string{``, `{}`, `{"limit":1,"cursor":"YQ"}`, `{"cursor":"YQBi"}`, `{"x":1}`, `[`, `{"limit":-1}`} {
 		f.Add([]byte(request))
@@ -97,7 +97,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		if err != nil {
 			if bytes.ContainsAny([]byte(err.Error()), "\r\n") || len(err.Error()) > 1000 {
-				t.Fatalf("%q can't stand in a header", err)
+				t.Fatalf("%q is not valid in a header", err)
 			}
 			return
 		}

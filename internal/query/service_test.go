@@ -33,7 +33,7 @@ var subjects = func() rollcallv1.Subjects {
 	return s
 }()
 
-// fleet is a roster of n machines with so many users each.
+// fleet returns a roster of n machines with the given number of users each.
 func fleet(n, users int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
@@ -54,8 +54,7 @@ func source(r *roster.Roster) report.Source {
 // question1 is the subject of the question that most tests ask.
 const question1 = "rollcall.query.report"
 
-// serve answers for the source until the test ends, and returns a client's
-// connection.
+// serve answers for the source until the test ends, and returns a client connection.
 func serve(t testing.TB, s report.Source, options ...func(*server.Options)) *nats.Conn {
 	t.Helper()
 	return serveVersion(t, s, "v1.2.3", options...)
@@ -105,7 +104,7 @@ func TestNotCaughtUp(t *testing.T) {
 }
 
 func TestFloodIsRefused(t *testing.T) {
-	// Nobody works off what waits: the service isn't run, only its handler.
+	// The service isn't run, only its handler, so nothing empties the queue.
 	url := kit.StartServer(t).URL
 	service := New(Config{Source: source(kit.Seed()), Conn: kit.Conn(t, url), Subjects: subjects, Log: kit.Logger(t)})
 	added, err := service.add()
@@ -134,7 +133,7 @@ func TestFloodIsRefused(t *testing.T) {
 			t.Fatalf("got %v, %v; want 429", m, err)
 		}
 	}
-	// Whoever asks by client.One asks again, a few times.
+	// client.One retries a few times.
 	if _, err := client.One(t.Context(), nc, question1, api.ReportRequest{}); !isBusy(err) {
 		t.Errorf("got %v, want 429", err)
 	}
@@ -144,7 +143,7 @@ func TestFloodIsRefused(t *testing.T) {
 	if err := stop(added); err != nil {
 		t.Error(err)
 	}
-	// Now it's run, and those who waited are answered.
+	// Now the service runs, and answers the queued questions.
 	runService(t, service)
 	for range maxWaiting {
 		m, err := answers.NextMsg(time.Minute)

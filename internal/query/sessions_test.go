@@ -36,14 +36,14 @@ func pagesOf[A any, P api.Answer[A]](t testing.TB, nc *nats.Conn, endpoint strin
 	return pages
 }
 
-// detailed is a login with all that it may say.
+// detailed returns a login with all details.
 func detailed(machine, user, id string) roster.Event {
 	e := kit.Login(machine, user)
 	e.Session.ID, e.Session.Terminal, e.Session.Remote, e.Session.Service = id, "pts/0", "10.0.0.7", "sshd"
 	return e
 }
 
-// second is so many seconds after the moment that receipts are counted from.
+// second returns a time this number of seconds after the first receipt.
 func second(n int) time.Time { return kit.At.Add(time.Duration(n) * time.Second) }
 
 func TestMachine(t *testing.T) {
@@ -89,7 +89,8 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// Sessions that don't fit one message come in pages, each of them once.
+// TestSessionsInPages: sessions that don't fit in one message are split into pages,
+// each session once.
 func TestSessionsInPages(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	var machine []api.Session

@@ -39,7 +39,8 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// The service is asked about itself when it isn't ready, above all.
+// TestStatusBeforeCaughtUp: the status is answered even when the service isn't
+// ready.
 func TestStatusBeforeCaughtUp(t *testing.T) {
 	s := source(kit.Seed())
 	s.CaughtUp = func() bool { return false }
@@ -50,8 +51,8 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 	}
 }
 
-// TestStatusWhileStale: while nobody knows how the stream stands no number of
-// messages is told; what is wrong is.
+// TestStatusWhileStale: while the state of the stream is unknown, there is no lag in
+// the status, but the failing checks are.
 func TestStatusWhileStale(t *testing.T) {
 	s := source(kit.Seed())
 	stale := true

@@ -9,9 +9,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkReport makes a report of 100,000 machines with 5 users each: made of a roster (looked at
-// under its locks, encoded in pages and hashed), encoded from a struct that
-// stands ready, and the same by encoding/json.
+// BenchmarkReport builds a report of 100,000 machines with 5 users each: from a
+// roster (read under its locks, encoded in pages and hashed), from a struct, and
+// from the same struct with encoding/json.
 func BenchmarkReport(b *testing.B) {
 	r := kit.NewFleet(1, kit.Five, kit.Scale(500_000)).Roster()
 	p := &Publisher{PublisherConfig: PublisherConfig{Source: source(r)}, now: time.Now}

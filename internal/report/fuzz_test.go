@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/api"
 )
 
-// What is read as a report is written as one that is read as the same.
+// FuzzDecode: a report that was decoded, encoded and decoded again is the same.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"report":"r","when":"2026-11-22T21:00:00.5Z","stream":"S","sequence":6,"place":6,"complete":true,"reasons":["gap"],"page":1,"pages":2,"machines":[{"machine":"m","heard":"2026-11-22T21:00:00Z","users":["\"\\u"]}]}`))
 	f.Add([]byte(`{"report":"r","when":"2026-11-22T21:00:00+01:00","stream":"S","sequence":6,"place":6,"complete":true,"reasons":[],"cursor":"YQ","machines":[]}`))

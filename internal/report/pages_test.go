@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// paged makes pages of machines and reads them back.
+// paged divides machines into pages and reads them back.
 func paged(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -76,7 +76,7 @@ func TestMachineLargerThanPages(t *testing.T) {
 	}
 	last := reports[len(reports)-1]
 	if n := len(last.Machines); n != 2 || last.Machines[n-1].Name != "late" {
-		t.Errorf("the last page should go on after the big machine, has %d machines", n)
+		t.Errorf("the last page has %d machines, want more after the big machine", n)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-// content is the hash of a report.
+// content returns the hash of a report.
 func content(r api.Report, capacity int) string {
 	p := newPages(&r, capacity, nil)
 	for _, m := range r.Machines {

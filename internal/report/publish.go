@@ -172,7 +172,7 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	// While disconnected, the connection would buffer the pages and send them,
 	// outdated, when it reconnects.
 	nc := p.JetStream.Conn()
-	//guard:false "no outdated report is published after an outage" TestNothingOldIsSentAfterAnOutage
+	//guard:false "no outdated report is published after an outage" TestNoStaleReportAfterOutage
 	if !nc.IsConnected() {
 		return false, fmt.Errorf("publishing: the connection to NATS is %s", strings.ToLower(nc.Status().String()))
 	}

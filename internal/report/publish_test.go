@@ -65,7 +65,7 @@ func TestPublishWhatChanged(t *testing.T) {
 	kit.Feed(r, kit.Login("a", "x")) // heard later, nothing else
 	expect(1, 2)
 	if after := stored(t, stream); after.ID != before.ID {
-		t.Error("another report is stored, but only heard changed")
+		t.Error("another report was published, but only heard changed")
 	}
 	kit.Feed(r, kit.Login("a", "y"))
 	expect(2, 2)
@@ -77,7 +77,8 @@ func TestPublishWhatChanged(t *testing.T) {
 	}
 }
 
-// That a machine has fallen silent is news, and that it speaks again.
+// TestPublishSilence: a report is published when a machine becomes silent, and when
+// it is heard again.
 func TestPublishSilence(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	kit.Feed(r, kit.Login("a", "x"), kit.Login("b", "y")) // heard a second apart
@@ -116,7 +117,7 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-func TestHiddenMachinesAreLeftOut(t *testing.T) {
+func TestHiddenMachinesAreOmitted(t *testing.T) {
 	r := kit.Seed()
 	later := roster.TimeOf(kit.At.Add(2 * roster.DefaultSettings().AllowedLateness))
 	end := roster.Position{Place: 7}
@@ -147,7 +148,7 @@ func TestPublishInPages(t *testing.T) {
 	if got := stored(t, stream); !reflect.DeepEqual(got.Machines, machines(r)) {
 		t.Error("the pages joined aren't the roster")
 	}
-	// The last page comes first, page 1 at the end.
+	// The last page is published first, page 1 last.
 	first := decode(t, next(t, messages).Data)
 	for n := first.Pages - 1; n > 0; n-- {
 		m := next(t, messages)
@@ -208,7 +209,7 @@ func TestFailedIsTriedAgain(t *testing.T) {
 	kit.Eventually(t, func() bool { _, failed, _ := results(p); return failed > before }, "publishing has failed again")
 }
 
-func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
+func TestNoStaleReportAfterOutage(t *testing.T) {
 	server := kit.StartServer(t)
 	p := NewPublisher(PublisherConfig{
 		Source: source(kit.Seed()), JetStream: kit.JetStream(t, kit.Conn(t, server.URL)), Subjects: subjects,
@@ -233,8 +234,8 @@ func TestNothingOldIsSentAfterAnOutage(t *testing.T) {
 	}
 }
 
-// TestFailing: that reports cannot be published shows, since when and why, until
-// one can; and in a log that is throttled a few times a minute.
+// TestFailing: that reports cannot be published is shown, with since when and why,
+// until one can; in the log, which is throttled, a few times a minute.
 func TestFailing(t *testing.T) {
 	p, _ := newPublisher(t, kit.Seed()) // there is no stream
 	var log kit.Output
@@ -253,7 +254,7 @@ func TestFailing(t *testing.T) {
 		now = now.Add(p.Interval)
 	}
 	if n := log.Count("report not published"); n == 0 || n > 5 {
-		t.Errorf("told %d times", n)
+		t.Errorf("logged %d times", n)
 	}
 	makeStream(t, p)
 	p.tick(t.Context())
@@ -284,8 +285,8 @@ func TestSmallPayloadFails(t *testing.T) {
 	}
 }
 
-// While the fold goes on each report is the roster of its place, not of a
-// moment later.
+// TestReportIsTheRosterOfItsPlace: while the fold continues, each report is the
+// roster of its place, not of a later one.
 func TestReportIsTheRosterOfItsPlace(t *testing.T) {
 	const batches = 300
 	live := roster.New(roster.DefaultSettings())

@@ -19,7 +19,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// newPublisher returns a publisher of the roster, and what it publishes to.
+// newPublisher returns a publisher of the roster, and a connection to its server.
 func newPublisher(t testing.TB, r *roster.Roster, options ...func(*server.Options)) (*Publisher, *nats.Conn) {
 	t.Helper()
 	nc := kit.Conn(t, kit.StartServer(t, options...).URL)
@@ -33,7 +33,7 @@ func newPublisher(t testing.TB, r *roster.Roster, options ...func(*server.Option
 	}), nc
 }
 
-// makeStream makes the stream of reports.
+// makeStream creates the stream of reports.
 func makeStream(t testing.TB, p *Publisher) jetstream.Stream {
 	t.Helper()
 	stream, err := p.JetStream.CreateStream(t.Context(), jetstream.StreamConfig{
@@ -58,7 +58,7 @@ func run(t testing.TB, p *Publisher) {
 	})
 }
 
-// subscribe returns all that is published from now on, in its order.
+// subscribe returns everything published from now on, in order.
 func subscribe(t testing.TB, nc *nats.Conn) *nats.Subscription {
 	t.Helper()
 	s, err := nc.SubscribeSync(">")
@@ -68,7 +68,7 @@ func subscribe(t testing.TB, nc *nats.Conn) *nats.Subscription {
 	return s
 }
 
-// next is the next message of a report.
+// next returns the next message of a report.
 func next(t testing.TB, s *nats.Subscription) *nats.Msg {
 	t.Helper()
 	for {
@@ -91,7 +91,7 @@ func decode(t testing.TB, data []byte) api.Report {
 	return r
 }
 
-// stored reads the whole report that the stream has.
+// stored reads the whole report from the stream.
 func stored(t testing.TB, stream jetstream.Stream) api.Report {
 	t.Helper()
 	var pages []api.Report
@@ -116,7 +116,7 @@ func results(p *Publisher) (ok, failed, unchanged float64) {
 	return testutil.ToFloat64(p.metrics.ok), testutil.ToFloat64(p.metrics.failed), testutil.ToFloat64(p.metrics.unchanged)
 }
 
-// textOf is the text of a report of one page.
+// textOf returns the text of a report of one page.
 func textOf(t testing.TB, r *api.Report) string {
 	t.Helper()
 	var out strings.Builder

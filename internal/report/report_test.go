@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// golden compares with a file of testdata.
+// golden compares with a file in testdata.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -53,7 +53,7 @@ var subjects = func() rollcallv1.Subjects {
 	return s
 }()
 
-// fleet is a roster of n machines with so many users each.
+// fleet returns a roster of n machines with the given number of users each.
 func fleet(n, users int) *roster.Roster {
 	var events []roster.Event
 	for i := range n {
@@ -71,7 +71,7 @@ func source(r *roster.Roster) Source {
 	return Source{Roster: r, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }}
 }
 
-// machines lists a roster by means of its own.
+// machines lists a roster, without the code under test.
 func machines(r *roster.Roster) []api.Machine {
 	list := []api.Machine{}
 	for v := range r.Machines("") {
@@ -152,7 +152,7 @@ func TestJSONIsThatOfEncodingJSON(t *testing.T) {
 		if err := e.Encode(r); err != nil {
 			t.Fatal(err)
 		}
-		// encoding/json escapes these for JavaScript's sake, whatever it is told.
+		// encoding/json always escapes these, for JavaScript.
 		plain := strings.NewReplacer(`\u2028`, "\u2028", `\u2029`, "\u2029").Replace(strings.TrimSuffix(want.String(), "\n"))
 		if !strings.Contains(string(got), `\\u202`) && string(got) != plain {
 			t.Fatalf("got\n%s\nwant\n%s", got, plain)

@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestSilentUntil: nobody falls silent while it is not known whom the stream has
-// heard.
+// TestSilentUntil: no machine becomes silent while the events of the stream are
+// unknown.
 func TestSilentUntil(t *testing.T) {
 	heard, at := roster.TimeOf(kit.At), kit.At.Add(2*time.Hour)
 	for _, tt := range []struct {
@@ -33,7 +33,7 @@ func TestSilentUntil(t *testing.T) {
 	}
 }
 
-// TestStale: a report says when it need not be of now.
+// TestStale: a report says that it may be outdated.
 func TestStale(t *testing.T) {
 	s := source(kit.Seed())
 	st := s.Roster.Status()

@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestReportedOnceCaughtUp: the first report comes as soon as the roster has
-// caught up, however long the interval is.
+// TestReportedOnceCaughtUp: the first report is published as soon as the roster has
+// caught up, however long the interval.
 func TestReportedOnceCaughtUp(t *testing.T) {
 	nc := kit.Conn(t, kit.StartServer(t).URL)
 	var caughtUp atomic.Bool

@@ -6,8 +6,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestNoAllocations: events of names that are known, and that say nothing new
-// about their sessions, allocate nothing; their batch does so once.
+// TestNoAllocations: events with known names, which change no details of a session,
+// allocate nothing. Their batch does, once.
 func TestNoAllocations(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	events := []roster.Event{

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkFold folds decoded events of 100,000 pairs of a user and a machine,
-// in batches of 500; a million of them, then it begins with an empty roster.
+// BenchmarkFold folds decoded events of 100,000 pairs of a user and a machine, in
+// batches of 500. After a million of them it starts again with an empty roster.
 func BenchmarkFold(b *testing.B) {
 	events := kit.Scale(1_000_000)
 	b.ReportAllocs()
@@ -33,8 +33,8 @@ func BenchmarkFold(b *testing.B) {
 }
 
 // BenchmarkOpenSession measures the memory of one open session without details,
-// the index by user included: of sessions without a name, of such that have
-// one, and of the maps that a simple program would keep.
+// including the index by user: of sessions without an ID, of sessions with one, and
+// of the maps that a simple program would use.
 func BenchmarkOpenSession(b *testing.B) {
 	for _, size := range []struct {
 		name string
@@ -52,7 +52,7 @@ func BenchmarkOpenSession(b *testing.B) {
 	b.Run("maps/1M", func(b *testing.B) { perEntry(b, kit.Scale(1_000_000)) })
 }
 
-// perSession measures a roster on which so many pairs are on.
+// perSession measures a roster with this number of open sessions.
 func perSession(b *testing.B, pairs int, change func(*roster.Event)) {
 	f := kit.NewFleet(1, kit.Mixed, pairs)
 	var batch roster.Batch
@@ -114,9 +114,8 @@ func put(index map[string]map[string]time.Time, outer, inner string, since time.
 }
 
 // BenchmarkGrowth shows the cost of an event and the memory of a session as the
-// work grows, of sessions as they are: half of them have names. After everybody
-// has logged in, up to a million logouts and logins are timed, at most ten a
-// session.
+// number of sessions grows, half of them with an ID. After everybody has logged in,
+// up to a million logouts and logins are timed, at most ten per session.
 func BenchmarkGrowth(b *testing.B) {
 	for _, size := range []struct {
 		name string
@@ -130,8 +129,9 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkPrefetch folds batches in turns with and without looking ahead, and gives
-// the median of each: where it pays is where outgrown should be.
+// BenchmarkPrefetch folds batches alternately with and without prefetching, and
+// reports the median of each: prefetchThreshold should be where prefetching starts
+// to pay.
 func BenchmarkPrefetch(b *testing.B) {
 	for _, pairs := range []int{1_000, 10_000, 20_000, 100_000} {
 		b.Run(strconv.Itoa(pairs), func(b *testing.B) {
@@ -187,9 +187,9 @@ func inUse() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkCeilings measures the memory at the ceilings, with the limits as they are
-// set: of one hostile machine that logs in ever new sessions with all that they
-// may have, and of a fleet whose machines live for a moment.
+// BenchmarkCeilings measures the memory at the ceilings, with the default limits: of
+// one hostile machine that logs in new sessions forever, with all details, and of a
+// fleet whose machines are short-lived.
 func BenchmarkCeilings(b *testing.B) {
 	b.Run("hostile", func(b *testing.B) {
 		long := strings.Repeat("x", 245)
@@ -221,6 +221,7 @@ func BenchmarkCeilings(b *testing.B) {
 	})
 }
 
+// limited returns the machines with a refused event since their last reset.
 func limited() roster.Settings {
 	s := roster.DefaultSettings()
 	s.MaxMachines = kit.Scale(s.MaxMachines)

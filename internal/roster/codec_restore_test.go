@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// record returns a machine's record without sessions and clearings; more is
-// what it has in place of none of them.
+// record returns a machine's record without sessions and clearings; more replaces
+// the bytes that say that there are none.
 func record(name string, more ...byte) []byte {
 	b := appendString(nil, name)
 	b = appendTime(b, second, 0)      // newest
@@ -20,7 +20,7 @@ func record(name string, more ...byte) []byte {
 	return append(b, more...)
 }
 
-// encoded returns an encoding at place 1 of these records, with these totals.
+// encoded returns an encoding at place 1 with these records and totals.
 func encoded(totals [3]byte, records ...[]byte) []byte {
 	b := appendHead(nil, Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}})
 	for _, r := range records {
@@ -29,9 +29,9 @@ func encoded(totals [3]byte, records ...[]byte) []byte {
 	return append(b, 0, totals[0], totals[1], totals[2])
 }
 
-// TestRestoreRefusesWhatIsNone: an encoding that is whole and that no roster
-// has is refused, with what is wrong.
-func TestRestoreRefusesWhatIsNone(t *testing.T) {
+// TestRestoreRefusesInvalid: a well-formed encoding that no roster can have is
+// refused, and the error says why.
+func TestRestoreRefusesInvalid(t *testing.T) {
 	session := func(id, user string, more ...byte) []byte {
 		b := appendString(appendString(nil, id), user)
 		return append(appendStamp(b, Stamp{Date: second, Place: 1}, second), more...)
@@ -77,9 +77,9 @@ func TestRestoreRefusesWhatIsNone(t *testing.T) {
 	}
 }
 
-// TestRestoreRefusesOtherSums: the fates must add up to the position, and the
-// position be the one asked for.
-func TestRestoreRefusesOtherSums(t *testing.T) {
+// TestRestoreRefusesWrongTotals: the fates must add up to the position, and the
+// position must be the expected one.
+func TestRestoreRefusesWrongTotals(t *testing.T) {
 	s := DefaultSettings()
 	if _, err := Restore(bytes.NewReader(encoded([3]byte{})), Encoded{EncodingVersion, s, Position{Place: 2}}, s); err == nil || !strings.Contains(err.Error(), "encoded at place 1, want 2") {
 		t.Errorf("another place: %v", err)
@@ -90,9 +90,8 @@ func TestRestoreRefusesOtherSums(t *testing.T) {
 	}
 }
 
-// TestRestoreVersion1: the encoding before machines had floors of the limits is
-// still read. What it kept of the entries of a present that are closed is
-// forgotten.
+// TestRestoreVersion1: version 1 of the encoding, before machines had floors and
+// limits, can still be read. Its closed registers from a present are dropped.
 func TestRestoreVersion1(t *testing.T) {
 	reset := Stamp{Date: second, Place: 1}
 	machine := appendTime(appendString(nil, "a"), 2*second, 0)
@@ -117,7 +116,7 @@ func TestRestoreVersion1(t *testing.T) {
 	if st := r.Status(); st.Unsettled != 1 || st.Complete() || st.CompleteAfter != Time(3*second).Add(s.AllowedLateness) || st.Sessions != 0 {
 		t.Errorf("status %+v", st)
 	}
-	if _, there := r.Remembered(); there != 1 {
+	if _, there := r.RegisterCounts(); there != 1 {
 		t.Errorf("%d registers, want the clearing", there)
 	}
 	if _, err := Restore(bytes.NewReader(b), Encoded{3, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 3") {

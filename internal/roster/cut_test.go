@@ -10,8 +10,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestCutKeepsNames: who is forgotten after a cut began, and whoever comes
-// then, does not show in it.
+// TestCutKeepsNames: users who leave or arrive after a cut began do not change it.
 func TestCutKeepsNames(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	for i := range 100 {
@@ -25,7 +24,7 @@ func TestCutKeepsNames(t *testing.T) {
 		f.send(roster.Event{Type: roster.Shutdown, Machine: fmt.Sprintf("machine%02d", i)})
 	}
 	if n := f.r.Names(); n != 0 {
-		t.Fatalf("%d names remembered", n)
+		t.Fatalf("%d names", n)
 	}
 	for i := range 100 {
 		f.send(login(fmt.Sprintf("machine%02d", i%10), fmt.Sprintf("other%d", i), ""))
@@ -39,9 +38,9 @@ func TestCutKeepsNames(t *testing.T) {
 	}
 }
 
-// TestCutWhileFolding: whoever reads a cut may hold up its views, and what is
-// folded meanwhile shows in none of them, nor in who is viewed: neither in what
-// is read, nor in what is copied ahead of that, nor in what comes after.
+// TestCutWhileFolding: a slow reader of a cut sees nothing of what is folded
+// meanwhile: neither in what it reads, nor in what is copied ahead, nor in what
+// comes after.
 func TestCutWhileFolding(t *testing.T) {
 	const machines = 5000
 	f := feed{r: roster.New(settings())}
@@ -81,8 +80,8 @@ func TestCutWhileFolding(t *testing.T) {
 	}
 }
 
-// TestCutLeft: whoever has seen enough of a cut leaves nothing running.
-func TestCutLeft(t *testing.T) {
+// TestCutStoppedEarly: a reader that stops early leaves no goroutine running.
+func TestCutStoppedEarly(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	for i := range 10_000 {
 		f.send(login(fmt.Sprintf("machine%04d", i), "user", ""))

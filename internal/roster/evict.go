@@ -139,7 +139,7 @@ func (r *Roster) evictHidden(st *Status) {
 		st.recount(r.standingOf(st, m, before), standing{})
 		st.Machines--
 		r.change(m, nil, func() {
-			//guard:drop "a cut keeps machines evicted meanwhile" TestCutKeepsWhatIsForgotten
+			//guard:drop "a cut keeps machines evicted meanwhile" TestCutKeepsEvicted
 			r.preserve(m)
 			m.clear(r)
 		})

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// tight are settings whose limits histories of a few machines reach.
+// tight returns settings with limits that histories of a few machines reach.
 func tight(t *rapid.T) roster.Settings {
 	s := settings()
 	s.MaxMachines = rapid.IntRange(1, 4).Draw(t, "machines at most")
@@ -21,7 +21,7 @@ func tight(t *rapid.T) roster.Settings {
 	return s
 }
 
-// crowd draws a history of more machines, some of which are not heard for long.
+// crowd draws a history of more machines, some of which are silent for long.
 func crowd(t *rapid.T) []roster.Message {
 	messages := history(t, rapid.Bool().Draw(t, "ties"))
 	fleet := rapid.SampledFrom([]int{1, 2, 9}).Draw(t, "fleet")
@@ -41,8 +41,8 @@ func crowd(t *rapid.T) []roster.Message {
 	return messages
 }
 
-// TestEviction: at small limits each message is refused for the reason that the
-// rules give, and the roster is what the accepted events fold to.
+// TestEviction: with small limits, each message is refused for the reason that the
+// oracle gives, and the roster is what the accepted events fold to.
 func TestEviction(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
@@ -55,10 +55,10 @@ func TestEviction(t *testing.T) {
 				t.Fatalf("message %d, %+v: refused for %q, want %q (%v)", m.Place, m.Event, reason, want, got.Refusal)
 			}
 			if opens := m.Event.Type == roster.Login || len(m.Event.Sessions) > 0; want == roster.Limit && known && !opens {
-				t.Fatalf("message %d: an ending is refused for want of room: %+v", m.Place, m.Event)
+				t.Fatalf("message %d: an event that only ends sessions is refused because of a limit: %+v", m.Place, m.Event)
 			}
 			if want == roster.Limit && r.Status().Sessions != open {
-				t.Fatalf("message %d: refused, and has changed who is on", m.Place)
+				t.Fatalf("message %d: refused, but it changed who is on", m.Place)
 			}
 			checkEviction(t, r, o, s)
 		}
@@ -72,7 +72,7 @@ func reasonOf(refusal *roster.Refusal) roster.Reason {
 	return refusal.Reason
 }
 
-// checkEviction compares a roster with the oracle, and what it remembers with its
+// checkEviction compares a roster with the oracle, and its registers with their
 // ceilings.
 func checkEviction(t *rapid.T, r *roster.Roster, o *evictOracle, s roster.Settings) {
 	t.Helper()
@@ -104,14 +104,15 @@ func checkEviction(t *rapid.T, r *roster.Roster, o *evictOracle, s roster.Settin
 	if st.Hidden > s.MaxMachines {
 		t.Fatalf("%d hidden machines, at most %d", st.Hidden, s.MaxMachines)
 	}
-	counted, there := r.Remembered()
+	counted, there := r.RegisterCounts()
 	if most := s.MaxSessions + s.MaxSessions; counted != there || there > most {
-		t.Fatalf("%d registers counted, %d there, at most %d", counted, there, most)
+		t.Fatalf("%d registers counted, want %d, at most %d", counted, there, most)
 	}
 }
 
-// TestEvictionLeavesNoTrace: with limits that bind, forgetting at once or lazily,
-// snapshots at any place and any batches give the same bytes and refuse the same.
+// TestEvictionLeavesNoTrace: with limits in effect, dropping expired registers at
+// once or lazily, snapshots at any place, and any batches give the same bytes and
+// the same refusals.
 func TestEvictionLeavesNoTrace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
@@ -133,7 +134,7 @@ func TestEvictionLeavesNoTrace(t *testing.T) {
 			case 0:
 				other = restore(t, other)
 			case 1:
-				other.TidyAll()
+				other.ExpireAll()
 			}
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -148,8 +149,8 @@ func TestEvictionLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// TestEvictionAllowsALogin: after any history a machine on which fewer than the limit
-// are on takes a login dated above its floor and horizon.
+// TestEvictionAllowsALogin: after any history, a machine with fewer than the limit
+// of open sessions accepts a login dated above its floor and horizon.
 func TestEvictionAllowsALogin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := tight(t)
@@ -173,8 +174,8 @@ func TestEvictionAllowsALogin(t *testing.T) {
 	})
 }
 
-// TestChurn: one machine with ever new sessions, and a fleet of machines that
-// live for a moment, stay within the ceilings.
+// TestChurn: one machine with ever new sessions, and a fleet of short-lived
+// machines, stay within the ceilings.
 func TestChurn(t *testing.T) {
 	s := settings()
 	s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 100, 1000, 50
@@ -199,23 +200,23 @@ func TestChurn(t *testing.T) {
 	if st.Machines > 2*s.MaxMachines || st.Sessions != 0 {
 		t.Errorf("%d machines, want at most %d; %d sessions", st.Machines, 2*s.MaxMachines, st.Sessions)
 	}
-	if _, there := f.r.Remembered(); there > s.MaxSessions {
-		t.Errorf("%d registers remembered", there)
+	if _, there := f.r.RegisterCounts(); there > s.MaxSessions {
+		t.Errorf("%d registers", there)
 	}
 	if n := f.r.Names(); n > s.MaxSessions {
-		t.Errorf("%d names remembered", n)
+		t.Errorf("%d names", n)
 	}
 }
 
-// TestCutKeepsWhatIsForgotten: a cut shows machines and registers that are
-// forgotten for want of room while it is read, and later readers do not.
-func TestCutKeepsWhatIsForgotten(t *testing.T) {
+// TestCutKeepsEvicted: a cut shows machines and registers that are evicted while it
+// is read; later readers do not.
+func TestCutKeepsEvicted(t *testing.T) {
 	for name, most := range map[string]int{"machines": 100, "machines, and registers": 6} {
-		t.Run(name, func(t *testing.T) { keepsWhatIsForgotten(t, most) })
+		t.Run(name, func(t *testing.T) { cutKeepsEvicted(t, most) })
 	}
 }
 
-func keepsWhatIsForgotten(t *testing.T, maxSessions int) {
+func cutKeepsEvicted(t *testing.T, maxSessions int) {
 	s := settings()
 	s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine = 2, maxSessions, 100
 	f := feed{r: roster.New(s)}
@@ -238,7 +239,7 @@ func keepsWhatIsForgotten(t *testing.T, maxSessions int) {
 		t.Errorf("the cut is not what the roster was when it began: %v", err)
 	}
 	if f.r.Machine("a", func(roster.View) {}) {
-		t.Error("a is not forgotten")
+		t.Error("a is not evicted")
 	}
 	var names []string
 	for v := range f.r.Machines("") {
@@ -249,9 +250,9 @@ func keepsWhatIsForgotten(t *testing.T, maxSessions int) {
 	}
 }
 
-// TestForgottenWhileRead: readers of all kinds run beside a fleet that churns, and
-// see each machine under its own name, in order.
-func TestForgottenWhileRead(t *testing.T) {
+// TestEvictedWhileRead: readers of all kinds run while a fleet churns, and see each
+// machine under its own name, in order.
+func TestEvictedWhileRead(t *testing.T) {
 	s := settings()
 	s.MaxMachines = 5
 	f := feed{r: roster.New(s)}

@@ -6,9 +6,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// evictOracle says what a roster with limits refuses, and what is on it then, by
-// the rules alone and without any of the roster's means: it keeps every accepted
-// event, and finds everything out from them anew for each message.
+// evictOracle computes what a roster with limits refuses, and who is on, from the
+// rules alone and without the roster's data structures: it keeps every accepted
+// event, and derives everything from them again for each message.
 type evictOracle struct {
 	settings roster.Settings
 	receipt  roster.Time
@@ -16,7 +16,7 @@ type evictOracle struct {
 	floor    roster.Time // of machines that are not there
 }
 
-// evictMachine is a machine that is not forgotten.
+// evictMachine is a machine that has not been evicted.
 type evictMachine struct {
 	name     string
 	accepted []roster.Message
@@ -29,14 +29,14 @@ func newEvictOracle(s roster.Settings) *evictOracle {
 	return &evictOracle{settings: s, machines: map[string]*evictMachine{}}
 }
 
-// register is what one session, or one clearing, stands at.
+// register is the state of one session or one clearing.
 type register struct {
 	stamp roster.Stamp
 	open  bool
 }
 
-// registers finds out what a machine's events have left: the newest event of each
-// session and of each clearing that no reset has ended, and which are open.
+// registers derives what a machine's events left: the newest event of each session
+// and of each clearing that no reset has ended, and which are open.
 func (m *evictMachine) registers() (reset roster.Stamp, all []register) {
 	events := append([]roster.Message(nil), m.accepted...)
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Place < events[j].Place })
@@ -91,7 +91,7 @@ func (m *evictMachine) open() (n int) {
 	return n
 }
 
-// closed are the stamps that count in the ceilings, in order.
+// closed returns the stamps that count towards the ceilings, in order.
 func (o *evictOracle) closed(m *evictMachine) (stamps []roster.Stamp) {
 	reset, all := m.registers()
 	for _, r := range all {
@@ -113,7 +113,7 @@ func (o *evictOracle) shown(m *evictMachine) bool {
 	return m.open() > 0 || m.heard >= o.receipt-roster.Time(o.settings.AllowedLateness)
 }
 
-// hidden are the machines that no report shows, the one heard longest ago first.
+// hidden returns the machines that no report shows, the one heard longest ago first.
 func (o *evictOracle) hidden() (hidden []*evictMachine) {
 	for _, m := range o.machines {
 		if !o.shown(m) {
@@ -127,7 +127,7 @@ func (o *evictOracle) hidden() (hidden []*evictMachine) {
 	return hidden
 }
 
-// read takes a message, and returns the reason to refuse it, or "".
+// read reads a message, and returns the reason to refuse it, or "".
 func (o *evictOracle) read(msg roster.Message) roster.Reason {
 	e, s := msg.Event, o.settings
 	o.receipt = max(o.receipt, msg.Receipt)
@@ -175,7 +175,7 @@ func (o *evictOracle) read(msg roster.Message) roster.Reason {
 	return ""
 }
 
-// evict keeps the ceilings after an event of a machine.
+// evict enforces the ceilings after an event of a machine.
 func (o *evictOracle) evict(m *evictMachine) {
 	if len(o.closed(m)) > o.settings.MaxSessionsPerMachine {
 		o.halve(m)

@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// alphabet is one of each kind of event that can decide about another.
+// alphabet has one of each kind of event that can decide about another.
 var alphabet = []roster.Event{
 	{Type: roster.Login, Session: roster.Session{User: "alice"}},
 	{Type: roster.Login, Session: roster.Session{User: "alice", ID: "1"}},
@@ -20,10 +20,10 @@ var alphabet = []roster.Event{
 	{Type: roster.Present, Sessions: []roster.Session{{User: "bob", ID: "1"}, {User: "alice"}}},
 }
 
-// TestAllOrders: every sequence of up to five events of the alphabet, read in
-// every order of their dates, is the oracle's roster; up to four with all ties.
-// The race detector, which has nothing to find here, gets fewer kinds of the
-// longer ones, and so does a test that is not at full length.
+// TestAllOrders: every sequence of up to five events of the alphabet, read in every
+// order of their dates, gives the oracle's roster; up to four, with all ties. With
+// the race detector, which finds nothing here, and in short tests, longer sequences
+// use fewer kinds of events.
 func TestAllOrders(t *testing.T) {
 	kinds := map[int]int{1: 7, 2: 7, 3: 7, 4: kit.Length(4, kindsOfFour), 5: kit.Length(2, kindsOfFive)}
 	for n, kinds := range kinds {
@@ -56,7 +56,7 @@ func readOne(t *testing.T, sequence, dates []int) {
 	}
 }
 
-// next counts a sequence up in base kinds.
+// next increments a sequence, as a number in base kinds.
 func next(sequence []int, kinds int) bool {
 	for i := range sequence {
 		if sequence[i]++; sequence[i] < kinds {
@@ -67,8 +67,8 @@ func next(sequence []int, kinds int) bool {
 	return false
 }
 
-// datings returns all ways to date n events: each of n dates, which covers
-// every order of distinct dates and every tie. For five only the distinct.
+// datings returns all ways to date n events with n dates: every order of distinct
+// dates and every tie. For five events, only distinct dates.
 func datings(n int) [][]int {
 	var all [][]int
 	dates := make([]int, n)

@@ -6,8 +6,8 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// TidyAll forgets all that may be forgotten.
-func (r *Roster) TidyAll() {
+// ExpireAll drops all expired registers.
+func (r *Roster) ExpireAll() {
 	r.fold.Lock()
 	defer r.fold.Unlock()
 	r.people.mu.Lock()
@@ -15,8 +15,9 @@ func (r *Roster) TidyAll() {
 	r.expireAll(nil)
 }
 
-// Remembered counts what the limits count, and what is really there.
-func (r *Roster) Remembered() (counted, there int) {
+// RegisterCounts returns the number of registers as the limits count it, and as
+// counted here.
+func (r *Roster) RegisterCounts() (counted, there int) {
 	r.fold.Lock()
 	defer r.fold.Unlock()
 	for m := range r.fleet.all {
@@ -25,14 +26,13 @@ func (r *Roster) Remembered() (counted, there int) {
 	return r.registers, there
 }
 
-// Names returns how many users' names are kept.
+// Names returns how many users' names are stored.
 func (r *Roster) Names() int { return int(r.people.names.Used) }
 
-// HashOf is the hash of a name.
+// HashOf returns the hash of a name.
 func HashOf(name string) uint32 { return mem.Hash(name) }
 
-// Prefetch makes the fold prefetch always, or never, until the returned function is
-// called.
+// Prefetch makes the fold prefetch always or never, until restore is called.
 func Prefetch(always bool) (restore func()) {
 	before := prefetchThreshold
 	if prefetchThreshold = math.MaxInt; always {

@@ -14,7 +14,7 @@ import (
 // followed is who is on, as a reader of changes has it: machine → users.
 type followed map[string][]string
 
-// take applies what changed, and checks each change against what was before.
+// take applies the changes, and checks each against the state before it.
 func (f followed) take(t rapid.TB, follower *roster.Feed) {
 	t.Helper()
 	_, complete := follower.Take()
@@ -34,7 +34,7 @@ func (f followed) take(t rapid.TB, follower *roster.Feed) {
 	maps.DeleteFunc(f, func(_ string, users []string) bool { return len(users) == 0 })
 }
 
-// onMachines is who the roster says is on.
+// onMachines returns who is on according to the roster.
 func onMachines(r *roster.Roster) followed {
 	f := followed{}
 	for v := range r.Machines("") {
@@ -45,8 +45,8 @@ func onMachines(r *roster.Roster) followed {
 	return f
 }
 
-// TestFeed: whenever one takes what changed, applying it to what was before
-// gives what is.
+// TestFeed: whenever the changes are taken, applying them to the previous state
+// gives the current one.
 func TestFeed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := roster.New(settings())
@@ -68,7 +68,7 @@ func TestFeed(t *testing.T) {
 	})
 }
 
-// changesOf is what changed, a line for each machine.
+// changesOf returns the changes, a line for each machine.
 func changesOf(f *roster.Feed) (lines []string) {
 	f.Take()
 	for c := range f.Changes() {
@@ -84,8 +84,8 @@ func changesOf(f *roster.Feed) (lines []string) {
 	return lines
 }
 
-// What one event takes back itself is no change; what two events do is one, as
-// somebody may have seen what was between.
+// TestFeedPresent: what a single event reverts itself is no change; what two events
+// revert is one, as the state between them was visible.
 func TestFeedPresent(t *testing.T) {
 	present := func(users ...string) roster.Event {
 		e := roster.Event{Type: roster.Present, Machine: "web"}
@@ -115,8 +115,8 @@ func TestFeedPresent(t *testing.T) {
 	}
 }
 
-// TestFeedOverflow: what there is no room for is said to be missing, once, and
-// the fold goes on.
+// TestFeedOverflow: that transitions were dropped is reported, once, and the next
+// changes are complete again.
 func TestFeedOverflow(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	follower := r.OpenFeed(4)
@@ -128,7 +128,7 @@ func TestFeedOverflow(t *testing.T) {
 	}
 	feed(1)
 	if len(follower.HalfFull()) != 0 {
-		t.Error("one of four is half of the room")
+		t.Error("half full with one transition of four")
 	}
 	feed(5)
 	<-follower.HalfFull()
@@ -149,8 +149,9 @@ func TestFeedOverflow(t *testing.T) {
 	}
 }
 
-// TestFeedBeside: who reads beside the fold ends with what is.
-func TestFeedBeside(t *testing.T) {
+// TestFeedWhileFolding: a reader concurrent with the fold ends with the current
+// state.
+func TestFeedWhileFolding(t *testing.T) {
 	f := kit.NewFleet(1, kit.Mixed, 200)
 	r := roster.New(roster.DefaultSettings())
 	follower := r.OpenFeed(100_000)
@@ -182,7 +183,8 @@ func TestFeedBeside(t *testing.T) {
 	}
 }
 
-// TestFeedAllocates: noting allocates nothing once there was as much before.
+// TestFeedAllocates: recording transitions allocates nothing once the buffers are
+// large enough.
 func TestFeedAllocates(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	follower := r.OpenFeed(1000)
@@ -205,9 +207,9 @@ func TestFeedAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkFollow is BenchmarkFold with a follower that takes what changed after
+// BenchmarkFoldWithFeed is BenchmarkFold with a feed, whose changes are taken after
 // every ten batches.
-func BenchmarkFollow(b *testing.B) {
+func BenchmarkFoldWithFeed(b *testing.B) {
 	events := kit.Scale(1_000_000)
 	b.ReportAllocs()
 	var batch roster.Batch

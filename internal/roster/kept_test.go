@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestStringsAreCopied: the strings of an event may point into a buffer that
-// its reader uses again.
+// TestStringsAreCopied: the strings of an event may point into a buffer that the
+// caller reuses.
 func TestStringsAreCopied(t *testing.T) {
 	buffer := []byte("web lane id   pts/0host sshd  boss  ")
 	at := func(from int, text string) string { return unsafe.String(&buffer[from], len(text)) }
@@ -36,8 +36,8 @@ func TestStringsAreCopied(t *testing.T) {
 	}
 }
 
-// TestAcceptAhead: the losses up to an accepted place don't count when they are
-// noted later, and those beyond it do.
+// TestAcceptAhead: losses up to an accepted place don't count if they are recorded
+// later; those beyond it do.
 func TestAcceptAhead(t *testing.T) {
 	r := roster.New(settings())
 	r.Accept(10)
@@ -55,8 +55,8 @@ func TestAcceptAhead(t *testing.T) {
 	}
 }
 
-// TestPositionStays: a batch that was read before moves nothing back.
-func TestPositionStays(t *testing.T) {
+// TestPositionNeverGoesBack: a batch read again changes nothing.
+func TestPositionNeverGoesBack(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	for range 5 {
 		f.send(login("web", "lane", ""))
@@ -71,8 +71,8 @@ func TestPositionStays(t *testing.T) {
 	}
 }
 
-// TestExpiredTakesNoSpace: what ended so long ago that it may be forgotten takes
-// no room, on its own machine or on another.
+// TestExpiredTakesNoSpace: expired registers don't count towards the ceilings,
+// neither on their own machine nor on another.
 func TestExpiredTakesNoSpace(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit   func(*roster.Settings)
@@ -85,13 +85,13 @@ func TestExpiredTakesNoSpace(t *testing.T) {
 			s := settings()
 			c.limit(&s)
 			f := feed{r: roster.New(s)}
-			// After a boot there is so little to forget that nothing is, until
-			// the room is needed.
+			// After a boot there are so few registers that none expires, until a
+			// ceiling is reached.
 			wantLimit(t, f.send(dated(start, roster.Event{Type: roster.Boot, Machine: "a"})), false)
 			wantLimit(t, f.send(dated(start+1, login("a", "u1", "1"))), false)
 			wantLimit(t, f.send(dated(start+2, logout("a", "u1", "1"))), false)
 			wantLimit(t, f.send(dated(start+11*hour, login("a", "u2", "2"))), false)
-			if _, there := f.r.Remembered(); there != 2 {
+			if _, there := f.r.RegisterCounts(); there != 2 {
 				t.Fatalf("%d registers remembered, want that of u1 too", there)
 			}
 			wantLimit(t, f.send(dated(start+11*hour+1, login(c.machine, "u3", "3"))), false)
@@ -100,8 +100,7 @@ func TestExpiredTakesNoSpace(t *testing.T) {
 	}
 }
 
-// TestEarlierClearing: a logout of all sessions that comes late does not take
-// the place of a later one.
+// TestEarlierClearing: a late logout of all sessions does not replace a newer one.
 func TestEarlierClearing(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	f.send(dated(start+3*hour, logout("web", "alice", "")))
@@ -112,16 +111,16 @@ func TestEarlierClearing(t *testing.T) {
 	}
 }
 
-// TestLatelyOver: when what ended long ago is forgotten, what ended lately
-// stays, and a late login does not undo it.
-func TestLatelyOver(t *testing.T) {
+// TestRecentlyClosed: when expired registers are dropped, recently closed ones stay,
+// and a late login does not undo them.
+func TestRecentlyClosed(t *testing.T) {
 	for name, id := range map[string]string{"session": "2", "clearing": ""} {
 		t.Run(name, func(t *testing.T) {
 			f := feed{r: roster.New(settings())}
 			f.send(dated(start, logout("web", "bob", "1")))
 			f.send(dated(start+5*hour, logout("web", "alice", id)))
 			f.send(dated(start+11*hour, login("web", "carol", "3")))
-			if _, there := f.r.Remembered(); there != 2 {
+			if _, there := f.r.RegisterCounts(); there != 2 {
 				t.Errorf("%d registers remembered, want those of alice and carol", there)
 			}
 			f.send(dated(start+4*hour, login("web", "alice", id)))

@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// feed folds events of one date after another and returns the refusals.
+// feed folds events, each dated after the one before, and returns the refusals.
 type feed struct {
 	r     *roster.Roster
 	place uint64
@@ -72,22 +72,22 @@ func TestLimits(t *testing.T) {
 	wantLimit(t, f.send(present("b", "x", "y")), false)
 	wantLimit(t, f.send(login("c", "u1", "")), true) // the sixth of all
 	if st := f.r.Status(); st.Losses[roster.LossLimit] == 0 {
-		t.Error("a machine that is not in the roster, and is refused, is no loss")
+		t.Error("a refused event of a machine that is not in the roster is not a loss")
 	}
 	wantLimit(t, f.send(boot("c")), false)
 	wantLimit(t, f.send(boot("d")), true) // a fourth machine
 	wantLimit(t, f.send(present("a", "u1", "u2", "u3", "u4")), true)
 	wantLimit(t, f.send(present("a", "u1", "u2", "u3")), false)
 	if st := f.r.Status(); st.Limited != 0 {
-		t.Errorf("%d machines limited after they said who is on", st.Limited)
+		t.Errorf("%d machines limited after a present", st.Limited)
 	}
-	// Machines on which nobody is make room once they are hidden.
+	// Machines with nobody on don't count once they are hidden.
 	wantLimit(t, f.send(dated(start+11*hour, login("a", "u1", ""))), false)
 	wantLimit(t, f.send(dated(start+11*hour, boot("d"))), false)
 }
 
-// TestBusyMachineIsNeverFull: what ended long ago takes no room, however much it
-// is: a check that logs in and out again and again.
+// TestBusyMachineIsNeverFull: expired registers don't count, however many: a check
+// logs in and out again and again.
 func TestBusyMachineIsNeverFull(t *testing.T) {
 	s := settings()
 	s.MaxSessionsPerMachine = 3
@@ -105,8 +105,8 @@ func TestBusyMachineIsNeverFull(t *testing.T) {
 	wantLimit(t, f.send(dated(start+500*roster.Time(time.Minute), logout("git", "lane", ""))), false)
 }
 
-// TestBounded: one machine with many short sessions over a long time keeps
-// what ended lately, and no more than twice that.
+// TestBounded: a machine with many short sessions over a long time keeps the
+// recently closed registers, and at most twice as many in all.
 func TestBounded(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	for i := range 100_000 {
@@ -118,20 +118,20 @@ func TestBounded(t *testing.T) {
 		f.send(out)
 	}
 	const lately = 10 * 60 // sessions in the allowed lateness
-	if _, there := f.r.Remembered(); there > 2*lately+2 {
+	if _, there := f.r.RegisterCounts(); there > 2*lately+2 {
 		t.Errorf("%d registers remembered, want at most %d", there, 2*lately+2)
 	}
 	if n := f.r.Names(); n > 2*lately+2 {
 		t.Errorf("%d names remembered", n)
 	}
-	f.r.TidyAll()
-	if _, there := f.r.Remembered(); there > lately+1 {
-		t.Errorf("%d registers remembered once tidied, want %d", there, lately)
+	f.r.ExpireAll()
+	if _, there := f.r.RegisterCounts(); there > lately+1 {
+		t.Errorf("%d registers after expiry, want %d", there, lately)
 	}
 }
 
-// TestLateStaysLate: a roster that goes on with a greater allowed lateness
-// does not judge what the smaller one has forgotten.
+// TestLateStaysLate: a roster that continues with a greater allowed lateness does
+// not accept events whose registers the smaller one has dropped.
 func TestLateStaysLate(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	out := logout("web", "", "1")

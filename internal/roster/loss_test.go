@@ -12,8 +12,8 @@ import (
 
 func boot(machine string) roster.Event { return roster.Event{Type: roster.Boot, Machine: machine} }
 
-// TestSettled: a loss concerns a machine until a boot, shutdown or present that
-// is dated after the loss, and machines that nobody has heard of yet.
+// TestSettled: a loss concerns a machine until a boot, shutdown or present dated
+// after it, and it concerns unknown machines.
 func TestSettled(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	unsettled := func(want int, complete bool) {
@@ -68,8 +68,8 @@ func TestSettled(t *testing.T) {
 	unsettled(1, false)
 }
 
-// TestUnsettledOfOneMachine: an answer about one machine is complete when that
-// machine is settled.
+// TestUnsettledOfOneMachine: an answer about one machine is complete if that machine
+// is settled.
 func TestUnsettledOfOneMachine(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	f.place += 5
@@ -84,9 +84,9 @@ func TestUnsettledOfOneMachine(t *testing.T) {
 	}
 }
 
-// TestSilentMachinesHoldNothingUp: a machine that is not heard any more does not
-// keep the roster incomplete.
-func TestSilentMachinesHoldNothingUp(t *testing.T) {
+// TestSilentMachinesDontCount: a machine that is no longer heard does not keep the
+// roster incomplete.
+func TestSilentMachinesDontCount(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	f.send(login("off", "lane", ""))
 	f.place += 5
@@ -101,8 +101,8 @@ func TestSilentMachinesHoldNothingUp(t *testing.T) {
 	}
 }
 
-// TestLosses: after random histories with losses, with snapshots at any place,
-// the machines that are unsettled are those of which a plain reading says so.
+// TestLosses: after random histories with losses, and snapshots at any place, the
+// unsettled machines are those of the oracle.
 func TestLosses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := settings()
@@ -127,7 +127,7 @@ func TestLosses(t *testing.T) {
 	})
 }
 
-// lossOracle is a plain reading of what losses mean.
+// lossOracle implements the definition of losses directly.
 type lossOracle struct {
 	*evictOracle
 	last           uint64 // the place of the last loss
@@ -171,8 +171,8 @@ func (o *lossOracle) check(t *rapid.T, r *roster.Roster) {
 	}
 }
 
-// TestAcceptSome: an operator accepts one loss, and a later one stays.
-func TestAcceptSome(t *testing.T) {
+// TestAcceptOneOfTwo: an operator accepts one loss; a later one remains.
+func TestAcceptOneOfTwo(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	f.send(login("web", "lane", ""))
 	f.place += 5
@@ -190,9 +190,9 @@ func TestAcceptSome(t *testing.T) {
 	}
 }
 
-// TestSettlesAfterNothing: while nothing was read after a loss, no date settles a
+// TestSettlesAfterUnknown: while no message was read after a loss, no date settles a
 // machine.
-func TestSettlesAfterNothing(t *testing.T) {
+func TestSettlesAfterUnknown(t *testing.T) {
 	r := roster.New(settings())
 	r.Fold(&roster.Batch{End: roster.Position{Place: 5}, Missing: roster.Gap})
 	if st := r.Status(); st.SettlesAfter() != 0 || st.Complete() {

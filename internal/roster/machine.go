@@ -158,7 +158,7 @@ func (m *machine) expire(r *Roster, now bool) {
 		switch {
 		case m.isOpen(s):
 			return true
-		//guard:false "a late login doesn't undo a logout" TestLatelyOver
+		//guard:false "a late login doesn't undo a logout" TestRecentlyClosed
 		case s.stamp.Date >= before && !m.forgets(s.stamp):
 			m.recordClosed(s.stamp)
 			return true

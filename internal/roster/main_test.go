@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestMain lets the small rosters of these tests look ahead as large ones do;
-// benchmarks measure the roster as it is.
+// TestMain makes the small rosters of these tests prefetch as large ones do;
+// benchmarks measure the real threshold.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {

@@ -7,9 +7,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// oracle says what the roster must be, in the manner of the script that
-// rollcall grew from: sort the accepted events by date, fold them one by one
-// into machine → who is on. It knows nothing of registers or stamps.
+// oracle computes the roster as the script that rollcall grew from does: it sorts
+// the accepted events by date, and folds them one by one into machine → who is on.
+// It has no registers or stamps.
 type oracle struct {
 	skew, lateness time.Duration
 	newest         map[string]roster.Time
@@ -20,8 +20,8 @@ func newOracle(skew, lateness time.Duration) *oracle {
 	return &oracle{skew: skew, lateness: lateness, newest: map[string]roster.Time{}}
 }
 
-// read takes one message, in the order in which they are read, and returns the
-// reason to refuse it, or "".
+// read reads one message, in order of place, and returns the reason to refuse it,
+// or "".
 func (o *oracle) read(m roster.Message) roster.Reason {
 	e := m.Event
 	if e.Date > m.Receipt+roster.Time(o.skew) {
@@ -42,11 +42,11 @@ type on struct {
 	since                           roster.Time
 }
 
-// name tells sessions of one machine apart: an id, or else a user.
+// name identifies a session of one machine: by id, or else by user.
 type name struct{ id, user string }
 
-// fold returns who is on: machine → session → user. Machines with nobody are
-// there too.
+// fold returns who is on: machine → session → user. It includes machines with
+// nobody on.
 func (o *oracle) fold() map[string]map[name]on {
 	events := append([]roster.Message(nil), o.accepted...)
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Place < events[j].Place })
@@ -94,7 +94,7 @@ func onOf(s roster.Session, date roster.Time) on {
 	return on{s.User, s.Terminal, s.Remote, s.Service, date}
 }
 
-// seen is what the roster's views show, in the oracle's shape.
+// seen returns what the roster's views show, in the oracle's form.
 func seen(r *roster.Roster) map[string]map[name]on {
 	machines := map[string]map[name]on{}
 	cut := r.Cut()

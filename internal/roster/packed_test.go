@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPacked: a session comes back as it was packed.
+// TestPacked: packing is lossless.
 func TestPacked(t *testing.T) {
 	text := rapid.SampledFrom([]string{"", "1", "pts/0", string(make([]byte, 127)), string(make([]byte, 128)), string(make([]byte, 255))})
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestPlaces: a place and a sequence are each other's, whichever is the greater;
-// and a position of before, whose base was never negative, is read as it was.
+// TestPlaces: place and sequence convert into each other, whichever is greater; and
+// positions from older snapshots, whose base was never negative, decode as before.
 func TestPlaces(t *testing.T) {
 	for _, c := range []struct {
 		place, sequence uint64

@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestPrefetched: what was prefetched for an event may be gone by the time it
-// is folded, or be another's whose name has the same hash.
+// TestPrefetched: what was prefetched for an event may be removed by the time it is
+// folded, or belong to another name with the same hash.
 func TestPrefetched(t *testing.T) {
 	a, b := namesOfOneHash()
 	for name, events := range map[string][]roster.Event{
@@ -25,7 +25,7 @@ func TestPrefetched(t *testing.T) {
 		"a session prefetched, then gone": {logout("web", "lane", "s"), shutdown("web"), login("web", "kim", "s"), logout("web", "kim", "s")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What stands there before is there to be prefetched.
+			// What is folded before can be prefetched.
 			before := []roster.Event{login("web", "lane", "s"), login("web", a, ""), login("web", "kim", a), login(a, "kim", "")}
 			r, o, place := roster.New(settings()), newOracle(10*time.Minute, lateness), uint64(0)
 			for _, events := range [][]roster.Event{before, events, {login("last", "lane", ""), login("last", a, ""), login("last", "new", "")}} {
@@ -49,7 +49,7 @@ func shutdown(machine string) roster.Event {
 	return roster.Event{Type: roster.Shutdown, Machine: machine}
 }
 
-// namesOfOneHash finds two names that only a look at them tells apart.
+// namesOfOneHash returns two names with the same hash.
 func namesOfOneHash() (a, b string) {
 	seen := map[uint32]string{}
 	for i := 0; ; i++ {

@@ -24,7 +24,7 @@ func settings() roster.Settings {
 	return roster.Settings{MaxSkew: 10 * time.Minute, AllowedLateness: lateness}
 }
 
-// session draws a session of a few users and ids, so that they meet.
+// session draws a session from a few users and ids, so that they collide.
 func session(t *rapid.T, needUser bool) roster.Session {
 	users := []string{"alice", "bob", "carol"}
 	ids := []string{"", "", "1", "2", "3"}
@@ -35,8 +35,8 @@ func session(t *rapid.T, needUser bool) roster.Session {
 	return s
 }
 
-// history draws messages with places from 1. Dates lie on a grid when they
-// shall tie, and are distinct otherwise; some are late and some ahead.
+// history draws messages with places from 1. With ties, dates lie on a coarse grid;
+// without, they are distinct. Some are late and some in the future.
 func history(t *rapid.T, ties bool) []roster.Message {
 	n := rapid.IntRange(0, 60).Draw(t, "messages")
 	messages := make([]roster.Message, n)
@@ -104,7 +104,7 @@ func encode(t rapid.TB, r *roster.Roster) []byte {
 	return b.Bytes()
 }
 
-// encodedBy returns what Restore needs beside the bytes of a roster's encoding.
+// encodedBy returns the description of a roster's encoding that Restore needs.
 func encodedBy(r *roster.Roster) roster.Encoded {
 	return roster.Encoded{Version: roster.EncodingVersion, Settings: r.Settings(), Position: r.Status().Position}
 }
@@ -119,8 +119,8 @@ func restore(t rapid.TB, r *roster.Roster) *roster.Roster {
 	return restored
 }
 
-// TestOracle: at every moment the roster is what the sorted events fold to,
-// and each message has the fate that it must have.
+// TestOracle: at every moment the roster is what the sorted events fold to, and each
+// message has the right fate.
 func TestOracle(t *testing.T) {
 	for _, ties := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ties=%v", ties), rapid.MakeCheck(func(t *rapid.T) {
@@ -182,13 +182,13 @@ func check(t rapid.TB, r *roster.Roster, o *oracle) {
 	if st.Fates.Sum() != st.Position.Place {
 		t.Fatalf("fates %v do not add up to position %d", st.Fates, st.Position.Place)
 	}
-	if counted, there := r.Remembered(); counted != there {
-		t.Fatalf("%d registers counted, %d there", counted, there)
+	if counted, there := r.RegisterCounts(); counted != there {
+		t.Fatalf("%d registers counted, want %d", counted, there)
 	}
 }
 
-// TestSameBytes: batches, snapshots, forgetting and reading again leave no
-// trace in the canonical encoding.
+// TestSameBytes: batches, snapshots, dropping expired registers, and reading again
+// leave no trace in the canonical encoding.
 func TestSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		messages := history(t, rapid.Bool().Draw(t, "ties"))
@@ -205,7 +205,7 @@ func TestSameBytes(t *testing.T) {
 			case 0:
 				other = restore(t, other)
 			case 1:
-				other.TidyAll()
+				other.ExpireAll()
 			case 2:
 				from := rapid.IntRange(0, at-1).Draw(t, "again from")
 				fold(other, messages[from:at]...)
@@ -214,16 +214,16 @@ func TestSameBytes(t *testing.T) {
 		if !bytes.Equal(encode(t, plain), encode(t, other)) {
 			t.Fatalf("%v\n%v\n%x\n%x", seen(plain), seen(other), encode(t, plain), encode(t, other))
 		}
-		other.TidyAll()
+		other.ExpireAll()
 		if !bytes.Equal(encode(t, plain), encode(t, other)) || !reflect.DeepEqual(seen(plain), seen(other)) {
-			t.Fatal("forgetting shows")
+			t.Fatal("dropping expired registers changes the encoding")
 		}
 	})
 }
 
-// TestAnyOrder: events with distinct dates, each with its place, give the same
-// bytes in any order and however often each is read. (Nothing is late here:
-// what is late depends on the order.)
+// TestAnyOrder: events with distinct dates, each with its place, give the same bytes
+// in any order and however often each is read. (None is late here: that depends on
+// the order.)
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := roster.Settings{MaxSkew: 10 * time.Minute, AllowedLateness: 1000 * time.Hour}
@@ -245,8 +245,7 @@ func TestAnyOrder(t *testing.T) {
 	})
 }
 
-// TestRestoreRefuses: an encoding cut short, or with something after it, is no
-// roster.
+// TestRestoreRefuses: a truncated encoding, or one with bytes after it, is refused.
 func TestRestoreRefuses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := roster.New(settings())

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestRegisters: folding what a machine remembers gives the machine.
+// TestRegisters: folding a machine's registers gives the machine.
 func TestRegisters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := roster.New(settings())
@@ -49,7 +49,7 @@ func TestRegisters(t *testing.T) {
 	})
 }
 
-// asMessages is one message for each register.
+// asMessages returns one message for each register.
 func asMessages(machine string, r roster.Registers) []roster.Message {
 	var messages []roster.Message
 	add := func(s roster.Stamp, e roster.Event) {

@@ -165,7 +165,7 @@ func (r *Roster) Fold(b *Batch) {
 			seen = r.prefetch.load(r, b.Messages[i:min(i+prefetchWindow, len(b.Messages))])
 		}
 		m := &b.Messages[i]
-		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionStays)$
+		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionNeverGoesBack)$
 		again := m.Place <= st.Position.Place
 		if !again {
 			//guard:drop "the fates add up to the position" TestFates
@@ -177,7 +177,7 @@ func (r *Roster) Fold(b *Batch) {
 		}
 	}
 	r.countLost(&st, b.End.Place, b.Missing)
-	//guard:true "the position never goes back" TestPositionStays
+	//guard:true "the position never goes back" TestPositionNeverGoesBack
 	if b.End.Place >= st.Position.Place {
 		st.Position = b.End
 	}

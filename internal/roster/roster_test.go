@@ -18,7 +18,7 @@ func encodeReader(t *testing.T, r *roster.Roster) io.Reader {
 	return bytes.NewReader(encode(t, r))
 }
 
-// TestSeed is the script that rollcall grew from, with its own six events.
+// TestSeed runs the script that rollcall grew from, with its own six events.
 func TestSeed(t *testing.T) {
 	date := func(s string) roster.Time {
 		d, err := time.Parse(time.DateTime, s)
@@ -47,8 +47,8 @@ func TestSeed(t *testing.T) {
 		t.Errorf("roster is %q, want %q", lines, want)
 	}
 	if got := f.r.Status().Fates; got != (roster.Fates{roster.Applied: 6}) {
-		// A login below its user's clearing raises the session's register all
-		// the same.
+		// A login below its user's cleared register still raises the session's
+		// register.
 		t.Errorf("fates are %v", got)
 	}
 }
@@ -72,8 +72,8 @@ func TestFates(t *testing.T) {
 	}
 }
 
-// TestHidden: a machine on which nobody is leaves the reports once it was not
-// heard for the allowed lateness, and comes back when it is heard.
+// TestHidden: a machine with nobody on disappears from reports once it has not been
+// heard for the allowed lateness, and returns when it is heard.
 func TestHidden(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	names := func() (names []string) {
@@ -102,8 +102,8 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestCut: while the fold goes on, a cut is what it was when it began, and
-// readers see whole events only.
+// TestCut: while the fold continues, a cut stays as it was when it began, and
+// readers never see half of an event.
 func TestCut(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	pair := func(i int) roster.Event { // both or neither: a present of two
@@ -173,8 +173,8 @@ func readHalf(t *testing.T, r *roster.Roster) {
 	}
 }
 
-// TestBusy: a machine with many users, and a user on many machines, take the
-// same path as small ones.
+// TestBusy: a machine with many users, and a user on many machines, behave like
+// small ones.
 func TestBusy(t *testing.T) {
 	f := feed{r: roster.New(settings())}
 	o := newOracle(10*time.Minute, lateness)

@@ -26,7 +26,7 @@ func TestOnSeveral(t *testing.T) {
 	expect(false, false, false)
 }
 
-// Many are asked about in one go.
+// TestManyOnSeveral asks about more users than are looked up at a time.
 func TestManyOnSeveral(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	var users []string

@@ -10,10 +10,10 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestRestoredIndex: a roster that was restored knows where each user is, and
-// how often, as the one that was saved does, and both stay so to the last
-// logout: users with several sessions on a machine, on one machine, on some,
-// and on so many that they are found by an index.
+// TestRestoredIndex: a restored roster knows where each user is, and how often, like
+// the saved one, and both still agree after the last logout: users with several
+// sessions on a machine, on one machine, on some, and on enough to be found by an
+// index.
 func TestRestoredIndex(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 0))
 	saved := roster.New(roster.DefaultSettings())
@@ -62,7 +62,7 @@ func TestRestoredIndex(t *testing.T) {
 	}
 }
 
-// counts are the users on each machine.
+// counts returns the number of users on each machine.
 func counts(r *roster.Roster) (n []int) {
 	for v := range r.Machines("") {
 		n = append(n, v.UserCount())

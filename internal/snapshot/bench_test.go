@@ -18,8 +18,8 @@ import (
 // ballast is that of the service; see SlackenCollector there.
 var ballast []byte
 
-// The benchmarks are of a million sessions on 100,000 machines, with a heap as
-// the service has it.
+// The benchmarks use a million sessions on 100,000 machines, and a heap like the
+// service's.
 func benchFleet() *kit.Fleet {
 	ballast = make([]byte, 64<<20)
 	return kit.NewFleet(1, kit.Mixed, kit.Scale(1_000_000))
@@ -41,7 +41,7 @@ func BenchmarkWrite(b *testing.B) {
 	reportBytes(b, r, info)
 }
 
-// BenchmarkEncode is what Write does without compressing and checksums.
+// BenchmarkEncode is Write without compression and checksums.
 func BenchmarkEncode(b *testing.B) {
 	r := benchFleet().Roster()
 	b.ReportAllocs()
@@ -54,8 +54,8 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reads a file, with restoring the roster, and without: then only
-// reading, decompressing and checksums are left.
+// BenchmarkRead reads a file with and without restoring the roster; without, it only
+// reads, decompresses and computes checksums.
 func BenchmarkRead(b *testing.B) {
 	r := benchFleet().Roster()
 	path := filepath.Join(b.TempDir(), "snapshot")
@@ -86,7 +86,7 @@ func readFile(b *testing.B, path string, read func(io.Reader) error) {
 	}
 }
 
-// BenchmarkSave is all of it, on a real disk.
+// BenchmarkSave is a whole Save, on a real disk.
 func BenchmarkSave(b *testing.B) {
 	r := benchFleet().Roster()
 	s, err := Open(b.TempDir(), "bench", quiet(b), nil)
@@ -101,10 +101,10 @@ func BenchmarkSave(b *testing.B) {
 	}
 }
 
-// BenchmarkBeside folds batches of 500 events into a roster, alone, and while a
-// snapshot begins every 3 s, ten times as often as the service makes them. It
-// tells what the slowest batch of a thousand took.
-func BenchmarkBeside(b *testing.B) {
+// BenchmarkFoldWhileSaving folds batches of 500 events into a roster, alone, and
+// while a snapshot starts every 3 s, ten times as often as in the service. It
+// reports the slowest batch of a thousand.
+func BenchmarkFoldWhileSaving(b *testing.B) {
 	b.Run("alone", func(b *testing.B) { besideAll(b, func(context.Context, *roster.Roster) {}) })
 	b.Run("saving", func(b *testing.B) {
 		s, err := Open(b.TempDir(), "bench", quiet(b), prometheus.NewRegistry())
@@ -135,7 +135,7 @@ func besideAll(b *testing.B, other func(context.Context, *roster.Roster)) {
 	}
 }
 
-// batches folds n batches and tells how long each took.
+// batches folds n batches and returns how long each took.
 func batches(f *kit.Fleet, r *roster.Roster, n int) []time.Duration {
 	took := make([]time.Duration, n)
 	var batch roster.Batch

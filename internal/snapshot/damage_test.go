@@ -16,7 +16,7 @@ var (
 	large      = flag.Int("damage.large", 0, "how often a file of a million sessions is damaged")
 )
 
-// fileOf returns a snapshot of at least so many bytes.
+// fileOf returns a snapshot of at least this number of bytes.
 func fileOf(t *testing.T, size int) []byte {
 	t.Helper()
 	for sessions := size / 50; ; {
@@ -28,15 +28,15 @@ func fileOf(t *testing.T, size int) []byte {
 	}
 }
 
-// undetected reads a damaged file and fails the test when nobody notices.
+// undetected reads a damaged file and fails the test if the damage is not detected.
 func undetected(t *testing.T, what string, damaged []byte) {
 	if _, err := Inspect(bytes.NewReader(damaged)); err == nil {
-		t.Errorf("%s: not noticed", what)
+		t.Errorf("%s: not detected", what)
 	}
 }
 
-// TestDamageEverywhere flips each bit of a file and cuts it at each byte: all
-// of it is noticed.
+// TestDamageEverywhere flips each bit of a file and truncates it at each byte: all
+// of this is detected.
 func TestDamageEverywhere(t *testing.T) {
 	data := fileOf(t, *exhaustive)
 	for i := range len(data) * 8 {
@@ -53,13 +53,14 @@ func TestDamageEverywhere(t *testing.T) {
 	t.Logf("%d bytes: %d bits flipped, %d cuts", len(data), len(data)*8, len(data))
 }
 
-// TestDamageAnywhere damages larger files as disks do, anywhere: all of it is
-// noticed.
+// TestDamageAnywhere damages larger files at random, as disks do: all of it is
+// detected.
 func TestDamageAnywhere(t *testing.T) {
 	damageAnywhere(t, fileOf(t, 256<<10), *random)
 }
 
-// TestDamageOfAMillion is the same with the snapshot of a million sessions.
+// TestDamageOfAMillion is TestDamageAnywhere with the snapshot of a million
+// sessions.
 func TestDamageOfAMillion(t *testing.T) {
 	machines, sessions := 100_000, 1_000_000
 	if *large == 0 {
@@ -93,8 +94,8 @@ func damageAnywhere(t *testing.T, data []byte, times int) {
 	t.Logf("%d bytes, -seed=%d: %v", len(data), from, done)
 }
 
-// kinds are the kinds of damage. Each changes data in place, and returns what
-// is then read.
+// kinds are the kinds of damage. Each changes data in place, and returns what a
+// reader then reads.
 var kinds = []struct {
 	name   string
 	damage func(rng *rand.Rand, data []byte) []byte
@@ -118,7 +119,8 @@ var kinds = []struct {
 	{"zeroed end", func(rng *rand.Rand, data []byte) []byte { clear(data[rng.IntN(len(data)):]); return data }},
 }
 
-// sector is a piece of 512 or of 4,096 bytes, as disks and systems write them.
+// sector returns a part of 512 or 4,096 bytes, the units in which disks and systems
+// write.
 func sector(rng *rand.Rand, data []byte) []byte {
 	size := []int{512, page}[rng.IntN(2)]
 	at := rng.IntN(len(data)/size) * size

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// faulty is the real disk, but it fails as it is told to. The zero value does
-// not fail.
+// faulty is the real disk, with faults that the test chooses. The zero value never
+// fails.
 type faulty struct {
 	system
 	at     int   // the call that fails, counted from 1; 0 is none
@@ -22,9 +22,8 @@ type faulty struct {
 	room     *int // how many bytes more can be written
 }
 
-// step notes a call, and returns the error that it ends with if it is one that
-// fails. Calls that write fail on a disk that is read-only, those that need
-// room on a full one.
+// step records a call, and returns the error it fails with, if any. On a read-only
+// disk, calls that write fail; on a full one, calls that need space.
 func (d *faulty) step(call string, writes bool) error {
 	d.calls = append(d.calls, call)
 	n := len(d.calls)
@@ -39,7 +38,7 @@ func (d *faulty) step(call string, writes bool) error {
 	return nil
 }
 
-// do does a call, or fails before or after it.
+// do executes a call, or fails before or after it.
 func (d *faulty) do(call string, writes bool, f func() error) error {
 	fault := d.step(call, writes)
 	if fault == nil {
@@ -81,8 +80,8 @@ func (d *faulty) open(path string) (h handle, err error) {
 	return d.wrap(h, err)
 }
 
-// wrap makes the open file one that fails. One that was opened although the
-// call failed is closed.
+// wrap makes the open file faulty. A file that was opened although the call failed
+// is closed.
 func (d *faulty) wrap(h handle, err error) (handle, error) {
 	if h == nil {
 		return nil, err
@@ -137,7 +136,7 @@ func (h *faultyHandle) Write(p []byte) (n int, err error) {
 
 func (h *faultyHandle) Sync() error { return h.disk.do("sync", false, h.handle.Sync) }
 
-// Close always closes: a file whose close has failed is closed too.
+// Close always closes the file, even if it returns an error.
 func (h *faultyHandle) Close() error {
 	err := h.handle.Close()
 	return h.disk.do("close", false, func() error { return err })

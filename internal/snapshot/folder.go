@@ -80,7 +80,7 @@ func (f folder) sweep() error {
 		return err
 	}
 	for _, file := range files {
-		//guard:false "crashes don't fill the disk" TestOpenRemovesWhatACrashLeft
+		//guard:false "crashes don't fill the disk" TestOpenRemovesTemporaryFiles
 		if tempName.MatchString(file.Name()) {
 			err = cmp.Or(err, f.disk.remove(f.path(file.Name())))
 		}
@@ -143,7 +143,7 @@ func (f folder) setAside(e entry) (string, error) {
 		taken[file.Name()] = true
 	}
 	name := e.String() + ".bad"
-	//guard:false "a damaged file is kept for inspection" TestLoadPassesDamagedOnes
+	//guard:false "a damaged file is kept for inspection" TestLoadSkipsDamaged
 	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s.bad-%d", e, n)
 	}
@@ -163,8 +163,8 @@ func (f folder) prune(last entry, keep int) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		//guard:drop f.hasKnownFormat(e) "a downgrade removes no snapshots" TestNewerFormatIsLeftAlone
-		//guard:drop e.compare "no newer snapshot is removed" TestNothingAboveIsDropped
+		//guard:drop f.hasKnownFormat(e) "a downgrade removes no snapshots" TestNewerFormatIsKept
+		//guard:drop e.compare "no newer snapshot is removed" TestNewerSnapshotsAreKept
 		if e.compare(last) < 0 || !f.hasKnownFormat(e) {
 			continue
 		}

@@ -46,8 +46,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// TestFormat1 reads the file that the first program wrote: who is on is what it
-// is today; of losses it does not tell what was read after them.
+// TestFormat1 reads a file in format 1, written by the first program: it has the
+// same users on; of losses, it doesn't have the first receipt after them.
 func TestFormat1(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "format-1.rollcall"))
 	if err != nil {
@@ -69,8 +69,8 @@ func TestFormat1(t *testing.T) {
 	}
 }
 
-// TestGolden reads the file that the first program of this format wrote. It must
-// never be made anew: -update makes it only where it is missing.
+// TestGolden reads the file that the first program with this format wrote. It must
+// never be replaced: -update creates it only if it is missing.
 func TestGolden(t *testing.T) {
 	path := filepath.Join("testdata", fmt.Sprintf("format-%d.rollcall", Format))
 	headerPath := filepath.Join("testdata", fmt.Sprintf("format-%d.header.json", Format))
@@ -109,8 +109,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestDamage changes every bit of a file, cuts it at every byte, and appends
-// to it: Read and Inspect notice all of it.
+// TestDamage flips every bit of a file, truncates it at every byte, and appends to
+// it: Read and Inspect detect all of it.
 func TestDamage(t *testing.T) {
 	data := file(t, golden())
 	refused := func(what string, at int, damaged []byte) {
@@ -139,8 +139,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// generous reads pieces that are too long too, but no bomb: it stops where the
-// space to decompress into, which all files share, ends.
+// generous also decompresses pieces that are too long, but stops at the size of the
+// shared buffer decompressed.
 var (
 	decompressed = make([]byte, 0, 2*maxPiece)
 	generous     = func() *zstd.Decoder {
@@ -152,8 +152,8 @@ var (
 	}()
 )
 
-// TestTrailerOfAnotherFile joins sections that are each whole: one is missing,
-// twice there, or of another file. Only the trailer tells.
+// TestTrailerOfAnotherFile joins valid sections, with one missing, repeated, or from
+// another file. Only the trailer can detect that.
 func TestTrailerOfAnotherFile(t *testing.T) {
 	header, err := goldenHeader.encode()
 	if err != nil {
@@ -181,7 +181,7 @@ func TestTrailerOfAnotherFile(t *testing.T) {
 	}
 }
 
-func TestFormatOfAnotherVersion(t *testing.T) {
+func TestOtherFormatVersions(t *testing.T) {
 	data := file(t, golden())
 	for _, test := range []struct {
 		format uint32
@@ -194,7 +194,7 @@ func TestFormatOfAnotherVersion(t *testing.T) {
 			t.Errorf("format %d: %v, want …%s…", test.format, err, test.says)
 		}
 	}
-	// One changed bit doesn't make a file of a newer format.
+	// A damaged version is not taken for a newer format.
 	data[len(magic)] ^= 1
 	if _, err := Inspect(bytes.NewReader(data)); err == nil || errors.Is(err, ErrNewer) {
 		t.Errorf("damaged version: %v", err)
@@ -226,7 +226,7 @@ func TestErrorsOfTheReaderAndTheWriter(t *testing.T) {
 	}
 }
 
-// limited is a disk with room for n bytes.
+// limited is a disk with space for n bytes.
 type limited struct {
 	n   int
 	err error
@@ -241,8 +241,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestInspectNeedsLittleMemory inspects a file of which a gigabyte would be
-// read, were it believed.
+// TestInspectNeedsLittleMemory inspects a file whose lengths claim a gigabyte.
 func TestInspectNeedsLittleMemory(t *testing.T) {
 	header, err := goldenHeader.encode()
 	if err != nil {
@@ -266,8 +265,8 @@ func TestInspectNeedsLittleMemory(t *testing.T) {
 	}
 }
 
-// fleet returns a roster of machines with sessions as a real fleet has them;
-// each user has some 20.
+// fleet returns a roster of machines with sessions as in a real fleet; each user has
+// about 20.
 func fleet(t testing.TB, machines, sessions int) *roster.Roster {
 	r := roster.New(roster.DefaultSettings())
 	rng := rand.New(rand.NewPCG(3, 4))

@@ -16,21 +16,21 @@ import (
 	"rollcall/internal/roster"
 )
 
-// space is a disk whose room and mode the test decides on.
+// space is a disk whose free space and mode the test controls.
 type space struct {
 	disk disk
 	dir  string
-	// leave leaves room for so many pages; negative: enough.
+	// leave leaves this number of pages free; negative: enough.
 	leave    func(pages int)
 	readOnly func(bool)
 }
 
 const page = 4096
 
-// TestFullAndReadOnly: a disk that is full from the k-th page on, for each k,
-// or read-only, or becomes so in the middle of a Save, is an error that is
-// shown, and nothing else; once there is room, or the disk can be written to
-// again, the next Save is good. A service begins on a full disk too.
+// TestFullAndReadOnly: a disk that is full from the k-th page on, for each k, or
+// read-only, or becomes so in the middle of a Save, causes an error that is
+// reported, and nothing else; once there is space, or the disk is writable again,
+// the next Save succeeds. A service also starts on a full disk.
 func TestFullAndReadOnly(t *testing.T) {
 	d := new(faulty)
 	beFullAndReadOnly(t, space{
@@ -46,14 +46,14 @@ func TestFullAndReadOnly(t *testing.T) {
 	})
 }
 
-// onTmpfs is the variable that makes the test's own binary the process with a
-// file system of its own.
+// onTmpfs is the environment variable that makes the test binary the process with
+// its own file system.
 const onTmpfs = "SNAPSHOT_TEST_TMPFS"
 
-// TestFullAndReadOnlyTmpfs is the same on a file system of the kernel's, which a
-// process with namespaces of its own mounts. Where the kernel lets neither an
-// ordinary user nor root have one, what TestFullAndReadOnly and
-// TestSaveOnAFullDisk show is all there is, and the log says so.
+// TestFullAndReadOnlyTmpfs is TestFullAndReadOnly on a tmpfs, which a process mounts
+// in its own namespaces. Where the kernel allows that neither to an ordinary user
+// nor to root, only TestFullAndReadOnly and TestSaveOnAFullDisk cover this, and the
+// log says so.
 func TestFullAndReadOnlyTmpfs(t *testing.T) {
 	if dir := os.Getenv(onTmpfs); dir != "" {
 		beFullAndReadOnly(t, mounted(t, dir))
@@ -83,7 +83,7 @@ func TestFullAndReadOnlyTmpfs(t *testing.T) {
 
 const notMounted = "not mounted: "
 
-// mounted mounts a small file system for this process alone.
+// mounted mounts a small file system for this process only.
 func mounted(t *testing.T, dir string) space {
 	mount := func(flags uintptr, options string) {
 		t.Helper()
@@ -113,7 +113,7 @@ func mounted(t *testing.T, dir string) space {
 	}
 }
 
-// leavePages makes a file that leaves so many pages, or removes it.
+// leavePages creates a file that leaves this number of pages free, or removes it.
 func leavePages(path string, pages int) error {
 	if err := os.RemoveAll(path); err != nil || pages < 0 {
 		return err
@@ -146,7 +146,7 @@ func beFullAndReadOnly(t *testing.T, sp space) {
 	beginsFull(t, r, sp)
 }
 
-// mustFail saves, which fails, and leaves the folder as it is.
+// mustFail saves, which must fail and leave the folder unchanged.
 func mustFail(t *testing.T, s *Store, r *roster.Roster, want error) {
 	t.Helper()
 	before := names(t, s.folder.dir)
@@ -159,7 +159,7 @@ func mustFail(t *testing.T, s *Store, r *roster.Roster, want error) {
 	}
 }
 
-// mustSave saves and loads what was saved.
+// mustSave saves, and loads what was saved.
 func mustSave(t *testing.T, s *Store, r *roster.Roster) {
 	t.Helper()
 	info, err := s.Save(t.Context(), r)
@@ -212,7 +212,7 @@ func becomesReadOnly(t *testing.T, s *Store, r *roster.Roster, sp space) {
 	mustSave(t, s, r)
 }
 
-// beginsFull is what a service does that is started on a full disk.
+// beginsFull does what a service does that is started on a full disk.
 func beginsFull(t *testing.T, r *roster.Roster, sp space) {
 	sp.leave(0)
 	s, err := openOn(sp.disk, sp.dir, "test", quiet(t), prometheus.NewRegistry())
@@ -237,9 +237,9 @@ func beginsFull(t *testing.T, r *roster.Roster, sp space) {
 	mustSave(t, s, r)
 }
 
-// TestBeginsFullWithoutAFolder: a disk so full that the folder cannot even be
-// made is no error either; the folder is made when there is room.
-func TestBeginsFullWithoutAFolder(t *testing.T) {
+// TestOpenOnFullDiskWithoutFolder: a disk so full that the folder cannot even be
+// created is no error either; the folder is created once there is space.
+func TestOpenOnFullDiskWithoutFolder(t *testing.T) {
 	d := &faulty{room: new(int)}
 	s := openOnFaulty(t, d, filepath.Join(t.TempDir(), "new"))
 	r, _, err := s.Load(goldenSettings)

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// fuzzed is how long an input may be: long enough for all there is in the
+	// fuzzed bounds the length of an input: long enough for every part of the
 	// formats, and quick.
 	fuzzed = 1 << 12
-	// variants is how many inputs one execution reads. The fuzzer's own work
-	// for an execution, looking at the counters of everything that is linked,
-	// takes ten times as long as reading an input.
+	// variants is how many inputs one execution reads. The fuzzer's own work for an
+	// execution, checking the coverage counters of the whole binary, takes ten times
+	// as long as reading an input.
 	variants = 64
 )
 
-// vary yields an input and changes of it, all of which follow from the seed.
+// vary yields an input and changed versions of it, determined by the seed.
 func vary(data []byte, seed uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if len(data) > fuzzed || !yield(data) {
@@ -43,8 +43,7 @@ func vary(data []byte, seed uint64) iter.Seq[[]byte] {
 	}
 }
 
-// change changes a few bytes, cuts some out, or puts in some that stand
-// elsewhere.
+// change changes a few bytes, removes some, or inserts some copied from elsewhere.
 func change(rng *rand.Rand, b []byte) []byte {
 	if len(b) == 0 {
 		return append(b, byte(rng.Uint32()))
@@ -68,9 +67,9 @@ func change(rng *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// FuzzRead reads any bytes as a file, and as one whose checksums are put right
-// so that the fuzzer comes behind them. Nothing panics, and a roster that is
-// read is the same when it is written and read again.
+// FuzzRead reads any bytes as a file, and again with the checksums corrected, so
+// that the fuzzer gets past them. Nothing panics, and a roster that was read is
+// equal after it is written and read again.
 func FuzzRead(f *testing.F) {
 	for _, r := range []*roster.Roster{roster.New(goldenSettings), golden()} {
 		data := file(f, r)
@@ -94,8 +93,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// FuzzBody reads any bytes as the encoding of a roster, without a file around
-// it. It promises what FuzzRead does.
+// FuzzBody reads any bytes as the encoding of a roster, without a file around it,
+// and checks the same as FuzzRead.
 func FuzzBody(f *testing.F) {
 	for _, r := range []*roster.Roster{roster.New(goldenSettings), golden()} {
 		f.Add(encoding(r), uint64(1))
@@ -108,7 +107,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// bodyAgain is what again is for a file.
+// bodyAgain is again for an encoding without a file.
 func bodyAgain(t *testing.T, encoded []byte) {
 	restore := func(encoded []byte) (*roster.Roster, error) {
 		place, _ := binary.Uvarint(encoded)
@@ -127,7 +126,7 @@ func bodyAgain(t *testing.T, encoded []byte) {
 	}
 }
 
-// bufferedAgain is one buffer for many readers. Making one for each would cost
+// bufferedAgain is a buffer shared by many readers. A new one for each would cost
 // more than reading a small input.
 type bufferedAgain struct {
 	bytes bytes.Reader
@@ -145,8 +144,7 @@ func (b *bufferedAgain) of(data []byte) *bufio.Reader {
 
 var files, bodies bufferedAgain
 
-// again reads a file and, if it is accepted, writes and reads its roster
-// again.
+// again reads a file and, if it is accepted, writes its roster and reads that.
 func again(t *testing.T, data []byte) {
 	r, info, err := Read(files.of(data), goldenSettings)
 	if err != nil {
@@ -165,8 +163,8 @@ func again(t *testing.T, data []byte) {
 	}
 }
 
-// reseal cuts a file into its sections, as far as it has any, and puts their
-// checksums and the trailer right.
+// reseal splits a file into sections, as far as possible, and corrects their
+// checksums and the trailer.
 func reseal(data []byte) []byte {
 	var sections []section
 	data = data[min(len(data), preambleSize):]
@@ -179,7 +177,7 @@ func reseal(data []byte) []byte {
 	return seal(sections)
 }
 
-// around makes a file around an encoding, the header of which says the same.
+// around returns a file for an encoding, with a matching header.
 func around(encoded []byte) []byte {
 	h := goldenHeader
 	place, _ := binary.Uvarint(encoded)
@@ -198,8 +196,8 @@ func around(encoded []byte) []byte {
 	return seal(sections)
 }
 
-// stored is a piece that costs nothing to make: a frame of raw blocks (RFC
-// 8878, section 3.1.1).
+// stored returns a piece that is cheap to build: a frame of raw blocks (RFC 8878,
+// section 3.1.1).
 func stored(raw []byte) []byte {
 	const maxBlock = 128 << 10
 	n := uint32(len(raw))

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestHostile reads files whose checksums are right.
+// TestHostile reads invalid files with valid checksums.
 func TestHostile(t *testing.T) {
 	header := func(change func(string) string) []byte {
 		b, err := goldenHeader.encode()
@@ -75,14 +75,13 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// section is a section of a file that is yet to be sealed.
+// section is a section of a file to be sealed.
 type section struct {
 	kind    kind
 	payload []byte
 }
 
-// seal makes a file of sections: checksums and trailer are right, if nothing
-// else is.
+// seal returns a file of sections, with valid checksums and a valid trailer.
 func seal(sections []section) []byte {
 	b := appendPreamble(nil, Format)
 	digest := sha256.New()
@@ -101,7 +100,7 @@ func seal(sections []section) []byte {
 	return appendSection(b, kindTrailer, t.encode())
 }
 
-// piece is the payload of a body section.
+// piece returns the payload of a body section.
 func piece(raw []byte) []byte {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
 	if err != nil {
@@ -116,15 +115,14 @@ func relength(piece []byte, length int) []byte {
 	return piece
 }
 
-// bomb is a piece that the writer would have filled up.
+// bomb returns a piece that the writer would have padded.
 func bomb() []byte {
 	full := piece(make([]byte, maxPiece))
 	return full[:bytes.Index(full, []byte{0x50, 0x2A, 0x4D, 0x18})]
 }
 
-// TestWhatExpandsTooMuchIsFilledUp writes what compresses better than a reader
-// believes.
-func TestWhatExpandsTooMuchIsFilledUp(t *testing.T) {
+// TestHighlyCompressiblePiece writes data that compresses by more than maxExpansion.
+func TestHighlyCompressiblePiece(t *testing.T) {
 	for _, length := range []int{1, 255, 256, 257, maxPiece - 1, maxPiece, maxPiece + 1, 3 * maxPiece} {
 		header, err := goldenHeader.encode()
 		if err != nil {

@@ -32,19 +32,19 @@ func position(place uint64) roster.Position {
 	}}
 }
 
-// goldenSettings are not the default ones.
+// goldenSettings differ from the default ones.
 var goldenSettings = roster.Settings{
 	MaxSkew: 5 * time.Minute, AllowedLateness: 48 * time.Hour,
 	MaxMachines: 1000, MaxSessions: 5000, MaxSessionsPerMachine: 100,
 }
 
-// goldenHeader is all that a header says by itself.
+// goldenHeader has the fields of a header that don't come from the roster.
 var goldenHeader = Header{
 	Written: time.Date(2026, 11, 22, 22, 0, 0, 123456789, time.UTC), Version: "1.0.0", Settings: goldenSettings,
 }
 
-// golden returns a roster with every kind of register, of detail, of fate and
-// of loss, which has gone over to a greater allowed lateness.
+// golden returns a roster with every kind of register, detail, fate and loss, which
+// continued with a greater allowed lateness.
 func golden() *roster.Roster {
 	before := goldenSettings
 	before.AllowedLateness = time.Hour
@@ -78,12 +78,12 @@ func golden() *roster.Roster {
 	return r
 }
 
-// encodedBy is what stands beside an encoding that is made now.
+// encodedBy returns the description of a roster's current encoding.
 func encodedBy(s roster.Settings, at roster.Position) roster.Encoded {
 	return roster.Encoded{Version: roster.EncodingVersion, Settings: s, Position: at}
 }
 
-// goldenEvent is an event of the minute given.
+// goldenEvent returns an event dated in the given minute.
 func goldenEvent(minute int, t roster.Type, machine string, s roster.Session, list ...roster.Session) roster.Message {
 	date := after(time.Duration(minute)*time.Minute + time.Duration(minute)*time.Millisecond)
 	return roster.Message{
@@ -92,7 +92,7 @@ func goldenEvent(minute int, t roster.Type, machine string, s roster.Session, li
 	}
 }
 
-// goldenFold folds the messages, and after them one loss of each kind.
+// goldenFold folds the messages, and then one loss of each kind.
 func goldenFold(r *roster.Roster, messages []roster.Message, lost []roster.Loss) {
 	place := r.Status().Position.Place
 	for i := range messages {
@@ -134,12 +134,12 @@ func file(t failer, r *roster.Roster) []byte {
 		t.Fatalf("Write: %v", err)
 	}
 	if info.Size != int64(b.Len()) {
-		t.Fatalf("Write tells %d bytes, wrote %d", info.Size, b.Len())
+		t.Fatalf("Write returned size %d, wrote %d bytes", info.Size, b.Len())
 	}
 	return b.Bytes()
 }
 
-// quiet is a log that only the test's failure shows.
+// quiet is a log that is shown only if the test fails.
 func quiet(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // history draws the batches of a fold, with refusals, losses and late events.

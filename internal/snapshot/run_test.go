@@ -39,8 +39,8 @@ func run(t *testing.T, r *roster.Roster, every time.Duration, settled func(conte
 	return u
 }
 
-// bubble is [synctest.Test]. What decompresses for all is made before: made in a
-// bubble it could be used in no other.
+// bubble is [synctest.Test]. It creates the shared decompressor first: created in
+// one bubble, it could not be used in another.
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	if _, err := decompressor(); err != nil {
@@ -49,8 +49,7 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, f)
 }
 
-// pass lets time pass on the clock of a bubble, which moves on at once,
-// and waits until everybody has done what was due.
+// pass advances the clock of a bubble, and waits until everything due has been done.
 func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -85,8 +84,8 @@ func TestRunSavesWhatChanged(t *testing.T) {
 	})
 }
 
-// TestRunGoesOnAfterFailures lets every snapshot fail for ten minutes.
-func TestRunGoesOnAfterFailures(t *testing.T) {
+// TestRunRetries lets every snapshot fail for ten minutes.
+func TestRunRetries(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := roster.New(goldenSettings)
 		var broken atomic.Bool
@@ -104,7 +103,7 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 			t.Errorf("%v errors", got)
 		}
 		if got := u.log.Count("dead letters not stored"); got < 10 || got > 40 {
-			t.Errorf("told %d times in ten minutes", got)
+			t.Errorf("logged %d times in ten minutes", got)
 		}
 		broken.Store(false)
 		pass(5 * time.Second)
@@ -118,8 +117,8 @@ func TestRunGoesOnAfterFailures(t *testing.T) {
 	})
 }
 
-// TestRunEnds stops it while what goes elsewhere is never stored.
-func TestRunEnds(t *testing.T) {
+// TestRunEndsInTime stops Run while dead letters are never stored.
+func TestRunEndsInTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := roster.New(goldenSettings)
 		u := run(t, r, time.Second, func(ctx context.Context, _ uint64) error {
@@ -168,6 +167,6 @@ func TestSaveIsInterruptible(t *testing.T) {
 		t.Errorf("left %s", got)
 	}
 	if _, failing := s.Failing(); failing != nil || testutil.ToFloat64(s.metrics.errors) != 0 {
-		t.Errorf("what was given up failed: %v", failing)
+		t.Errorf("a canceled save counts as failed: %v", failing)
 	}
 }

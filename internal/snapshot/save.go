@@ -26,7 +26,7 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 	for {
 		select {
 		case <-ctx.Done():
-			//guard:set finalSaveTimeout 100*finalSaveTimeout "the service stops within 5 seconds" TestRunEnds
+			//guard:set finalSaveTimeout 100*finalSaveTimeout "the service stops within 5 seconds" TestRunEndsInTime
 			//guard:set context.WithoutCancel(...) ctx "shutdown saves what changed" TestRunSavesWhatChanged
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalSaveTimeout)
 			defer cancel()
@@ -34,7 +34,7 @@ func (s *Store) Run(ctx context.Context, r *roster.Roster, every time.Duration) 
 			return err
 		case <-tick.C:
 			if _, err := s.Save(ctx, r); err != nil && ctx.Err() == nil {
-				//guard:set s.logFailure(err) "return err" "a failed save is retried" TestRunGoesOnAfterFailures
+				//guard:set s.logFailure(err) "return err" "a failed save is retried" TestRunRetries
 				s.logFailure(err)
 			}
 		}
@@ -123,14 +123,14 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 		return Info{}, entry{}, err
 	}
 	place := info.Status.Position.Place
-	//guard:false "no dead letter is lost by a crash" TestSaveWaitsForSettled
+	//guard:false "no dead letter is lost by a crash" TestSaveWaitsForDeadLetters
 	if s.AwaitStored != nil {
 		if err := s.AwaitStored(ctx, place); err != nil {
 			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for dead letters up to place %d to be stored: %w", place, err))
 		}
 	}
 	failpoint.At("snapshot-settled")
-	//guard:set s.folder.freeName(...) entry{place,1},error(nil) "no snapshot is overwritten" TestTakenPlaceIsNotOverwritten
+	//guard:set s.folder.freeName(...) entry{place,1},error(nil) "no snapshot is overwritten" TestSecondSnapshotOfPlace
 	at, err := s.folder.freeName(place)
 	if err == nil {
 		info.Path = s.folder.path(at.String())
@@ -174,7 +174,7 @@ func (s *Store) write(ctx context.Context, r *roster.Roster) (string, Info, erro
 	info, err := s.encode(interruptible{ctx, f}, r)
 	if err == nil {
 		failpoint.At("snapshot-written")
-		//guard:drop "a file is on the disk before it gets its name" TestSaveAsksInOrder
+		//guard:drop "a file is on the disk before it gets its name" TestSaveCallOrder
 		err = f.Sync()
 	}
 	failpoint.At("snapshot-synced")
@@ -200,7 +200,7 @@ func (s *Store) encode(w io.Writer, r *roster.Roster) (Info, error) {
 // confirm makes a new snapshot's name durable, and verifies the file by reading it
 // back.
 func (s *Store) confirm(ctx context.Context, want Info) error {
-	//guard:set s.folder.sync() error(nil) "a snapshot's name survives a crash" TestSaveAsksInOrder
+	//guard:set s.folder.sync() error(nil) "a snapshot's name survives a crash" TestSaveCallOrder
 	if err := s.folder.sync(); err != nil {
 		return err
 	}

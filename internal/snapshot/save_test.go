@@ -19,7 +19,7 @@ import (
 	"rollcall/internal/roster"
 )
 
-func TestSaveWaitsForSettled(t *testing.T) {
+func TestSaveWaitsForDeadLetters(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	r := roster.New(goldenSettings)
@@ -82,7 +82,7 @@ func TestSaveVerifies(t *testing.T) {
 	}
 }
 
-// TestSaveOnAFullDisk lets the system refuse to make files longer.
+// TestSaveOnAFullDisk makes the system refuse larger files.
 func TestSaveOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -115,7 +115,7 @@ func TestSaveOnAFullDisk(t *testing.T) {
 	}
 }
 
-// TestSaveWithoutItsFolder takes the folder away and puts a file in its place.
+// TestSaveWithoutItsFolder replaces the folder with a file.
 func TestSaveWithoutItsFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "snapshots")
 	s := openStore(t, dir)
@@ -154,9 +154,8 @@ func TestSaveWithoutItsFolder(t *testing.T) {
 	}
 }
 
-// TestSaveWhileFolding saves while another goroutine folds: each snapshot is
-// the roster as it is when the same messages are folded up to its place and no
-// further.
+// TestSaveWhileFolding saves while another goroutine folds: each snapshot equals the
+// roster of the same messages folded exactly up to its place.
 func TestSaveWhileFolding(t *testing.T) {
 	const batches, size = 400, 50
 	dir := t.TempDir()
@@ -199,7 +198,7 @@ func TestSaveWhileFolding(t *testing.T) {
 	}
 }
 
-// busy is a batch of logins and logouts on a few hundred machines.
+// busy returns a batch of logins and logouts on a few hundred machines.
 func busy(n, size int) *roster.Batch {
 	b := roster.Batch{Messages: make([]roster.Message, size)}
 	for i := range b.Messages {
@@ -215,14 +214,14 @@ func busy(n, size int) *roster.Batch {
 	return &b
 }
 
-// settledBy waits for nothing but does something meanwhile.
+// settledBy returns an AwaitStored that only calls a function.
 func settledBy(do func()) func(context.Context, uint64) error {
 	return func(context.Context, uint64) error { do(); return nil }
 }
 
-// TestSaveAfterLossesWereAccepted: an operator accepts losses, which doesn't
-// move the position. The roster is saved all the same, beside the snapshot of
-// the same place, so that the next start needs no acceptance.
+// TestSaveAfterLossesWereAccepted: an operator accepts losses, which doesn't move
+// the position. The roster is saved nevertheless, as a second snapshot of the same
+// place, so that the losses are still accepted after a restart.
 func TestSaveAfterLossesWereAccepted(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)

@@ -69,12 +69,12 @@ func checkPreamble(b []byte) (format uint32, err error) {
 		return 0, errors.New("not a snapshot of rollcall")
 	}
 	at := len(b) - crcSize
-	//guard:false "a damaged preamble is not taken for a newer format" TestFormatOfAnotherVersion
+	//guard:false "a damaged preamble is not taken for a newer format" TestOtherFormatVersions
 	if binary.LittleEndian.Uint32(b[at:]) != crcOf(b[:at]) {
 		return 0, errors.New("checksum differs")
 	}
 	switch format = binary.LittleEndian.Uint32(b[len(magic):]); {
-	//guard:false "a newer format is not read" TestFormatOfAnotherVersion
+	//guard:false "a newer format is not read" TestOtherFormatVersions
 	case format > Format:
 		err = fmt.Errorf("%w: %d, this program reads up to %d", ErrNewer, format, Format)
 	case format == 0:

@@ -27,15 +27,14 @@ func openOnFaulty(t *testing.T, d *faulty, dir string) *Store {
 	return s
 }
 
-// savingCalls are all calls of a Save that drops an older snapshot.
+// savingCalls are all calls of a Save that removes an older snapshot.
 var savingCalls = []string{"look for folder", "list", "create", "write", "sync", "close", "rename", "open", "read", "remove"}
 
-// TestEveryCallFails lets each call to the system that a Save makes fail, once
-// before and once after it has taken effect, and then that call with all that
-// follow. The earlier snapshots are as they were; under the name of a snapshot
-// stands only what is whole; the failure is counted and shown; and when the
-// disk works again, the next Save makes a new file and leaves the newest three
-// alone.
+// TestEveryCallFails lets each system call of a Save fail, once before and once
+// after it has taken effect, and then together with all that follow. The earlier
+// snapshots are unchanged; every file with the name of a snapshot is valid; the
+// failure is counted and reported; and when the disk works again, the next Save
+// creates a new file and keeps the newest three.
 func TestEveryCallFails(t *testing.T) {
 	for name, fault := range map[string]faulty{
 		"before":     {err: syscall.EIO},
@@ -61,8 +60,8 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
-// failAt saves with a fault at call k, and then without; it returns which call
-// that was, or false when there is no such call.
+// failAt saves with a fault at call k, and then without; it returns which call that
+// was, or false if there is no such call.
 func failAt(t *testing.T, d *faulty, k int) (call string, reached bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,10 +80,10 @@ func failAt(t *testing.T, d *faulty, k int) (call string, reached bool) {
 	d.at = 0
 	if err == nil {
 		if !harmless(d.calls, k) {
-			t.Errorf("%s: Save doesn't mind", what)
+			t.Errorf("%s: Save returned no error", what)
 		}
 		if got, _ := load(t, s); got.Status().Position != position(4) {
-			t.Errorf("%s: Save says that it saved, and did not", what)
+			t.Errorf("%s: Save returned no error, but did not save", what)
 		}
 	} else {
 		checkFailed(t, s, d, what, err, before)
@@ -98,10 +97,9 @@ func failAt(t *testing.T, d *faulty, k int) (call string, reached bool) {
 	return call, true
 }
 
-// harmless reports whether a Save may succeed although call k has failed: when
-// it looks for what others have left, which is the first time that it lists, and
-// once the new snapshot was read again, which is before it lists for the third
-// time to remove older ones.
+// harmless reports whether a Save may succeed although call k failed: while it
+// sweeps, which is its first list, and after it has verified the new snapshot,
+// before its third list, which is for removing older ones.
 func harmless(calls []string, k int) bool {
 	var lists []int
 	for i, call := range calls {
@@ -112,7 +110,7 @@ func harmless(calls []string, k int) bool {
 	return len(lists) == 3 && (k == lists[0] || k >= lists[2]-1)
 }
 
-// contents are the files of a folder.
+// contents returns the files of a folder.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -153,8 +151,8 @@ func checkFailed(t *testing.T, s *Store, d *faulty, what string, err error, befo
 		if tempName.MatchString(name) {
 			continue // nobody reads it
 		}
-		// Only a disk that doesn't remove it either, or that renames it and
-		// says that it didn't, can leave one.
+		// A file may be left only if removing it failed too, or if renaming it
+		// took effect but returned an error.
 		if _, err := Inspect(strings.NewReader(data)); err != nil || !d.sticky && !strings.HasSuffix(what, "rename") {
 			t.Errorf("%s: left %s (%v)", what, name, err)
 		}
@@ -183,14 +181,13 @@ func checkRecovered(t *testing.T, s *Store, d *faulty, what string, created []st
 	}
 }
 
-// killed is the variable that makes the test's own binary the process that is
+// killed is the environment variable that makes the test binary the process to be
 // killed: "CALL early DIR" or "CALL late DIR".
 const killed = "SNAPSHOT_TEST_KILLED"
 
-// TestKilledAtEveryCall kills a process with SIGKILL before and after each call
-// to the system with which it opens a folder, loads the newest snapshot and
-// saves another. The next process loads the one or the other, whole, and there
-// is nothing else in the folder.
+// TestKilledAtEveryCall kills a process with SIGKILL before and after each system
+// call with which it opens a folder, loads the newest snapshot and saves another.
+// The next process loads one of the two, and finds nothing else in the folder.
 func TestKilledAtEveryCall(t *testing.T) {
 	if order := os.Getenv(killed); order != "" {
 		beKilled(t, order)
@@ -219,7 +216,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 	}
 }
 
-// beKilled is the process that is killed.
+// beKilled is the process to be killed.
 func beKilled(t *testing.T, order string) {
 	fields := strings.SplitN(order, " ", 3)
 	k, err := strconv.Atoi(fields[0])
@@ -231,8 +228,8 @@ func beKilled(t *testing.T, order string) {
 	saved(t, s, r, 1)
 }
 
-// checkAfterKill opens the folder as the next process does, and returns the
-// place that it goes on from.
+// checkAfterKill opens the folder as the next process does, and returns the place
+// from which it continues.
 func checkAfterKill(t *testing.T, what, dir string, r *roster.Roster) uint64 {
 	t.Helper()
 	s := openStore(t, dir)
@@ -245,7 +242,7 @@ func checkAfterKill(t *testing.T, what, dir string, r *roster.Roster) uint64 {
 		advance(r)
 	}
 	if digest(got) != digest(r) {
-		t.Errorf("%s: another roster of place %d", what, place)
+		t.Errorf("%s: wrong roster for place %d", what, place)
 	}
 	for name := range contents(t, dir) {
 		if _, ok := parseEntry(name); !ok {
@@ -255,10 +252,10 @@ func checkAfterKill(t *testing.T, what, dir string, r *roster.Roster) uint64 {
 	return place
 }
 
-// TestSaveAsksInOrder: what is written is on the disk before it gets its name,
-// the name is on the disk before it counts, it is read again, and only then are
-// older ones removed.
-func TestSaveAsksInOrder(t *testing.T) {
+// TestSaveCallOrder: a file is on the disk before it gets its name, the name is on
+// the disk before the snapshot counts, the file is verified, and only then are older
+// ones removed.
+func TestSaveCallOrder(t *testing.T) {
 	d := new(faulty)
 	s := openOnFaulty(t, d, t.TempDir())
 	r := roster.New(goldenSettings)

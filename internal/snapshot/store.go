@@ -57,7 +57,7 @@ func openOn(d disk, dir, version string, log *slog.Logger, reg prometheus.Regist
 	err := s.folder.probe()
 	if err != nil {
 		err = fmt.Errorf("opening folder for snapshots: %w", err)
-		//guard:true "a full disk does not keep the service from starting" TestBeginsFullWithoutAFolder
+		//guard:true "a full disk does not keep the service from starting" TestOpenOnFullDiskWithoutFolder
 		if !transient(err) {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error)
 	}
 	defer f.Close()
 	r, info, err := Read(f, now)
-	//guard:false "a misnamed file is not loaded" TestLoadPassesMisnamedOnes
+	//guard:false "a misnamed file is not loaded" TestLoadSkipsMisnamed
 	if err == nil && info.Status.Position.Place != e.place {
 		return nil, Info{}, fmt.Errorf("the name has place %d, the content place %d", e.place, info.Status.Position.Place)
 	}
@@ -122,7 +122,7 @@ func (s *Store) skip(e entry, why error) {
 		return
 	}
 	s.metrics.errors.Inc()
-	//guard:false "an unreadable file is not renamed" TestUnreadableIsLeftWhereItIs
+	//guard:false "an unreadable file is not renamed" TestUnreadableIsNotRenamed
 	if _, failed := errors.AsType[*fs.PathError](why); failed { // an I/O error, not bad content
 		log.Error("snapshot skipped: it cannot be read")
 		return

@@ -23,7 +23,7 @@ func openStore(t *testing.T, dir string) *Store {
 	return s
 }
 
-// advance folds one login more.
+// advance folds one more login.
 func advance(r *roster.Roster) {
 	place := r.Status().Position.Place + 1
 	e := goldenEvent(int(place), roster.Login, "web", roster.Session{User: "ada"})
@@ -31,7 +31,7 @@ func advance(r *roster.Roster) {
 	r.Fold(&roster.Batch{Messages: []roster.Message{e}, End: position(place)})
 }
 
-// saved saves n snapshots, each one login after the other.
+// saved saves n snapshots, with one login before each.
 func saved(t *testing.T, s *Store, r *roster.Roster, n int) {
 	t.Helper()
 	for range n {
@@ -42,7 +42,7 @@ func saved(t *testing.T, s *Store, r *roster.Roster, n int) {
 	}
 }
 
-// names lists a folder, without the longest part of the names.
+// names lists a folder, with shortened names.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -130,7 +130,7 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-func TestLoadPassesDamagedOnes(t *testing.T) {
+func TestLoadSkipsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	saved(t, s, roster.New(goldenSettings), 3)
@@ -154,7 +154,7 @@ func TestLoadPassesDamagedOnes(t *testing.T) {
 	if got := testutil.ToFloat64(s.metrics.errors); got != 2 {
 		t.Errorf("%v errors, want 2", got)
 	}
-	// The bad ones are neither loaded nor dropped later.
+	// The damaged ones are neither loaded nor removed later.
 	r, _ := load(t, s)
 	saved(t, s, r, 5)
 	if got := names(t, dir); got != "2.rollcall.bad 2.rollcall.bad-2 3.rollcall.bad 4.rollcall 5.rollcall 6.rollcall" {
@@ -162,7 +162,7 @@ func TestLoadPassesDamagedOnes(t *testing.T) {
 	}
 }
 
-func TestLoadPassesMisnamedOnes(t *testing.T) {
+func TestLoadSkipsMisnamed(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	saved(t, s, roster.New(goldenSettings), 2)
@@ -185,7 +185,7 @@ func TestLoadPassesMisnamedOnes(t *testing.T) {
 	}
 }
 
-func TestNewerFormatIsLeftAlone(t *testing.T) {
+func TestNewerFormatIsKept(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	r := roster.New(goldenSettings)
@@ -214,7 +214,7 @@ func TestNewerFormatIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestTakenPlaceIsNotOverwritten(t *testing.T) {
+func TestSecondSnapshotOfPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	newer := appendPreamble(nil, Format+1)
@@ -226,7 +226,7 @@ func TestTakenPlaceIsNotOverwritten(t *testing.T) {
 	if got := names(t, dir); got != "1-2.rollcall 1.rollcall" {
 		t.Errorf("folder %s", got)
 	}
-	// Another incarnation of the stream, of which nothing was read yet.
+	// A new incarnation of the stream, from which nothing has been read yet.
 	at := r.Status().Position
 	at.Proof.Created++
 	r.Fold(&roster.Batch{End: at})
@@ -244,9 +244,9 @@ func TestTakenPlaceIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// TestUnreadableIsLeftWhereItIs: a snapshot that the system doesn't give may be
-// good. It is neither set aside nor counted among the newest three.
-func TestUnreadableIsLeftWhereItIs(t *testing.T) {
+// TestUnreadableIsNotRenamed: a snapshot that cannot be read because of an I/O error
+// may be valid. It is neither renamed nor counted among the newest three.
+func TestUnreadableIsNotRenamed(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	r := roster.New(goldenSettings)
@@ -266,7 +266,7 @@ func TestUnreadableIsLeftWhereItIs(t *testing.T) {
 	}
 }
 
-func TestOpenRemovesWhatACrashLeft(t *testing.T) {
+func TestOpenRemovesTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"snapshot-123456.tmp", "notes.tmp", "snapshot-.tmp", "snapshot-1.tmp.txt"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600); err != nil {
@@ -300,10 +300,10 @@ func TestOpenRefusesAFolderThatItCannotWriteTo(t *testing.T) {
 	}
 }
 
-// TestNothingAboveIsDropped saves places below those in the folder, as after
-// loading an older snapshot than the newest: the fresh one isn't the oldest,
-// and the others may be good.
-func TestNothingAboveIsDropped(t *testing.T) {
+// TestNewerSnapshotsAreKept saves places below those in the folder, as after loading
+// a snapshot older than the newest: the new one isn't removed as the oldest, and the
+// others are kept, as they may be valid.
+func TestNewerSnapshotsAreKept(t *testing.T) {
 	dir := t.TempDir()
 	for place := uint64(6); place < 10; place++ {
 		if err := os.WriteFile(entryPath(dir, place), file(t, golden()), 0o600); err != nil {

@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestSavesTakeTurns: of several that save at once each succeeds; none removes
-// the unfinished file of another.
+// TestSavesTakeTurns: concurrent saves all succeed; none removes the unfinished file
+// of another.
 func TestSavesTakeTurns(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
@@ -32,8 +32,8 @@ func TestSavesTakeTurns(t *testing.T) {
 	}
 }
 
-// TestDamageOfTheHeader: a header is read by itself, to go back to its
-// position, so its own checksum must tell.
+// TestDamageOfTheHeader: a header may be read alone, for its position, so its own
+// checksum must detect damage.
 func TestDamageOfTheHeader(t *testing.T) {
 	data := file(t, golden())
 	at := bytes.Index(data, []byte(`"place"`))

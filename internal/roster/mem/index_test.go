@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestIndex: an index finds what a map would, also of equal hashes and of such
-// that go around the end of the table, and gives memory back.
+// TestIndex: an index finds what a map would, also for equal hashes and for those
+// that wrap around the end of the table, and releases memory.
 func TestIndex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var x Index
