@@ -22,11 +22,11 @@ type Encoded struct {
 
 // Restore decodes a canonical encoding and returns its roster, which continues
 // with the settings now. If now allows a greater lateness than the encoding was
-// made with, events that were refused then stay refused: what they would have to
-// be compared with has been forgotten.
+// made with, events that were too late then are still refused: the registers that
+// would decide them have been dropped.
 //
-// The encoding may be any bytes: if it is not a roster, that is an error, and
-// memory grows only with what was read. Reading and decoding run concurrently
+// Restore is safe for untrusted input: anything that is not a roster is an error,
+// and memory grows only with what was read. Reading and decoding run concurrently
 // with building the roster. When Restore returns, from is no longer read.
 func Restore(from io.Reader, was Encoded, now Settings) (*Roster, error) {
 	if was.Version < 1 || was.Version > EncodingVersion {

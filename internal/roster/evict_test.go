@@ -232,7 +232,7 @@ func cutKeepsEvicted(t *testing.T, maxSessions int) {
 	for i := range 20 {
 		f.send(dated(later+2+roster.Time(i), logout([]string{"c", "d"}[i%2], "", fmt.Sprint(i))))
 	}
-	f.send(dated(later+11*hour, login("c", "lane", "1")))   // d is hidden, and a is forgotten
+	f.send(dated(later+11*hour, login("c", "lane", "1")))   // d is hidden, and a is evicted
 	f.send(dated(later+11*hour+1, login("e", "lane", "1"))) // must not take the place of a in the cut
 	var got bytes.Buffer
 	if _, err := cut.WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), want) {

@@ -191,8 +191,8 @@ func (o *evictOracle) evict(m *evictMachine) {
 	}
 }
 
-// limited are the machines of which something was refused that they have not
-// told anew since.
+// limited returns the machines with an event refused because of a limit since their
+// last reset.
 func (o *evictOracle) limited() map[string]bool {
 	limited := map[string]bool{}
 	for _, m := range o.machines {
@@ -203,8 +203,8 @@ func (o *evictOracle) limited() map[string]bool {
 	return limited
 }
 
-// fold is who is on: what the plain oracle makes of the events accepted from the
-// machines that are not forgotten.
+// fold returns who is on: what the plain oracle computes from the accepted events of
+// the machines that are not evicted.
 func (o *evictOracle) fold() map[string]map[name]on {
 	plain := newOracle(o.settings.MaxSkew, o.settings.AllowedLateness)
 	for _, m := range o.machines {

@@ -49,7 +49,7 @@ func TestAcceptAhead(t *testing.T) {
 	if st := r.Status(); st.Losses[roster.Truncated] != 11 {
 		t.Errorf("losses %v, want one at 11", st.Losses)
 	}
-	r.Accept(10) // again: what is beyond stays
+	r.Accept(10) // again: later losses stay
 	if st := r.Status(); st.Losses[roster.Truncated] != 11 {
 		t.Errorf("losses %v, want one at 11", st.Losses)
 	}
@@ -76,7 +76,7 @@ func TestPositionNeverGoesBack(t *testing.T) {
 func TestExpiredTakesNoSpace(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit   func(*roster.Settings)
-		machine string // of those who come then
+		machine string // where the next users log in
 	}{
 		"of a machine": {func(s *roster.Settings) { s.MaxSessionsPerMachine = 2 }, "a"},
 		"of all":       {func(s *roster.Settings) { s.MaxSessions = 2 }, "b"},

@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/roster/mem"
 )
 
-// user is one name, shared by all registers that hold it.
+// user is one user, shared by all registers that refer to it.
 type user struct {
 	name string
 	// on are the machines with open sessions of the user.

@@ -129,7 +129,7 @@ type Status struct {
 
 	settling
 	firstReceiptAfterLoss Time   // the newest receipt when reading resumed after the last loss; 0: not yet
-	fleetFloor            Time   // see forgetHidden
+	fleetFloor            Time   // see evictHidden
 	accepted              uint64 // see Accept
 }
 
