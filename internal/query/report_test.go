@@ -161,12 +161,13 @@ func TestAnswersJoined(t *testing.T) {
 		for {
 			rows, more := collectRows(r, q, kit.At, room)
 			b, next := appendRows(nil, rows, more, room)
-			if len(b) > max(room, 1200) {
-				t.Fatalf("%d bytes of machines, room is %d", len(b), room)
-			}
 			var list []api.Machine
 			if err := json.Unmarshal(slices.Concat([]byte("["), b, []byte("]")), &list); err != nil {
 				t.Fatal(err)
+			}
+			// The first machine is there even if its name alone is too long.
+			if len(b) > room && (len(list) > 1 || len(b) > 1200) {
+				t.Fatalf("%d bytes of %d machines, room is %d", len(b), len(list), room)
 			}
 			answers = append(answers, api.Report{ID: "id", Machines: list})
 			if next == "" {

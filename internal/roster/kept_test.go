@@ -111,6 +111,17 @@ func TestEarlierClearing(t *testing.T) {
 	}
 }
 
+// TestLoginBeforeBoot: a late login dated before the machine's boot raises nothing,
+// as if it had come before the boot.
+func TestLoginBeforeBoot(t *testing.T) {
+	f := feed{r: roster.New(settings())}
+	f.send(dated(start+2*hour, boot("web")))
+	f.send(dated(start+hour, login("web", "alice", "")))
+	if _, registers := f.r.RegisterCounts(); registers != 0 || len(f.r.User("alice")) > 0 {
+		t.Errorf("%d registers; alice is on: %v", registers, f.r.User("alice"))
+	}
+}
+
 // TestRecentlyClosed: when expired registers are dropped, recently closed ones stay,
 // and a late login does not undo them.
 func TestRecentlyClosed(t *testing.T) {
