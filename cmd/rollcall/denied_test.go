@@ -32,7 +32,7 @@ func TestMissingAndDenied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const why = "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS: this login may not make them: "
+	const why = "missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS: this login may not create them: "
 	kit.Environment(t, asAgent(denied.URL))
 	kit.Eventually(t, func() bool {
 		out := strings.Join(strings.Fields(rollcall(t.Context(), nil, "status").out), " ")

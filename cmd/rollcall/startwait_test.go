@@ -20,7 +20,7 @@ func TestWaitsAtTheStart(t *testing.T) {
 		says          string
 	}{
 		"refused":      {kit.WithPassword("other", "right"), kit.WithPassword("rollcall", "s3cret"), "NATS_USER with NATS_PASSWORD"},
-		"no JetStream": {notYet, withJetStream, "has no JetStream: turn it on"},
+		"no JetStream": {notYet, withJetStream, "has no JetStream: enable it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := kit.StartServer(t, c.before)
@@ -57,7 +57,7 @@ func withJetStream(o *server.Options) { o.JetStream = true }
 func TestEndsWhileWaiting(t *testing.T) {
 	server := kit.StartServer(t, kit.WithoutJetStream)
 	p := begin(t, t.TempDir(), "NATS_URL="+server.URL)
-	p.says("no JetStream yet, trying again", "err")
+	p.says("JetStream is not available yet, retrying", "err")
 	if code := p.stop(syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}

@@ -237,14 +237,14 @@ func TestCredentialsEnd(t *testing.T) {
 	o.accounts["MACHINES"].Revoke(o.users["web.example.com"])
 	o.configure()
 	o.reload()
-	s.AwaitLog("nats refuses the login, trying again")
+	s.AwaitLog("nats refuses the login, retrying")
 	out, err = command(t, o.as("web.example.com"), "publish", "--login", "lane", "--machine", "web.example.com")
 	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "and not revoked?") {
 		t.Errorf("revoked: %v: %s", err, out)
 	}
 
 	o.credential("service", "service", time.Hour)
-	s.AwaitLog("nats connection is back")
+	s.AwaitLog("reconnected to nats")
 	o.credential("web1", "machine", time.Hour)
 	if out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1"); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -261,8 +261,8 @@ func TestExpires(t *testing.T) {
 	o := newOperated(t)
 	o.credential("service", "service", 6*time.Second)
 	s := program.Serve(t, o.as("service")...)
-	s.AwaitLog("nats refuses the login, trying again")
+	s.AwaitLog("nats refuses the login, retrying")
 	s.AwaitLog("expired")
 	o.credential("service", "service", time.Hour)
-	s.AwaitLog("nats connection is back")
+	s.AwaitLog("reconnected to nats")
 }

@@ -31,7 +31,7 @@ func TestRotatedCertificate(t *testing.T) {
 	w.certify(w.ca)
 	w.reload()
 	w.disconnect()
-	s.AwaitLog("nats connection is back")
+	s.AwaitLog("reconnected to nats")
 	w.publish("web1", "--login", "lane", "--machine", "web1")
 	w.awaitReport("web1: lane")
 
@@ -39,7 +39,7 @@ func TestRotatedCertificate(t *testing.T) {
 	w.certify(other)
 	w.reload()
 	w.disconnect()
-	s.AwaitLog("nats has a certificate that NATS_CA does not vouch for, trying again")
+	s.AwaitLog("nats server certificate not trusted by NATS_CA, retrying")
 	s.AwaitLog("certificate signed by unknown authority")
 	if got := s.Get("/readyz?verbose"); !strings.Contains(got, "[-] nats: RECONNECTING: ") {
 		t.Error(got)

@@ -22,8 +22,8 @@ func noJetStream(format string, args ...any) error {
 	return noJetStreamError{Misconfigured(format, args...)}
 }
 
-// AwaitStreams is like Prepare, but retries until the context ends while JetStream
-// is missing or not ready. Each failure is passed to waiting, if it is not nil, and
+// AwaitStreams is like Prepare, but while JetStream is missing or not ready it
+// retries until the context ends. Each failure is passed to waiting, if it is not nil, and
 // logged; a throttled log drops repeats.
 func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *slog.Logger, waiting func(error)) (*jetstream.StreamInfo, error) {
 	if err := s.check(); err != nil {
@@ -33,14 +33,14 @@ func AwaitStreams(ctx context.Context, js jetstream.JetStream, s Streams, log *s
 	c := newConnLog(log)
 	for {
 		info, err := s.prepare(ctx, js, log)
-		//guard:drop errNoJetStream "JetStream may start after us" TestJetStreamLater
+		//guard:drop errNoJetStream "JetStream may start after rollcall" TestJetStreamLater
 		if err == nil || !isTemporary(err) && !errors.Is(err, errNoJetStream) {
 			return info, err
 		}
 		if waiting != nil {
 			waiting(err)
 		}
-		c.log(slog.LevelError, "jetstream", "no JetStream yet, trying again", "err", err)
+		c.log(slog.LevelError, "jetstream", "JetStream is not available yet, retrying", "err", err)
 		if ended := pause(ctx, reconnectWait); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
 		}

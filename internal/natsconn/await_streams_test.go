@@ -11,29 +11,30 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestJetStreamLater: if JetStream is off when we start, we wait for it, and report
+// TestJetStreamLater: AwaitStreams waits for JetStream to be enabled, and reports
 // that to the log and the caller.
 func TestJetStreamLater(t *testing.T) {
 	s := kit.StartServer(t, kit.WithoutJetStream)
 	js := kit.JetStream(t, kit.Conn(t, s.URL))
 	log, r := logger()
-	told, done := make(chan error, 100), make(chan error, 1)
+	reported, done := make(chan error, 100), make(chan error, 1)
 	go func() {
-		_, err := AwaitStreams(t.Context(), js, ourStreams(t), log, func(err error) { told <- err })
+		_, err := AwaitStreams(t.Context(), js, ourStreams(t), log, func(err error) { reported <- err })
 		done <- err
 	}()
-	wantError(t, <-told, true, s.URL, "no JetStream")
+	wantError(t, <-reported, true, s.URL, "no JetStream")
 	s.Stop()
 	s.Start(func(o *server.Options) { o.JetStream = true })
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if !r.Has(`level=ERROR msg="no JetStream yet, trying again"`) {
+	if !r.Has(`level=ERROR msg="JetStream is not available yet, retrying"`) {
 		t.Errorf("the log says %s", r)
 	}
 }
 
-// TestAwaitStreamsEnds: with the context, and with an error that no wait can fix.
+// TestAwaitStreamsEnds: AwaitStreams ends with the context, and at once with an
+// error that waiting cannot fix.
 func TestAwaitStreamsEnds(t *testing.T) {
 	js := kit.JetStream(t, kit.Conn(t, kit.StartServer(t, kit.WithoutJetStream).URL))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -42,6 +43,6 @@ func TestAwaitStreamsEnds(t *testing.T) {
 	}
 	js = newJetStream(t)
 	makeStream(t, js, jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events"}, NoAck: true})
-	_, err := AwaitStreams(t.Context(), js, ourStreams(t), quiet(), func(err error) { t.Errorf("waits: %v", err) })
+	_, err := AwaitStreams(t.Context(), js, ourStreams(t), quiet(), func(err error) { t.Errorf("retries after: %v", err) })
 	wantError(t, err, true, "no_ack")
 }

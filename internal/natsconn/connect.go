@@ -15,11 +15,11 @@ import (
 )
 
 // Connect connects to NATS under the given name, which the server shows. It tries
-// once: an unreachable server is an error. Once connected, the connection
-// reconnects for as long as it takes, and what happens to it is logged. The options
-// in more may override these settings; their handlers are called after ours. A
-// protocol error, such as a subject longer than the server's limit, closes the
-// connection for good and calls the ClosedHandler.
+// once: an unreachable server is an error. An established connection reconnects
+// without limit and logs its state changes. The options in more may override these
+// settings; their handlers are called after ours. A protocol error, such as a
+// subject longer than the server's limit, closes the connection for good and calls
+// the ClosedHandler.
 func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	c := newConnLog(log)
 	n, err := o.natsOptions(name, more)
@@ -32,11 +32,11 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 	return o.dial(ctx, n)
 }
 
-// Await is like Connect, but retries while the server is unreachable or refuses us:
-// its accounts may not exist yet. Each failure is passed to waiting, if it is not
+// Await is like Connect, but retries while the server is unreachable or refuses the
+// login: the account may not exist yet. Each failure is passed to waiting, if it is not
 // nil, and logged; a throttled log drops repeats. When the context ends, Await
-// returns an error that wraps the context's. It returns any other error that
-// matches ErrConfiguration at once.
+// returns an error that wraps the context's. It returns at once any other error that
+// matches ErrConfiguration.
 func Await(ctx context.Context, o Options, name string, log *slog.Logger, waiting func(error), more ...nats.Option) (*nats.Conn, error) {
 	c := newConnLog(log)
 	n, err := o.natsOptions(name, more)
@@ -56,9 +56,9 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 			waiting(err)
 		}
 		if errors.Is(err, ErrConfiguration) {
-			c.log(slog.LevelError, "refused", "nats does not let us in, trying again", "err", err)
+			c.log(slog.LevelError, "refused", "nats refuses the connection, retrying", "err", err)
 		} else {
-			c.log(slog.LevelWarn, "await", "nats is not there yet, trying again", "err", err)
+			c.log(slog.LevelWarn, "await", "nats is unreachable, retrying", "err", err)
 		}
 		if ended := pause(ctx, n.ReconnectWait+rand.N(n.ReconnectJitter+1)); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
@@ -67,11 +67,12 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 }
 
 // isRetryable reports whether a failed first connection may succeed later without a
-// change of rollcall's configuration: the server was unreachable, or it refused the
-// login. A server whose accounts are not set up yet does not know nkeys. A certificate that is out of
-// date may be renewed, or become valid once the clock is right.
+// change of rollcall's configuration: the server was unreachable or refused the
+// login. A server whose accounts are not set up yet does not support nkeys. A
+// certificate outside its validity period may be renewed, or become valid once the
+// clock is right.
 func isRetryable(err error) bool {
-	//guard:drop isRefusal "a login refused at first is tried again" TestRefusedAtFirst
+	//guard:drop isRefusal "a login refused at first is retried" TestRefusedAtFirst
 	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
 		return true
 	}
@@ -96,8 +97,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// dial connects once. The library takes no context: one that ends meanwhile is
-// noticed after dialTimeout at the latest.
+// dial connects once. The library's Connect has no context: if ctx ends while it
+// runs, dial returns after dialTimeout at the latest.
 func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", o, err)
@@ -109,8 +110,8 @@ func (o Options) dial(ctx context.Context, n nats.Options) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// explain turns the library's error from the first connection into one that says
-// what to do.
+// explain turns the library's error from the first connection into one that names
+// the remedy.
 func (o Options) explain(err error) error {
 	var certificate *tls.CertificateVerificationError
 	switch {
@@ -121,13 +122,13 @@ func (o Options) explain(err error) error {
 	case isRemote(err):
 		return Misconfigured("NATS at %s refuses the TLS connection: %w: check NATS_CERT and NATS_KEY", o, err)
 	case errors.Is(err, nats.ErrSecureConnWanted):
-		return Misconfigured("NATS at %s does not speak TLS: use nats:// in NATS_URL and no NATS_CA, NATS_CERT, NATS_KEY, or turn TLS on in the server", o)
+		return Misconfigured("NATS at %s does not speak TLS: use nats:// in NATS_URL and unset NATS_CA, NATS_CERT and NATS_KEY, or enable TLS in the server", o)
 	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return Misconfigured("NATS at %s does not take %s: %w: want another of %s", o, o.login(), err, allLogins)
+		return Misconfigured("NATS at %s does not support %s: %w: use another of %s", o, o.login(), err, allLogins)
 	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("connecting to NATS at %s: nobody listens there: start the server, or correct NATS_URL", o)
+		return fmt.Errorf("connecting to NATS at %s: no server is listening there: start it, or correct NATS_URL", o)
 	}
-	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and NATS_URL right?", o, err)
+	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and is NATS_URL right?", o, err)
 }
 
 func isRefusal(err error) bool {
@@ -141,8 +142,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// Explain says why a connection does not come back; if the server refuses the
-// login, it says what to check. It reveals no secret.
+// Explain returns why a connection does not reconnect and, if the server refuses the
+// login, what to check. The text contains no secret.
 func (o Options) Explain(err error) string {
 	if refused := o.Refused(err); refused != nil {
 		return refused.Error()
@@ -159,22 +160,22 @@ func (o Options) Refused(err error) error {
 	return fmt.Errorf("NATS at %s refuses %w", o, o.refusal(err))
 }
 
-// refusal names the refused login and says what to check.
+// refusal names the refused login and what to check.
 func (o Options) refusal(err error) error {
-	switch way := o.login(); way {
+	switch method := o.login(); method {
 	case noLogin:
 		return fmt.Errorf("a connection without a login (%w): set one of %s", err, allLogins)
 	case byUser:
 		return fmt.Errorf("NATS_USER with NATS_PASSWORD (%w): correct them", err)
 	case byCreds:
 		if at, expired := o.credsExpired(); expired {
-			return fmt.Errorf("NATS_CREDS %q, which expired at %s (%w): have it renewed", o.Creds, at.Format(time.RFC3339), err)
+			return fmt.Errorf("NATS_CREDS %q, which expired at %s (%w): renew it", o.Creds, at.Format(time.RFC3339), err)
 		}
-		return fmt.Errorf("NATS_CREDS %q (%w): is it of this server's operator and account, and not revoked?", o.Creds, err)
+		return fmt.Errorf("NATS_CREDS %q (%w): does it belong to this server's operator and account, and is it not revoked?", o.Creds, err)
 	case byNKey:
-		return fmt.Errorf("NATS_NKEY %q (%w): is it the key of a user of this server?", o.NKey, err)
+		return fmt.Errorf("NATS_NKEY %q (%w): does the server have a user with this key?", o.NKey, err)
 	default:
-		return fmt.Errorf("%s (%w): correct it", way, err)
+		return fmt.Errorf("%s (%w): correct it", method, err)
 	}
 }
 

@@ -62,35 +62,35 @@ func TestRefusedLogins(t *testing.T) {
 			_, err := Connect(t.Context(), c.options, "test", quiet())
 			wantError(t, err, true, says...)
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("error tells the secret: %v", err)
+				t.Errorf("error contains the secret: %v", err)
 			}
-			wantWaiting(t, c.options, says...)
+			wantRetries(t, c.options, says...)
 		})
 	}
 }
 
-// wantWaiting checks that we wait for a server that refuses us, and report that to
-// the log and the caller.
-func wantWaiting(t *testing.T, o Options, says ...string) {
+// wantRetries checks that Await retries while the server refuses the connection, and
+// reports each failure to the log and the caller.
+func wantRetries(t *testing.T, o Options, says ...string) {
 	t.Helper()
 	log, r := logger()
 	ctx, cancel := context.WithCancel(t.Context())
-	var told []error
+	var reported []error
 	_, err := Await(ctx, o, "test", log, func(err error) {
-		// The alert of a refused certificate may get lost when the server closes
+		// The TLS alert for a refused certificate may be lost when the server closes
 		// the connection.
 		if errors.Is(err, ErrConfiguration) {
-			told = append(told, err)
+			reported = append(reported, err)
 		}
-		if len(told) == 2 {
+		if len(reported) == 2 {
 			cancel()
 		}
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Fatalf("ended with %v after %v", err, told)
+		t.Fatalf("ended with %v after %v", err, reported)
 	}
-	wantError(t, told[1], true, says...)
-	if !r.Has(`level=ERROR msg="nats does not let us in, trying again"`) || r.Has(secret) {
+	wantError(t, reported[1], true, says...)
+	if !r.Has(`level=ERROR msg="nats refuses the connection, retrying"`) || r.Has(secret) {
 		t.Errorf("the log says %s", r)
 	}
 }
@@ -127,11 +127,11 @@ e30.%s.e30
 `, claims, seed))
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoServer(t *testing.T) {
 	s := kit.StartServer(t)
 	s.Stop()
 	_, err := Connect(t.Context(), Options{URL: s.URL, User: "u", Password: secret}, "test", quiet())
-	wantError(t, err, false, s.URL, "nobody listens", "NATS_URL")
+	wantError(t, err, false, s.URL, "no server is listening", "NATS_URL")
 }
 
 func TestAwait(t *testing.T) {
@@ -147,7 +147,7 @@ func TestAwait(t *testing.T) {
 		nc, err := Await(t.Context(), Options{URL: s.URL}, "test", log, nil)
 		done <- result{nc, err}
 	}()
-	kit.Eventually(t, func() bool { return r.Has("nats is not there yet") }, "the log tells that it waits")
+	kit.Eventually(t, func() bool { return r.Has("nats is unreachable") }, "the log says that nats is unreachable")
 	s.Start()
 	got := <-done
 	if got.err != nil {
@@ -166,12 +166,12 @@ func TestAwaitEndsWithTheContext(t *testing.T) {
 		_, err := Await(ctx, Options{URL: s.URL}, "test", log, nil)
 		done <- err
 	}()
-	kit.Eventually(t, func() bool { return r.Has("nats is not there yet") }, "the log tells that it waits")
+	kit.Eventually(t, func() bool { return r.Has("nats is unreachable") }, "the log says that nats is unreachable")
 	cancel()
 	err := <-done
-	wantError(t, err, false, s.URL, "nobody listens")
+	wantError(t, err, false, s.URL, "no server is listening")
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error %q isn't the context's", err)
+		t.Errorf("error %q doesn't wrap the context's", err)
 	}
 	if _, err := Await(ctx, Options{URL: s.URL}, "test", log, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
@@ -197,18 +197,18 @@ func TestReconnect(t *testing.T) {
 	kit.Eventually(t, func() bool { return nc.IsConnected() && back.Load() == 1 }, "the connection is back")
 	nc.Close()
 	kit.Eventually(t, func() bool { return closed.Load() == 1 }, "the connection is closed")
-	for _, text := range []string{"nats connection is lost", "nats is still away", "nats connection is back"} {
+	for _, text := range []string{"nats connection lost", "reconnecting to nats failed", "reconnected to nats"} {
 		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}
 	}
-	if n := r.Count("nats is still away"); n > 5 {
-		t.Errorf("log says %d times that nats is away:\n%s", n, r)
+	if n := r.Count("reconnecting to nats failed"); n > 5 {
+		t.Errorf("%d log lines about failed reconnects, want at most 5:\n%s", n, r)
 	}
 }
 
 // A connection survives a later refusal: the server may be in the middle of a
-// change.
+// reconfiguration.
 func TestRefusedLater(t *testing.T) {
 	s := kit.StartServer(t)
 	log, r := logger()
@@ -220,7 +220,7 @@ func TestRefusedLater(t *testing.T) {
 	defer nc.Close()
 	s.Stop()
 	s.Start(kit.WithPassword("u", "right"))
-	kit.Eventually(t, func() bool { return r.Count("nats refuses the login") >= 3 }, "the log tells of the refusals")
+	kit.Eventually(t, func() bool { return r.Count("nats refuses the login") >= 3 }, "the log reports the refusals")
 	s.Stop()
 	s.Start(kit.WithPassword("", ""))
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
@@ -241,8 +241,8 @@ func TestClosedForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-closed
-	if !r.Has("level=WARN msg=\"nats connection is closed\"") {
-		t.Errorf("log doesn't tell:\n%s", r)
+	if !r.Has("level=WARN msg=\"nats connection closed\"") {
+		t.Errorf("the log lacks the closed connection:\n%s", r)
 	}
 }
 
@@ -253,9 +253,9 @@ func TestAsyncErrors(t *testing.T) {
 		}}}
 	})
 	log, r := logger()
-	var told atomic.Int32
+	var calls atomic.Int32
 	nc, err := Connect(t.Context(), Options{URL: s.URL, User: "u", Password: secret}, "test", log,
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { told.Add(1) }))
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { calls.Add(1) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestAsyncErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kit.Eventually(t, func() bool { return told.Load() >= 2 }, "both errors are told to our own handler")
+	kit.Eventually(t, func() bool { return calls.Load() >= 2 }, "our own handler gets both errors")
 	for _, text := range []string{"nats denies a permission", "denied", "nats subscription is too slow", "subject=much"} {
 		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)

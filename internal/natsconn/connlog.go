@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// connLog logs what may occur thousands of times a second. Each message has a
+// connLog logs events that may occur thousands of times a second. Each message has a
 // kind; a throttled log drops messages of a kind that repeats too often.
 type connLog struct{ to *slog.Logger }
 

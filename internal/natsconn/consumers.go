@@ -10,13 +10,13 @@ import (
 
 const fewConsumers = "few_consumers"
 
-// askAccount bounds the request for the account's limits. A login without
+// accountTimeout bounds the request for the account's limits. A login without
 // permission for it gets no answer.
-const askAccount = 2 * time.Second
+const accountTimeout = 2 * time.Second
 
 // consumerRisks returns a risk if the stream, or its account, allows fewer
 // consumers than we need: reading, or a question about the past, then waits until
-// another consumer is gone.
+// another consumer is deleted.
 func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	for _, limit := range []struct {
 		setting string
@@ -27,7 +27,7 @@ func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	} {
 		if limit.most > 0 && limit.most < s.Consumers {
 			return []Risk{{
-				fewConsumers, "stream has too few consumers for reading and for all questions about the past: raise the limit, or lower ROLLCALL_MAX_PAST_QUESTIONS",
+				fewConsumers, "stream allows too few consumers for reading and for all questions about the past: raise the limit, or lower ROLLCALL_MAX_PAST_QUESTIONS",
 				[]any{limit.setting, limit.most, "needed", s.Consumers},
 			}}
 		}
@@ -38,11 +38,11 @@ func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 // WithAccountLimits returns the streams with the account's limit of consumers set, if
 // this login may see it, and logs the risk if the limit is too low.
 func (s Streams) WithAccountLimits(ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, log *slog.Logger) Streams {
-	ctx, cancel := context.WithTimeout(ctx, askAccount)
+	ctx, cancel := context.WithTimeout(ctx, accountTimeout)
 	defer cancel()
 	account, err := js.AccountInfo(ctx)
 	if err != nil {
-		log.Debug("the limits of the account are not known", "err", err)
+		log.Debug("account limits unknown", "err", err)
 		return s
 	}
 	known := len(s.consumerRisks(info))

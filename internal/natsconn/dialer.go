@@ -8,9 +8,8 @@ import (
 
 // dialer dials servers, for the first connection and for reconnects, until its
 // context ends; that also aborts a handshake in progress. The library holds its
-// lock from dialing to the end of the handshake. So a server that sends nothing
-// would block every other call on the connection, Close included, for up to
-// dialTimeout.
+// lock from dialing to the end of the handshake, so a server that sends nothing
+// would block every other call on the connection, even Close, for up to dialTimeout.
 type dialer struct{ ctx context.Context }
 
 // Dial implements [nats.CustomDialer].
@@ -22,17 +21,16 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return &handshaking{conn, context.AfterFunc(d.ctx, func() { conn.Close() })}, nil
 }
 
-// handshaking is a connection that is closed when the context ends, but only until
-// the handshake is over: the library then clears the deadline that it had set for
-// it.
+// handshaking closes the connection if the context ends before the handshake does.
+// The library marks the end of the handshake by clearing the deadline.
 type handshaking struct {
 	net.Conn
-	over func() bool
+	stop func() bool // of the context.AfterFunc that closes it
 }
 
 func (h *handshaking) SetDeadline(t time.Time) error {
 	if t.IsZero() {
-		h.over()
+		h.stop()
 	}
 	return h.Conn.SetDeadline(t)
 }

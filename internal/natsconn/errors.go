@@ -1,12 +1,11 @@
 // Package natsconn connects to NATS, and creates and checks the three JetStream streams
 // that rollcall needs.
 //
-// Its errors name the variable, the server or the stream, say what is wrong and
-// what to do next, and hold no secret and no address with a password in it.
-// Those that only a change of configuration can fix match [ErrConfiguration]: a
-// refused password, contradictory options, no JetStream, a stream that cannot
-// serve. All others say that something failed: an unreachable server,
-// a port in use, a folder that is not writable.
+// Its errors name the variable, server or stream, the cause and the remedy, and
+// contain no password or other secret. Those that only a change of configuration can
+// fix match [ErrConfiguration]: a refused password, contradictory options, no
+// JetStream, an unusable stream. All others are failures, such as an unreachable
+// server, a port in use or a folder that is not writable.
 package natsconn
 
 import (

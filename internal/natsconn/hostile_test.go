@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// withMachine lets an administrator in, and a machine that may publish its own
+// withMachine configures an administrator, and a machine that may publish its own
 // events and nothing else.
 func withMachine(o *server.Options) {
 	o.Users = []*server.User{
@@ -71,7 +71,7 @@ func TestSchedulesForge(t *testing.T) {
 	}
 	prepared(t, admin)
 	if _, err := web.PublishMsg(t.Context(), forged); err == nil {
-		t.Error("our stream takes a schedule")
+		t.Error("our stream accepts a schedule")
 	}
 }
 
@@ -91,7 +91,7 @@ func TestRollupEmpties(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := stream.GetLastMsgForSubject(t.Context(), "rollcall.events.db1"); err == nil {
-		t.Error("the event of another machine is still there")
+		t.Error("the event of another machine still exists")
 	}
 	refused(t, admin, "stream ROLLCALL_EVENTS: allow_rollup_hdrs is true")
 
@@ -100,15 +100,15 @@ func TestRollupEmpties(t *testing.T) {
 	}
 	prepared(t, admin)
 	if _, err := web.PublishMsg(t.Context(), rollup); err == nil {
-		t.Error("our stream takes a rollup")
+		t.Error("our stream accepts a rollup")
 	}
 }
 
-// prepared creates our streams, even where one was deleted just now.
+// prepared creates our streams, retrying right after one was deleted.
 func prepared(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	kit.Eventually(t, func() bool {
 		_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
 		return err == nil
-	}, "the streams are made")
+	}, "the streams are created")
 }

@@ -31,11 +31,11 @@ type Options struct {
 // String returns the address alone, without secrets.
 func (o Options) String() string { return Redact(o.URL) }
 
-// LogValue makes String what a log shows.
+// LogValue makes logs show String.
 func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // Redact returns the addresses without user, password and token. A malformed
-// address is replaced as a whole, since it is unknown where its password ends.
+// address is replaced as a whole: there is no telling where its password ends.
 func Redact(urls string) string {
 	list := strings.Split(urls, ",")
 	for i, server := range list {
@@ -74,21 +74,21 @@ const (
 	byCert     = "NATS_CERT"
 	noLogin    = ""
 	allLogins  = "NATS_CREDS, NATS_NKEY, NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
-	wantedURL  = "want nats://HOST:PORT or tls://HOST:PORT"
+	wantedURL  = "use nats://HOST:PORT or tls://HOST:PORT"
 	urlEscapes = "write special characters of a user or password as %XX, or set NATS_USER and NATS_PASSWORD"
 )
 
 // logins returns the login methods that are set.
 func (o Options) logins() []string {
 	var set []string
-	for _, way := range []struct{ name, value string }{
+	for _, method := range []struct{ name, value string }{
 		{byCreds, o.Creds},
 		{byNKey, o.NKey},
 		{byToken, o.Token},
 		{byUser, o.User},
 	} {
-		if way.value != "" {
-			set = append(set, way.name)
+		if method.value != "" {
+			set = append(set, method.name)
 		}
 	}
 	if slices.ContainsFunc(o.servers(), hasUser) {
@@ -127,7 +127,7 @@ func (o Options) check() error {
 		return err
 	}
 	if set := o.logins(); len(set) > 1 {
-		return Misconfigured("%s are set: keep one of them", strings.Join(set, " and "))
+		return Misconfigured("%s are set: keep only one of them", strings.Join(set, " and "))
 	}
 	switch {
 	case o.Password != "" && o.User == "":
@@ -141,7 +141,8 @@ func (o Options) check() error {
 }
 
 // checkServers rejects addresses that the library could not use. If there is an @
-// anywhere, the bad address is not quoted: a password may contain a comma too.
+// in any of them, the bad address is not quoted: it may be part of a password with a
+// comma in it.
 func (o Options) checkServers() error {
 	for _, server := range o.servers() {
 		u, err := parseServer(server)
@@ -171,8 +172,8 @@ const (
 )
 
 // natsOptions checks the options and the files they name, and converts them to the
-// library's: reconnect for ever, even after a refused login, as a server that is
-// being reconfigured may refuse for a moment.
+// library's. They reconnect for ever, even after a refused login: a server that is
+// being reconfigured may refuse logins for a moment.
 func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, error) {
 	if err := o.check(); err != nil {
 		return nats.Options{}, err
@@ -204,7 +205,7 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 		}
 		if err := s.apply(&n); err != nil {
 			if isSeed(s.value) {
-				return nats.Options{}, Misconfigured("%s is a seed: want the name of a file that holds it", s.variable)
+				return nats.Options{}, Misconfigured("%s is a seed: use the path of a file that contains it", s.variable)
 			}
 			return nats.Options{}, Misconfigured("%s %q: %w", s.variable, s.value, err)
 		}
@@ -217,7 +218,7 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 	return n, nil
 }
 
-// applyCreds reads and checks the file now; the library would do so only when
+// applyCreds reads and checks the file at once; the library would do so only when
 // connecting.
 func (o Options) applyCreds(n *nats.Options) error {
 	if err := nats.UserCredentials(o.Creds)(n); err != nil {
@@ -235,8 +236,8 @@ func (o Options) applyCreds(n *nats.Options) error {
 }
 
 // isSeed reports whether a value looks like an nkey seed: "S" and 57 characters of
-// base32. A seed is easily given instead of the name of its file, and must not be
-// shown.
+// base32. It is easily set by mistake instead of the path of its file, and must not
+// be shown.
 func isSeed(value string) bool {
 	const base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	return len(value) == 58 && value[0] == 'S' && strings.Trim(value, base32) == ""
@@ -250,4 +251,4 @@ func (o Options) applyNKey(n *nats.Options) error {
 	return option(n)
 }
 
-var errNoJWT = errors.New("no user JWT in the file: want what `nats auth user credential` writes")
+var errNoJWT = errors.New("no user JWT in the file: use a credentials file, as written by `nats auth user credential`")

@@ -27,7 +27,7 @@ func TestWrongOptions(t *testing.T) {
 		"cert without key":      {Options{URL: url, Cert: "c"}, []string{"NATS_CERT", "without NATS_KEY"}},
 		"key without cert":      {Options{URL: url, Key: "k"}, []string{"NATS_KEY", "without NATS_CERT"}},
 		"password without user": {Options{URL: url, Password: secret}, []string{"NATS_PASSWORD", "without NATS_USER"}},
-		"user and token":        {Options{URL: url, User: "u", Password: secret, Token: secret}, []string{"NATS_TOKEN and NATS_USER", "keep one"}},
+		"user and token":        {Options{URL: url, User: "u", Password: secret, Token: secret}, []string{"NATS_TOKEN and NATS_USER", "keep only one"}},
 		"creds and nkey":        {Options{URL: url, Creds: "c", NKey: "n"}, []string{"NATS_CREDS and NATS_NKEY"}},
 		"user twice":            {Options{URL: "nats://u:" + secret + "@host", User: "u"}, []string{"NATS_USER and the user in NATS_URL"}},
 		"no address":            {Options{}, []string{"NATS_URL"}},
@@ -53,7 +53,7 @@ func TestWrongOptions(t *testing.T) {
 			_, err := Connect(t.Context(), c.options, "test", quiet())
 			wantError(t, err, true, c.says...)
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("error tells the secret: %v", err)
+				t.Errorf("error contains the secret: %v", err)
 			}
 			_, err = Await(t.Context(), c.options, "test", quiet(), nil)
 			wantError(t, err, true, c.says...)

@@ -12,9 +12,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// validate lists everything that makes streams unusable: settings of our streams, and
-// subjects of any stream of the account that would capture our messages or answer
-// in our place.
+// validate lists everything that makes the streams unusable: wrong settings of our
+// streams, and any stream of the account that would capture our messages or answer
+// our requests.
 func validate(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects) error {
 	var refusals []error
 	for _, info := range all {
@@ -36,7 +36,7 @@ func validate(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Sub
 func (r role) refusals(c jetstream.StreamConfig) []error {
 	var list []error
 	add := func(setting string, value any, why string) {
-		list = append(list, fmt.Errorf("stream %s: %s is %v: %s: change that (nats stream edit %s), or make the stream anew, or set %s to another",
+		list = append(list, fmt.Errorf("stream %s: %s is %v: %s: change it (nats stream edit %s), recreate the stream, or set %s to another stream",
 			c.Name, setting, value, why, c.Name, r.variable))
 	}
 	//guard:false "reading deletes nothing" TestRefusedStreams
@@ -45,22 +45,22 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 	}
 	//guard:false "a publisher learns whether its event is stored" TestRefusedStreams
 	if c.NoAck {
-		add("no_ack", true, "nobody learns whether a message was stored; want false")
+		add("no_ack", true, "publishers do not learn whether a message was stored; want false")
 	}
 	if r.events {
 		refuseEvents(c, add)
 	}
 	if c.Sealed {
-		add("sealed", true, "it stores nothing any more")
+		add("sealed", true, "it accepts no more messages")
 	}
 	if t := c.SubjectTransform; t != nil {
-		add("subject_transform", fmt.Sprintf("%q to %q", t.Source, t.Destination), "messages would lose the subjects they came with; want none")
+		add("subject_transform", fmt.Sprintf("%q to %q", t.Source, t.Destination), "messages would lose their original subjects; want none")
 	}
 	if c.Mirror != nil {
-		add("mirror", c.Mirror.Name, "a mirror takes no messages; want none")
-		//guard:false "no event goes nowhere" TestRefusedStreams
+		add("mirror", c.Mirror.Name, "a mirror accepts no messages; want none")
+		//guard:false "every event is captured" TestRefusedStreams
 	} else if lacking := missing(c.Subjects, r.config.Subjects); len(lacking) > 0 {
-		add("subjects", quote(c.Subjects), "it doesn't listen to "+strings.Join(lacking, " and "))
+		add("subjects", quote(c.Subjects), "it doesn't capture "+strings.Join(lacking, " and "))
 	}
 	return list
 }
@@ -73,11 +73,11 @@ const consumerIdle = time.Minute
 // refuseEvents adds the settings that only the stream of events may not have: those
 // that delete unread events, and those that let one machine publish as another.
 func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, why string)) {
-	//guard:false "no event pushes out another" TestRefusedStreams
+	//guard:false "no event evicts another" TestRefusedStreams
 	if c.MaxMsgsPerSubject > 0 {
 		add("max_msgs_per_subject", c.MaxMsgsPerSubject, "it deletes events that may not have been read; want -1")
 	}
-	//guard:false "no machine publishes for another by a schedule" TestSchedulesForge
+	//guard:false "no machine uses a schedule to publish for another" TestSchedulesForge
 	if c.AllowMsgSchedules {
 		add("allow_msg_schedules", true, "whoever may publish for one machine can have the server publish for any other; want false, which only a new stream can have")
 	}
@@ -89,12 +89,12 @@ func refuseEvents(c jetstream.StreamConfig, add func(setting string, value any, 
 		for _, t := range source.SubjectTransforms {
 			//guard:false "messages keep the subjects that permissions bind to" TestRefusedStreams
 			if t.Destination != "" && t.Destination != t.Source {
-				add("sources", fmt.Sprintf("%s with the transform of %q to %q", source.Name, t.Source, t.Destination), "events would come as those of another machine; want none")
+				add("sources", fmt.Sprintf("%s with the transform of %q to %q", source.Name, t.Source, t.Destination), "events would arrive as those of another machine; want none")
 			}
 		}
 	}
 	if idle := c.ConsumerLimits.InactiveThreshold; idle > 0 && idle < consumerIdle {
-		add("consumer_limits.inactive_threshold", idle, fmt.Sprintf("no consumer can be made to read it; want none, or at least %v", consumerIdle))
+		add("consumer_limits.inactive_threshold", idle, fmt.Sprintf("rollcall cannot create a consumer to read it; want none, or at least %v", consumerIdle))
 	}
 }
 
@@ -105,14 +105,14 @@ func subjectConflicts(c jetstream.StreamConfig, roles []role, subjects rollcallv
 		answers := overlapping(subject, []string{subjects.AllQueries(), subjects.AllChanges()})
 		//guard:false "a question gets our answer, not an ack" TestRefusedStreams
 		if len(answers) > 0 {
-			list = append(list, fmt.Errorf("stream %s: subject %q takes %s, which rollcall answers: take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+			list = append(list, fmt.Errorf("stream %s: subject %q captures %s, which rollcall answers: remove the subject (nats stream edit %s), or change ROLLCALL_SUBJECT",
 				c.Name, subject, strings.Join(answers, " and "), c.Name))
 			continue
 		}
 		for _, r := range roles {
 			//guard:false "each of our subjects has one stream" TestRefusedStreams
-			if taken := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(taken) > 0 {
-				list = append(list, r.conflict(c.Name, subject, taken))
+			if captured := overlapping(subject, r.config.Subjects); r.config.Name != c.Name && len(captured) > 0 {
+				list = append(list, r.conflict(c.Name, subject, captured))
 			}
 		}
 	}
@@ -121,13 +121,13 @@ func subjectConflicts(c jetstream.StreamConfig, roles []role, subjects rollcallv
 
 // conflict returns the error for a stream that captures subjects of the role's
 // stream.
-func (r role) conflict(name, subject string, taken []string) error {
+func (r role) conflict(name, subject string, captured []string) error {
 	if r.events {
-		return fmt.Errorf("stream %s: subject %q takes %s: set %s=%s if its messages are the events to read, else take the subject out (nats stream edit %s)",
-			name, subject, strings.Join(taken, " and "), r.variable, name, name)
+		return fmt.Errorf("stream %s: subject %q captures %s: set %s=%s if its messages are the events to read, else remove the subject (nats stream edit %s)",
+			name, subject, strings.Join(captured, " and "), r.variable, name, name)
 	}
-	return fmt.Errorf("stream %s: subject %q takes %s, which belongs to stream %s (%s): take the subject out (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
-		name, subject, strings.Join(taken, " and "), r.config.Name, r.variable, name)
+	return fmt.Errorf("stream %s: subject %q captures %s, which belongs to stream %s (%s): remove the subject (nats stream edit %s), or change ROLLCALL_SUBJECT",
+		name, subject, strings.Join(captured, " and "), r.config.Name, r.variable, name)
 }
 
 func quote(subjects []string) string {

@@ -29,13 +29,13 @@ func TestRefusedStreams(t *testing.T) {
 		}), []string{ours + "subject_transform", `"rollcall.events.>" to "x.>"`}},
 		"mirror":       {events(func(c *jetstream.StreamConfig) { c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "OTHER"} }), []string{ours + "mirror is OTHER"}},
 		"one machine":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events.web"} }), []string{ours + `subjects is "rollcall.events.web"`, "rollcall.events and rollcall.events.>"}},
-		"base only":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events"} }), []string{ours + "subjects", "doesn't listen to rollcall.events.>"}},
+		"base only":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events"} }), []string{ours + "subjects", "doesn't capture rollcall.events.>"}},
 		"elsewhere":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"logins"} }), []string{ours + "subjects", "rollcall.events and rollcall.events.>"}},
-		"all of ours":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.>"} }), []string{ours + `subject "rollcall.>" takes rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
+		"all of ours":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.>"} }), []string{ours + `subject "rollcall.>" captures rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
 		"also reports": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.reports") }), []string{ours + `subject "rollcall.reports"`, "ROLLCALL_REPORTS"}},
 		"also letters": {events(func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "rollcall.deadletters.7") }), []string{ours + `subject "rollcall.deadletters.7"`, "ROLLCALL_DEADLETTERS"}},
 
-		"schedules": {events(func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }), []string{ours + "allow_msg_schedules is true", ours + "allow_rollup_hdrs is true", "make the stream anew"}},
+		"schedules": {events(func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = true }), []string{ours + "allow_msg_schedules is true", ours + "allow_rollup_hdrs is true", "recreate the stream"}},
 		"rollups":   {events(func(c *jetstream.StreamConfig) { c.AllowRollup = true }), []string{ours + "allow_rollup_hdrs is true", "nats stream edit"}},
 		"markers":   {events(func(c *jetstream.StreamConfig) { c.SubjectDeleteMarkerTTL = time.Second }), []string{ours + "allow_rollup_hdrs is true"}},
 		"a source's transform": {events(func(c *jetstream.StreamConfig) {
@@ -50,8 +50,8 @@ func TestRefusedStreams(t *testing.T) {
 		}), []string{ours + `republish to "$JS.API.>" reaches $JS.>`}},
 		"another's as reports": {jetstream.StreamConfig{Name: "R", Subjects: []string{"r.*"}, RePublish: &jetstream.RePublish{Source: "r.*", Destination: "rollcall.reports.$1"}}, []string{`stream R: republish to "rollcall.reports.$1" reaches rollcall.reports.>`}},
 
-		"everything": {jetstream.StreamConfig{Name: "ALL", Subjects: []string{">"}, NoAck: true}, []string{`stream ALL: subject ">" takes rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
-		"a query":    {jetstream.StreamConfig{Name: "Q", Subjects: []string{"fine", "rollcall.*.report"}}, []string{`stream Q: subject "rollcall.*.report" takes rollcall.query.> and rollcall.changes.>`}},
+		"everything": {jetstream.StreamConfig{Name: "ALL", Subjects: []string{">"}, NoAck: true}, []string{`stream ALL: subject ">" captures rollcall.query.> and rollcall.changes.>`, "ROLLCALL_SUBJECT"}},
+		"a query":    {jetstream.StreamConfig{Name: "Q", Subjects: []string{"fine", "rollcall.*.report"}}, []string{`stream Q: subject "rollcall.*.report" captures rollcall.query.> and rollcall.changes.>`}},
 		"changes":    {jetstream.StreamConfig{Name: "C", Subjects: []string{"rollcall.changes.x"}}, []string{"stream C: ", "rollcall.changes.>"}},
 		"events":     {jetstream.StreamConfig{Name: "LOGINS", Subjects: []string{"rollcall.events.>"}}, []string{"stream LOGINS: ", "ROLLCALL_STREAM=LOGINS"}},
 		"reports":    {jetstream.StreamConfig{Name: "R", Subjects: []string{"rollcall.reports"}}, []string{"stream R: ", "ROLLCALL_REPORTS_STREAM", "ROLLCALL_SUBJECT"}},

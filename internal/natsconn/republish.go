@@ -17,7 +17,7 @@ import (
 // stream. That is never right.
 //
 // Republishing another stream as events is not refused, as an operator may want it,
-// but it is a risk (feeds): whoever may publish to that stream speaks for machines.
+// but it is a risk: whoever may publish to that stream can forge events.
 func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Subjects) []error {
 	if c.RePublish == nil {
 		return nil
@@ -33,7 +33,7 @@ func republishing(c jetstream.StreamConfig, roles []role, subjects rollcallv1.Su
 	if len(taken) == 0 {
 		return nil
 	}
-	return []error{fmt.Errorf("stream %s: republish to %q reaches %s, where its messages would pass for those of rollcall or of an administrator: republish elsewhere (nats stream edit %s), or set ROLLCALL_SUBJECT to another base",
+	return []error{fmt.Errorf("stream %s: republish to %q reaches %s, where its messages would pass for those of rollcall or of an administrator: republish elsewhere (nats stream edit %s), or change ROLLCALL_SUBJECT",
 		c.Name, c.RePublish.Destination, strings.Join(taken, " and "), c.Name)}
 }
 
@@ -43,7 +43,7 @@ func (s Streams) republishRisks(c jetstream.StreamConfig) []Risk {
 		return nil
 	}
 	return []Risk{{
-		"republish", "stream gets the messages of another (republish): whoever may publish there speaks for the machines that it names",
+		"republish", "stream receives the messages of another stream (republish): whoever may publish to that one can forge events",
 		[]any{"from", c.Name, "to", c.RePublish.Destination},
 	}}
 }

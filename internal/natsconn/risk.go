@@ -14,10 +14,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Risk is a property of a stream that may lose messages, or let somebody publish or
-// see more than they should. Whether the server has a message on disk when it
-// acknowledges it (sync_interval: always) would be another, but only the server's
-// own administrator can see that.
+// Risk is a setting of a stream that may lose messages, or let somebody publish or
+// see more than they should. A server that acknowledges a message before it is on
+// disk (without sync_interval: always) would be another, but clients cannot see that.
 type Risk struct {
 	// Reason is one of RiskReasons.
 	Reason string
@@ -52,8 +51,8 @@ func (r Risk) String() string {
 	return b.String()
 }
 
-// Refused reports whether Prepare would refuse the streams because of this risk:
-// they were changed while rollcall was running.
+// Refused reports whether Prepare would refuse the streams because of this risk. It
+// is true after somebody has changed them while rollcall was running.
 func (r Risk) Refused() bool { return r.Reason == cannotServe }
 
 // Log logs the risk.
@@ -78,7 +77,7 @@ func (s Streams) CurrentRisks(ctx context.Context, js jetstream.JetStream) ([]Ri
 	var risks []Risk
 	if refused := validate(all, s.roles(), s.Subjects); refused != nil {
 		for _, why := range split(refused) {
-			risks = append(risks, Risk{cannotServe, "stream can no longer serve: a start would refuse it", []any{"err", why}})
+			risks = append(risks, Risk{cannotServe, "stream is no longer usable: rollcall would refuse to start with it", []any{"err", why}})
 		}
 	}
 	for _, info := range all {
@@ -90,7 +89,7 @@ func (s Streams) CurrentRisks(ctx context.Context, js jetstream.JetStream) ([]Ri
 	return risks, nil
 }
 
-// split returns the errors that refuse has joined.
+// split returns the errors that validate has joined.
 func split(err error) []error {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {
@@ -99,7 +98,7 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// Risks returns the risks of the stream of events as it stands.
+// Risks returns the risks of the stream of events with this info.
 func (s Streams) Risks(info *jetstream.StreamInfo) []Risk {
 	list := append(role{events: true}.risks(info.Config, s.AllowedLateness), s.consumerRisks(info)...)
 	return slices.DeleteFunc(list, func(r Risk) bool { return s.Embedded && r.Reason == oneReplica })
@@ -126,13 +125,13 @@ func (s Streams) log(ctx context.Context, risk Risk, info *jetstream.StreamInfo,
 	risk.Log(ctx, log, level, info.Config.Name)
 }
 
-// risks returns the settings with which a stream of ours can serve, but may lose
+// risks returns the settings with which a stream of ours is usable, but may lose
 // messages.
 func (r role) risks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 	var list []Risk
 	add := func(reason, text string, args ...any) { list = append(list, Risk{reason, text, args}) }
 	if c.Discard == jetstream.DiscardNew {
-		add("discard_new", "stream refuses what is new when it is full (discard new)")
+		add("discard_new", "stream rejects new messages when full (discard new)")
 	}
 	if c.Storage == jetstream.MemoryStorage {
 		add("memory_storage", "stream is in memory: it is lost when its server stops")
@@ -154,26 +153,26 @@ func eventsRisks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 		add(oneReplica, "stream has one replica: it is lost with its server's disk")
 	}
 	if c.Duplicates > duplicateWindow {
-		add("long_duplicate_window", "stream drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it",
+		add("long_duplicate_window", "stream drops an event, yet acknowledges it, if any machine used its Nats-Msg-Id within the duplicate window",
 			"duplicate_window", c.Duplicates)
 	}
-	//guard:false "a stream that may lose events is told" TestWarnings
+	//guard:false "a stream that may lose events is reported" TestWarnings
 	if c.MaxAge > 0 && c.MaxAge < lateness {
-		add("short_max_age", "stream forgets events that would still count (max age below the allowed lateness)",
+		add("short_max_age", "stream deletes events that would still count (max_age below the allowed lateness)",
 			"max_age", c.MaxAge, "allowed_lateness", lateness)
 	}
 	if size := c.MaxMsgSize; size > 0 && size < rollcallv1.MaxPayload {
-		add("small_max_msg_size", "stream refuses events that rollcall would take (max_msg_size)",
+		add("small_max_msg_size", "stream rejects events that rollcall would accept (max_msg_size)",
 			"max_msg_size", size, "largest_event", rollcallv1.MaxPayload)
 	}
 	if c.AllowMsgTTL {
-		add("message_ttl", "stream lets a publisher say when its event is deleted (allow_msg_ttl): one that has not been read by then is lost")
+		add("message_ttl", "stream lets publishers set when their events are deleted (allow_msg_ttl): an event not read by then is lost")
 	}
 	if c.AllowMsgCounter {
-		add("counters", "stream takes counters only (allow_msg_counter): the server refuses every event")
+		add("counters", "stream accepts only counters (allow_msg_counter): the server rejects every event")
 	}
 	if t := c.RePublish; t != nil {
-		add("republish", "stream publishes each event again (republish): whoever may subscribe there sees who logs in where", "to", t.Destination)
+		add("republish", "stream republishes every event (republish): whoever may subscribe to that subject sees who logs in where", "to", t.Destination)
 	}
 	return list
 }

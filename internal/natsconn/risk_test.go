@@ -44,12 +44,12 @@ func TestRisks(t *testing.T) {
 			continue
 		}
 		if !slices.Contains(reasons, got[0].Reason) {
-			t.Errorf("%s is not among the reasons", got[0].Reason)
+			t.Errorf("%s is not in RiskReasons", got[0].Reason)
 		}
 		reasons = slices.DeleteFunc(reasons, func(r string) bool { return r == got[0].Reason })
 	}
 	if !slices.Equal(reasons, []string{cannotServe, fewConsumers}) { // TestFewConsumers
-		t.Errorf("reasons for nothing: %v", reasons)
+		t.Errorf("reasons without a risk: %v", reasons)
 	}
 }
 
@@ -77,8 +77,8 @@ func TestFewConsumers(t *testing.T) {
 	}
 }
 
-// TestNoteAccount: the account's limit is requested, and logged.
-func TestNoteAccount(t *testing.T) {
+// TestAccountLimits: the account's limit is requested, and logged if too low.
+func TestAccountLimits(t *testing.T) {
 	account := server.NewAccount("A")
 	s := kit.StartServer(t, func(o *server.Options) {
 		o.Accounts = []*server.Account{account}
@@ -98,17 +98,18 @@ func TestNoteAccount(t *testing.T) {
 	js := kit.JetStream(t, kit.Conn(t, s.URL, nats.UserInfo("u", "p")))
 	log, r := logger()
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "E"}}
-	noted := Streams{Consumers: 5}.WithAccountLimits(t.Context(), js, info, log)
-	if noted.AccountConsumers != 3 || !r.Has("stream=E account_max_consumers=3 needed=5") {
-		t.Errorf("%d consumers; the log says %s", noted.AccountConsumers, r)
+	limited := Streams{Consumers: 5}.WithAccountLimits(t.Context(), js, info, log)
+	if limited.AccountConsumers != 3 || !r.Has("stream=E account_max_consumers=3 needed=5") {
+		t.Errorf("%d consumers; the log says %s", limited.AccountConsumers, r)
 	}
 }
 
 // settings is the part of a risk's text that follows its log message.
 func settings(r Risk) string { return r.String()[len(r.text)-len("stream "):] }
 
-// TestRiskOfTheEmbedded: the embedded server can only have one replica.
-func TestRiskOfTheEmbedded(t *testing.T) {
+// TestEmbeddedReplica: one replica is not a risk in the embedded server, which can only
+// have one.
+func TestEmbeddedReplica(t *testing.T) {
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 1, Duplicates: time.Minute}}
 	got := Streams{Embedded: true}.Risks(info)
 	if len(got) != 1 || got[0].Reason != "long_duplicate_window" {
@@ -116,9 +117,9 @@ func TestRiskOfTheEmbedded(t *testing.T) {
 	}
 }
 
-// TestLook: what a start would refuse in any stream is reported while rollcall
+// TestCurrentRisks: what a start would refuse in any stream is reported while rollcall
 // runs, besides the risks; so is another stream that feeds events.
-func TestLook(t *testing.T) {
+func TestCurrentRisks(t *testing.T) {
 	js, s := newJetStream(t), ourStreams(t)
 	reasons := func() string {
 		t.Helper()
@@ -141,20 +142,20 @@ func TestLook(t *testing.T) {
 	}
 	const replica = "one_replica: has one replica: it is lost with its server's disk"
 	if got := reasons(); got != replica {
-		t.Errorf("as made: %s", got)
+		t.Errorf("as created: %s", got)
 	}
 	config := info.Config
 	config.AllowRollup, config.DenyPurge = true, false
 	if _, err := js.UpdateStream(t.Context(), config); err == nil {
-		t.Fatal("deny_purge can be taken back: the streams that rollcall makes no longer resist") // nats-server 2.15.2 refuses
+		t.Fatal("deny_purge can be undone: the streams that rollcall creates are no longer protected") // nats-server 2.15.2 refuses
 	}
 	makeStream(t, js, jetstream.StreamConfig{Name: "FEED", Subjects: []string{"feed.*"}, RePublish: &jetstream.RePublish{Source: "feed.*", Destination: "rollcall.events.{{wildcard(1)}}"}})
 	makeStream(t, js, jetstream.StreamConfig{Name: "ANSWERS", Subjects: []string{"rollcall.query.>"}})
 	got := reasons()
 	for _, want := range []string{
-		`cannot_serve: can no longer serve: a start would refuse it: stream ANSWERS: subject "rollcall.query.>" takes rollcall.query.>`,
+		`cannot_serve: is no longer usable: rollcall would refuse to start with it: stream ANSWERS: subject "rollcall.query.>" captures rollcall.query.>`,
 		replica,
-		"republish: gets the messages of another (republish): whoever may publish there speaks for the machines that it names, from FEED, to rollcall.events.{{wildcard(1)}}",
+		"republish: receives the messages of another stream (republish): whoever may publish to that one can forge events, from FEED, to rollcall.events.{{wildcard(1)}}",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s\nlacks %s", got, want)

@@ -25,20 +25,20 @@ type Streams struct {
 	AllowedLateness time.Duration
 
 	// MaxAge and MaxBytes bound the stream of events; 0 means no bound. Dead
-	// letters get the same age and a quarter of the bytes. Reports (one message a
-	// page) get no age and an eighth of the bytes. So where the stream of events is
-	// bounded, the others are too. Replicas applies to all three.
+	// letters get the same age and a quarter of the bytes; reports (one message per
+	// page) get no age and an eighth of the bytes. So bounding the stream of events
+	// bounds all three. Replicas applies to all three.
 	MaxAge   time.Duration
 	MaxBytes int64
 	Replicas int
 
 	// Consumers is how many consumers of the stream of events we need at a time.
-	// AccountConsumers is how many its account allows in all; 0 or less means any
-	// number. A warning is logged if the stream or the account allows fewer.
+	// AccountConsumers is how many its account allows in all; 0 or less means no
+	// limit. A warning is logged if the stream or the account allows fewer.
 	Consumers, AccountConsumers int
 
-	// Embedded says that the streams are in the embedded server. It can only have
-	// one replica, so that is logged as information and is no risk.
+	// Embedded says that the streams are in the embedded server. Its streams can only
+	// have one replica, which is therefore logged at level info and is not a risk.
 	Embedded bool
 }
 
@@ -50,15 +50,14 @@ const (
 	retryPause     = 250 * time.Millisecond
 )
 
-// duplicateWindow is the shortest that the server allows. A message id is not bound
-// to a machine: in a longer window, one machine could suppress the event of
-// another.
+// duplicateWindow is the shortest that the server allows. Message ids are shared by
+// all machines, so one machine could suppress another's event by using its id first.
 const duplicateWindow = 100 * time.Millisecond
 
 // Prepare checks the existing streams, then creates the missing ones, and returns
 // the server's info about the stream of events. An existing stream is never
 // changed. If anything makes a stream unusable, none is created, and the error
-// lists everything that does. Settings that work but may lose messages are logged.
+// lists every cause. Settings that work but may lose messages are logged.
 //
 // Prepare waits for a JetStream that is not ready yet, for half a minute at most;
 // each request takes a few seconds at most. An error that matches ErrConfiguration
@@ -113,11 +112,11 @@ func (s Streams) roles() []role {
 	}
 	events := common(s.Events, "logins and logouts", s.Subjects.AllEvents(), s.MaxBytes)
 	events.MaxAge = s.MaxAge
-	//guard:drop "nobody deletes events by mistake" TestPrepareMakesStreams
+	//guard:drop "nobody deletes events by mistake" TestPrepareCreatesStreams
 	events.DenyDelete, events.DenyPurge = true, true
-	//guard:drop "no machine suppresses another's event by its id" TestPrepareMakesStreams
+	//guard:drop "no machine suppresses another's event by its id" TestPrepareCreatesStreams
 	events.Duplicates = duplicateWindow
-	events.MaxMsgSize = rollcallv1.MaxMessage // what is larger would be stored only to be refused
+	events.MaxMsgSize = rollcallv1.MaxMessage // a larger message would be stored only to be refused
 
 	reports := common(s.Reports, "the last report", s.Subjects.AllReports(), s.MaxBytes/8)
 	reports.MaxMsgsPerSubject = 1
@@ -141,19 +140,18 @@ func limit(n int64) int64 {
 	return n
 }
 
-// check rejects names that the server would reject, and a name that is given to two
-// streams.
+// check rejects names that the server would reject, and two streams with one name.
 func (s Streams) check() error {
-	taken := make(map[string]string)
+	variables := make(map[string]string) // by stream name
 	for _, r := range s.roles() {
 		name := r.config.Name
 		if name == "" || strings.ContainsAny(name, " \t\r\n\f.*>/\\") {
 			return Misconfigured("%s %q is not the name of a stream: want letters, digits, - and _", r.variable, name)
 		}
-		if other, ok := taken[name]; ok {
-			return Misconfigured("%s and %s are both %q: want two streams", other, r.variable, name)
+		if other, ok := variables[name]; ok {
+			return Misconfigured("%s and %s are both %q: want two different streams", other, r.variable, name)
 		}
-		taken[name] = r.variable
+		variables[name] = r.variable
 	}
 	return nil
 }
@@ -179,14 +177,14 @@ func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subj
 			continue
 		}
 		if infos[i], err = create(ctx, js, r.config); err != nil {
-			return nil, explainCreate(js.Conn(), r, lacking(roles[i:], found), err)
+			return nil, explainCreate(js.Conn(), r, absentNames(roles[i:], found), err)
 		}
 	}
 	return infos, nil
 }
 
-// lacking returns the names of the streams that are not found.
-func lacking(roles []role, found map[string]*jetstream.StreamInfo) []string {
+// absentNames returns the names of the streams that are not in found.
+func absentNames(roles []role, found map[string]*jetstream.StreamInfo) []string {
 	var names []string
 	for _, r := range roles {
 		if found[r.config.Name] == nil {
@@ -197,8 +195,8 @@ func lacking(roles []role, found map[string]*jetstream.StreamInfo) []string {
 }
 
 // list returns all streams of the account, or those that the options select.
-// Without this time-out, the library's request could wait for ever if the context
-// has no deadline.
+// Without the time-out, the library would wait for ever if the context has no
+// deadline.
 func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamListOpt) ([]*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -279,9 +277,9 @@ func explain(nc *nats.Conn, doing, request string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled):
-		return noJetStream("NATS at %s has no JetStream: turn it on (`nats-server -js`), or use another server", Redact(nc.ConnectedUrl()))
+		return noJetStream("NATS at %s has no JetStream: enable it (`nats-server -js`), or use another server", Redact(nc.ConnectedUrl()))
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return noJetStream("the account at NATS %s has no JetStream: turn it on for the account, or use another", Redact(nc.ConnectedUrl()))
+		return noJetStream("the account on NATS at %s has no JetStream: enable it for the account, or use another account", Redact(nc.ConnectedUrl()))
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation):
 		return Misconfigured("%s: %w: let this login publish to $JS.API.%s and subscribe to its inbox (NATS_INBOX_PREFIX)", doing, last, request)
 	case isTemporary(err):
@@ -290,11 +288,11 @@ func explain(nc *nats.Conn, doing, request string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// explainCreate says what to do when a stream cannot be created. lacking lists all
-// streams still to be created: as a rule, a login that may not create one may
-// create none.
-func explainCreate(nc *nats.Conn, r role, lacking []string, err error) error {
-	name, doing := r.config.Name, "making stream "+r.config.Name
+// explainCreate says what to do when a stream cannot be created. absent names all
+// streams still to be created: a login that may not create one can usually create
+// none.
+func explainCreate(nc *nats.Conn, r role, absent []string, err error) error {
+	name, doing := r.config.Name, "creating stream "+r.config.Name
 	switch codeOf(err) {
 	case errAccountResources, errInsufficient, errStorage, errMaxBytesExceeded:
 		return Misconfigured("%s: %w: lower ROLLCALL_STREAM_MAX_BYTES (this stream would have max_bytes %d), or raise the limit of the account or server", doing, err, r.config.MaxBytes)
@@ -305,8 +303,8 @@ func explainCreate(nc *nats.Conn, r role, lacking []string, err error) error {
 	}
 	if last := nc.LastError(); errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
 		create := "$JS.API.STREAM.CREATE."
-		return Misconfigured("missing streams %s: this login may not make them: %w: make them with a login that may (deploy/nats/README.md, Streams, has the commands), or let this one publish to %s",
-			strings.Join(lacking, ", "), last, create+strings.Join(lacking, ", "+create))
+		return Misconfigured("missing streams %s: this login may not create them: %w: create them with a login that may (commands: deploy/nats/README.md, Streams), or let this one publish to %s",
+			strings.Join(absent, ", "), last, create+strings.Join(absent, ", "+create))
 	}
 	explained := explain(nc, doing, "STREAM.CREATE."+name, err)
 	if codeOf(err) != 0 && !isTemporary(err) {

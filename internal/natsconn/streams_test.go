@@ -39,7 +39,7 @@ func newJetStream(t *testing.T, options ...func(*server.Options)) jetstream.JetS
 	return kit.JetStream(t, kit.Conn(t, kit.StartServer(t, options...).URL))
 }
 
-func TestPrepareMakesStreams(t *testing.T) {
+func TestPrepareCreatesStreams(t *testing.T) {
 	js := newJetStream(t)
 	log, r := logger()
 	events, err := Prepare(t.Context(), js, ourStreams(t), log)
@@ -90,7 +90,7 @@ func TestPrepareWithoutLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info.Config.MaxBytes != -1 || info.Config.MaxAge != 0 || info.Config.Replicas != 1 {
-		t.Errorf("made %+v", info.Config)
+		t.Errorf("created %+v", info.Config)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestWarnings(t *testing.T) {
 		stream jetstream.StreamConfig
 		says   string
 	}{
-		"discard new": {with(func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }), "level=WARN msg=\"stream refuses what is new"},
+		"discard new": {with(func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew }), "level=WARN msg=\"stream rejects new messages when full"},
 		"memory":      {with(func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }), "level=WARN msg=\"stream is in memory"},
 		"one replica": {events, "level=WARN msg=\"stream has one replica"},
 		"long window": {events, "duplicate_window=2m0s"},
@@ -265,12 +265,12 @@ func TestNoJetStreamForAccount(t *testing.T) {
 func TestServerLimits(t *testing.T) {
 	js := newJetStream(t, func(o *server.Options) { o.JetStreamMaxStore = 32 << 20 })
 	_, err := Prepare(t.Context(), js, ourStreams(t), kit.Logger(t))
-	wantError(t, err, true, "making stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_MAX_BYTES", "67108864")
+	wantError(t, err, true, "creating stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_MAX_BYTES", "67108864")
 
 	s := ourStreams(t)
 	s.Replicas = 3
 	_, err = Prepare(t.Context(), newJetStream(t), s, kit.Logger(t))
-	wantError(t, err, true, "making stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_REPLICAS (3)")
+	wantError(t, err, true, "creating stream ROLLCALL_EVENTS", "ROLLCALL_STREAM_REPLICAS (3)")
 }
 
 // The error for a login that may not list or create streams names what it lacks.
@@ -279,7 +279,7 @@ func TestDeniedRequests(t *testing.T) {
 	for denied, want := range map[string][]string{
 		"$JS.API.STREAM.LIST": {"let this login publish to $JS.API.STREAM.LIST"},
 		create + "*": {
-			"missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this login may not make them", "deploy/nats",
+			"missing streams ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this login may not create them", "deploy/nats",
 			create + "ROLLCALL_EVENTS, " + create + "ROLLCALL_REPORTS, " + create + "ROLLCALL_DEADLETTERS",
 		},
 		create + "ROLLCALL_REPORTS": {"missing streams ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS: this"},

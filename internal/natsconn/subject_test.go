@@ -29,7 +29,7 @@ func TestOverlapAndCovers(t *testing.T) {
 		{"rollcall.>", "rollcall.query.>", true, true, false},
 		{"rollcall.*.x", "rollcall.query.>", true, false, false},
 		{"rollcall.query", "rollcall.query.>", false, false, false},
-		{"rollcall.q*", "rollcall.query.>", false, false, false}, // "q*" is a token as it stands
+		{"rollcall.q*", "rollcall.query.>", false, false, false}, // "q*" is a literal token
 		{"*.query.report", "rollcall.query.>", true, false, false},
 		{"rollcal.>", "rollcall.query.>", false, false, false},
 	} {

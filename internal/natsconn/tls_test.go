@@ -108,7 +108,7 @@ func TestTLS(t *testing.T) {
 	for name, c := range map[string]struct {
 		options Options
 		says    []string
-		waited  bool // it is the server that refuses us
+		retried bool // the server refuses the connection
 	}{
 		"wrong CA":       {Options{URL: s.URL, CA: theirs.file, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}, false},
 		"no CA":          {Options{URL: s.URL, Cert: cert, Key: key}, []string{"NATS_CA", "unknown authority"}, false},
@@ -117,8 +117,8 @@ func TestTLS(t *testing.T) {
 		"key of another": {Options{URL: s.URL, CA: ours.file, Cert: cert, Key: foreignKey}, []string{"NATS_CERT and NATS_KEY", "does not match"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.waited {
-				wantWaiting(t, c.options, c.says...)
+			if c.retried {
+				wantRetries(t, c.options, c.says...)
 				return
 			}
 			_, err := Await(t.Context(), c.options, "test", kit.Logger(t), nil)
@@ -133,23 +133,23 @@ func TestServerWithoutTLS(t *testing.T) {
 	wantError(t, err, true, s.URL, "does not speak TLS")
 }
 
-// TestOutOfDate: we keep retrying while a certificate is not valid now: it may be
-// renewed, or the clock of this machine set, without us.
-func TestOutOfDate(t *testing.T) {
+// TestExpiredCertificate: a certificate outside its validity period is retried: it
+// may be renewed, or the clock of this machine corrected, while we wait.
+func TestExpiredCertificate(t *testing.T) {
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}
 	foreign := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
 	if err := (Options{}).explain(expired); !isRetryable(err) {
-		t.Errorf("%v is not waited for", err)
+		t.Errorf("%v is not retried", err)
 	}
 	if err := (Options{}).explain(foreign); isRetryable(err) {
-		t.Errorf("%v is waited for", err)
+		t.Errorf("%v is retried", err)
 	}
 }
 
-// TestTLSLater: a certificate that is no longer trusted is logged, which the
-// library does not do; once it is trusted again, the connection returns without a
-// restart.
-func TestTLSLater(t *testing.T) {
+// TestUntrustedLater: a certificate that is no longer trusted is logged, which the
+// library does not do; once it is trusted again, the connection reconnects without
+// a restart.
+func TestUntrustedLater(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	s := kit.StartServer(t, withTLS(t, ours))
 	cert, key := ours.issue(t)
@@ -165,7 +165,7 @@ func TestTLSLater(t *testing.T) {
 	if err := nc.ForceReconnect(); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, func() bool { return r.Has("nats has a certificate that NATS_CA does not vouch for") }, "the log tells of the certificate")
+	kit.Eventually(t, func() bool { return r.Has("nats server certificate not trusted by NATS_CA") }, "the log reports the certificate")
 	overwrite(t, ours.file, trusted)
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
 }

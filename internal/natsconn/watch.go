@@ -13,11 +13,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// watch logs what happens to a connection, then calls the handlers that the options
-// already had.
+// watch makes the connection log its state changes and errors, before it calls the
+// handlers that the options already had.
 func (c *connLog) watch(n *nats.Options) {
 	var last atomic.Pointer[nats.Conn]
-	n.DisconnectedErrCB = both(func(nc *nats.Conn, err error) {
+	n.DisconnectedErrCB = chain(func(nc *nats.Conn, err error) {
 		last.Store(nc)
 		c.disconnected(nc, err)
 	}, n.DisconnectedErrCB)
@@ -28,10 +28,10 @@ func (c *connLog) watch(n *nats.Options) {
 		}
 		return wait + rand.N(jitter+1)
 	}
-	n.ReconnectErrCB = both(c.stillAway, n.ReconnectErrCB)
+	n.ReconnectErrCB = chain(c.reconnectFailed, n.ReconnectErrCB)
 	reconnected, closed, failed := n.ReconnectedCB, n.ClosedCB, n.AsyncErrorCB
 	n.ReconnectedCB = func(nc *nats.Conn) {
-		c.log(slog.LevelInfo, "reconnected", "nats connection is back", "url", Redact(nc.ConnectedUrl()))
+		c.log(slog.LevelInfo, "reconnected", "reconnected to nats", "url", Redact(nc.ConnectedUrl()))
 		if reconnected != nil {
 			reconnected(nc)
 		}
@@ -50,7 +50,7 @@ func (c *connLog) watch(n *nats.Options) {
 	}
 }
 
-func both(first, then nats.ConnErrHandler) nats.ConnErrHandler {
+func chain(first, then nats.ConnErrHandler) nats.ConnErrHandler {
 	return func(nc *nats.Conn, err error) {
 		first(nc, err)
 		if then != nil {
@@ -62,7 +62,7 @@ func both(first, then nats.ConnErrHandler) nats.ConnErrHandler {
 // disconnected gets a nil error if we closed the connection ourselves.
 func (c *connLog) disconnected(_ *nats.Conn, err error) {
 	if err != nil {
-		c.log(slog.LevelWarn, "disconnected", "nats connection is lost, reconnecting", "err", err)
+		c.log(slog.LevelWarn, "disconnected", "nats connection lost, reconnecting", "err", err)
 	}
 }
 
@@ -73,11 +73,11 @@ func (c *connLog) closed(err error) {
 	if err != nil {
 		level = slog.LevelWarn
 	}
-	c.log(level, "closed", "nats connection is closed", "err", err)
+	c.log(level, "closed", "nats connection closed", "err", err)
 }
 
-func (c *connLog) stillAway(_ *nats.Conn, err error) {
-	c.log(slog.LevelWarn, "away", "nats is still away, trying again", "err", err)
+func (c *connLog) reconnectFailed(_ *nats.Conn, err error) {
+	c.log(slog.LevelWarn, "reconnect failed", "reconnecting to nats failed, retrying", "err", err)
 }
 
 // handshake logs why the last reconnect attempt failed, if it failed in the TLS
@@ -87,14 +87,14 @@ func (c *connLog) handshake(err error) {
 	var remote *net.OpError
 	switch {
 	case errors.As(err, &certificate):
-		c.log(slog.LevelError, "certificate", "nats has a certificate that NATS_CA does not vouch for, trying again", "err", err)
+		c.log(slog.LevelError, "certificate", "nats server certificate not trusted by NATS_CA, retrying", "err", err)
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		c.log(slog.LevelError, "tls", "nats refuses the TLS connection, trying again; check NATS_CERT and NATS_KEY", "err", err)
+		c.log(slog.LevelError, "tls", "nats refuses the TLS connection, retrying; check NATS_CERT and NATS_KEY", "err", err)
 	}
 }
 
-// failed logs an asynchronous error. A missing permission is reported nowhere else:
-// the caller sees only a time-out.
+// failed logs an asynchronous error. For a denied permission this is the only
+// report: the caller sees just a time-out.
 func (c *connLog) failed(sub *nats.Subscription, err error) {
 	args := []any{"err", err}
 	if sub != nil {
@@ -109,15 +109,15 @@ func (c *connLog) failed(sub *nats.Subscription, err error) {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.log(slog.LevelError, permission(err), "nats denies a permission", args...)
 	case isRefusal(err):
-		c.log(slog.LevelError, "refused", "nats refuses the login, trying again", args...)
+		c.log(slog.LevelError, "refused", "nats refuses the login, retrying", args...)
 	default:
 		c.log(slog.LevelWarn, "async", "nats connection reports an error", args...)
 	}
 }
 
-// permission returns the kind of a complaint about a permission. Subscriptions are
-// few, so each gets its own log line; published subjects may be anything, so they
-// share one kind.
+// permission returns the kind, for the throttle, of a permission error.
+// Subscriptions are few, so each has a kind of its own; published subjects may be
+// anything, so they share one.
 func permission(err error) string {
 	if text := err.Error(); strings.Contains(text, "Subscription") {
 		return text

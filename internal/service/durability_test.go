@@ -69,13 +69,13 @@ func TestRisks(t *testing.T) {
 	log.Drain()
 	r.look(t.Context())
 	r.look(t.Context())
-	if holds, state := r.state(); holds || !strings.HasPrefix(state, "can no longer serve: a start would refuse it: stream EVENTS: allow_rollup_hdrs is true: ") {
+	if holds, state := r.state(); holds || !strings.HasPrefix(state, "is no longer usable: rollcall would refuse to start with it: stream EVENTS: allow_rollup_hdrs is true: ") {
 		t.Error(holds, state)
 	}
 	if value("cannot_serve") != 1 {
 		t.Error("the metric does not show that the stream cannot serve")
 	}
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `level=ERROR msg="stream can no longer serve: a start would refuse it" err="stream EVENTS: allow_rollup_hdrs`) {
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `level=ERROR msg="stream is no longer usable: rollcall would refuse to start with it" err="stream EVENTS: allow_rollup_hdrs`) {
 		t.Errorf("the log says\n%s", text)
 	}
 }

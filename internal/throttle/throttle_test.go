@@ -129,7 +129,7 @@ func TestTimesNeverDecrease(t *testing.T) {
 				log.Error("nats refuses the login")
 				time.Sleep(time.Second)
 			}
-			log.Info("nats connection is back")
+			log.Info("reconnected to nats")
 		}
 		complain()
 		time.Sleep(window)

@@ -84,7 +84,7 @@ func (w *world) linkDies(how func()) {
 	how()
 	began := time.Now()
 	w.publish(30)
-	for len(w.log.find("nats connection is lost, reconnecting")) == 0 && time.Since(began) < 40*time.Second {
+	for len(w.log.find("nats connection lost, reconnecting")) == 0 && time.Since(began) < 40*time.Second {
 		<-time.After(50 * time.Millisecond)
 	}
 	noticed := time.Since(began)

@@ -54,7 +54,7 @@ func stallService(t *testing.T, rng *rand.Rand, stalled []direction, noticed boo
 	p.reaches(2000)
 	link.stall(stalled...)
 	publishNow(t, url, rng, 2000) // read, but for the link, and with dead letters
-	for noticed && len(p.lines("nats connection is lost, reconnecting")) < 2 {
+	for noticed && len(p.lines("nats connection lost, reconnecting")) < 2 {
 		<-time.After(100 * time.Millisecond)
 	}
 	for range 5 {
@@ -90,7 +90,7 @@ func stalledFromTheStart(t *testing.T) {
 	link := newProxy(t, kit.StartServer(t).URL)
 	link.stall(toServer, toClient)
 	p := serve(t, dir, link.URL)
-	p.says("nats is not there yet, trying again", "err")
+	p.says("nats is unreachable, retrying", "err")
 	<-upTo(random(t), 3*time.Second)
 	terminate(t, p, dir)
 }

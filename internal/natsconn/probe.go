@@ -19,8 +19,8 @@ const (
 // StreamRoles returns the roles of the three streams, in order.
 func StreamRoles() []string { return []string{RoleEvents, RoleReports, RoleDeadLetters} }
 
-// Missing returns our missing streams by role. It requests the list of streams,
-// which every login that Prepare works for may do.
+// Missing returns our missing streams by role. It needs only the permission to list
+// streams, which every login that Prepare works for has.
 func (s Streams) Missing(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
 	all, err := list(ctx, js, jetstream.WithStreamListSubject(s.Subjects.Base()+".>"))
 	if err != nil {
@@ -55,9 +55,9 @@ func Full(info *jetstream.StreamInfo) string {
 // consumer.
 const errConsumerStore = 10012
 
-// probeLife is how long the server keeps the consumer of a probe whose process has
+// probeLifetime is how long the server keeps the consumer of a probe whose process has
 // died.
-const probeLife = 10 * time.Second
+const probeLifetime = 10 * time.Second
 
 // ProbeDisk makes the server write something small next to a stream's files: the
 // state of a consumer, which is deleted at once. It returns an error only if the
@@ -66,22 +66,22 @@ const probeLife = 10 * time.Second
 // nothing about the disk and is ignored.
 //
 // No other request tests the disk without harm. A server answers all other requests
-// about a stream that it cannot write, and publishers get no answer. A message as a
-// probe would break the stream for good if the disk is full: after one failed write
-// to a stream, nats-server accepts nothing more for it until it is restarted.
+// about a stream that it cannot write to, and publishers get no answer. A message as a
+// probe would break the stream if the disk is full: after one failed write to a
+// stream, nats-server accepts no more messages for it until it is restarted.
 func ProbeDisk(ctx context.Context, js jetstream.JetStream, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	name := "rollcall-probe-" + nuid.Next()
 	_, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Name: name, Description: "rollcall: whether the disk takes anything",
-		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: probeLife,
+		Name: name, Description: "rollcall: tests whether the disk is writable",
+		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: probeLifetime,
 	})
 	if codeOf(err) == errConsumerStore {
-		return fmt.Errorf("the server cannot write beside stream %s: %w", stream, err)
+		return fmt.Errorf("the server cannot write to the disk of stream %s: %w", stream, err)
 	}
 	if err == nil {
-		_ = js.DeleteConsumer(ctx, stream, name) // the server does so itself after probeLife
+		_ = js.DeleteConsumer(ctx, stream, name) // the server does so itself after probeLifetime
 	}
 	return nil
 }
