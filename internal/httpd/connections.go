@@ -7,30 +7,30 @@ import (
 	"sync"
 )
 
-// maxConnections bounds the open connections of a server, maxProfiling those of the
-// profiling server: each takes a file descriptor, and snapshots and NATS need some
-// too.
+// maxConnections bounds the open connections of a server, maxProfilingConnections
+// those of the profiling server. Each uses a file descriptor, which snapshots and
+// NATS need too.
 const (
-	maxConnections = 100
-	maxProfiling   = 10
+	maxConnections          = 100
+	maxProfilingConnections = 10
 )
 
-// connections bounds the connections of a server. When there is one too many, the
-// longest idle one is closed, so that idle clients keep nobody out; if all others
-// have a request in flight, the new one is closed. A listener that stops accepting
-// (netutil.LimitListener) would keep a health check waiting, and its connections
-// lack CloseWrite, without which a refusal may not reach the client.
+// connections bounds the connections of a server. One too many closes the longest
+// idle one, so that idle clients keep nobody out; if all others have a request in
+// flight, the new one is closed. netutil.LimitListener would keep a health check
+// waiting instead, and its connections lack CloseWrite, without which an error
+// response may not reach the client.
 type connections struct {
-	most int
+	limit int
 
-	mu    sync.Mutex
-	since map[net.Conn]uint64 // count when it became idle; 0: it has a request in flight
-	count uint64
+	mu        sync.Mutex
+	idleSince map[net.Conn]uint64 // count when it became idle; 0: it has a request in flight
+	count     uint64
 }
 
 // bound limits the number of connections of a server.
-func bound(server *http.Server, most int) {
-	c := &connections{most: most, since: make(map[net.Conn]uint64)}
+func bound(server *http.Server, limit int) {
+	c := &connections{limit: limit, idleSince: make(map[net.Conn]uint64)}
 	server.ConnState = c.changed
 }
 
@@ -41,34 +41,34 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		c.count++
-		c.since[conn] = c.count
+		c.idleSince[conn] = c.count
 	case http.StateActive:
-		c.since[conn] = 0
+		c.idleSince[conn] = 0
 	case http.StateHijacked, http.StateClosed:
-		delete(c.since, conn)
+		delete(c.idleSince, conn)
 	}
-	//guard:false "clients take no descriptor that a snapshot needs" TestIdleConnections
-	if state == http.StateNew && len(c.since) > c.most {
-		c.closeIdlest()
+	//guard:false "clients don't use up the file descriptors" TestIdleConnections
+	if state == http.StateNew && len(c.idleSince) > c.limit {
+		c.closeLongestIdle()
 	}
 }
 
-// closeIdlest closes the longest idle connection, if any is idle.
-func (c *connections) closeIdlest() {
-	var idlest net.Conn
-	for conn, since := range c.since {
-		//guard:drop "since != 0" "an answer under way is not cut off" TestBusyConnections
-		if since != 0 && (idlest == nil || since < c.since[idlest]) {
-			idlest = conn
+// closeLongestIdle closes the longest idle connection, if any is idle.
+func (c *connections) closeLongestIdle() {
+	var longest net.Conn
+	for conn, since := range c.idleSince {
+		//guard:drop "since != 0" "an answer in flight is not cut off" TestBusyConnections
+		if since != 0 && (longest == nil || since < c.idleSince[longest]) {
+			longest = conn
 		}
 	}
-	if idlest == nil {
+	if longest == nil {
 		return
 	}
-	delete(c.since, idlest)
+	delete(c.idleSince, longest)
 	// Closing the TLS connection would first notify the client, and wait for that.
-	if over, ok := idlest.(*tls.Conn); ok {
-		idlest = over.NetConn()
+	if conn, ok := longest.(*tls.Conn); ok {
+		longest = conn.NetConn()
 	}
-	idlest.Close()
+	longest.Close()
 }

@@ -34,14 +34,14 @@ func TestIdleConnections(t *testing.T) {
 			}
 		}
 		return len(open)-closed <= maxConnections
-	}, "no more are open than may be")
+	}, "at most the limit stay open")
 	if still := len(open) - closed; still < maxConnections-2 {
 		t.Errorf("%d of %d are still open", still, len(open))
 	}
 }
 
-// TestBusyConnections: a connection with a request in flight is not closed for
-// another. When all have one, those beyond the limit are closed.
+// TestBusyConnections: a connection with a request in flight is not closed for a
+// new one. When all are busy, new ones beyond the limit are closed.
 func TestBusyConnections(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := startServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -61,7 +61,7 @@ func TestBusyConnections(t *testing.T) {
 	}
 	close(release)
 	for _, conn := range busy {
-		answered(t, conn)
+		readAnswer(t, conn)
 	}
 }
 
@@ -99,7 +99,7 @@ func dialServer(t *testing.T, s *Server) net.Conn {
 func get(t *testing.T, conn net.Conn) {
 	t.Helper()
 	write(t, conn, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-	answered(t, conn)
+	readAnswer(t, conn)
 }
 
 func write(t *testing.T, conn net.Conn, text string) {
@@ -109,7 +109,7 @@ func write(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-func answered(t *testing.T, conn net.Conn) {
+func readAnswer(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)

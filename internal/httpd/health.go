@@ -11,7 +11,7 @@ import (
 type Check struct {
 	Name string
 	// Decides says that the service isn't ready while the check fails; other checks
-	// are only shown.
+	// are informational.
 	Decides bool
 	// Run reports whether the check holds, and its state in a few words:
 	// "connected". It must be quick and safe for concurrent use.
@@ -20,8 +20,7 @@ type Check struct {
 
 func livez(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
-// readyz answers in the manner of Kubernetes: ok, or a line for each check and
-// the verdict.
+// readyz answers like Kubernetes: ok, or a line for each check and the result.
 func readyz(checks []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ready, list := runChecks(checks)
@@ -45,8 +44,8 @@ func runChecks(checks []Check) (ready bool, list string) {
 		sign, note := "+", ""
 		if !holds {
 			sign = "-"
-			//guard:drop "nobody is sent to half a roster" TestReady
-			//guard:false "the service is ready while NATS is away" TestReady
+			//guard:drop "no request reaches a service that is catching up" TestReady
+			//guard:false "the service is ready while NATS is down" TestReady
 			ready = ready && !c.Decides
 			if !c.Decides {
 				note = " (ready without it)"
@@ -60,5 +59,5 @@ func runChecks(checks []Check) (ready bool, list string) {
 func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // the client may have gone
+	_, _ = io.WriteString(w, text) // the client may have disconnected
 }

@@ -12,8 +12,8 @@ var landingHTML string
 
 var landingPage = template.Must(template.New("landing").Parse(landingHTML))
 
-// landing is the page at /, without resources from elsewhere and with relative
-// links, so that it works behind a proxy's path too.
+// landing is the page at /. It has no external resources, and its links are
+// relative, so that it also works below a proxy's path.
 func landing(version string) http.Handler {
 	var page bytes.Buffer
 	if err := landingPage.Execute(&page, version); err != nil {
@@ -21,6 +21,6 @@ func landing(version string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page.Bytes()) // the client may have gone
+		_, _ = w.Write(page.Bytes()) // the client may have disconnected
 	})
 }

@@ -40,9 +40,9 @@ func TestProfiling(t *testing.T) {
 	}
 }
 
-// TestProfilingForAll: a warning is logged for an address that others reach, but
-// not for loopback; the error for an address in use names the variable.
-func TestProfilingForAll(t *testing.T) {
+// TestProfilingAddress: a warning is logged for an address that other machines can
+// reach; the error for an address in use names the variable.
+func TestProfilingAddress(t *testing.T) {
 	for addr, warned := range map[string]bool{"127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
 		log := new(kit.Output)
 		s, err := ListenProfiling(addr, slog.New(slog.NewTextHandler(log, nil)))

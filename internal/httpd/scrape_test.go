@@ -11,8 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Clients that never stop asking see new numbers: no answer reuses what an earlier
-// one gathered.
+// Each scrape gathers anew, also when clients scrape without pause.
 func TestScrapesAreFresh(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	users := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "users", Help: "Users."}, []string{"machine"})
@@ -58,7 +57,7 @@ func stuck(t testing.TB) (g prometheus.Gatherer, entered chan struct{}) {
 func TestScrapeTimesOut(t *testing.T) {
 	g, _ := stuck(t)
 	url := serve(t, ServerConfig{Gatherer: g, Timeouts: Timeouts{Scrape: 10 * time.Millisecond}})
-	// Those that timed out go on gathering, so the limit holds for them too.
+	// Scrapes that timed out are still gathering, so they count for the limit too.
 	for range maxScrapes + 1 {
 		if answer, body := ask(t, "GET", url+"/metrics"); answer.StatusCode != 503 {
 			t.Errorf("%s: %s", answer.Status, body)

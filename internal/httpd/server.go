@@ -1,5 +1,5 @@
-// Package httpd serves HTTP: TLS, users and limits, and what a service shows about
-// itself: metrics, health and, on a separate listener, Go profiles.
+// Package httpd serves metrics, health and, on a separate listener, Go profiles over
+// HTTP, with TLS, users and limits.
 package httpd
 
 import (
@@ -18,24 +18,24 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// ServerConfig is what a Server needs.
+// ServerConfig configures a Server.
 type ServerConfig struct {
-	// Addr is where to listen: "127.0.0.1:8080"; port 0 takes a free one.
+	// Addr is where to listen: "127.0.0.1:8080"; port 0 is any free one.
 	Addr string
 	// Version is shown on the landing page.
 	Version  string
 	Gatherer prometheus.Gatherer
 	Checks   []Check
 	// WebConfigFile is the path of a web configuration file: TLS, client
-	// certificates, users with passwords, for all paths alike. Empty: plain
-	// HTTP for everybody.
+	// certificates, users with passwords, for all paths. Empty: plain HTTP without
+	// a login.
 	WebConfigFile string
 	Log           *slog.Logger
 	// Timeouts that are 0 get their defaults.
 	Timeouts Timeouts
 }
 
-// Timeouts bound what one client can hold.
+// Timeouts bound how long one client can use resources.
 type Timeouts struct {
 	// Read is for a whole request, Write from the end of its header to the end
 	// of the answer, Idle for the next request on the same connection.
@@ -128,7 +128,7 @@ func Listen(c ServerConfig) (*Server, error) {
 func listen(addr, what, variable string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s for %s: the address is in use: stop what listens there, or set %s to another", addr, what, variable)
+		return nil, fmt.Errorf("listening on %s for %s: the address is in use: stop the program that listens there, or set %s to another", addr, what, variable)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s for %s: %w: set %s to an address of this machine", addr, what, err, variable)
@@ -142,19 +142,19 @@ func reachable(listener net.Listener) bool {
 	return !ok || !at.IP.IsLoopback()
 }
 
-func newServer(listener net.Listener, most int, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
+func newServer(listener net.Listener, limit int, handler http.Handler, timeouts Timeouts, log *slog.Logger) *Server {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: timeouts.Read,
 		ReadTimeout:       timeouts.Read,
-		//guard:drop "a client that doesn't read holds no connection" TestClientThatDoesNotRead
+		//guard:drop "a client that doesn't read is disconnected" TestClientThatDoesNotRead
 		WriteTimeout: timeouts.Write,
-		//guard:set timeouts.Idle time.Hour "a silent client holds no connection" TestSlowAndLongRequests
+		//guard:set timeouts.Idle time.Hour "an idle client is disconnected" TestSlowAndLongRequests
 		IdleTimeout:    timeouts.Idle,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	bound(server, most)
+	bound(server, limit)
 	return &Server{
 		listener: listener,
 		server:   server,
@@ -190,16 +190,16 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
-	//guard:set s.shutdown time.Hour "no client holds up the end" TestShutdown
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
+	//guard:set s.shutdown time.Hour "no client delays the shutdown" TestShutdown
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
-	err := s.server.Shutdown(bounded)
+	err := s.server.Shutdown(shutdownCtx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.server.Close()
 	}
 	<-served
 	if err != nil {
-		return fmt.Errorf("ending HTTP on %s: %w", s.Addr(), err)
+		return fmt.Errorf("shutting down HTTP on %s: %w", s.Addr(), err)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (s *Server) serve() error {
 	if s.webConfig == "" {
 		return s.server.Serve(s.listener)
 	}
-	// What the toolkit logs is known already, or logged by watchWebConfig.
+	// The toolkit's log is discarded: watchWebConfig reports errors in the file.
 	return web.Serve(s.listener, s.server, &web.FlagConfig{WebConfigFile: &s.webConfig}, slog.New(slog.DiscardHandler))
 }
 
@@ -219,9 +219,9 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	mux.Handle("GET /{$}", landing(c.Version))
 	mux.HandleFunc("GET /livez", livez)
 	mux.Handle("GET /readyz", readyz(c.Checks))
-	// Not CoalesceGather: with it, a scrape that arrives while another is in flight
-	// gets the same data, the next one joins in turn, and so two clients that never
-	// stop asking would see the same old numbers for ever.
+	// Not CoalesceGather: it lets a scrape share the data of one in flight, and the
+	// next one share that again, so two clients that scrape without pause would see
+	// the same old numbers for ever.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 		//guard:drop "scrapers don't fill the memory" TestScrapeTimesOut
@@ -232,7 +232,7 @@ func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	return secured(mux)
 }
 
-// secured sets the headers that every answer has. Those of the web configuration
+// secured sets the security headers of every answer. Those of the web configuration
 // file are already set.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

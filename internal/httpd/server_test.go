@@ -118,7 +118,7 @@ func TestLandingPage(t *testing.T) {
 		}
 	}
 	if !strings.Contains(page, "v1.2.3") || strings.Contains(page, "http") || strings.Contains(page, "src=") {
-		t.Errorf("no version, or something from elsewhere:\n%s", page)
+		t.Errorf("no version, or external resources:\n%s", page)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer taken.Close()
 	_, err = Listen(ServerConfig{Addr: taken.Addr().String(), Log: kit.Logger(t)})
-	want := "listening on " + taken.Addr().String() + " for HTTP: the address is in use: stop what listens there, or set ROLLCALL_HTTP_ADDR to another"
+	want := "listening on " + taken.Addr().String() + " for HTTP: the address is in use: stop the program that listens there, or set ROLLCALL_HTTP_ADDR to another"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -176,7 +176,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
-func TestCloseGivesTheAddressBack(t *testing.T) {
+func TestCloseReleasesTheAddress(t *testing.T) {
 	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Gatherer: prometheus.NewRegistry(), Log: kit.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -194,8 +194,8 @@ func TestCloseGivesTheAddressBack(t *testing.T) {
 	}
 }
 
-// Clients that send their request byte by byte, or nothing, are cut off, and
-// a header that is too long is refused.
+// Clients that send an incomplete request, or nothing, are disconnected, and a header
+// that is too long is refused.
 func TestSlowAndLongRequests(t *testing.T) {
 	url := serve(t, ServerConfig{Timeouts: Timeouts{Read: 50 * time.Millisecond, Idle: 50 * time.Millisecond}})
 	for name, start := range map[string]string{
@@ -228,8 +228,7 @@ func TestSlowAndLongRequests(t *testing.T) {
 	}
 }
 
-// Requests in flight when the server stops are answered; those that don't finish
-// are cut off.
+// Requests in flight when the server stops are answered, or cut off after the time-out.
 func TestShutdown(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	slow := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
@@ -270,11 +269,11 @@ func TestShutdown(t *testing.T) {
 						c.Close()
 					}
 					return err != nil
-				}, "nobody new is let in")
+				}, "new connections are refused")
 				release <- struct{}{}
 			}
 			if err := <-asked; (err == nil) != tt.answered {
-				t.Errorf("the answer under way: %v", err)
+				t.Errorf("the answer in flight: %v", err)
 			}
 			if err := <-served; err != nil {
 				t.Errorf("serving: %v", err)

@@ -16,10 +16,10 @@ import (
 )
 
 // TestClientThatDoesNotRead: a client that requests a large answer and doesn't read
-// it is cut off, and so does not hold up the shutdown, which waits for answers in
+// it is disconnected, and so does not delay the shutdown, which waits for answers in
 // flight.
 func TestClientThatDoesNotRead(t *testing.T) {
-	help, value := strings.Repeat("x", 32<<20), 1.0 // more than lies between two sockets
+	help, value := strings.Repeat("x", 32<<20), 1.0 // more than the sockets buffer
 	entered := make(chan struct{}, 1)
 	huge := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		entered <- struct{}{}

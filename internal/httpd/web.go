@@ -44,7 +44,7 @@ func ReadWebConfig(path string) (WebConfig, error) {
 	}
 	for user, hash := range c.Users {
 		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
-			return WebConfig{}, fmt.Errorf("basic_auth_users: what %q has is no bcrypt hash of a password", user)
+			return WebConfig{}, fmt.Errorf("basic_auth_users: the value of %q is not a bcrypt hash of a password", user)
 		}
 	}
 	// The toolkit's own validation, for everything not checked here.
@@ -80,7 +80,7 @@ func unquoted(err error) error {
 	return errors.New(strings.Join(lines, "; "))
 }
 
-// cause returns why a file could not be read, without its path.
+// cause returns the error without the file's path.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -103,11 +103,11 @@ func checkClientCAs(c *web.TLSConfig) error {
 	case len(pem) > 0 && x509.NewCertPool().AppendCertsFromPEM(pem):
 		return nil
 	case c.ClientCAs != "":
-		return fmt.Errorf("client_ca_file (%s): there is no certificate in it", c.ClientCAs)
+		return fmt.Errorf("client_ca_file (%s): no certificate in it", c.ClientCAs)
 	case c.ClientCAsText != "":
-		return errors.New("client_ca: there is no certificate in it")
+		return errors.New("client_ca: no certificate in it")
 	case c.ClientAuth == "RequireAndVerifyClientCert" || c.ClientAuth == "VerifyClientCertIfGiven":
-		return fmt.Errorf("client_auth_type: %s wants a client_ca_file", c.ClientAuth)
+		return fmt.Errorf("client_auth_type: %s requires a client_ca_file", c.ClientAuth)
 	}
 	return nil
 }
@@ -134,12 +134,12 @@ func certificate(c *web.TLSConfig) (*x509.Certificate, error) {
 }
 
 // watchWebConfig logs when the file becomes invalid, and when it is valid again.
-// The toolkit rereads the file for each connection and request, and reports an
-// error to the client only, or once for each of them.
+// The toolkit rereads the file for each connection and request. It reports an error
+// to that client only, or logs it each time.
 func watchWebConfig(ctx context.Context, path string, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var wrong error
+	var last error
 	for {
 		select {
 		case <-ctx.Done():
@@ -148,11 +148,11 @@ func watchWebConfig(ctx context.Context, path string, every time.Duration, log *
 		}
 		_, err := ReadWebConfig(path)
 		switch {
-		case err != nil && (wrong == nil || wrong.Error() != err.Error()):
-			log.Error("the web configuration file is wrong: HTTP requests are refused until it is right", "path", path, "err", err)
-		case err == nil && wrong != nil:
-			log.Info("the web configuration file is right again", "path", path)
+		case err != nil && (last == nil || last.Error() != err.Error()):
+			log.Error("web configuration file is invalid: HTTP requests are refused until it is corrected", "path", path, "err", err)
+		case err == nil && last != nil:
+			log.Info("web configuration file is valid again", "path", path)
 		}
-		wrong = err
+		last = err
 	}
 }

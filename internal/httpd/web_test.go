@@ -112,8 +112,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestBoundsWithTLS: time-outs and limits are the same with the toolkit: a client
-// that sends nothing, before the handshake or after it, is cut off.
+// TestBoundsWithTLS: time-outs and limits also apply with TLS: a client that sends
+// nothing, before the handshake or after it, is disconnected.
 func TestBoundsWithTLS(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "")
@@ -160,7 +160,7 @@ func TestBoundsWithTLS(t *testing.T) {
 }
 
 func TestMutualTLS(t *testing.T) {
-	a, stranger, dir := kit.NewAuthority(t), kit.NewAuthority(t), t.TempDir()
+	a, foreign, dir := kit.NewAuthority(t), kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "")
 	url := serve(t, ServerConfig{WebConfigFile: configure(t, dir,
 		withTLS+"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+a.File+"\n")})
@@ -169,9 +169,9 @@ func TestMutualTLS(t *testing.T) {
 			client *http.Client
 			in     bool
 		}{
-			"its own":      {client(t, a, a.Issue(t, t.TempDir(), "")), true},
-			"none":         {client(t, a), false},
-			"a stranger's": {client(t, a, stranger.Issue(t, t.TempDir(), "")), false},
+			"its own":   {client(t, a, a.Issue(t, t.TempDir(), "")), true},
+			"none":      {client(t, a), false},
+			"a foreign": {client(t, a, foreign.Issue(t, t.TempDir(), "")), false},
 		} {
 			got, _, err := status(t, tt.client, "GET", url+path, "", "")
 			if (err == nil) != tt.in || tt.in && got != 200 {
@@ -212,8 +212,8 @@ func TestUsers(t *testing.T) {
 	expect("GET", "/metrics", "prometheus", "second", 200)
 }
 
-// TestScrapesAtATimeWithUsers: the bound holds behind the toolkit too.
-func TestScrapesAtATimeWithUsers(t *testing.T) {
+// TestMaxScrapesWithUsers: the limit also applies to requests with a login.
+func TestMaxScrapesWithUsers(t *testing.T) {
 	g, entered := stuck(t)
 	url := serve(t, ServerConfig{Gatherer: g, WebConfigFile: configure(t, t.TempDir(), withUsers+hash(t, "right")), Timeouts: Timeouts{Shutdown: time.Millisecond}})
 	var asked sync.WaitGroup
@@ -238,8 +238,8 @@ func TestScrapesAtATimeWithUsers(t *testing.T) {
 	}
 }
 
-// TestRotatedCertificate: a changed certificate is shown to the next
-// connection.
+// TestRotatedCertificate: a changed certificate is served from the next connection
+// on.
 func TestRotatedCertificate(t *testing.T) {
 	before, after, dir := kit.NewAuthority(t), kit.NewAuthority(t), t.TempDir()
 	before.Issue(t, dir, "")
@@ -252,7 +252,7 @@ func TestRotatedCertificate(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, err := status(t, client(t, before), "GET", url+"/livez", "", ""); err == nil {
-		t.Error("shows the certificate of before")
+		t.Error("the old certificate is still served")
 	}
 }
 
@@ -266,15 +266,15 @@ func TestHeadersOfTheFile(t *testing.T) {
 	}
 }
 
-// TestWrongWebConfig: each error names the fault, but no password and no key.
+// TestWrongWebConfig: each error names the cause, but quotes no password and no key.
 func TestWrongWebConfig(t *testing.T) {
 	a, dir, other := kit.NewAuthority(t), t.TempDir(), t.TempDir()
 	a.Issue(t, dir, "")
 	a.Issue(t, other, "")
 	for name, tt := range map[string]struct{ content, says string }{
-		"a password":            {withUsers + "hunter2", `basic_auth_users: what "prometheus" has is no bcrypt hash`},
+		"a password":            {withUsers + "hunter2", `basic_auth_users: the value of "prometheus" is not a bcrypt hash`},
 		"an anchor":             {withUsers + "*hunter2", "no value for"},
-		"a tag":                 {withUsers + "!hunter2 x", "no bcrypt hash"},
+		"a tag":                 {withUsers + "!hunter2 x", "not a bcrypt hash"},
 		"a list":                {withUsers + "[hunter2]", "line 2"},
 		"no users":              {"basic_auth_users: hunter2", "line 1"},
 		"not YAML":              {"basic_auth_users: {hunter2", "line"},
@@ -284,8 +284,8 @@ func TestWrongWebConfig(t *testing.T) {
 		"the key of another":    {"tls_server_config:\n  cert_file: cert.pem\n  key_file: " + other + "/key.pem\n", "does not match"},
 		"a key in the file":     {"tls_server_config:\n  cert_file: cert.pem\n  key: hunter2\n", "PEM"},
 		"no such CA":            {withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: none.pem\n", "none.pem"},
-		"a key for a CA":        {withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: key.pem\n", "there is no certificate in it"},
-		"no CA":                 {withTLS + "  client_auth_type: RequireAndVerifyClientCert\n", "wants a client_ca_file"},
+		"a key for a CA":        {withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: key.pem\n", "no certificate in it"},
+		"no CA":                 {withTLS + "  client_auth_type: RequireAndVerifyClientCert\n", "requires a client_ca_file"},
 		"a CA that is not used": {withTLS + "  client_ca_file: " + a.File + "\n", "without a Client Auth Policy"},
 		"a header":              {"http_server_config:\n  headers:\n    Server: x\n", "Server"},
 	} {
@@ -307,8 +307,8 @@ func TestWrongWebConfig(t *testing.T) {
 	}
 }
 
-// TestPasswordsInClearText: users without TLS cause a warning, unless only this
-// machine reaches them.
+// TestPasswordsInClearText: users without TLS cause a warning, unless the address is
+// a loopback address.
 func TestPasswordsInClearText(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "")
@@ -331,9 +331,9 @@ func TestPasswordsInClearText(t *testing.T) {
 	}
 }
 
-// TestFileThatBecomesWrong: nobody is let in by half a file; it is logged once,
-// without the password, and once more when the file is right again.
-func TestFileThatBecomesWrong(t *testing.T) {
+// TestInvalidFile: while the file is invalid no request is served; the error is
+// logged once, without the password, and so is the recovery.
+func TestInvalidFile(t *testing.T) {
 	dir, log := t.TempDir(), new(kit.Output)
 	s, err := Listen(ServerConfig{
 		Addr: "127.0.0.1:0", Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -353,14 +353,14 @@ func TestFileThatBecomesWrong(t *testing.T) {
 	}
 	expect(200)
 	configure(t, dir, withUsers+"[hunter2]")
-	kit.Eventually(t, func() bool { return log.Count("wrong") > 0 }, "it is said")
+	kit.Eventually(t, func() bool { return log.Count("is invalid") > 0 }, "the error is logged")
 	for range 20 {
 		expect(500)
 	}
 	configure(t, dir, withUsers+hash(t, "right"))
-	kit.Eventually(t, func() bool { return log.Count("right again") > 0 }, "it is said")
+	kit.Eventually(t, func() bool { return log.Count("valid again") > 0 }, "the recovery is logged")
 	expect(200)
-	if log.Count("is wrong") > 2 || log.Count("hunter2") > 0 { // 2: the file is empty for a moment
+	if log.Count("is invalid") > 2 || log.Count("hunter2") > 0 { // 2: the file is empty for a moment
 		t.Error(log.String())
 	}
 	http.DefaultClient.CloseIdleConnections()

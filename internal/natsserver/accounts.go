@@ -15,36 +15,36 @@ import (
 )
 
 // The embedded server has two accounts. rollcall itself, and whoever can read the
-// key in the data folder, may do everything in the first, which holds the streams.
-// Every other program on the machine is in the second, without a login: it can
+// key in the data folder, may do everything in the first, which has the streams.
+// Every other program on the machine uses the second, without a login: it can
 // publish events, ask questions, and receive reports and changes, but cannot delete
-// or change anything. Two accounts are needed because NATS does not check the
-// subject that a reply is sent to: within one account, a reply from JetStream could
-// be a request to delete a stream. For the same reason local programs can fool each
-// other: one can direct a reply to the subject of the reports.
+// or change anything. Two accounts are needed because NATS does not check
+// permissions on the subject that a reply is sent to: within one account, a reply
+// from JetStream could be a request to delete a stream. For the same reason local
+// programs can deceive each other: one can direct a reply to the subject of reports.
 const localAccount = "LOCAL"
 
 // key returns the public key in the file, which is created if it is missing.
 func key(file string) (public string, err error) {
 	seed, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		seed, err = makeKey(file)
+		seed, err = createKey(file)
 	}
 	if err != nil {
-		return "", fmt.Errorf("the key of the embedded NATS server: %w", err)
+		return "", fmt.Errorf("reading the key of the embedded NATS server: %w", err)
 	}
 	pair, err := nkeys.ParseDecoratedNKey(seed)
 	if err == nil {
 		public, err = pair.PublicKey()
 	}
 	if err != nil {
-		return "", fmt.Errorf("the key of the embedded NATS server in %s: %w: remove the file, and another is made", file, err)
+		return "", fmt.Errorf("reading the key of the embedded NATS server in %s: %w: remove the file, and a new one is created", file, err)
 	}
 	return public, nil
 }
 
-// makeKey writes a new seed file atomically, readable only by its owner.
-func makeKey(file string) ([]byte, error) {
+// createKey writes a new seed file atomically, readable only by its owner.
+func createKey(file string) ([]byte, error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		return nil, err
@@ -66,11 +66,11 @@ func makeKey(file string) ([]byte, error) {
 	return seed, os.Rename(temp.Name(), file)
 }
 
-// logins sets who may connect: the holder of the key, in the account of the
-// streams, and everybody else as the local user, who may not answer questions, or
-// publish reports and changes, in rollcall's place. The local user has an nkey
+// setLogins sets who may connect: the holder of the key, in the account of the
+// streams, and everybody else as the local user, who may not pose as rollcall by
+// answering questions or publishing reports and changes. The local user has an nkey
 // whose seed nobody has, since the server warns about plaintext passwords.
-func logins(o *server.Options, public string, subjects rollcallv1.Subjects) error {
+func setLogins(o *server.Options, public string, subjects rollcallv1.Subjects) error {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func logins(o *server.Options, public string, subjects rollcallv1.Subjects) erro
 	o.Accounts = []*server.Account{local}
 	//guard:drop Account "no other program deletes a stream" TestWithoutKeyNothingElse
 	o.Nkeys = []*server.NkeyUser{{Nkey: public}, {Nkey: user, Account: local, Permissions: &server.Permissions{
-		//guard:drop publishedSubjects "nobody else publishes in rollcall's place" TestWithoutKeyNothingElse
+		//guard:drop publishedSubjects "no other program poses as rollcall" TestWithoutKeyNothingElse
 		Publish:   &server.SubjectPermission{Deny: publishedSubjects(subjects)},
 		Subscribe: &server.SubjectPermission{Deny: slices.Concat(subjects.AllEvents(), []string{subjects.AllQueries(), "$JS.>", "$SRV.>"})},
 	}}}
@@ -91,7 +91,7 @@ func logins(o *server.Options, public string, subjects rollcallv1.Subjects) erro
 	return nil
 }
 
-// publishedSubjects returns the subjects on which rollcall publishes to everybody.
+// publishedSubjects returns the subjects of reports and changes.
 func publishedSubjects(subjects rollcallv1.Subjects) []string {
 	return append(subjects.AllReports(), subjects.Changes(), subjects.AllChanges())
 }

@@ -50,9 +50,9 @@ func TestWithoutKey(t *testing.T) {
 			t.Errorf("%s: %v %+v", subject, err, m)
 		}
 	}
-	heard := make(chan *nats.Msg, 10)
+	received := make(chan *nats.Msg, 10)
 	for _, subject := range []string{"rollcall.reports", "rollcall.changes", "rollcall.changes.>"} {
-		if _, err := local.ChanSubscribe(subject, heard); err != nil {
+		if _, err := local.ChanSubscribe(subject, received); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,23 +64,23 @@ func TestWithoutKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		select {
-		case m := <-heard:
+		case m := <-received:
 			if m.Subject != subject {
-				t.Errorf("%s came as %s", subject, m.Subject)
+				t.Errorf("%s arrived as %s", subject, m.Subject)
 			}
 		case <-time.After(20 * time.Second):
-			t.Errorf("%s is not heard", subject)
+			t.Errorf("%s was not received", subject)
 		}
 	}
-	kit.Eventually(t, func() bool { // it was heard before it was stored
+	kit.Eventually(t, func() bool { // it is delivered before it is stored
 		m, err := local.Request("$JS.API.DIRECT.GET.ROLLCALL_REPORTS.rollcall.reports", nil, 5*time.Second)
 		return err == nil && m.Header.Get("Nats-Subject") == "rollcall.reports"
-	}, "the last report is there")
+	}, "the last report is stored")
 }
 
 // TestWithoutKeyNothingElse: without the key nobody deletes or changes anything,
-// even by having a reply sent to where it would be a request, and nobody publishes
-// to other programs in rollcall's place.
+// even by directing a reply to a subject where it is a request, and nobody poses as
+// rollcall to other programs.
 func TestWithoutKeyNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	e := embedded(t, "127.0.0.1:0", dir)
@@ -106,7 +106,7 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 			}
 		}
 	}
-	for _, subject := range []string{"$JS.API.>", "$SRV.>"} { // to answer in the server's or rollcall's place
+	for _, subject := range []string{"$JS.API.>", "$SRV.>"} { // to pose as the server or rollcall
 		nosy := connected(t, natsconn.Options{URL: e.URL()})
 		if _, err := nosy.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
@@ -114,15 +114,15 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 		kit.Eventually(t, func() bool { return errors.Is(nosy.LastError(), nats.ErrPermissionViolation) }, subject+" may not be subscribed to")
 	}
 	other := connected(t, natsconn.Options{URL: e.URL()})
-	heard, err := other.SubscribeSync("rollcall.>")
+	sub, err := other.SubscribeSync("rollcall.>")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(other.Flush(), local.Publish("rollcall.reports", nil), local.Publish("rollcall.changes.web", nil), local.Publish("rollcall.query.report", nil), local.Flush()); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := heard.NextMsg(300 * time.Millisecond); err == nil {
-		t.Errorf("another program hears %s", m.Subject)
+	if m, err := sub.NextMsg(300 * time.Millisecond); err == nil {
+		t.Errorf("another program receives %s", m.Subject)
 	}
 	for name, want := range map[string]uint64{"ROLLCALL_EVENTS": 0, "ROLLCALL_DEADLETTERS": 1, "ROLLCALL_REPORTS": 0} {
 		s, err := admin.Stream(t.Context(), name)
@@ -131,11 +131,11 @@ func TestWithoutKeyNothingElse(t *testing.T) {
 		}
 	}
 	if _, err := admin.Stream(t.Context(), "MINE"); !errors.Is(err, jetstream.ErrStreamNotFound) {
-		t.Error("a stream was made")
+		t.Error("a stream was created")
 	}
 }
 
-// TestKeyFile: nobody else can read the key; it stays the same; and a broken one is
+// TestKeyFile: only its owner can read the key; it stays the same; an invalid one is
 // an error.
 func TestKeyFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "admin.nk")
@@ -157,7 +157,7 @@ func TestKeyFile(t *testing.T) {
 }
 
 // TestStreamsStay: streams that an embedded server created before it had accounts
-// are still there.
+// still exist.
 func TestStreamsStay(t *testing.T) {
 	s := kit.StartServer(t)
 	makeStream(t, kit.JetStream(t, kit.Conn(t, s.URL)), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})

@@ -11,9 +11,8 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// serverLog forwards the embedded server's log. An embedded server does not exit on
-// a fatal error but only logs it, so the first one during the start is kept for the
-// caller.
+// serverLog forwards the embedded server's log. An embedded server only logs a fatal
+// error instead of exiting, so the first one during the start is kept for the caller.
 type serverLog struct {
 	log *slog.Logger
 
@@ -26,9 +25,8 @@ func newServerLog(log *slog.Logger) *serverLog {
 	return &serverLog{log: log}
 }
 
-// start marks the end of the start and returns its first fatal error, if there was
-// one.
-func (l *serverLog) start() error {
+// startDone marks the end of the start and returns its first fatal error, if any.
+func (l *serverLog) startDone() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.started = true
@@ -40,14 +38,14 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 	defer l.mu.Unlock()
 	switch {
 	case l.started:
-		l.say(slog.LevelError, format, args)
+		l.write(slog.LevelError, format, args)
 	case l.first == nil:
 		l.first = fmt.Errorf(format, args...)
 	}
 }
 
-func (l *serverLog) Errorf(format string, args ...any) { l.say(slog.LevelError, format, args) }
-func (l *serverLog) Warnf(format string, args ...any)  { l.say(slog.LevelWarn, format, args) }
+func (l *serverLog) Errorf(format string, args ...any) { l.write(slog.LevelError, format, args) }
+func (l *serverLog) Warnf(format string, args ...any)  { l.write(slog.LevelWarn, format, args) }
 
 func (l *serverLog) Noticef(format string, args ...any) {
 	l.log.Debug("embedded nats server", "text", fmt.Sprintf(format, args...))
@@ -57,7 +55,7 @@ func (l *serverLog) Noticef(format string, args ...any) {
 func (l *serverLog) Debugf(string, ...any) {}
 func (l *serverLog) Tracef(string, ...any) {}
 
-func (l *serverLog) say(level slog.Level, format string, args []any) {
+func (l *serverLog) write(level slog.Level, format string, args []any) {
 	l.log.Log(throttle.WithKind(context.Background(), format), level, "embedded nats server", "text", fmt.Sprintf(format, args...))
 }
 

@@ -33,8 +33,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Server is a NATS server with JetStream inside this process. A message that
-// it acknowledges is on the disk.
+// Server is a NATS server with JetStream inside this process. It acknowledges a
+// message only after it has fsynced it.
 type Server struct {
 	server *server.Server
 	url    string
@@ -44,11 +44,11 @@ type Server struct {
 	shutdown sync.Once
 }
 
-// readyWithin bounds what follows the recovery of the streams; the recovery itself
-// may take as long as it takes.
-const readyWithin = 10 * time.Second
+// readyTimeout bounds the start after the recovery of the streams, which may take
+// any time.
+const readyTimeout = 10 * time.Second
 
-// dialTimeout bounds the check that it is our server that answers.
+// dialTimeout bounds the check that our own server answers.
 const dialTimeout = 5 * time.Second
 
 // Start starts the server and returns once it accepts connections. If the address
@@ -61,7 +61,7 @@ func Start(o Options) (*Server, error) {
 	if err := tryAddr(net.JoinHostPort(host, strconv.Itoa(max(port, 0)))); err != nil {
 		return nil, err
 	}
-	if err := makeStore(o.Dir); err != nil {
+	if err := createStore(o.Dir); err != nil {
 		return nil, err
 	}
 	s := new(Server)
@@ -80,12 +80,12 @@ func (s *Server) start(o Options, host string, port int) error {
 		return err
 	}
 	options := serverOptions(o, host, port)
-	if err := logins(options, public, o.Subjects); err != nil {
-		return fmt.Errorf("making a key of the embedded NATS server: %w", err)
+	if err := setLogins(options, public, o.Subjects); err != nil {
+		return fmt.Errorf("creating a key for the embedded NATS server: %w", err)
 	}
 	ns, err := server.NewServer(options)
 	if err != nil {
-		return fmt.Errorf("making the embedded NATS server: %w", err)
+		return fmt.Errorf("creating the embedded NATS server: %w", err)
 	}
 	s.server = ns
 	if err := share(ns, o.Subjects); err != nil {
@@ -94,7 +94,7 @@ func (s *Server) start(o Options, host string, port int) error {
 	log := newServerLog(o.Log)
 	ns.SetLogger(log, false, false)
 	ns.Start()
-	if err := log.start(); err != nil {
+	if err := log.startDone(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server on %s with its store in %s: %w", o.Addr, o.Dir, err)
 	}
 	// With accounts configured, the server does not enable JetStream for the global
@@ -102,13 +102,13 @@ func (s *Server) start(o Options, host string, port int) error {
 	if err := ns.GlobalAccount().EnableJetStream(nil, nil); err != nil {
 		return fmt.Errorf("starting JetStream of the embedded NATS server with its store in %s: %w", o.Dir, err)
 	}
-	if !ns.ReadyForConnections(readyWithin) {
-		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyWithin)
+	if !ns.ReadyForConnections(readyTimeout) {
+		return fmt.Errorf("starting the embedded NATS server on %s: not ready after %v", o.Addr, readyTimeout)
 	}
 	s.limit = ns.JetStreamConfig().MaxStore
 	s.store = statStore(o.Dir)
 	s.url = clientURL(host, ns.Addr().(*net.TCPAddr).Port)
-	if err := isOurs(s.url, ns.ID()); err != nil {
+	if err := checkOurs(s.url, ns.ID()); err != nil {
 		return err
 	}
 	warnIfReachable(o.Log, ns.Addr(), o.Addr)
@@ -133,19 +133,21 @@ func serverOptions(o Options, host string, port int) *server.Options {
 // warnIfReachable warns of an address that other machines can reach.
 func warnIfReachable(log *slog.Logger, listens net.Addr, addr string) {
 	if ip := listens.(*net.TCPAddr).IP; !ip.IsLoopback() {
-		log.Warn("embedded nats server takes connections from other machines: without a login they publish events and ask", "addr", addr)
+		log.Warn("embedded nats server accepts connections from other machines: without a login they may publish events and ask questions", "addr", addr)
 	}
 }
 
 // URL is where clients on this machine connect.
 func (s *Server) URL() string { return s.url }
 
-// StoreLimit is how many bytes all streams together may store: three quarters of
-// the disk space that was free, plus what was already stored.
+// StoreLimit is how many bytes all streams together may store: three quarters of the
+// disk space that was free when the server started (nats-server 2.15.2,
+// diskAvailable). The server would add three quarters of what the streams already
+// store (finalizeDynamicMaxStore), but it does so before start enables JetStream for
+// the global account and recovers our streams, so it adds nothing.
 func (s *Server) StoreLimit() int64 { return s.limit }
 
-// Shutdown stops the server and returns when it has ended. It may be called
-// more than once.
+// Shutdown stops the server and waits for its end. It may be called more than once.
 func (s *Server) Shutdown() {
 	s.shutdown.Do(func() {
 		if s.server != nil {
@@ -201,23 +203,23 @@ func clientURL(host string, port int) string {
 	return "nats://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// isOurs checks that the server at the URL is the one with this id, and not another
+// checkOurs checks that the server at the URL has this id, and is not another one
 // that listened there first or listens on another of the host's addresses.
-func isOurs(url, id string) error {
+func checkOurs(url, id string) error {
 	nc, err := nats.Connect(url, nats.Timeout(dialTimeout), nats.NoReconnect())
 	if err != nil {
 		return fmt.Errorf("connecting to the embedded NATS server at %s: %w", url, err)
 	}
 	defer nc.Close()
-	//guard:false "no events come from a stranger's server" TestStrangerAnswers
+	//guard:false "no events come from another server" TestOtherServerAnswers
 	if nc.ConnectedServerId() != id {
 		return inUse(natsconn.Redact(url)[len("nats://"):])
 	}
 	return nil
 }
 
-// makeStore creates the folder and checks that it is writable.
-func makeStore(dir string) error {
+// createStore creates the folder and checks that it is writable.
+func createStore(dir string) error {
 	err := os.MkdirAll(dir, 0o750)
 	if err == nil {
 		var probe *os.File
@@ -227,7 +229,7 @@ func makeStore(dir string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+		return fmt.Errorf("writing to the folder of the embedded NATS server: %w: set ROLLCALL_DATA_DIR to a writable folder", err)
 	}
 	return nil
 }

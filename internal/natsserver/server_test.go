@@ -48,7 +48,7 @@ func TestEmbedded(t *testing.T) {
 	e.Shutdown()
 	e.Shutdown()
 	if text := r.String(); text != "" {
-		t.Errorf("a start and an end say something above debug:\n%s", text)
+		t.Errorf("a start and an end log something above debug:\n%s", text)
 	}
 
 	e = embedded(t, addr, dir)
@@ -72,8 +72,8 @@ func TestEmbeddedAddressInUse(t *testing.T) {
 	}
 }
 
-// The port may be taken after we have tried it: the server then only logs that.
-func TestEmbeddedAddressTakenMeanwhile(t *testing.T) {
+// The port may be taken between our check and the server's start, which only logs it.
+func TestEmbeddedAddressRace(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -87,12 +87,12 @@ func TestEmbeddedAddressTakenMeanwhile(t *testing.T) {
 	wantError(t, err, false, "starting the embedded NATS server", addr.String(), "address already in use")
 }
 
-// If the host is a name, another server may answer than the one that was started.
-func TestStrangerAnswers(t *testing.T) {
-	stranger := kit.StartServer(t)
+// If the host is a name, a server other than ours may answer.
+func TestOtherServerAnswers(t *testing.T) {
+	other := kit.StartServer(t)
 	e := embedded(t, "127.0.0.1:0", t.TempDir())
-	wantError(t, isOurs(stranger.URL, e.server.ID()), false, "is in use", "NATS_URL="+stranger.URL, "ROLLCALL_EMBEDDED_ADDR")
-	if err := isOurs(e.URL(), e.server.ID()); err != nil {
+	wantError(t, checkOurs(other.URL, e.server.ID()), false, "is in use", "NATS_URL="+other.URL, "ROLLCALL_EMBEDDED_ADDR")
+	if err := checkOurs(e.URL(), e.server.ID()); err != nil {
 		t.Error(err)
 	}
 }
@@ -108,11 +108,11 @@ func TestEmbeddedBadAddress(t *testing.T) {
 
 func TestEmbeddedFolder(t *testing.T) {
 	file := write(t, "file", "")
-	inWay := filepath.Join(t.TempDir(), "store")
-	if err := os.MkdirAll(inWay, 0o750); err != nil {
+	blocked := filepath.Join(t.TempDir(), "store")
+	if err := os.MkdirAll(blocked, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(inWay, "jetstream"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(blocked, "jetstream"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func TestEmbeddedFolder(t *testing.T) {
 	}{
 		"below a file": {filepath.Join(file, "nats"), []string{file, "ROLLCALL_DATA_DIR"}},
 		"is a file":    {file, []string{file, "ROLLCALL_DATA_DIR"}},
-		"file in it":   {inWay, []string{inWay, "JetStream"}},
+		"file in it":   {blocked, []string{blocked, "JetStream"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Start(Options{Subjects: ourStreams(t).Subjects, Addr: "127.0.0.1:0", Dir: c.dir, Log: kit.Logger(t)})
@@ -164,7 +164,7 @@ func TestServerLog(t *testing.T) {
 	l.Tracef("x")
 	l.Fatalf("port %d", 2)
 	l.Fatalf("port %d", 3)
-	if err := l.start(); err == nil || err.Error() != "port 2" {
+	if err := l.startDone(); err == nil || err.Error() != "port 2" {
 		t.Errorf("fatal error %v, want the first", err)
 	}
 	if r.String() != "" {

@@ -11,7 +11,7 @@ type store struct {
 	stats []os.FileInfo
 }
 
-// statStore records which folders the store is in, to compare with later.
+// statStore records the identity of the store's folders, for lost.
 func statStore(dir string) store {
 	s := store{paths: []string{dir, filepath.Join(dir, "jetstream")}}
 	for _, path := range s.paths {
@@ -35,5 +35,5 @@ func (s store) lost() bool {
 }
 
 // StoreLost reports whether the folder of the store was removed or replaced. The
-// server does not notice: it goes on writing to files that nobody finds again.
+// server does not notice: it keeps writing to deleted files.
 func (s *Server) StoreLost() bool { return s.store.lost() }

@@ -39,7 +39,7 @@ func TestRisks(t *testing.T) {
 	s.monitor.Store(m)
 	value := func(reason string) float64 { return testutil.ToFloat64(r.gauge.WithLabelValues(reason)) }
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk; "+
-		"drops an event whose Nats-Msg-Id was used within the duplicate window, by any machine, and acknowledges it, duplicate_window 2m0s")
+		"drops an event, yet acknowledges it, if any machine used its Nats-Msg-Id within the duplicate window, duplicate_window 2m0s")
 	if value("one_replica") != 1 || value("long_duplicate_window") != 1 || value("memory_storage") != 0 {
 		t.Error("the metric does not show the risks")
 	}
