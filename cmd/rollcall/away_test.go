@@ -76,7 +76,7 @@ func TestNATSAway(t *testing.T) {
 		"rollcall_reports_failing": "1",
 	})
 	for _, line := range []string{
-		"[+] caught up: once since the start, so it stays ready; whether it is now is not known (rollcall_caught_up is 0): the stream of events is out of sight\n",
+		"[+] caught up: caught up earlier, so still ready; the present lag is unknown (rollcall_caught_up is 0): the state of the stream of events is unknown\n",
 		"[-] nats: RECONNECTING: events since ", "[-] reports: failing since ", "readyz check passed\n",
 	} {
 		if got := p.readyz(); !strings.Contains(got, line) {
@@ -158,7 +158,7 @@ func TestDeletedOthers(t *testing.T) {
 		`rollcall_streams_made_total{stream="` + natsconn.RoleReports + `"}`:     "1",
 		`rollcall_streams_made_total{stream="` + natsconn.RoleDeadLetters + `"}`: "1",
 	})
-	for _, line := range []string{"[-] reports: the stream was deleted, and made anew at ", "[-] dead letters: the stream was deleted, and made anew at "} {
+	for _, line := range []string{"[-] reports: the stream was deleted, and recreated at ", "[-] dead letters: the stream was deleted, and recreated at "} {
 		if got := p.readyz(); !strings.Contains(got, line) {
 			t.Errorf("/readyz?verbose lacks %q:\n%s", line, got)
 		}

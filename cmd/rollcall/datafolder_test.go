@@ -95,12 +95,12 @@ func (p *process) wantFolder(lost bool) {
 	p.t.Helper()
 	want := "[+] data folder: locked\n"
 	if lost {
-		want = "[-] data folder: it was removed or replaced, and made anew at "
+		want = "[-] data folder: it was removed or replaced, and recreated at "
 	}
 	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"); !strings.Contains(got, want) {
 		p.t.Errorf("/readyz?verbose says %s, want %s", got, want)
 	}
-	if told := p.log.Has("the data folder, or the lock in it, was removed or replaced"); told != lost {
+	if told := p.log.Has("data folder, or the lock in it, was removed or replaced"); told != lost {
 		p.t.Errorf("the log tells of it: %v, want %v", told, lost)
 	}
 }
@@ -167,7 +167,7 @@ func TestStoreRemoved(t *testing.T) {
 			if err := removeAll(filepath.Join(dir, part)); err != nil {
 				t.Fatal(err)
 			}
-			p.says("beginning anew from the last snapshot", "err")
+			p.says("restarting from the last snapshot", "err")
 			kit.Eventually(t, func() bool {
 				return p.tool("", "publish", seedFile).out == "6 stored\n"
 			}, "events are stored again")

@@ -36,8 +36,8 @@ func TestMissingAndDenied(t *testing.T) {
 	kit.Environment(t, asAgent(denied.URL))
 	kit.Eventually(t, func() bool {
 		out := strings.Join(strings.Fields(rollcall(t.Context(), nil, "status").out), " ")
-		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be made yet: "+why) &&
-			strings.Contains(out, "reports: the stream is missing, and could not be made yet: "+why)
+		return strings.Contains(out, "stream: MISSING: somebody has deleted it, and it could not be recreated yet: "+why) &&
+			strings.Contains(out, "reports: the stream is missing, and could not be recreated yet: "+why)
 	}, "status says why the streams cannot be made")
 	if err := p.says("stream missing, creating it failed", "err"); !strings.Contains(err, why) {
 		t.Errorf("the log says %s", err)

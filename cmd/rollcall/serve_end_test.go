@@ -22,8 +22,8 @@ func TestNoLastSnapshot(t *testing.T) {
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
-	if !p.log.Has("no last snapshot") {
-		t.Error("the log doesn't say that there is no last snapshot")
+	if !p.log.Has("last snapshot not written") {
+		t.Error("the log doesn't say that there is last snapshot not written")
 	}
 	if err := os.Remove(snapshots); err != nil {
 		t.Fatal(err)

@@ -134,7 +134,7 @@ func TestLettersAtTheEnd(t *testing.T) {
 	if code := p.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if said := p.log.String(); strings.Contains(said, "no last snapshot") {
+	if said := p.log.String(); strings.Contains(said, "last snapshot not written") {
 		t.Errorf("there is no last snapshot:\n%s", said)
 	}
 	if place := serve(t, dir, "NATS_URL="+server.URL).says("snapshot loaded", "place"); place != fmt.Sprint(n) {

@@ -82,13 +82,13 @@ var faults = []fault{
 	},
 	{
 		name: "the stream of dead letters is deleted", alert: "RollcallStreamRemade",
-		series: `rollcall_streams_made_total{stream="deadletters"} 1`, check: "[-] dead letters: the stream was deleted, and made anew at ", status: true,
+		series: `rollcall_streams_made_total{stream="deadletters"} 1`, check: "[-] dead letters: the stream was deleted, and recreated at ", status: true,
 		lingers: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_DEADLETTERS") },
 	},
 	{
 		name: "the stream of reports is deleted", alert: "RollcallStreamRemade",
-		series: `rollcall_streams_made_total{stream="reports"} 1`, check: "[-] reports: the stream was deleted, and made anew at ", status: true,
+		series: `rollcall_streams_made_total{stream="reports"} 1`, check: "[-] reports: the stream was deleted, and recreated at ", status: true,
 		lingers: true,
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_REPORTS") },
 	},
@@ -122,7 +122,7 @@ var faults = []fault{
 	},
 	{
 		name: "the data folder is removed", alert: "RollcallDataFolderLost",
-		series: "rollcall_data_folder_lost_total 1", check: "[-] data folder: it was removed or replaced, and made anew at ", status: true,
+		series: "rollcall_data_folder_lost_total 1", check: "[-] data folder: it was removed or replaced, and recreated at ", status: true,
 		lingers: true,
 		provoke: func(w *faultWorld) { w.removeAll(filepath.Dir(w.snapshots())) },
 	},

@@ -26,8 +26,8 @@ func (s *service) wantState(t *testing.T, name string, holds bool, state string)
 	}
 }
 
-// TestChecksAtTheStart: the checks are asked before anything is there, and
-// whether the events can be read is not asked of the connection, but noted.
+// TestChecksAtTheStart: the checks work before anything exists, and take the state of the
+// connections from their handlers.
 func TestChecksAtTheStart(t *testing.T) {
 	s := new(service)
 	s.wantState(t, "caught up", false, "starting")
@@ -39,18 +39,18 @@ func TestChecksAtTheStart(t *testing.T) {
 	s.wantState(t, "nats", false, "connecting")
 	s.links.other.conn.Store(new(nats.Conn))
 	s.wantState(t, "nats", true, "CONNECTED")
-	s.links.other.goes()
-	since := func(l *link) string { return " since " + l.away.Load().UTC().Format(time.RFC3339) }
+	s.links.other.setDown()
+	since := func(l *link) string { return " since " + l.downSince.Load().UTC().Format(time.RFC3339) }
 	s.wantState(t, "nats", false, "RECONNECTING: other"+since(&s.links.other))
-	s.links.events.goes()
+	s.links.events.setDown()
 	s.wantState(t, "nats", false, "RECONNECTING: events"+since(&s.links.events)+", other"+since(&s.links.other))
-	s.links.events.comes()
-	s.links.other.comes()
+	s.links.events.setUp()
+	s.links.other.setUp()
 	s.wantState(t, "nats", true, "CONNECTED")
 }
 
-// TestChecksOfAReplay: a service that has not read all that there was is not
-// ready.
+// TestChecksOfAReplay: a service that has not read everything that was in the stream at
+// the start is not ready.
 func TestChecksOfAReplay(t *testing.T) {
 	nc := kit.Conn(t, kit.StartServer(t).URL)
 	reader, err := stream.New(stream.Config{Conn: nc, Stream: "S", Log: kit.Logger(t), Registry: prometheus.NewRegistry()})
@@ -62,9 +62,9 @@ func TestChecksOfAReplay(t *testing.T) {
 	s.wantState(t, "caught up", false, "replaying, 0 messages to go")
 }
 
-// TestClosedIsHeardOf: that a connection has ended for good is an error that
-// makes the service begin anew. That we have closed it ourselves is none.
-func TestClosedIsHeardOf(t *testing.T) {
+// TestClosedConnection: a connection that is closed for good is an error that restarts the
+// service, unless we have closed it ourselves.
+func TestClosedConnection(t *testing.T) {
 	url := kit.StartServer(t).URL
 	s := &service{lost: make(chan error, 2)}
 	ours, ended := make(chan struct{}), kit.Conn(t, url, nats.ClosedHandler(s.closed))
@@ -76,8 +76,8 @@ func TestClosedIsHeardOf(t *testing.T) {
 	if err := ended.Publish(strings.Repeat("x", 5000), nil); err != nil { // a protocol error
 		t.Fatal(err)
 	}
-	kit.Eventually(t, func() bool { return len(s.lost) == 1 }, "the service hears of it")
+	kit.Eventually(t, func() bool { return len(s.lost) == 1 }, "the service gets the error")
 	if err := <-s.lost; !errors.Is(err, errClosed) {
-		t.Errorf("got %v, want that of a connection that is closed", err)
+		t.Errorf("got %v, want errClosed", err)
 	}
 }

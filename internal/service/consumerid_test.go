@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestConsumerID: the name of the consumer lasts as long as the data folder, is
-// no other folder's, and is only the owner's to read; what is none is replaced.
+// TestConsumerID: the id stays the same as long as the data folder exists, differs
+// between folders, and is readable only by its owner; a malformed one is replaced.
 func TestConsumerID(t *testing.T) {
 	id := func(dir string) string {
 		t.Helper()
@@ -34,7 +34,7 @@ func TestConsumerID(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := id(dir); got == first {
-			t.Errorf("%q is taken for %s", content, first)
+			t.Errorf("%q is accepted as %s", content, first)
 		}
 	}
 	if _, err := consumerID(filepath.Join(dir, "none")); err == nil {

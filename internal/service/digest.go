@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/config"
 )
 
-// digest returns a hash of the stream, the subject and the settings that decide about
-// events. Two services with the same digest decide alike.
+// digest returns a hash of the stream, the subject and the settings that decide what
+// becomes of an event. Two services with the same digest decide alike.
 func digest(c *config.Serve) string {
 	s := c.Settings()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %d %d %d", c.Stream, c.Subjects().Base(),

@@ -7,7 +7,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestDigest: services decide alike if all that decides is the same.
+// TestDigest: each setting that decides what becomes of an event changes the digest, and
+// no other does.
 func TestDigest(t *testing.T) {
 	digest := func(name, value string) string {
 		t.Helper()
@@ -20,7 +21,7 @@ func TestDigest(t *testing.T) {
 	}
 	seen := map[string]string{digest("ROLLCALL_LOG_LEVEL", "info"): "none"}
 	if _, ok := seen[digest("ROLLCALL_REPORT_INTERVAL", "1s")]; !ok {
-		t.Error("what decides nothing changes the digest")
+		t.Error("a setting that decides nothing changes the digest")
 	}
 	for name, value := range map[string]string{
 		"ROLLCALL_MAX_SKEW": "1m", "ROLLCALL_ALLOWED_LATENESS": "1h", "ROLLCALL_MAX_MACHINES": "7", "ROLLCALL_MAX_SESSIONS": "7",
@@ -28,7 +29,7 @@ func TestDigest(t *testing.T) {
 	} {
 		d := digest(name, value)
 		if other, ok := seen[d]; ok {
-			t.Errorf("%s decides like %s", name, other)
+			t.Errorf("%s has the digest of %s", name, other)
 		}
 		seen[d] = name
 		t.Setenv(name, "")

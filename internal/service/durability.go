@@ -14,11 +14,11 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// durability knows the ways in which the stream of events may lose messages, as far as
+// durability tracks the ways in which the stream of events may lose messages, as far as
 // its configuration shows them. Anybody with the permission may change the streams at any
 // time, so they are polled. A configuration with which the service would not start is
-// logged as an error but does not stop it: questions can still be answered, and what was
-// forged by then stays forged.
+// logged as an error but does not stop it: questions can still be answered, and stopping
+// would undo no forged event.
 type durability struct {
 	streams natsconn.Streams
 	js      jetstream.JetStream
@@ -27,10 +27,11 @@ type durability struct {
 	last    atomic.Pointer[[]natsconn.Risk]
 }
 
-// lookEvery is how often the streams are polled, and lookWithin how long a poll may take.
+// riskInterval is how often the streams are polled for risks, riskTimeout the time-out of
+// a poll.
 const (
-	lookEvery  = 30 * time.Second
-	lookWithin = 5 * time.Second
+	riskInterval = 30 * time.Second
+	riskTimeout  = 5 * time.Second
 )
 
 func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *durability {
@@ -43,8 +44,8 @@ func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.L
 	return r
 }
 
-// note records the risks of the stream as Prepare found it, which has logged them.
-func (r *durability) note(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
+// record records the risks of the stream as Prepare found it, which has logged them.
+func (r *durability) record(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
 
 func (r *durability) store(list []natsconn.Risk) {
 	for _, reason := range natsconn.RiskReasons() {
@@ -56,21 +57,21 @@ func (r *durability) store(list []natsconn.Risk) {
 	r.last.Store(&list)
 }
 
-// look looks at the streams. What cannot be seen stays as it was last: that NATS is
-// away shows elsewhere.
-func (r *durability) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+// poll requests the streams. If that fails, the last known risks stay; other checks show
+// that NATS is down.
+func (r *durability) poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, riskTimeout)
 	defer cancel()
 	list, err := r.streams.CurrentRisks(ctx, r.js)
 	if err != nil {
 		return
 	}
-	r.tell(ctx, *r.last.Load(), list)
+	r.logChanges(ctx, *r.last.Load(), list)
 	r.store(list)
 }
 
-// tell logs what has come and what has gone since the last look.
-func (r *durability) tell(ctx context.Context, before, now []natsconn.Risk) {
+// logChanges logs which risks are new, and which are resolved.
+func (r *durability) logChanges(ctx context.Context, before, now []natsconn.Risk) {
 	same := func(a natsconn.Risk) func(natsconn.Risk) bool {
 		return func(b natsconn.Risk) bool { return a.String() == b.String() }
 	}
@@ -86,12 +87,12 @@ func (r *durability) tell(ctx context.Context, before, now []natsconn.Risk) {
 	}
 	for _, risk := range before {
 		if !slices.ContainsFunc(now, same(risk)) {
-			r.log.Info("stream risk is over", "stream", r.streams.Events, "reason", risk.Reason)
+			r.log.Info("stream risk resolved", "stream", r.streams.Events, "reason", risk.Reason)
 		}
 	}
 }
 
-// state tells whether there is no risk, and in words what there is.
+// state reports whether there is no risk, and describes the risks.
 func (r *durability) state() (none bool, text string) {
 	list := *r.last.Load()
 	words := make([]string, len(list))
@@ -102,7 +103,7 @@ func (r *durability) state() (none bool, text string) {
 	case len(list) > 0:
 		return false, strings.Join(words, "; ")
 	case r.streams.Embedded:
-		return true, "no risk known: a message is on the disk before its ack; one replica"
+		return true, "no risk known: messages are fsynced before they are acknowledged; one replica"
 	}
-	return true, "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here"
+	return true, "no risk known; whether the server fsyncs messages before it acknowledges them (sync_interval: always) is not visible to clients"
 }

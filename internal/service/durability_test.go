@@ -14,8 +14,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// TestRisks: by what the stream may lose messages shows in the check, which
-// never decides, and in the metric, and both follow when it is changed.
+// TestRisks: the check, which never decides, and the metric show how the stream may lose
+// messages, and follow changes of its configuration.
 func TestRisks(t *testing.T) {
 	s := new(service)
 	s.wantState(t, "stream", false, "starting")
@@ -34,8 +34,8 @@ func TestRisks(t *testing.T) {
 	m := newTestMonitor(t, streams, js)
 	r := m.durability
 	r.log = slog.New(slog.NewTextHandler(&log, nil))
-	r.note(made.CachedInfo())
-	m.note(made.CachedInfo(), 0)
+	r.record(made.CachedInfo())
+	m.record(made.CachedInfo(), 0)
 	s.monitor.Store(m)
 	value := func(reason string) float64 { return testutil.ToFloat64(r.gauge.WithLabelValues(reason)) }
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk; "+
@@ -53,12 +53,12 @@ func TestRisks(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	r.look(t.Context())
+	r.poll(t.Context())
 	s.wantState(t, "stream", false, "has one replica: it is lost with its server's disk")
 	if value("one_replica") != 1 || value("long_duplicate_window") != 0 {
 		t.Error("the metric does not follow the stream")
 	}
-	if !log.Has(`level=INFO msg="stream risk is over" stream=EVENTS reason=long_duplicate_window`) {
+	if !log.Has(`level=INFO msg="stream risk resolved" stream=EVENTS reason=long_duplicate_window`) {
 		t.Errorf("the log says\n%s", log.String())
 	}
 
@@ -67,29 +67,29 @@ func TestRisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Drain()
-	r.look(t.Context())
-	r.look(t.Context())
+	r.poll(t.Context())
+	r.poll(t.Context())
 	if holds, state := r.state(); holds || !strings.HasPrefix(state, "is no longer usable: rollcall would refuse to start with it: stream EVENTS: allow_rollup_hdrs is true: ") {
 		t.Error(holds, state)
 	}
 	if value("cannot_serve") != 1 {
-		t.Error("the metric does not show that the stream cannot serve")
+		t.Error("the metric does not show that the stream is unusable")
 	}
 	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `level=ERROR msg="stream is no longer usable: rollcall would refuse to start with it" err="stream EVENTS: allow_rollup_hdrs`) {
 		t.Errorf("the log says\n%s", text)
 	}
 }
 
-// TestNoRisks: what cannot be seen is said.
+// TestNoRisks: the check says what it cannot see.
 func TestNoRisks(t *testing.T) {
 	for embedded, text := range map[bool]string{
-		true:  "no risk known: a message is on the disk before its ack; one replica",
-		false: "no risk known; whether the server has a message on the disk before its ack (sync_interval: always) cannot be seen from here",
+		true:  "no risk known: messages are fsynced before they are acknowledged; one replica",
+		false: "no risk known; whether the server fsyncs messages before it acknowledges them (sync_interval: always) is not visible to clients",
 	} {
 		s, m := new(service), newTestMonitor(t, natsconn.Streams{Embedded: embedded}, nil)
 		info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}}
-		m.durability.note(info)
-		m.note(info, 0)
+		m.durability.record(info)
+		m.record(info, 0)
 		s.monitor.Store(m)
 		s.wantState(t, "stream", true, text)
 	}

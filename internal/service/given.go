@@ -18,9 +18,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// givenPlaces finds the places that the last report and the last dead letters name. After
-// a crash the newest snapshot may be older than these, and the messages of a new stream
-// must not be given the same places again.
+// givenPlaces finds the places in the last report and the last dead letters. After a
+// crash the newest snapshot may be older than these, and messages of a recreated stream
+// must not get the same places again.
 type givenPlaces struct {
 	conn                 *nats.Conn
 	subjects             rollcallv1.Subjects
@@ -29,17 +29,17 @@ type givenPlaces struct {
 }
 
 const (
-	// givenPatience is the time-out of each request.
-	givenPatience = 5 * time.Second
-	// lettersAtOnce is how many dead letters are in flight at most: the one with the
-	// greatest place is among the last so many in the stream.
-	lettersAtOnce = 32
+	// givenTimeout is the time-out of each request.
+	givenTimeout = 5 * time.Second
+	// lettersInFlight is the most dead letters that are in flight at a time: the one with
+	// the greatest place is among the last so many in the stream.
+	lettersInFlight = 32
 	// greatestPlace is more messages than any stream gets. A greater place was not written
 	// by rollcall.
 	greatestPlace = 1 << 53
 )
 
-// places returns them; none if there are no reports or dead letters.
+// places returns the places; none if there are no reports or dead letters.
 func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
 	var all []stream.AssignedPlace
 	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
@@ -47,13 +47,13 @@ func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error
 		return nil, err
 	}
 	if report != nil {
-		all = appendGiven(all, report, ofReport(report))
+		all = appendGiven(all, report, placeOfReport(report))
 	}
 	letter, err := g.get(ctx, g.deadLetters, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.AllDeadLetters()[0]))
 	for n := 1; err == nil && letter != nil; n++ {
-		all = appendGiven(all, letter, g.ofLetter(letter))
+		all = appendGiven(all, letter, g.placeOfLetter(letter))
 		sequence, bad := strconv.ParseUint(letter.Header.Get(jetstream.SequenceHeader), 10, 64)
-		if bad != nil || sequence <= 1 || n == lettersAtOnce {
+		if bad != nil || sequence <= 1 || n == lettersInFlight {
 			break
 		}
 		// The message before it; if that was deleted, the search ends.
@@ -62,7 +62,7 @@ func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error
 	return all, err
 }
 
-// appendGiven appends what a message says, with the time at which it was stored.
+// appendGiven appends the place in a message, with the time at which it was stored.
 func appendGiven(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace) []stream.AssignedPlace {
 	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil || g.Place == 0 || g.Place > greatestPlace || g.Sequence > greatestPlace {
@@ -74,14 +74,14 @@ func appendGiven(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace
 
 // get returns a message of a stream, or nil when there is none.
 func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, givenPatience)
+	ctx, cancel := context.WithTimeout(ctx, givenTimeout)
 	defer cancel()
 	m, err := g.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // no such stream
 		return nil, nil
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(g.conn.LastError(), nats.ErrPermissionViolation):
-		g.log.Warn("the greatest place that was given can't be asked for: places may be given twice",
+		g.log.Warn("no permission to read the greatest place given: places may be given twice",
 			"stream", name, "err", g.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
 		return nil, nil
 	case err != nil:
@@ -97,8 +97,8 @@ func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg,
 	}
 }
 
-// ofReport reads the place of a report; the zero value if it is no report.
-func ofReport(m *nats.Msg) stream.AssignedPlace {
+// placeOfReport reads the place of a report; the zero value if it is not a report.
+func placeOfReport(m *nats.Msg) stream.AssignedPlace {
 	var report struct {
 		Place    uint64 `json:"place"`
 		Sequence uint64 `json:"sequence"`
@@ -109,9 +109,9 @@ func ofReport(m *nats.Msg) stream.AssignedPlace {
 	return stream.AssignedPlace{Place: report.Place, Sequence: report.Sequence}
 }
 
-// ofLetter reads the place of a dead letter, which is in its subject; the zero value if
-// it is no dead letter.
-func (g *givenPlaces) ofLetter(m *nats.Msg) stream.AssignedPlace {
+// placeOfLetter reads the place of a dead letter, which is in its subject; the zero value if
+// it is not a dead letter.
+func (g *givenPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
 	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
 	digits, _, _ := strings.Cut(rest, ".")
 	place, err := strconv.ParseUint(digits, 10, 64)
@@ -122,9 +122,9 @@ func (g *givenPlaces) ofLetter(m *nats.Msg) stream.AssignedPlace {
 	if err != nil {
 		return stream.AssignedPlace{}
 	}
-	told := stream.AssignedPlace{Place: place, Sequence: sequence}
+	given := stream.AssignedPlace{Place: place, Sequence: sequence}
 	if receipt, err := time.Parse(time.RFC3339Nano, m.Header.Get(rollcallv1.HeaderReceipt)); err == nil {
-		told.Receipt = roster.TimeOf(receipt)
+		given.Receipt = roster.TimeOf(receipt)
 	}
-	return told
+	return given
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // TestGivenPlaces: the greatest place that was given is that of the last report
-// or of one of the last dead letters, which are stored in any order. What is
-// none of ours tells nothing, and neither does a stream that is missing.
+// or of one of the last dead letters, which are stored in any order. Messages that are not
+// rollcall's are ignored, and so is a missing stream.
 func TestGivenPlaces(t *testing.T) {
 	s := kit.StartServer(t)
 	js := kit.JetStream(t, kit.Conn(t, s.URL))
@@ -23,14 +23,14 @@ func TestGivenPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t)}
-	wants := func(want uint64) {
+	want := func(want uint64) {
 		t.Helper()
 		all, err := g.places(t.Context())
 		var got uint64
 		for _, given := range all {
 			got = max(got, given.Place)
 			receipt := time.Date(2020, 1, 21, 0, 0, 0, 1, time.UTC)
-			if given.Place == 7 || given.Place == 50 { // a report tells of none
+			if given.Place == 7 || given.Place == 50 { // a report has no receipt
 				receipt = time.Unix(0, 0)
 			}
 			if given.Sequence != 3 || !given.Receipt.Time().Equal(receipt) || time.Since(given.Stored.Time()) > time.Hour {
@@ -48,28 +48,28 @@ func TestGivenPlaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wants(0) // there is no stream
+	want(0) // no stream
 	for name, subjects := range map[string][]string{"REPORTS": {"a.base.reports", "a.base.reports.>"}, "LETTERS": {"a.base.deadletters.>", "other.>"}} {
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: subjects, AllowDirect: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wants(0) // nothing in them
+	want(0) // nothing in them
 	publish("a.base.reports", `{"report":"x","sequence":3,"place":7}`)
 	publish("a.base.reports.2", `{"sequence":3,"place":70}`) // another page, of another time
-	wants(7)
+	want(7)
 	for _, place := range []int{12, 40, 39} {
 		publish(fmt.Sprintf("a.base.deadletters.%d", place), "")
 	}
-	wants(40)
+	want(40)
 	publish("a.base.deadletters.41.2", "")
 	publish("a.base.deadletters.strange", "")
 	publish("a.base.deadletters.99999999999999999999", "")
 	publish("a.base.deadletters.9007199254740993", "") // 2^53 + 1
 	publish("other.deadletters.1000", "")
-	wants(41)
+	want(41)
 	publish("a.base.reports", "no report")
-	wants(41)
+	want(41)
 	publish("a.base.reports", `{"sequence":3,"place":50}`)
-	wants(50)
+	want(50)
 }

@@ -10,7 +10,8 @@ import (
 	"rollcall/internal/snapshot"
 )
 
-// checks are the checks of /readyz. They run from the start, before every part exists.
+// checks returns the checks of /readyz. They also run during the start, before all parts
+// exist.
 func (s *service) checks() []httpd.Check {
 	return []httpd.Check{
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
@@ -27,8 +28,8 @@ func (s *service) checkCaughtUp() (bool, string) {
 	reader := s.caughtUp.Load()
 	switch {
 	case reader == nil:
-		return false, s.waiting.while("starting")
-	//guard:false "nobody is sent to half a roster" TestChecksOfAReplay
+		return false, s.waiting.describe("starting")
+	//guard:false "no request reaches a service that is catching up" TestChecksOfAReplay
 	case !reader.CaughtUp():
 		return false, fmt.Sprintf("replaying, %d messages to go", reader.Lag())
 	}
@@ -36,8 +37,8 @@ func (s *service) checkCaughtUp() (bool, string) {
 }
 
 func (s *service) checkNATS() (bool, string) {
-	if !s.links.made() {
-		return false, s.waiting.while("connecting")
+	if !s.links.established() {
+		return false, s.waiting.describe("connecting")
 	}
 	return s.links.state()
 }
@@ -65,9 +66,9 @@ func (s *service) checkStream() (bool, string) {
 		return false, "starting"
 	}
 	holds, state := m.durability.state()
-	for _, trouble := range []string{m.obstacles.state(), m.unseen()} {
-		if trouble != "" {
-			holds, state = false, trouble+"; "+state
+	for _, problem := range []string{m.obstacles.state(), m.notSeen()} {
+		if problem != "" {
+			holds, state = false, problem+"; "+state
 		}
 	}
 	return holds, state
@@ -92,7 +93,7 @@ func (s *service) checkDeadLetters() (bool, string) {
 // checkOutgoing shows whether a stream that the service publishes to exists and stores
 // messages.
 func (s *service) checkOutgoing(role string, failing func() (time.Time, error)) (bool, string) {
-	if state := s.monitor.Load().absent.state(role); state != "" {
+	if state := s.monitor.Load().missing.state(role); state != "" {
 		return false, state
 	}
 	if since, err := failing(); err != nil {

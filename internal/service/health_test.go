@@ -15,9 +15,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestSnapshotCheck: snapshots that cannot be saved show in the check, with
-// since when and why, beside the last one that could; the service stays ready;
-// and once one is saved again the check holds.
+// TestSnapshotCheck: the check shows that snapshots cannot be saved, since when and why,
+// and the last one that could; the service stays ready; once one is saved again, the check
+// holds.
 func TestSnapshotCheck(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "snapshots")
 	store, err := snapshot.Open(dir, "test", kit.Logger(t), prometheus.NewRegistry())
@@ -50,7 +50,7 @@ func TestSnapshotCheck(t *testing.T) {
 	wantCheck(t, s, true, `^place 2, `)
 }
 
-// wantCheck looks at the check of snapshots, which never decides.
+// wantCheck runs the check of snapshots, which never decides.
 func wantCheck(t *testing.T, s *service, want bool, state string) {
 	t.Helper()
 	for _, check := range s.checks() {

@@ -12,31 +12,31 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-// links is the state of the two connections to NATS, from their handlers: a connection
-// itself may take seconds to answer while it reconnects.
+// links is the state of the two connections to NATS, as reported to their handlers:
+// asking a connection itself may block for seconds while it reconnects.
 type links struct {
 	events link // for reading events
-	other  link // for all else
+	other  link // for everything else
 }
 
 // link is one of them.
 type link struct {
 	conn atomic.Pointer[nats.Conn] // nil: not connected yet
-	// lost counts disconnects. What was learned before one says nothing about the time
-	// after it.
-	lost atomic.Uint64
-	away atomic.Pointer[time.Time] // down since; nil: it is up
-	why  atomic.Pointer[string]    // why it does not reconnect; nil: not known
+	// lost counts disconnects. What was seen before one may no longer hold after it.
+	lost      atomic.Uint64
+	downSince atomic.Pointer[time.Time] // down since; nil: it is up
+	reason    atomic.Pointer[string]    // why it does not reconnect; nil: not known
 }
 
 // connected reports whether the connection is up. It never blocks.
-func (l *link) connected() bool { return l.conn.Load() != nil && l.away.Load() == nil }
+func (l *link) connected() bool { return l.conn.Load() != nil && l.downSince.Load() == nil }
 
-// options returns the options of the connection; back is called after a reconnect.
-func (l *link) options(o natsconn.Options, back func()) []nats.Option {
+// options returns the options of the connection; reconnected is called after a
+// reconnect.
+func (l *link) options(o natsconn.Options, reconnected func()) []nats.Option {
 	failed := func(err error) {
 		why := o.Explain(err)
-		l.why.Store(&why)
+		l.reason.Store(&why)
 	}
 	return []nats.Option{
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed(err) }),
@@ -46,44 +46,44 @@ func (l *link) options(o natsconn.Options, back func()) []nats.Option {
 				failed(err)
 			}
 		}),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.goes() }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { l.setDown() }),
 		nats.ReconnectHandler(func(*nats.Conn) {
-			l.comes()
-			back()
+			l.setUp()
+			reconnected()
 		}),
 	}
 }
 
-func (l *link) goes() {
+func (l *link) setDown() {
 	now := time.Now()
 	l.lost.Add(1)
-	l.why.Store(nil)
-	l.away.Store(&now)
+	l.reason.Store(nil)
+	l.downSince.Store(&now)
 }
 
-func (l *link) comes() { l.away.Store(nil) }
+func (l *link) setUp() { l.downSince.Store(nil) }
 
-// made reports whether both have been connected.
-func (l *links) made() bool { return l.events.conn.Load() != nil && l.other.conn.Load() != nil }
+// established reports whether both were connected at least once.
+func (l *links) established() bool { return l.events.conn.Load() != nil && l.other.conn.Load() != nil }
 
 // state reports whether both are up, and describes those that are not.
 func (l *links) state() (holds bool, text string) {
-	if !l.made() {
+	if !l.established() {
 		return false, "connecting"
 	}
-	var away, reasons []string
+	var down, reasons []string
 	for _, c := range l.named() {
-		if since := c.link.away.Load(); since != nil {
-			away = append(away, c.name+" since "+since.UTC().Format(time.RFC3339))
-			if why := c.link.why.Load(); why != nil && !slices.Contains(reasons, *why) {
+		if since := c.link.downSince.Load(); since != nil {
+			down = append(down, c.name+" since "+since.UTC().Format(time.RFC3339))
+			if why := c.link.reason.Load(); why != nil && !slices.Contains(reasons, *why) {
 				reasons = append(reasons, *why)
 			}
 		}
 	}
-	if len(away) == 0 {
+	if len(down) == 0 {
 		return true, "CONNECTED"
 	}
-	text = "RECONNECTING: " + strings.Join(away, ", ")
+	text = "RECONNECTING: " + strings.Join(down, ", ")
 	if len(reasons) > 0 {
 		text += ": " + strings.Join(reasons, "; ")
 	}
@@ -99,8 +99,7 @@ func (l *links) named() []namedLink {
 	return []namedLink{{"events", &l.events}, {"other", &l.other}}
 }
 
-// register registers the gauges, which are there from the start, before NATS was ever
-// reached.
+// register registers the gauges. They exist from the start, before the first connection.
 func (l *links) register(reg prometheus.Registerer) {
 	for _, c := range l.named() {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

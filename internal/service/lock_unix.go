@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// lockFolder makes the data folder if it is missing and locks it until the process ends:
+// lockFolder creates the data folder if it is missing and locks it until the process ends:
 // two services would overwrite each other's snapshots and streams.
 func lockFolder(dir string) (*os.File, error) {
 	for {
@@ -29,11 +29,11 @@ func lockFolder(dir string) (*os.File, error) {
 
 func lockOnce(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data folder: %w; set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+		return nil, fmt.Errorf("creating the data folder: %w: set ROLLCALL_DATA_DIR to a writable folder", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("writing to the data folder: %w; set ROLLCALL_DATA_DIR to a folder that can be written to", err)
+		return nil, fmt.Errorf("writing to the data folder: %w: set ROLLCALL_DATA_DIR to a writable folder", err)
 	}
 	//guard:set LOCK_EX LOCK_SH "no two services write to one folder" ./cmd/rollcall:TestCannotServe/folder_used
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

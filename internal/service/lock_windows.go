@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// lockFolder refuses: Windows has neither the lock nor the writing of folders
-// that the snapshots rely on.
+// lockFolder always fails: Windows has neither flock nor the fsync of folders that the
+// snapshots rely on.
 func lockFolder(string) (*os.File, error) {
-	return nil, errors.New("serve is not supported on Windows: run it on Linux or macOS, and give this machine's commands its NATS server in NATS_URL")
+	return nil, errors.New("serve is not supported on Windows: run it on Linux or macOS, and set NATS_URL here to its NATS server")
 }

@@ -24,11 +24,11 @@ type monitor struct {
 	log        *slog.Logger
 	durability *durability
 	obstacles  *obstacles
-	absent     *absent
+	missing    *missingStreams
 
-	seen atomic.Pointer[sighting]
-	soon chan struct{} // poll at once
-	// diskBack is called when the server's disk has space again.
+	seen    atomic.Pointer[sighting]
+	pollNow chan struct{} // has a value: poll at once
+	// diskBack is called when the server's disk is writable again.
 	diskBack func()
 }
 
@@ -41,20 +41,20 @@ type sighting struct {
 	info     *jetstream.StreamInfo
 }
 
-// The interval of polling the streams and of probing the disk, the time-out of an answer,
-// and the age up to which an answer counts as the present state of the stream.
+// The intervals of polling the streams and of probing the disk, the time-out of a poll,
+// and how long its result counts as the present state of the stream.
 const (
-	monitorEvery = 10 * time.Second
-	diskEvery    = 30 * time.Second
-	askWithin    = 5 * time.Second
+	pollInterval = 10 * time.Second
+	diskInterval = 30 * time.Second
+	pollTimeout  = 5 * time.Second
 	freshFor     = 30 * time.Second
 )
 
 func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
 	return &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
-		durability: newDurability(streams, other, log, reg), obstacles: newObstacles(reg), absent: newAbsent(reg),
-		soon: make(chan struct{}, 1), diskBack: func() {},
+		durability: newDurability(streams, other, log, reg), obstacles: newObstacles(reg), missing: newMissingStreams(reg),
+		pollNow: make(chan struct{}, 1), diskBack: func() {},
 	}
 }
 
@@ -62,10 +62,10 @@ func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetSt
 func (m *monitor) run(ctx context.Context) {
 	var loops sync.WaitGroup
 	defer loops.Wait()
-	loops.Go(func() { repeat(ctx, monitorEvery, m.soon, m.ask) })
-	loops.Go(func() { repeat(ctx, monitorEvery, nil, m.remake) })
-	loops.Go(func() { repeat(ctx, diskEvery, nil, m.tryDisk) })
-	loops.Go(func() { repeat(ctx, lookEvery, nil, m.durability.look) })
+	loops.Go(func() { repeat(ctx, pollInterval, m.pollNow, m.poll) })
+	loops.Go(func() { repeat(ctx, pollInterval, nil, m.recreateMissing) })
+	loops.Go(func() { repeat(ctx, diskInterval, nil, m.probeDisk) })
+	loops.Go(func() { repeat(ctx, riskInterval, nil, m.durability.poll) })
 }
 
 // repeat calls do at every interval, and whenever soon has a value, until the context is
@@ -84,54 +84,54 @@ func repeat(ctx context.Context, every time.Duration, soon <-chan struct{}, do f
 	}
 }
 
-// hurry makes the monitor poll at once.
-func (m *monitor) hurry() {
+// requestPoll makes the monitor poll the stream of events at once.
+func (m *monitor) requestPoll() {
 	select {
-	case m.soon <- struct{}{}:
+	case m.pollNow <- struct{}{}:
 	default:
 	}
 }
 
-// ask polls the stream of events. If that fails, the last sighting stays, and ages.
-func (m *monitor) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+// poll requests the state of the stream of events. If that fails, the last sighting
+// stays.
+func (m *monitor) poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	lost := m.link.lost.Load()
 	if stream, err := m.events.Stream(ctx, m.streams.Events); err == nil {
-		m.note(stream.CachedInfo(), lost)
+		m.record(stream.CachedInfo(), lost)
 	}
 }
 
-// note records a sighting of the stream of events.
-func (m *monitor) note(info *jetstream.StreamInfo, lost uint64) {
+// record records a sighting of the stream of events.
+func (m *monitor) record(info *jetstream.StreamInfo, lost uint64) {
 	m.seen.Store(&sighting{
 		at: time.Now(), lost: lost, created: roster.TimeOf(info.Created), sequence: info.State.LastSeq, info: info,
 	})
-	m.obstacles.note(info, lost)
+	m.obstacles.record(info, lost)
 }
 
 // current reports whether the present state of the stream of events is known: the
-// connection is up, and the stream was seen recently, and since the last time the
-// connection was lost.
+// connection is up, and the stream was seen recently and after the last disconnect.
 func (m *monitor) current() bool {
 	seen := m.seen.Load()
-	//guard:drop m.link.lost "what was seen before an outage counts no more" TestOutOfSight
+	//guard:drop m.link.lost "what was seen before an outage is stale" TestStale
 	return m.link.connected() && seen != nil && seen.lost == m.link.lost.Load() && time.Since(seen.at) < freshFor
 }
 
-// unseen describes a stream of events that is missing or has not been seen for too long;
+// notSeen describes a stream of events that is missing or has not been seen for too long;
 // "" while it is seen, and while the connection is down, which other checks show.
-func (m *monitor) unseen() string {
+func (m *monitor) notSeen() string {
 	switch {
-	case m.absent.is(natsconn.RoleEvents):
-		return "MISSING: somebody has deleted it, and it could not be made yet" + m.absent.reason()
+	case m.missing.isMissing(natsconn.RoleEvents):
+		return "MISSING: somebody has deleted it, and it could not be recreated yet" + m.missing.reason()
 	case m.link.connected() && time.Since(m.seen.Load().at) >= freshFor:
-		return "OUT OF SIGHT since " + m.seen.Load().at.UTC().Format(time.RFC3339) + ": NATS does not answer for it"
+		return "UNKNOWN since " + m.seen.Load().at.UTC().Format(time.RFC3339) + ": NATS does not answer requests about it"
 	}
 	return ""
 }
 
-// waiting is how many messages the stream had after a position, by the last sighting.
+// waiting is how many messages the stream had after a position, at the last sighting.
 func (m *monitor) waiting(at roster.Position) uint64 {
 	seen := m.seen.Load()
 	if seen == nil || seen.created != at.Proof.Created || seen.sequence < at.Sequence() {
@@ -140,9 +140,9 @@ func (m *monitor) waiting(at roster.Position) uint64 {
 	return seen.sequence - at.Sequence()
 }
 
-// tryDisk probes whether the disk of the stream of events has space. If the number of
-// consumers is limited, it leaves the last ones to the reader and to questions.
-func (m *monitor) tryDisk(ctx context.Context) {
+// probeDisk probes whether the disk of the stream of events is writable. If the number of
+// consumers is limited, it leaves the last one to the reader or to questions.
+func (m *monitor) probeDisk(ctx context.Context) {
 	seen := m.seen.Load()
 	if !m.current() || seen.info.Config.Storage != jetstream.FileStorage {
 		return
@@ -150,7 +150,7 @@ func (m *monitor) tryDisk(ctx context.Context) {
 	if most := seen.info.Config.MaxConsumers; most > 0 && seen.info.State.Consumers+1 >= most {
 		return
 	}
-	if was := m.obstacles.tried(natsconn.ProbeDisk(ctx, m.other, m.streams.Events), seen); was {
+	if back := m.obstacles.recordProbe(natsconn.ProbeDisk(ctx, m.other, m.streams.Events), seen); back {
 		m.diskBack()
 	}
 }

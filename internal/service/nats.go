@@ -33,30 +33,30 @@ func (s *service) connect(ctx context.Context) error {
 		{"rollcall events", &s.reading, &s.links.events},
 		{"rollcall", &s.other, &s.links.other},
 	} {
-		more := append(c.link.options(options, s.back), nats.ClosedHandler(s.closed))
-		nc, err := natsconn.Await(ctx, options, c.name, s.log, s.waiting.because, more...)
+		more := append(c.link.options(options, s.reconnected), nats.ClosedHandler(s.closed))
+		nc, err := natsconn.Await(ctx, options, c.name, s.log, s.waiting.set, more...)
 		if err != nil {
 			return err
 		}
 		*c.conn = nc
 		c.link.conn.Store(nc)
 	}
-	s.waiting.over()
+	s.waiting.clear()
 	return nil
 }
 
-// back is called when a connection is back: the monitor polls the stream at once.
-func (s *service) back() {
+// reconnected is called after a reconnect: the monitor polls the stream at once.
+func (s *service) reconnected() {
 	if m := s.monitor.Load(); m != nil {
-		m.hurry()
+		m.requestPoll()
 	}
 }
 
-// errDiskBack means that the embedded server must be restarted: once a write to a stream
-// has failed, it stores nothing more in that stream.
-var errDiskBack = errors.New("the disk of the server inside was full and takes data again: starting that server anew")
+// errDiskBack means that the embedded server must be restarted: after a failed write to a
+// stream it stores nothing more in that stream.
+var errDiskBack = errors.New("the disk of the embedded NATS server was full and is writable again: restarting the server")
 
-// diskBack is called when the disk of the streams has space again.
+// diskBack is called when the disk of the streams is writable again.
 func (s *service) diskBack() {
 	if s.embedded == nil {
 		return
@@ -90,7 +90,7 @@ func (s *service) streams() natsconn.Streams {
 		MaxBytes:        maxBytes,
 		Replicas:        int(s.cfg.StreamReplicas),
 		Embedded:        s.embedded != nil,
-		// The reader's, and one for each question about the past.
+		// One for the reader, and one for each question about the past.
 		Consumers: 1 + int(s.cfg.MaxPastQuestions),
 	}
 }

@@ -25,13 +25,13 @@ type notifier struct {
 const (
 	// statusEvery is how often the status is sent, if it has changed.
 	statusEvery = time.Second
-	// readyAtLatest is how long a NATS server that is down delays the start of the unit,
-	// and of the units that wait for it at boot. A wrong configuration shows earlier, and
-	// fails the start.
-	readyAtLatest = 5 * time.Second
+	// readyTimeout is how long a NATS server that is down delays the start of the unit,
+	// and of the units that wait for it at boot. A wrong configuration fails the start
+	// earlier.
+	readyTimeout = 5 * time.Second
 )
 
-const stopping = "STOPPING=1\nSTATUS=ending, with a last snapshot"
+const stopping = "STOPPING=1\nSTATUS=stopping, writing a last snapshot"
 
 // run sends notifications until ended is done. The service begins to stop when ctx is
 // done, which takes a while.
@@ -39,49 +39,50 @@ func (n *notifier) run(ctx, ended context.Context) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
 	}
-	n.tell("STATUS=starting")
-	status, latest := time.NewTicker(statusEvery), time.NewTimer(readyAtLatest)
+	n.notify("STATUS=starting")
+	status, deadline := time.NewTicker(statusEvery), time.NewTimer(readyTimeout)
 	defer status.Stop()
-	defer latest.Stop()
+	defer deadline.Stop()
 	every, ping := n.watchdog()
 	stop := ctx.Done()
 	for {
 		select {
 		case <-ended.Done():
-			// A service that stops at once is done with both before this is read.
+			// If the service stops at once, both contexts may be done before either is
+			// received.
 			if stop != nil && ctx.Err() != nil {
-				n.tell(stopping)
+				n.notify(stopping)
 			}
 			return
 		case <-stop:
 			stop = nil
-			n.tell(stopping)
+			n.notify(stopping)
 			status.Stop()
-			latest.Stop()
-		case <-latest.C:
-			n.serving()
+			deadline.Stop()
+		case <-deadline.C:
+			n.notifyReady()
 		case <-status.C:
-			n.tellStatus()
+			n.notifyStatus()
 		case <-ping:
 			if s := n.service.Load(); s == nil || s.watchdog.alive(every) {
-				n.tell("WATCHDOG=1")
+				n.notify("WATCHDOG=1")
 			}
 		}
 	}
 }
 
-// serving sends READY=1, once. The service need not have caught up by then: systemd would
-// take a long replay for a start that hangs.
-func (n *notifier) serving() { n.ready.Do(func() { n.tell("READY=1") }) }
+// notifyReady sends READY=1, once. The service need not have caught up by then: to systemd a
+// long replay would look like a start that hangs.
+func (n *notifier) notifyReady() { n.ready.Do(func() { n.notify("READY=1") }) }
 
-func (n *notifier) tellStatus() {
+func (n *notifier) notifyStatus() {
 	s := n.service.Load()
 	if s == nil {
 		return
 	}
 	if status := s.summary(); status != n.status {
 		n.status = status
-		n.tell("STATUS=" + status)
+		n.notify("STATUS=" + status)
 	}
 }
 
@@ -90,7 +91,7 @@ func (n *notifier) tellStatus() {
 func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		n.log.Warn("no watchdog of systemd", "err", err)
+		n.log.Warn("systemd watchdog not available", "err", err)
 	}
 	if err != nil || every < 2 {
 		return 0, nil
@@ -98,17 +99,17 @@ func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	return every, time.Tick(every / 2)
 }
 
-// tellWithin is the time-out of one notification: a manager that does not read must not
+// notifyTimeout is the time-out of one notification: a manager that does not read must not
 // block the service.
-const tellWithin = time.Second
+const notifyTimeout = time.Second
 
-func (n *notifier) tell(state string) {
+func (n *notifier) notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return
 	}
 	if err := send(path, state); err != nil {
-		n.log.Debug("telling systemd does not work", "err", err)
+		n.log.Debug("notifying systemd failed", "err", err)
 	}
 }
 
@@ -118,21 +119,21 @@ func send(path, state string) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(tellWithin)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTimeout)); err != nil {
 		return err
 	}
 	_, err = conn.Write([]byte(state))
 	return err
 }
 
-// summary describes in one line how far the service has come.
+// summary describes the progress of the service in one line, for systemd.
 func (s *service) summary() string {
 	reader := s.caughtUp.Load()
 	switch {
 	case s.links.events.conn.Load() == nil:
-		return s.waiting.while("connecting to NATS")
+		return s.waiting.describe("connecting to NATS")
 	case reader == nil || reader.Target() == 0 && !reader.CaughtUp():
-		return s.waiting.while("looking at the stream")
+		return s.waiting.describe("checking the stream")
 	}
 	at := s.roster.Status().Position
 	status := fmt.Sprintf("at place %d, ", at.Place) + s.behindText()
@@ -140,7 +141,7 @@ func (s *service) summary() string {
 		status = fmt.Sprintf("replaying: message %d of %d", at.Sequence(), reader.Target())
 	}
 	if !s.links.events.connected() {
-		status += "; NATS is away"
+		status += "; not connected to NATS"
 	}
 	return status
 }

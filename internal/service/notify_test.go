@@ -14,9 +14,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// inThisProcess runs the service until the test ends or end is called, and
-// returns what tells of it.
-func inThisProcess(t *testing.T, set map[string]string) (tell *notifier, end func()) {
+// startService runs the service in this process until the test ends or end is called,
+// and returns its notifier.
+func startService(t *testing.T, set map[string]string) (n *notifier, end func()) {
 	t.Helper()
 	set["ROLLCALL_DATA_DIR"], set["ROLLCALL_HTTP_ADDR"], set["ROLLCALL_EMBEDDED_ADDR"] = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	kit.Environment(t, set)
@@ -25,10 +25,10 @@ func inThisProcess(t *testing.T, set map[string]string) (tell *notifier, end fun
 		t.Fatal(err)
 	}
 	log := kit.Logger(t)
-	tell = &notifier{log: log}
+	n = &notifier{log: log}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- runService(ctx, *cfg, Build{}, log, tell) }()
+	go func() { served <- runService(ctx, *cfg, Build{}, log, n) }()
 	ended := false
 	end = func() {
 		if cancel(); ended {
@@ -40,17 +40,17 @@ func inThisProcess(t *testing.T, set map[string]string) (tell *notifier, end fun
 		}
 	}
 	t.Cleanup(end)
-	return tell, end
+	return n, end
 }
 
-// TestStuckFoldIsNotPingedFor: while the fold waits for a lock that nobody gives
-// back, the watchdog is not told that the service is alive.
-func TestStuckFoldIsNotPingedFor(t *testing.T) {
+// TestStuckFold: while the fold waits for a lock that is never released, the watchdog gets
+// no pings.
+func TestStuckFold(t *testing.T) {
 	const watchdog = 100 * time.Millisecond
 	m := kit.UnderSystemd(t, watchdog)
-	tell, end := inThisProcess(t, map[string]string{})
+	n, end := startService(t, map[string]string{})
 	m.Wants("READY=1")
-	s := tell.service.Load()
+	s := n.service.Load()
 	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
 	kit.Eventually(t, func() bool { return s.roster.Status().Position.Place == 1 }, "the event is folded")
 	m.Wants("WATCHDOG=1")
@@ -62,9 +62,9 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	<-held
 	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
 	kit.Eventually(t, func() bool { return !s.watchdog.alive(watchdog) }, "the fold is stuck")
-	m.Hears("none of this", watchdog) // what was under way
+	m.Hears("none of this", watchdog) // pings in flight
 	if all, heard := m.Hears("WATCHDOG=1", 5*watchdog); heard {
-		t.Errorf("a stuck fold is alive: %q", all)
+		t.Errorf("pings for a stuck fold: %q", all)
 	}
 	release()
 	m.Wants("WATCHDOG=1")
@@ -72,20 +72,20 @@ func TestStuckFoldIsNotPingedFor(t *testing.T) {
 	m.Wants("STOPPING=1")
 }
 
-// TestReadyWithoutNATS: a server that is away does not hold up the unit, and
-// shows in its status.
+// TestReadyWithoutNATS: a server that is down does not delay the unit, and shows in its
+// status.
 func TestReadyWithoutNATS(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)
-	_, end := inThisProcess(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"})
+	_, end := startService(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"})
 	before := m.Wants("READY=1")
 	if !slices.ContainsFunc(before, func(said string) bool { return strings.HasPrefix(said, "STATUS=waiting: connecting to NATS at ") }) {
-		t.Errorf("systemd hears %q", before)
+		t.Errorf("systemd received %q", before)
 	}
 	end()
 	m.Wants("STOPPING=1")
 }
 
-// TestStopsAtOnce: systemd hears of the end of a service that has nothing to end.
+// TestStopsAtOnce: STOPPING=1 is also sent when the service ends at once.
 func TestStopsAtOnce(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)
 	done, cancel := context.WithCancel(t.Context())
@@ -96,44 +96,45 @@ func TestStopsAtOnce(t *testing.T) {
 	}
 }
 
-// TestManagerThatDoesNotRead: it holds up neither the start nor the end.
+// TestManagerThatDoesNotRead: a systemd that does not read delays neither the start nor the
+// end.
 func TestManagerThatDoesNotRead(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)
 	full := func() bool { return send(m.Path(), strings.Repeat("x", 1024)) != nil }
-	kit.Eventually(t, full, "no message has room any more")
-	tell, end := inThisProcess(t, map[string]string{})
+	kit.Eventually(t, full, "the socket buffer is full")
+	n, end := startService(t, map[string]string{})
 	kit.Eventually(t, func() bool {
-		s := tell.service.Load()
+		s := n.service.Load()
 		return s != nil && s.caughtUp.Load() != nil && s.caughtUp.Load().CaughtUp()
 	}, "the service has caught up")
 	end()
 }
 
-// TestReadyOnce: also when the service begins anew.
+// TestReadyOnce: READY=1 is sent once, even if the service restarts.
 func TestReadyOnce(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)
-	tell := &notifier{log: kit.Logger(t)}
-	tell.serving()
-	tell.serving()
+	n := &notifier{log: kit.Logger(t)}
+	n.notifyReady()
+	n.notifyReady()
 	m.Wants("READY=1")
 	if all, _ := m.Hears("READY=1", 50*time.Millisecond); all != nil {
-		t.Errorf("systemd hears %q again", all)
+		t.Errorf("systemd received %q again", all)
 	}
 }
 
-// TestPulse: within a batch the fold beats for as long as it may take, between
-// two always.
-func TestPulse(t *testing.T) {
-	var p watchdog
-	if !p.alive(0) {
-		t.Error("no batch, no pulse")
+// TestWatchdogAlive: the fold is alive while a batch is within its time limit, and always
+// between batches.
+func TestWatchdogAlive(t *testing.T) {
+	var w watchdog
+	if !w.alive(0) {
+		t.Error("not alive without a batch")
 	}
-	p.watch(func(*stream.Batch) {
-		if !p.alive(time.Hour) || p.alive(0) {
+	w.watch(func(*stream.Batch) {
+		if !w.alive(time.Hour) || w.alive(0) {
 			t.Error("within a batch")
 		}
 	})(new(stream.Batch))
-	if !p.alive(0) {
+	if !w.alive(0) {
 		t.Error("after a batch")
 	}
 }

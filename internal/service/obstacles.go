@@ -17,18 +17,18 @@ const (
 	diskFull   = "no_space"
 )
 
-// obstacles knows why the stream of events stores no messages, as far as that can be
-// seen: publishers get an error, or no answer at all.
+// obstacles tracks why the stream of events stores no messages, as far as clients can
+// see. Publishers then get an error, or no answer at all.
 type obstacles struct {
 	gauge *prometheus.GaugeVec
 
 	mu   sync.Mutex
 	full string // the limit that was reached
-	disk diskTrouble
+	disk diskState
 }
 
-// diskTrouble is a failing disk of the NATS server.
-type diskTrouble struct {
+// diskState is the state of the NATS server's disk.
+type diskState struct {
 	err error // of the last probe; nil: the server can write
 	// suspect says that a probe failed, and that since then no event was stored and the
 	// connection was not re-established, as it would be after a restart of the server.
@@ -43,13 +43,13 @@ func newObstacles(reg prometheus.Registerer) *obstacles {
 		Help: "1 if the stream of events stores no messages for this reason, else 0: full (discard new, at its limit), no_space (its server cannot write to the disk, or could not and has stored no event since).",
 	}, []string{"reason"})}
 	reg.MustRegister(o.gauge)
-	o.show()
+	o.setGauge()
 	return o
 }
 
-// note records whether the stream is full, and whether it has stored anything since a
+// record records whether the stream is full, and whether it has stored anything since a
 // probe failed.
-func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
+func (o *obstacles) record(info *jetstream.StreamInfo, lost uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.full = natsconn.Full(info)
@@ -60,11 +60,11 @@ func (o *obstacles) note(info *jetstream.StreamInfo, lost uint64) {
 	case info.State.LastSeq != d.sequence || lost != d.lost:
 		d.suspect = false
 	}
-	o.show()
+	o.setGauge()
 }
 
-// tried records the result of a probe, and reports whether the disk has space again.
-func (o *obstacles) tried(err error, seen *sighting) (back bool) {
+// recordProbe records the result of a probe, and reports whether the disk has space again.
+func (o *obstacles) recordProbe(err error, seen *sighting) (back bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	d := &o.disk
@@ -76,34 +76,34 @@ func (o *obstacles) tried(err error, seen *sighting) (back bool) {
 		d.suspect = false
 	}
 	d.err = err
-	o.show()
+	o.setGauge()
 	return back
 }
 
-// show sets the gauge. The caller holds the lock, or is the only user.
-func (o *obstacles) show() {
-	for reason, is := range map[string]bool{streamFull: o.full != "", diskFull: o.disk.err != nil || o.disk.suspect} {
+// setGauge sets the gauge. The caller holds the lock, or is the only user.
+func (o *obstacles) setGauge() {
+	for reason, holds := range map[string]bool{streamFull: o.full != "", diskFull: o.disk.err != nil || o.disk.suspect} {
 		value := 0.0
-		if is {
+		if holds {
 			value = 1
 		}
 		o.gauge.WithLabelValues(reason).Set(value)
 	}
 }
 
-// state describes the obstacles; "" if there are none.
+// state describes the obstacles, or returns "" if there are none.
 func (o *obstacles) state() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var words []string
 	if o.full != "" {
-		words = append(words, fmt.Sprintf("FULL: refuses every event, as it discards new messages at its %s", o.full))
+		words = append(words, fmt.Sprintf("FULL: rejects every event, as it discards new messages at its %s", o.full))
 	}
 	switch {
 	case o.disk.err != nil:
 		words = append(words, "NO SPACE: "+o.disk.err.Error())
 	case o.disk.suspect:
-		words = append(words, "its server could not write and has stored no event since: nats-server takes none until it is started anew")
+		words = append(words, "its server could not write and has stored no event since: nats-server accepts none until it is restarted")
 	}
 	return strings.Join(words, "; ")
 }

@@ -2,9 +2,9 @@
 // the roster, reports, changes, answers, metrics and snapshots. It starts them in that
 // order, and ends them in the reverse.
 //
-// service.go has the life cycle, wire.go and nats.go what is connected to what; the
-// others are each one thing that a long-running service needs: the data folder and its
-// lock, the monitor of the streams, health checks, systemd.
+// service.go has the life cycle; wire.go and nats.go connect the parts; each other file is
+// one thing that a long-running service needs: the data folder and its lock, the monitor
+// of the streams, health checks, systemd.
 package service
 
 import (
@@ -36,7 +36,7 @@ import (
 	"rollcall/internal/stream"
 )
 
-// Build is what the program says of itself.
+// Build is the version of the program.
 type Build struct{ Version, Revision string }
 
 // service holds everything that serve runs, in the order of an event's path.
@@ -83,24 +83,24 @@ func Run(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger) e
 // runService runs the service until ctx is done. If a connection is closed for good,
 // or the embedded server loses its store, it restarts from the last snapshot, as after
 // a crash.
-func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier) error {
+func runService(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, n *notifier) error {
 	folder, err := openDataFolder(cfg.DataDir, log)
 	if err != nil {
 		return err
 	}
 	defer folder.close()
 	ended, end := context.WithCancel(context.Background())
-	var told sync.WaitGroup
-	defer told.Wait()
+	var notifying sync.WaitGroup
+	defer notifying.Wait()
 	defer end()
-	told.Go(func() { tell.run(ctx, ended) })
+	notifying.Go(func() { n.run(ctx, ended) })
 	for {
-		err := runOnce(ctx, cfg, build, log, tell, folder)
+		err := runOnce(ctx, cfg, build, log, n, folder)
 		//guard:true "reading goes on after a closed connection" ./internal/test/faults:TestClosed
 		if !restarts(err) || ctx.Err() != nil {
 			return err
 		}
-		log.Error("beginning anew from the last snapshot", "err", err)
+		log.Error("restarting from the last snapshot", "err", err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -116,13 +116,13 @@ func restarts(err error) bool {
 }
 
 // runOnce runs the service once, and stops its parts in the reverse order of their
-// start: the fold, a last snapshot, the dead letters that this waits for, the
+// start: the fold, a last snapshot, the dead letters that the snapshot waits for, the
 // connections, the embedded server.
-func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, tell *notifier, folder *dataFolder) error {
+func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logger, n *notifier, folder *dataFolder) error {
 	s := &service{cfg: cfg, build: build, log: log, folder: folder, reg: metrics.NewRegistry(), lost: make(chan error, 2)}
-	tell.service.Store(s)
+	n.service.Store(s)
 	s.links.register(s.reg)
-	s.reg.MustRegister(folder.times)
+	s.reg.MustRegister(folder.losses)
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
 	if err != nil {
@@ -139,7 +139,7 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 	err = s.openHeld(ctx)
 	if err == nil {
 		s.announce(web)
-		tell.serving()
+		n.notifyReady()
 		err = s.run(ctx)
 	}
 	//guard:false "SIGTERM ends with code 0 at any moment" ./internal/test/faults:TestTerminateStalled/starting
@@ -154,8 +154,8 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 }
 
 // openHeld opens everything, which may wait long for NATS, and holds the data folder
-// meanwhile. The connections use its context for dialing as long as they live, so the
-// context is canceled only if another process has taken the folder.
+// meanwhile. The connections use its context for dialing as long as they exist, so it is
+// canceled only if another process has locked the folder.
 func (s *service) openHeld(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	opening, opened := context.WithCancel(ctx)
@@ -176,7 +176,7 @@ func (s *service) openHeld(ctx context.Context) error {
 
 // open opens everything, in the order of the fields of service.
 func (s *service) open(ctx context.Context) error {
-	SlackenCollector()
+	AllocateBallast()
 	err := s.folder.hold()
 	if err != nil {
 		return err
@@ -197,24 +197,24 @@ func (s *service) open(ctx context.Context) error {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
 	lost := s.links.events.lost.Load()
-	info, err := natsconn.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.because)
+	info, err := natsconn.AwaitStreams(ctx, js, s.streams(), s.log, s.waiting.set)
 	if err != nil {
 		return err
 	}
-	s.waiting.over()
+	s.waiting.clear()
 	events, err := jetstream.New(s.reading)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
 	monitor := newMonitor(s.streams().WithAccountLimits(ctx, js, info, s.log), &s.links.events, events, js, s.log, s.reg)
 	monitor.diskBack = s.diskBack
-	monitor.durability.note(info)
-	monitor.note(info, lost)
+	monitor.durability.record(info)
+	monitor.record(info, lost)
 	s.monitor.Store(monitor)
 	return s.wire(js)
 }
 
-// load loads the roster from the newest snapshot, or makes an empty one.
+// load loads the roster from the newest snapshot, or creates an empty one.
 func (s *service) load() error {
 	r, from, err := s.snapshots.Load(s.cfg.Settings())
 	if err != nil {
@@ -225,7 +225,7 @@ func (s *service) load() error {
 	} else {
 		s.log.Info("snapshot loaded", "path", from.Path, "place", from.Status.Position.Place, "machines", from.Status.Machines)
 		if from.Settings != s.cfg.Settings() {
-			s.log.Warn("the settings that decide have changed; what was judged stays as it is", "before", from.Settings, "now", s.cfg.Settings())
+			s.log.Warn("settings changed since the snapshot, earlier decisions stay as they are", "before", from.Settings, "now", s.cfg.Settings())
 		}
 	}
 	if place := uint64(s.cfg.AcceptLoss); place > 0 {
@@ -274,7 +274,7 @@ func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
 	s.watchdog.receipt.Store(int64(s.roster.Status().Position.Proof.Receipt))
 	g.Go(func() error {
 		defer close(folded)
-		//guard:set s.watchdog.watch(...) s.ingest.Fold "a stuck service is restarted" TestStuckFoldIsNotPingedFor
+		//guard:set s.watchdog.watch(...) s.ingest.Fold "a stuck service is restarted" TestStuckFold
 		if err := s.reader.Run(ctx, s.roster.Status().Position, s.watchdog.watch(s.ingest.Fold)); err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
@@ -282,11 +282,11 @@ func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
 	})
 	g.Go(func() error {
 		defer close(saved)
-		// Nothing is lost without a last snapshot: the next start reads on from
-		// an earlier one.
+		// Without a last snapshot nothing is lost: the next start continues from an
+		// earlier one.
 		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
-			//guard:set s.log.Error(...) "return err" "a full disk doesn't spoil a clean end" ./cmd/rollcall:TestNoLastSnapshot
-			s.log.Error("no last snapshot", "err", err)
+			//guard:set s.log.Error(...) "return err" "a full disk doesn't prevent a clean end" ./cmd/rollcall:TestNoLastSnapshot
+			s.log.Error("last snapshot not written", "err", err)
 		}
 		return nil
 	})
@@ -307,7 +307,7 @@ func until(done <-chan struct{}) context.Context {
 	return ctx
 }
 
-// close ends what open began, as far as it came.
+// close closes whatever open has opened.
 func (s *service) close() {
 	for _, nc := range []*nats.Conn{s.other, s.reading} {
 		if nc != nil {
@@ -320,7 +320,7 @@ func (s *service) close() {
 	}
 }
 
-// announce says where events go in and where everything comes out.
+// announce logs the addresses and subjects of the service.
 func (s *service) announce(web *web) {
 	subjects := s.cfg.Subjects()
 	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "server", s.reading.ConnectedServerVersion(), "subject", subjects.Events())
@@ -331,9 +331,9 @@ func (s *service) announce(web *web) {
 	}
 }
 
-// watchReplay shows how far a long replay is, and when it is over.
+// watchReplay logs the progress of a long replay, and its end.
 func (s *service) watchReplay(ctx context.Context) {
-	told := time.Now()
+	lastLogged := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !s.reader.CaughtUp() {
@@ -342,8 +342,8 @@ func (s *service) watchReplay(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if time.Since(told) > 5*time.Second && s.reader.Target() > 0 {
-			told = time.Now()
+		if time.Since(lastLogged) > 5*time.Second && s.reader.Target() > 0 {
+			lastLogged = time.Now()
 			s.log.Info("replaying", "seq", s.roster.Status().Position.Sequence(), "of", s.reader.Target())
 		}
 	}

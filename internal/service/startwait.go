@@ -5,21 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// startWait is what the start of the service waits for, for health checks and systemd.
-// The zero value waits for nothing.
+// startWait is what the start of the service waits for, for the health checks and systemd.
+// The zero value means nothing.
 type startWait struct{ reason atomic.Pointer[string] }
 
-// because sets why the start waits. It is safe for use by several goroutines.
-func (w *startWait) because(err error) {
+// set sets why the start waits. It is safe for use by several goroutines.
+func (w *startWait) set(err error) {
 	line := strings.ReplaceAll(err.Error(), "\n", "; ")
 	w.reason.Store(&line)
 }
 
-// over ends the waiting.
-func (w *startWait) over() { w.reason.Store(nil) }
+// clear removes the reason.
+func (w *startWait) clear() { w.reason.Store(nil) }
 
-// while returns what the start is doing, or what it waits for.
-func (w *startWait) while(doing string) string {
+// describe returns what the start waits for, or else what it is doing.
+func (w *startWait) describe(doing string) string {
 	if reason := w.reason.Load(); reason != nil {
 		return "waiting: " + *reason
 	}

@@ -7,16 +7,16 @@ import (
 	"rollcall/internal/stream"
 )
 
-// watchdog knows whether the fold is alive. Folding a batch takes milliseconds and waits
+// watchdog detects a fold that hangs. Folding a batch takes milliseconds and waits
 // for nothing outside the process, so a batch that takes much longer hangs, or waits for a
-// lock that is never released. A fold without work, for example while NATS is away, is
+// lock that is never released. A fold without work, for example while NATS is down, is
 // alive.
 type watchdog struct {
 	began   atomic.Pointer[time.Time] // when the batch in flight began; nil: none is
 	receipt atomic.Int64              // of the last message folded; 0: none yet
 }
 
-// watch returns the fold, watched.
+// watch wraps the fold to record its progress.
 func (w *watchdog) watch(fold func(*stream.Batch)) func(*stream.Batch) {
 	return func(batch *stream.Batch) {
 		now := time.Now()

@@ -8,13 +8,13 @@ import (
 	"rollcall/internal/httpd"
 )
 
-// web is what serve serves over HTTP.
+// web holds the HTTP servers.
 type web struct {
 	main      *httpd.Server // metrics and health
-	profiling *httpd.Server // nil: nobody asked for it
+	profiling *httpd.Server // nil: not configured
 }
 
-// listen takes the addresses.
+// listen listens on the configured addresses.
 func (s *service) listen() (*web, error) {
 	main, err := httpd.Listen(httpd.ServerConfig{
 		Addr:          string(s.cfg.HTTPAddr),

@@ -34,7 +34,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 		return err
 	}
 	build := metrics.Build(s.build)
-	collector := metrics.NewCollector(s.roster, standing{s}, build, int(s.cfg.MetricsMaxMachines))
+	collector := metrics.NewCollector(s.roster, readProgress{s}, build, int(s.cfg.MetricsMaxMachines))
 	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
 	collector.Stale = s.stale
 	s.reg.MustShow(collector)
@@ -49,14 +49,14 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	if err != nil {
 		return err
 	}
-	before := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
+	given := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
 	s.reader, err = stream.New(stream.Config{
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
-		Earlier: s.earlier, AssignedPlaces: before.places, ID: id,
+		Earlier: s.earlier, AssignedPlaces: given.places, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := natsconn.Prepare(ctx, js, s.streams(), s.log)
 			if m := s.monitor.Load(); m != nil && ctx.Err() == nil {
-				m.absent.cannot(err)
+				m.missing.setFailure(err)
 			}
 			return err
 		},
@@ -84,7 +84,7 @@ func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err
 		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
 	})
 	s.past, err = past.New(past.Config{
-		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.behind,
+		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.mustYield,
 		MaxQuestions: int(s.cfg.MaxPastQuestions), Log: s.log, Registry: s.reg,
 	})
 	if err != nil {
@@ -102,20 +102,20 @@ func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err
 func (s *service) earlier() []roster.Position {
 	positions, err := s.snapshots.Positions()
 	if err != nil {
-		s.log.Error("no earlier positions", "err", err)
+		s.log.Error("reading the positions of the snapshots failed", "err", err)
 	}
 	return positions
 }
 
-// behindBy is how many messages may wait for the fold before questions about the past
-// yield to it. It is more than the batches in flight while the fold keeps up, and takes
-// the fold some hundredths of a second.
-const behindBy = 10_000
+// yieldLag is how many messages may wait for the fold before questions about the past
+// yield to it. It is more than the batches in flight while the fold keeps up, and folding
+// that many takes some hundredths of a second.
+const yieldLag = 10_000
 
-// behind reports whether questions about the past must yield to the fold.
-func (s *service) behind() bool { return s.reader.Lag() > behindBy }
+// mustYield reports whether questions about the past must yield to the fold.
+func (s *service) mustYield() bool { return s.reader.Lag() > yieldLag }
 
-// lastSnapshot returns what answers say of the last snapshot; nil if there is none.
+// lastSnapshot describes the last snapshot for answers; nil if there is none.
 func (s *service) lastSnapshot() *api.Snapshot {
 	last, ok := s.snapshots.Last()
 	if !ok {

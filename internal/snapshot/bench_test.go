@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// ballast is that of the service; see SlackenCollector there.
+// ballast is that of the service; see AllocateBallast there.
 var ballast []byte
 
 // The benchmarks use a million sessions on 100,000 machines, and a heap like the

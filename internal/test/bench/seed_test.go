@@ -88,7 +88,7 @@ func writeEvents(b *testing.B, messages []roster.Message) string {
 }
 
 func seedRoster(b *testing.B, messages []roster.Message) {
-	service.SlackenCollector()
+	service.AllocateBallast()
 	settings := roster.DefaultSettings()
 	settings.AllowedLateness = 365 * 24 * time.Hour // whatever the order, no event is too late
 	var batch roster.Batch

@@ -153,7 +153,7 @@ type pipeline struct {
 
 func newPipeline(b *testing.B, url string) *pipeline {
 	b.Helper()
-	service.SlackenCollector()
+	service.AllocateBallast()
 	s := &pipeline{roster: roster.New(roster.DefaultSettings()), reg: metrics.NewRegistry()}
 	var err error
 	s.reader, err = stream.New(stream.Config{

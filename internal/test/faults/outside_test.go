@@ -276,7 +276,7 @@ func TestClosed(t *testing.T) {
 	publishNow(t, url, rng, 1000)
 	p.reaches(1000) // so that the words don't come in the midst of others
 	link.inject("-ERR 'Maximum Control Line Exceeded'\r\n")
-	p.says("beginning anew from the last snapshot", "err")
+	p.says("restarting from the last snapshot", "err")
 	publishNow(t, url, rng, 1000)
 	kit.Eventually(t, func() bool { return len(p.lines("ready")) == 2 }, "rollcall is ready again")
 	p.reaches(2000)

@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestTwice: two services run in one process, beside each other, and one of them again
-// after its end: nothing is kept outside of them.
-func TestTwice(t *testing.T) {
+// TestTwoServices: two services run in one process at a time, and one of them again after
+// its end: the package has no global state.
+func TestTwoServices(t *testing.T) {
 	run := func(dir string) (log *kit.Output, end func()) {
 		t.Helper()
 		kit.Environment(t, map[string]string{
@@ -45,13 +45,13 @@ func TestTwice(t *testing.T) {
 	endFirst()
 	again, endAgain := run(first)
 	if !again.Has("snapshot loaded") {
-		t.Errorf("the second start does not go on from the first's snapshot: %s", again.String())
+		t.Errorf("the second start does not continue from the first's snapshot: %s", again.String())
 	}
 	endAgain()
 	endSecond()
 }
 
-// value returns what the log has after a key.
+// value returns the value of a key in the log.
 func value(log *kit.Output, key string) string {
 	_, rest, _ := strings.Cut(log.String(), key)
 	return strings.Fields(rest + " none")[0]
