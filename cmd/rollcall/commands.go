@@ -19,11 +19,11 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2  // wrong usage; a panic of Go ends with the same
-	exitConfig = 78 // EX_CONFIG of sysexits.h: a configuration, or a stream, that cannot serve
+	exitUsage  = 2  // wrong usage; also the exit code of a Go panic
+	exitConfig = 78 // EX_CONFIG of sysexits.h: a wrong configuration, or an unusable stream
 )
 
-// streams are the standard streams of a command. Output goes to out; progress, notes and
+// streams are the standard streams of a command. Output goes to out; progress, messages and
 // errors go to err.
 type streams struct {
 	in       io.Reader
@@ -32,17 +32,17 @@ type streams struct {
 
 type commands struct {
 	Serve       serveCmd       `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
-	Publish     publishCmd     `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event by hand."`
+	Publish     publishCmd     `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event given by flags."`
 	Report      reportCmd      `cmd:"" help:"Print who is logged in where."`
 	Who         whoCmd         `cmd:"" help:"Print who is logged in on a machine."`
 	Where       whereCmd       `cmd:"" help:"Print where a user is logged in."`
 	History     historyCmd     `cmd:"" help:"Print who was logged in where, from when to when."`
-	Watch       watchCmd       `cmd:"" help:"Print who is logged in where, then who comes and who leaves."`
+	Watch       watchCmd       `cmd:"" help:"Print who is logged in where, then each change as it happens."`
 	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
-	Status      statusCmd      `cmd:"" help:"Print how the service itself is."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Ask the service on this machine whether it lives, or is ready."`
-	Snapshot    snapshotCmd    `cmd:"" help:"Look at a snapshot."`
-	Completion  completionCmd  `cmd:"" help:"Print a script that makes a shell complete commands and flags."`
+	Status      statusCmd      `cmd:"" help:"Print the status of the service."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
+	Snapshot    snapshotCmd    `cmd:"" help:"Inspect a snapshot."`
+	Completion  completionCmd  `cmd:"" help:"Print a shell completion script."`
 	Complete    completeCmd    `cmd:"" hidden:""`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, std streams) int {
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(std)
 	}
-	for _, line := range complaint(err) {
+	for _, line := range errorLines(err) {
 		fmt.Fprintln(std.err, "rollcall:", line)
 	}
 	return exitCode(err)
@@ -70,8 +70,8 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	for _, arg := range args {
-		//guard:false "no name is repaired" TestPublishByHandRepairsNothing
-		if !utf8.ValidString(arg) { // the parser would replace what is wrong
+		//guard:false "invalid UTF-8 is refused, not replaced" TestPublishByHandRepairsNothing
+		if !utf8.ValidString(arg) { // the parser would replace invalid bytes
 			return nil, usageError{fmt.Errorf("%q: give valid UTF-8", arg)}
 		}
 	}
@@ -82,7 +82,7 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		kong.Writers(std.out, std.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
 		kong.Help(printHelp),
-		kong.ExplicitGroups([]kong.Group{{Key: "hand", Title: "One event by hand, in place of files:"}}),
+		kong.ExplicitGroups([]kong.Group{{Key: "hand", Title: "One event, instead of files:"}}),
 		// Kong continues parsing when this returns.
 		kong.Exit(func(int) { helped = true }),
 	)
@@ -116,7 +116,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	}
 	switch selected := ctx.Selected(); {
 	case selected == nil:
-		_, err := fmt.Fprintf(ctx.Stdout, "\nConfiguration is the environment: see \"rollcall serve --help\".\n")
+		_, err := fmt.Fprintf(ctx.Stdout, "\nConfiguration is by environment variables: see \"rollcall serve --help\".\n")
 		return err
 	case selected.Name == "serve":
 		return printVariables(ctx.Stdout)
@@ -129,14 +129,14 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// errTold is the error of a command that has already printed what went wrong.
-var errTold = errors.New("told already")
+// errReported is the error of a command that has already printed what went wrong.
+var errReported = errors.New("already reported")
 
-// complaint returns the lines to print for an error.
-func complaint(err error) []string {
+// errorLines returns the lines to print for an error.
+func errorLines(err error) []string {
 	var bad config.Problems
 	switch {
-	case err == nil || errors.Is(err, errTold):
+	case err == nil || errors.Is(err, errReported):
 		return nil
 	case errors.As(err, &bad):
 		return bad.Lines()

@@ -15,9 +15,9 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
-// Help is what "rollcall completion --help" says beside the flags.
+// Help is the text of "rollcall completion --help" before the flags.
 func (completionCmd) Help() string {
-	return `Prints a script that makes the shell complete commands, flags and their values. For bash: source <(rollcall completion bash), best in ~/.bashrc; for zsh the same in ~/.zshrc, after compinit; for fish: rollcall completion fish > ~/.config/fish/completions/rollcall.fish.`
+	return `Prints a script with which the shell completes commands, flags and their values. For bash, put source <(rollcall completion bash) in ~/.bashrc; for zsh the same, with zsh, in ~/.zshrc, after compinit; for fish, run rollcall completion fish > ~/.config/fish/completions/rollcall.fish.`
 }
 
 // The scripts run "rollcall complete", which prints the candidates for the last word, one
@@ -65,7 +65,7 @@ type completeCmd struct {
 
 // Run prints the candidates for the last word.
 func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
-	for _, candidate := range candidates(ctx.Model.Node, c.Words) {
+	for _, candidate := range completions(ctx.Model.Node, c.Words) {
 		if _, err := fmt.Fprintln(std.out, candidate); err != nil {
 			return err
 		}
@@ -73,13 +73,13 @@ func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
 	return nil
 }
 
-// candidates returns the completions of the last of the words after "rollcall".
-func candidates(root *kong.Node, words []string) []string {
+// completions returns the completions of the last of the words after "rollcall".
+func completions(root *kong.Node, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	last := words[len(words)-1]
-	if last == "=" { // bash takes --output=json apart
+	if last == "=" { // bash splits --output=json at the =
 		last = ""
 	}
 	command, flag := before(root, words[:len(words)-1])
@@ -109,8 +109,8 @@ func candidates(root *kong.Node, words []string) []string {
 	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) })
 }
 
-// before returns the command that the words name, and the last flag if it still lacks its
-// value.
+// before returns the command that the words name, and the last flag if its value is still
+// missing.
 func before(root *kong.Node, words []string) (command *kong.Node, flag *kong.Flag) {
 	command = root
 	for _, word := range words {

@@ -65,7 +65,7 @@ func TestFolderRemovedAtTheStart(t *testing.T) {
 	server.Stop()
 	dir := filepath.Join(t.TempDir(), "data")
 	p := begin(t, dir, "NATS_URL="+server.URL)
-	kit.Eventually(t, func() bool { return p.log.Has("trying again") }, "it waits")
+	kit.Eventually(t, func() bool { return p.log.Has("retrying") }, "it waits for NATS")
 	if err := removeAll(dir); err != nil {
 		t.Fatal(err)
 	}

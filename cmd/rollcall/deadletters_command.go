@@ -18,24 +18,24 @@ import (
 
 type deadlettersCmd struct {
 	Reason  string `placeholder:"REASON" help:"Only those refused for this reason, such as bad_date."`
-	Machine string `placeholder:"MACHINE" help:"Only those of this machine: the one that the subject names, or else the payload."`
-	Limit   uint32 `default:"1000" placeholder:"N" help:"At most so many, the latest (${default})."`
-	Output  string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object a line for each message."`
+	Machine string `placeholder:"MACHINE" help:"Only those of this machine, as named by the subject or else the payload."`
+	Limit   uint32 `default:"1000" placeholder:"N" help:"Print at most N, the latest ones (${default})."`
+	Output  string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object per line and message."`
 	UTC     bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
 }
 
-// Help is what "rollcall deadletters --help" says beside the flags.
+// Help is the text of "rollcall deadletters --help" before the flags.
 func (deadlettersCmd) Help() string {
-	return `Reads the stream of dead letters; the service need not run. A line for each refused message, in the order in which they were read: its place, when it was stored, why it was refused, and what its publisher can do about it.`
+	return `Reads the stream of dead letters; the service need not be running. Prints a line for each refused message, in the order in which rollcall read them: its place, when it was stored, why it was refused, and what its publisher can do about it.`
 }
 
 // Run reads the stream of dead letters and prints those that match the flags.
 func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if reasons := roster.Reasons(); c.Reason != "" && !slices.Contains(reasons, roster.Reason(c.Reason)) {
-		return usageError{fmt.Errorf("--reason=%s: no such reason: want one of %v", c.Reason, reasons)}
+		return usageError{fmt.Errorf("--reason=%s: no such reason: use one of %v", c.Reason, reasons)}
 	}
 	if c.Limit == 0 {
-		return usageError{errors.New("--limit=0: want 1 or more")}
+		return usageError{errors.New("--limit=0: use 1 or more")}
 	}
 	cfg, err := config.ReadDeadLetters()
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 		return unanswered("deadletters", err, &cfg.Client)
 	}
 	if found.count > found.most {
-		fmt.Fprintf(std.err, "rollcall: deadletters: the latest %d of %d; --limit gives more\n", found.most, found.count)
+		fmt.Fprintf(std.err, "rollcall: deadletters: printed the latest %d of %d; --limit prints more\n", found.most, found.count)
 	}
 	return c.print(std, found.inOrder())
 }

@@ -78,7 +78,7 @@ func TestDeadLetters(t *testing.T) {
 		golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
 	}
 	got := rollcall(t.Context(), nil, "deadletters", "--limit", "2", "--utc")
-	if got.err != "rollcall: deadletters: the latest 2 of 7; --limit gives more\n" || !strings.Contains(got.out, "\n9 ") ||
+	if got.err != "rollcall: deadletters: printed the latest 2 of 7; --limit prints more\n" || !strings.Contains(got.out, "\n9 ") ||
 		!strings.Contains(got.out, "\n12 ") || strings.Contains(got.out, "\n8 ") {
 		t.Errorf("%+v", got)
 	}
@@ -90,8 +90,8 @@ func TestNoDeadLetters(t *testing.T) {
 	s := kit.StartServer(t)
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
 	rollcall(t.Context(), nil, "deadletters").check(t, exitFailed, "",
-		"rollcall: deadletters: no stream ROLLCALL_DEADLETTERS that may be read directly; \"rollcall serve\" makes it; "+
-			"if it has another name, set ROLLCALL_DEADLETTERS_STREAM (NATS_URL="+s.URL+")\n")
+		"rollcall: deadletters: no stream ROLLCALL_DEADLETTERS that allows direct gets: start \"rollcall serve\", which creates it, "+
+			"or set ROLLCALL_DEADLETTERS_STREAM to its name (NATS_URL="+s.URL+")\n")
 	for _, args := range []string{"--reason=none", "--limit=0", "--limit=x", "x"} {
 		if r := rollcall(t.Context(), nil, "deadletters", args); r.code != exitUsage {
 			t.Errorf("%s: %+v", args, r)

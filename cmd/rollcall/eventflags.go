@@ -17,15 +17,15 @@ import (
 // eventFlags are the flags that describe one event.
 type eventFlags struct {
 	Login    *string   `xor:"type" placeholder:"USER" help:"USER logged in."`
-	Logout   *userFlag `xor:"type" placeholder:"[USER]" help:"USER logged out; with --session the session ended, whoever it was."`
-	Boot     bool      `xor:"type" help:"The machine started: nobody from before is on."`
-	Shutdown bool      `xor:"type" help:"The machine stopped: nobody is on."`
+	Logout   *userFlag `xor:"type" placeholder:"[USER]" help:"USER logged out; USER is optional with --session."`
+	Boot     bool      `xor:"type" help:"The machine started: earlier sessions are over."`
+	Shutdown bool      `xor:"type" help:"The machine stopped: all sessions are over."`
 	Machine  string    `placeholder:"NAME" help:"Where it happened."`
-	Session  string    `placeholder:"ID" help:"The stay on that machine."`
-	Date     string    `placeholder:"TIME" help:"When it happened: 2026-11-22T21:00:00.5Z. Default: now."`
-	Terminal string    `placeholder:"LINE" help:"Where on the machine: pts/0."`
-	Remote   string    `placeholder:"ADDRESS" help:"Where from: 10.0.0.7."`
-	Service  string    `placeholder:"NAME" help:"How: sshd."`
+	Session  string    `placeholder:"ID" help:"The session's id on that machine."`
+	Date     string    `placeholder:"TIME" help:"When it happened, such as 2026-11-22T21:00:00.5Z. Default: now."`
+	Terminal string    `placeholder:"LINE" help:"Terminal on the machine, such as pts/0."`
+	Remote   string    `placeholder:"ADDRESS" help:"Where the user came from, such as 10.0.0.7."`
+	Service  string    `placeholder:"NAME" help:"Service that logged the user in, such as sshd."`
 }
 
 // userFlag is the name of a user; it may be omitted.
@@ -41,8 +41,8 @@ func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// kind returns the type of the event, or "" if no flag gives one.
-func (h *eventFlags) kind() string {
+// eventType returns the type of the event, or "" if no flag gives one.
+func (h *eventFlags) eventType() string {
 	switch {
 	case h.Login != nil:
 		return roster.Login.String()
@@ -57,7 +57,7 @@ func (h *eventFlags) kind() string {
 }
 
 // given reports whether the flags describe an event.
-func (h *eventFlags) given() bool { return h.kind() != "" }
+func (h *eventFlags) given() bool { return h.eventType() != "" }
 
 // validate refuses flags that cannot be combined.
 func (h *eventFlags) validate() error {
@@ -65,17 +65,17 @@ func (h *eventFlags) validate() error {
 	stray := cmp.Or(h.Machine, h.Session, h.Date) != "" || details
 	switch {
 	case !h.given() && stray:
-		return errors.New("say what happened with --login, --logout, --boot or --shutdown")
+		return errors.New("give the type of the event: --login, --logout, --boot or --shutdown")
 	case !h.given():
 		return nil
 	case h.Machine == "":
-		return fmt.Errorf("--%s: say where it happened with --machine", h.kind())
+		return fmt.Errorf("--%s: give the machine with --machine", h.eventType())
 	case h.Logout != nil && *h.Logout == "" && h.Session == "":
-		return errors.New("--logout: say who with --logout USER, or which session with --session")
+		return errors.New("--logout: give the user (--logout USER) or the session (--session)")
 	case (h.Boot || h.Shutdown) && h.Session != "":
-		return fmt.Errorf("--session: a %s ends all sessions", h.kind())
+		return fmt.Errorf("--session: a %s ends all sessions", h.eventType())
 	case h.Login == nil && details:
-		return errors.New("--terminal, --remote and --service belong to --login")
+		return errors.New("--terminal, --remote and --service need --login")
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (h *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
 		Service  string `json:"service,omitzero"`
 	}{
 		cmp.Or(h.Date, time.Now().UTC().Format(time.RFC3339Nano)),
-		h.kind(), h.Machine, user, h.Session, h.Terminal, h.Remote, h.Service,
+		h.eventType(), h.Machine, user, h.Session, h.Terminal, h.Remote, h.Service,
 	})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("publish: %w; give valid UTF-8", err)}

@@ -17,20 +17,20 @@ import (
 )
 
 type healthcheckCmd struct {
-	Ready        bool   `help:"Ask whether it has caught up and its reports and answers are whole, not only whether it lives."`
+	Ready        bool   `help:"Check that it is ready (has caught up, so reports and answers are complete), not only alive."`
 	User         string `and:"password" placeholder:"USER" help:"User of the web configuration file."`
 	PasswordFile string `and:"password" placeholder:"FILE" help:"File with that user's password."`
-	Cert         string `and:"certificate" placeholder:"FILE" help:"Client certificate, in PEM, where the web configuration file wants one."`
+	Cert         string `and:"certificate" placeholder:"FILE" help:"Client certificate, in PEM, if the web configuration file requires one."`
 	Key          string `and:"certificate" placeholder:"FILE" help:"That certificate's key."`
 }
 
-// Help is what "rollcall healthcheck --help" says beside the flags.
+// Help is the text of "rollcall healthcheck --help" before the flags.
 func (healthcheckCmd) Help() string {
-	return `Asks the service on this machine for /livez, or /readyz, at the address that ROLLCALL_HTTP_ADDR has, and prints one line. The exit code is 0 if all is well, and 1 if not or after 3 seconds. With TLS it takes only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that wants a password or a certificate, and was given none, is alive.`
+	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.`
 }
 
-// healthLimit is the time-out of the check.
-const healthLimit = 3 * time.Second
+// healthTimeout is the time-out of the check.
+const healthTimeout = 3 * time.Second
 
 // Run requests /livez or /readyz from the service.
 func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
@@ -42,11 +42,11 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, healthLimit)
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	answer, err := c.ask(ctx, transport, url)
 	if ctx.Err() == context.DeadlineExceeded {
-		err = fmt.Errorf("no answer within %v", healthLimit)
+		err = fmt.Errorf("no answer within %v", healthTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("healthcheck: %s: %w", url, err)
@@ -59,7 +59,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Transport, err error) {
 	addr, err := loopback(string(cfg.HTTPAddr))
 	if err != nil {
-		return "", nil, config.NewProblem("ROLLCALL_HTTP_ADDR", err.Error(), "give the service a fixed port, and this command the same address")
+		return "", nil, config.NewProblem("ROLLCALL_HTTP_ADDR", err.Error(), "set a fixed port, the same for the service and this command")
 	}
 	scheme, path := "http", "/livez"
 	if c.Ready {
@@ -70,7 +70,7 @@ func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Tr
 	if cfg.WebConfigFile != "" {
 		served, err := httpd.ReadWebConfig(string(cfg.WebConfigFile))
 		if err != nil {
-			return "", nil, config.NewProblem("ROLLCALL_WEB_CONFIG_FILE", err.Error(), "give the file that the service has")
+			return "", nil, config.NewProblem("ROLLCALL_WEB_CONFIG_FILE", err.Error(), "set it to the service's file")
 		}
 		if served.TLS {
 			scheme = "https"
@@ -89,7 +89,7 @@ func loopback(addr string) (string, error) {
 	case err != nil:
 		return "", err
 	case port == "0":
-		return "", errors.New("port 0 is another one at each start")
+		return "", errors.New("port 0 means a different port at each start")
 	case host == "" || host == "0.0.0.0":
 		host = "127.0.0.1"
 	case host == "::":
@@ -99,14 +99,14 @@ func loopback(addr string) (string, error) {
 }
 
 // onlyCertificate accepts only the certificate that the service is configured with. Its
-// name is the one that other machines use, so it cannot be verified against loopback.
+// name is the one that other machines use, so it cannot be verified for a loopback address.
 func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig) (*tls.Config, error) {
 	config := &tls.Config{
-		InsecureSkipVerify: true, // in favour of what comes here
+		InsecureSkipVerify: true, // VerifyConnection replaces it
 		VerifyConnection: func(state tls.ConnectionState) error {
-			//guard:false "another service's health is not ours" TestHealthcheckWithTLS
+			//guard:false "the health of another service does not count" TestHealthcheckWithTLS
 			if !state.PeerCertificates[0].Equal(served.Certificate) {
-				return errors.New("shows another certificate than the one that ROLLCALL_WEB_CONFIG_FILE names")
+				return errors.New("the server's certificate is not the one that ROLLCALL_WEB_CONFIG_FILE names")
 			}
 			return nil
 		},
@@ -137,7 +137,7 @@ func (c *healthcheckCmd) ask(ctx context.Context, transport *http.Transport, url
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		if wantsCertificate(err) && !c.Ready && c.Cert == "" {
-			return "it lives, and wants a client certificate", nil
+			return "alive, but requires a client certificate", nil
 		}
 		return "", err
 	}
@@ -146,12 +146,12 @@ func (c *healthcheckCmd) ask(ctx context.Context, transport *http.Transport, url
 	if err != nil {
 		return "", fmt.Errorf("reading the answer: %w", err)
 	}
-	said := harmless(strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "; "))
+	said := printable(strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "; "))
 	switch {
 	case answer.StatusCode == http.StatusOK:
 		return said, nil
 	case answer.StatusCode == http.StatusUnauthorized && !c.Ready && c.User == "":
-		return "it lives, and wants a user and a password", nil
+		return "alive, but requires a user and a password", nil
 	}
 	return "", fmt.Errorf("%s: %s", answer.Status, said)
 }

@@ -25,15 +25,14 @@ func write(t *testing.T, name, content string) (path string) {
 	return path
 }
 
-// healthcheck asks what listens there, as the command does beside a service
-// with that web configuration file.
+// healthcheck runs the command for a service at addr with that web configuration file.
 func healthcheck(t *testing.T, addr, webConfig string, args ...string) result {
 	t.Helper()
 	kit.Environment(t, map[string]string{"ROLLCALL_HTTP_ADDR": addr, "ROLLCALL_WEB_CONFIG_FILE": webConfig})
 	return rollcall(t.Context(), nil, append([]string{"healthcheck"}, args...)...)
 }
 
-// healthAddr is where the service is asked.
+// healthAddr returns the service's HTTP address.
 func (p *process) healthAddr() string {
 	u, err := url.Parse(p.metrics)
 	if err != nil {
@@ -58,8 +57,7 @@ func TestHealthcheck(t *testing.T) {
 	healthcheck(t, addr, "", "--cert", "x").check(t, exitUsage, "", "--key")
 }
 
-// TestHealthcheckFails: whatever else answers there, or doesn't, is no healthy
-// service; it is said on one line.
+// TestHealthcheckFails: anything but a healthy service fails the check, with one line.
 func TestHealthcheckFails(t *testing.T) {
 	answer := func(status int, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -95,7 +93,8 @@ func TestHealthcheckFails(t *testing.T) {
 	}
 }
 
-// TestHealthcheckWithUsers: that the service lives shows without a password.
+// TestHealthcheckWithUsers: without a password the check can still tell that the service
+// is alive.
 func TestHealthcheckWithUsers(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
 	if err != nil {
@@ -104,7 +103,7 @@ func TestHealthcheckWithUsers(t *testing.T) {
 	webConfig := write(t, "web.yml", "basic_auth_users:\n  health: "+string(hash)+"\n")
 	addr := serve(t, t.TempDir(), "ROLLCALL_WEB_CONFIG_FILE="+webConfig).healthAddr()
 	right, wrong := write(t, "password", "right\n"), write(t, "password", "wrong")
-	healthcheck(t, addr, webConfig).check(t, exitDone, "http://"+addr+"/livez: it lives, and wants a user and a password\n", "")
+	healthcheck(t, addr, webConfig).check(t, exitDone, "http://"+addr+"/livez: alive, but requires a user and a password\n", "")
 	healthcheck(t, addr, webConfig, "--ready").check(t, exitFailed, "", "401 Unauthorized")
 	healthcheck(t, addr, webConfig, "--user=health", "--password-file", wrong).check(t, exitFailed, "", "401 Unauthorized")
 	healthcheck(t, addr, webConfig, "--user=health", "--password-file", right, "--ready").
@@ -112,8 +111,8 @@ func TestHealthcheckWithUsers(t *testing.T) {
 	healthcheck(t, addr, webConfig, "--user=health", "--password-file", right+"x").check(t, exitFailed, "", "--password-file")
 }
 
-// TestHealthcheckWithTLS: the certificate that the file names is taken under
-// whatever name, also when it has changed, and no other is.
+// TestHealthcheckWithTLS: only the certificate that the file names is accepted, whatever
+// its name, also after it has changed.
 func TestHealthcheckWithTLS(t *testing.T) {
 	a, dir := kit.NewAuthority(t), t.TempDir()
 	a.Issue(t, dir, "rollcall.example.com")
@@ -127,13 +126,13 @@ func TestHealthcheckWithTLS(t *testing.T) {
 	other := t.TempDir()
 	a.Issue(t, other, "rollcall.example.com")
 	healthcheck(t, addr, write(t, "web.yml", strings.ReplaceAll(content, dir, other))).
-		check(t, exitFailed, "", "another certificate")
+		check(t, exitFailed, "", "the server's certificate is not the one")
 	healthcheck(t, addr, "").check(t, exitFailed, "", "400 Bad Request")
 	healthcheck(t, addr, other).check(t, exitConfig, "", "ROLLCALL_WEB_CONFIG_FILE")
 }
 
-// TestHealthcheckWithMutualTLS: that the service lives shows without a
-// certificate of ours.
+// TestHealthcheckWithMutualTLS: without a client certificate the check can still tell that
+// the service is alive.
 func TestHealthcheckWithMutualTLS(t *testing.T) {
 	a, stranger, dir, own, foreign := kit.NewAuthority(t), kit.NewAuthority(t), t.TempDir(), t.TempDir(), t.TempDir()
 	a.Issue(t, dir, "rollcall.example.com")
@@ -142,7 +141,7 @@ func TestHealthcheckWithMutualTLS(t *testing.T) {
 	webConfig := write(t, "web.yml", "tls_server_config:\n  cert_file: "+dir+"/cert.pem\n  key_file: "+dir+
 		"/key.pem\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+a.File+"\n")
 	addr := serve(t, t.TempDir(), "ROLLCALL_WEB_CONFIG_FILE="+webConfig).healthAddr()
-	healthcheck(t, addr, webConfig).check(t, exitDone, "https://"+addr+"/livez: it lives, and wants a client certificate\n", "")
+	healthcheck(t, addr, webConfig).check(t, exitDone, "https://"+addr+"/livez: alive, but requires a client certificate\n", "")
 	healthcheck(t, addr, webConfig, "--ready").check(t, exitFailed, "", "certificate required")
 	healthcheck(t, addr, webConfig, "--ready", "--cert", own+"/cert.pem", "--key", own+"/key.pem").
 		check(t, exitDone, "https://"+addr+"/readyz: ok\n", "")
@@ -151,7 +150,7 @@ func TestHealthcheckWithMutualTLS(t *testing.T) {
 	healthcheck(t, addr, webConfig, "--cert", own+"/none", "--key", own+"/none").check(t, exitFailed, "", "--cert and --key")
 }
 
-// TestProfilingIsServed: on its own listener, and only when asked for.
+// TestProfilingIsServed: profiles are served on their own listener.
 func TestProfilingIsServed(t *testing.T) {
 	p := serve(t, t.TempDir(), "ROLLCALL_PPROF_ADDR=127.0.0.1:0")
 	if got := p.get(p.says("profiling", "url") + "goroutine?debug=1"); !strings.Contains(got, "rollcall/internal/stream") {

@@ -14,8 +14,8 @@ const helpWidth = 80
 // printVariables prints the table of all variables.
 func printVariables(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("\nVariables, with defaults in brackets. An empty one counts as not set. Each\n" +
-		"NATS_ name is also read with ROLLCALL_ before it, and then wins.\n\n")
+	b.WriteString("\nEnvironment variables, with defaults in brackets. An empty one counts as unset.\n" +
+		"A NATS_ variable with the prefix ROLLCALL_ overrides the one without it.\n\n")
 	all := config.Variables()
 	column := 0
 	for _, v := range all {

@@ -11,14 +11,14 @@ import (
 type historyCmd struct {
 	Machine string `placeholder:"MACHINE" help:"Only sessions on this machine."`
 	User    string `placeholder:"USER" help:"Only sessions of this user."`
-	From    string `placeholder:"TIME" help:"Only sessions that were open at this moment or later: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	To      string `placeholder:"TIME" help:"Only sessions that began at this moment or earlier. A day is its first moment."`
+	From    string `placeholder:"TIME" help:"Only sessions that were open at this time or later: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	To      string `placeholder:"TIME" help:"Only sessions that began at this time or earlier. A date means its beginning."`
 	queryFlags
 }
 
-// Help is what "rollcall history --help" says beside the flags.
+// Help is the text of "rollcall history --help" before the flags.
 func (historyCmd) Help() string {
-	return `Asks the running service, which reads the events again. A line for each session, the earliest first: when it began and ended, how long it lasted, and how it ended, unless it is open: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's under its name; reset and gone when the event that ended it is no longer there. A table of 100 columns and more has where it came from, --output json has all.`
+	return `Asks the running service, which reads the events again. Prints a line for each session, the earliest first: when it began and ended, how long it lasted, and how it ended: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's session of the same name; reset or gone if the event that ended it no longer exists. The table has the column REMOTE if it is at least 100 columns wide; --output json has all fields.`
 }
 
 // Run asks for the sessions in a span of time and prints them.
@@ -47,8 +47,8 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	return err
 }
 
-// roomForRemote is the least width of a table with the column REMOTE.
-const roomForRemote = 100
+// remoteMinWidth is the least width of a table with the column REMOTE.
+const remoteMinWidth = 100
 
 // table returns a row for each session. Session, terminal and service are only in
 // --output json: the table has no room for them.
@@ -59,7 +59,7 @@ func (c *historyCmd) table(sessions []api.PastStay, width int) *table {
 		if !s.Ended.IsZero() {
 			lasted = span(s.Ended.Sub(s.Since))
 		}
-		if width < roomForRemote {
+		if width < remoteMinWidth {
 			s.Remote = ""
 		}
 		t.add(s.User, s.Machine, c.time(s.Since), c.until(&s), lasted, s.How, s.Remote)

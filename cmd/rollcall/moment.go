@@ -20,7 +20,7 @@ func (a *queryFlags) moment(flag, value string) (string, error) {
 	}
 	t, err := parseMoment(value, zone)
 	if year := t.UTC().Year(); err != nil || year < 1970 || year > 2261 {
-		return "", usageError{fmt.Errorf("%s=%s: want a time from 1970 to 2261, such as 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or 2006-01-02T15:04:05Z", flag, value)}
+		return "", usageError{fmt.Errorf("%s=%s: use a time from 1970 to 2261, such as 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or 2006-01-02T15:04:05Z", flag, value)}
 	}
 	return t.UTC().Format(time.RFC3339Nano), nil
 }

@@ -15,14 +15,14 @@ type pastProgress struct {
 	std     streams
 	command string
 	bar     *progressbar.ProgressBar // nil until there is something to show
-	// What is missing from the last page.
+	// What the answer lacks, according to the last page.
 	completeFrom time.Time
 	unplaced     uint64
 }
 
-// note reports whether a page is to be printed. Otherwise it only has the progress, which
-// is shown.
-func (r *pastProgress) note(page []byte) (bool, error) {
+// addPage reports whether a page is to be printed. A page that only has the progress is
+// shown by the bar instead.
+func (r *pastProgress) addPage(page []byte) (bool, error) {
 	var answer struct {
 		Past *api.Past `json:"past"`
 	}
@@ -58,7 +58,7 @@ func (r *pastProgress) show(p *api.Past) {
 		)
 	}
 	read := max(p.Read+1, p.First) - p.First
-	_ = r.bar.Set64(int64(min(read, p.Last-p.First))) // the end is the answer
+	_ = r.bar.Set64(int64(min(read, p.Last-p.First))) // it is full when the answer arrives
 }
 
 // end removes the bar.
@@ -70,14 +70,14 @@ func (r *pastProgress) end() {
 	}
 }
 
-// tell prints what is missing because events are missing, if anything.
-func (r *pastProgress) tell(a *queryFlags) {
+// printIncomplete prints what the answer lacks, if anything.
+func (r *pastProgress) printIncomplete(a *queryFlags) {
 	if !r.completeFrom.IsZero() {
-		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: the stream begins at %s, and who came before and has left since is missing\n",
+		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: the stream begins at %s, sessions from before that have ended are missing\n",
 			r.command, a.time(r.completeFrom))
 	}
 	if r.unplaced > 0 {
-		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: %d events came too late for the memory of the question; ask for one machine, one user or a shorter time\n",
+		fmt.Fprintf(r.std.err, "rollcall: %s: not complete: %d events arrived too late to be included; ask for one machine, one user or a shorter time\n",
 			r.command, r.unplaced)
 	}
 }

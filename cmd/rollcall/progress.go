@@ -17,13 +17,13 @@ import (
 type progress struct {
 	mu  sync.Mutex
 	out io.Writer
-	bar *progressbar.ProgressBar // nil when out is no terminal, or somebody types
+	bar *progressbar.ProgressBar // nil when out is not a terminal, or input is typed
 }
 
 func newProgress(out io.Writer, inputs []input) *progress {
 	p := &progress{out: out}
 	if slices.ContainsFunc(inputs, func(in input) bool { return in.typed }) {
-		p.Report("rollcall: publish: reading events from the terminal, one a line; Ctrl-D ends it")
+		p.Report("rollcall: publish: reading events from the terminal, one per line; end with Ctrl-D")
 		return p
 	}
 	if !isTerminal(out) {
@@ -49,7 +49,7 @@ func newProgress(out io.Writer, inputs []input) *progress {
 	return p
 }
 
-// Advance advances the bar by so many bytes.
+// Advance advances the bar by n bytes.
 func (p *progress) Advance(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,13 +16,13 @@ import (
 )
 
 type publishCmd struct {
-	Files  []string   `arg:"" optional:"" name:"file" help:"JSON Lines: one event a line. - or none: standard input."`
-	ByHand eventFlags `embed:"" group:"hand"`
+	Files []string   `arg:"" optional:"" name:"file" help:"JSON Lines: one event per line. - or none: standard input."`
+	Event eventFlags `embed:"" group:"hand"`
 }
 
-// Help is what "rollcall publish --help" says beside the flags.
+// Help is the text of "rollcall publish --help" before the flags.
 func (publishCmd) Help() string {
-	return `Each line is judged as the service would. A bad one is not sent and is told as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, as they stand. Blank lines are skipped. The exit code is 1 if any was not stored, or its ack did not come: such an event may be stored or not.
+	return `Each line is checked as in the service. A bad one is not sent, but reported as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, unchanged. Blank lines are skipped. The exit code is 1 if any event was not stored or got no ack; one without an ack may have been stored.
 
 An event:
 
@@ -31,10 +31,10 @@ An event:
 
 // Validate refuses flags that cannot be combined.
 func (c *publishCmd) Validate() error {
-	if len(c.Files) > 0 && c.ByHand.given() {
-		return errors.New("give files or one event by hand, not both")
+	if len(c.Files) > 0 && c.Event.given() {
+		return errors.New("give files or one event, not both")
 	}
-	return c.ByHand.validate()
+	return c.Event.validate()
 }
 
 // Run sends the events and prints how many were stored.
@@ -63,9 +63,9 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	switch {
 	case stop != nil:
 		return fmt.Errorf("publish: %w", stop)
-	//guard:false "a script learns that something was not stored" TestScripts/publish$
+	//guard:false "the exit code shows that something was not stored" TestScripts/publish$
 	case tally.Refused+tally.Failed+tally.NoAck > 0:
-		return errTold
+		return errReported
 	}
 	return nil
 }
@@ -73,8 +73,8 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 // inputs returns the inputs, after checking that all of them can be opened: nothing is
 // sent if a file name is misspelt.
 func (c *publishCmd) inputs(judge *wire.Decoder, stdin io.Reader) ([]input, error) {
-	if c.ByHand.given() {
-		event, err := c.ByHand.encode(judge)
+	if c.Event.given() {
+		event, err := c.Event.encode(judge)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func newInput(name string, stdin io.Reader) (input, error) {
 		return input{Input: publish.Input{Name: "stdin", Open: opened(stdin)}, size: -1, typed: isTerminal(stdin)}, nil
 	}
 	if why := config.Unreadable(name); why != "" {
-		return input{}, fmt.Errorf("%s: %s; nothing was sent: give files that can be read", name, why)
+		return input{}, fmt.Errorf("%s: %s; nothing was sent: give readable files", name, why)
 	}
 	info, err := os.Stat(name)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 
 // queryFlags are the flags of all commands that ask the service.
 type queryFlags struct {
-	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer, one JSON object a line; several where it does not fit one message."`
-	UTC    bool   `name:"utc" help:"Print times in UTC, not in the local zone, and take those given for UTC."`
+	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as one JSON object per line; several if it does not fit in one message."`
+	UTC    bool   `name:"utc" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
 }
 
 // ask asks a question and prints the answer page by page. command is the name in error
@@ -38,17 +38,17 @@ func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 			return err
 		}
 	}
-	var missing missing
+	var missing incompleteness
 	past := pastProgress{std: std, command: command}
 	defer past.end()
 	for page, err := range client.Pages(ctx, conn, cfg.Subjects().Query(endpoint), request) {
 		if err != nil {
 			return unanswered(command, err, cfg)
 		}
-		if err := missing.note(page); err != nil {
+		if err := missing.add(page); err != nil {
 			return fmt.Errorf("%s: reading the answer: %w", command, err)
 		}
-		if answer, err := past.note(page); err != nil {
+		if answer, err := past.addPage(page); err != nil {
 			return fmt.Errorf("%s: reading the answer: %w", command, err)
 		} else if !answer {
 			continue
@@ -57,13 +57,13 @@ func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 			return fmt.Errorf("%s: %w", command, err)
 		}
 	}
-	missing.tell(std, command, a)
-	past.tell(a)
+	missing.print(std, command, a)
+	past.printIncomplete(a)
 	return nil
 }
 
-// unanswered returns the error of a question without an answer: what the service said, or
-// else which server was asked.
+// unanswered returns the error of a question without an answer: the refusal of the service,
+// or else one that names the NATS server.
 func unanswered(command string, err error, c *config.Client) error {
 	if _, ok := errors.AsType[*client.Refusal](err); ok {
 		return fmt.Errorf("%s: %w", command, err)
@@ -71,22 +71,21 @@ func unanswered(command string, err error, c *config.Client) error {
 	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.NATS())
 }
 
-// missing is why an answer is not complete, how many machines that concerns, and until
-// when.
-type missing struct {
+// incompleteness is why an answer is not complete, for how many machines, and until when.
+type incompleteness struct {
 	reasons   []string
 	unsettled int
-	settles   time.Time // what is dated after this settles a machine; zero: not known
+	settles   time.Time // an event dated after this settles a machine; zero: unknown
 	until     time.Time
 	ofMachine bool // the answer is about one machine
 }
 
-// toldElsewhere are reasons that are printed elsewhere: replaying is in the status, and
-// pastProgress prints what the past lacks.
-var toldElsewhere = []string{"replaying", "not_retained", "unplaced"}
+// reportedElsewhere are reasons that are not printed here: the status shows replaying, and
+// pastProgress prints what an answer about the past lacks.
+var reportedElsewhere = []string{"replaying", "not_retained", "unplaced"}
 
-// note adds the reasons of a page.
-func (m *missing) note(page []byte) error {
+// add adds the reasons of a page.
+func (m *incompleteness) add(page []byte) error {
 	var head struct {
 		Reasons       []string  `json:"reasons"`
 		Unsettled     int       `json:"unsettled"`
@@ -99,44 +98,44 @@ func (m *missing) note(page []byte) error {
 	}
 	m.unsettled, m.settles, m.until, m.ofMachine = head.Unsettled, head.SettlesAfter, head.CompleteAfter, head.Machine != ""
 	for _, reason := range head.Reasons {
-		if !slices.Contains(toldElsewhere, reason) && !slices.Contains(m.reasons, reason) {
+		if !slices.Contains(reportedElsewhere, reason) && !slices.Contains(m.reasons, reason) {
 			m.reasons = append(m.reasons, reason)
 		}
 	}
 	return nil
 }
 
-// tell prints what is missing, if anything is.
-func (m *missing) tell(std streams, command string, a *queryFlags) {
+// print prints why the answer is not complete, if it is not.
+func (m *incompleteness) print(std streams, command string, a *queryFlags) {
 	//guard:false "an incomplete report says so" TestReportNotComplete
 	if len(m.reasons) > 0 {
-		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, plain(strings.Join(m.reasons, ", ")), m.end(a))
+		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, quoteUnprintable(strings.Join(m.reasons, ", ")), m.remedy(a))
 	}
 }
 
-// end describes how the answer becomes complete.
-func (m *missing) end(a *queryFlags) string {
+// remedy describes when the answer will be complete.
+func (m *incompleteness) remedy(a *queryFlags) string {
 	resets := "boot, shutdown or present"
 	if m.unsettled > 0 {
 		resets += a.datedAfter(m.settles)
 	}
 	switch {
 	case slices.Equal(m.reasons, []string{"stale"}):
-		return "NATS does not tell rollcall how the stream of events stands: what happened lately may be missing"
+		return "the state of the stream of events is unknown: recent events may be missing"
 	case m.ofMachine:
-		return "it will be when the machine has sent a " + resets
+		return "complete once the machine sends a " + resets
 	case m.until.IsZero():
 		return "nothing has been received since the loss"
 	case m.unsettled > 0 && m.until.Before(time.Now()):
-		return fmt.Sprintf("machines that have sent no %s: %d; it will be when they have", resets, m.unsettled)
+		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have", resets, m.unsettled)
 	case m.unsettled > 0:
-		return fmt.Sprintf("machines that have sent no %s: %d; it will be when they have, and not before %s", resets, m.unsettled, a.time(m.until))
+		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have, but not before %s", resets, m.unsettled, a.time(m.until))
 	}
-	return "machines not heard of since the loss may be missing; it will be after " + a.time(m.until)
+	return "machines not heard from since the loss may be missing; complete after " + a.time(m.until)
 }
 
 // datedAfter describes the date that a boot, shutdown or present must exceed to settle a
-// machine. It is rounded up to a whole second, so that any later date is late enough.
+// machine. It is rounded up to a whole second, so that every later date exceeds it too.
 func (a *queryFlags) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"

@@ -10,17 +10,17 @@ import (
 )
 
 type reportCmd struct {
-	Machines      string         `arg:"" optional:"" name:"glob" help:"Only these machines: * is any text, ? any one character. Quote it, or the shell takes it for files."`
+	Machines      string         `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
 	UserOnSeveral bool           `xor:"filter" help:"Print the users who are on more than one machine, and where."`
-	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for so long, such as 1h30m, and the last known users."`
+	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for this long, such as 1h30m, and the last known users."`
 	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
-	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	queryFlags
 }
 
-// Help is what "rollcall report --help" says beside the flags.
+// Help is the text of "rollcall report --help" before the flags.
 func (reportCmd) Help() string {
-	return `Asks the running service. A line for each machine that somebody is on: "machine: user, user". A report that is not complete is said to be so on standard error.`
+	return `Asks the running service. Prints a line for each machine with somebody logged in: "machine: user, user". If the report is not complete, a message on standard error says so.`
 }
 
 // Run asks the service for its report and prints it.
@@ -34,13 +34,13 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		return c.runSeveral(ctx, std, request)
 	case c.SilentFor != nil:
 		if *c.SilentFor <= 0 {
-			return usageError{fmt.Errorf("--silent-for=%v: want more than 0, such as 1h30m", *c.SilentFor)}
+			return usageError{fmt.Errorf("--silent-for=%v: use more than 0, such as 1h30m", *c.SilentFor)}
 		}
 		request.SilentFor = c.SilentFor.String()
 		return c.runSilent(ctx, std, request)
 	case c.Longest != nil:
 		if *c.Longest < 1 || *c.Longest > 1000 {
-			return usageError{fmt.Errorf("--longest=%d: want 1 to 1000", *c.Longest)}
+			return usageError{fmt.Errorf("--longest=%d: use 1 to 1000", *c.Longest)}
 		}
 		request.Longest = c.Longest
 		return c.runLongest(ctx, std, request)

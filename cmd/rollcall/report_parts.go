@@ -45,7 +45,7 @@ func (c *reportCmd) runSilent(ctx context.Context, std streams, request api.Repo
 }
 
 // runLongest prints the sessions that have lasted longest. "rollcall who" prints their
-// names and services, for which the table has no room.
+// ids and services, for which the table has no space.
 func (c *reportCmd) runLongest(ctx context.Context, std streams, request api.ReportRequest) error {
 	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
 		a, err := api.Decode[api.LongestAnswer](page)

@@ -16,17 +16,17 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// answering answers for a roster on a server of its own until the test ends,
-// and makes the environment point there.
+// answering serves questions about a roster on a server of its own until the test ends, and
+// sets NATS_URL to it.
 func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 	t.Helper()
 	answeringAt(t, report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }})
 }
 
-// now is what the clock of the answering service shows.
+// now is the time in the answering service.
 var now = kit.At.Add(90 * time.Minute)
 
-// answeringAt is answering with a source of its own. It returns the server.
+// answeringAt is answering with any source. It returns the server.
 func answeringAt(t *testing.T, source report.Source) *kit.Server {
 	t.Helper()
 	s := kit.StartServer(t)
@@ -64,8 +64,8 @@ func answeringAt(t *testing.T, source report.Source) *kit.Server {
 	return s
 }
 
-// fold returns a roster that has read these events, and lost those of the
-// places between.
+// fold returns a roster that has read these events, and lost those of the places in
+// between.
 func fold(events map[uint64]roster.Event, end uint64) *roster.Roster {
 	r := roster.New(roster.DefaultSettings())
 	b := roster.Batch{End: roster.Position{Place: end}, Missing: roster.Deleted}
@@ -115,23 +115,22 @@ func TestReportOfNobody(t *testing.T) {
 	rollcall(t.Context(), nil, "report").check(t, exitDone, "", "")
 }
 
-// TestNotComplete: how an answer becomes complete. What is over is no moment to wait
-// for.
+// TestNotComplete: when an answer will be complete. A time that has passed is not given.
 func TestNotComplete(t *testing.T) {
 	a := &queryFlags{UTC: true}
 	settles, later := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(time.Hour)
 	for _, c := range []struct {
-		missing
+		incompleteness
 		want string
 	}{
-		{missing{reasons: []string{"stale"}}, "NATS does not tell rollcall how the stream of events stands: what happened lately may be missing"},
-		{missing{}, "nothing has been received since the loss"},
-		{missing{until: later}, "machines not heard of since the loss may be missing; it will be after " + a.time(later)},
-		{missing{unsettled: 2, settles: settles, until: later}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; it will be when they have, and not before " + a.time(later)},
-		{missing{unsettled: 2, settles: settles, until: settles}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; it will be when they have"},
+		{incompleteness{reasons: []string{"stale"}}, "the state of the stream of events is unknown: recent events may be missing"},
+		{incompleteness{}, "nothing has been received since the loss"},
+		{incompleteness{until: later}, "machines not heard from since the loss may be missing; complete after " + a.time(later)},
+		{incompleteness{unsettled: 2, settles: settles, until: later}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; complete once they have, but not before " + a.time(later)},
+		{incompleteness{unsettled: 2, settles: settles, until: settles}, "machines that have sent no boot, shutdown or present dated after 2020-01-01 00:00:00Z: 2; complete once they have"},
 	} {
-		if got := c.end(a); got != c.want {
-			t.Errorf("%+v ends: %s; want %s", c.missing, got, c.want)
+		if got := c.remedy(a); got != c.want {
+			t.Errorf("%+v: remedy %s; want %s", c.incompleteness, got, c.want)
 		}
 	}
 }
@@ -139,9 +138,9 @@ func TestNotComplete(t *testing.T) {
 func TestReportNotComplete(t *testing.T) {
 	answering(t, fold(map[uint64]roster.Event{1: login("web1", "lane"), 3: login("web2", "lane")}, 3), true)
 	rollcall(t.Context(), nil, "report", "--utc").check(t, exitDone, "web1: lane\nweb2: lane\n",
-		"rollcall: report: not complete (deleted); machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2; it will be when they have\n")
+		"rollcall: report: not complete (deleted); machines that have sent no boot, shutdown or present dated after 1970-01-01 00:10:01Z: 2; complete once they have\n")
 	if r := rollcall(t.Context(), nil, "who", "web1", "--utc"); !strings.HasSuffix(r.err,
-		"not complete (deleted); it will be when the machine has sent a boot, shutdown or present dated after 1970-01-01 00:10:01Z\n") {
+		"not complete (deleted); complete once the machine sends a boot, shutdown or present dated after 1970-01-01 00:10:01Z\n") {
 		t.Errorf("who says %s", r.err)
 	}
 	if r := rollcall(t.Context(), nil, "status", "--utc"); !strings.Contains(strings.Join(strings.Fields(r.out), " "),

@@ -13,9 +13,9 @@ import (
 
 type serveCmd struct{}
 
-// Help is what "rollcall serve --help" says before the variables.
+// Help is the text of "rollcall serve --help" before the variables.
 func (serveCmd) Help() string {
-	return `Without NATS_URL it starts a NATS server with JetStream inside the process, which any NATS client can connect to; with it, it uses that server and makes the streams that are missing. It runs until it is interrupted or terminated, then writes a snapshot and ends with exit code 0.`
+	return `Without NATS_URL, it starts an embedded NATS server with JetStream, which any NATS client can connect to; with NATS_URL, it uses that server. It creates missing streams. It runs until interrupted or terminated, then writes a last snapshot and ends with exit code 0.`
 }
 
 // Run runs the service until ctx is done.
@@ -43,7 +43,7 @@ func newHandler(w io.Writer, cfg *config.Outputs) slog.Handler {
 	return slog.NewJSONHandler(w, options)
 }
 
-// shorten omits what somebody at a terminal does not need: the date, and the level INFO.
+// shorten omits the date and the level INFO, which are not needed at a terminal.
 func shorten(groups []string, a slog.Attr) slog.Attr {
 	switch {
 	case len(groups) > 0:

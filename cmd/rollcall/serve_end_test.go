@@ -23,7 +23,7 @@ func TestNoLastSnapshot(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 	if !p.log.Has("last snapshot not written") {
-		t.Error("the log doesn't say that there is last snapshot not written")
+		t.Error("the log doesn't report the missing last snapshot")
 	}
 	if err := os.Remove(snapshots); err != nil {
 		t.Fatal(err)

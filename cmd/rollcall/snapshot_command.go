@@ -17,17 +17,17 @@ import (
 )
 
 type snapshotCmd struct {
-	Inspect inspectCmd `cmd:"" help:"Verify a snapshot, and print what it says."`
+	Inspect inspectCmd `cmd:"" help:"Verify a snapshot, and print its header."`
 }
 
 type inspectCmd struct {
-	File   string `arg:"" help:"A snapshot: those of the service stand in the folder snapshots of its data folder."`
+	File   string `arg:"" help:"A snapshot file. The service keeps them in the folder snapshots of its data folder."`
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object."`
 }
 
-// Help is what "rollcall snapshot inspect --help" says beside the flags.
+// Help is the text of "rollcall snapshot inspect --help" before the flags.
 func (inspectCmd) Help() string {
-	return `Reads the file to its end and verifies every checksum; the service need not run, and may. Exit code 0: the snapshot is valid. Of one that is damaged, or of a format that only a newer rollcall can read, it prints what is whole of the beginning, and ends with exit code 1.`
+	return `Reads the whole file and verifies every checksum; the service may be running or not. Exit code 0 means that the snapshot is valid. If it is damaged, or in a format that only a newer rollcall can read, the command prints what it can read of the header and ends with exit code 1.`
 }
 
 // Run verifies the file, prints what is in it, and returns what is wrong with it.
@@ -51,10 +51,10 @@ func (c *inspectCmd) Run(std streams) error {
 const (
 	valid   = "valid"
 	damaged = "damaged"
-	newer   = "newer" // only a newer program can tell
+	newer   = "newer" // only a newer program can read it
 )
 
-// inspection is what is known of a file.
+// inspection is the result of inspecting a file.
 type inspection struct {
 	file     string
 	size     int64
@@ -89,11 +89,11 @@ func inspect(path string) (*inspection, error) {
 	return in, nil
 }
 
-// saysMore reports whether the header could be read.
-func (in *inspection) saysMore() bool { return in.info.Header != snapshot.Header{} }
+// hasHeader reports whether the header could be read.
+func (in *inspection) hasHeader() bool { return in.info.Header != snapshot.Header{} }
 
 // writeText writes one line per fact, wrapped at 80 columns. The path of the file is never
-// cut.
+// wrapped.
 func (in *inspection) writeText(w io.Writer) error {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
@@ -105,12 +105,12 @@ func (in *inspection) writeText(w io.Writer) error {
 			fmt.Fprintf(&b, "%-*s%s\n", column, name, line)
 		}
 	}
-	fmt.Fprintf(&b, "%-14s%s\n", "file", plain(in.file))
+	fmt.Fprintf(&b, "%-14s%s\n", "file", quoteUnprintable(in.file))
 	if in.info.Format > 0 {
 		row("format", "%d", in.info.Format)
 	}
 	row("validity", "%s", in.validity)
-	if in.saysMore() {
+	if in.hasHeader() {
 		in.writeHeader(row)
 	}
 	row("size", "%d bytes", in.size)
@@ -123,11 +123,11 @@ func (in *inspection) writeText(w io.Writer) error {
 
 func (in *inspection) writeHeader(row func(name, format string, args ...any)) {
 	h, st := &in.info.Header, &in.info.Status
-	row("written", "%s by rollcall %s", h.Written.UTC().Format(time.RFC3339Nano), plain(h.Version))
+	row("written", "%s by rollcall %s", h.Written.UTC().Format(time.RFC3339Nano), quoteUnprintable(h.Version))
 	row("place", "%d", st.Position.Place)
 	row("sequence", "%d", st.Position.Sequence())
 	row("base", "%d", st.Position.Base)
-	row("stream", "%s, created %s", plain(st.Position.Proof.Stream), st.Position.Proof.Created)
+	row("stream", "%s, created %s", quoteUnprintable(st.Position.Proof.Stream), st.Position.Proof.Created)
 	row("fates", "%s", list(roster.AllFates(), func(f roster.Fate) uint64 { return st.Fates[f] }))
 	row("roster", "machines %d, users %d, sessions %d", st.Machines, st.Users, st.Sessions)
 	row("losses", "%s", describeLosses(st))
@@ -147,7 +147,7 @@ func describeLosses(st *roster.Status) string {
 		return "none"
 	}
 	places := list(lost, func(l roster.Loss) uint64 { return st.Losses[l] })
-	return fmt.Sprintf("%s (the last place of each); they concern %d machines", places, st.Unsettled)
+	return fmt.Sprintf("%s (the last place of each), affecting %d machines", places, st.Unsettled)
 }
 
 // list returns "applied 5, superseded 1".
@@ -159,8 +159,8 @@ func list[T fmt.Stringer](all []T, count func(T) uint64) string {
 	return strings.Join(parts, ", ")
 }
 
-// plain quotes text from outside if it could control a terminal.
-func plain(s string) string {
+// quoteUnprintable quotes text from outside if it could control a terminal.
+func quoteUnprintable(s string) string {
 	//guard:false "a hostile file does nothing to a terminal" TestInspectHostile
 	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
 		return quoted
@@ -212,7 +212,7 @@ func (in *inspection) writeJSON(w io.Writer) error {
 	} else {
 		j.StateDigest = &in.info.StateDigest
 	}
-	if in.saysMore() {
+	if in.hasHeader() {
 		j.headerJSON = in.header()
 	}
 	b, err := json.Marshal(&j, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))

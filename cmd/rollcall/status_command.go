@@ -13,9 +13,9 @@ import (
 
 type statusCmd struct{ queryFlags }
 
-// Help is what "rollcall status --help" says beside the flags.
+// Help is the text of "rollcall status --help" before the flags.
 func (statusCmd) Help() string {
-	return `Asks the running service about itself, also while it is still reading the events before its start.`
+	return `Asks the running service for its status. It also answers while it replays the stream at its start.`
 }
 
 // Run asks the service for its status and prints it.
@@ -35,14 +35,14 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 			f.add("unsettled", "machines that have sent no boot, shutdown or present%s: %d", c.datedAfter(a.SettlesAfter), a.Unsettled)
 		}
 		if a.CompleteAfter.After(time.Now()) {
-			f.add("complete from", "%s, if nothing more is lost and no machine is unsettled then", c.time(a.CompleteAfter))
+			f.add("complete from", "%s, if nothing more is lost and no machine is still unsettled", c.time(a.CompleteAfter))
 		}
 		if a.AcceptLoss > 0 {
 			f.add("accept", "ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss)
 		}
 		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
 		if a.Limited > 0 {
-			f.add("limited", "machines of which events were refused for want of room: %d", a.Limited)
+			f.add("limited", "machines with events refused because a limit was reached: %d", a.Limited)
 		}
 		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
 		f.add("sessions", "%d", a.Sessions)
@@ -66,7 +66,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 
 func caughtUp(a *api.StatusAnswer) string {
 	if a.Lag == nil {
-		return yes(a.CaughtUp) + ", how many messages wait is not known"
+		return yes(a.CaughtUp) + ", lag unknown"
 	}
 	return fmt.Sprintf("%s, %d messages to go", yes(a.CaughtUp), *a.Lag)
 }
@@ -92,7 +92,7 @@ func (c *statusCmd) instance(i, this *api.Instance, answers bool) string {
 	case answers:
 		which = "the one that answers: "
 	case i.Settings != this.Settings:
-		which = "another, with other settings: "
+		which = "another, with different settings: "
 	}
 	return fmt.Sprintf("%s%s, started %s, place %d of %s", which, i.ID, c.time(i.Started), i.Place, i.Stream)
 }
@@ -104,11 +104,11 @@ func yes(is bool) string {
 	return "no"
 }
 
-// facts are names and values that a command prints, one per line.
+// facts are names and values, printed one per line.
 type facts [][2]string
 
 func (f *facts) add(name, format string, args ...any) {
-	*f = append(*f, [2]string{name, harmless(fmt.Sprintf(format, args...))})
+	*f = append(*f, [2]string{name, printable(fmt.Sprintf(format, args...))})
 }
 
 // write writes the facts. A value that is too long for the width is continued below; words

@@ -24,12 +24,12 @@ func width(out io.Writer) int {
 	return plainWidth
 }
 
-// table is the output of a command in columns. Cells come from outside: whatever is in
-// them, they stay in their column and cannot control the terminal.
+// table is the output of a command in columns. Cells are untrusted: whatever they contain,
+// they stay in their column and cannot control the terminal.
 type table struct {
 	header []string
 	rows   [][]string
-	// whole names the columns that are never cut: a part of a time would be another time.
+	// whole names the columns that are never cut: a truncated time would be a wrong time.
 	whole []string
 	// wrap says that the last column is continued below instead of cut.
 	wrap bool
@@ -42,14 +42,14 @@ func newTable(header ...string) *table {
 // add adds a row with one cell per column.
 func (t *table) add(cells ...string) {
 	for i := range cells {
-		cells[i] = harmless(cells[i])
+		cells[i] = printable(cells[i])
 	}
 	t.rows = append(t.rows, cells)
 }
 
-// harmless replaces each character that would move the cursor, or is invisible, by a
-// visible sign.
-func harmless(text string) string {
+// printable replaces each character that is invisible or would move the cursor by the
+// replacement character.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar
@@ -59,9 +59,9 @@ func harmless(text string) string {
 }
 
 const (
-	gap        = 2 // spaces between columns
-	leastCells = 4 // how narrow a column may become, unless it is so anyway
-	ellipsis   = "…"
+	gap       = 2 // spaces between columns
+	minColumn = 4 // the least width of a column that is cut
+	ellipsis  = "…"
 )
 
 // write writes the table in at most width columns, cutting the widest columns first.
@@ -143,7 +143,7 @@ func (t *table) widths(width int) []int {
 
 // widest returns the widest column that may be cut, or -1.
 func (t *table) widest(widths []int) int {
-	widest, most := -1, leastCells
+	widest, most := -1, minColumn
 	for column, name := range t.header {
 		if widths[column] > most && !slices.Contains(t.whole, name) {
 			widest, most = column, widths[column]
@@ -152,7 +152,7 @@ func (t *table) widest(widths []int) int {
 	return widest
 }
 
-// cut cuts a text to so many columns.
+// cut cuts a text to the width in columns.
 func cut(text string, width int) string {
 	if uniseg.StringWidth(text) <= width {
 		return text

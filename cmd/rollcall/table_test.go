@@ -44,7 +44,7 @@ func TestTableFits(t *testing.T) {
 		for range rows {
 			table.add(rapid.SliceOfN(rapid.StringN(0, 30, -1), 4, 4).Draw(t, "cells")...)
 		}
-		width := rapid.IntRange(4*leastCells+3*gap, 100).Draw(t, "width")
+		width := rapid.IntRange(4*minColumn+3*gap, 100).Draw(t, "width")
 		var out strings.Builder
 		if err := table.write(&out, width); err != nil {
 			t.Fatal(err)

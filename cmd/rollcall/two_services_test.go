@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestTwoServices: two services on the same subjects, by mistake, both say so
-// soon after the second has started: in the log, the metrics and the status.
+// TestTwoServices: two services on the same subjects, by mistake, both report it soon after
+// the second has started: in the log, the metrics and the status.
 func TestTwoServices(t *testing.T) {
 	kit.Long(t)
 	const warning = "another rollcall answers on the same subjects, so either one answers each question: stop one, or set another ROLLCALL_SUBJECT for it"
@@ -25,7 +25,7 @@ func TestTwoServices(t *testing.T) {
 		kit.Eventually(t, func() bool { return p.metric("rollcall_instances") == "2" }, "the metric shows two")
 	}
 	status := first.tool("", "status").out
-	if !strings.Contains(status, "\ninstance   the one that answers: ") || !strings.Contains(status, "\ninstance   another, with other settings: ") {
+	if !strings.Contains(status, "\ninstance   the one that answers: ") || !strings.Contains(status, "\ninstance   another, with different settings: ") {
 		t.Errorf("status is\n%s", status)
 	}
 }

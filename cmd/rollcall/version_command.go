@@ -38,7 +38,7 @@ func (c *versionCmd) Run(std streams) error {
 }
 
 // buildVersion returns the linker's version, else the module's as Go recorded
-// it, which has the commit in it when there is no tag, else "devel".
+// it, which contains the commit when there is no tag, else "devel".
 func buildVersion() string {
 	if version != "" {
 		return version
@@ -70,8 +70,8 @@ func recordedVersion(info *debug.BuildInfo) string {
 	return v
 }
 
-// revision is the commit that the program was built from: the linker's, else
-// that which Go recorded, if any.
+// revision returns the commit that the program was built from: the linker's, else the one
+// that Go recorded, if any.
 func revision() string {
 	if commit != "" {
 		return commit

@@ -18,14 +18,14 @@ import (
 )
 
 type watchCmd struct {
-	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * is any text, ? any one character. Quote it, or the shell takes it for files."`
-	Output   string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object a line, for each machine that somebody is on, then for each change."`
+	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	Output   string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
 	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
 }
 
-// Help is what "rollcall watch --help" says beside the flags.
+// Help is the text of "rollcall watch --help" before the flags.
 func (watchCmd) Help() string {
-	return `Asks the running service who is on, and prints it; then prints who comes (+) and who leaves (-) until it is interrupted, and after each change who is on. After a pause of the connection or of the service it asks again and prints the difference. A login that is refused then is told and tried again, with what its file has by then. Who comes and leaves within a second may not show.`
+	return `Asks the running service who is logged in, and prints it; then prints who arrives (+) and leaves (-), and after each change who is logged in, until it is interrupted. After an outage of the connection or the service it asks again and prints the difference. A login that is refused on reconnecting is reported and retried, with the current content of its file. Somebody who arrives and leaves within a second may not be shown.`
 }
 
 // Run watches until the context is canceled, which is no error.
@@ -36,10 +36,10 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	}
 	watched, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	tell := func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
+	notify := func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
 	mirror := client.NewMirror(client.Watch{
-		Subjects: cfg.Subjects(), Machines: c.Machines, Changed: c.printer(std.out), Tell: tell, Fail: fail,
-		Incomplete: func(reason string) { tell(fmt.Sprintf("not complete (%s)", plain(reason))) },
+		Subjects: cfg.Subjects(), Machines: c.Machines, Changed: c.printer(std.out), Notify: notify, Fail: fail,
+		Incomplete: func(reason string) { notify(fmt.Sprintf("not complete (%s)", quoteUnprintable(reason))) },
 		Refused:    func(err error) error { return client.Refused(cfg, err) },
 	})
 	conn, err := client.Connect(ctx, cfg, mirror.Options()...)
@@ -72,7 +72,7 @@ func (c *watchCmd) printer(out io.Writer) func(*client.Difference) error {
 		}
 	}
 	return func(d *client.Difference) error {
-		line := api.Name(harmless(d.Machine)) + ": " + joined(d.Users)
+		line := api.Name(printable(d.Machine)) + ": " + joined(d.Users)
 		if !d.First {
 			line = c.line(d, width(out))
 		}
@@ -81,14 +81,14 @@ func (c *watchCmd) printer(out io.Writer) func(*client.Difference) error {
 	}
 }
 
-// line formats a difference in one line: who arrived and left, and, if there is room, who
+// line formats a difference in one line: who arrived and left, and, if it fits, who
 // is on now.
 func (c *watchCmd) line(d *client.Difference, width int) string {
 	at := d.When.Local().Format(time.TimeOnly)
 	if c.UTC {
 		at = d.When.UTC().Format(time.TimeOnly) + "Z"
 	}
-	line := at + " " + api.Name(harmless(d.Machine)) + ":"
+	line := at + " " + api.Name(printable(d.Machine)) + ":"
 	for _, user := range d.Came {
 		line += " +" + quoteChange(user)
 	}
@@ -96,7 +96,7 @@ func (c *watchCmd) line(d *client.Difference, width int) string {
 		line += " -" + quoteChange(user)
 	}
 	const brackets = 3 // and a space before them
-	if room := width - uniseg.StringWidth(line) - brackets; room > leastCells {
+	if room := width - uniseg.StringWidth(line) - brackets; room > minColumn {
 		line += " (" + cut(bracketed(d.Users), room) + ")"
 	}
 	return line
@@ -105,8 +105,8 @@ func (c *watchCmd) line(d *client.Difference, width int) string {
 // quoteChange formats a name like the report, or as a JSON string if it could be read as
 // more than one name.
 func quoteChange(user string) string {
-	//guard:drop "a name does nothing to a terminal" TestWatch$
-	user = harmless(user)
+	//guard:drop "a name cannot control a terminal" TestWatch$
+	user = printable(user)
 	for _, more := range []string{" +", " -", " ("} {
 		if strings.Contains(user, more) {
 			return api.Quote(user)
@@ -132,7 +132,7 @@ const nobody = "nobody"
 func joined(names []string) string {
 	safe := slices.Clone(names)
 	for i := range safe {
-		safe[i] = api.Name(harmless(safe[i]))
+		safe[i] = api.Name(printable(safe[i]))
 	}
 	return strings.Join(safe, ", ")
 }

@@ -9,13 +9,13 @@ import (
 
 type whereCmd struct {
 	User string `arg:"" help:"The user's name."`
-	At   string `placeholder:"TIME" help:"Print where the user was at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	At   string `placeholder:"TIME" help:"Print where the user was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	queryFlags
 }
 
-// Help is what "rollcall where --help" says beside the flags.
+// Help is the text of "rollcall where --help" before the flags.
 func (whereCmd) Help() string {
-	return `Asks the running service. A line for each session of the user that is open on any machine. Of a silent machine it is the last that is known.`
+	return `Asks the running service. Prints a line for each open session of the user. On a silent machine it is the last known state.`
 }
 
 // Run asks where a user is logged in, and prints it.
@@ -31,11 +31,11 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		if len(a.Sessions) == 0 && a.Past != nil {
-			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere at %s\n", harmless(a.User), c.time(a.Past.At))
+			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere at %s\n", printable(a.User), c.time(a.Past.At))
 			return err
 		}
 		if len(a.Sessions) == 0 {
-			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere\n", harmless(a.User))
+			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere\n", printable(a.User))
 			return err
 		}
 		t := newTable("MACHINE", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE", "NOTE")

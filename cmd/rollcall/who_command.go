@@ -9,13 +9,13 @@ import (
 
 type whoCmd struct {
 	Machine string `arg:"" help:"The machine's name."`
-	At      string `placeholder:"TIME" help:"Print who was on at this moment: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	At      string `placeholder:"TIME" help:"Print who was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
 	queryFlags
 }
 
-// Help is what "rollcall who --help" says beside the flags.
+// Help is the text of "rollcall who --help" before the flags.
 func (whoCmd) Help() string {
-	return `Asks the running service. A line for each session that is open on the machine, and when the machine was last heard from. A machine that the service does not know is an error.`
+	return `Asks the running service. Prints when the machine was last heard from, and a line for each open session. A machine that the service does not know is an error.`
 }
 
 // Run asks who is logged in on a machine, and prints it.
@@ -33,7 +33,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 		}
 		if first {
 			first = false
-			fmt.Fprintf(std.out, "%s: %s\n", harmless(a.Machine), c.summary(&a))
+			fmt.Fprintf(std.out, "%s: %s\n", printable(a.Machine), c.summary(&a))
 		}
 		t := newTable("USER", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE")
 		for _, s := range a.Sessions {

@@ -1,6 +1,6 @@
 // Package client asks a rollcall service questions: it pages through the answers,
 // retries while the service is busy, and explains why nobody answers. Answers are
-// returned as the JSON that arrives; what is in them is the caller's business.
+// returned as the JSON received, for the caller to decode.
 package client
 
 import (
@@ -25,17 +25,17 @@ type Refusal struct {
 	Description string
 }
 
-// Error returns what the service said.
+// Error returns the service's description.
 func (r *Refusal) Error() string { return "rollcall answers: " + r.Description }
 
 // timeout is how long one answer may take.
 const timeout = 10 * time.Second
 
-// A busy service is asked tries times in all. The first retry comes after pause,
-// and the wait doubles with each later one.
+// A busy service is asked maxAttempts times in all. The first retry comes after
+// firstPause, and the pause doubles with each retry.
 const (
-	tries = 4
-	pause = 100 * time.Millisecond
+	maxAttempts = 4
+	firstPause  = 100 * time.Millisecond
 )
 
 // paged is a request with a cursor.
@@ -46,8 +46,8 @@ type paged struct {
 
 // Pages asks a question on its subject and yields the answers, page by page,
 // beginning with the first. The request must encode as a JSON object without a
-// cursor. The first answers to a question about the past may only say how far the
-// service has read. The last value that Pages yields may be an error: a *Refusal,
+// cursor. The first answers to a question about the past may contain only the
+// progress of reading. The last value that Pages yields may be an error: a *Refusal,
 // the context's, or one that says why nobody answered.
 func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
@@ -58,13 +58,13 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 		}
 		cursor := ""
 		for {
-			answer, next, underWay, err := page(ctx, nc, subject, paged{question, cursor})
-			if underWay {
+			answer, next, inProgress, err := page(ctx, nc, subject, paged{question, cursor})
+			if inProgress {
 				cursor = "" // it may be given again
 			}
-			//guard:false "a client of a broken service ends" TestStrangeAnswers
+			//guard:false "a client of a faulty service ends" TestStrangeAnswers
 			if err == nil && next != "" && next == cursor {
-				err = fmt.Errorf("reading the answer of %s: its cursor doesn't move on", subject)
+				err = fmt.Errorf("reading the answer of %s: its cursor doesn't advance", subject)
 			}
 			if !yield(answer, err) || err != nil || next == "" {
 				return
@@ -74,9 +74,9 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 	}
 }
 
-// page requests one page. It returns the cursor of the next page too, and whether
-// this one only says how far a question about the past has got.
-func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, underWay bool, err error) {
+// page requests one page. It also returns the cursor of the next page, and whether
+// this one has only the progress of a question about the past.
+func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, inProgress bool, err error) {
 	answer, err = One(ctx, nc, subject, request)
 	if err != nil {
 		return nil, "", false, err
@@ -100,12 +100,12 @@ func One(ctx context.Context, nc *nats.Conn, subject string, request any) ([]byt
 	if err != nil {
 		return nil, fmt.Errorf("asking on %s: %w", subject, err)
 	}
-	wait := pause
+	wait := firstPause
 	for try := 1; ; try++ {
 		answer, err := once(ctx, nc, subject, data)
 		refusal, ok := errors.AsType[*Refusal](err)
-		//guard:true "a busy service is asked again" TestRefusals
-		if !ok || refusal.Code != rollcallv1.CodeBusy || try == tries {
+		//guard:true "a busy service is retried" TestRefusals
+		if !ok || refusal.Code != rollcallv1.CodeBusy || try == maxAttempts {
 			return answer, err
 		}
 		select {

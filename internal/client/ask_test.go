@@ -35,7 +35,7 @@ func TestNobodyAnswers(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := One(ctx, nc, subject, request{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want that of the context", err)
+		t.Errorf("got %v, want context canceled", err)
 	}
 	nc.Close()
 	if _, err := One(t.Context(), nc, subject, request{}); !errors.Is(err, nats.ErrConnectionClosed) {
@@ -66,7 +66,7 @@ func pages(t *testing.T, nc *nats.Conn, request any) (answers []string, err erro
 	return answers, nil
 }
 
-// While a question about the past is not done its cursor may stay the same.
+// While a question about the past is in progress, its cursor may stay the same.
 func TestNotDone(t *testing.T) {
 	answers := []string{
 		`{"cursor":"a","past":{"done":false}}`, `{"cursor":"a","past":{"done":false}}`,
@@ -78,7 +78,7 @@ func TestNotDone(t *testing.T) {
 		asked++
 	})
 	got, err := pages(t, nc, request{})
-	if len(got) != 2 || err == nil || !strings.Contains(err.Error(), "cursor doesn't move on") {
+	if len(got) != 2 || err == nil || !strings.Contains(err.Error(), "cursor doesn't advance") {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -110,11 +110,11 @@ func TestStrangeAnswers(t *testing.T) {
 		return respond(t, func(m *nats.Msg) { _ = m.Respond([]byte(answer)) })
 	}
 	if _, err := pages(t, always("hello"), request{}); err == nil {
-		t.Error("an answer that is no JSON is no error")
+		t.Error("an answer that is not JSON gives no error")
 	}
 	got, err := pages(t, always(`{"cursor":"x"}`), request{})
 	if err == nil || !strings.Contains(err.Error(), "cursor") || len(got) != 1 {
-		t.Errorf("got %v, %v, want an error about the cursor that stands still", got, err)
+		t.Errorf("got %v, %v, want an error about the repeated cursor", got, err)
 	}
 }
 
@@ -126,11 +126,11 @@ func refuse(m *nats.Msg, code int) {
 	_ = m.RespondMsg(answer)
 }
 
-// A busy service is asked again, a few times; any other error is returned at once.
+// A busy service is asked a few times; any other error is returned at once.
 func TestRefusals(t *testing.T) {
 	var asked atomic.Int32
 	nc := respond(t, func(m *nats.Msg) {
-		if asked.Add(1) < tries {
+		if asked.Add(1) < maxAttempts {
 			refuse(m, rollcallv1.CodeBusy)
 			return
 		}
@@ -139,7 +139,7 @@ func TestRefusals(t *testing.T) {
 	if answer, err := One(t.Context(), nc, subject, request{}); err != nil || string(answer) != "{}" {
 		t.Errorf("got %s, %v, want {} when it is no longer busy", answer, err)
 	}
-	for code, times := range map[int]int32{rollcallv1.CodeBusy: tries, rollcallv1.CodeNotFound: 1} {
+	for code, times := range map[int]int32{rollcallv1.CodeBusy: maxAttempts, rollcallv1.CodeNotFound: 1} {
 		var asked atomic.Int32
 		nc := respond(t, func(m *nats.Msg) { asked.Add(1); refuse(m, code) })
 		_, err := One(t.Context(), nc, subject, request{})

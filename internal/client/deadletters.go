@@ -39,22 +39,22 @@ type DeadLetter struct {
 const letterTimeout = 10 * time.Second
 
 // DeadLetters reads a stream of dead letters to its end, and passes each letter to
-// take, in the order in which they were stored. It requests them one by one. A
+// handle, in the order in which they were stored. It requests them one by one. A
 // consumer would be faster, but a login that may create one can make the server
 // publish the stream's messages on any subject; this needs permission for requests
 // only.
-func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, take func(DeadLetter)) error {
+func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, handle func(DeadLetter)) error {
 	for after := uint64(0); ; {
 		m, err := nextLetter(ctx, conn, subjects, stream, after)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
-			return fmt.Errorf("no stream %s that may be read directly; \"rollcall serve\" makes it; if it has another name, set ROLLCALL_DEADLETTERS_STREAM", stream)
+			return fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
 		case err != nil:
 			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(ctx.Err(), err))
 		case m == nil:
 			return nil
 		}
-		take(readLetter(m, subjects))
+		handle(readLetter(m, subjects))
 		if after, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
 			return fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
 		}
@@ -78,12 +78,12 @@ func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjec
 	case "404":
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("the server says %s %s", status, m.Header.Get("Description"))
+		return nil, fmt.Errorf("status %s %s", status, m.Header.Get("Description"))
 	}
 }
 
-// readLetter decodes a letter. Missing fields are left empty: anybody may write
-// into the stream.
+// readLetter decodes a letter. Missing fields are left empty: others may publish to
+// the stream too.
 func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
 	h := m.Header
 	number := func(text string) uint64 {
@@ -110,8 +110,8 @@ func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
 	return l
 }
 
-// machineOf returns the machine that a payload names, if that much can be decoded
-// although the message was refused.
+// machineOf returns the machine that a payload names, if it can be decoded although
+// the message was refused.
 func machineOf(payload []byte) string {
 	if !bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) {
 		var event rollcallv1.Event

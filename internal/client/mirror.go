@@ -15,7 +15,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// Watch says what a Mirror watches, and whom it notifies.
+// Watch configures a Mirror: what it watches, and its callbacks.
 type Watch struct {
 	Subjects rollcallv1.Subjects
 	// Machines selects the machines to watch, as in [api.Filter].
@@ -23,35 +23,36 @@ type Watch struct {
 	// Changed receives each change, and at first the initial state. Its error ends
 	// Run, which returns it as a [ChangedError].
 	Changed func(*Difference) error
-	// Tell receives what a user should know: that the connection is lost, or is
-	// back.
-	Tell func(text string)
+	// Notify receives messages for the user: that the connection is lost, or
+	// restored.
+	Notify func(text string)
 	// Incomplete receives each reason why the state is not complete, once.
 	Incomplete func(reason string)
 	// Refused returns the error to report if the given one is a refused login; else
 	// nil.
 	Refused func(error) error
-	// Fail receives the error after which no more messages will arrive.
+	// Fail is called with the error after which no more messages will arrive.
 	Fail context.CancelCauseFunc
 }
 
-// Mirror keeps the state of the watched machines up to date, in the way that the
-// contract describes at Change. One goroutine runs it; what happens to the
-// connection arrives through channels.
+// Mirror keeps the state of the watched machines up to date, as the contract
+// describes at Change. It runs in one goroutine; connection events arrive through
+// channels.
 type Mirror struct {
 	Watch
 	conn *nats.Conn
 
-	messages   chan *nats.Msg
-	away, back chan struct{} // the connection is lost; is back, or messages were dropped
-	refused    chan error    // why a login was refused when reconnecting
+	messages     chan *nats.Msg
+	disconnected chan struct{}
+	resync       chan struct{} // the connection is restored, or messages were dropped
+	refused      chan error    // why a login was refused when reconnecting
 
 	state       map[string]known
 	place       uint64    // up to which all of the state is known
-	asked       time.Time // when the state was last requested
-	queued      int       // messages already queued when the state came
+	lastRequest time.Time // when the state was last requested
+	queued      int       // messages already queued when the state arrived
 	reasons     []string  // why the state is not complete, as reported
-	trouble     bool      // a problem was reported that isn't over
+	problem     bool      // a problem was reported and is not over
 	lastRefusal string    // the login is refused, as last reported
 }
 
@@ -76,26 +77,26 @@ type Difference struct {
 }
 
 const (
-	// waiting bounds the messages queued while the state is requested.
-	waiting = 1 << 14
-	// askPause is the least time between two requests for the state.
-	askPause = time.Second
-	// longQuiet is how long the service, which sends a beat every ten seconds, may
-	// be silent before that is reported.
-	longQuiet = 35 * time.Second
+	// queueSize bounds the messages queued while the state is requested.
+	queueSize = 1 << 14
+	// requestPause is the least time between two requests for the state.
+	requestPause = time.Second
+	// maxSilence is how long no beat may arrive before that is reported. The
+	// service sends one every ten seconds.
+	maxSilence = 35 * time.Second
 )
 
 // NewMirror returns a mirror for one connection, which must have its Options.
 func NewMirror(w Watch) *Mirror {
 	return &Mirror{
-		Watch: w, messages: make(chan *nats.Msg, waiting),
-		away: make(chan struct{}, 1), back: make(chan struct{}, 1),
+		Watch: w, messages: make(chan *nats.Msg, queueSize),
+		disconnected: make(chan struct{}, 1), resync: make(chan struct{}, 1),
 		refused: make(chan error, 1),
 	}
 }
 
 // Options returns the options that the connection must have.
-func (w *Mirror) Options() []nats.Option {
+func (m *Mirror) Options() []nats.Option {
 	signal := func(c chan struct{}) {
 		select {
 		case c <- struct{}{}:
@@ -103,23 +104,23 @@ func (w *Mirror) Options() []nats.Option {
 		}
 	}
 	return []nats.Option{
-		nats.DisconnectErrHandler(func(*nats.Conn, error) { signal(w.away) }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { signal(m.disconnected) }),
 		//guard:drop "watch asks again after a reconnect" ./cmd/rollcall:TestWatchMissed/reconnect
-		nats.ReconnectHandler(func(*nats.Conn) { signal(w.back) }),
+		nats.ReconnectHandler(func(*nats.Conn) { signal(m.resync) }),
 		nats.ClosedHandler(func(nc *nats.Conn) {
-			w.Fail(fmt.Errorf("the connection to NATS is closed: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
+			m.Fail(fmt.Errorf("the connection to NATS is closed: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			switch {
 			case errors.Is(err, nats.ErrSlowConsumer):
-				signal(w.back)
+				signal(m.resync)
 			case errors.Is(err, nats.ErrPermissionViolation):
-				w.Fail(fmt.Errorf("%w; use credentials that may subscribe to %s and %s, and ask on %s",
-					err, w.Subjects.Changes(), w.Subjects.AllChanges(), w.Subjects.Query("report")))
+				m.Fail(fmt.Errorf("%w; use credentials that may subscribe to %s and %s, and ask on %s",
+					err, m.Subjects.Changes(), m.Subjects.AllChanges(), m.Subjects.Query("report")))
 			default:
-				if refusal := w.Refused(err); refusal != nil {
+				if refusal := m.Refused(err); refusal != nil {
 					select {
-					case w.refused <- refusal:
+					case m.refused <- refusal:
 					default:
 					}
 				}
@@ -130,15 +131,15 @@ func (w *Mirror) Options() []nats.Option {
 
 // Run watches until the context is done. It returns an error if the first request
 // for the state fails; later requests are retried until there is an answer.
-func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
-	w.conn = conn
-	if err := w.subscribe(ctx); err != nil {
+func (m *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
+	m.conn = conn
+	if err := m.subscribe(ctx); err != nil {
 		return err
 	}
-	if err := w.ask(ctx); err != nil {
+	if err := m.request(ctx); err != nil {
 		return err
 	}
-	quiet := time.NewTimer(longQuiet)
+	quiet := time.NewTimer(maxSilence)
 	defer quiet.Stop()
 	for {
 		var again bool
@@ -146,23 +147,23 @@ func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.away:
-			w.reportProblem("the connection to NATS is lost; waiting for it")
-		case refusal := <-w.refused:
-			w.reportRefused(refusal)
-		case <-w.back:
+		case <-m.disconnected:
+			m.reportProblem("the connection to NATS is lost; reconnecting")
+		case refusal := <-m.refused:
+			m.reportRefused(refusal)
+		case <-m.resync:
 			again = true
 		case <-quiet.C:
-			w.reportProblem(fmt.Sprintf("the service has said nothing for %v; waiting for it", longQuiet))
-		case m := <-w.messages:
-			if m.Subject == w.Subjects.Changes() {
-				quiet.Reset(longQuiet)
-				w.reportRecovered()
+			m.reportProblem(fmt.Sprintf("no message from the service for %v; waiting", maxSilence))
+		case msg := <-m.messages:
+			if msg.Subject == m.Subjects.Changes() {
+				quiet.Reset(maxSilence)
+				m.reportRecovered()
 			}
-			again, err = w.handle(m)
+			again, err = m.handle(msg)
 		}
 		if again {
-			err = w.askAgain(ctx)
+			err = m.requestAgain(ctx)
 		}
 		if err != nil {
 			return err
@@ -172,38 +173,38 @@ func (w *Mirror) Run(ctx context.Context, conn *nats.Conn) error {
 
 // subscribe returns once the server knows the subscriptions, so that every change
 // after the request for the state arrives.
-func (w *Mirror) subscribe(ctx context.Context) error {
-	for _, subject := range []string{w.Subjects.Changes(), w.Subjects.AllChanges()} {
-		if _, err := w.conn.ChanSubscribe(subject, w.messages); err != nil {
+func (m *Mirror) subscribe(ctx context.Context) error {
+	for _, subject := range []string{m.Subjects.Changes(), m.Subjects.AllChanges()} {
+		if _, err := m.conn.ChanSubscribe(subject, m.messages); err != nil {
 			return fmt.Errorf("subscribing to %s: %w", subject, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := w.conn.FlushWithContext(ctx); err != nil {
+	if err := m.conn.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("subscribing to changes: %w", err)
 	}
 	return nil
 }
 
 // handle processes a message, and reports whether the state must be requested again.
-func (w *Mirror) handle(m *nats.Msg) (again bool, err error) {
-	old := w.queued > 0
+func (m *Mirror) handle(msg *nats.Msg) (again bool, err error) {
+	old := m.queued > 0
 	if old {
-		w.queued--
+		m.queued--
 	}
-	if m.Subject == w.Subjects.Changes() {
-		beat, err := api.DecodeBeat(m.Data)
-		return err == nil && (beat.Since > w.place || !old && beat.Place < w.place), nil
+	if msg.Subject == m.Subjects.Changes() {
+		beat, err := api.DecodeBeat(msg.Data)
+		return err == nil && (beat.Since > m.place || !old && beat.Place < m.place), nil
 	}
-	c, err := api.DecodeChange(m.Data)
+	c, err := api.DecodeChange(msg.Data)
 	if err != nil {
 		return true, nil
 	}
-	if !api.Matches(w.Machines, c.Machine) {
+	if !api.Matches(m.Machines, c.Machine) {
 		return false, nil
 	}
-	switch at := max(w.place, w.state[c.Machine].place); {
+	switch at := max(m.place, m.state[c.Machine].place); {
 	//guard:false "watch prints nothing older than the state" ./cmd/rollcall:TestWatch$
 	case c.Place <= at:
 		return false, nil
@@ -211,72 +212,72 @@ func (w *Mirror) handle(m *nats.Msg) (again bool, err error) {
 	case c.Previous > at, c.Large:
 		return true, nil
 	}
-	return false, w.set(c.Machine, known{c.Users, c.Place, c.When}, false)
+	return false, m.set(c.Machine, known{c.Users, c.Place, c.When}, false)
 }
 
-// askAgain requests the state until there is an answer or the context is done.
-func (w *Mirror) askAgain(ctx context.Context) error {
+// requestAgain requests the state until there is an answer or the context is done.
+func (m *Mirror) requestAgain(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case refusal := <-w.refused:
-			w.reportRefused(refusal)
+		case refusal := <-m.refused:
+			m.reportRefused(refusal)
 			continue
-		case <-time.After(time.Until(w.asked.Add(askPause))):
+		case <-time.After(time.Until(m.lastRequest.Add(requestPause))):
 		}
-		err := w.ask(ctx)
+		err := m.request(ctx)
 		var failed ChangedError
 		switch {
 		case err == nil:
-			w.reportRecovered()
+			m.reportRecovered()
 			return nil
 		case errors.As(err, &failed):
 			return err
 		case ctx.Err() == nil:
-			w.reportProblem(fmt.Sprintf("%v; asking until there is an answer", err))
+			m.reportProblem(fmt.Sprintf("%v; retrying", err))
 		}
 	}
 }
 
 // reportProblem reports a problem, unless an earlier one was reported and isn't over.
-func (w *Mirror) reportProblem(text string) {
-	if !w.trouble {
-		w.trouble = true
-		w.Tell(text)
+func (m *Mirror) reportProblem(text string) {
+	if !m.problem {
+		m.problem = true
+		m.Notify(text)
 	}
 }
 
 // reportRefused reports why the login is refused, once for each reason, even if the loss
 // of the connection was already reported: that alone would leave the user waiting
 // for good.
-func (w *Mirror) reportRefused(refusal error) {
-	w.trouble = true
-	if why := refusal.Error(); why != w.lastRefusal {
-		w.lastRefusal = why
-		w.Tell(why + "; trying again")
+func (m *Mirror) reportRefused(refusal error) {
+	m.problem = true
+	if why := refusal.Error(); why != m.lastRefusal {
+		m.lastRefusal = why
+		m.Notify(why + "; retrying")
 	}
 }
 
 // reportRecovered reports that the problem is over, if there was one.
-func (w *Mirror) reportRecovered() {
-	if w.trouble {
-		w.trouble, w.lastRefusal = false, ""
-		w.Tell("the service is heard again")
+func (m *Mirror) reportRecovered() {
+	if m.problem {
+		m.problem, m.lastRefusal = false, ""
+		m.Notify("receiving from the service again")
 	}
 }
 
-// ask requests the state, and reports what is different from the one before.
-func (w *Mirror) ask(ctx context.Context) error {
+// request requests the state, and reports what is different from the one before.
+func (m *Mirror) request(ctx context.Context) error {
 	// The answer covers any reconnect up to now.
 	select {
-	case <-w.back:
+	case <-m.resync:
 	default:
 	}
-	w.asked = time.Now()
+	m.lastRequest = time.Now()
 	state, place := make(map[string]known), uint64(0)
-	request := api.ReportRequest{Filter: api.Filter{Machines: w.Machines}}
-	for data, err := range Pages(ctx, w.conn, w.Subjects.Query("report"), request) {
+	request := api.ReportRequest{Filter: api.Filter{Machines: m.Machines}}
+	for data, err := range Pages(ctx, m.conn, m.Subjects.Query("report"), request) {
 		if err != nil {
 			return err
 		}
@@ -287,44 +288,44 @@ func (w *Mirror) ask(ctx context.Context) error {
 		if place == 0 {
 			place = page.Place
 		}
-		w.reportIncomplete(page.Reasons)
-		for _, m := range page.Machines {
-			users := append(state[m.Name].users, m.Users...)
-			state[m.Name] = known{users, page.Place, page.When}
+		m.reportIncomplete(page.Reasons)
+		for _, machine := range page.Machines {
+			users := append(state[machine.Name].users, machine.Users...)
+			state[machine.Name] = known{users, page.Place, page.When}
 		}
 	}
-	first := w.state == nil
+	first := m.state == nil
 	if first {
-		w.state = make(map[string]known)
+		m.state = make(map[string]known)
 	}
-	w.place, w.queued = place, len(w.messages)
-	return w.replace(state, first)
+	m.place, m.queued = place, len(m.messages)
+	return m.replace(state, first)
 }
 
 // reportIncomplete reports why the state is not complete, once for each reason.
-func (w *Mirror) reportIncomplete(reasons []string) {
+func (m *Mirror) reportIncomplete(reasons []string) {
 	for _, reason := range reasons {
-		if !slices.Contains(w.reasons, reason) {
-			w.reasons = append(w.reasons, reason)
-			w.Incomplete(reason)
+		if !slices.Contains(m.reasons, reason) {
+			m.reasons = append(m.reasons, reason)
+			m.Incomplete(reason)
 		}
 	}
 }
 
 // replace replaces the state, and reports what is different.
-func (w *Mirror) replace(state map[string]known, first bool) error {
+func (m *Mirror) replace(state map[string]known, first bool) error {
 	now := time.Now()
-	for machine, k := range w.state {
+	for machine, k := range m.state {
 		if _, ok := state[machine]; !ok && len(k.users) > 0 {
-			state[machine] = known{place: w.place, when: now}
+			state[machine] = known{place: m.place, when: now}
 		}
 	}
 	for _, machine := range slices.Sorted(maps.Keys(state)) {
-		if err := w.set(machine, state[machine], first); err != nil {
+		if err := m.set(machine, state[machine], first); err != nil {
 			return err
 		}
 	}
-	maps.DeleteFunc(w.state, func(machine string, _ known) bool { _, ok := state[machine]; return !ok })
+	maps.DeleteFunc(m.state, func(machine string, _ known) bool { _, ok := state[machine]; return !ok })
 	return nil
 }
 
@@ -335,9 +336,9 @@ type ChangedError struct{ error }
 func (e ChangedError) Unwrap() error { return e.error }
 
 // set sets the state of a machine, and reports what is different.
-func (w *Mirror) set(machine string, k known, first bool) error {
-	before := w.state[machine].users
-	w.state[machine] = k
+func (m *Mirror) set(machine string, k known, first bool) error {
+	before := m.state[machine].users
+	m.state[machine] = k
 	d := Difference{
 		When: k.when, Machine: machine, Place: k.place,
 		Came: without(k.users, before), Left: without(before, k.users), Users: k.users, First: first,
@@ -345,7 +346,7 @@ func (w *Mirror) set(machine string, k known, first bool) error {
 	if len(d.Came) == 0 && len(d.Left) == 0 {
 		return nil
 	}
-	if err := w.Changed(&d); err != nil {
+	if err := m.Changed(&d); err != nil {
 		return ChangedError{fmt.Errorf("printing: %w", err)}
 	}
 	return nil

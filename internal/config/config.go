@@ -1,5 +1,5 @@
-// Package config reads the configuration: which environment variables there are,
-// which values they may have, and what is wrong with those that are set.
+// Package config reads the configuration from environment variables, checks their
+// values, and describes what is wrong.
 package config
 
 import (
@@ -11,8 +11,8 @@ import (
 )
 
 // Each field of these structs is a variable, named ROLLCALL_ and the field's name
-// in words. The tag envconfig gives a name that is also read without ROLLCALL_
-// before it. "rollcall serve --help" prints default, desc (the meaning) and shown
+// in words. The tag envconfig gives a name that is also read without the prefix
+// ROLLCALL_. "rollcall serve --help" prints default, desc (the meaning) and shown
 // (listed instead of default). The structs are embedded with
 // exported names because envconfig skips what it cannot set.
 
@@ -34,7 +34,7 @@ type Serve struct {
 
 // Client says which server to talk to, as whom, and on which subjects.
 type Client struct {
-	NATSURL         serverURL `envconfig:"NATS_URL" desc:"NATS server, such as nats://10.0.0.5:4222; several with commas between" shown:"none: serve starts a server"`
+	NATSURL         serverURL `envconfig:"NATS_URL" desc:"NATS server, such as nats://10.0.0.5:4222; several separated by commas" shown:"none: serve starts a server"`
 	NATSCreds       file      `envconfig:"NATS_CREDS" desc:"credentials file (JWT and seed)"`
 	NATSUser        string    `envconfig:"NATS_USER" desc:"user name"`
 	NATSPassword    secret    `envconfig:"NATS_PASSWORD" desc:"password of that user"`
@@ -43,7 +43,7 @@ type Client struct {
 	NATSCA          file      `envconfig:"NATS_CA" desc:"file with the certificates to trust, in PEM"`
 	NATSCert        file      `envconfig:"NATS_CERT" desc:"file with the client's certificate, in PEM"`
 	NATSKey         file      `envconfig:"NATS_KEY" desc:"file with that certificate's key, in PEM"`
-	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"subject below which answers are received" shown:"_INBOX"`
+	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"prefix of the subjects on which answers are received" shown:"_INBOX"`
 	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
 	DataDir         string    `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots, and of the embedded server's streams and key"`
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
@@ -54,9 +54,9 @@ type Streams struct {
 	Stream        streamName `split_words:"true" default:"ROLLCALL_EVENTS" desc:"stream of events"`
 	ReportsStream streamName `split_words:"true" default:"ROLLCALL_REPORTS" desc:"stream of reports"`
 	DeadLetters
-	StreamMaxAge   age      `split_words:"true" default:"2160h" desc:"how long a stream we make keeps events; 0: for ever"`
-	StreamMaxBytes size     `split_words:"true" desc:"how much a stream of events we make keeps, such as 10GiB" shown:"none; embedded: half of the server's limit"`
-	StreamReplicas replicas `split_words:"true" default:"1" desc:"how many servers keep a stream we make, 1 to 5"`
+	StreamMaxAge   age      `split_words:"true" default:"2160h" desc:"max age of streams that rollcall creates; 0: none"`
+	StreamMaxBytes size     `split_words:"true" desc:"max size of a stream of events that rollcall creates, such as 10GiB" shown:"none; embedded: half of the server's limit"`
+	StreamReplicas replicas `split_words:"true" default:"1" desc:"replicas of streams that rollcall creates, 1 to 5"`
 }
 
 // DeadLetters names the stream of refused events.
@@ -64,7 +64,7 @@ type DeadLetters struct {
 	DeadlettersStream streamName `split_words:"true" default:"ROLLCALL_DEADLETTERS" desc:"stream of refused events"`
 }
 
-// Files says what is kept on disk.
+// Files configures the snapshots.
 type Files struct {
 	SnapshotInterval interval `split_words:"true" default:"30s" desc:"how often the roster is written to disk, if it changed"`
 }
@@ -73,24 +73,24 @@ type Files struct {
 type Decisions struct {
 	MaxSkew               interval `split_words:"true" default:"10m" desc:"how far an event may be dated after its receipt"`
 	AllowedLateness       interval `split_words:"true" default:"720h" desc:"how far an event may be dated before the newest of its machine"`
-	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines that reports show; what would be more is refused (limit)"`
-	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most sessions that are open, in all; what would be more is refused (limit)"`
-	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"most sessions that are open on one machine; what would be more is refused (limit)"`
+	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines in reports; an event of one more is refused (limit)"`
+	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most open sessions in all; an event that opens more is refused (limit)"`
+	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"most open sessions on one machine; an event that opens more is refused (limit)"`
 	AcceptLoss            place    `split_words:"true" desc:"place up to which lost events are accepted: the roster counts as complete again" shown:"none"`
 }
 
-// Web says what is served over HTTP.
+// Web configures the HTTP servers.
 type Web struct {
 	HTTPAddr      address       `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
-	WebConfigFile webConfigFile `split_words:"true" desc:"web configuration file of the Prometheus exporters: TLS, client certificates, users with passwords, for metrics and health alike" shown:"none: plain HTTP"`
-	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, for nobody but whoever runs the service: 127.0.0.1:6060" shown:"none"`
+	WebConfigFile webConfigFile `split_words:"true" desc:"web configuration file, as of the Prometheus exporters: TLS, client certificates, users with passwords, for metrics and health" shown:"none: plain HTTP"`
+	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, which only administrators should reach, such as 127.0.0.1:6060" shown:"none"`
 }
 
 // Outputs configures reports, answers, metrics and logs.
 type Outputs struct {
 	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
-	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long a machine may not be heard from before it is silent: its users are the last known; 0 is for ever"`
-	MaxPastQuestions   count     `split_words:"true" default:"4" desc:"most questions about the past that are answered at a time"`
+	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
+	MaxPastQuestions   count     `split_words:"true" default:"4" desc:"most questions about the past that are answered at the same time"`
 	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
 	LogLevel           logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`
@@ -110,8 +110,7 @@ func (d *Decisions) Settings() roster.Settings {
 	}
 }
 
-// check adds the problems that concern two variables together to those already
-// found.
+// check appends the problems that concern two variables to those already found.
 func (c *Client) check(found Problems) Problems {
 	pairs := []struct {
 		have, need string
@@ -122,8 +121,8 @@ func (c *Client) check(found Problems) Problems {
 		{"NATS_PASSWORD", "NATS_USER", c.NATSPassword != "" && c.NATSUser == ""},
 	}
 	for _, p := range pairs {
-		if p.bad && !found.concern(p.have, p.need) {
-			found = append(found, problem{p.have, "useless without " + p.need, "set both or neither"})
+		if p.bad && !found.concerns(p.have, p.need) {
+			found = append(found, problem{p.have, "requires " + p.need, "set both or neither"})
 		}
 	}
 	return found
@@ -140,8 +139,8 @@ func (s *Streams) check(found Problems) Problems {
 	}
 	for i, a := range streams {
 		for _, b := range streams[:i] {
-			if a.value == b.value && !found.concern(a.name, b.name) {
-				found = append(found, problem{a.name, fmt.Sprintf("%q is also %s", a.value, b.name), "give each stream a name of its own"})
+			if a.value == b.value && !found.concerns(a.name, b.name) {
+				found = append(found, problem{a.name, fmt.Sprintf("%q is also %s", a.value, b.name), "give each stream its own name"})
 			}
 		}
 	}

@@ -24,7 +24,7 @@ type Problems []problem
 // NewProblem returns what is wrong with one variable, and what to do.
 func NewProblem(name, wrong, remedy string) Problems { return Problems{{name, wrong, remedy}} }
 
-// Error returns all of them, a line each.
+// Error returns one line per problem.
 func (p Problems) Error() string { return strings.Join(p.Lines(), "\n") }
 
 func (p Problems) Lines() []string {
@@ -35,8 +35,8 @@ func (p Problems) Lines() []string {
 	return lines
 }
 
-// concern reports whether a problem is about any of the names.
-func (p Problems) concern(names ...string) bool {
+// concerns reports whether a problem is about any of the names.
+func (p Problems) concerns(names ...string) bool {
 	return slices.ContainsFunc(p, func(one problem) bool {
 		return slices.Contains(names, one.name) || slices.Contains(names, strings.TrimPrefix(one.name, prefix+"_"))
 	})
@@ -67,7 +67,7 @@ func read(spec any) Problems {
 	for {
 		err := envconfig.Process(prefix, spec)
 		if err == nil {
-			//guard:set append(...) found "a misspelt variable is told, not ignored" ./cmd/rollcall:TestScripts/variables
+			//guard:set append(...) found "a misspelt variable is reported, not ignored" ./cmd/rollcall:TestScripts/variables
 			return append(found, unknownVariables(known)...)
 		}
 		var bad *envconfig.ParseError
@@ -76,24 +76,24 @@ func read(spec any) Problems {
 		if !errors.As(err, &bad) || !errors.As(bad.Err, &why) {
 			return append(found, problem{prefix, err.Error(), "report this as a bug"})
 		}
-		name := given(bad.KeyName)
+		name := nameInUse(bad.KeyName)
 		os.Unsetenv(name)
 		found = append(found, problem{name, why.problem, why.remedy})
 	}
 }
 
-// given returns the name under which a variable is set: with prefix, which wins, or
-// without.
-func given(key string) string {
+// nameInUse returns the name under which a variable is set: with the prefix, which takes
+// precedence, or without.
+func nameInUse(key string) string {
 	if _, set := os.LookupEnv(key); set {
 		return key
 	}
 	return strings.TrimPrefix(key, prefix+"_")
 }
 
-// injected matches the variables that Kubernetes sets in every container of a
+// kubernetesVariables matches the variables that Kubernetes sets in every container of a
 // namespace that has a Service whose name begins with "rollcall".
-var injected = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
+var kubernetesVariables = regexp.MustCompile(`^ROLLCALL_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_[0-9]+_.+)$`)
 
 // unknownVariables returns the variables that have our prefix and are unknown, sorted.
 func unknownVariables(known []Variable) Problems {
@@ -104,9 +104,9 @@ func unknownVariables(known []Variable) Problems {
 	var found Problems
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		//guard:drop injected "Kubernetes' variables are no mistake" TestKubernetesVariablesAreLetThrough
+		//guard:drop kubernetesVariables "the variables of Kubernetes are ignored" TestKubernetesVariables
 		if value == "" || !strings.HasPrefix(name, prefix+"_") ||
-			slices.Contains(names, name) || injected.MatchString(name) {
+			slices.Contains(names, name) || kubernetesVariables.MatchString(name) {
 			continue
 		}
 		found = append(found, problem{name, "no such variable", hint(name, names)})

@@ -25,15 +25,15 @@ type fault struct{ problem, remedy string }
 
 func (f *fault) Error() string { return f.problem + "; " + f.remedy }
 
-func faulty(value, problem, remedy string) error {
+func invalid(value, problem, remedy string) error {
 	return &fault{fmt.Sprintf("%q %s", value, problem), remedy}
 }
 
 // interval is a duration of at least 1ms.
 type interval time.Duration
 
-// longest bounds what is sane; it also keeps sums of durations in range.
-const longest = 100 * 365 * 24 * time.Hour
+// maxDuration is longer than any sane setting; it also keeps sums of durations in range.
+const maxDuration = 100 * 365 * 24 * time.Hour
 
 // Set reads a value such as 30s.
 func (i *interval) Set(value string) error {
@@ -42,7 +42,7 @@ func (i *interval) Set(value string) error {
 		return err
 	}
 	if d < time.Millisecond {
-		return faulty(value, "is too short", "use at least 1ms")
+		return invalid(value, "is too short", "use at least 1ms")
 	}
 	*i = interval(d)
 	return nil
@@ -52,9 +52,9 @@ func duration(value string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
 	switch {
 	case err != nil:
-		return 0, faulty(value, "is not a duration", "use a number with a unit, such as 30s or 10m")
-	case d > longest:
-		return 0, faulty(value, "is too long", "use at most 876000h, which is 100 years")
+		return 0, invalid(value, "is not a duration", "use a number with a unit, such as 30s or 10m")
+	case d > maxDuration:
+		return 0, invalid(value, "is too long", "use at most 876000h, which is 100 years")
 	}
 	return d, nil
 }
@@ -70,7 +70,7 @@ func (a *age) Set(value string) error {
 	return err
 }
 
-// silence is how long a machine may not be heard from; 0 is for ever.
+// silence is how long after its last event a machine counts as silent; 0 is never.
 type silence time.Duration
 
 // Set reads a value such as 15m.
@@ -84,7 +84,7 @@ func (s *silence) Set(value string) error {
 func secondsOrForever(value string) (time.Duration, error) {
 	d, err := duration(value)
 	if err == nil && d < time.Second && d != 0 {
-		err = faulty(value, "is too short", "use at least 1s, or 0 for ever")
+		err = invalid(value, "is too short", "use at least 1s, or 0 for ever")
 	}
 	if err != nil {
 		return 0, err
@@ -99,7 +99,7 @@ type count int
 func (c *count) Set(value string) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		return faulty(value, "is not a number of at least 1", "use digits only, such as 10000")
+		return invalid(value, "is not a number of at least 1", "use digits only, such as 10000")
 	}
 	*c = count(n)
 	return nil
@@ -112,7 +112,7 @@ type place uint64
 func (p *place) Set(value string) error {
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n < 1 {
-		return faulty(value, "is not a place", "use the number that `rollcall status` or the log line of the loss gives")
+		return invalid(value, "is not a place", "use the number that `rollcall status` or the log line of the loss gives")
 	}
 	*p = place(n)
 	return nil
@@ -125,7 +125,7 @@ type replicas int
 func (r *replicas) Set(value string) error {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > 5 {
-		return faulty(value, "is not a number from 1 to 5", "use 1, or 3 in a cluster")
+		return invalid(value, "is not a number from 1 to 5", "use 1, or 3 in a cluster")
 	}
 	*r = replicas(n)
 	return nil
@@ -148,15 +148,15 @@ func (s *size) Set(value string) error {
 	const remedy = "use a number of bytes, or one with a unit, such as 10GiB"
 	parts := sizeForm.FindStringSubmatch(value)
 	if parts == nil {
-		return faulty(value, "is not a size", remedy)
+		return invalid(value, "is not a size", remedy)
 	}
 	unit, known := sizeUnits[strings.ToLower(parts[2])]
 	n, err := strconv.ParseInt(parts[1], 10, 64)
 	switch {
 	case !known || err != nil || n*unit/unit != n:
-		return faulty(value, "is not a size", remedy)
+		return invalid(value, "is not a size", remedy)
 	case n == 0:
-		return faulty(value, "is no room at all", remedy)
+		return invalid(value, "must be greater than 0", remedy)
 	}
 	*s = size(n * unit)
 	return nil
@@ -170,10 +170,10 @@ func (a *address) Set(value string) error {
 	const remedy = "use host:port, such as 127.0.0.1:8080"
 	host, port, err := net.SplitHostPort(value)
 	if err != nil || strings.ContainsAny(host, "/ \t") {
-		return faulty(value, "is not an address", remedy)
+		return invalid(value, "is not an address", remedy)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return faulty(value, "has no port from 0 to 65535", remedy)
+		return invalid(value, "has no port from 0 to 65535", remedy)
 	}
 	*a = address(value)
 	return nil
@@ -186,20 +186,20 @@ type subject struct{ rollcallv1.Subjects }
 func (s *subject) Set(value string) error {
 	subjects, err := rollcallv1.NewSubjects(value)
 	if err != nil {
-		return faulty(value, "cannot begin subjects", "use up to 255 letters, digits, - and _, with dots between: rollcall, or acme.rollcall")
+		return invalid(value, "is not a valid base of subjects", "use up to 255 letters, digits, - and _, separated by dots: rollcall, or acme.rollcall")
 	}
 	s.Subjects = subjects
 	return nil
 }
 
-// inbox is the subject below which answers are received.
+// inbox is the prefix of the subjects on which answers are received.
 type inbox string
 
 // Set reads a subject without wildcards.
 func (i *inbox) Set(value string) error {
 	for token := range strings.SplitSeq(value, ".") {
 		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
-			return faulty(value, "is not a subject", "use tokens without wildcards and with dots between, such as _INBOX_rollcall")
+			return invalid(value, "is not a subject", "use tokens without wildcards, separated by dots, such as _INBOX_rollcall")
 		}
 	}
 	*i = inbox(value)
@@ -209,13 +209,13 @@ func (i *inbox) Set(value string) error {
 // streamName is the name of a stream.
 type streamName string
 
-// Set accepts what JetStream accepts as a name: it becomes a token of subjects and
-// a folder.
+// Set accepts the names that JetStream accepts: the name becomes a token of subjects and a
+// folder.
 func (s *streamName) Set(value string) error {
 	if len(value) > 255 || strings.ContainsFunc(value, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`.*>/\`, r)
 	}) {
-		return faulty(value, "cannot name a stream", "use up to 255 letters, digits, - and _")
+		return invalid(value, "is not a stream name", "use up to 255 letters, digits, - and _")
 	}
 	*s = streamName(value)
 	return nil
@@ -224,7 +224,7 @@ func (s *streamName) Set(value string) error {
 // secret is a value that is never printed.
 type secret string
 
-// Set takes any value.
+// Set accepts any value.
 func (s *secret) Set(value string) error {
 	*s = secret(value)
 	return nil
@@ -245,7 +245,7 @@ type file string
 // Set reads the path of a file that can be read.
 func (f *file) Set(value string) error {
 	if why := Unreadable(value); why != "" {
-		return faulty(value, why, "give the path of a file that can be read")
+		return invalid(value, why, "give the path of a readable file")
 	}
 	*f = file(value)
 	return nil
@@ -271,14 +271,14 @@ type webConfigFile string
 // Set reads the path of a web configuration file.
 func (w *webConfigFile) Set(value string) error {
 	if _, err := httpd.ReadWebConfig(value); err != nil {
-		return faulty(value, "is wrong: "+err.Error(), "give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it")
+		return invalid(value, "is invalid: "+err.Error(), "give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it")
 	}
 	*w = webConfigFile(value)
 	return nil
 }
 
-// keyFile is the path of a file with a seed. The value is never printed: the seed
-// itself is easily given instead of the path.
+// keyFile is the path of a file with a seed. The value is never printed: it may be the
+// seed itself, set by mistake.
 type keyFile string
 
 // Set reads the path of a file that can be read.
@@ -298,12 +298,12 @@ func (s *serverURL) Set(value string) error {
 	servers := strings.Split(value, ",")
 	for i, server := range servers {
 		server = strings.TrimSpace(server)
-		// Otherwise the first half of a password would be taken for a server.
+		// Otherwise the first half of a password would be parsed as a server.
 		if i > 0 && strings.Contains(server, "@") && !strings.Contains(server, "://") {
-			return &fault{"a comma before an @", "write a comma in a user or password as %2C, and each server with nats://"}
+			return &fault{"has a comma before an @", "write a comma in a user or password as %2C, and each server with nats://"}
 		}
 		if !isServer(server) {
-			return faulty(natsconn.Redact(server), "is not the URL of a NATS server", "use one such as nats://127.0.0.1:4222")
+			return invalid(natsconn.Redact(server), "is not the URL of a NATS server", "use one such as nats://127.0.0.1:4222")
 		}
 		servers[i] = server
 	}
@@ -340,7 +340,7 @@ func (l *logLevel) Set(value string) error {
 	case "debug", "info", "warn", "error":
 		return (*slog.Level)(l).UnmarshalText([]byte(level))
 	}
-	return faulty(value, "is not a level", "use debug, info, warn or error")
+	return invalid(value, "is not a log level", "use debug, info, warn or error")
 }
 
 // logFormat is how logs are written; empty is text on a terminal, else json.
@@ -353,5 +353,5 @@ func (f *logFormat) Set(value string) error {
 		*f = logFormat(format)
 		return nil
 	}
-	return faulty(value, "is not a format", "use text or json")
+	return invalid(value, "is not a log format", "use text or json")
 }

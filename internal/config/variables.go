@@ -18,7 +18,7 @@ type Variable struct {
 	Meaning string
 }
 
-// names returns the names under which it is read, the one that wins first.
+// names returns the names under which it is read, by precedence.
 func (v Variable) names() []string {
 	if v.bare == "" {
 		return []string{v.key}

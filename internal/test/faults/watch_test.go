@@ -54,7 +54,7 @@ func TestAnswersOfACluster(t *testing.T) {
 	}
 	wantHistory(t, urls)
 	said := w.log.String()
-	for _, text := range []string{"the connection to NATS is lost", "the service is heard again"} {
+	for _, text := range []string{"the connection to NATS is lost", "receiving from the service again"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("watch said %q, and not %q", said, text)
 		}
