@@ -34,7 +34,7 @@ func golden(t *testing.T, name string, got result) {
 	}
 }
 
-// session is a login with all that it may say.
+// session is a login with every optional field.
 func session(machine, user, id, terminal, remote, service string) roster.Event {
 	e := kit.Login(machine, user)
 	e.Session.ID, e.Session.Terminal, e.Session.Remote, e.Session.Service = id, terminal, remote, service
@@ -103,13 +103,13 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 	}
 }
 
-// Times are in the local zone unless it is said otherwise.
+// Times are in the local zone by default.
 func TestLocalTimes(t *testing.T) {
 	answeringAt(t, office())
 	rollcall(t.Context(), nil, "who", "mail").check(t, exitDone, "mail: nobody is logged in; last heard 2026-11-23 03:50:00\n", "")
 }
 
-// TestTimesOfChecks: the times in what a check says follow the same rule.
+// TestTimesOfChecks: so are the times in the text of a check.
 func TestTimesOfChecks(t *testing.T) {
 	var c statusCmd
 	const state = "failing since 2026-11-22T21:00:00Z: away"
@@ -147,7 +147,7 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// The pages of a long report are printed as they come, and none is kept.
+// The pages of a long report are printed as they arrive, and none is kept.
 func TestReportInPages(t *testing.T) {
 	s := kit.StartServer(t)
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
@@ -168,7 +168,7 @@ func TestReportInPages(t *testing.T) {
 	before := map[string]string{"{}": "", `{"cursor":"1"}`: "a: x, y\nbig: k", `{"cursor":"2"}`: "a: x, y\nbig: k, l"}
 	_, err := nc.Subscribe("rollcall.query.report", func(m *nats.Msg) {
 		if got := printed.all(); got != before[string(m.Data)] {
-			t.Errorf("when %s is asked %q is printed, want %q", m.Data, got, before[string(m.Data)])
+			t.Errorf("at request %s %q was printed, want %q", m.Data, got, before[string(m.Data)])
 		}
 		_ = m.Respond(answers[string(m.Data)])
 	})
@@ -183,7 +183,7 @@ func TestReportInPages(t *testing.T) {
 	}
 }
 
-// written is a writer that another goroutine may look at.
+// written is a writer that another goroutine may read.
 type written chan string
 
 func (l written) Write(b []byte) (int, error) {
@@ -191,7 +191,7 @@ func (l written) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// all is what was written; it stays to be looked at again.
+// all returns what was written so far, without consuming it.
 func (l written) all() string {
 	var b strings.Builder
 	for range len(l) {

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// connections are the series that show whether NATS is there.
+// connections are the series that show whether NATS is connected.
 var connections = []string{`rollcall_nats_connected{connection="events"}`, `rollcall_nats_connected{connection="other"}`}
 
 // wantMetrics waits until each series has its value; "none": it is absent.
@@ -25,14 +25,14 @@ func (p *process) wantMetrics(want map[string]string) {
 	}
 }
 
-// readyz is what the service says of itself, in full.
+// readyz returns all checks of the service.
 func (p *process) readyz() string {
 	p.t.Helper()
 	return p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose")
 }
 
-// TestRefusedWhileRunning: a login that is taken away while rollcall runs shows,
-// with what to check and without the secret.
+// TestRefusedWhileRunning: a login that is refused while rollcall runs is reported with
+// what to check, without the secret.
 func TestRefusedWhileRunning(t *testing.T) {
 	login := func(password string) func(*server.Options) {
 		return func(o *server.Options) {
@@ -49,17 +49,16 @@ func TestRefusedWhileRunning(t *testing.T) {
 		return strings.Contains(got, ": NATS at "+s.URL+" refuses NATS_USER with NATS_PASSWORD (nats: authorization violation): correct them (ready without it)\n")
 	}, "/readyz?verbose says why NATS is away")
 	if strings.Contains(got, "secret-1") {
-		t.Errorf("a secret is told: %s", got)
+		t.Errorf("a secret is printed: %s", got)
 	}
 }
 
-// TestNATSAway: while NATS is away nothing is claimed that nobody can know, and
-// no machine falls silent; the service stays ready. When it is back nothing is
-// claimed before the stream was seen, so that no scrape says that nothing waits
-// while something does.
-func TestNATSAway(t *testing.T) {
+// TestNATSDown: while NATS is down, no unknown value is exported and no machine becomes
+// silent; the service stays ready. After the reconnect there are no values before the
+// stream was seen, so that no scrape shows a lag of 0 while messages wait.
+func TestNATSDown(t *testing.T) {
 	kit.Long(t)
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=2s")
 	kit.PublishLogins(t, js, 1)
 	p.reaches(1)
@@ -90,24 +89,24 @@ func TestNATSAway(t *testing.T) {
 	kit.Eventually(t, func() bool {
 		lag := p.metric("rollcall_lag_messages")
 		if position := p.metric("rollcall_position"); lag == "0" && position != fmt.Sprint(n) {
-			t.Errorf("at place %s of %d no message waits", position, n)
+			t.Errorf("at place %s of %d the lag is 0", position, n)
 		}
 		return lag == "0"
 	}, "the lag is known again")
 	there["rollcall_reports_failing"] = "0"
 	p.wantMetrics(there)
 
-	// A report failed every 50 ms, and the log is short all the same.
+	// A report failed every 50 ms, but the log is throttled.
 	if said := p.log.Count("report not published"); said == 0 || said > 10 {
-		t.Errorf("the log says %d times that reports fail", said)
+		t.Errorf("%d log lines about failed reports", said)
 	}
 }
 
-// TestNobodyFallsSilent: a machine that was heard until NATS went away is not
-// silent, however long that lasts.
-func TestNobodyFallsSilent(t *testing.T) {
+// TestNotSilentDuringOutage: a machine that was heard until NATS went down is not silent,
+// however long the outage lasts.
+func TestNotSilentDuringOutage(t *testing.T) {
 	kit.Long(t)
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL, "ROLLCALL_SILENT_AFTER=5s")
 	ctx, stop := context.WithCancel(t.Context())
 	heard := make(chan struct{})
@@ -120,7 +119,7 @@ func TestNobodyFallsSilent(t *testing.T) {
 	stop()
 	<-heard
 	p.wantMetrics(map[string]string{connections[0]: "0"})
-	// A report is tried every 50 ms: so many are more than the five seconds.
+	// A report is attempted every 50 ms: this many take more than five seconds.
 	kit.Eventually(t, func() bool {
 		var failed int
 		_, err := fmt.Sscan(p.metric(`rollcall_reports_total{result="failed"}`), &failed)
@@ -131,8 +130,8 @@ func TestNobodyFallsSilent(t *testing.T) {
 	}
 }
 
-// keepLoggingIn publishes logins on one machine until the context ends. While
-// NATS is away, they get nowhere.
+// keepLoggingIn publishes logins on one machine until the context ends. While NATS is
+// down, they are lost.
 func keepLoggingIn(ctx context.Context, js jetstream.JetStream) {
 	for ctx.Err() == nil {
 		_, _ = js.Publish(ctx, "rollcall.events", kit.LoginNow(0))
@@ -144,10 +143,10 @@ func keepLoggingIn(ctx context.Context, js jetstream.JetStream) {
 }
 
 // TestDeletedOthers: the streams of reports and of dead letters that somebody
-// deletes are made anew while the service runs.
+// deletes are recreated while the service runs.
 func TestDeletedOthers(t *testing.T) {
 	kit.Long(t)
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	for _, name := range []string{"ROLLCALL_REPORTS", "ROLLCALL_DEADLETTERS"} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {

@@ -70,7 +70,7 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	for _, arg := range args {
-		//guard:false "invalid UTF-8 is refused, not replaced" TestPublishByHandRepairsNothing
+		//guard:false "invalid UTF-8 is refused, not replaced" TestPublishInvalidUTF8
 		if !utf8.ValidString(arg) { // the parser would replace invalid bytes
 			return nil, usageError{fmt.Errorf("%q: give valid UTF-8", arg)}
 		}

@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestFolderRemoved: whatever is taken away of the data folder under a running
-// service, a snapshot is there again before anything new is read, no second
-// service starts there, and it is told.
+// TestFolderRemoved: whatever is removed of the data folder of a running service, a new
+// snapshot is written before anything else is read, no second service can start there, and
+// the loss is reported.
 func TestFolderRemoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		take func(dir string) error
@@ -27,7 +27,7 @@ func TestFolderRemoved(t *testing.T) {
 		"another's folder": {replaceFolder, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, js := somewhere(t)
+			server, js := newEventsStream(t)
 			dir := filepath.Join(t.TempDir(), "data")
 			p := serve(t, dir, "NATS_URL="+server.URL)
 			kit.PublishLogins(t, js, 3)
@@ -61,7 +61,7 @@ func TestFolderRemoved(t *testing.T) {
 
 // TestFolderRemovedAtTheStart: the folder is held while the service waits for NATS.
 func TestFolderRemovedAtTheStart(t *testing.T) {
-	server, _ := somewhere(t)
+	server, _ := newEventsStream(t)
 	server.Stop()
 	dir := filepath.Join(t.TempDir(), "data")
 	p := begin(t, dir, "NATS_URL="+server.URL)
@@ -82,15 +82,14 @@ func TestFolderRemovedAtTheStart(t *testing.T) {
 	p.says("ready", "place")
 }
 
-// replaceFolder puts another folder in the place of one, with a lock that nobody
-// holds.
+// replaceFolder replaces a folder by another, with a lock file that nobody has locked.
 func replaceFolder(dir string) error {
 	other := dir + "-other"
 	return errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, "lock"), nil, 0o600),
 		removeAll(dir), os.Rename(other, dir))
 }
 
-// wantFolder looks at the check of the data folder, and at the log.
+// wantFolder verifies the check of the data folder, and the log.
 func (p *process) wantFolder(lost bool) {
 	p.t.Helper()
 	want := "[+] data folder: locked\n"
@@ -100,12 +99,12 @@ func (p *process) wantFolder(lost bool) {
 	if got := p.get(strings.TrimSuffix(p.metrics, "metrics") + "readyz?verbose"); !strings.Contains(got, want) {
 		p.t.Errorf("/readyz?verbose says %s, want %s", got, want)
 	}
-	if told := p.log.Has("data folder, or the lock in it, was removed or replaced"); told != lost {
-		p.t.Errorf("the log tells of it: %v, want %v", told, lost)
+	if logged := p.log.Has("data folder, or the lock in it, was removed or replaced"); logged != lost {
+		p.t.Errorf("the loss is logged: %v, want %v", logged, lost)
 	}
 }
 
-// lockedFolder makes a folder that another service holds.
+// lockedFolder creates a folder that another service has locked.
 func lockedFolder(dir string) (*os.File, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
@@ -117,10 +116,10 @@ func lockedFolder(dir string) (*os.File, error) {
 	return lock, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// TestFolderTaken: when another process has the folder by the time that the loss
-// is noticed, the service ends, and has written nothing there.
+// TestFolderTaken: if another process has locked the new folder before the loss is
+// noticed, the service ends, and has written nothing there.
 func TestFolderTaken(t *testing.T) {
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	dir := t.TempDir()
 	theirs, link, next := filepath.Join(dir, "theirs"), filepath.Join(dir, "link"), filepath.Join(dir, "next")
 	lock, err := lockedFolder(theirs)
@@ -147,13 +146,13 @@ func TestFolderTaken(t *testing.T) {
 		t.Errorf("it says %s", said)
 	}
 	if files, _ := os.ReadDir(theirs); len(files) != 1 {
-		t.Errorf("it has written to another's folder: %v", files)
+		t.Errorf("it has written to another service's folder: %v", files)
 	}
 }
 
-// TestStoreRemoved: the embedded server would go on acknowledging what no disk
-// keeps. The service begins anew from its roster, with a new store, and whoever
-// watches it with the key of the old one goes on with the new key.
+// TestStoreRemoved: the embedded server would keep acknowledging messages that are on no
+// disk. The service restarts from its roster, with a new store, and a watch with the old
+// key continues with the new one.
 func TestStoreRemoved(t *testing.T) {
 	kit.Long(t)
 	for _, part := range []string{".", "nats", "nats/jetstream"} {

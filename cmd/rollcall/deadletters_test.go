@@ -16,8 +16,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// lettersOf starts a server whose stream of dead letters has these, and makes
-// the environment point there.
+// lettersOf starts a server whose stream of dead letters has these, and sets NATS_URL to
+// it.
 func lettersOf(t *testing.T, letters ...*nats.Msg) {
 	t.Helper()
 	s := kit.StartServer(t)

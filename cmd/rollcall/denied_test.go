@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestMissingAndDenied: streams that this login may not make show with the reason
-// and what to do, that of events as the others.
+// TestMissingAndDenied: missing streams that this login may not create are reported with
+// the reason and what to do.
 func TestMissingAndDenied(t *testing.T) {
 	kit.Long(t)
 	denied := kit.StartServer(t, users(&server.Permissions{

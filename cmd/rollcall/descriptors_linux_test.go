@@ -11,11 +11,11 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestIdleHTTP: clients that open connections and say nothing keep neither
-// snapshots from being saved nor health checks from being answered.
+// TestIdleHTTP: idle connections prevent neither snapshots from being saved nor health
+// checks from being answered.
 func TestIdleHTTP(t *testing.T) {
 	const descriptors, connections = 256, 300
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	limit := unix.Rlimit{Cur: descriptors, Max: descriptors}
 	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {

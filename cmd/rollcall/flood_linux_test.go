@@ -17,10 +17,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// TestFloodOfPastQuestions: many times more questions about the past of a large
-// stream than may be under way, while the stream goes on growing: the fold keeps
-// up, those too many are refused, questions about now are answered, and no more
-// memory is taken than by those under way.
+// TestFloodOfPastQuestions: many times more questions about the past of a large stream
+// than may be in flight, while the stream keeps growing: the fold keeps up, the excess is
+// refused, questions about now are answered, and memory is bounded by the questions in
+// flight.
 func TestFloodOfPastQuestions(t *testing.T) {
 	kit.Long(t)
 	const most, askers, machines, rounds, memory = 2, 24, 1000, 20, 64 << 20
@@ -92,7 +92,7 @@ func TestFloodOfPastQuestions(t *testing.T) {
 		store(t, s.URL, round(rounds+n))
 		p.reaches((rounds + n + 1) * machines)
 		if under := p.metric("rollcall_past_questions"); under > fmt.Sprint(most) {
-			t.Errorf("%s questions are under way", under)
+			t.Errorf("%s questions are in flight", under)
 		}
 	}
 	began := time.Now()

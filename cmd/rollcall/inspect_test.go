@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/snapshot"
 )
 
-// TestInspectHostile: a snapshot's own words do nothing to a terminal.
+// TestInspectHostile: text in a snapshot cannot control a terminal.
 func TestInspectHostile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hostile")
 	f, err := os.Create(path)

@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestCommandsWithAndWithoutKey: each command does its work against the server
-// inside, with the key of the data folder, without it, with that of another
-// server and with one that is broken; and only the key may delete a stream.
+// TestCommandsWithAndWithoutKey: each command works with the embedded server, with the key
+// of the data folder, without it, with that of another server and with an invalid one;
+// only the key may delete a stream.
 func TestCommandsWithAndWithoutKey(t *testing.T) {
 	p := serve(t, t.TempDir())
 	p.tool(strings.Join(eventsOf(t, seedFile), "\n"), "publish")

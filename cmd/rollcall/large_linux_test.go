@@ -30,8 +30,8 @@ func largeFleet(n int) *roster.Roster {
 	return r
 }
 
-// withoutRace makes the test run the tool as users have it: the race detector, where the
-// tests are run with it, takes as much memory again, and several times the time.
+// withoutRace makes the test run a binary without the race detector, which would double
+// the memory and take several times as long.
 func withoutRace(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(binary, "norace")
@@ -45,8 +45,8 @@ func withoutRace(t *testing.T) {
 	t.Cleanup(func() { binary = was })
 }
 
-// 100,000 machines with five users each are listed in one go, and neither side
-// keeps more of them than a few pages.
+// 100,000 machines with five users each are listed in one command, and neither side keeps
+// more than a few pages of them in memory.
 func TestReportOfALargeFleet(t *testing.T) {
 	kit.Long(t)
 	const machines, most = 100_000, 48 << 20
@@ -67,8 +67,8 @@ func TestReportOfALargeFleet(t *testing.T) {
 	}
 }
 
-// listed runs the tool and returns what it printed, in lines and bytes, and the
-// most memory that it had.
+// listed runs the tool and returns the lines and bytes that it printed, and its peak
+// memory.
 func listed(t *testing.T, args ...string) (lines int, size, memory int64) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), filepath.Join(binary, "rollcall"), args...)
@@ -99,9 +99,8 @@ func listed(t *testing.T, args ...string) (lines int, size, memory int64) {
 	return lines, size, memory
 }
 
-// mostMemory is the most memory that a process had so far, in bytes. What the
-// system tells of a child that has ended won't do: that begins with what the
-// parent had.
+// mostMemory is the peak memory of a process so far, in bytes. The rusage of an ended child
+// is no alternative: its maximum includes that of the parent before the exec.
 func mostMemory(t *testing.T, process int) int64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", process))
@@ -116,8 +115,8 @@ func mostMemory(t *testing.T, process int) int64 {
 	return most << 10
 }
 
-// watchHeap watches the heap until the function that it returns is called, which
-// tells by how many bytes it has grown at most.
+// watchHeap samples the heap until the function that it returns is called, which returns
+// the greatest growth in bytes.
 func watchHeap(t *testing.T) func() int64 {
 	t.Helper()
 	heap := func() int64 {

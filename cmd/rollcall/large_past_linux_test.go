@@ -19,8 +19,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// largeService is a service that has read of so many machines that five users
-// came onto each at eight, one more at nine, and that all of them are still on.
+// largeService is a service that has read that on each of so many machines five users
+// logged in at eight and one more at nine, and that nobody has logged out.
 func largeService(t *testing.T, machines int) *process {
 	t.Helper()
 	withoutRace(t)
@@ -60,17 +60,16 @@ func store(t *testing.T, url string, events []roster.Event) {
 	<-js.PublishAsyncComplete()
 }
 
-// What the tool may have of a large answer: a few pages beside the program. A
-// question about the past holds what it is about in the service, at some 500
-// bytes a session.
+// How much memory the tool may use for a large answer: a few pages besides the program. In
+// the service a question about the past needs some 500 bytes per session.
 const (
 	mostOfTool    = 64 << 20
 	mostOfService = 128 << 20
 )
 
-// TestPastOfALargeFleet: whatever is asked about the past of a large fleet, the
-// tool keeps no more of the answer than a page, and the service no more for the
-// third question than for the first.
+// TestPastOfALargeFleet: for any question about the past of a large fleet, the tool keeps
+// at most a page of the answer, and the service needs no more memory for the third
+// question than for the first.
 func TestPastOfALargeFleet(t *testing.T) {
 	kit.Long(t)
 	const machines = 20_000
@@ -95,8 +94,8 @@ func TestPastOfALargeFleet(t *testing.T) {
 	}
 }
 
-// TestWatchOfALargeFleet: watching costs the tool the state, not what has
-// changed, and the service nothing for those who watch.
+// TestWatchOfALargeFleet: watching costs the tool memory for the state but not for the
+// changes, and the service none.
 func TestWatchOfALargeFleet(t *testing.T) {
 	kit.Long(t)
 	const machines, rounds = 20_000, 4
@@ -144,8 +143,8 @@ func (c *counted) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// watchMemory returns a function that tells by how many bytes the service has
-// grown at most since.
+// watchMemory returns a function that returns the greatest growth of the service in bytes
+// since.
 func (p *process) watchMemory() func() int64 {
 	p.t.Helper()
 	process := p.cmd.Process.Pid

@@ -33,8 +33,8 @@ type process struct {
 	ended   chan struct{}
 }
 
-// serve starts the service with a data folder and, unless the variables say
-// otherwise, a server of its own, and returns when it is ready.
+// serve starts the service with a data folder and, unless the variables name another, its
+// embedded server, and returns when it is ready.
 func serve(t *testing.T, dir string, variables ...string) *process {
 	t.Helper()
 	p := begin(t, dir, variables...)
@@ -77,7 +77,7 @@ func (p *process) says(message, key string) string {
 	kit.Eventually(p.t, func() bool {
 		select {
 		case <-p.ended:
-			p.t.Fatalf("the service ended with %v before it said %q:\n%s", p.cmd.ProcessState, message, p.log.String())
+			p.t.Fatalf("the service ended with %v before it logged %q:\n%s", p.cmd.ProcessState, message, p.log.String())
 		default:
 		}
 		for line := range strings.Lines(p.log.String()) {
@@ -151,8 +151,7 @@ func (p *process) wantReport(want string) {
 	}
 }
 
-// connect connects as the service does: with the key of its own server, if it
-// has one.
+// connect connects as the service does: to the embedded server with its key.
 func (p *process) connect() *nats.Conn {
 	key, err := nats.NkeyOptionFromSeed(natsconn.KeyFile(filepath.Join(p.dir, "nats")))
 	if err != nil {

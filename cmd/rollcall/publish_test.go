@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// eventsStream makes a stream of events on the server.
+// eventsStream creates a stream of events on the server.
 func eventsStream(t *testing.T, url string, config jetstream.StreamConfig, options ...nats.Option) jetstream.Stream {
 	t.Helper()
 	js := kit.JetStream(t, kit.Conn(t, url, options...))
@@ -48,7 +48,7 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
-	const n = 3000 // several times what is under way at once
+	const n = 3000 // several times what is in flight at once
 	var machines []string
 	for i := range n {
 		machines = append(machines, fmt.Sprintf("m%d", i))
@@ -63,9 +63,8 @@ func TestPublishKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// What would not look like JSON to the service is sent with a word about it,
-// what does without.
-func TestPublishSaysWhatIsJSON(t *testing.T) {
+// An event that the service would not recognise as JSON gets a Content-Type, others don't.
+func TestPublishContentType(t *testing.T) {
 	nats := kit.StartServer(t)
 	stream := eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
@@ -82,7 +81,7 @@ func TestPublishSaysWhatIsJSON(t *testing.T) {
 	}
 }
 
-func TestPublishTellsOversize(t *testing.T) {
+func TestPublishOversize(t *testing.T) {
 	nats := kit.StartServer(t)
 	eventsStream(t, nats.URL, jetstream.StreamConfig{})
 	kit.Environment(t, map[string]string{"NATS_URL": nats.URL})
@@ -104,8 +103,8 @@ func asAgent(url string) map[string]string {
 	return map[string]string{"NATS_URL": url, "NATS_USER": "agent", "NATS_PASSWORD": "agent"}
 }
 
-// A denied publish is told with the server's reason, long before its ack is
-// overdue, and the others are stored.
+// A denied publish is reported with the server's reason, long before its ack times out,
+// and the others are stored.
 func TestPublishDenied(t *testing.T) {
 	s := kit.StartServer(t, users(&server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{"rollcall.events.a"}},
@@ -121,8 +120,8 @@ func TestPublishDenied(t *testing.T) {
 	}
 }
 
-// Without its answers a connection learns of no ack: that the event is stored all
-// the same is not denied.
+// A connection that may not receive replies gets no acks; the event may be stored
+// nevertheless, and the message does not deny that.
 func TestPublishWithoutAnswers(t *testing.T) {
 	s := kit.StartServer(t, users(&server.Permissions{
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_agent.>"}},
@@ -145,7 +144,7 @@ func TestPublishWithoutAnswers(t *testing.T) {
 		check(t, exitDone, "1 stored\n", "")
 }
 
-// What the stream refuses of one message is told, and the next is sent.
+// A message that the stream refuses is reported, and the next is sent.
 func TestPublishRefusedByTheStream(t *testing.T) {
 	s := kit.StartServer(t)
 	eventsStream(t, s.URL, jetstream.StreamConfig{MaxMsgSize: 100})
@@ -154,7 +153,7 @@ func TestPublishRefusedByTheStream(t *testing.T) {
 		check(t, exitFailed, "2 stored, 1 failed\n", "stdin:2: not stored: nats: API error")
 }
 
-func TestPublishMoreThanTheServerTakes(t *testing.T) {
+func TestPublishOverServerLimit(t *testing.T) {
 	s := kit.StartServer(t, func(o *server.Options) { o.MaxPayload = 1000 })
 	eventsStream(t, s.URL, jetstream.StreamConfig{})
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
@@ -199,8 +198,8 @@ func TestPublishLosesTheServer(t *testing.T) {
 		s.Stop()
 		_, _ = io.WriteString(more, boots("b"))
 	})
-	// The server may end after it has stored the first event and before it has
-	// said so; then the second may not have been sent.
+	// The server may stop after it has stored the first event and before its ack; then
+	// the second may not have been sent.
 	want := [2]string{"1 stored, 1 without an ack\n", "stdin:2"}
 	if strings.HasPrefix(got.out, "0 ") {
 		want = [2]string{"0 stored, 2 without an ack\n", "stdin:1"}
@@ -211,9 +210,8 @@ func TestPublishLosesTheServer(t *testing.T) {
 	got.check(t, exitFailed, want[0], "rollcall: publish: "+want[1]+": no ack, so it may or may not be stored: the connection was lost; check that the server is running, then publish from here on\n")
 }
 
-// A name that is not UTF-8 is refused, not repaired: two names never become
-// one.
-func TestPublishByHandRepairsNothing(t *testing.T) {
+// A name that is not UTF-8 is refused, not changed: two names never become one.
+func TestPublishInvalidUTF8(t *testing.T) {
 	for _, args := range [][]string{
 		{"--login", "a\xff", "--machine", "m"},
 		{"--login", "a", "--machine", "m\xff"},

@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestStatusOfAService: the answer tells of the snapshot that the health checks
-// tell of, of the reader, and of the roster.
+// TestStatusOfAService: the answer has the snapshot, the reader and the roster of the
+// service.
 func TestStatusOfAService(t *testing.T) {
 	p := serve(t, t.TempDir())
 	if got := p.tool("", "publish", seedFile); got.code != exitDone {
@@ -32,8 +32,8 @@ func TestStatusOfAService(t *testing.T) {
 	}
 }
 
-// TestSilenceOfAService: a machine that falls silent is so in the gauge, in
-// answers and in reports; its users stay.
+// TestSilenceOfAService: a silent machine is marked in the gauge, in answers and in
+// reports; its users stay.
 func TestSilenceOfAService(t *testing.T) {
 	p := serve(t, t.TempDir(), "ROLLCALL_SILENT_AFTER=1s")
 	reports, err := p.connect().SubscribeSync("rollcall.reports")

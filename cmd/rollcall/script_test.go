@@ -29,12 +29,12 @@ import (
 //	nats [USER PASSWORD]   start a NATS server and set NATS_URL
 //	serve [NAME=VALUE…]    run the service on that server, with these variables,
 //	                       and wait until it is ready
-//	read PLACE             wait until it has read so far
-//	stream NAME SUBJECT…   make a stream
+//	read PLACE             wait until it has read to that place
+//	stream NAME SUBJECT…   create a stream
 //	purge NAME SEQUENCE    remove its messages before that one
 //	events NAME            print its messages, "SUBJECT PAYLOAD"
 //
-// and $SNAPSHOT is the path of a good one.
+// and $SNAPSHOT is the path of a valid snapshot.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",

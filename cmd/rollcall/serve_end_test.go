@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNoLastSnapshot: an end at which no snapshot can be written is a clean end,
-// and the next start reads on from an earlier one; here from none.
+// TestNoLastSnapshot: if the last snapshot cannot be written, the end is still clean, and
+// the next start continues from an earlier snapshot; here from none.
 func TestNoLastSnapshot(t *testing.T) {
 	dir := t.TempDir()
 	p := serve(t, dir, "ROLLCALL_SNAPSHOT_INTERVAL=1h")

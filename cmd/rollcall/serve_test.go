@@ -28,7 +28,7 @@ func eventsOf(t *testing.T, file string) []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-// TestServe: the seed's events go in, and everything that comes out says what
+// TestServe: for the events of the seed, reports, answers and metrics have the content that
 // the seed's script prints.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
@@ -90,7 +90,7 @@ func TestShuffled(t *testing.T) {
 }
 
 // TestSessionsJoin: Windows spells a user's domain in one way at logon and in
-// another at logoff; only the session tells that they belong together.
+// another at logoff; only the session id shows that they belong together.
 func TestSessionsJoin(t *testing.T) {
 	p := serve(t, t.TempDir())
 	in := `{"date":"2026-11-22T08:00:00Z","type":"login","machine":"ws5","user":"CORP.LOCAL\\ann","session":"0x3e7"}
@@ -102,8 +102,8 @@ func TestSessionsJoin(t *testing.T) {
 	p.wantReport(`ws5: CORP.LOCAL\bob` + "\n")
 }
 
-// TestRefusals: a line that is no event is told and the others are stored; the
-// same bytes from another client become dead letters, and nothing else changes.
+// TestRefusals: publish reports lines that are not events, and stores the others; the same
+// bytes from another client become dead letters.
 func TestRefusals(t *testing.T) {
 	p := serve(t, t.TempDir())
 	bad := `{"date":"2026-11-22T08:00:00Z","type":"login","machine":"web","user":"a\u202eb"}`
@@ -149,8 +149,8 @@ func getLetter(t *testing.T, js jetstream.JetStream, place int) (*jetstream.RawS
 	return s.GetLastMsgForSubject(t.Context(), fmt.Sprintf("rollcall.deadletters.%d", place))
 }
 
-// TestKill: killed at random moments while events flow, the roster ends as one
-// that was never disturbed, bit for bit, and every place has one fate.
+// TestKill: after kills at random moments while events flow, the roster is bit for bit that
+// of an undisturbed service, and every place has one fate.
 func TestKill(t *testing.T) {
 	const kills, events = 8, 400
 	server := kit.StartServer(t)
@@ -187,7 +187,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// publishUntil publishes events, some of them bad, until told to stop.
+// publishUntil publishes events, some of them bad, until stopped.
 func publishUntil(t *testing.T, js jetstream.JetStream, stop <-chan struct{}, published chan<- int) {
 	for n := 0; ; n++ {
 		select {
@@ -257,14 +257,14 @@ func TestCannotServe(t *testing.T) {
 				}
 			}
 			if strings.Contains(said, "s3cret") {
-				t.Errorf("tells the password: %s", said)
+				t.Errorf("contains the password: %s", said)
 			}
 		})
 	}
 }
 
-// TestScrape: every series that a scrape has, with its help and type, stands in
-// a golden file; the linter of Prometheus finds nothing; no user is named.
+// TestScrape: a golden file has every series of a scrape, with its help and type; promlint
+// finds nothing; no user is named.
 func TestScrape(t *testing.T) {
 	p := serve(t, t.TempDir())
 	p.tool("", "publish", seedFile)
@@ -302,4 +302,4 @@ func TestScrape(t *testing.T) {
 
 var buildLabels = regexp.MustCompile(`rollcall_build_info\{.*\}`)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")

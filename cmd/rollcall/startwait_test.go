@@ -11,8 +11,8 @@ import (
 )
 
 // TestWaitsAtTheStart: a NATS server that refuses the login, or has no JetStream,
-// does not end the start. It is told in the log, in /readyz and to systemd, and
-// once it is put right the service gets ready.
+// does not end the start. The log, /readyz and the status for systemd say why, and
+// once it is corrected the service becomes ready.
 func TestWaitsAtTheStart(t *testing.T) {
 	kit.Long(t)
 	for name, c := range map[string]struct {
@@ -53,7 +53,7 @@ func notYet(o *server.Options) {
 
 func withJetStream(o *server.Options) { o.JetStream = true }
 
-// TestEndsWhileWaiting: SIGTERM ends a start that waits, as any other.
+// TestEndsWhileWaiting: SIGTERM ends a start that waits for NATS.
 func TestEndsWhileWaiting(t *testing.T) {
 	server := kit.StartServer(t, kit.WithoutJetStream)
 	p := begin(t, t.TempDir(), "NATS_URL="+server.URL)

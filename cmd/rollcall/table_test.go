@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Whatever is in it, no line is wider than asked for, and each row is a line.
+// Whatever the cells contain, no line is too wide, and each row is one line.
 func TestTableFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := newTable("A", "B", "C", "D")

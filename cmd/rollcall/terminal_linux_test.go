@@ -14,15 +14,14 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// terminal is a real one, with nobody before it: what is written to it can be
-// looked at.
+// terminal is a pseudo-terminal that records what is written to it.
 type terminal struct {
 	*os.File
 	written kit.Output
 	ended   chan struct{} // closed when all that was written is in written
 }
 
-// newTerminal makes one of so many columns, until the test ends.
+// newTerminal creates a terminal of so many columns, until the test ends.
 func newTerminal(t *testing.T, columns uint16) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -60,14 +59,14 @@ func newTerminal(t *testing.T, columns uint16) *terminal {
 	return tty
 }
 
-// hangUp waits until all that was written is there.
+// hangUp waits until everything written is recorded.
 func (tty *terminal) hangUp() {
 	_ = tty.Close() // perhaps again
 	<-tty.ended
 }
 
-// lines are those that somebody at the terminal sees in the end. Each must have
-// fit it: what goes on in the next row is not taken back by a return.
+// lines returns the lines that a user sees in the end. Each must have fit the width: a
+// carriage return does not undo what was wrapped to the next row.
 func (tty *terminal) lines(t *testing.T, columns int) []string {
 	t.Helper()
 	tty.hangUp()
@@ -86,8 +85,8 @@ func (tty *terminal) lines(t *testing.T, columns int) []string {
 	return lines
 }
 
-// reader answers questions about a machine's past: that it is reading, so often,
-// and then that lane was on.
+// reader answers questions about a machine's past: with the progress, that many times, and
+// then with lane's session.
 func reader(t *testing.T, reading int) {
 	t.Helper()
 	s := kit.StartServer(t)
@@ -108,8 +107,8 @@ func reader(t *testing.T, reading int) {
 	}
 }
 
-// TestReadingOnATerminal: how far the service has read the past is shown while
-// it reads, and taken away before the answer, which is cut to the terminal.
+// TestReadingOnATerminal: the progress of reading the past is shown, and removed before the
+// answer, which is cut to the width of the terminal.
 func TestReadingOnATerminal(t *testing.T) {
 	for _, columns := range []int{60, 80, 120} {
 		reader(t, 3)
@@ -131,8 +130,8 @@ func TestReadingOnATerminal(t *testing.T) {
 	}
 }
 
-// Where the answer goes into a file the terminal has the progress, and the file
-// has nothing of it; where standard error is no terminal, there is none.
+// If the answer goes to a file, only the terminal has the progress; if standard error is not
+// a terminal, there is none.
 func TestReadingElsewhere(t *testing.T) {
 	reader(t, 2)
 	tty, out := newTerminal(t, 80), new(kit.Output)

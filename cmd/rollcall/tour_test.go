@@ -17,8 +17,8 @@ var (
 	storedSome = regexp.MustCompile(`^(\d+) stored\n$`)
 )
 
-// TestTour: the tour of the README prints what the README says, but for the times
-// at which it is taken. (What watch prints is not compared: it ends by a signal.)
+// TestTour: the tour of the README prints what the README says, except for the
+// times. (What watch prints is not compared: it ends by a signal.)
 func TestTour(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -38,7 +38,7 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// tourist takes the tour.
+// tourist runs the tour.
 type tourist struct {
 	*process
 	place, steps int

@@ -12,7 +12,7 @@ import (
 func TestTwoServices(t *testing.T) {
 	kit.Long(t)
 	const warning = "another rollcall answers on the same subjects, so either one answers each question: stop one, or set another ROLLCALL_SUBJECT for it"
-	server, _ := somewhere(t)
+	server, _ := newEventsStream(t)
 	first := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	if got := first.metric("rollcall_instances"); got != "1" {
 		t.Errorf("%s instances, want 1", got)

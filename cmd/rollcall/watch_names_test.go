@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/client"
 )
 
-// TestWatchNames: whatever the users are called, a line says who came, who left
-// and who is on in one way only.
+// TestWatchNames: whatever the names of users, a line is unambiguous about who came, who left
+// and who is on.
 func TestWatchNames(t *testing.T) {
 	for want, d := range map[string]client.Difference{
 		`00:00:00Z web: +john smith -lane (a, john smith)`: {Came: []string{"john smith"}, Left: []string{"lane"}, Users: []string{"a", "john smith"}},

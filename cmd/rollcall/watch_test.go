@@ -55,8 +55,8 @@ func watch(t *testing.T, args ...string) *watcher {
 	return w
 }
 
-// watchOwn watches the service with its own server, as one who has its data
-// folder does, and returns when it shows who is on.
+// watchOwn watches a service with an embedded server, with the key in its data folder, and
+// returns when it shows who is on.
 func watchOwn(t *testing.T, p *process) *watcher {
 	t.Helper()
 	kit.Environment(t, map[string]string{"ROLLCALL_DATA_DIR": p.dir, "ROLLCALL_EMBEDDED_ADDR": strings.TrimPrefix(p.nats, "nats://")})
@@ -78,15 +78,15 @@ func (w *watcher) shows(text string) {
 	kit.Eventually(w.t, func() bool { return w.out.Has(text) }, "it shows "+text)
 }
 
-// told publishes what a service would tell, a second later each.
-type told struct {
+// fakeService publishes what a service would, with dates one second apart.
+type fakeService struct {
 	t      *testing.T
 	conn   *nats.Conn
 	server *kit.Server
 	place  uint64
 }
 
-func (s *told) publish(subject string, message any) {
+func (s *fakeService) publish(subject string, message any) {
 	s.t.Helper()
 	data, err := json.Marshal(message)
 	if err == nil {
@@ -100,7 +100,7 @@ func (s *told) publish(subject string, message any) {
 	}
 }
 
-func (s *told) change(machine string, previous uint64, users ...string) {
+func (s *fakeService) change(machine string, previous uint64, users ...string) {
 	s.t.Helper()
 	s.place++
 	s.publish("rollcall.changes."+rollcallv1.EncodeMachine(machine), api.Change{
@@ -118,7 +118,7 @@ func TestWatch(t *testing.T) {
 			answeringAt(t, office())
 			w := watch(t, strings.Fields(args)...)
 			w.shows("web2")
-			service := &told{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 9}
+			service := &fakeService{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 9}
 			service.change("web2", 9)
 			service.change("web1", 3, `THESHIRE\pgustavo`, "chris", "jordan", "lane")
 			service.change("db1", 9, "lane")
@@ -134,18 +134,18 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchMissed: what shows that something was missed makes it ask again, and
-// print the difference.
+// TestWatchMissed: a sign that a change was missed makes it ask again and print the
+// difference.
 func TestWatchMissed(t *testing.T) {
-	for name, show := range map[string]func(*told){
-		"change": func(s *told) { s.place = 50; s.change("db1", 50, "lane") },
-		"large": func(s *told) {
+	for name, show := range map[string]func(*fakeService){
+		"change": func(s *fakeService) { s.place = 50; s.change("db1", 50, "lane") },
+		"large": func(s *fakeService) {
 			s.publish("rollcall.changes.m", api.Change{Machine: "m", Place: 51, Previous: 1, Large: true})
 		},
-		"beat":       func(s *told) { s.publish("rollcall.changes", api.Beat{When: now, Place: 51, Since: 51}) },
-		"lower beat": func(s *told) { s.publish("rollcall.changes", api.Beat{When: now, Place: 0, Since: 0}) },
-		"unreadable": func(s *told) { s.publish("rollcall.changes.m", "no change") },
-		"reconnect": func(s *told) {
+		"beat":       func(s *fakeService) { s.publish("rollcall.changes", api.Beat{When: now, Place: 51, Since: 51}) },
+		"lower beat": func(s *fakeService) { s.publish("rollcall.changes", api.Beat{When: now, Place: 0, Since: 0}) },
+		"unreadable": func(s *fakeService) { s.publish("rollcall.changes.m", "no change") },
+		"reconnect": func(s *fakeService) {
 			connections, err := s.server.NATS().Connz(&server.ConnzOptions{})
 			if err != nil {
 				s.t.Fatal(err)
@@ -163,7 +163,7 @@ func TestWatchMissed(t *testing.T) {
 			w := watch(t)
 			w.shows("web2: lane\n")
 			kit.Feed(source.Roster, kit.Login("web9", "chris"))
-			show(&told{t: t, server: nats, conn: kit.Conn(t, os.Getenv("NATS_URL"))})
+			show(&fakeService{t: t, server: nats, conn: kit.Conn(t, os.Getenv("NATS_URL"))})
 			w.shows(" web9: +chris (chris)\n")
 			if code := w.end(); code != exitDone {
 				t.Errorf("exit code %d", code)
@@ -172,14 +172,14 @@ func TestWatchMissed(t *testing.T) {
 	}
 }
 
-// What is no reason to ask again: a beat that fits, and other machines.
+// No reason to ask again: an expected beat, and changes of other machines.
 func TestWatchNotMissed(t *testing.T) {
 	source := office()
 	answeringAt(t, source)
 	w := watch(t, "web2")
 	w.shows("web2: lane\n")
 	kit.Feed(source.Roster, kit.Login("web2", "chris"))
-	service := &told{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 20}
+	service := &fakeService{t: t, conn: kit.Conn(t, os.Getenv("NATS_URL")), place: 20}
 	service.publish("rollcall.changes", api.Beat{When: now, Place: 10, Since: 9})
 	service.change("web1", 19, "lane")
 	service.change("web2", 9)
@@ -189,8 +189,7 @@ func TestWatchNotMissed(t *testing.T) {
 	}
 }
 
-// TestWatchRefused: a login that is refused after the connection was lost is told
-// with the reason.
+// TestWatchRefused: a login that is refused on reconnecting is reported with the reason.
 func TestWatchRefused(t *testing.T) {
 	nats := answeringAt(t, office())
 	w := watch(t)
@@ -199,7 +198,7 @@ func TestWatchRefused(t *testing.T) {
 	nats.Start(kit.WithPassword("u", "right"))
 	kit.Eventually(t, func() bool {
 		return w.err.Has("refuses a connection without a login (nats: authorization violation): set one of NATS_CREDS")
-	}, "watch tells why it is refused")
+	}, "watch reports why it is refused")
 }
 
 func TestWatchWithoutService(t *testing.T) {
@@ -239,7 +238,7 @@ func TestWatchProcess(t *testing.T) {
 	golden(t, "watch-process", result{cmd.ProcessState.ExitCode(), text, err.String()})
 }
 
-// live is a service of a roster that changes, which can be ended and begun again.
+// live is a service with a changing roster, which can be stopped and restarted.
 type live struct {
 	t      *testing.T
 	url    string
@@ -294,7 +293,7 @@ func (l *live) feed(random *rand.Rand, n int) {
 	}
 }
 
-// on is who the roster says is on: machine → users.
+// on returns who is on, by the roster: machine → users.
 func (l *live) on() map[string][]string {
 	on := map[string][]string{}
 	for v := range l.roster.Machines("") {
@@ -305,8 +304,8 @@ func (l *live) on() map[string][]string {
 	return on
 }
 
-// built is what the lines that a watch printed add up to. Each must begin where
-// the one before of its machine ended.
+// built returns the state after all lines that a watch printed. Each line must continue the
+// one before of its machine.
 func built(t *testing.T, lines io.Reader) map[string][]string {
 	t.Helper()
 	on := map[string][]string{}
@@ -326,8 +325,8 @@ func built(t *testing.T, lines io.Reader) map[string][]string {
 	return on
 }
 
-// TestWatchToTheEnd: whatever happens to connections and to the service, what
-// was shown adds up to the true state.
+// TestWatchToTheEnd: whatever happens to connections and the service, the printed lines add
+// up to the true state.
 func TestWatchToTheEnd(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -12,12 +12,10 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// These tests see that the service is wired as its parts need it: each part
-// has tests of its own beside it.
+// These tests verify the wiring of the service; each part has tests of its own.
 
-// somewhere is a server and a stream of events, in which the test may do what
-// it likes.
-func somewhere(t *testing.T) (*kit.Server, jetstream.JetStream) {
+// newEventsStream starts a server with a stream of events for the test.
+func newEventsStream(t *testing.T) (*kit.Server, jetstream.JetStream) {
 	t.Helper()
 	server := kit.StartServer(t)
 	js := kit.JetStream(t, kit.Conn(t, server.URL))
@@ -31,11 +29,11 @@ func somewhere(t *testing.T) (*kit.Server, jetstream.JetStream) {
 }
 
 // TestRestoredStream: the reader knows the positions of the snapshots that are
-// kept. When the stream turns out to be an older copy, it goes on after the
-// newest that the copy proves, and does not read it from its first message.
+// kept. If the stream turns out to be an older copy, it continues after the newest
+// position that the copy proves, instead of reading from the first message.
 func TestRestoredStream(t *testing.T) {
 	kit.Long(t)
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	dir, copied := t.TempDir(), t.TempDir()
 	p := serve(t, dir, "NATS_URL="+server.URL)
 	kit.PublishLogins(t, js, 3)
@@ -59,13 +57,13 @@ func TestRestoredStream(t *testing.T) {
 	p = begin(t, dir, "NATS_URL="+server.URL)
 	const another = "stream was recreated or restored: unread events of the old one are lost"
 	if after := p.says(another, "read_on_after"); after != "3" {
-		t.Errorf("reading goes on after %s, want 3", after)
+		t.Errorf("reading continues after %s, want 3", after)
 	}
 }
 
-// TestDeletedStream: a stream that somebody deletes is made again.
+// TestDeletedStream: a stream that somebody deletes is recreated.
 func TestDeletedStream(t *testing.T) {
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	p := serve(t, t.TempDir(), "NATS_URL="+server.URL)
 	kit.PublishLogins(t, js, 1)
 	p.reaches(1)
@@ -80,10 +78,10 @@ func TestDeletedStream(t *testing.T) {
 	p.reaches(2)
 }
 
-// TestAcceptLoss: what the log line of a loss gives, accepts it. That is saved,
-// so that the next start needn't be told again.
+// TestAcceptLoss: the place in the log line of a loss accepts it. That is saved, so the
+// next start does not need the variable.
 func TestAcceptLoss(t *testing.T) {
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	kit.PublishLogins(t, js, 3)
 	stream, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
 	if err == nil {
@@ -116,11 +114,11 @@ func TestAcceptLoss(t *testing.T) {
 	start("1").stop(syscall.SIGTERM)
 }
 
-// TestLettersAtTheEnd: at the end dead letters are stored until the last
+// TestLettersAtTheEnd: during the shutdown dead letters are still stored until the last
 // snapshot is, which waits for them.
 func TestLettersAtTheEnd(t *testing.T) {
 	const n = 4000
-	server, js := somewhere(t)
+	server, js := newEventsStream(t)
 	dir := t.TempDir()
 	serve(t, dir, "NATS_URL="+server.URL).stop(syscall.SIGTERM) // makes the streams
 	for range n {
@@ -135,7 +133,7 @@ func TestLettersAtTheEnd(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if said := p.log.String(); strings.Contains(said, "last snapshot not written") {
-		t.Errorf("there is no last snapshot:\n%s", said)
+		t.Errorf("the last snapshot was not written:\n%s", said)
 	}
 	if place := serve(t, dir, "NATS_URL="+server.URL).says("snapshot loaded", "place"); place != fmt.Sprint(n) {
 		t.Errorf("the last snapshot is of place %s, want %d", place, n)

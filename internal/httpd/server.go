@@ -212,8 +212,8 @@ func (s *Server) serve() error {
 	return web.Serve(s.listener, s.server, &web.FlagConfig{WebConfigFile: &s.webConfig}, slog.New(slog.DiscardHandler))
 }
 
-// handler routes the requests. The mux answers 404 to other paths, and 405 with
-// Allow to other methods.
+// handler routes the requests. The mux answers other paths with 404, and other methods
+// with 405 and Allow.
 func handler(c *ServerConfig, scrapeTimeout time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", landing(c.Version))

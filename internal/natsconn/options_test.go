@@ -15,7 +15,7 @@ const secret = "s3cret"
 // The seed of a user that no server knows.
 const seed = "SUAMEIWAOJCYX74W4AIIIBWKK3NTA73NKWOR6JLUK3KCJZNDGET2XVSCJQ"
 
-// Options that are wrong by themselves are rejected before connecting.
+// Invalid options are rejected before connecting.
 func TestWrongOptions(t *testing.T) {
 	const url = "nats://127.0.0.1:1"
 	bad := write(t, "bad", secret)

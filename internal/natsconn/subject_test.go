@@ -48,7 +48,7 @@ func TestOverlapAndCovers(t *testing.T) {
 	}
 }
 
-// TestSubjectsExhaustively compares with matching one subject after the other, as a
+// TestSubjectsExhaustively compares overlap and covers with matching every subject, as a
 // server does, for all patterns of up to three tokens. "c" stands for any token
 // that no pattern has.
 func TestSubjectsExhaustively(t *testing.T) {
