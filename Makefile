@@ -1,5 +1,5 @@
-# The commands of development. "make" lists them. None but deploy-test and ci needs
-# root, and none but those installs anything or stops a service.
+# Commands for development; "make" lists them. Only deploy-test needs root. None
+# installs anything; .ci/run does.
 
 GO ?= go
 tool = $(GO) tool -modfile=internal/test/tools/go.mod
@@ -17,7 +17,7 @@ format: ## list the files that are not formatted
 	@$(tool) buf format --diff --exit-code
 
 .PHONY: vet
-vet: ## go vet, of the tests of deploy too
+vet: ## go vet, including deploy
 	$(GO) vet ./...
 	cd deploy && $(GO) vet ./...
 
@@ -26,10 +26,10 @@ lint: ## golangci-lint, with staticcheck; building it the first time takes some 
 	@lint=$$($(GO) tool -modfile=internal/test/tools/lint/go.mod -n golangci-lint) && "$$lint" run && cd deploy && "$$lint" run
 
 .PHONY: generated
-generated: ## see that what is generated is up to date
+generated: ## check that generated files are up to date
 	@$(tool) buf lint
 	@before=$$(cat proto/rollcall/v1/*.pb.go | sha256sum); $(tool) buf generate; \
-	[ "$$before" = "$$(cat proto/rollcall/v1/*.pb.go | sha256sum)" ] || { echo "proto/rollcall/v1 was not what buf generate makes: it is now"; exit 1; }
+	[ "$$before" = "$$(cat proto/rollcall/v1/*.pb.go | sha256sum)" ] || { echo "proto/rollcall/v1 was out of date: regenerated, commit it"; exit 1; }
 	$(GO) mod tidy -diff
 	cd deploy && $(GO) mod tidy -diff
 
@@ -38,13 +38,13 @@ test: ## the tests, in two or three minutes
 	$(GO) test ./...
 
 .PHONY: test-full
-test-full: ## all orders, many seeds, long faults; with the race detector
+test-full: ## the tests at full length, with the race detector
 	TEST_FULL=1 $(GO) test -race -timeout 30m ./...
 
-# The fuzz targets, each for so long: FUZZTIME=10m make fuzz.
+# How long each fuzz target runs: FUZZTIME=10m make fuzz.
 FUZZTIME ?= 100000x
 .PHONY: fuzz
-fuzz: ## each fuzz target for a moment
+fuzz: ## each fuzz target, briefly
 	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' internal proto | xargs -n 1 dirname | sort -u); do \
 		for target in $$($(GO) test -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
@@ -53,18 +53,18 @@ fuzz: ## each fuzz target for a moment
 	done
 
 .PHONY: bench
-bench: ## the table of docs/performance.md; takes an hour of a quiet machine
+bench: ## the table of docs/performance.md; takes an hour on an idle machine
 	$(GO) run ./internal/test/bench
 
-# GUARDS=REGEXP chooses guards by name, SHARD=1/8 an eighth of them.
+# GUARDS=REGEXP selects guards by name, SHARD=1/8 an eighth of them.
 GUARDS ?= .
 SHARD ?= 1/1
 .PHONY: guards
-guards: ## take away each guard in the code and see that its test fails; takes hours
+guards: ## remove each guard in the code and check that its test fails; takes hours
 	$(GO) test ./internal/test/guards -v -timeout 5h -guards '$(GUARDS)' -guards.shard $(SHARD)
 
 .PHONY: deploy-test
-deploy-test: ## what is in deploy, each file by the program that reads it: .ci/run packages installs those
+deploy-test: ## test deploy, each file with the program that reads it (.ci/run packages installs these)
 	cd deploy && $(GO) test -timeout 30m ./...
 
 .PHONY: generate

@@ -27,11 +27,11 @@ func TestWaitsAtTheStart(t *testing.T) {
 			m, web := kit.UnderSystemd(t, 0), kit.FreeAddress(t)
 			p := begin(t, t.TempDir(), "NATS_URL="+server.URL, "NATS_USER=rollcall", "NATS_PASSWORD=s3cret",
 				"ROLLCALL_HTTP_ADDR="+web, "NOTIFY_SOCKET="+m.Path())
-			m.Wants(c.says)
+			m.Await(c.says)
 			if ready := p.get("http://" + web + "/readyz"); !strings.Contains(ready, c.says) || !strings.HasSuffix(ready, "readyz check failed\n") {
 				t.Errorf("/readyz says %s", ready)
 			}
-			m.Wants("READY=1") // what waits for the unit is not held up
+			m.Await("READY=1") // what waits for the unit is not held up
 			server.Stop()
 			server.Start(c.after)
 			p.says("ready", "place")

@@ -49,11 +49,11 @@ func TestStuckFold(t *testing.T) {
 	const watchdog = 100 * time.Millisecond
 	m := kit.UnderSystemd(t, watchdog)
 	n, end := startService(t, map[string]string{})
-	m.Wants("READY=1")
+	m.Await("READY=1")
 	s := n.service.Load()
 	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
 	kit.Eventually(t, func() bool { return s.roster.Status().Position.Place == 1 }, "the event is folded")
-	m.Wants("WATCHDOG=1")
+	m.Await("WATCHDOG=1")
 
 	held, released := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(released) })
@@ -62,14 +62,14 @@ func TestStuckFold(t *testing.T) {
 	<-held
 	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, s.embedded.URL())), 1)
 	kit.Eventually(t, func() bool { return !s.watchdog.alive(watchdog) }, "the fold is stuck")
-	m.Hears("none of this", watchdog) // pings in flight
-	if all, heard := m.Hears("WATCHDOG=1", 5*watchdog); heard {
+	m.Receive("none of this", watchdog) // pings in flight
+	if all, heard := m.Receive("WATCHDOG=1", 5*watchdog); heard {
 		t.Errorf("pings for a stuck fold: %q", all)
 	}
 	release()
-	m.Wants("WATCHDOG=1")
+	m.Await("WATCHDOG=1")
 	end()
-	m.Wants("STOPPING=1")
+	m.Await("STOPPING=1")
 }
 
 // TestReadyWithoutNATS: a server that is down does not delay the unit, and shows in its
@@ -77,12 +77,12 @@ func TestStuckFold(t *testing.T) {
 func TestReadyWithoutNATS(t *testing.T) {
 	m := kit.UnderSystemd(t, 0)
 	_, end := startService(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"})
-	before := m.Wants("READY=1")
+	before := m.Await("READY=1")
 	if !slices.ContainsFunc(before, func(said string) bool { return strings.HasPrefix(said, "STATUS=waiting: connecting to NATS at ") }) {
 		t.Errorf("systemd received %q", before)
 	}
 	end()
-	m.Wants("STOPPING=1")
+	m.Await("STOPPING=1")
 }
 
 // TestStopsAtOnce: STOPPING=1 is also sent when the service ends at once.
@@ -92,7 +92,7 @@ func TestStopsAtOnce(t *testing.T) {
 	cancel()
 	for range 20 {
 		(&notifier{log: kit.Logger(t)}).run(done, done)
-		m.Wants("STOPPING=1")
+		m.Await("STOPPING=1")
 	}
 }
 
@@ -116,8 +116,8 @@ func TestReadyOnce(t *testing.T) {
 	n := &notifier{log: kit.Logger(t)}
 	n.notifyReady()
 	n.notifyReady()
-	m.Wants("READY=1")
-	if all, _ := m.Hears("READY=1", 50*time.Millisecond); all != nil {
+	m.Await("READY=1")
+	if all, _ := m.Receive("READY=1", 50*time.Millisecond); all != nil {
 		t.Errorf("systemd received %q again", all)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTable makes the table from the output of benchmarks.
+// TestTable generates the table from the output of benchmarks.
 func TestTable(t *testing.T) {
 	r := results{}
 	if err := r.add(strings.NewReader(`goos: linux
@@ -32,7 +32,7 @@ BenchmarkStart              	       3	2000000000 ns/op
 	}
 }
 
-// TestChoose: a key is found by its beginning.
+// TestChoose: rows are selected by the prefix of their keys.
 func TestChoose(t *testing.T) {
 	var keys []string
 	for _, r := range choose("ingest,load-r") {

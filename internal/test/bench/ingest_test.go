@@ -15,7 +15,7 @@ import (
 var (
 	fewProtobuf = history{"few-protobuf", wire.AppendProtobuf, kit.Scale(100_000), kit.Scale(1_000_000)}
 	fewJSON     = history{"few-json", wire.AppendJSON, kit.Scale(100_000), kit.Scale(1_000_000)}
-	// many begins with the login of each of a million pairs.
+	// many starts with the logins of a million pairs.
 	many = history{"many", wire.AppendProtobuf, kit.Scale(1_000_000), kit.Scale(7_000_000)}
 )
 
@@ -51,9 +51,9 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// pulled is how many messages the library's consumer asks for at a time. More
-// makes it no faster.
-const pulled = 20_000
+// pullMessages is how many messages the library's consumer requests at a time. A
+// larger number makes it no faster.
+const pullMessages = 20_000
 
 func readOrdered(b *testing.B, js jetstream.JetStream, events int) {
 	consumer, err := js.OrderedConsumer(b.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{})
@@ -66,7 +66,7 @@ func readOrdered(b *testing.B, js jetstream.JetStream, events int) {
 		if n++; n == events {
 			close(done)
 		}
-	}, jetstream.PullMaxMessages(pulled))
+	}, jetstream.PullMaxMessages(pullMessages))
 	if err != nil {
 		b.Fatal(err)
 	}

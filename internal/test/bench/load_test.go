@@ -16,12 +16,12 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// often is the interval of snapshots and reports during the reading: a fifth of the
-// default, so that several fall into a run.
-var often = time.Duration(kit.Scale(int(6 * time.Second)))
+// interval is that of snapshots and reports while the stream is read: a fifth of the
+// default, so that a run has several.
+var interval = time.Duration(kit.Scale(int(6 * time.Second)))
 
 // BenchmarkLoad reads six million events into a roster of a million sessions on
-// 100,000 machines, alone and along with each of the service's other tasks.
+// 100,000 machines, alone and with each of the service's other tasks running.
 func BenchmarkLoad(b *testing.B) {
 	for _, load := range []struct {
 		name string
@@ -46,8 +46,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// loaded returns how long the reading took once everybody had logged in, which is
-// when the load begins.
+// loaded returns how long reading took after everybody had logged in. The load starts
+// at that moment.
 func loaded(b *testing.B, s *pipeline, load func(context.Context) error) time.Duration {
 	var start time.Time
 	end := func() {}
@@ -67,16 +67,16 @@ func loaded(b *testing.B, s *pipeline, load func(context.Context) error) time.Du
 	return took
 }
 
-// snapshots saves snapshots to the disk.
+// snapshots returns a load that saves snapshots to disk.
 func snapshots(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	store, err := snapshot.Open(b.TempDir(), "bench", quiet, s.reg)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return func(ctx context.Context) error { return store.Run(ctx, s.roster, often) }
+	return func(ctx context.Context) error { return store.Run(ctx, s.roster, interval) }
 }
 
-// reports publishes reports.
+// reports returns a load that publishes reports.
 func reports(b *testing.B, s *pipeline, url string) func(context.Context) error {
 	js := kit.JetStream(b, kit.Conn(b, url))
 	_, err := natsconn.Prepare(b.Context(), js, natsconn.Streams{
@@ -87,17 +87,18 @@ func reports(b *testing.B, s *pipeline, url string) func(context.Context) error 
 		b.Fatal(err)
 	}
 	return report.NewPublisher(report.PublisherConfig{
-		Source: s.source(), JetStream: js, Subjects: subjects, Interval: often, Log: quiet, Registry: s.reg,
+		Source: s.source(), JetStream: js, Subjects: subjects, Interval: interval, Log: quiet, Registry: s.reg,
 	}).Run
 }
 
-// source returns what reports are made from. The roster counts as caught up: the
-// messages read stand for new ones.
+// source returns the source of reports. The roster counts as caught up, as if the
+// messages read were new ones.
 func (s *pipeline) source() report.Source {
 	return report.Source{Roster: s.roster, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }}
 }
 
-// scrapes asks for the metrics every second, compressed, as Prometheus does.
+// scrapes returns a load that requests the metrics every second, compressed, as
+// Prometheus does.
 func scrapes(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, many.pairs))
 	web, err := httpd.Listen(httpd.ServerConfig{Addr: "127.0.0.1:0", Gatherer: s.reg, Log: quiet})
@@ -122,8 +123,8 @@ func scrapes(b *testing.B, s *pipeline, _ string) func(context.Context) error {
 	}
 }
 
-// scrape reads an answer to its end without decompressing it: the client is not
-// what is measured.
+// scrape reads a response to its end without decompressing it, so as not to measure
+// the client.
 func scrape(url string) error {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {

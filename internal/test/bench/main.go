@@ -4,9 +4,9 @@
 //
 // It runs the benchmarks of all packages at full size, several times, alternating
 // the sides of a ratio, and prints a Markdown table of targets and medians.
-// Progress is shown on stderr. The output of the benchmarks goes to the file of
-// -o, for benchstat; "bench -from FILE" makes the table from it again. Nothing
-// fails because a machine was slow: a missed target is only shown as missed.
+// Progress is shown on stderr. -o appends the output of the benchmarks to a file, for
+// benchstat; "bench -from FILE" prints the table of such a file. The exit code does not
+// depend on the targets: a missed one is only shown as missed.
 package main
 
 import (
@@ -24,13 +24,13 @@ import (
 )
 
 var (
-	only  = flag.String("rows", "", "only the rows whose keys begin with one of these, with commas between; see -list")
+	only  = flag.String("rows", "", "comma-separated prefixes of the keys of the rows to run; see -list")
 	list  = flag.Bool("list", false, "list the keys of the rows")
 	count = flag.Int("count", 5, "how many times each side is run")
-	quick = flag.Bool("quick", false, "run all at a hundredth of the size: the numbers mean nothing")
+	quick = flag.Bool("quick", false, "run everything at a hundredth of the size: the numbers mean nothing")
 	with  = flag.String("exec", "", "program, with arguments, that runs each benchmark: \"taskset -c 0,1\"")
-	raw   = flag.String("o", "", "file for what the benchmarks print; it is added to")
-	from  = flag.String("from", "", "measure nothing: make the table of this file")
+	raw   = flag.String("o", "", "file to append the output of the benchmarks to")
+	from  = flag.String("from", "", "run nothing: print the table of this file, written with -o")
 )
 
 func main() {
@@ -73,7 +73,7 @@ func bench(out io.Writer) error {
 	return nil
 }
 
-// choose returns the rows whose keys begin with one of these.
+// choose returns the rows whose keys have one of these prefixes.
 func choose(keys string) []row {
 	var chosen []row
 	for _, r := range rows {
@@ -87,9 +87,9 @@ func choose(keys string) []row {
 	return chosen
 }
 
-// measure runs the benchmarks of the rows, each side once, then again, and appends
-// their output to the file at path. dir is for what takes long to create. A side of
-// several rows is run for the first only.
+// measure runs the benchmarks of the rows, alternating the sides, and appends their
+// output to the file at path. dir is for what takes long to create. A benchmark that
+// several rows share is run only for the first of them.
 func measure(chosen []row, dir, path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -118,8 +118,8 @@ func measure(chosen []row, dir, path string) error {
 	return file.Close()
 }
 
-// execute builds the tests of the package, if not done yet, and runs one benchmark
-// in a process of its own.
+// execute builds the tests of the package, unless they are built already, and runs one
+// benchmark in a separate process.
 func (r run) execute(dir string) ([]byte, error) {
 	binary := filepath.Join(dir, filepath.Base(r.pkg)+".test")
 	if _, err := os.Stat(binary); err != nil {
@@ -144,7 +144,7 @@ func (r run) execute(dir string) ([]byte, error) {
 	return out, nil
 }
 
-// pattern returns the value of -bench that runs only this benchmark.
+// pattern returns the value of -bench that selects only this benchmark.
 func (r run) pattern() string {
 	parts := strings.Split("Benchmark"+r.bench, "/")
 	return "^" + strings.Join(parts, "$/^") + "$"
@@ -165,7 +165,7 @@ func table(out io.Writer, chosen []row, r results) {
 		if !r.has(row.runs) {
 			continue
 		}
-		measured, ratio, met := row.say(r)
+		measured, ratio, met := row.judge(r)
 		verdict := "met"
 		switch {
 		case ratio == "":

@@ -12,11 +12,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// BenchmarkPast reads the stream of BenchmarkLoad: alone; while as many questions
-// about the past as allowed are asked all the time, each of which reads the whole
-// stream again; and while these don't wait for the fold, as they do in the service.
-// ratio compares with the reading alone; past-messages/s is how fast all of the
-// questions together have read.
+// BenchmarkPast reads the stream of BenchmarkLoad: alone; with the maximum number of
+// questions about the past in flight, each of which reads the whole stream again; and
+// with questions that, unlike in the service, do not pause while the fold is behind.
+// ratio is the rate relative to reading alone; past-messages/s is how fast all
+// questions together read.
 func BenchmarkPast(b *testing.B) {
 	var alone float64
 	for _, load := range []struct {
@@ -38,9 +38,9 @@ func BenchmarkPast(b *testing.B) {
 					took += loaded(b, s, nil)
 					continue
 				}
-				asking := askers(b, s, url, func() bool { return load.behind(s) })
-				took += loaded(b, s, asking.run)
-				read += asking.read
+				questions := newPastLoad(b, s, url, func() bool { return load.behind(s) })
+				took += loaded(b, s, questions.run)
+				read += questions.read
 			}
 			rate := float64(many.events-many.pairs) * float64(b.N) / took.Seconds()
 			if load.behind == nil {
@@ -55,14 +55,14 @@ func BenchmarkPast(b *testing.B) {
 	}
 }
 
-// asking asks questions about the past all the time.
-type asking struct {
+// pastLoad asks questions about the past continuously.
+type pastLoad struct {
 	*past.Questions
 	mu   sync.Mutex
 	read uint64
 }
 
-func askers(b *testing.B, s *pipeline, url string, behind func() bool) *asking {
+func newPastLoad(b *testing.B, s *pipeline, url string, behind func() bool) *pastLoad {
 	b.Helper()
 	q, err := past.New(past.Config{
 		Roster: s.roster, Conn: kit.Conn(b, url), Stream: rollcallv1.DefaultEventsStream, Subjects: subjects,
@@ -72,12 +72,12 @@ func askers(b *testing.B, s *pipeline, url string, behind func() bool) *asking {
 		b.Fatal(err)
 	}
 	b.Cleanup(q.Close)
-	return &asking{Questions: q}
+	return &pastLoad{Questions: q}
 }
 
-// run asks until the context is done. Nothing is dated before the moment in
-// question, so the messages are read and judged, and none is kept.
-func (a *asking) run(ctx context.Context) error {
+// run asks until the context is done. No event is dated before the moment in question,
+// so the messages are read and judged, but none is kept.
+func (a *pastLoad) run(ctx context.Context) error {
 	var all sync.WaitGroup
 	problems := make(chan error, a.Most())
 	for range a.Most() {
@@ -100,7 +100,7 @@ func (a *asking) run(ctx context.Context) error {
 }
 
 // one asks a question until it is answered.
-func (a *asking) one(ctx context.Context) error {
+func (a *pastLoad) one(ctx context.Context) error {
 	var read uint64
 	defer func() {
 		a.mu.Lock()

@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// eventsPerSecond is how fast the stream is read while questions are asked.
+// eventsPerSecond is the rate at which the stream is read while questions are asked.
 const eventsPerSecond = 100_000
 
 // BenchmarkQuery asks for the report of one machine out of 100,000, one question
@@ -27,13 +27,13 @@ func BenchmarkQuery(b *testing.B) {
 			url := startServer(b, many.name)
 			many.store(b, url)
 			s := newPipeline(b, url)
-			everybodyOn, onward := make(chan struct{}), make(chan struct{})
-			end := background(b, func(ctx context.Context) error { return s.paced(ctx, everybodyOn, onward) })
+			everybodyOn, resume := make(chan struct{}), make(chan struct{})
+			end := background(b, func(ctx context.Context) error { return s.paced(ctx, everybodyOn, resume) })
 			<-everybodyOn
 			subject := serve(b, s, kit.Conn(b, url))
 			nc := kit.Conn(b, url)
 			request := oneMachine(s)
-			close(onward)
+			close(resume)
 			took := ask(b, nc, subject, request, kit.Scale(20_000))
 			end()
 			slices.Sort(took)
@@ -45,16 +45,16 @@ func BenchmarkQuery(b *testing.B) {
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// paced reads the stream until everybody is logged in, waits for onward, then goes
-// on at eventsPerSecond at most.
-func (s *pipeline) paced(ctx context.Context, everybodyOn, onward chan struct{}) error {
+// paced reads the stream until everybody is logged in, waits for resume, then reads on
+// at eventsPerSecond at most.
+func (s *pipeline) paced(ctx context.Context, everybodyOn, resume chan struct{}) error {
 	var start time.Time
 	err := s.read(ctx, uint64(many.events), func(place uint64) {
 		switch since := int(place) - many.pairs; {
 		case since < 0:
 		case start.IsZero():
 			close(everybodyOn)
-			<-onward
+			<-resume
 			start = time.Now()
 		default:
 			due := start.Add(time.Duration(since) * time.Second / eventsPerSecond)
@@ -70,7 +70,7 @@ func (s *pipeline) paced(ctx context.Context, everybodyOn, onward chan struct{})
 	return err
 }
 
-// serveEcho answers with the question.
+// serveEcho serves an endpoint that echoes the question.
 func serveEcho(b *testing.B, _ *pipeline, nc *nats.Conn) string {
 	service, err := micro.AddService(nc, micro.Config{Name: "echo", Version: "1.0.0", Endpoint: &micro.EndpointConfig{
 		Subject: "echo",
@@ -91,7 +91,7 @@ func serveEcho(b *testing.B, _ *pipeline, nc *nats.Conn) string {
 	return "echo"
 }
 
-// serveReport answers as the service does.
+// serveReport serves the questions of the service.
 func serveReport(b *testing.B, s *pipeline, nc *nats.Conn) string {
 	background(b, query.New(query.Config{
 		Source: s.source(), Conn: nc, Subjects: subjects, Version: "1.0.0", Log: quiet,
@@ -104,8 +104,8 @@ func serveReport(b *testing.B, s *pipeline, nc *nats.Conn) string {
 	return subject
 }
 
-// oneMachine returns the question for one machine in the middle. There is no
-// question by name: it is the machine after a cursor.
+// oneMachine returns the request for one machine in the middle of the report: the one
+// after a cursor.
 func oneMachine(s *pipeline) []byte {
 	i, name := 0, ""
 	for v := range s.roster.Machines("") {

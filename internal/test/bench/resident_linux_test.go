@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkResident lets "rollcall serve" read the stream of BenchmarkLoad, with
-// reports and snapshots as by default, and reports its resident memory afterwards
-// and the size of a snapshot.
+// BenchmarkResident runs "rollcall serve" on the stream of BenchmarkLoad, with the
+// default intervals of reports and snapshots, and reports its resident memory
+// afterwards and the size of a snapshot.
 func BenchmarkResident(b *testing.B) {
 	path := program(b, "rollcall", "rollcall/cmd/rollcall")
 	url := startServer(b, many.name)

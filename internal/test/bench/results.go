@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// results holds the values that benchmarks reported: by name, as in [run], and by
-// unit, those of all runs in order.
+// results holds the values that benchmarks reported, by name as in [run] and by unit;
+// those of all runs, in order.
 type results map[string]map[string][]float64
 
-// result matches a line that a benchmark prints; the number of processors comes
-// after the name.
+// result matches the line that a benchmark prints; GOMAXPROCS follows the name.
 var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)`)
 
 // add reads the output of benchmarks, as benchstat does.
@@ -40,8 +39,8 @@ func (r results) add(out io.Reader) error {
 	return lines.Err()
 }
 
-// has reports whether each of the runs that can run here has a result: python3 may
-// be missing.
+// has reports whether each of the runs has a result. Those of the Python function may
+// lack one, as python3 may not be installed.
 func (r results) has(runs []run) bool {
 	for _, run := range runs {
 		if _, ok := r[run.bench]; !ok && !strings.HasPrefix(run.bench, "Seed/python") {

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// run is one benchmark, a side of a ratio or all of a row.
+// run is one benchmark: one side of a ratio, or the only one of a row.
 type run struct {
 	pkg   string // below rollcall/internal
 	bench string // "Ingest/json/rollcall"
@@ -13,9 +13,9 @@ type run struct {
 type row struct {
 	key, what, target string
 	runs              []run // run alternately
-	// say returns what was measured, the ratio that the target is about, and
+	// judge returns what was measured, the ratio that the target is about, and
 	// whether the target is met.
-	say func(r results) (measured, ratio string, met bool)
+	judge func(r results) (measured, ratio string, met bool)
 }
 
 const once = "1x"
@@ -116,7 +116,7 @@ func ingestRow(name, what string, least float64) row {
 	}
 }
 
-// loads are compared with each other, so they are run alternately.
+// loads are compared with each other, so they run alternately.
 var loads = []run{
 	{"test/bench", "Load/alone", once}, {"test/bench", "Load/snapshots", once}, {"test/bench", "Load/scrapes", once}, {"test/bench", "Load/reports", once},
 }
@@ -138,8 +138,8 @@ func atLeast(ours, theirs string, least float64) func(results) (string, string, 
 	}
 }
 
-// atMost compares a time with another. unit is shown; scale converts the
-// benchmark's unit to it.
+// atMost compares a time with another. scale converts the benchmark's unit to the
+// given unit, which is printed.
 func atMost(ours, theirs, metric string, scale float64, unit string, most float64) func(results) (string, string, bool) {
 	return func(r results) (string, string, bool) {
 		ratio := r.ratio(ours, theirs, metric)

@@ -1,7 +1,7 @@
-"""Times the function that rollcall grew out of, current_users as it stood in
-the tutorial "Tracking User Events and Generating Reports in Python", on the
-events of a file: date, type, machine and user, one event a line, with tabs
-between. Prints the nanoseconds that an event took and how many users are on."""
+"""Times the function that rollcall grew out of, current_users of the tutorial
+"Tracking User Events and Generating Reports in Python", on the events of a file:
+date, type, machine and user, one event a line, separated by tabs. Prints the
+nanoseconds per event and the number of users logged in."""
 
 import sys
 import time

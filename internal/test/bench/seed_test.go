@@ -16,10 +16,10 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// BenchmarkSeed folds a million events of 100,000 pairs from memory: with the
-// Python function that rollcall grew out of, if there is a python3, and with the
-// roster, in batches of 500. The events come once as a fleet sends them, nearly
-// sorted, and once in random order.
+// BenchmarkSeed folds a million events of 100,000 pairs from memory: with the Python
+// function that rollcall grew out of, if python3 is installed, and with the roster, in
+// batches of 500. The events come once as a fleet sends them, nearly sorted, and once
+// in random order.
 func BenchmarkSeed(b *testing.B) {
 	_, err := exec.LookPath("python3")
 	for _, order := range []struct {
@@ -33,8 +33,8 @@ func BenchmarkSeed(b *testing.B) {
 	}
 }
 
-// seedMessages returns the messages. Those in random order all have the last
-// receipt.
+// seedMessages returns the messages. In random order, all have the last receipt, so
+// that none is dated too far after it.
 func seedMessages(random bool) []roster.Message {
 	f := kit.NewFleet(1, kit.Mixed, kit.Scale(100_000))
 	messages := make([]roster.Message, kit.Scale(1_000_000))
@@ -68,7 +68,7 @@ func seedPython(b *testing.B, messages []roster.Message) {
 	}
 }
 
-// writeEvents writes the events as seed.py reads them.
+// writeEvents writes the events in the format of seed.py and returns the path.
 func writeEvents(b *testing.B, messages []roster.Message) string {
 	path := filepath.Join(b.TempDir(), "events")
 	file, err := os.Create(path)

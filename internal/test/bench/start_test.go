@@ -10,7 +10,7 @@ import (
 )
 
 // BenchmarkStart starts "rollcall serve" with the embedded server and an empty data
-// folder, and waits until /readyz says 200.
+// folder, and waits until /readyz returns 200.
 func BenchmarkStart(b *testing.B) {
 	path := program(b, "rollcall", "rollcall/cmd/rollcall")
 	for b.Loop() {

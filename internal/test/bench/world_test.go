@@ -51,15 +51,16 @@ var subjects = func() rollcallv1.Subjects {
 	return s
 }()
 
-// keep returns the folder in which the benchmarks keep a store of this name.
-func keep(b *testing.B, name string) string {
+// storeDir returns the folder of the server's store with this name, which is kept
+// between benchmarks if BENCH_DIR is set.
+func storeDir(b *testing.B, name string) string {
 	if dir := kit.BenchDir(); dir != "" {
 		return filepath.Join(dir, name)
 	}
 	return filepath.Join(b.TempDir(), name)
 }
 
-// program builds a program, unless it is up to date, and returns its path.
+// program builds a program and returns its path.
 func program(b *testing.B, name, pkg string) string {
 	b.Helper()
 	path := filepath.Join(programs, name)
@@ -77,7 +78,7 @@ func startServer(b *testing.B, store string) string {
 	path := program(b, "nats-server", "github.com/nats-io/nats-server/v2")
 	address := kit.FreeAddress(b)
 	host, port, _ := net.SplitHostPort(address)
-	startProcess(b, exec.Command(path, "-a", host, "-p", port, "-js", "-sd", keep(b, store)))
+	startProcess(b, exec.Command(path, "-a", host, "-p", port, "-js", "-sd", storeDir(b, store)))
 	kit.Eventually(b, func() bool {
 		conn, err := net.Dial("tcp", address)
 		return err == nil && conn.Close() == nil
@@ -99,7 +100,7 @@ func startProcess(b *testing.B, cmd *exec.Cmd) (stop func()) {
 	return stop
 }
 
-// history is a stream of a fleet's events on a server.
+// history describes a stream of a fleet's events.
 type history struct {
 	name   string // of the store
 	encode func([]byte, *roster.Event) []byte
@@ -107,7 +108,7 @@ type history struct {
 	events int
 }
 
-// store fills the stream of a server, unless an earlier benchmark has.
+// store fills the stream on a server, unless an earlier benchmark has filled it.
 func (h *history) store(b *testing.B, url string) {
 	b.Helper()
 	nc := kit.Conn(b, url)
@@ -186,12 +187,12 @@ func (s *pipeline) read(ctx context.Context, last uint64, passed func(place uint
 		}
 	})
 	if st := s.roster.Status(); err == nil && ctx.Err() == nil || st.Fates[roster.DeadLettered]+st.Fates[roster.Lost] > 0 {
-		return errors.Join(err, fmt.Errorf("the stream was not read whole: %v", st.Fates))
+		return errors.Join(err, fmt.Errorf("the stream was not read completely: %v", st.Fates))
 	}
 	return err
 }
 
-// background runs a function and returns how to end it.
+// background runs a function in the background and returns a function that ends it.
 func background(b *testing.B, do func(context.Context) error) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -36,7 +36,7 @@ func Conn(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 }
 
 // alsoWhenClosed adds a closed handler and keeps the test's own, if it has set one.
-// This is a connection's last callback, so its goroutines are ending by then.
+// It is the last callback of a connection, whose goroutines are ending by then.
 func alsoWhenClosed(then func()) nats.Option {
 	return func(o *nats.Options) error {
 		before := o.ClosedCB
@@ -60,9 +60,9 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// CreateStream creates a stream, even right after one with its name was deleted:
-// the server removes the files of the old stream and of its consumers a little
-// later, and cannot create the new ones meanwhile.
+// CreateStream creates a stream, even right after one with the same name was deleted:
+// the server removes the old stream's files a little later, and until then refuses to
+// create the new one.
 func CreateStream(t testing.TB, js jetstream.JetStream, config jetstream.StreamConfig) jetstream.Stream {
 	t.Helper()
 	var made jetstream.Stream
@@ -73,7 +73,7 @@ func CreateStream(t testing.TB, js jetstream.JetStream, config jetstream.StreamC
 		return !errors.As(err, &api) || api.ErrorCode != jetstream.ErrorCode(server.JSStreamCreateErrF)
 	}, deadline)
 	if err != nil {
-		t.Fatalf("making stream %s: %v", config.Name, err)
+		t.Fatalf("creating stream %s: %v", config.Name, err)
 	}
 	return made
 }

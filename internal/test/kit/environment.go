@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Environment sets these variables, and unsets all others that concern rollcall,
-// until the test ends.
+// Environment sets these variables until the test ends, and unsets all other NATS_ and
+// ROLLCALL_ variables.
 func Environment(t testing.TB, set map[string]string) {
 	t.Helper()
 	for _, entry := range os.Environ() {

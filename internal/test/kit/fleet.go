@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// Shape is how many users each machine of a department has. All departments are
-// alike, and a fleet has as many of them as it needs.
+// Shape is the number of users of each machine in a department. A fleet consists of
+// identical departments.
 type Shape []int
 
 var (
@@ -38,18 +38,19 @@ var (
 //
 // The first message was received on 2020-01-01 and has place 1.
 type Fleet struct {
-	size, blocks, width int // pairs of a block; number of blocks; machines of a block
-	people              int // of a block
+	// A block is a department.
+	size, blocks, width int // pairs in a block; number of blocks; machines in a block
+	people              int // persons in a block
 
-	at       []int // by slot in a block: the machine
-	machines []string
-	persons  []string
-	services []string // of all sites
-	lines    []string // by slot: its terminal
+	machineOf []int // by slot in a block: the machine
+	machines  []string
+	persons   []string
+	services  []string // of all sites
+	lines     []string // by slot: its terminal
 
 	rng    *rand.Rand
 	stride int
-	told   []uint32 // by pair: its number of events so far
+	sent   []uint32 // by pair: the number of its events so far
 	count  int
 }
 
@@ -58,45 +59,45 @@ type Fleet struct {
 func NewFleet(seed uint64, shape Shape, pairs int) *Fleet {
 	f := &Fleet{width: len(shape), rng: rand.New(rand.NewPCG(seed, 0))}
 	for machine, users := range shape {
-		f.at = append(f.at, slices.Repeat([]int{machine}, users)...)
+		f.machineOf = append(f.machineOf, slices.Repeat([]int{machine}, users)...)
 	}
-	f.size = len(f.at)
+	f.size = len(f.machineOf)
 	f.blocks = max(reach, (pairs+f.size-1)/f.size)
 	f.people = (f.size - f.size/4 + reach - 1) / reach
-	f.told = make([]uint32, f.Pairs())
+	f.sent = make([]uint32, f.Pairs())
 	f.stride = f.coprime()
 	f.name(shape)
 	return f
 }
 
-// Pairs is how many pairs of a user and a machine there are.
+// Pairs is the number of pairs of a user and a machine.
 func (f *Fleet) Pairs() int { return f.size * f.blocks }
 
-// Machines is how many machines there are.
+// Machines is the number of machines.
 func (f *Fleet) Machines() int { return f.width * f.blocks }
 
 // Next writes the next message to m.
 func (f *Fleet) Next(m *roster.Message) {
 	pair := f.pick()
-	told := f.told[pair]
-	f.told[pair]++
+	earlier := f.sent[pair]
+	f.sent[pair]++
 	f.count++
 	block, slot := pair/f.size, pair%f.size
-	machine := block*f.width + f.at[slot]
+	machine := block*f.width + f.machineOf[slot]
 	e := roster.Event{
 		Type:    roster.Login,
 		Machine: f.machines[machine],
-		Session: roster.Session{User: f.user(block, slot, machine), ID: f.session(block, slot, told/2)},
+		Session: roster.Session{User: f.user(block, slot, machine), ID: f.session(block, slot, earlier/2)},
 	}
-	if told%2 == 1 {
+	if earlier%2 == 1 {
 		e.Type = roster.Logout
 	}
-	receipt := began.Add(time.Duration(f.count) * time.Second)
+	receipt := epoch.Add(time.Duration(f.count) * time.Second)
 	e.Date = receipt.Add(-f.delay())
 	*m = roster.Message{Place: uint64(f.count), Receipt: receipt, Event: e}
 }
 
-// Fill fills b with the next n messages, reusing its space. All their names are
+// Fill fills b with the next n messages, reusing its slice. All their names are
 // contiguous in memory, as in messages that were just read.
 func (f *Fleet) Fill(b *roster.Batch, n int) {
 	b.Messages = slices.Grow(b.Messages[:0], n)[:n]
@@ -111,20 +112,20 @@ func (f *Fleet) Fill(b *roster.Batch, n int) {
 func Rewrite(messages []roster.Message) {
 	var read strings.Builder
 	for i := range messages {
-		for _, name := range texts(&messages[i]) {
+		for _, name := range stringsOf(&messages[i]) {
 			read.WriteString(*name)
 		}
 	}
 	rest := read.String()
 	for i := range messages {
-		for _, name := range texts(&messages[i]) {
+		for _, name := range stringsOf(&messages[i]) {
 			*name, rest = rest[:len(*name)], rest[len(*name):]
 		}
 	}
 }
 
-// texts are the texts that an event of a fleet has.
-func texts(m *roster.Message) [3]*string {
+// stringsOf returns the strings that a fleet's events use.
+func stringsOf(m *roster.Message) [3]*string {
 	return [...]*string{&m.Event.Machine, &m.Event.Session.User, &m.Event.Session.ID}
 }
 
@@ -145,7 +146,7 @@ func (f *Fleet) Roster() *roster.Roster {
 	return r
 }
 
-var began = roster.TimeOf(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+var epoch = roster.TimeOf(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
 
 // pick draws the pair that the next message is about.
 func (f *Fleet) pick() int {
@@ -155,7 +156,8 @@ func (f *Fleet) pick() int {
 	return f.rng.IntN(f.Pairs())
 }
 
-// coprime returns a long step that visits every pair once before it repeats one.
+// coprime returns a step, coprime to the number of pairs, that visits every pair
+// before it repeats one.
 func (f *Fleet) coprime() int {
 	step := f.Pairs()*5/8 + f.rng.IntN(f.Pairs()/8)
 	for gcd(step, f.Pairs()) != 1 {
@@ -181,8 +183,8 @@ func (f *Fleet) delay() time.Duration {
 // reach is the largest number of machines of one person.
 const reach = 12
 
-// user returns the user of a pair. A person has one pair in a department, so never
-// two on one machine.
+// user returns the user of a pair. A person has at most one pair in a department, so
+// never two on one machine.
 func (f *Fleet) user(block, slot, machine int) string {
 	if slot%4 == 3 {
 		return f.services[machine/siteSize*len(accounts)+slot/4%len(accounts)]
@@ -192,8 +194,8 @@ func (f *Fleet) user(block, slot, machine int) string {
 	return f.persons[home*f.people+n%f.people]
 }
 
-// session returns the session name of a stay. All machines of a department name
-// theirs alike.
+// session returns the session name of a pair's nth stay. All machines of a department
+// name sessions the same way.
 func (f *Fleet) session(block, slot int, stay uint32) string {
 	switch block % 4 {
 	case 2:
@@ -204,7 +206,7 @@ func (f *Fleet) session(block, slot int, stay uint32) string {
 	return ""
 }
 
-// siteSize is how many machines a site has.
+// siteSize is the number of machines of a site.
 const siteSize = 1000
 
 var (
@@ -217,8 +219,8 @@ var (
 		okafor larsson novak papadopoulos`)
 )
 
-// name generates all names once. Each is a part of one long string, which costs the
-// garbage collector nothing.
+// name generates all names once. They are substrings of a few long strings, which the
+// garbage collector does not scan.
 func (f *Fleet) name(shape Shape) {
 	for slot := range f.size {
 		f.lines = append(f.lines, "pts/"+strconv.Itoa(slot))
@@ -270,13 +272,13 @@ func names(n int, appendName func(b []byte, i int) []byte) []string {
 	return list
 }
 
-// BenchDir is the folder in which benchmarks of full size share what takes long to
-// create, such as streams; "" if none is set.
+// BenchDir is the folder in which full-size benchmarks share what takes long to create,
+// such as streams; "" if BENCH_DIR is not set.
 func BenchDir() string { return os.Getenv("BENCH_DIR") }
 
-// Scale returns the size of something in a benchmark: n if BENCH_DIR is set, as the
-// command in internal/test/bench does, else a hundredth, so that all benchmarks can
-// be run once in little time.
+// Scale returns the size of something in a benchmark: n if BENCH_DIR is set, as by the
+// command in internal/test/bench, else n/100, so that running every benchmark once is
+// quick.
 func Scale(n int) int {
 	if BenchDir() == "" {
 		return n / 100

@@ -22,7 +22,7 @@ func TestFleet(t *testing.T) {
 				users += v.UserCount()
 			}
 			if users != f.Pairs() {
-				t.Errorf("%d users of machines, want %d: pairs are not each a user and a machine", users, f.Pairs())
+				t.Errorf("%d users of machines, want %d: two pairs have the same user and machine", users, f.Pairs())
 			}
 			f.Fold(r, 20_000)
 			if st := r.Status(); st.Fates[roster.Applied] < 31_000 || st.Fates[roster.DeadLettered] > 0 {
@@ -31,7 +31,7 @@ func TestFleet(t *testing.T) {
 			other := again.Roster()
 			again.Fold(other, 20_000)
 			if r.Status() != other.Status() {
-				t.Error("the same seed made another fleet")
+				t.Error("the same seed generated another fleet")
 			}
 		})
 	}

@@ -6,10 +6,10 @@ import (
 )
 
 // Full reports whether the tests run at full length: "make test-full" sets TEST_FULL.
-// "go test ./..." alone is for whoever has just changed something, and takes minutes.
+// Without it "go test ./..." takes a few minutes.
 func Full() bool { return os.Getenv("TEST_FULL") != "" }
 
-// Length returns how much of something a test does: full at full length, else short.
+// Length returns full if tests run at full length, else short.
 func Length(short, full int) int {
 	if Full() {
 		return full

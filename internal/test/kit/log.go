@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Logger writes to the test's log, debug included, as long as the test runs;
-// what comes later is dropped, where t.Log would panic.
+// Logger writes to the test's log, including debug messages. What is logged after the
+// end of the test is dropped; t.Log would panic.
 func Logger(t testing.TB) *slog.Logger {
 	out := &testLog{t: t}
 	t.Cleanup(out.end)

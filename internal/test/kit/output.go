@@ -6,12 +6,11 @@ import (
 	"sync"
 )
 
-// Output keeps what is written to it: a log, or what a program prints. Several
-// goroutines may write and read at once. Its zero value is empty and ready for
-// use.
+// Output collects what is written to it, such as a log or a program's output. It is
+// safe for concurrent use. The zero value is empty and ready for use.
 //
-// Every log that a test reads should be one: other goroutines may write to it at
-// any time. The throttle, for one, writes from a timer, a minute after the
+// A test should read a log only through an Output: other goroutines may write to the
+// log at any time. The throttle, for example, logs from a timer, a minute after the
 // complaint.
 type Output struct {
 	mu   sync.Mutex
@@ -25,14 +24,14 @@ func (o *Output) Write(b []byte) (int, error) {
 	return o.text.Write(b)
 }
 
-// String returns all that was written, or all since Drain.
+// String returns all that was written since the last Drain.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
-// Drain returns what String returns, and empties the output.
+// Drain returns what String returns and empties the output.
 func (o *Output) Drain() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -40,8 +39,8 @@ func (o *Output) Drain() string {
 	return o.text.String()
 }
 
-// Has reports whether String has a text.
+// Has reports whether String contains a text.
 func (o *Output) Has(text string) bool { return strings.Contains(o.String(), text) }
 
-// Count returns how many times String has a text.
+// Count returns how many times String contains a text.
 func (o *Output) Count(text string) int { return strings.Count(o.String(), text) }

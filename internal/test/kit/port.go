@@ -7,10 +7,9 @@ import (
 	"testing"
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on, for a program that
-// listens on it again after a restart. It is below the range from which systems
-// give ports to clients and to listeners on port 0 (32768 and up on Linux, 49152
-// and up elsewhere): a port of that range might be taken while the program is down.
+// FreePort returns an unused port of 127.0.0.1, for a program that listens on it again
+// after a restart. It is below the ephemeral range (32768 and up on Linux, 49152 and up
+// elsewhere): a port of that range might be used by a client while the program is down.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -25,7 +24,7 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// FreeAddress is 127.0.0.1 with a FreePort.
+// FreeAddress returns 127.0.0.1 with a FreePort.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))

@@ -8,10 +8,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// PublishLogins publishes n valid events, once the connection is up.
+// PublishLogins waits until the connection is up, then publishes n valid events.
 func PublishLogins(t testing.TB, js jetstream.JetStream, n int) {
 	t.Helper()
-	Eventually(t, js.Conn().IsConnected, "the test is connected")
+	Eventually(t, js.Conn().IsConnected, "connected to NATS")
 	for i := range n {
 		if _, err := js.Publish(t.Context(), "rollcall.events", LoginNow(i)); err != nil {
 			t.Fatal(err)
@@ -19,7 +19,7 @@ func PublishLogins(t testing.TB, js jetstream.JetStream, n int) {
 	}
 }
 
-// LoginNow returns a login of this moment, on the machine with this number.
+// LoginNow returns a login on the machine with this number, dated now.
 func LoginNow(machine int) []byte {
 	return fmt.Appendf(nil, `{"date":%q,"type":"login","machine":"m%d","user":"lane"}`, time.Now().UTC().Format(time.RFC3339Nano), machine)
 }

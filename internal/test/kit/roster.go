@@ -6,11 +6,12 @@ import (
 	"rollcall/internal/roster"
 )
 
-// At is the time from which Feed counts its receipts.
+// At is the time before the first receipt of Feed.
 var At = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
 
-// Feed folds events as the next messages, received a second apart from At on.
-// An event without a date gets that of its receipt.
+// Feed folds events as the next messages of a stream, received a second apart. The
+// first is received a second after At. An event without a date gets its receipt as the
+// date.
 func Feed(r *roster.Roster, events ...roster.Event) {
 	position := r.Status().Position
 	var b roster.Batch
@@ -36,7 +37,7 @@ func Logout(machine, user string) roster.Event {
 	return roster.Event{Type: roster.Logout, Machine: machine, Session: roster.Session{User: user}}
 }
 
-// On gives an event a date such as "2006-01-02 15:04:05", in UTC.
+// On returns the event with a date such as "2006-01-02 15:04:05", in UTC.
 func On(date string, e roster.Event) roster.Event {
 	t, err := time.Parse(time.DateTime, date)
 	if err != nil {
@@ -46,7 +47,7 @@ func On(date string, e roster.Event) roster.Event {
 	return e
 }
 
-// Seed is the roster of the six events of deploy/examples/seed.jsonl.
+// Seed returns the roster of the six events in deploy/examples/seed.jsonl.
 func Seed() *roster.Roster {
 	r := roster.New(roster.DefaultSettings())
 	Feed(

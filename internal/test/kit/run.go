@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Run runs something in the background until the test ends, and fails the test if it
-// returns an error.
+// Run runs a function in the background, cancels its context when the test ends, and
+// fails the test if the function returns an error.
 func Run(t testing.TB, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,6 @@
-// Package kit is what the tests of several packages share: a real NATS
-// server in the process, connections to it, a logger that writes to the test,
-// a log that a test reads, and waiting for something with a deadline.
+// Package kit is what the tests of several packages share: a real NATS server in
+// the process, connections to it, loggers, waiting for a condition with a deadline,
+// certificates, and a generator of events.
 package kit
 
 import (
@@ -12,15 +12,15 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Server is a NATS server in this process, on a port of its own of 127.0.0.1.
-// Its store is a temporary folder of the test and is not fsynced. The test
-// ends it. Its methods are for the goroutine of the test.
+// Server is a NATS server in this process, on its own port of 127.0.0.1. Its store is
+// a temporary folder, and is not fsynced. It is stopped when the test ends. Its methods
+// may be called only from the goroutine of the test.
 type Server struct {
 	// URL is where clients connect, without user and password. It stays the
-	// same when the server starts again.
+	// same after a restart.
 	URL string
-	// Dir is the folder of the store. While the server is stopped it may be
-	// copied and replaced.
+	// Dir is the folder of the store. It may be copied and replaced while the
+	// server is stopped.
 	Dir string
 
 	t       testing.TB
@@ -50,16 +50,16 @@ func StartServer(t testing.TB, options ...func(*server.Options)) *Server {
 	return s
 }
 
-// WithPassword lets only this user in.
+// WithPassword makes the server accept only this user.
 func WithPassword(user, password string) func(*server.Options) {
 	return func(o *server.Options) { o.Username, o.Password = user, password }
 }
 
-// WithoutJetStream leaves JetStream off.
+// WithoutJetStream disables JetStream.
 func WithoutJetStream(o *server.Options) { o.JetStream = false }
 
-// Start starts the server again after Stop, with its port, its store and the
-// options of StartServer. New options change these for good.
+// Start starts the server again after Stop, with the same port, store and options.
+// New options also apply to later starts.
 func (s *Server) Start(options ...func(*server.Options)) {
 	s.t.Helper()
 	for _, change := range options {
@@ -71,7 +71,7 @@ func (s *Server) Start(options ...func(*server.Options)) {
 	with := s.options
 	ns, err := server.NewServer(&with)
 	if err != nil {
-		s.t.Fatalf("making a NATS server: %v", err)
+		s.t.Fatalf("creating a NATS server: %v", err)
 	}
 	ns.Start()
 	s.running = ns
@@ -85,8 +85,8 @@ func (s *Server) Start(options ...func(*server.Options)) {
 	s.URL = ns.ClientURL()
 }
 
-// Stop stops the server as a signal would, and returns when it has ended. A
-// server that is stopped already stays so.
+// Stop shuts the server down and returns when it has ended. It does nothing if the
+// server is stopped already.
 func (s *Server) Stop() {
 	if s.running == nil {
 		return
@@ -103,12 +103,11 @@ func (s *Server) Restart() {
 	s.Start()
 }
 
-// NATS returns the server itself while it runs, for anything else that a test
-// needs.
+// NATS returns the running server itself.
 func (s *Server) NATS() *server.Server { return s.running }
 
-// awaitPort waits until nobody listens on the server's port any more: a server
-// doesn't report that its port was taken.
+// awaitPort waits until the server's port is free again: a server does not report
+// that its port is in use.
 func (s *Server) awaitPort() {
 	s.t.Helper()
 	Eventually(s.t, func() bool {
@@ -120,6 +119,6 @@ func (s *Server) awaitPort() {
 	}, "the server's port is free again")
 }
 
-// deadline is how long anything in a test may take: far more than it needs, as
-// machines that run tests are slow.
+// deadline is how long any wait in a test may take: far more than necessary, as the
+// machines that run tests may be slow.
 const deadline = 60 * time.Second

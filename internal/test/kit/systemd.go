@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// Systemd receives what the service sends to its manager.
+// Systemd is a fake systemd: it receives the notifications of the service.
 type Systemd struct {
 	t    *testing.T
 	conn *net.UnixConn
 }
 
-// UnderSystemd makes this process look as if systemd had started it.
+// UnderSystemd sets the variables that systemd sets for a service it starts. A
+// watchdog of 0 is none.
 func UnderSystemd(t *testing.T, watchdog time.Duration) *Systemd {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -33,12 +34,12 @@ func UnderSystemd(t *testing.T, watchdog time.Duration) *Systemd {
 	return &Systemd{t, conn}
 }
 
-// Path is the path of its socket.
+// Path returns the path of its socket.
 func (m *Systemd) Path() string { return m.conn.LocalAddr().String() }
 
-// Hears returns the messages that arrive within a time, up to the first that
-// contains the text.
-func (m *Systemd) Hears(text string, within time.Duration) (all []string, heard bool) {
+// Receive returns the messages that arrive within a time, up to the first that
+// contains the text, and whether one does.
+func (m *Systemd) Receive(text string, within time.Duration) (all []string, found bool) {
 	m.t.Helper()
 	if err := m.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		m.t.Fatal(err)
@@ -56,12 +57,12 @@ func (m *Systemd) Hears(text string, within time.Duration) (all []string, heard 
 	}
 }
 
-// Wants waits for a message that contains the text, and returns all up to that one.
-func (m *Systemd) Wants(text string) []string {
+// Await waits for a message that contains the text, and returns all messages up to it.
+func (m *Systemd) Await(text string) []string {
 	m.t.Helper()
-	all, heard := m.Hears(text, 30*time.Second)
-	if !heard {
-		m.t.Fatalf("systemd does not hear %q, but %q", text, all)
+	all, found := m.Receive(text, 30*time.Second)
+	if !found {
+		m.t.Fatalf("systemd received %q, want %q", all, text)
 	}
 	return all
 }

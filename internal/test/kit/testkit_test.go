@@ -90,7 +90,7 @@ func TestOutput(t *testing.T) {
 			for range 100 {
 				fmt.Fprintln(&out, "a line")
 				if !out.Has("line") {
-					t.Error("what was written isn't there")
+					t.Error("the output lacks what was written")
 				}
 			}
 		})
@@ -100,16 +100,16 @@ func TestOutput(t *testing.T) {
 		t.Errorf("%d lines, want 400", n)
 	}
 	if got, whole := out.Drain(), len("a line\n")*400; len(got) != whole || out.String() != "" {
-		t.Errorf("drained %d bytes of %d, and left %q", len(got), whole, out.String())
+		t.Errorf("Drain returned %d bytes of %d and left %q", len(got), whole, out.String())
 	}
 }
 
 func TestAwait(t *testing.T) {
 	if await(func() bool { return false }, time.Millisecond) {
-		t.Fatal("true, but the condition never was")
+		t.Fatal("await returned true, but the condition was never true")
 	}
 	asked := 0
 	if !await(func() bool { asked++; return asked == 3 }, deadline) {
-		t.Fatal("false, but the condition was true in the end")
+		t.Fatal("await returned false, but the condition was true in the end")
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Eventually waits until the condition holds, and fails the test if it doesn't
-// within a minute. what describes the condition: "the reader is caught up".
-// The condition is checked at once and every few milliseconds.
+// Eventually waits until the condition is true, and fails the test if it is not within
+// a minute. what describes the condition: "the reader is caught up". The condition is
+// checked at once and every few milliseconds.
 func Eventually(t testing.TB, condition func() bool, what string) {
 	t.Helper()
 	if !await(condition, deadline) {
-		t.Fatalf("after %v it still isn't so that %s", deadline, what)
+		t.Fatalf("not true after %v: %s", deadline, what)
 	}
 }
 
