@@ -1,34 +1,37 @@
-// Package guards proves that each guard in the code is needed: it takes one away
-// after the other and sees that a test fails.
+// Package guards proves that each guard in the code is needed: it removes one after
+// the other and checks that a test fails.
 //
 // A guard is a check, a bound, an order or a wait whose removal would break a
-// promise. A directive above it says how to take it away, the promise, and the
-// test that fails then:
+// promise. A directive above it gives the mutation that removes it, the promise, and
+// the test that then fails:
 //
 //	//guard:drop held "a fork is noticed" TestIncarnations/forked
 //	if known && !held {
 //
-// It stands right above a statement, a case, an element of a composite literal, a
-// declaration or a function. Several may stand there. The operators are
+// A directive is on the line above its target: a statement, a case, an element of a
+// composite literal, a declaration or a function. A target may have several. The
+// operators are
 //
-//	//guard:drop              the whole of it is taken away
-//	//guard:drop TEXT         one operand of && or ||, or one value of a case; if
-//	                          none has TEXT one argument, or one element
-//	//guard:false             its condition, or its last value, is false
-//	//guard:true              … is true
-//	//guard:negate            … is the opposite
-//	//guard:set OLD NEW       NEW stands for OLD: an expression, or a statement;
+//	//guard:drop              removes the target
+//	//guard:drop TEXT         removes the operand of && or ||, or the value of a
+//	                          case, that contains TEXT; if none does, the argument
+//	                          or the element
+//	//guard:false             makes its condition, or its last value, false
+//	//guard:true              … true
+//	//guard:negate            negates it
+//	//guard:set OLD NEW       replaces OLD by NEW, an expression or a statement;
 //	                          f(...) is f with any arguments
 //
-// TEXT is in one of them only, or only one begins with it; OLD is there once. White
-// space doesn't matter, and of a statement with a body only what stands before the
-// body. Words with spaces are quoted as Go strings, "so" or `so`. The test is what
-// go test -run takes, in the same package, or ./internal/test/faults:TestClosed. What no
-// operator expresses is a patch, in this folder.
+// TEXT must be contained in only one of them, or be the beginning of only one; OLD must
+// occur once. White space is ignored. Of a statement with a body, only the part before
+// the body counts. Arguments with spaces are quoted as Go strings, "so" or `so`. The
+// test is an argument of go test -run, in the same package, or
+// ./internal/test/faults:TestClosed. What no operator expresses is a patch, in this
+// folder.
 //
-// A run of all tests sees only that all of this applies. The proof takes some
-// seconds for each guard; it goes through those whose names, such as
-// "stream: a fork is noticed", match:
+// An ordinary test run only checks that all directives apply. The proof takes some
+// seconds for each guard; it runs for those whose names, such as "stream: a fork is
+// noticed", match:
 //
 //	go test ./internal/test/guards -v -timeout 3h -guards .
 //	go test ./internal/test/guards -v -timeout 3h -guards . -guards.shard 1/4
@@ -50,16 +53,16 @@ import (
 	"unicode"
 )
 
-// Guard is one of them.
+// Guard is a guard in the code, and how to remove it.
 type Guard struct {
 	// Name is the package and the promise: "stream: a fork is noticed".
 	Name string
-	// File is the file of the guard, from the module's folder, with slashes.
+	// File is the path of the guard's file in the module, with slashes.
 	File string
 	// Line is that of the directive; 0 for a patch.
 	Line int
-	// Package is the folder of the test, "./internal/stream", and Test what
-	// go test -run takes.
+	// Package is the folder of the test, such as "./internal/stream", and Test
+	// the argument of go test -run.
 	Package, Test string
 
 	operator string
@@ -67,21 +70,21 @@ type Guard struct {
 	patch    patch
 }
 
-// patch is a guard that no operator takes away.
+// patch is a guard that no operator can remove.
 type patch struct {
-	// name is the package, and what is guarded: "wire: a name twice".
+	// name is the package and what is guarded: "wire: a name twice".
 	name string
-	// promise is what would be broken without it.
+	// promise is what would be broken without the guard.
 	promise string
-	// file has the text exactly once. Without the guard the text reads as
-	// without, and all of it still compiles.
+	// file contains text exactly once. To remove the guard, text is replaced by
+	// without; the result must compile.
 	file, text, without string
-	// test is the package and the pattern of the test that fails then:
+	// test is the package and the pattern of the test that then fails:
 	// "./internal/wire TestRefused".
 	test string
 }
 
-// guard returns the guard that a patch is.
+// guard returns the patch as a Guard.
 func (p patch) guard() Guard {
 	pkg, test, _ := strings.Cut(p.test, " ")
 	return Guard{Name: p.name, File: p.file, Package: pkg, Test: test, patch: p}
@@ -94,15 +97,15 @@ func (g *Guard) Without(text []byte) ([]byte, error) {
 	}
 	switch n := bytes.Count(text, []byte(g.patch.text)); {
 	case n != 1:
-		return nil, fmt.Errorf("the file has %d times %q, want once", n, g.patch.text)
+		return nil, fmt.Errorf("the file contains %q %d times, want once", g.patch.text, n)
 	case g.patch.text == g.patch.without:
-		return nil, fmt.Errorf("the same with and without the guard: %q", g.patch.text)
+		return nil, fmt.Errorf("the patch changes nothing: %q", g.patch.text)
 	}
 	return bytes.Replace(text, []byte(g.patch.text), []byte(g.patch.without), 1), nil
 }
 
-// InModule returns the guards of all directives in a module, by file and line. Tests
-// and generated files have none, nor has a module within it.
+// InModule returns the guards of all directives in a module, by file and line. It skips
+// tests, generated files and nested modules.
 func InModule(root string) ([]Guard, error) {
 	var list []Guard
 	var wrong []error
@@ -110,7 +113,7 @@ func InModule(root string) ([]Guard, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != root && isApart(name):
+		case d.IsDir() && name != root && skipDir(name):
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
 			return nil
@@ -130,8 +133,9 @@ func InModule(root string) ([]Guard, error) {
 	return list, errors.Join(append(wrong, err)...)
 }
 
-// isApart says whether the product has no code in a folder.
-func isApart(dir string) bool {
+// skipDir reports whether a folder has no code of the module: a hidden one, testdata, or
+// another module.
+func skipDir(dir string) bool {
 	base := filepath.Base(dir)
 	if strings.HasPrefix(base, ".") || base == "testdata" {
 		return true
@@ -140,8 +144,8 @@ func isApart(dir string) bool {
 	return err == nil
 }
 
-// InFile returns the guards of the directives in a file: those that are written as
-// they should be, and an error about the others.
+// InFile returns the guards of the valid directives in a file, and an error that lists
+// the invalid ones.
 func InFile(name string, text []byte) ([]Guard, error) {
 	if !bytes.Contains(text, []byte(tool+":")) {
 		return nil, nil
@@ -151,9 +155,9 @@ func InFile(name string, text []byte) ([]Guard, error) {
 	if err != nil || ast.IsGenerated(file) {
 		return nil, err
 	}
-	room := file.Name.Name
-	if room == "main" {
-		room = path.Base(path.Dir(name))
+	pkg := file.Name.Name
+	if pkg == "main" {
+		pkg = path.Base(path.Dir(name))
 	}
 	var list []Guard
 	var wrong []error
@@ -168,7 +172,7 @@ func InFile(name string, text []byte) ([]Guard, error) {
 				wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, line, err))
 				continue
 			}
-			g.Name, g.File, g.Line = room+": "+g.Name, name, line
+			g.Name, g.File, g.Line = pkg+": "+g.Name, name, line
 			if g.Package == "" {
 				g.Package = "./" + path.Dir(name)
 			}
@@ -178,14 +182,14 @@ func InFile(name string, text []byte) ([]Guard, error) {
 	return list, errors.Join(wrong...)
 }
 
-// tool is what a directive begins with.
+// tool is the tool name in directives; see [ast.Directive].
 const tool = "guard"
 
-// operators has how many arguments each operator takes, at least and at most.
+// operators maps each operator to its minimum and maximum number of arguments.
 var operators = map[string][2]int{"drop": {0, 1}, "false": {}, "true": {}, "negate": {}, "set": {2, 2}}
 
-// parse reads a directive. It returns nil for another comment. The guard has no
-// place yet, its name is the promise alone, and its package empty if it is that of
+// parse parses a directive. It returns nil for any other comment. The guard has no file
+// and line yet, its name is only the promise, and its package is empty if it is that of
 // the file.
 func parse(comment *ast.Comment) (*Guard, error) {
 	d, ok := ast.ParseDirective(comment.Slash, comment.Text)
@@ -203,9 +207,9 @@ func parse(comment *ast.Comment) (*Guard, error) {
 	n := len(words) - 2
 	switch {
 	case !known:
-		return nil, fmt.Errorf("there is no operator %q", d.Name)
+		return nil, fmt.Errorf("unknown operator %q", d.Name)
 	case n < takes[0] || n > takes[1]:
-		return nil, fmt.Errorf("%s wants %d to %d words, the promise and the test: %s", d.Name, takes[0], takes[1], comment.Text)
+		return nil, fmt.Errorf("%s needs %d to %d arguments, the promise and the test: %s", d.Name, takes[0], takes[1], comment.Text)
 	}
 	g := &Guard{Name: words[n].Arg, Test: words[n+1].Arg, operator: d.Name}
 	for _, word := range words[:n] {
@@ -215,10 +219,10 @@ func parse(comment *ast.Comment) (*Guard, error) {
 		g.Package, g.Test, _ = strings.Cut(g.Test, ":")
 	}
 	if words := strings.Fields(g.Name); len(words) < 2 || strings.Join(words, " ") != g.Name {
-		return nil, fmt.Errorf("%q is no promise", g.Name)
+		return nil, fmt.Errorf("%q is not a promise", g.Name)
 	}
 	if !strings.ContainsFunc(g.Test, unicode.IsUpper) {
-		return nil, fmt.Errorf("%q is no test", g.Test)
+		return nil, fmt.Errorf("%q is not a test", g.Test)
 	}
 	return g, nil
 }

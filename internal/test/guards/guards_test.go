@@ -29,7 +29,7 @@ func moduleRoot(t *testing.T) string {
 	}
 }
 
-// guards returns all of them: those of directives, and the patches.
+// guards returns all guards: those of directives, and the patches.
 func guards(t *testing.T, root string) []Guard {
 	t.Helper()
 	list, err := InModule(root)
@@ -42,7 +42,7 @@ func guards(t *testing.T, root string) []Guard {
 	return list
 }
 
-// TestGuardsApply: every guard can be taken away, and its test exists.
+// TestGuardsApply: every guard can be removed, and its test exists.
 func TestGuardsApply(t *testing.T) {
 	root := moduleRoot(t)
 	seen := make(map[string]bool)
@@ -61,7 +61,7 @@ func TestGuardsApply(t *testing.T) {
 		if without, err := g.Without(text); err != nil {
 			t.Errorf("%s: %v", where, err)
 		} else if string(without) == string(text) {
-			t.Errorf("%s: nothing is taken away", where)
+			t.Errorf("%s: nothing is removed", where)
 		}
 		if tests[g.Package] == nil {
 			tests[g.Package] = testsIn(t, filepath.Join(root, g.Package))
@@ -94,8 +94,8 @@ func testsIn(t *testing.T, dir string) []string {
 	return names
 }
 
-// missingTests returns those alternatives of a pattern that match no test. It knows
-// nothing of subtests: whether they exist is seen by the proof.
+// missingTests returns those alternatives of a pattern that match no test. It ignores
+// subtests; only the proof shows whether they exist.
 func missingTests(pattern string, names []string) []string {
 	pattern, _, _ = strings.Cut(pattern, "/")
 	all := strings.Join(names, "\n")

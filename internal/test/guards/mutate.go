@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// source is a file that is mutated.
+// source is a parsed file to mutate.
 type source struct {
 	text []byte
 	fset *token.FileSet
@@ -27,13 +27,13 @@ func parseSource(text []byte) (*source, error) {
 	return &source{text, fset, file}, nil
 }
 
-// edit puts a text in the place of the bytes from one offset to another.
+// edit replaces the bytes from one offset to another by a text.
 type edit struct {
 	from, to int
 	text     string
 }
 
-// apply returns the text with all edits, which don't overlap.
+// apply returns the text with all edits applied, which must not overlap.
 func (s *source) apply(edits ...edit) []byte {
 	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
 	var b []byte
@@ -53,13 +53,13 @@ func (s *source) textOf(n ast.Node) string {
 	return string(s.text[s.offset(n.Pos()):s.offset(n.End())])
 }
 
-// replace returns the edit that puts a text in the place of a node. A %s in it
-// stands for the node.
+// replace returns the edit that replaces a node by a text, in which %s stands for the
+// node.
 func (s *source) replace(n ast.Node, text string) edit {
 	return edit{s.offset(n.Pos()), s.offset(n.End()), strings.ReplaceAll(text, "%s", s.textOf(n))}
 }
 
-// mutate returns the text of a file without the guard of a directive in it.
+// mutate returns the text of a file with the guard of one of its directives removed.
 func mutate(text []byte, g *Guard) ([]byte, error) {
 	s, err := parseSource(text)
 	if err != nil {
@@ -73,14 +73,14 @@ func mutate(text []byte, g *Guard) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	without, err := s.keepUsed(e)
+	without, err := s.keepReferences(e)
 	if err != nil {
-		return nil, fmt.Errorf("it is no Go without the guard: %w", err)
+		return nil, fmt.Errorf("invalid Go without the guard: %w", err)
 	}
 	return without, nil
 }
 
-// edit returns what an operator does to its target.
+// edit returns the edit of the guard's operator on its target.
 func (s *source) edit(t target, g *Guard) (edit, error) {
 	switch g.operator {
 	case "drop":
@@ -97,20 +97,19 @@ func (s *source) edit(t target, g *Guard) (edit, error) {
 	case "false":
 		return s.force(t, "false && (%s)")
 	}
-	return edit{}, fmt.Errorf("there is no operator %q", g.operator)
+	return edit{}, fmt.Errorf("unknown operator %q", g.operator)
 }
 
-// target is the node that a directive is about, and those around it, the outermost
-// first.
+// target is the node that a directive applies to, and its ancestors, outermost first.
 type target struct {
-	node   ast.Node
-	around []ast.Node
+	node      ast.Node
+	ancestors []ast.Node
 }
 
-var errNoTarget = errors.New("it stands right above no statement, case, element or declaration")
+var errNoTarget = errors.New("the next line begins no statement, case, element or declaration")
 
-// target returns the target of the directive in a line: of the nodes that begin in
-// the first line after the comment the outermost.
+// target returns the target of the directive on a line: the outermost node that begins
+// on the line after the comment.
 func (s *source) target(line int) (target, error) {
 	i := slices.IndexFunc(s.file.Comments, func(c *ast.CommentGroup) bool {
 		return s.line(c.Pos()) <= line && line <= s.line(c.End())
@@ -137,16 +136,16 @@ func (s *source) target(line int) (target, error) {
 	}
 	switch n := found.node.(type) {
 	case *ast.LabeledStmt:
-		found = target{n.Stmt, append(found.around, n)}
+		found = target{n.Stmt, append(found.ancestors, n)}
 	case *ast.GenDecl:
 		if !n.Lparen.IsValid() {
-			found = target{n.Specs[0], append(found.around, n)}
+			found = target{n.Specs[0], append(found.ancestors, n)}
 		}
 	}
 	return found, nil
 }
 
-// isTarget says whether a directive may be about a node.
+// isTarget reports whether a directive may apply to a node.
 func isTarget(n ast.Node, around []ast.Node) bool {
 	switch n.(type) {
 	case *ast.BlockStmt, *ast.EmptyStmt, *ast.ImportSpec:
@@ -160,8 +159,8 @@ func isTarget(n ast.Node, around []ast.Node) bool {
 	return false
 }
 
-// head returns where the part of the target ends that operators look at: of what
-// has a body the part before it.
+// head returns the end of the part of the target that operators consider: the part
+// before its body, if it has one.
 func (t target) head() token.Pos {
 	switch n := t.node.(type) {
 	case *ast.IfStmt:
@@ -195,9 +194,9 @@ func (t target) inspect(f func(ast.Node)) {
 	})
 }
 
-// keepUsed makes an edit, and keeps used what the edit may have taken the last use
-// of: Go refuses a variable or an import that is not used.
-func (s *source) keepUsed(e edit) ([]byte, error) {
+// keepReferences applies an edit, and adds references to variables and imports of which
+// it may have removed the last use: Go rejects unused ones.
+func (s *source) keepReferences(e edit) ([]byte, error) {
 	without, err := parseSource(s.apply(e))
 	if err != nil {
 		return nil, err
@@ -215,8 +214,8 @@ func (s *source) keepUsed(e edit) ([]byte, error) {
 	return without.apply(append(without.unusedImports(names), without.useVariables(names, e.from)...)...), nil
 }
 
-// unusedImports returns the edits that keep the imports of some names if nothing
-// uses them.
+// unusedImports returns the edits that make the imports of these names blank if they
+// are unused.
 func (s *source) unusedImports(names map[string]bool) []edit {
 	used := make(map[string]bool)
 	ast.Inspect(s.file, func(n ast.Node) bool {
@@ -237,7 +236,7 @@ func (s *source) unusedImports(names map[string]bool) []edit {
 	return edits
 }
 
-// importName returns the name of an import, or what it most likely is.
+// importName returns the name of an import; if it is not given, the likely one.
 func importName(spec *ast.ImportSpec) string {
 	if spec.Name != nil {
 		return spec.Name.Name
@@ -249,8 +248,8 @@ func importName(spec *ast.ImportSpec) string {
 	return strings.TrimSuffix(name, ".go")
 }
 
-// useVariables returns the edits that use the variables of some names that are
-// declared before an offset, and known there.
+// useVariables returns the edits that use the variables with these names that are
+// declared before an offset and in scope there.
 func (s *source) useVariables(names map[string]bool, offset int) []edit {
 	var edits []edit
 	var stack []ast.Node
@@ -262,7 +261,7 @@ func (s *source) useVariables(names map[string]bool, offset int) []edit {
 		if len(stack) > 0 && s.offset(n.Pos()) <= offset {
 			for _, name := range declared(n) {
 				if names[name] && offset <= s.offset(stack[len(stack)-1].End()) {
-					edits = append(edits, s.use(name, n, stack[len(stack)-1]))
+					edits = append(edits, s.addUse(name, n, stack[len(stack)-1]))
 				}
 			}
 		}
@@ -302,8 +301,8 @@ func declared(n ast.Node) []string {
 	return names
 }
 
-// use returns the edit that uses a variable which n declares, in parent.
-func (s *source) use(name string, n, parent ast.Node) edit {
+// addUse returns the edit that uses a variable that n, a child of parent, declares.
+func (s *source) addUse(name string, n, parent ast.Node) edit {
 	use := "_ = " + name
 	begin := func(pos token.Pos) edit { return edit{s.offset(pos) + 1, s.offset(pos) + 1, " " + use + "; "} }
 	first := func(b *ast.BlockStmt) edit { // a switch begins with a case

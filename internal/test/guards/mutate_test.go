@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// function returns a file that has a function with these statements.
+// function returns a file with a function that has this body.
 func function(body string) string {
 	return "package stream\n\nimport (\n\t\"errors\"\n\t\"fmt\"\n)\n\nvar _ = fmt.Sprint\n\nfunc f(a, b, c bool, n int) error {\n" + body + "\n\treturn errors.New(\"x\")\n}\n"
 }
 
-// without returns the text without the last of its guards, in gofmt's form and
-// without its comments.
+// without returns the text with the last of its guards removed, formatted and without
+// comments.
 func without(t *testing.T, text string) (string, error) {
 	t.Helper()
 	list, err := InFile("internal/stream/x.go", []byte(text))
@@ -109,7 +109,7 @@ func TestOperators(t *testing.T) {
 	}
 }
 
-// TestTargets: where a directive may stand.
+// TestTargets: what a directive may apply to.
 func TestTargets(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"a constant", "package x\n\nconst (\n\ta = 1\n\t//guard:set 64 65 \"a promise\" TestX\n\tb = 64\n)\n", "b = 65"},
@@ -127,14 +127,15 @@ func TestTargets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(squeeze(got), squeeze(c.want)) {
-				t.Errorf("got\n%s\nwant in it\n%s", got, c.want)
+				t.Errorf("got\n%s\nwant it to contain\n%s", got, c.want)
 			}
 		})
 	}
 }
 
-// TestStaysUsed: what a mutation takes the last use of is still used.
-func TestStaysUsed(t *testing.T) {
+// TestKeepReferences: a variable or import of which a mutation removes the last use is
+// still used.
+func TestKeepReferences(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"a variable", "x := f()\n//guard:set x 1 \"a promise\" TestX\nn = x", "x := f(); _ = x\n n = 1"},
 		{"a variable of an if", "//guard:set \"x != 0\" false \"a promise\" TestX\nif x := f(); x != 0 {\n}", "if x := f(); false { _ = x"},
@@ -149,7 +150,7 @@ func TestStaysUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(strings.ReplaceAll(squeeze(got), ";", ""), strings.ReplaceAll(squeeze(c.want), ";", "")) {
-				t.Errorf("got\n%s\nwant in it\n%s", got, c.want)
+				t.Errorf("got\n%s\nwant it to contain\n%s", got, c.want)
 			}
 		})
 	}
@@ -159,27 +160,27 @@ func TestWrongDirectives(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"with a space", "// guard:false \"a promise\" TestX\nif a {\n}", "a directive begins with //guard:OPERATOR"},
 		{"without an operator", "//guard:\"a promise\" TestX\nif a {\n}", "a directive begins with //guard:OPERATOR"},
-		{"an unknown operator", "//guard:delete \"a promise\" TestX\nif a {\n}", `there is no operator "delete"`},
-		{"too few words", "//guard:set 1 \"a promise\" TestX\nn = 1", "set wants 2 to 2 words, the promise and the test"},
-		{"too many words", "//guard:false x \"a promise\" TestX\nn = 1", "false wants 0 to 0 words, the promise and the test"},
-		{"no promise", "//guard:drop TestX\nn = 1", "drop wants 0 to 1 words, the promise and the test"},
-		{"no promise, but a word", "//guard:drop n TestX\nn = 1", `"n" is no promise`},
-		{"no test", "//guard:drop n \"a promise\"\nn = 1", `"n" is no promise`},
-		{"a promise for a test", "//guard:drop \"a promise\" \"another one\"\nn = 1", `"another one" is no test`},
-		{"a quote too few", "//guard:drop \"a promise TestX\nn = 1", "invalid quoted string"},
+		{"an unknown operator", "//guard:delete \"a promise\" TestX\nif a {\n}", `unknown operator "delete"`},
+		{"too few words", "//guard:set 1 \"a promise\" TestX\nn = 1", "set needs 2 to 2 arguments, the promise and the test"},
+		{"too many words", "//guard:false x \"a promise\" TestX\nn = 1", "false needs 0 to 0 arguments, the promise and the test"},
+		{"no promise", "//guard:drop TestX\nn = 1", "drop needs 0 to 1 arguments, the promise and the test"},
+		{"no promise, but a word", "//guard:drop n TestX\nn = 1", `"n" is not a promise`},
+		{"no test", "//guard:drop n \"a promise\"\nn = 1", `"n" is not a promise`},
+		{"a promise for a test", "//guard:drop \"a promise\" \"another one\"\nn = 1", `"another one" is not a test`},
+		{"a missing quote", "//guard:drop \"a promise TestX\nn = 1", "invalid quoted string"},
 		{"above nothing", "//guard:false \"a promise\" TestX\n\nif a {\n}", errNoTarget.Error()},
 		{"above the end", "if a {\n//guard:false \"a promise\" TestX\n}", errNoTarget.Error()},
 		{"beside it", "if a { //guard:false \"a promise\" TestX\n\n}", errNoTarget.Error()},
-		{"no condition", "//guard:false \"a promise\" TestX\nfor {\n}", "it has no condition and no value"},
-		{"a default", "switch {\n//guard:false \"a promise\" TestX\ndefault:\n}", "it has no condition and no value"},
-		{"a case of a value", "switch n {\n//guard:false \"a promise\" TestX\ncase 1:\n}", "it has no condition and no value"},
-		{"a declaration is dropped", "//guard:drop \"a promise\" TestX\nx := 1", "it declares something"},
-		{"no such operand", "//guard:drop c \"a promise\" TestX\nif a && b {\n\tf(a && c)\n}", `0 operands or elements have "c", or begin with it, want one`},
-		{"two such operands", "//guard:drop a \"a promise\" TestX\nif a || b && a {\n}", `2 operands or elements have "a", or begin with it, want one`},
-		{"no such expression", "//guard:set c d \"a promise\" TestX\nif a && b {\n\tc()\n}", `it has 0 times "c", want once`},
-		{"two such expressions", "//guard:set a b \"a promise\" TestX\nif a && a {\n}", `it has 2 times "a", want once`},
-		{"set to the same", "//guard:set a+b \"a + b\" \"a promise\" TestX\nn = a + b", `"a + b" is the same`},
-		{"set to no Go", "//guard:set a && \"a promise\" TestX\nn = a", "it is no Go without the guard"},
+		{"no condition", "//guard:false \"a promise\" TestX\nfor {\n}", "the target has no condition and no value"},
+		{"a default", "switch {\n//guard:false \"a promise\" TestX\ndefault:\n}", "the target has no condition and no value"},
+		{"a case of a value", "switch n {\n//guard:false \"a promise\" TestX\ncase 1:\n}", "the target has no condition and no value"},
+		{"a declaration is dropped", "//guard:drop \"a promise\" TestX\nx := 1", "a declaration cannot be dropped"},
+		{"no such operand", "//guard:drop c \"a promise\" TestX\nif a && b {\n\tf(a && c)\n}", `0 operands or elements contain "c", want one`},
+		{"two such operands", "//guard:drop a \"a promise\" TestX\nif a || b && a {\n}", `2 operands or elements contain "a", want one`},
+		{"no such expression", "//guard:set c d \"a promise\" TestX\nif a && b {\n\tc()\n}", `the target contains "c" 0 times, want once`},
+		{"two such expressions", "//guard:set a b \"a promise\" TestX\nif a && a {\n}", `the target contains "a" 2 times, want once`},
+		{"set to the same", "//guard:set a+b \"a + b\" \"a promise\" TestX\nn = a + b", `"a + b" changes nothing`},
+		{"set to invalid Go", "//guard:set a && \"a promise\" TestX\nn = a", "invalid Go without the guard"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := without(t, function(c.text))
@@ -187,7 +188,7 @@ func TestWrongDirectives(t *testing.T) {
 				t.Fatalf("got no error, but\n%s", got)
 			}
 			if !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %q, want in it %q", err, c.want)
+				t.Errorf("got %q, want it to contain %q", err, c.want)
 			}
 		})
 	}

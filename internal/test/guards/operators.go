@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// force puts the target's condition, or its last value, into a form.
+// force replaces the target's condition, or its last value, by a form in which %s
+// stands for it.
 func (s *source) force(t target, form string) (edit, error) {
 	var x ast.Expr
 	switch n := t.node.(type) {
@@ -19,7 +20,7 @@ func (s *source) force(t target, form string) (edit, error) {
 	case *ast.ForStmt:
 		x = n.Cond
 	case *ast.CaseClause:
-		if t.isTagless() && len(n.List) > 0 {
+		if t.inTaglessSwitch() && len(n.List) > 0 {
 			return s.forceCase(n, form), nil
 		}
 	case *ast.ReturnStmt:
@@ -32,7 +33,7 @@ func (s *source) force(t target, form string) (edit, error) {
 		x = n.Value
 	}
 	if x == nil {
-		return edit{}, errors.New("it has no condition and no value")
+		return edit{}, errors.New("the target has no condition and no value")
 	}
 	return s.replace(x, form), nil
 }
@@ -44,7 +45,7 @@ func last(list []ast.Expr) ast.Expr {
 	return list[len(list)-1]
 }
 
-// forceCase puts all conditions of a case together into a form.
+// forceCase is force for the conditions of a case, joined by ||.
 func (s *source) forceCase(n *ast.CaseClause, form string) edit {
 	var all []string
 	for _, x := range n.List {
@@ -55,19 +56,19 @@ func (s *source) forceCase(n *ast.CaseClause, form string) edit {
 	return e
 }
 
-// isTagless says whether the target is a case of a switch over conditions.
-func (t target) isTagless() bool {
-	if len(t.around) < 2 {
+// inTaglessSwitch reports whether the target is a case of a switch without a tag.
+func (t target) inTaglessSwitch() bool {
+	if len(t.ancestors) < 2 {
 		return false
 	}
-	n, ok := t.around[len(t.around)-2].(*ast.SwitchStmt)
+	n, ok := t.ancestors[len(t.ancestors)-2].(*ast.SwitchStmt)
 	return ok && n.Tag == nil
 }
 
-// drop takes the target away. A statement stays, and is not executed: else what it
-// uses may be unused.
+// drop removes the target. A statement stays, but is not executed; otherwise what it
+// uses might be unused.
 func (s *source) drop(t target) (edit, error) {
-	declares := errors.New("it declares something, and can't be dropped")
+	declares := errors.New("a declaration cannot be dropped")
 	switch n := t.node.(type) {
 	case *ast.CaseClause, *ast.CommClause:
 		return s.replace(n, ""), nil
@@ -92,30 +93,31 @@ func (s *source) drop(t target) (edit, error) {
 	return s.replace(t.node, "if false { %s }"), nil
 }
 
-// part is what can be dropped of an expression.
+// part is a part of an expression that can be dropped.
 type part struct {
 	ast.Expr
 	without edit
 }
 
-// dropPart takes the part away that is named by a text: an operand, and if none is,
-// an argument or an element.
+// dropPart removes the part that a text matches: an operand, or if none matches, an
+// argument or an element.
 func (s *source) dropPart(t target, text string) (edit, error) {
-	found := s.named(s.operands(t), text)
+	found := s.matching(s.operands(t), text)
 	if len(found) == 0 {
-		found = s.named(s.elements(t), text)
+		found = s.matching(s.elements(t), text)
 	}
 	if len(found) != 1 {
-		return edit{}, fmt.Errorf("%d operands or elements have %q, or begin with it, want one", len(found), text)
+		return edit{}, fmt.Errorf("%d operands or elements contain %q, want one", len(found), text)
 	}
 	return found[0].without, nil
 }
 
-// named returns those parts that a text names.
-func (s *source) named(parts []part, text string) []part {
+// matching returns the innermost parts that contain a text; if several do and some of
+// them begin with it, only these.
+func (s *source) matching(parts []part, text string) []part {
 	text = squeeze(text)
 	parts = slices.DeleteFunc(parts, func(p part) bool { return !strings.Contains(squeeze(s.textOf(p)), text) })
-	// What is within another one is meant.
+	// Drop those that contain another one.
 	parts = slices.DeleteFunc(slices.Clone(parts), func(p part) bool {
 		return slices.ContainsFunc(parts, func(q part) bool {
 			return p.Expr != q.Expr && p.Pos() <= q.Pos() && q.End() <= p.End()
@@ -149,7 +151,7 @@ func (s *source) operands(t target) []part {
 		}
 	})
 	if clause, ok := t.node.(*ast.CaseClause); ok && len(clause.List) > 1 {
-		list = append(list, s.oneByOne(clause.List, token.NoPos)...)
+		list = append(list, s.listParts(clause.List, token.NoPos)...)
 	}
 	return list
 }
@@ -161,16 +163,16 @@ func (s *source) elements(t target) []part {
 	t.inspect(func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			list = append(list, s.oneByOne(n.Args, n.Ellipsis)...)
+			list = append(list, s.listParts(n.Args, n.Ellipsis)...)
 		case *ast.CompositeLit:
-			list = append(list, s.oneByOne(n.Elts, token.NoPos)...)
+			list = append(list, s.listParts(n.Elts, token.NoPos)...)
 		}
 	})
 	return list
 }
 
-// oneByOne returns the parts of a list, whose last one may have an ellipsis.
-func (s *source) oneByOne(list []ast.Expr, ellipsis token.Pos) []part {
+// listParts returns the elements of a list as parts. The last one may have an ellipsis.
+func (s *source) listParts(list []ast.Expr, ellipsis token.Pos) []part {
 	var parts []part
 	for i, x := range list {
 		without := s.replace(x, "")
@@ -190,7 +192,7 @@ func (s *source) oneByOne(list []ast.Expr, ellipsis token.Pos) []part {
 	return parts
 }
 
-// comma returns the offset after the comma that follows an offset, if one does.
+// comma returns the offset after the comma at an offset; if there is none, the offset.
 func (s *source) comma(at int) int {
 	if bytes.HasPrefix(s.text[at:], []byte(",")) {
 		return at + 1
@@ -198,30 +200,30 @@ func (s *source) comma(at int) int {
 	return at
 }
 
-// set puts one expression, or statement, in the place of another.
+// set replaces an expression or a statement by another.
 func (s *source) set(t target, before, after string) (edit, error) {
 	if squeeze(before) == squeeze(after) {
-		return edit{}, fmt.Errorf("%q is the same", after)
+		return edit{}, fmt.Errorf("%q changes nothing", after)
 	}
 	var found []edit
 	t.inspect(func(n ast.Node) {
 		switch n.(type) {
 		case ast.Expr, ast.Stmt:
 			e := edit{s.offset(n.Pos()), s.offset(n.End()), after}
-			if s.reads(n, before) && !slices.Contains(found, e) {
+			if s.matches(n, before) && !slices.Contains(found, e) {
 				found = append(found, e)
 			}
 		}
 	})
 	if len(found) != 1 {
-		return edit{}, fmt.Errorf("it has %d times %q, want once", len(found), before)
+		return edit{}, fmt.Errorf("the target contains %q %d times, want once", before, len(found))
 	}
 	return found[0], nil
 }
 
-// reads says whether a node reads as a text, in which (...) at the end is for any
-// arguments.
-func (s *source) reads(n ast.Node, text string) bool {
+// matches reports whether the source of a node is a text, in which a final (...) stands
+// for any arguments.
+func (s *source) matches(n ast.Node, text string) bool {
 	if name, ok := strings.CutSuffix(text, "(...)"); ok {
 		call, ok := n.(*ast.CallExpr)
 		return ok && squeeze(s.textOf(call.Fun)) == squeeze(name)
@@ -229,8 +231,8 @@ func (s *source) reads(n ast.Node, text string) bool {
 	return squeeze(s.textOf(n)) == squeeze(text)
 }
 
-// squeeze returns a text as it is compared: without white space, and what is left
-// of it when a list is written on one line.
+// squeeze returns a text in the form in which texts are compared: without white space,
+// and without the trailing commas of lists.
 func squeeze(text string) string {
 	text = strings.Join(strings.Fields(text), "")
 	return strings.NewReplacer(",)", ")", ",}", "}", ",]", "]").Replace(text)

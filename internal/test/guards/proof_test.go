@@ -20,14 +20,14 @@ import (
 )
 
 var (
-	proof   = flag.String("guards", "", "take away the guards whose names match this `regexp`, and see that their tests fail")
-	shard   = flag.String("guards.shard", "", "of these only the part `i/n`, such as 1/4")
-	changed = flag.String("guards.changed", "", "of these only those whose packages, or tests' packages, differ from a git `revision`; those in files that differ first")
-	within  = flag.Duration("guards.within", 0, "begin with no guard after this `time`")
-	timeout = flag.Duration("guards.timeout", 2*time.Minute, "the `time` for a test without its guard: some only hang then")
+	proof   = flag.String("guards", "", "remove the guards whose names match this `regexp`, one by one, and check that their tests fail")
+	shard   = flag.String("guards.shard", "", "only the part `i/n` of the guards, such as 1/4")
+	changed = flag.String("guards.changed", "", "only guards whose package, or whose test's package, differs from a git `revision`; those in changed files first")
+	within  = flag.Duration("guards.within", 0, "start no further guard after this `time`")
+	timeout = flag.Duration("guards.timeout", 2*time.Minute, "the `time` limit of a test without its guard: some tests then hang")
 )
 
-// where returns the guard as a failure begins with it.
+// where returns the location and name of the guard, for failures.
 func (g *Guard) where() string {
 	if g.Line == 0 {
 		return fmt.Sprintf("patch %q in %s", g.Name, g.File)
@@ -35,16 +35,16 @@ func (g *Guard) where() string {
 	return fmt.Sprintf("%s:%d: %q", g.File, g.Line, g.Name)
 }
 
-// TestGuardsAreNeeded is the proof.
+// TestGuardsAreNeeded is the proof: without a guard, its test fails.
 func TestGuardsAreNeeded(t *testing.T) {
 	if *proof == "" {
-		return // it takes long
+		return // it takes hours
 	}
 	began := time.Now()
 	root := moduleRoot(t)
 	list := chosen(t, root, guards(t, root))
 	if len(list) == 0 {
-		t.Logf("no guard is chosen by -guards=%s -guards.shard=%s -guards.changed=%s", *proof, *shard, *changed)
+		t.Logf("no guards match -guards=%s -guards.shard=%s -guards.changed=%s", *proof, *shard, *changed)
 		if *shard == "" && *changed == "" {
 			t.Fail()
 		}
@@ -54,14 +54,14 @@ func TestGuardsAreNeeded(t *testing.T) {
 	m.mustPass(t, list)
 	for i, g := range list {
 		if *within > 0 && time.Since(began) > *within {
-			t.Logf("%v are over: %d of %d guards are not proved", *within, len(list)-i, len(list))
+			t.Logf("stopping after %v: %d of %d guards are not proved", *within, len(list)-i, len(list))
 			return
 		}
 		t.Run(g.Name, func(t *testing.T) { m.prove(t, &g) })
 	}
 }
 
-// chosen returns the guards that the flags choose.
+// chosen returns the guards that the flags select.
 func chosen(t *testing.T, root string, list []Guard) []Guard {
 	t.Helper()
 	wanted, err := regexp.Compile(*proof)
@@ -86,16 +86,15 @@ func chosen(t *testing.T, root string, list []Guard) []Guard {
 	return list
 }
 
-// shardOf returns in which of n shards a guard is, from 1. It depends on the guard's
-// name alone.
+// shardOf returns the shard of a guard, from 1 to n. It depends only on the guard's
+// name.
 func shardOf(g *Guard, n uint32) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(g.Name))
 	return h.Sum32()%n + 1
 }
 
-// differing returns the files that differ from a revision, those that git doesn't
-// know among them.
+// differing returns the files that differ from a revision, including untracked ones.
 func differing(root, revision string) ([]string, error) {
 	var files []string
 	for _, args := range [][]string{
@@ -117,14 +116,14 @@ func differing(root, revision string) ([]string, error) {
 	return files, nil
 }
 
-// touched returns the guards that a change of some files touches, those first whose
-// own file is among them, and last those of which only the test's package has one.
+// touched returns the guards that a change of some files concerns: first those in these
+// files, then those in the same packages, then those whose tests are in these packages.
 func touched(list []Guard, files []string) []Guard {
 	const own, pkg, test, not = 0, 1, 2, 3
 	folders := make(map[string]bool)
 	for _, file := range files {
 		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
-			folders[dir] = true // a package's testdata are below it
+			folders[dir] = true // parents too: testdata belongs to the package above it
 		}
 	}
 	how := func(g Guard) int {
@@ -143,14 +142,14 @@ func touched(list []Guard, files []string) []Guard {
 	return list
 }
 
-// module is a copy of the module, from which guards may be taken away.
+// module is a copy of the module, from which guards can be removed.
 type module struct {
 	dir string
-	// binary is where the binary of a package's tests is built.
+	// binary is the path of the test binary that was built last.
 	binary string
 }
 
-// copyModule copies all that Go and the tests read.
+// copyModule copies everything that Go and the tests read.
 func copyModule(t *testing.T, root string) module {
 	t.Helper()
 	m := module{dir: t.TempDir()}
@@ -179,8 +178,8 @@ func copyModule(t *testing.T, root string) module {
 	return m
 }
 
-// mustPass runs the tests of some guards with all guards in place: where one fails
-// anyway, it proves nothing.
+// mustPass runs the tests of some guards with all guards in place: a test that fails
+// then would prove nothing.
 func (m module) mustPass(t *testing.T, list []Guard) {
 	t.Helper()
 	for pkg, patterns := range testsOf(list) {
@@ -224,7 +223,7 @@ func testsOf(list []Guard) map[string][]string {
 	return tests
 }
 
-// prove takes a guard away, wants its test to fail, and puts it back.
+// prove removes a guard, requires its test to fail, and restores the guard.
 func (m module) prove(t *testing.T, g *Guard) {
 	name := filepath.Join(m.dir, g.File)
 	before, err := os.ReadFile(name)
@@ -244,17 +243,17 @@ func (m module) prove(t *testing.T, g *Guard) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	noticed, err := m.notice(g)
+	symptom, err := m.detect(g)
 	if err != nil {
 		t.Fatalf("%s: %v", g.where(), err)
 	}
-	t.Logf("%s (%v)", noticed, time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%s (%v)", symptom, time.Since(began).Round(100*time.Millisecond))
 }
 
-// notice returns how the guard's test notices that the guard is not there.
-func (m module) notice(g *Guard) (string, error) {
+// detect runs the guard's test without the guard and returns how the test fails.
+func (m module) detect(g *Guard) (string, error) {
 	if folder := "./" + path.Dir(g.File); folder != g.Package {
-		// Else a test that builds the program would fail for that.
+		// Otherwise a test that builds the program would fail because of that.
 		if out, err := m.run(".", compileTimeout, "go", "list", "-export", "-f", "{{with .Error}}{{.}}{{end}}", folder); err != nil {
 			return "", fmt.Errorf("it does not compile without the guard: %w\n%s", err, out)
 		}
@@ -265,19 +264,18 @@ func (m module) notice(g *Guard) (string, error) {
 	return verdict(m.test(g.Package, g.Test, *timeout))
 }
 
-// verdict returns how a test without its guard noticed that, from what it printed and
-// how it ended.
+// verdict returns how a test failed without its guard, from its output and its error.
 func verdict(out string, err error) (string, error) {
-	told := firstFailure(out)
+	failed := firstFailure(out)
 	switch {
 	case err == nil:
 		return "", errors.New("its test passes without the guard")
-	case errors.Is(err, context.DeadlineExceeded), strings.HasPrefix(told, timedOut):
+	case errors.Is(err, context.DeadlineExceeded), strings.HasPrefix(failed, timedOut):
 		return "timed out", nil
-	case told == "":
-		return "", fmt.Errorf("its test didn't fail by itself: %w\n%s", err, out)
+	case failed == "":
+		return "", fmt.Errorf("its test did not run to a failure: %w\n%s", err, out)
 	}
-	return told, nil
+	return failed, nil
 }
 
 // build builds the binary of a package's tests.
@@ -285,24 +283,24 @@ func (m module) build(pkg string) (string, error) {
 	return m.run(".", compileTimeout, "go", "test", "-c", "-vet=off", "-o", m.binary, pkg)
 }
 
-// test runs tests of the binary that was built last, which ends by itself after a
-// time, or is killed a little later.
+// test runs tests of the binary that was built last, with a timeout; if it does not end
+// by itself then, it is killed a little later.
 func (m module) test(pkg, pattern string, most time.Duration) (string, error) {
 	return m.run(pkg, most+most/4, m.binary, "-test.v", "-test.count=1", "-test.timeout="+most.String(), "-test.run="+pattern)
 }
 
-// compileTimeout is for a compiler on a busy machine.
+// compileTimeout is long enough for a compiler on a busy machine.
 const compileTimeout = 20 * time.Minute
 
-// run runs a command in a folder of the module, and returns all that it prints. What
-// runs for longer than most is killed.
+// run runs a command in a folder of the module, and returns its output. It is killed
+// after most.
 func (m module) run(dir string, most time.Duration, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(m.dir, dir)
 	cmd.Env = append(os.Environ(), "TEST_FULL=1") // some tests run at full length only
-	cmd.WaitDelay = time.Second                   // what it has started may hold its output
+	cmd.WaitDelay = time.Second                   // its children may keep the output open
 	out, err := cmd.CombinedOutput()
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -310,29 +308,29 @@ func (m module) run(dir string, most time.Duration, name string, args ...string)
 	return string(out), err
 }
 
-// timedOut is how a test ends that the testing package ends.
+// timedOut is what the testing package prints when a test times out.
 const timedOut = "panic: test timed out"
 
 var (
-	// failure matches the verdict of a test that failed, and ending how one ends
-	// that could not.
+	// failure matches the result line of a failed test, and ending the last words
+	// of a process that crashed.
 	failure = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
 	ending  = regexp.MustCompile(`^(panic: .*|fatal error: .*|.*goleak: Errors.*)`)
-	// message matches what a test tells.
+	// message matches a line that a test logs.
 	message = regexp.MustCompile(`^\s+(\w+_test\.go:\d+: .*)`)
 )
 
-// firstFailure returns, on one line, the test that failed and what it told first; ""
-// when none did.
+// firstFailure returns, on one line, the test that failed and what it logged; "" if none
+// failed.
 func firstFailure(out string) string {
-	var name, told string
+	var name, logged string
 	for line := range strings.Lines(out) {
 		line = strings.TrimRight(line, "\n")
 		if end := ending.FindString(line); end != "" {
 			return cut(end)
 		}
 		if m := message.FindStringSubmatch(line); m != nil {
-			told = m[1]
+			logged = m[1]
 		}
 		if m := failure.FindStringSubmatch(line); m != nil && len(m[1]) > len(name) {
 			name = m[1]
@@ -341,7 +339,7 @@ func firstFailure(out string) string {
 	if name == "" {
 		return ""
 	}
-	return cut(name + ": " + told)
+	return cut(name + ": " + logged)
 }
 
 func cut(line string) string {

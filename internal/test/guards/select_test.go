@@ -46,7 +46,7 @@ func TestPatches(t *testing.T) {
 		}
 	}
 	g.patch.without = "held"
-	if _, err := g.Without([]byte("held")); err == nil || !strings.Contains(err.Error(), "the same") {
+	if _, err := g.Without([]byte("held")); err == nil || !strings.Contains(err.Error(), "changes nothing") {
 		t.Error(err)
 	}
 }
@@ -115,7 +115,7 @@ func TestVerdict(t *testing.T) {
 		{"is killed", "=== RUN   TestA\n", context.DeadlineExceeded, "timed out"},
 		{"crashes", "panic: runtime error: index out of range\n", exit, "panic: runtime error: index out of range"},
 		{"passes", "--- PASS: TestA (0.00s)\nPASS\n", nil, "error: its test passes without the guard"},
-		{"doesn't run", "flag provided but not defined\n", exit, "error: its test didn't fail by itself: exit status 1\nflag provided but not defined\n"},
+		{"doesn't run", "flag provided but not defined\n", exit, "error: its test did not run to a failure: exit status 1\nflag provided but not defined\n"},
 	} {
 		got, err := verdict(c.out, c.err)
 		if err != nil {
@@ -127,7 +127,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestKilled: what doesn't end by itself is killed.
+// TestKilled: a command that does not end by itself is killed.
 func TestKilled(t *testing.T) {
 	if _, err := (module{dir: t.TempDir()}).run(".", 50*time.Millisecond, "sleep", "60"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
