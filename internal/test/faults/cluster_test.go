@@ -17,10 +17,10 @@ import (
 
 var clusters = flag.Int("faults.clusters", kit.Length(1, 5), "how often TestCluster has the leader step down and kills a server")
 
-// TestCluster: in a cluster of three servers, with a stream of three replicas
-// that rollcall has made itself, leaders step down and servers are killed and
-// come back, under publishing with acks. All that was acknowledged is in the
-// roster; an old leader's answer is not taken for another incarnation.
+// TestCluster: in a cluster of three servers, with a stream of three replicas that
+// rollcall has created, leaders step down and servers are killed and restarted while
+// events are published with acks. Everything acknowledged is in the roster, and a
+// deposed leader's answer is not mistaken for another incarnation.
 func TestCluster(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
@@ -29,7 +29,7 @@ func TestCluster(t *testing.T) {
 	dir := t.TempDir()
 	const replicas = "ROLLCALL_STREAM_REPLICAS=3"
 	p := serve(t, dir, urls, replicas)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	nc := kit.Conn(t, urls, nats.Timeout(time.Second))
 	awaitReplicas(t, nc)
 	a := publishAcked(t, rng, urls)
@@ -51,8 +51,7 @@ func TestCluster(t *testing.T) {
 	wantUndisturbed(t, p, urls)
 }
 
-// startCluster starts three servers that know each other, and returns them and
-// their addresses.
+// startCluster starts a cluster of three servers and returns them and their URLs.
 func startCluster(t *testing.T) ([]*server, string) {
 	t.Helper()
 	var routes []string
@@ -70,8 +69,8 @@ func startCluster(t *testing.T) ([]*server, string) {
 	return cluster, strings.Join(urls, ",")
 }
 
-// awaitReplicas waits until the stream of events has a leader, and all its
-// replicas are there and have what it has.
+// awaitReplicas waits until the stream of events has a leader and all its replicas are
+// online and current.
 func awaitReplicas(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	js := kit.JetStream(t, nc)
@@ -80,7 +79,7 @@ func awaitReplicas(t *testing.T, nc *nats.Conn) {
 		defer cancel()
 		stream, err := js.Stream(ctx, rollcallv1.DefaultEventsStream)
 		return err == nil && healthy(stream.CachedInfo().Cluster)
-	}, "the stream has its three replicas")
+	}, "the stream has three current replicas")
 }
 
 func healthy(c *jetstream.ClusterInfo) bool {
@@ -95,7 +94,7 @@ func healthy(c *jetstream.ClusterInfo) bool {
 	return true
 }
 
-// stepDown has the leader of the stream of events step down.
+// stepDown makes the leader of the stream of events step down.
 func stepDown(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	kit.Eventually(t, func() bool {

@@ -16,20 +16,20 @@ var damage = []scenario{
 	{"bits flipped behind a cut link", flippedRunning},
 	{"bit flipped in the last message", flippedLast},
 	{"bit flipped in the position's message", flippedProof},
-	{"bit flipped, and the server counts anew", flippedCounted},
+	{"bit flipped, and the server rebuilds its index", flippedCounted},
 	{"bit flipped, and the end not read yet", flippedBehind},
 }
 
-// TestDamage: a message of which a bit has changed on the server's disk is
-// lost, that one alone, and rollcall says so; and when the server itself lets go
-// of all that came after it, rollcall notices that too.
+// TestDamage: a message with a flipped bit on the server's disk is lost, and only that
+// one, and rollcall reports it; if the server then drops everything after it, rollcall
+// notices that, too.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	play(t, damage)
 }
 
-// flip flips a bit of each of these events as the server has stored them, in
-// the file of their block; the server is stopped for it.
+// flip stops the server, flips a bit of each of these events in the server's block
+// files, and starts the server again.
 func (w *world) flip(events ...*entry) {
 	w.t.Helper()
 	w.Stop()
@@ -64,68 +64,68 @@ func (w *world) flipOne(e *entry) {
 func flippedOffline(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	unread := w.publish(20)
 	w.flip(unread[10])
-	w.lose(unread[10:11])
+	w.markLost(unread[10:11])
 	w.start()
-	w.wants("gap")
+	w.check("gap")
 	line := w.log.await(lost, 1)
-	says(w.t, line, map[string]any{"reason": "gap", "from": 41, "to": 41, "count": 1})
-	w.fates(roster.Lost, 1)
-	w.accepts(line)
-	w.wants()
+	wantAttrs(w.t, line, map[string]any{"reason": "gap", "from": 41, "to": 41, "count": 1})
+	w.checkFate(roster.Lost, 1)
+	w.acceptLoss(line)
+	w.check()
 }
 
 func flippedRunning(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.link.cut()
 	unread := w.publish(20)
 	w.flip(unread[10], unread[11], unread[15])
-	w.lose([]*entry{unread[10], unread[11], unread[15]})
+	w.markLost([]*entry{unread[10], unread[11], unread[15]})
 	w.link.heal()
 	w.log.await(lost, 2)
-	says(w.t, w.log.find(lost)[0], map[string]any{"reason": "gap", "from": 41, "to": 42, "count": 2})
-	says(w.t, w.log.find(lost)[1], map[string]any{"reason": "gap", "from": 46, "to": 46, "count": 1})
-	w.wants("gap")
-	w.settles()
+	wantAttrs(w.t, w.log.withMessage(lost)[0], map[string]any{"reason": "gap", "from": 41, "to": 42, "count": 2})
+	wantAttrs(w.t, w.log.withMessage(lost)[1], map[string]any{"reason": "gap", "from": 46, "to": 46, "count": 1})
+	w.check("gap")
+	w.settle()
 }
 
 // flippedLast: there is no message after it that would show the gap.
 func flippedLast(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	unread := w.publish(20)
 	w.flip(unread[19])
-	w.lose(unread[19:])
+	w.markLost(unread[19:])
 	w.start()
-	w.wants("gap")
-	says(w.t, w.log.await(lost, 1), map[string]any{"reason": "gap", "from": 50, "to": 50})
-	w.settles()
+	w.check("gap")
+	wantAttrs(w.t, w.log.await(lost, 1), map[string]any{"reason": "gap", "from": 50, "to": 50})
+	w.settle()
 }
 
-// flippedProof: the message at the position can't be compared any more, and
-// is not needed any more either.
+// flippedProof: the message at the position can no longer be compared, but is not
+// needed any more.
 func flippedProof(w *world) {
 	w.start()
 	read := w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	w.flip(read[29])
 	w.start()
 	w.publish(20)
-	w.wants()
-	w.fates(roster.Lost, 0)
+	w.check()
+	w.checkFate(roster.Lost, 0)
 }
 
-// recount flips a bit of an event, and lets the server count what it has, as
-// one does that was killed: without a word it lets go of all from a damaged
-// message on, and gives their numbers again.
+// recount flips a bit of an event and makes the server rebuild its index, as after
+// being killed: it silently drops everything from the damaged message on, and reuses
+// these sequences.
 func (w *world) recount(e *entry) {
 	w.t.Helper()
 	w.Stop()
@@ -135,38 +135,38 @@ func (w *world) recount(e *entry) {
 	}
 	w.Start()
 	if last := w.stream().CachedInfo().State.LastSeq; last != e.seq-1 {
-		w.t.Fatalf("the server has %d messages", last)
+		w.t.Fatalf("the server has %d messages, want %d", last, e.seq-1)
 	}
 }
 
 func flippedCounted(w *world) {
 	w.start()
 	read := w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	w.recount(read[20])
-	w.rejudged = 4 // of the first 20: nothing tells that they were judged before
+	w.rejudged = 4 // of the first 20: nothing shows that they were judged before
 	w.publish(20)
 	w.start()
-	w.wants("recreated")
-	line := w.log.await(another, 1)
-	says(w.t, line, map[string]any{"kind": "restored", "place": 30, "seq": 30, "read_on_after": 0})
-	w.accepts(line)
-	w.wants()
+	w.check("recreated")
+	line := w.log.await(anotherIncarnation, 1)
+	wantAttrs(w.t, line, map[string]any{"kind": "restored", "place": 30, "seq": 30, "read_on_after": 0})
+	w.acceptLoss(line)
+	w.check()
 }
 
-// flippedBehind: the position is still in the stream, but there was more.
+// flippedBehind: the stream still has the position, but lost messages after it.
 func flippedBehind(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.pause()
 	unread := w.publish(30)
-	kit.Eventually(w.t, func() bool { return w.reader.Lag() == 30 }, "the reader knows how much there is")
+	kit.Eventually(w.t, func() bool { return w.reader.Lag() == 30 }, "the reader's lag is 30")
 	w.recount(unread[15])
-	w.lose(unread[15:])
-	says(w.t, w.noticed(another, 1), map[string]any{"kind": "restored", "place": 30, "at_least": 30, "read_on_after": 30})
+	w.markLost(unread[15:])
+	wantAttrs(w.t, w.noticed(anotherIncarnation, 1), map[string]any{"kind": "restored", "place": 30, "at_least": 30, "read_on_after": 30})
 	w.publish(20)
-	w.wants("recreated")
-	w.settles()
+	w.check("recreated")
+	w.settle()
 }

@@ -10,7 +10,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// journal is a log that can be asked.
+// journal is a log handler that records lines, so that tests can search them.
 type journal struct {
 	slog.Handler // of the test's log
 	t            *testing.T
@@ -38,8 +38,8 @@ func (j *journal) Handle(ctx context.Context, r slog.Record) error {
 	return j.Handler.Handle(ctx, r)
 }
 
-// find returns the lines with a message.
-func (j *journal) find(message string) (found []map[string]any) {
+// withMessage returns the lines with a message.
+func (j *journal) withMessage(message string) (found []map[string]any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, line := range j.lines {
@@ -50,11 +50,10 @@ func (j *journal) find(message string) (found []map[string]any) {
 	return found
 }
 
-// await waits until there are so many lines with a message and returns the
-// last.
+// await waits until there are n lines with a message and returns the last of them.
 func (j *journal) await(message string, n int) map[string]any {
 	j.t.Helper()
-	kit.Eventually(j.t, func() bool { return len(j.find(message)) >= n }, fmt.Sprintf("the log says %d times %q", n, message))
-	found := j.find(message)
+	kit.Eventually(j.t, func() bool { return len(j.withMessage(message)) >= n }, fmt.Sprintf("the log has %d lines %q", n, message))
+	found := j.withMessage(message)
 	return found[len(found)-1]
 }

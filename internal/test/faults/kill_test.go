@@ -11,9 +11,9 @@ import (
 
 var kills = flag.Int("faults.kills", kit.Length(10, 50), "how often TestKill kills rollcall")
 
-// TestKill: rollcall is killed at random moments, its start included, while
-// events flow. Then the roster is that of a rollcall that nothing happened to,
-// every place has one fate, and every refused message is one dead letter.
+// TestKill: rollcall is killed at random moments, including its start, while events are
+// published. Then its roster is the same as without the kills, every place has one
+// fate, and every refused message has one dead letter.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
@@ -24,7 +24,7 @@ func TestKill(t *testing.T) {
 	for range *kills {
 		p := serve(t, dir, url)
 		if rng.IntN(3) == 0 {
-			p.says("ready", "place")
+			p.awaitLog("ready", "place")
 		}
 		<-upTo(rng, 250*time.Millisecond)
 		p.end(syscall.SIGKILL)
@@ -33,16 +33,16 @@ func TestKill(t *testing.T) {
 	}
 	stop()
 	if resumed == 0 || ready == 0 || ready == *kills {
-		t.Errorf("of %d that were killed %d had gone on from a snapshot and %d were ready: too much of one kind", *kills, resumed, ready)
+		t.Errorf("of %d killed processes, %d had loaded a snapshot and %d were ready: want some of each kind", *kills, resumed, ready)
 	}
 	wantUndisturbed(t, serve(t, dir, url), url)
 }
 
-// makeStreams has rollcall make its streams.
+// makeStreams lets rollcall create its streams.
 func makeStreams(t *testing.T, dir, url string, variables ...string) {
 	t.Helper()
 	p := serve(t, dir, url, variables...)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	if state := p.end(syscall.SIGTERM); !state.Success() {
 		t.Fatalf("rollcall ended with %v", state)
 	}

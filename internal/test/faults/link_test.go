@@ -10,44 +10,43 @@ import (
 
 var badLinks = []scenario{
 	{"cut", linkCut},
-	{"cut again and again", linkCutOften},
-	{"stalled for a while", linkStalledShortly},
-	{"stalled", func(w *world) { w.linkDies(func() { w.link.stall(toServer, toClient) }) }},
-	{"stalled to the server", func(w *world) { w.linkDies(func() { w.link.stall(toServer) }) }},
-	{"stalled to the client", func(w *world) { w.linkDies(func() { w.link.stall(toClient) }) }},
-	{"half-open", func(w *world) { w.linkDies(w.link.halfOpen) }},
+	{"cut repeatedly", linkCutOften},
+	{"stalled briefly", linkStalledShortly},
+	{"stalled", func(w *world) { w.testDeadLink(func() { w.link.stall(toServer, toClient) }) }},
+	{"stalled to the server", func(w *world) { w.testDeadLink(func() { w.link.stall(toServer) }) }},
+	{"stalled to the client", func(w *world) { w.testDeadLink(func() { w.link.stall(toClient) }) }},
+	{"half-open", func(w *world) { w.testDeadLink(w.link.halfOpen) }},
 	{"slow", linkSlow},
 }
 
-// TestLinks: whatever the link to the server does, a dead one is noticed within
-// 30 seconds, reading goes on as soon as there is a good one, and nothing is
-// lost or counted twice.
+// TestLinks: a dead link to the server is noticed within 30 seconds, reading continues
+// as soon as the link works again, and nothing is lost or counted twice.
 func TestLinks(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
 	play(t, badLinks)
 }
 
-// unharmed checks that the link's fault left no trace.
-func (w *world) unharmed() {
+// checkUnharmed checks that the link's fault left no trace.
+func (w *world) checkUnharmed() {
 	w.t.Helper()
-	w.wants()
-	w.fates(roster.Lost, 0)
-	w.incarnations("recreated", 0)
-	w.incarnations("restored", 0)
+	w.check()
+	w.checkFate(roster.Lost, 0)
+	w.checkIncarnations("recreated", 0)
+	w.checkIncarnations("restored", 0)
 	if place, last := w.roster.Status().Position.Place, w.stream().CachedInfo().State.LastSeq; place != last {
-		w.t.Errorf("the place is %d, of %d messages", place, last)
+		w.t.Errorf("the place is %d, want %d, the number of messages", place, last)
 	}
 }
 
 func linkCut(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.link.cut()
 	w.publish(30)
 	w.link.heal()
-	w.unharmed()
+	w.checkUnharmed()
 }
 
 func linkCutOften(w *world) {
@@ -60,51 +59,51 @@ func linkCutOften(w *world) {
 		w.publish(5)
 		w.link.heal()
 	}
-	w.unharmed()
+	w.checkUnharmed()
 }
 
-// linkStalledShortly: the connection lives on, and so does what was on its way.
+// linkStalledShortly: the connection survives, and what was in flight arrives.
 func linkStalledShortly(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.link.stall(toServer, toClient)
 	w.publish(30)
-	<-time.After(12 * time.Second) // the consumer is in doubt, the connection isn't
+	<-time.After(12 * time.Second) // long enough to recreate the consumer, but not the connection
 	w.publish(30)
 	w.link.heal()
-	w.unharmed()
+	w.checkUnharmed()
 }
 
-// linkDies: the connection is dead and nobody is told.
-func (w *world) linkDies(how func()) {
+// testDeadLink breaks the link without closing the service's connection.
+func (w *world) testDeadLink(breakLink func()) {
 	w.start()
 	w.publish(30)
-	w.wants()
-	how()
+	w.check()
+	breakLink()
 	began := time.Now()
 	w.publish(30)
-	for len(w.log.find("nats connection lost, reconnecting")) == 0 && time.Since(began) < 40*time.Second {
+	for len(w.log.withMessage("nats connection lost, reconnecting")) == 0 && time.Since(began) < 40*time.Second {
 		<-time.After(50 * time.Millisecond)
 	}
 	noticed := time.Since(began)
 	w.t.Logf("noticed after %v", noticed.Round(time.Millisecond))
 	if noticed > 30*time.Second {
-		w.t.Errorf("it took %v to notice that the peer is dead, want at most 30s", noticed)
+		w.t.Errorf("it took %v to notice the dead link, want at most 30s", noticed)
 	}
 	w.link.heal()
 	healed := time.Now()
-	w.unharmed()
+	w.checkUnharmed()
 	if took := time.Since(healed); took > soon {
-		w.t.Errorf("it took %v to read on, want at most %v", took, soon)
+		w.t.Errorf("it took %v to continue reading, want at most %v", took, soon)
 	}
 }
 
 func linkSlow(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.link.slow(8 << 10)
 	w.publish(200)
-	w.unharmed()
+	w.checkUnharmed()
 }

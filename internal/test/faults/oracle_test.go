@@ -16,16 +16,16 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// oracle says what must come of a stream, in the manner of the script that
-// rollcall grew from: sort the accepted events by date, fold them one by one.
+// oracle is the expected result of reading a stream, computed like the script that
+// rollcall grew out of: sort the accepted events by date, fold them one by one.
 type oracle struct {
 	last    uint64            // the last message's sequence
-	refused map[uint64]string // by sequence, why
+	refused map[uint64]string // reasons by sequence
 	report  string            // as "rollcall report" prints it
 }
 
-// consult reads the whole stream and says what must come of it.
-func consult(t *testing.T, js jetstream.JetStream) *oracle {
+// readOracle reads the whole stream and computes its oracle.
+func readOracle(t *testing.T, js jetstream.JetStream) *oracle {
 	t.Helper()
 	o := &oracle{refused: make(map[uint64]string)}
 	var accepted []event
@@ -62,7 +62,7 @@ func consult(t *testing.T, js jetstream.JetStream) *oracle {
 	return o
 }
 
-// fold returns who is logged in where, in the end.
+// fold returns the report after all events.
 func fold(events []event) string {
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Date.Before(events[j].Date) })
 	roster := make(map[string]map[stay]string) // machine → session → user
@@ -95,8 +95,7 @@ func fold(events []event) string {
 	return report.String()
 }
 
-// name is what tells a session from the others of its machine: its own name,
-// or else its user's.
+// name returns the key of a session on its machine: its own name, or else its user's.
 func name(user, session string) stay {
 	if session != "" {
 		return stay{Session: session}
@@ -104,8 +103,8 @@ func name(user, session string) stay {
 	return stay{User: user}
 }
 
-// read reads a stream from its first message to the one that is now its last.
-// It asks until it is answered: a cluster may be choosing a leader.
+// read reads a stream from its first message to the one that is last now. It retries
+// creating the consumer, as a cluster may be electing a leader.
 func read(t *testing.T, js jetstream.JetStream, stream string) func(func(jetstream.Msg) bool) {
 	return func(yield func(jetstream.Msg) bool) {
 		t.Helper()
@@ -129,7 +128,7 @@ func read(t *testing.T, js jetstream.JetStream, stream string) func(func(jetstre
 		for ; left > 0; left-- {
 			msg, err := messages.Next(jetstream.NextMaxWait(20 * time.Second))
 			if err != nil {
-				t.Fatalf("reading %s, with %d messages to come: %v", stream, left, err)
+				t.Fatalf("reading %s, with %d messages left: %v", stream, left, err)
 			}
 			if !yield(msg) {
 				return
@@ -138,26 +137,26 @@ func read(t *testing.T, js jetstream.JetStream, stream string) func(func(jetstre
 	}
 }
 
-// wantUndisturbed compares a rollcall that has gone through faults, or was
-// started after them, with the oracle and with a rollcall that reads the same
-// stream now, undisturbed. It returns where both of them end.
+// wantUndisturbed compares a rollcall that has gone through faults, or was started after
+// them, with the oracle and with a rollcall that now reads the same stream undisturbed.
+// It returns the end that both reach.
 func wantUndisturbed(t *testing.T, p *process, url string) end {
 	t.Helper()
 	js := kit.JetStream(t, kit.Conn(t, url))
-	o := consult(t, js)
-	p.reaches(o.last)
+	o := readOracle(t, js)
+	p.awaitPlace(o.last)
 	digest, fates := p.digest(o.last), p.fates()
 	kit.Eventually(t, func() bool { return p.report(url) == o.report },
-		"the report is the oracle's:\n"+o.report)
+		"the report equals the oracle's:\n"+o.report)
 	wantFates(t, o, fates)
 	wantLetters(t, js, o)
 	for _, kind := range []string{"recreated", "restored"} {
 		if n := p.metric(`rollcall_incarnations_total{kind="` + kind + `"}`); n != 0 {
-			t.Errorf("the stream was found %s %d times", kind, n)
+			t.Errorf("the stream was found to be %s %d times, want 0", kind, n)
 		}
 	}
 	plain := serve(t, t.TempDir(), url)
-	plain.reaches(o.last)
+	plain.awaitPlace(o.last)
 	undisturbed := end{o.last, plain.digest(o.last)}
 	if digest != undisturbed.digest {
 		t.Errorf("at place %d the state_digest is %s, undisturbed %s", o.last, digest, undisturbed.digest)
@@ -169,23 +168,23 @@ func wantUndisturbed(t *testing.T, p *process, url string) end {
 	return undisturbed
 }
 
-// end is where reading a stream ends.
+// end is the state after reading a stream.
 type end struct {
 	place  uint64
 	digest string
 }
 
-// wantFates: every place has one fate, and it is the oracle's.
+// wantFates checks that every place has one fate, and that they are the oracle's.
 func wantFates(t *testing.T, o *oracle, fates map[string]int) {
 	t.Helper()
 	accepted := fates["applied"] + fates["superseded"]
 	if refused := len(o.refused); accepted+refused != int(o.last) || fates["dead_lettered"] != refused || fates["lost"] != 0 {
-		t.Errorf("the fates are %v; of %d messages %d are to be refused", fates, o.last, refused)
+		t.Errorf("the fates are %v; want %d of %d messages refused", fates, refused, o.last)
 	}
 }
 
-// wantLetters: each refused message is a dead letter, with its reason, and was
-// stored exactly once.
+// wantLetters checks that each refused message has a dead letter, with its reason, that
+// was stored exactly once.
 func wantLetters(t *testing.T, js jetstream.JetStream, o *oracle) {
 	t.Helper()
 	refused := maps.Clone(o.refused)
@@ -196,14 +195,14 @@ func wantLetters(t *testing.T, js jetstream.JetStream, o *oracle) {
 		}
 		reason := msg.Headers().Get(rollcallv1.HeaderReason)
 		if want := refused[seq]; reason != want {
-			t.Errorf("message %d is a dead letter because of %q, want %q", seq, reason, want)
+			t.Errorf("the dead letter of message %d has the reason %q, want %q", seq, reason, want)
 		}
 		delete(refused, seq)
 	}
 	for seq, reason := range refused {
-		t.Errorf("message %d is no dead letter, want %s", seq, reason)
+		t.Errorf("message %d has no dead letter, want one with the reason %s", seq, reason)
 	}
-	// A letter stored twice would have taken the place of the first.
+	// A dead letter stored twice replaces the first, but moves the last sequence.
 	var stored uint64
 	kit.Eventually(t, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -213,8 +212,8 @@ func wantLetters(t *testing.T, js jetstream.JetStream, o *oracle) {
 			stored = stream.CachedInfo().State.LastSeq
 		}
 		return err == nil
-	}, "the stream of dead letters is described")
+	}, "the server returns the state of the stream of dead letters")
 	if stored != uint64(len(o.refused)) {
-		t.Errorf("%d dead letters were stored for %d messages", stored, len(o.refused))
+		t.Errorf("%d dead letters were stored for %d refused messages", stored, len(o.refused))
 	}
 }

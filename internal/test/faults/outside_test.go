@@ -19,11 +19,11 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-var patience = flag.Bool("faults.patience", false, "whether TestOutside waits until rollcall gives up dead letters that nobody takes")
+var patience = flag.Bool("faults.patience", false, "whether TestOutside waits a minute, until rollcall drops dead letters that cannot be stored")
 
-// TestStalledService: on a link that lets nothing through, rollcall is as ready
-// as before, shows its metrics, and ends within 5 seconds. What it could not
-// store by then it does after the next start.
+// TestStalledService: while the link is stalled, rollcall stays ready, serves its
+// metrics, and ends within 5 seconds. What it could not store by then, it stores after
+// the next start.
 func TestStalledService(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
@@ -33,27 +33,27 @@ func TestStalledService(t *testing.T) {
 		"both ways": {toServer, toClient}, "to the server": {toServer}, "to the client": {toClient},
 	} {
 		own := rand.New(rand.NewPCG(rng.Uint64(), 5))
-		all = append(all, func() { t.Run(name, func(t *testing.T) { stallService(t, own, stalled, false) }) })
+		all = append(all, func() { t.Run(name, func(t *testing.T) { testStalledService(t, own, stalled, false) }) })
 		if name != "both ways" {
 			own := rand.New(rand.NewPCG(rng.Uint64(), 6))
-			all = append(all, func() { t.Run(name+", noticed", func(t *testing.T) { stallService(t, own, stalled, true) }) })
+			all = append(all, func() { t.Run(name+", noticed", func(t *testing.T) { testStalledService(t, own, stalled, true) }) })
 		}
 	}
-	all = append(all, func() { t.Run("from the start", stalledFromTheStart) })
-	beside(all...)
+	all = append(all, func() { t.Run("from the start", testStalledAtStart) })
+	concurrently(all...)
 }
 
-// stallService stalls the link of a service. Noticed: until the service tries to
-// connect anew, again and again, each time in vain.
-func stallService(t *testing.T, rng *rand.Rand, stalled []direction, noticed bool) {
+// testStalledService stalls the link of a service; if noticed, until the service has
+// failed to reconnect at least once.
+func testStalledService(t *testing.T, rng *rand.Rand, stalled []direction, noticed bool) {
 	url, dir := kit.StartServer(t).URL, t.TempDir()
 	link := newProxy(t, url)
 	p := serve(t, dir, link.URL)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	publishNow(t, url, rng, 2000)
-	p.reaches(2000)
+	p.awaitPlace(2000)
 	link.stall(stalled...)
-	publishNow(t, url, rng, 2000) // read, but for the link, and with dead letters
+	publishNow(t, url, rng, 2000) // cannot be read, nor can their dead letters be stored
 	for noticed && len(p.lines("nats connection lost, reconnecting")) < 2 {
 		<-time.After(100 * time.Millisecond)
 	}
@@ -61,10 +61,10 @@ func stallService(t *testing.T, rng *rand.Rand, stalled []direction, noticed boo
 		<-time.After(500 * time.Millisecond)
 		began := time.Now()
 		if ready := p.get("/readyz"); !strings.Contains(ready, "ok") {
-			t.Errorf("/readyz says %s", ready)
+			t.Errorf("/readyz returned %s", ready)
 		}
 		if place := p.metric("rollcall_position"); place < 2000 {
-			t.Errorf("the place is %d", place)
+			t.Errorf("the place is %d, want at least 2000", place)
 		}
 		if took := time.Since(began); took > endsWithin {
 			t.Errorf("/readyz and /metrics took %v", took)
@@ -78,46 +78,46 @@ func stallService(t *testing.T, rng *rand.Rand, stalled []direction, noticed boo
 		t.Errorf("it took %v to end", took)
 	}
 	if after := newest(t, dir); after < before {
-		t.Errorf("the newest snapshot is %q, before %q", after, before)
+		t.Errorf("the newest snapshot is %q, older than %q before", after, before)
 	}
 	link.heal()
 	p = serve(t, dir, link.URL)
 	wantUndisturbed(t, p, url)
 }
 
-func stalledFromTheStart(t *testing.T) {
+func testStalledAtStart(t *testing.T) {
 	dir := t.TempDir()
 	link := newProxy(t, kit.StartServer(t).URL)
 	link.stall(toServer, toClient)
 	p := serve(t, dir, link.URL)
-	p.says("nats is unreachable, retrying", "err")
+	p.awaitLog("nats is unreachable, retrying", "err")
 	<-upTo(random(t), 3*time.Second)
 	terminate(t, p, dir)
 }
 
-// outside is something outside that fails: how the server is set up, what is
-// done before rollcall starts, and what must come of the dead letters.
-var outside = []struct {
+// outsideFaults are faults outside of rollcall: the server's options, what is done
+// before rollcall starts, and what is checked after the flood.
+var outsideFaults = []struct {
 	name    string
 	options func(*natsd.Options)
 	before  func(t *testing.T, url string)
 	after   func(t *testing.T, p *process, url string)
 }{
-	{"subscriber that reads nothing", nil, deafSubscriber, nil},
-	{"dead letters forbidden", forbid(rollcallv1.DefaultSubject + ".deadletters.>"), nil, lettersDropped},
-	{"dead letters full", nil, full(rollcallv1.DefaultDeadLettersStream, "rollcall.deadletters.>"), lettersDropped},
-	{"reports forbidden", forbid(rollcallv1.DefaultSubject+".reports", rollcallv1.DefaultSubject+".reports.>"), nil, nil},
-	{"reports full", nil, full(rollcallv1.DefaultReportsStream, "rollcall.reports", "rollcall.reports.>"), reportsRecover},
+	{"subscriber that reads nothing", nil, stalledSubscriber, nil},
+	{"dead letters forbidden", denyPublish(rollcallv1.DefaultSubject + ".deadletters.>"), nil, lettersDropped},
+	{"dead letters full", nil, fullStream(rollcallv1.DefaultDeadLettersStream, "rollcall.deadletters.>"), lettersDropped},
+	{"reports forbidden", denyPublish(rollcallv1.DefaultSubject+".reports", rollcallv1.DefaultSubject+".reports.>"), nil, nil},
+	{"reports full", nil, fullStream(rollcallv1.DefaultReportsStream, "rollcall.reports", "rollcall.reports.>"), reportsRecover},
 }
 
-// TestOutside: nothing outside holds up the fold: neither a subscriber that
-// doesn't read, nor dead letters or reports that the server refuses. What could
-// not be stored is counted, and the next report is the newest.
+// TestOutside: nothing outside holds up the fold, neither a subscriber that does not
+// read, nor dead letters or reports that the server refuses. What could not be stored
+// is counted, and the next report is current.
 func TestOutside(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
 	var all []func()
-	for _, o := range outside {
+	for _, o := range outsideFaults {
 		own := rand.New(rand.NewPCG(rng.Uint64(), 4))
 		all = append(all, func() {
 			t.Run(o.name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestOutside(t *testing.T) {
 					o.before(t, url)
 				}
 				p := serve(t, t.TempDir(), as(s.URL, "rollcall"))
-				holdUp(t, own, p, url)
+				publishFlood(t, own, p, url)
 				if o.after != nil {
 					o.after(t, p, url)
 				}
@@ -143,17 +143,17 @@ func TestOutside(t *testing.T) {
 			})
 		})
 	}
-	beside(all...)
+	concurrently(all...)
 }
 
-// flood is more bad messages than may be under way as dead letters.
+// flood is more refused messages than there can be dead letters in flight (10,000).
 const flood = 10_500
 
-// holdUp publishes more than can be under way anywhere, half of it bad, and
-// wants all of it read at once.
-func holdUp(t *testing.T, rng *rand.Rand, p *process, url string) {
+// publishFlood publishes more messages than any queue holds, most of them invalid, and
+// checks that all are read within seconds.
+func publishFlood(t *testing.T, rng *rand.Rand, p *process, url string) {
 	t.Helper()
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	publishNow(t, url, rng, 2000)
 	js := kit.JetStream(t, kit.Conn(t, url))
 	for n := range flood {
@@ -165,34 +165,34 @@ func holdUp(t *testing.T, rng *rand.Rand, p *process, url string) {
 		}
 	}
 	began := time.Now()
-	p.reaches(2000 + flood)
+	p.awaitPlace(2000 + flood)
 	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v to read on", took)
+		t.Errorf("it took %v to read them", took)
 	}
 	if ready := p.get("/readyz"); !strings.Contains(ready, "ok") {
-		t.Errorf("/readyz says %s", ready)
+		t.Errorf("/readyz returned %s", ready)
 	}
 }
 
-// withUsers makes two users: the one of the test may do anything.
+// withUsers adds the users admin, for the test, and rollcall.
 func withUsers(o *natsd.Options) {
 	o.Users = []*natsd.User{{Username: "admin", Password: "x"}, {Username: "rollcall", Password: "x"}}
 }
 
-// forbid takes from rollcall the right to publish.
-func forbid(subjects ...string) func(*natsd.Options) {
+// denyPublish denies rollcall to publish to these subjects.
+func denyPublish(subjects ...string) func(*natsd.Options) {
 	return func(o *natsd.Options) {
 		o.Users[1].Permissions = &natsd.Permissions{Publish: &natsd.SubjectPermission{Deny: subjects}}
 	}
 }
 
-// as is the URL for a user.
+// as returns the URL with the login of a user.
 func as(url, user string) string {
 	return strings.Replace(url, "nats://", "nats://"+user+":x@", 1)
 }
 
-// full makes a stream that takes nothing.
-func full(stream string, subjects ...string) func(*testing.T, string) {
+// fullStream creates a stream that accepts no messages.
+func fullStream(stream string, subjects ...string) func(*testing.T, string) {
 	return func(t *testing.T, url string) {
 		t.Helper()
 		js := kit.JetStream(t, kit.Conn(t, url))
@@ -204,8 +204,8 @@ func full(stream string, subjects ...string) func(*testing.T, string) {
 	}
 }
 
-// deafSubscriber subscribes to everything and doesn't read it.
-func deafSubscriber(t *testing.T, url string) {
+// stalledSubscriber subscribes to everything and does not read.
+func stalledSubscriber(t *testing.T, url string) {
 	t.Helper()
 	at, _ := strings.CutPrefix(url, "nats://admin:x@")
 	conn, err := net.Dial("tcp", at)
@@ -213,14 +213,14 @@ func deafSubscriber(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.(*net.TCPConn).SetReadBuffer(1) //nolint:errcheck // it only makes it sooner
+	conn.(*net.TCPConn).SetReadBuffer(1) //nolint:errcheck // it only fills up sooner
 	if _, err := fmt.Fprint(conn, "CONNECT {\"user\":\"admin\",\"pass\":\"x\",\"verbose\":false}\r\nSUB rollcall.> 1\r\n"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// lettersDropped: what cannot even be under way is counted as dropped at once,
-// the rest after a minute; then there are snapshots again.
+// lettersDropped checks that dead letters beyond the limit in flight are counted as
+// dropped at once, and the rest after a minute; then there are snapshots again.
 func lettersDropped(t *testing.T, p *process, url string) {
 	if dropped := p.metric("rollcall_dead_letters_dropped_total"); dropped < flood-10_000 {
 		t.Errorf("%d dead letters dropped, want at least %d", dropped, flood-10_000)
@@ -228,7 +228,7 @@ func lettersDropped(t *testing.T, p *process, url string) {
 	if !*patience {
 		return
 	}
-	<-time.After(70 * time.Second) // they are given up after 60
+	<-time.After(70 * time.Second) // they are dropped after 60
 	p.digest(2000 + flood)
 	refused := p.metric(`rollcall_fates{fate="dead_lettered"}`)
 	if dropped := p.metric("rollcall_dead_letters_dropped_total"); dropped != refused {
@@ -236,7 +236,8 @@ func lettersDropped(t *testing.T, p *process, url string) {
 	}
 }
 
-// reportsRecover: when reports are taken again, the first one is the newest.
+// reportsRecover checks that when the stream accepts reports again, the first one is
+// current.
 func reportsRecover(t *testing.T, p *process, url string) {
 	kit.Eventually(t, func() bool { return p.metric(`rollcall_reports_total{result="failed"}`) > 0 }, "a report is refused")
 	if ok := p.metric(`rollcall_reports_total{result="ok"}`); ok != 0 {
@@ -259,12 +260,12 @@ func reportsRecover(t *testing.T, p *process, url string) {
 	}
 	var report struct{ Place int }
 	if err := json.Unmarshal(bytes.TrimSpace(msg.Data), &report); err != nil || report.Place != 2000+flood {
-		t.Errorf("the first report is of place %d, want %d (%v)", report.Place, 2000+flood, err)
+		t.Errorf("the first report has place %d, want %d (%v)", report.Place, 2000+flood, err)
 	}
 }
 
-// TestClosed: a connection that a server's protocol error has ended for good is
-// made anew, and reading goes on as after a crash.
+// TestClosed: after a protocol error of the server, on which the client library closes
+// the connection without reconnecting, rollcall starts over as after a crash.
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
@@ -272,14 +273,14 @@ func TestClosed(t *testing.T) {
 	link := newProxy(t, url)
 	dir := t.TempDir()
 	p := serve(t, dir, link.URL, fmt.Sprintf("ROLLCALL_HTTP_ADDR=127.0.0.1:%d", kit.FreePort(t)))
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	publishNow(t, url, rng, 1000)
-	p.reaches(1000) // so that the words don't come in the midst of others
+	p.awaitPlace(1000) // so that the injected line does not split another
 	link.inject("-ERR 'Maximum Control Line Exceeded'\r\n")
-	p.says("restarting from the last snapshot", "err")
+	p.awaitLog("restarting from the last snapshot", "err")
 	publishNow(t, url, rng, 1000)
 	kit.Eventually(t, func() bool { return len(p.lines("ready")) == 2 }, "rollcall is ready again")
-	p.reaches(2000)
+	p.awaitPlace(2000)
 	p.end(syscall.SIGTERM)
 	p = serve(t, dir, url)
 	wantUndisturbed(t, p, url)

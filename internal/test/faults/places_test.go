@@ -11,10 +11,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// TestPlacesGivenOnce: rollcall is killed after places that no snapshot has, and
-// the stream is another when it comes back. No place is given twice: the dead
-// letters, whose subjects have the places, tell of those that were given. What
-// was read and is forgotten is lost.
+// TestPlacesGivenOnce: rollcall is killed after reading messages that no snapshot
+// covers, and the stream is recreated before the next start. No place is assigned
+// twice: the subjects of the dead letters show which were. What was read after the
+// snapshot counts as lost.
 func TestPlacesGivenOnce(t *testing.T) {
 	t.Parallel()
 	url, dir := kit.StartServer(t).URL, t.TempDir()
@@ -30,10 +30,10 @@ func TestPlacesGivenOnce(t *testing.T) {
 		kit.Eventually(t, func() bool {
 			_, err := letters(t, js).GetLastMsgForSubject(t.Context(), fmt.Sprintf("rollcall.deadletters.%d", last))
 			return err == nil
-		}, fmt.Sprintf("there is a dead letter of place %d", last))
+		}, fmt.Sprintf("there is a dead letter with place %d", last))
 	}
 	p := serve(t, dir, url)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	refused(10, 10)
 	p.end(syscall.SIGTERM)
 	p = serve(t, dir, url, "ROLLCALL_SNAPSHOT_INTERVAL=1h")
@@ -43,7 +43,7 @@ func TestPlacesGivenOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = serve(t, dir, url)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	refused(5, 25)
 	if place, fates := p.metric("rollcall_position"), p.fates(); place != 25 || fates["lost"] != 10 || fates["dead_lettered"] != 15 {
 		t.Errorf("at place %v the fates are %v, want 25, 10 of them lost and 15 dead letters", place, fates)
@@ -54,7 +54,7 @@ func TestPlacesGivenOnce(t *testing.T) {
 	p.end(syscall.SIGTERM)
 }
 
-// letters is the stream of dead letters.
+// letters returns the stream of dead letters.
 func letters(t *testing.T, js jetstream.JetStream) jetstream.Stream {
 	t.Helper()
 	s, err := js.Stream(t.Context(), rollcallv1.DefaultDeadLettersStream)

@@ -1,13 +1,11 @@
-// Package faults has no code, only tests. They prove the promise that rollcall
-// exists for: after any crash, restart or fault of the broker, the roster is,
-// bit for bit, that of a run in which nothing happened. Each runs the real
-// program, as a process of its own, against a real nats-server, does to one of
-// them what happens to processes, and then compares: the state_digest with that
-// of a rollcall that read the same stream undisturbed, the report with an
-// oracle that knows no registers and no stamps, and the dead letters with what
-// the oracle refuses.
+// Package faults has only tests. They check rollcall's main promise: after any crash,
+// restart or fault of the NATS server, the roster is, bit for bit, that of a run without
+// it. Most run the real program against a real nats-server, kill, stop or disconnect
+// one of them, and then compare: the state_digest with that of a rollcall that read the
+// same stream undisturbed, the report with an oracle that has no registers and no
+// stamps, and the dead letters with the messages that the oracle refuses.
 //
-// Each test is short unless a flag makes it long:
+// The tests are short unless a flag makes them long:
 //
 //	go test ./internal/test/faults -run TestKill$ -faults.kills=1000 -timeout 30m
 //
@@ -37,9 +35,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var seed = flag.Uint64("seed", 0, "seed of what is drawn at random; 0: another one each time")
+var seed = flag.Uint64("seed", 0, "seed of the random source; 0: a new one each time")
 
-// programs is the folder of the programs that the tests run.
+// programs is the folder in which the programs under test are built.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -56,7 +54,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// The programs, each built once, when it is first asked for.
+// The programs, each built on first use.
 var (
 	rollcall   = program("rollcall", "rollcall/cmd/rollcall")
 	natsServer = program("nats-server", "github.com/nats-io/nats-server/v2")
@@ -92,7 +90,7 @@ func random(t *testing.T) *rand.Rand {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("to draw the same: -seed=%d", s)
+			t.Logf("reproduce with -seed=%d", s)
 		}
 	})
 	return rand.New(rand.NewPCG(s, 0))
@@ -111,7 +109,8 @@ type process struct {
 	log   kit.Output // its standard error
 }
 
-// start starts a program with these variables and no others. The test ends it.
+// start starts a program with only these environment variables. It is killed when the
+// test ends.
 func start(t *testing.T, path string, variables []string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(path, args...)
@@ -129,13 +128,13 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 	}
 	go func() {
 		defer close(p.ended)
-		cmd.Wait() //nolint:errcheck // its state is looked at
+		cmd.Wait() //nolint:errcheck // callers check ProcessState
 	}()
 	t.Cleanup(func() {
 		length := 4096
 		select {
 		case <-p.ended:
-			length = 512 // of the many that a test has killed
+			length = 512 // short: a test may have killed many
 		default:
 		}
 		p.end(syscall.SIGKILL)
@@ -147,9 +146,8 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// serve starts "rollcall serve" on a data folder and a server, with its HTTP on
-// a port of its own and everything that it does every so often done often; the
-// variables come last and win.
+// serve starts "rollcall serve" with a data folder and a server, with HTTP on a free
+// port and with short intervals; the variables override these settings.
 func serve(t *testing.T, dir, nats string, variables ...string) *process {
 	t.Helper()
 	return serveAs(t, rollcall(t), dir, nats, variables...)
@@ -164,14 +162,14 @@ func serveAs(t *testing.T, path, dir, nats string, variables ...string) *process
 	}, variables...), "serve")
 }
 
-// end sends a signal and returns how the process ended.
+// end sends a signal, waits for the process to end and returns its state.
 func (p *process) end(s os.Signal) *os.ProcessState {
 	p.cmd.Process.Signal(s) //nolint:errcheck // it may have ended
 	<-p.ended
 	return p.cmd.ProcessState
 }
 
-// lines returns the lines of the log with a message, each as its keys.
+// lines returns the attributes of the log lines with a message.
 func (p *process) lines(message string) []map[string]any {
 	var found []map[string]any
 	for line := range strings.Lines(p.log.String()) {
@@ -183,8 +181,8 @@ func (p *process) lines(message string) []map[string]any {
 	return found
 }
 
-// says waits for a line of the log and returns one of its values.
-func (p *process) says(message, key string) string {
+// awaitLog waits for a log line with a message and returns the value of one key.
+func (p *process) awaitLog(message, key string) string {
 	p.t.Helper()
 	var value any
 	kit.Eventually(p.t, func() bool {
@@ -192,21 +190,21 @@ func (p *process) says(message, key string) string {
 		if len(found) == 0 {
 			select {
 			case <-p.ended:
-				p.t.Fatalf("the process ended with %v and didn't say %q", p.cmd.ProcessState, message)
+				p.t.Fatalf("the process ended with %v and did not log %q", p.cmd.ProcessState, message)
 			default:
 			}
 			return false
 		}
 		value = found[0][key]
 		return true
-	}, fmt.Sprintf("the process says %q", message))
+	}, fmt.Sprintf("the process logs %q", message))
 	return fmt.Sprint(value)
 }
 
-// get asks the service's HTTP for "metrics" or another path.
+// get returns the body of a path of the service's HTTP server, such as "metrics".
 func (p *process) get(path string) string {
 	p.t.Helper()
-	response, err := http.Get(p.says("metrics and health", "url") + path)
+	response, err := http.Get(p.awaitLog("metrics and health", "url") + path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -219,7 +217,7 @@ func (p *process) get(path string) string {
 	return string(body)
 }
 
-// metric returns the value of one series, -1 when there is none.
+// metric returns the value of one series, or -1 if there is none.
 func (p *process) metric(series string) int {
 	p.t.Helper()
 	for line := range strings.Lines(p.get("metrics")) {
@@ -232,16 +230,15 @@ func (p *process) metric(series string) int {
 	return -1
 }
 
-// reaches waits until the roster is at a place.
-func (p *process) reaches(place uint64) {
+// awaitPlace waits until the roster is at a place.
+func (p *process) awaitPlace(place uint64) {
 	p.t.Helper()
 	kit.Eventually(p.t, func() bool {
 		return p.metric("rollcall_position") == int(place)
 	}, fmt.Sprintf("the roster is at place %d", place))
 }
 
-// digest returns the state_digest of the snapshot of a place, once there is
-// one.
+// digest waits for a snapshot at a place and returns its state_digest.
 func (p *process) digest(place uint64) string {
 	p.t.Helper()
 	found := regexp.MustCompile(fmt.Sprintf(`place %d, .*state_digest ([0-9a-f]{64})`, place))
@@ -252,7 +249,7 @@ func (p *process) digest(place uint64) string {
 			digest = match[1]
 		}
 		return match != nil
-	}, fmt.Sprintf("there is a snapshot of place %d", place))
+	}, fmt.Sprintf("there is a snapshot at place %d", place))
 	return digest
 }
 
@@ -266,8 +263,9 @@ func (p *process) fates() map[string]int {
 	return counts
 }
 
-// report returns what "rollcall report" prints, once it is answered: rollcall's
-// connection for questions may come back later than the one for events.
+// report returns the output of "rollcall report". It retries until the question is
+// answered: rollcall's connection for questions may reconnect later than the one for
+// events.
 func (p *process) report(nats string) string {
 	p.t.Helper()
 	var stdout, stderr bytes.Buffer

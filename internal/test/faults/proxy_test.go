@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// proxy is a link to a server that can be made a bad one. What it does holds
-// for all connections through it, those to come included, until heal.
+// proxy is a link to a server that can fail. A fault affects all connections through it,
+// including new ones, until heal.
 type proxy struct {
 	// URL is where clients connect.
 	URL string
@@ -19,16 +19,16 @@ type proxy struct {
 	forwards sync.WaitGroup
 
 	mu      sync.Mutex
-	links   map[*link]bool
+	links   map[*proxyConn]bool
 	refuse  bool
-	silent  map[direction]bool
+	stalled map[direction]bool
 	rate    int // in bytes a second; 0 is no limit
 	changed chan struct{}
 	ended   bool
 }
 
-// link is one connection through a proxy.
-type link struct{ client, server *net.TCPConn }
+// proxyConn is one connection through a proxy.
+type proxyConn struct{ client, server *net.TCPConn }
 
 type direction int
 
@@ -37,7 +37,7 @@ const (
 	toClient
 )
 
-// newProxy starts a proxy for a server; the test ends it.
+// newProxy starts a proxy for a server. It is closed when the test ends.
 func newProxy(t *testing.T, serverURL string) *proxy {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -46,7 +46,7 @@ func newProxy(t *testing.T, serverURL string) *proxy {
 	}
 	p := &proxy{
 		URL: "nats://" + l.Addr().String(), server: strings.TrimPrefix(serverURL, "nats://"), listener: l,
-		links: map[*link]bool{}, changed: make(chan struct{}),
+		links: map[*proxyConn]bool{}, changed: make(chan struct{}),
 	}
 	p.forwards.Go(p.accept)
 	t.Cleanup(p.close)
@@ -64,11 +64,11 @@ func (p *proxy) accept() {
 			reset(client)
 			continue
 		}
-		p.open(&link{client, server.(*net.TCPConn)})
+		p.open(&proxyConn{client, server.(*net.TCPConn)})
 	}
 }
 
-func (p *proxy) open(l *link) {
+func (p *proxy) open(l *proxyConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse || p.ended {
@@ -82,10 +82,10 @@ func (p *proxy) open(l *link) {
 }
 
 // forward copies in one direction until either end is closed.
-func (p *proxy) forward(l *link, to, from *net.TCPConn, d direction) {
+func (p *proxy) forward(l *proxyConn, to, from *net.TCPConn, d direction) {
 	for buf := make([]byte, 4<<10); ; {
 		n, err := from.Read(buf)
-		if err != nil || !p.pass(d, n) {
+		if err != nil || !p.throttle(d, n) {
 			break
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
@@ -101,11 +101,12 @@ func (p *proxy) forward(l *link, to, from *net.TCPConn, d direction) {
 	}
 }
 
-// pass waits until so many bytes may go on in a direction.
-func (p *proxy) pass(d direction, n int) bool {
+// throttle waits until n bytes may be forwarded in a direction. It returns false when
+// the proxy is closed.
+func (p *proxy) throttle(d direction, n int) bool {
 	for {
 		p.mu.Lock()
-		silent, rate, changed, ended := p.silent[d], p.rate, p.changed, p.ended
+		silent, rate, changed, ended := p.stalled[d], p.rate, p.changed, p.ended
 		p.mu.Unlock()
 		switch {
 		case ended:
@@ -120,8 +121,8 @@ func (p *proxy) pass(d direction, n int) bool {
 	}
 }
 
-// set changes what the proxy does.
-func (p *proxy) set(change func()) {
+// change changes the proxy's faults.
+func (p *proxy) change(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
@@ -129,9 +130,9 @@ func (p *proxy) set(change func()) {
 	p.changed = make(chan struct{})
 }
 
-// cut resets all connections, and those to come.
+// cut resets all connections, and each new one.
 func (p *proxy) cut() {
-	p.set(func() {
+	p.change(func() {
 		p.refuse = true
 		for l := range p.links {
 			reset(l.client)
@@ -141,23 +142,23 @@ func (p *proxy) cut() {
 	})
 }
 
-// stall lets nothing through in these directions; nobody is told.
+// stall forwards nothing in these directions, and leaves the connections open.
 func (p *proxy) stall(directions ...direction) {
-	p.set(func() {
-		p.silent = map[direction]bool{}
+	p.change(func() {
+		p.stalled = map[direction]bool{}
 		for _, d := range directions {
-			p.silent[d] = true
+			p.stalled[d] = true
 		}
 	})
 }
 
-// slow lets so many bytes a second through, each way.
-func (p *proxy) slow(rate int) { p.set(func() { p.rate = rate }) }
+// slow limits the rate in each direction, in bytes a second.
+func (p *proxy) slow(rate int) { p.change(func() { p.rate = rate }) }
 
-// halfOpen ends the connections there are on the side of the server, and
-// doesn't tell the clients. New ones work.
+// halfOpen resets the existing connections on the server's side only, so that clients do
+// not notice. New ones work.
 func (p *proxy) halfOpen() {
-	p.set(func() {
+	p.change(func() {
 		for l := range p.links {
 			reset(l.server)
 			p.links[l] = false
@@ -165,23 +166,23 @@ func (p *proxy) halfOpen() {
 	})
 }
 
-// inject says something to the clients in the name of the server.
+// inject sends a text to the clients as if the server had sent it.
 func (p *proxy) inject(text string) {
-	p.set(func() {
+	p.change(func() {
 		for l := range p.links {
 			l.client.Write([]byte(text)) //nolint:errcheck // it may be gone
 		}
 	})
 }
 
-// heal makes the link a good one.
+// heal ends all faults.
 func (p *proxy) heal() {
-	p.set(func() { p.refuse, p.silent, p.rate = false, nil, 0 })
+	p.change(func() { p.refuse, p.stalled, p.rate = false, nil, 0 })
 }
 
 func (p *proxy) close() {
 	p.listener.Close()
-	p.set(func() {
+	p.change(func() {
 		p.ended = true
 		for l := range p.links {
 			reset(l.client)
@@ -191,7 +192,7 @@ func (p *proxy) close() {
 	p.forwards.Wait()
 }
 
-// reset closes a connection so that the other end gets an error at once.
+// reset closes a connection with a TCP reset, so that the peer gets an error at once.
 func reset(c *net.TCPConn) {
 	c.SetLinger(0) //nolint:errcheck // it may be closed
 	c.Close()

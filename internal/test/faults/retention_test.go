@@ -21,7 +21,7 @@ var retention = []scenario{
 	{"max bytes running", func(w *world) { w.truncatedRunning((*world).maxBytes) }},
 	{"max age offline", func(w *world) { w.truncatedOffline((*world).maxAge) }},
 	{"max age running", func(w *world) { w.truncatedRunning((*world).maxAge) }},
-	{"truncated on the way", truncatedOnTheWay},
+	{"truncated while behind", truncatedWhileBehind},
 	{"purged up to the position", purgedToPosition},
 	{"deleted offline", deletedOffline},
 	{"deleted offline, and nothing left to read", deletedAll},
@@ -29,28 +29,28 @@ var retention = []scenario{
 	{"deleted after it was read", deletedBefore},
 }
 
-// TestRetention: what the stream no longer has when it is to be read is lost,
-// exactly that, with its reason and its range in the log, and everything else
-// is folded. What was read before is not missed.
+// TestRetention: exactly the messages that the stream deleted before they were read
+// count as lost, with their reason and range in the log, and everything else is folded.
+// Deleting messages that were read already loses nothing.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	play(t, retention)
 }
 
 func baselineLost(w *world) {
-	w.lose(w.publish(10))
+	w.markLost(w.publish(10))
 	w.publish(20)
 	w.purge(11)
 	w.start()
-	w.wants("baseline_lost")
+	w.check("baseline_lost")
 	line := w.log.await(lost, 1)
-	says(w.t, line, map[string]any{"reason": "baseline_lost", "from": 1, "to": 10, "count": 10})
-	w.fates(roster.Lost, 10)
-	w.accepts(line)
-	w.wants()
+	wantAttrs(w.t, line, map[string]any{"reason": "baseline_lost", "from": 1, "to": 10, "count": 10})
+	w.checkFate(roster.Lost, 10)
+	w.acceptLoss(line)
+	w.check()
 }
 
-// The ways in which a stream of 60 events loses some beyond the first 30.
+// The following make a stream of 60 events delete some after the first 30.
 func (w *world) purgeTo50() { w.purge(51) }
 
 func (w *world) maxMsgs() {
@@ -63,23 +63,23 @@ func (w *world) maxBytes() {
 	w.update(func(c *jetstream.StreamConfig) { c.MaxBytes = -1 })
 }
 
-// maxAge lets all events go, and keeps those to come.
+// maxAge deletes all events, and keeps later ones.
 func (w *world) maxAge() {
 	w.update(func(c *jetstream.StreamConfig) { c.MaxAge = 200 * time.Millisecond })
 	kit.Eventually(w.t, func() bool { return w.stream().CachedInfo().State.Msgs == 0 }, "all messages are too old")
 	w.update(func(c *jetstream.StreamConfig) { c.MaxAge = 0 })
 }
 
-// gone says that those of the events that the stream no longer has are lost,
-// and returns the range of their sequences.
-func (w *world) gone(events []*entry) (from, to uint64) {
+// markGone marks those of the events as lost that the stream no longer has, and returns
+// the range of their sequences.
+func (w *world) markGone(events []*entry) (from, to uint64) {
 	w.t.Helper()
 	first := w.stream().CachedInfo().State.FirstSeq
 	for _, e := range events {
 		e.lost = e.seq < first
 	}
 	if from, to = events[0].seq, first-1; to < from {
-		w.t.Fatalf("the stream begins with %d: nothing is gone", first)
+		w.t.Fatalf("the stream begins with %d: no event was deleted", first)
 	}
 	return from, to
 }
@@ -87,23 +87,23 @@ func (w *world) gone(events []*entry) (from, to uint64) {
 func (w *world) truncatedOffline(truncate func(*world)) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	unread := w.publish(30)
 	truncate(w)
-	from, to := w.gone(unread)
+	from, to := w.markGone(unread)
 	w.publish(10)
 	w.start()
-	w.wants("truncated")
+	w.check("truncated")
 	line := w.log.await(lost, 1)
-	says(w.t, line, map[string]any{"reason": "truncated", "from": from, "to": to, "count": to - from + 1})
-	w.fates(roster.Lost, to-30)
-	w.incarnations("restored", 0)
-	w.settles()
+	wantAttrs(w.t, line, map[string]any{"reason": "truncated", "from": from, "to": to, "count": to - from + 1})
+	w.checkFate(roster.Lost, to-30)
+	w.checkIncarnations("restored", 0)
+	w.settle()
 }
 
-// pause makes the service's consumer deliver nothing, though it says that it is
-// there, as one may do after a change of leader.
+// pause pauses the service's consumer: it exists, but delivers nothing, as may happen
+// after a change of leader.
 func (w *world) pause() (resume func()) {
 	w.t.Helper()
 	s := w.stream()
@@ -112,7 +112,7 @@ func (w *world) pause() (resume func()) {
 			w.t.Fatal(err)
 		}
 		resume = func() {
-			s.ResumeConsumer(w.t.Context(), c.Name) //nolint:errcheck // it may be gone
+			s.ResumeConsumer(w.t.Context(), c.Name) //nolint:errcheck // it may be deleted already
 		}
 	}
 	return resume
@@ -121,67 +121,66 @@ func (w *world) pause() (resume func()) {
 func (w *world) truncatedRunning(truncate func(*world)) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.pause()
 	unread := w.publish(30)
 	truncate(w)
-	from, to := w.gone(unread)
+	from, to := w.markGone(unread)
 	line := w.noticed(lost, 1)
 	w.publish(10)
-	says(w.t, line, map[string]any{"reason": "truncated", "from": from, "to": to, "count": to - from + 1})
-	w.wants("truncated")
-	w.fates(roster.Lost, to-30)
-	w.accepts(line)
-	w.wants()
+	wantAttrs(w.t, line, map[string]any{"reason": "truncated", "from": from, "to": to, "count": to - from + 1})
+	w.check("truncated")
+	w.checkFate(roster.Lost, to-30)
+	w.acceptLoss(line)
+	w.check()
 }
 
-// purgedRunning: there is no message that would show the gap.
+// purgedRunning: no later message shows the gap.
 func purgedRunning(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.pause()
-	w.lose(w.publish(30))
+	w.markLost(w.publish(30))
 	w.purge(61)
-	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
-	w.wants("truncated")
-	w.settles()
+	wantAttrs(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
+	w.check("truncated")
+	w.settle()
 }
 
-// truncatedOnTheWay: a consumer that is behind goes on after the gap and says
-// nothing.
-func truncatedOnTheWay(w *world) {
+// truncatedWhileBehind: a consumer that is behind silently continues after the gap.
+func truncatedWhileBehind(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	resume := w.pause()
-	w.lose(w.publish(30))
+	w.markLost(w.publish(30))
 	w.publish(10)
 	w.purge(61)
 	resume()
-	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
-	w.wants("truncated")
-	w.settles()
+	wantAttrs(w.t, w.noticed(lost, 1), map[string]any{"reason": "truncated", "from": 31, "to": 60})
+	w.check("truncated")
+	w.settle()
 }
 
-// purgedToPosition: nothing is lost, so nothing is said.
+// purgedToPosition: nothing is lost, and nothing is logged as lost.
 func purgedToPosition(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.purge(31)
-	<-time.After(6 * time.Second) // until the position was verified
-	w.wants()
+	<-time.After(6 * time.Second) // until the position has been verified
+	w.check()
 	w.stop()
 	w.Restart()
 	w.start()
-	w.wants()
+	w.check()
 	w.publish(10)
-	w.wants()
-	w.fates(roster.Lost, 0)
-	w.incarnations("restored", 0)
-	if said := w.log.find(lost); len(said) > 0 {
-		w.t.Errorf("it says %v", said)
+	w.check()
+	w.checkFate(roster.Lost, 0)
+	w.checkIncarnations("restored", 0)
+	if lines := w.log.withMessage(lost); len(lines) > 0 {
+		w.t.Errorf("it logs %v", lines)
 	}
 }
 
@@ -195,62 +194,62 @@ func (w *world) deleteOne(e *entry) {
 func deletedOffline(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	unread := w.publish(20)
 	for _, e := range []*entry{unread[4], unread[5], unread[19]} {
 		w.deleteOne(e)
-		w.lose([]*entry{e})
+		w.markLost([]*entry{e})
 	}
 	w.start()
-	w.wants("deleted")
+	w.check("deleted")
 	w.log.await(lost, 2)
-	line := w.log.find(lost)[0]
-	says(w.t, line, map[string]any{"reason": "deleted", "from": 35, "to": 36, "count": 2})
-	says(w.t, w.log.find(lost)[1], map[string]any{"reason": "deleted", "from": 50, "to": 50, "count": 1})
-	w.fates(roster.Lost, 3)
-	w.accepts(w.log.find(lost)[1])
-	w.wants()
+	line := w.log.withMessage(lost)[0]
+	wantAttrs(w.t, line, map[string]any{"reason": "deleted", "from": 35, "to": 36, "count": 2})
+	wantAttrs(w.t, w.log.withMessage(lost)[1], map[string]any{"reason": "deleted", "from": 50, "to": 50, "count": 1})
+	w.checkFate(roster.Lost, 3)
+	w.acceptLoss(w.log.withMessage(lost)[1])
+	w.check()
 }
 
 func deletedAll(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	w.stop()
 	for _, e := range w.publish(5) {
 		w.deleteOne(e)
-		w.lose([]*entry{e})
+		w.markLost([]*entry{e})
 	}
 	w.start()
-	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 31, "to": 35})
-	w.wants("deleted")
-	w.settles()
+	wantAttrs(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 31, "to": 35})
+	w.check("deleted")
+	w.settle()
 }
 
 func deletedRunning(w *world) {
 	w.start()
 	w.publish(30)
-	w.wants()
+	w.check()
 	resume := w.pause()
 	unread := w.publish(20)
 	w.deleteOne(unread[7])
-	w.lose(unread[7:8])
+	w.markLost(unread[7:8])
 	resume()
-	says(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 38, "to": 38})
-	w.wants("deleted")
-	w.settles()
+	wantAttrs(w.t, w.noticed(lost, 1), map[string]any{"reason": "deleted", "from": 38, "to": 38})
+	w.check("deleted")
+	w.settle()
 }
 
 func deletedBefore(w *world) {
 	w.start()
 	read := w.publish(30)
-	w.wants()
+	w.check()
 	w.deleteOne(read[3])
-	w.deleteOne(read[29]) // the position's own
+	w.deleteOne(read[29]) // the message at the position
 	w.stop()
 	w.start()
 	w.publish(10)
-	w.wants()
-	w.fates(roster.Lost, 0)
+	w.check()
+	w.checkFate(roster.Lost, 0)
 }

@@ -11,25 +11,24 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// scenario is something that happens to a world and what the service must make
-// of it.
+// scenario is a fault in a world, and the checks of how the service handles it.
 type scenario struct {
 	name string
 	run  func(*world)
 }
 
-// play runs scenarios, each in a world of its own.
+// play runs each scenario in a new world.
 func play(t *testing.T, scenarios []scenario) {
 	var all []func()
 	for _, s := range scenarios {
 		all = append(all, func() { t.Run(s.name, func(t *testing.T) { s.run(newWorld(t)) }) })
 	}
-	beside(all...)
+	concurrently(all...)
 }
 
-// beside runs tests beside each other that mostly wait: more of them than
-// t.Parallel would, which goes by the processors.
-func beside(tests ...func()) {
+// concurrently runs up to 12 tests at a time. They mostly wait, so that is more than
+// t.Parallel runs, which goes by GOMAXPROCS.
+func concurrently(tests ...func()) {
 	var running sync.WaitGroup
 	slots := make(chan struct{}, 12)
 	for _, test := range tests {
@@ -42,17 +41,17 @@ func beside(tests ...func()) {
 	running.Wait()
 }
 
-// The lines of the log that tell of losses.
+// The log messages about losses.
 const (
-	another = "stream was recreated or restored: unread events of the old one are lost"
-	lost    = "events are lost"
+	anotherIncarnation = "stream was recreated or restored: unread events of the old one are lost"
+	lost               = "events are lost"
 )
 
 // soon is how long a running service may take to notice what was done to the
 // stream.
 const soon = 10 * time.Second
 
-// noticed waits for the next line with a message, which must come soon.
+// noticed waits for the nth line with a message, which must be logged soon.
 func (w *world) noticed(message string, n int) map[string]any {
 	w.t.Helper()
 	began := time.Now()
@@ -65,17 +64,17 @@ func (w *world) noticed(message string, n int) map[string]any {
 	return line
 }
 
-// says checks values of a line of the log.
-func says(t *testing.T, line map[string]any, want map[string]any) {
+// wantAttrs checks some attributes of a log line.
+func wantAttrs(t *testing.T, line map[string]any, want map[string]any) {
 	t.Helper()
 	for key, value := range want {
 		if fmt.Sprint(line[key]) != fmt.Sprint(value) {
-			t.Errorf("%q says %s=%v, want %v", line["msg"], key, line[key], value)
+			t.Errorf("%q has %s=%v, want %v", line["msg"], key, line[key], value)
 		}
 	}
 }
 
-// recreate deletes the stream of events and makes it anew.
+// recreate deletes the stream of events and creates it again.
 func (w *world) recreate() {
 	w.t.Helper()
 	w.delete()
@@ -87,7 +86,7 @@ func (w *world) files() string {
 	return filepath.Join(w.Dir, "jetstream", "$G", "streams", w.streams.Events)
 }
 
-// copy copies the files of the stream; the server is stopped for it.
+// copy stops the server, copies the files of the stream and returns their folder.
 func (w *world) copy() string {
 	w.t.Helper()
 	w.Stop()
@@ -99,7 +98,7 @@ func (w *world) copy() string {
 	return to
 }
 
-// restore puts a copy in the place of the stream's files.
+// restore replaces the files of the stream by a copy.
 func (w *world) restore(from string) {
 	w.t.Helper()
 	w.Stop()

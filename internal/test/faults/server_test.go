@@ -23,10 +23,10 @@ import (
 
 var servers = flag.Int("faults.servers", kit.Length(2, 10), "how often TestKillServer kills nats-server")
 
-// TestKillServer: nats-server is killed at random moments under publishing
-// with acks, while rollcall reads. No message that was acknowledged is missing;
-// rollcall stays up, takes the stream for what it is, and ends with the roster
-// of an undisturbed one.
+// TestKillServer: nats-server is killed at random moments while events are published
+// with acks and rollcall reads. No acknowledged message is missing; rollcall keeps
+// running, recognises the stream as the same, and ends with the roster of an undisturbed
+// run.
 func TestKillServer(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
@@ -34,7 +34,7 @@ func TestKillServer(t *testing.T) {
 	server.start()
 	dir := t.TempDir()
 	p := serve(t, dir, server.url)
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	a := publishAcked(t, rng, server.url)
 	for range *servers {
 		if rng.IntN(2) == 0 {
@@ -51,8 +51,8 @@ func TestKillServer(t *testing.T) {
 	wantUndisturbed(t, p, server.url)
 }
 
-// server is a nats-server that runs as a process, with its store in a folder,
-// fsynced for every message, and on a port that stays its own.
+// server is a nats-server process that fsyncs every message. It keeps its store and its
+// port across restarts.
 type server struct {
 	t       *testing.T
 	url     string
@@ -60,7 +60,7 @@ type server struct {
 	process *process
 }
 
-// newServer makes a server that is not started yet; more is added to its
+// newServer configures a server and does not start it; more is appended to its
 // configuration.
 func newServer(t *testing.T, more ...string) *server {
 	t.Helper()
@@ -74,7 +74,7 @@ func newServer(t *testing.T, more ...string) *server {
 	return s
 }
 
-// start starts the server, and returns when it takes connections.
+// start starts the server, and returns when it accepts connections.
 func (s *server) start() {
 	s.t.Helper()
 	s.process = start(s.t, natsServer(s.t), nil, "-c", s.config)
@@ -87,17 +87,17 @@ func (s *server) start() {
 
 func (s *server) kill() { s.process.end(syscall.SIGKILL) }
 
-// acked is publishing with acks to a server that comes and goes.
+// acked publishes with acks to servers that are killed and restarted.
 type acked struct {
 	t    *testing.T
 	js   jetstream.JetStream
-	stop func() map[uint64]string // ends it and returns what was acknowledged: sequence → id
+	stop func() map[uint64]string // stops and returns the acknowledged messages: sequence → id
 }
 
 const publishers = 4
 
-// publishAcked has some publishers publish one message after the other, each
-// as soon as the last has its ack or will have none.
+// publishAcked starts publishers. Each publishes one message after the other, as soon as
+// the last one is acknowledged or has failed.
 func publishAcked(t *testing.T, rng *rand.Rand, urls string) *acked {
 	t.Helper()
 	a := &acked{t: t, js: kit.JetStream(t, kit.Conn(t, urls, nats.Timeout(time.Second)))}
@@ -139,8 +139,8 @@ func (a *acked) publish(ctx context.Context, msg *nats.Msg, id string) (uint64, 
 	return ack.Sequence, nil
 }
 
-// wantStored: each message that was acknowledged is in the stream, under the
-// sequence that the ack had.
+// wantStored checks that each acknowledged message is in the stream, under the sequence
+// in its ack.
 func (a *acked) wantStored(acks map[uint64]string) {
 	a.t.Helper()
 	stored := make(map[uint64]string)
@@ -153,13 +153,13 @@ func (a *acked) wantStored(acks map[uint64]string) {
 	}
 	for seq, id := range acks {
 		if stored[seq] != id {
-			a.t.Errorf("message %s was acknowledged as %d; there is %q", id, seq, stored[seq])
+			a.t.Errorf("message %s was acknowledged with sequence %d, which has message %q", id, seq, stored[seq])
 		}
 	}
 	a.t.Logf("%d messages were acknowledged, %d are stored", len(acks), len(stored))
 }
 
-// signal sends a signal: SIGSTOP leaves the connections as they are.
+// signal sends a signal: SIGSTOP leaves the connections open.
 func (s *server) signal(signal syscall.Signal) {
 	s.t.Helper()
 	if err := s.process.cmd.Process.Signal(signal); err != nil {

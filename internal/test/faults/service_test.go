@@ -16,8 +16,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// service is what "rollcall serve" runs between the stream and the roster, in
-// this process, wired in the same way.
+// service is the part of "rollcall serve" between the stream and the roster, wired in
+// the same way and running in this process.
 type service struct {
 	reg     *metrics.Registry
 	store   *snapshot.Store
@@ -25,8 +25,8 @@ type service struct {
 	reader  *stream.Reader
 	ingest  *ingest.Ingest
 	letters *ingest.DeadLetters
-	end     func() // of the reader
-	endRest func() // of the dead letters
+	end     func() // ends the reader
+	endRest func() // ends the dead letters
 }
 
 // start starts the service from its last snapshot.
@@ -80,7 +80,7 @@ func (s *service) run(w *world) {
 	})
 }
 
-// background runs something and returns how to end it.
+// background runs a function in the background and returns a function that ends it.
 func background(do func(context.Context)) func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -88,27 +88,27 @@ func background(do func(context.Context)) func() {
 	return func() { cancel(); <-done }
 }
 
-// tap sees that places are given in their order, without holes but for those
-// that are told as lost, and that a place is always that of the same message.
+// tap checks that places are in order and without gaps, except for those reported as
+// lost, and that a place always belongs to the same message.
 func (w *world) tap(last uint64, fold func(*stream.Batch)) func(*stream.Batch) {
 	return func(b *stream.Batch) {
 		w.mu.Lock()
 		for i := range b.Messages {
 			m := &b.Messages[i]
 			if m.Place != last+1 {
-				w.t.Errorf("place %d comes after %d", m.Place, last)
+				w.t.Errorf("place %d follows %d", m.Place, last)
 			}
 			last = m.Place
 			if last <= w.replayTo && w.reader.CaughtUp() {
-				w.t.Errorf("it has caught up before place %d", last)
+				w.t.Errorf("the reader reports caught up at place %d, before the end of the replay at %d", last, w.replayTo)
 			}
 			if before, ok := w.places[m.Place]; ok && before != string(m.Data) {
-				w.t.Errorf("place %d is two messages: %s and %s", m.Place, before, m.Data)
+				w.t.Errorf("place %d belongs to two messages: %s and %s", m.Place, before, m.Data)
 			}
 			w.places[m.Place] = string(m.Data)
 		}
 		if b.End.Place < last {
-			w.t.Errorf("the position goes back from %d to %d", last, b.End.Place)
+			w.t.Errorf("the position moves back from %d to %d", last, b.End.Place)
 		}
 		last = b.End.Place
 		w.mu.Unlock()
@@ -134,7 +134,7 @@ func (w *world) save() {
 	}
 }
 
-// await waits until the roster is at the end of the stream as it is now.
+// await waits until the roster is at the current end of the stream.
 func (w *world) await() {
 	w.t.Helper()
 	kit.Eventually(w.t, func() bool {
@@ -147,7 +147,7 @@ func (w *world) await() {
 	}, "the roster is at the end of the stream")
 }
 
-// gauges returns the series that begin with a name, without that.
+// gauges returns the values of a metric by its label values, joined by commas.
 func (s *service) gauges(w *world, name string) map[string]float64 {
 	w.t.Helper()
 	families, err := s.reg.Gather()
@@ -170,10 +170,10 @@ func (s *service) gauges(w *world, name string) map[string]float64 {
 	return values
 }
 
-// wants waits until the roster is at the end of the stream, and checks all that
-// must hold there: it is what the oracle says, and incomplete for exactly these
-// reasons; the fates add up; every refused event is a dead letter, once.
-func (w *world) wants(reasons ...string) {
+// check waits until the roster is at the end of the stream, and checks that it equals
+// the oracle and is incomplete for exactly these reasons, that the fates add up, and
+// that every refused event has one dead letter.
+func (w *world) check(reasons ...string) {
 	w.t.Helper()
 	w.await()
 	got := map[string][]string{}
@@ -187,17 +187,17 @@ func (w *world) wants(reasons ...string) {
 		}
 	}
 	if !reflect.DeepEqual(got, want) {
-		w.t.Errorf("roster is %v, want %v", got, want)
+		w.t.Errorf("the roster is %v, want %v", got, want)
 	}
 	if st := w.roster.Status(); st.Fates.Sum() != st.Position.Place {
-		w.t.Errorf("fates %v don't add up to the place %d", st.Fates, st.Position.Place)
+		w.t.Errorf("the fates %v do not add up to the place %d", st.Fates, st.Position.Place)
 	}
 	w.reasons = reasons
-	w.wantsReasons(reasons...)
-	w.wantsLetters()
+	w.checkReasons(reasons...)
+	w.checkLetters()
 }
 
-func (w *world) wantsReasons(reasons ...string) {
+func (w *world) checkReasons(reasons ...string) {
 	w.t.Helper()
 	complete, incomplete := 1.0, map[string]float64{}
 	for reason := range w.gauges(w, "rollcall_incomplete") {
@@ -214,7 +214,7 @@ func (w *world) wantsReasons(reasons ...string) {
 	}
 }
 
-func (w *world) wantsLetters() {
+func (w *world) checkLetters() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
@@ -233,25 +233,25 @@ func (w *world) wantsLetters() {
 	}
 }
 
-// fates checks how many messages have a fate.
-func (w *world) fates(fate roster.Fate, want uint64) {
+// checkFate checks the number of messages with a fate.
+func (w *world) checkFate(fate roster.Fate, want uint64) {
 	w.t.Helper()
 	if got := w.roster.Status().Fates[fate]; got != want {
 		w.t.Errorf("%d messages are %s, want %d", got, fate, want)
 	}
 }
 
-// incarnations checks how often this service met another incarnation.
-func (w *world) incarnations(kind string, want float64) {
+// checkIncarnations checks how often this service found another incarnation.
+func (w *world) checkIncarnations(kind string, want float64) {
 	w.t.Helper()
 	if got := w.gauges(w, "rollcall_incarnations_total")[kind]; got != want {
 		w.t.Errorf("rollcall_incarnations_total{kind=%q} is %v, want %v", kind, got, want)
 	}
 }
 
-// accepts starts the service anew with what a log line says that accepts the
-// loss.
-func (w *world) accepts(line map[string]any) {
+// acceptLoss restarts the service with the setting that accepts the loss, from the log
+// line about it.
+func (w *world) acceptLoss(line map[string]any) {
 	w.t.Helper()
 	if _, err := fmt.Sscanf(fmt.Sprint(line["accept"]), "ROLLCALL_ACCEPT_LOSS=%d", &w.accept); err != nil {
 		w.t.Fatalf("%v: %v", line, err)

@@ -17,73 +17,73 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// mortal is rollcall built so that it kills itself at a step.
-var mortal = program("rollcall-mortal", "-tags=failpoints", "rollcall/cmd/rollcall")
+// failpointRollcall is rollcall built with failpoints, at which it can kill itself.
+var failpointRollcall = program("rollcall-mortal", "-tags=failpoints", "rollcall/cmd/rollcall")
 
-// dies runs rollcall until it kills itself at a step for the nth time. One
-// that never comes there is an error.
-func dies(t *testing.T, dir, url, step string, nth int, variables ...string) {
+// killAt runs rollcall until it kills itself when it reaches a failpoint for the nth
+// time. The test fails if it does not.
+func killAt(t *testing.T, dir, url, name string, nth int, variables ...string) {
 	t.Helper()
-	p := serveAs(t, mortal(t), dir, url, append(variables, fmt.Sprintf("FAULT_DIE_AT=%s:%d", step, nth))...)
+	p := serveAs(t, failpointRollcall(t), dir, url, append(variables, fmt.Sprintf("FAULT_DIE_AT=%s:%d", name, nth))...)
 	select {
 	case <-p.ended:
 	case <-time.After(30 * time.Second):
-		t.Fatalf("it has not come to step %s %d times", step, nth)
+		t.Fatalf("the failpoint %s was not reached %d times", name, nth)
 	}
 	if status := p.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGKILL {
-		t.Fatalf("it ended with %v, not by its own hand", p.cmd.ProcessState)
+		t.Fatalf("it ended with %v, want SIGKILL", p.cmd.ProcessState)
 	}
 }
 
-// The steps of writing a snapshot and of storing a dead letter, in their order.
+// The failpoints while writing a snapshot and while storing a dead letter, in order.
 var (
-	snapshotSteps = []string{
+	snapshotFailpoints = []string{
 		"snapshot-made", "snapshot-write", "snapshot-written", "snapshot-synced", "snapshot-closed",
 		"snapshot-settled", "snapshot-renamed", "snapshot-dir-synced", "snapshot-verified", "snapshot-pruned",
 	}
-	letterSteps = []string{"batch-judged", "letter-queued", "letter-publishing", "letter-stored", "letter-recorded"}
+	letterFailpoints = []string{"batch-judged", "letter-queued", "letter-publishing", "letter-stored", "letter-recorded"}
 )
 
-// TestAllStepsAreMeant: no step of the code is without a test.
-func TestAllStepsAreMeant(t *testing.T) {
+// TestAllFailpointsAreTested: a test dies at each failpoint in the code.
+func TestAllFailpointsAreTested(t *testing.T) {
 	out, err := exec.Command("grep", "-rhoE", `failpoint\.At\("[a-z-]+"`, "../..", "--include=*.go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for call := range strings.Lines(string(out)) {
-		step := strings.Split(call, `"`)[1]
-		if !slices.Contains(slices.Concat(snapshotSteps, letterSteps, incarnationSteps), step) {
-			t.Errorf("no test dies at %s", step)
+		name := strings.Split(call, `"`)[1]
+		if !slices.Contains(slices.Concat(snapshotFailpoints, letterFailpoints, incarnationFailpoints), name) {
+			t.Errorf("no test dies at %s", name)
 		}
 	}
 }
 
-// TestDieAtStep: rollcall is killed exactly at each step of writing a snapshot
-// and of storing a dead letter, while events flow. Then everything is as if it
-// had not been.
+// TestDieAtStep: rollcall is killed at each failpoint while writing a snapshot or
+// storing a dead letter, and events are published meanwhile. The result is the same as
+// without the kill.
 func TestDieAtStep(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
-	mortal(t) // is built before the traffic begins
-	for _, step := range slices.Concat(snapshotSteps, letterSteps) {
+	failpointRollcall(t) // build it before publishing starts
+	for _, name := range slices.Concat(snapshotFailpoints, letterFailpoints) {
 		nth, own := 1+rng.IntN(5), rand.New(rand.NewPCG(rng.Uint64(), 2))
-		t.Run(step, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, dir := kit.StartServer(t).URL, t.TempDir()
 			makeStreams(t, dir, url)
 			stop := publish(t, url, own, 20*time.Millisecond)
-			dies(t, dir, url, step, nth)
+			killAt(t, dir, url, name, nth)
 			p := serve(t, dir, url)
-			p.says("ready", "place")
+			p.awaitLog("ready", "place")
 			stop()
 			wantUndisturbed(t, p, url)
 		})
 	}
 }
 
-// TestSnapshotWaitsForLetters: a snapshot is not committed while letters up to
-// its place are still to be put, or under way. If it were, a crash in that
-// moment would lose them for good: nobody reads their messages again.
+// TestSnapshotWaitsForLetters: a snapshot is not committed while dead letters up to its
+// place are queued or in flight. Otherwise a crash at that moment would lose them for
+// good, as their messages are not read again.
 func TestSnapshotWaitsForLetters(t *testing.T) {
 	for _, slow := range []string{"batch-judged", "letter-publishing"} {
 		t.Run(slow, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestSnapshotWaitsForLetters(t *testing.T) {
 			url, dir := kit.StartServer(t).URL, t.TempDir()
 			makeStreams(t, dir, url)
 			publishNow(t, url, random(t), 300)
-			dies(t, dir, url, "snapshot-verified", 1, "FAULT_SLOW_AT="+slow)
+			killAt(t, dir, url, "snapshot-verified", 1, "FAULT_SLOW_AT="+slow)
 			wantUndisturbed(t, serve(t, dir, url), url)
 		})
 	}
@@ -108,23 +108,23 @@ func publishNow(t *testing.T, url string, rng *rand.Rand, n int) {
 	}
 }
 
-// The steps of changing to a new incarnation of the stream, in their order,
-// with those of the first batch read from it and of the first snapshot.
-var incarnationSteps = []string{
+// The failpoints while changing to a new incarnation of the stream, in order, followed
+// by those of the first batch read from it and of the first snapshot.
+var incarnationFailpoints = []string{
 	"incarnation-detected", "incarnation-rebased", "incarnation-folded",
 	"batch-judged", "batch-folded", "letter-stored",
 	"snapshot-made", "snapshot-settled", "snapshot-renamed", "snapshot-pruned",
 }
 
-// TestDieAtIncarnation: the stream was recreated while rollcall was away.
-// Killed exactly at each step of changing to the new one, rollcall ends with
-// the roster, the places, the fates and the dead letters of one that was not.
+// TestDieAtIncarnation: the stream is recreated while rollcall is down. Killed at each
+// failpoint while changing to the new incarnation, rollcall ends with the same roster,
+// places, fates and dead letters as one that was not killed.
 func TestDieAtIncarnation(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
-	for _, step := range incarnationSteps {
+	for _, name := range incarnationFailpoints {
 		own := rand.New(rand.NewPCG(rng.Uint64(), 3))
-		t.Run(step, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, dir := kit.StartServer(t).URL, t.TempDir()
 			makeStreams(t, dir, url)
@@ -138,13 +138,14 @@ func TestDieAtIncarnation(t *testing.T) {
 			if err := os.CopyFS(undisturbed, os.DirFS(dir)); err != nil {
 				t.Fatal(err)
 			}
-			dies(t, dir, url, step, 1)
+			killAt(t, dir, url, name, 1)
 			wantSame(t, dir, undisturbed, url, 500)
 		})
 	}
 }
 
-// recreate deletes the stream of events and makes it anew as it was.
+// recreate deletes the stream of events and creates it again with the same
+// configuration.
 func recreate(t *testing.T, url string) {
 	t.Helper()
 	js := kit.JetStream(t, kit.Conn(t, url))
@@ -158,9 +159,9 @@ func recreate(t *testing.T, url string) {
 	kit.CreateStream(t, js, stream.CachedInfo().Config)
 }
 
-// TestCrashBeforeASnapshot: rollcall is killed before it has saved anything, and the
-// stream is recreated: no place is given again, and what was read of the old stream
-// is lost. Each refused message has a letter of its own.
+// TestCrashBeforeASnapshot: rollcall is killed before its first snapshot, and the stream
+// is recreated. No place is assigned twice, what was read of the old stream counts as
+// lost, and each refused message has its own dead letter.
 func TestCrashBeforeASnapshot(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
@@ -171,7 +172,7 @@ func TestCrashBeforeASnapshot(t *testing.T) {
 	for already := range uint64(2) {
 		publishNow(t, url, rng, 200)
 		p := serve(t, dir, url, "ROLLCALL_SNAPSHOT_INTERVAL=1h", "ROLLCALL_REPORT_INTERVAL=20ms")
-		p.reaches(200 * (already + 1))
+		p.awaitPlace(200 * (already + 1))
 		kit.Eventually(t, func() bool {
 			stream, err := js.Stream(t.Context(), rollcallv1.DefaultReportsStream)
 			if err != nil {
@@ -179,7 +180,7 @@ func TestCrashBeforeASnapshot(t *testing.T) {
 			}
 			last, err := stream.GetLastMsgForSubject(t.Context(), "rollcall.reports")
 			return err == nil && bytes.Contains(last.Data, fmt.Appendf(nil, `"place":%d,`, 200*(already+1)))
-		}, "a report of the last place is stored")
+		}, "a report with the last place is stored")
 		fates := p.fates()
 		if fates["lost"] != int(200*already) {
 			t.Errorf("%d messages are lost, want %d", fates["lost"], 200*already)
@@ -194,17 +195,16 @@ func TestCrashBeforeASnapshot(t *testing.T) {
 	}
 }
 
-// wantSame runs rollcall on two data folders, one after the other, up to a
-// place, and compares what comes out. The second finds nothing to add to the
-// dead letters.
+// wantSame runs rollcall on two data folders, one after the other, up to a place, and
+// compares the results. The second run must add no dead letters.
 func wantSame(t *testing.T, disturbed, undisturbed, url string, place uint64) {
 	t.Helper()
 	js := kit.JetStream(t, kit.Conn(t, url))
 	var found int // of incarnations
-	look := func(dir string) (digest, report string, fates map[string]int, letters []string) {
+	result := func(dir string) (digest, report string, fates map[string]int, letters []string) {
 		p := serve(t, dir, url)
 		defer p.end(syscall.SIGTERM)
-		p.reaches(place)
+		p.awaitPlace(place)
 		found = p.metric(`rollcall_incarnations_total{kind="recreated"}`)
 		digest, report, fates = p.digest(place), p.report(url), p.fates()
 		for msg := range read(t, js, rollcallv1.DefaultDeadLettersStream) {
@@ -212,16 +212,16 @@ func wantSame(t *testing.T, disturbed, undisturbed, url string, place uint64) {
 		}
 		return digest, report, fates, letters
 	}
-	digest, report, fates, letters := look(disturbed)
-	wantDigest, wantReport, wantFates, wantLetters := look(undisturbed)
+	digest, report, fates, letters := result(disturbed)
+	wantDigest, wantReport, wantFates, wantLetters := result(undisturbed)
 	if digest != wantDigest || report != wantReport || !maps.Equal(fates, wantFates) {
 		t.Errorf("the state_digest is %s, the fates %v and the report\n%s; undisturbed %s, %v and\n%s",
 			digest, fates, report, wantDigest, wantFates, wantReport)
 	}
 	if found != 1 {
-		t.Errorf("the undisturbed found %d incarnations", found)
+		t.Errorf("the undisturbed run found %d new incarnations, want 1", found)
 	}
 	if !slices.Equal(letters, wantLetters) || len(letters) != fates["dead_lettered"] {
-		t.Errorf("%d dead letters, %d of them added by the undisturbed, want %d", len(wantLetters), len(wantLetters)-len(letters), fates["dead_lettered"])
+		t.Errorf("%d dead letters, %d of them added by the undisturbed run, want %d", len(wantLetters), len(wantLetters)-len(letters), fates["dead_lettered"])
 	}
 }

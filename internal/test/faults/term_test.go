@@ -16,34 +16,33 @@ import (
 
 var terms = flag.Int("faults.terms", kit.Length(4, 20), "how often TestTerminate terminates rollcall")
 
-// endsWithin is how long rollcall may take to end.
+// endsWithin is how long rollcall may take to exit.
 const endsWithin = 5 * time.Second
 
-// TestTerminate: a SIGTERM at any moment, in the midst of the replay of a large
-// stream too, ends rollcall within 5 seconds and with exit code 0, leaves a
-// snapshot that is no older than the one before, or says that there is none yet,
-// and the next start goes on from there.
+// TestTerminate: on a SIGTERM at any moment, even during the replay of a large stream,
+// rollcall exits within 5 seconds with code 0. It leaves a snapshot that is not older
+// than the one before, or logs that there is none, and the next start continues from it.
 func TestTerminate(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
 	url, dir := kit.StartServer(t).URL, t.TempDir()
 	makeStreams(t, dir, url)
 	publishNow(t, url, rng, 15_000)
-	// Few enough that a replay has no more dead letters at once than may be.
+	// Few enough that a replay has no more dead letters in flight than allowed.
 	stop := publish(t, url, rng, 500*time.Millisecond)
 	dirs := []string{dir}
 	var early, replaying int
 	for range *terms {
 		if rng.IntN(2) == 0 {
-			dir = t.TempDir() // from the first message on
+			dir = t.TempDir() // replay from the first message
 			dirs = append(dirs, dir)
 		}
-		os.Remove(filepath.Join(dir, "lock")) // tells whether it has begun
+		os.Remove(filepath.Join(dir, "lock")) // recreated once the process has started
 		before := newest(t, dir)
 		interval := []string{"20ms", "1h"}[rng.IntN(2)]
 		p := serve(t, dir, url, "ROLLCALL_SNAPSHOT_INTERVAL="+interval)
 		if rng.IntN(3) == 0 {
-			p.says("ready", "place")
+			p.awaitLog("ready", "place")
 		}
 		<-upTo(rng, 400*time.Millisecond)
 		if !terminate(t, p, dir) {
@@ -52,23 +51,23 @@ func TestTerminate(t *testing.T) {
 			replaying++
 		}
 		if loaded := p.lines("snapshot loaded"); len(loaded) > 0 && filepath.Base(fmt.Sprint(loaded[0]["path"])) != before {
-			t.Errorf("it went on from %v, not from %s", loaded[0]["path"], before)
+			t.Errorf("it loaded %v, want %s", loaded[0]["path"], before)
 		}
 		if after := newest(t, dir); after < before {
-			t.Errorf("the newest snapshot is %q, before %q", after, before)
+			t.Errorf("the newest snapshot is %q, older than %q before", after, before)
 		}
 	}
 	stop()
 	if replaying == 0 {
-		t.Error("it was never terminated in the midst of a replay")
+		t.Error("no process was terminated during a replay")
 	}
-	t.Logf("%d were replaying, %d had not begun", replaying, early)
+	t.Logf("%d were replaying, %d had not started yet", replaying, early)
 	p := serve(t, dir, url)
 	last := wantUndisturbed(t, p, url)
 	p.end(syscall.SIGTERM)
 	for _, i := range rng.Perm(len(dirs))[:1+len(dirs)/5] {
 		p := serve(t, dirs[i], url)
-		p.reaches(last.place)
+		p.awaitPlace(last.place)
 		if digest := p.digest(last.place); digest != last.digest {
 			t.Errorf("in %s the state_digest is %s, undisturbed %s", dirs[i], digest, last.digest)
 		}
@@ -76,8 +75,8 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
-// terminate sends SIGTERM and says how the process must end. Before the program
-// has begun nobody takes the signal: then it returns false.
+// terminate sends SIGTERM and checks how the process ends. It returns false if the
+// signal came before the program handled signals, and so killed it.
 func terminate(t *testing.T, p *process, dir string) bool {
 	t.Helper()
 	began := time.Now()
@@ -93,16 +92,15 @@ func terminate(t *testing.T, p *process, dir string) bool {
 	if took := time.Since(began); took > endsWithin {
 		t.Errorf("it took %v to end", took)
 	}
-	// A last snapshot waits for the dead letters up to its place: on a busy machine
-	// those of a whole replay may not be stored in time, which it says.
+	// The last snapshot waits for the dead letters up to its place: on a busy machine
+	// those of a whole replay may not be stored in time, which is logged.
 	if len(p.lines("ready")) > 0 && newest(t, dir) == "" && len(p.lines("last snapshot not written")) == 0 {
-		t.Error("it left no snapshot, and didn't say so")
+		t.Error("it left no snapshot and did not log that")
 	}
 	return true
 }
 
-// newest returns the name of the newest snapshot: the names are in the order
-// of the places.
+// newest returns the name of the newest snapshot; names sort by place.
 func newest(t *testing.T, dir string) string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*.rollcall"))
@@ -115,14 +113,13 @@ func newest(t *testing.T, dir string) string {
 	return filepath.Base(names[len(names)-1])
 }
 
-// TestTerminateStalled: a nats-server that takes connections and answers
-// nothing, as one on a stalled disk does, does not hold up the end. When there
-// are dead letters that it hasn't taken, there can be no last snapshot, which
-// is said, and the exit code is 1. The next start goes on from the one before.
+// TestTerminateStalled: a nats-server that keeps connections open but answers nothing,
+// as on a stalled disk, does not delay the exit. While dead letters are not stored there
+// is no last snapshot; the next start continues from the one before.
 func TestTerminateStalled(t *testing.T) {
 	t.Parallel()
 	for name, after := range map[string]time.Duration{
-		"starting": -1, "at once": 0, "after two heartbeats": 7 * time.Second,
+		"starting": -1, "at once": 0, "after two heartbeats": 7 * time.Second, // since ready; -1: before the start
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +134,7 @@ func TestTerminateStalled(t *testing.T) {
 			if after < 0 {
 				<-time.After(300 * time.Millisecond)
 			} else {
-				p.says("ready", "place")
+				p.awaitLog("ready", "place")
 				server.signal(syscall.SIGSTOP)
 				<-time.After(after)
 			}
@@ -148,7 +145,7 @@ func TestTerminateStalled(t *testing.T) {
 	}
 }
 
-// wantEnd terminates a process whose server has stalled.
+// wantEnd terminates a process whose server is stopped, and checks how it ends.
 func wantEnd(t *testing.T, p *process) {
 	t.Helper()
 	began := time.Now()

@@ -18,13 +18,13 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// The settings that decide, small enough for the traffic to meet them.
+// The allowed lateness and skew, small enough that the traffic exceeds them.
 const (
 	lateness = time.Hour
 	skew     = 10 * time.Minute
 )
 
-// event is what a message means. Its JSON is a payload of the contract.
+// event is the meaning of a message. Its JSON is a valid payload.
 type event struct {
 	Date     time.Time `json:"date"`
 	Type     string    `json:"type"`
@@ -32,7 +32,7 @@ type event struct {
 	User     string    `json:"user,omitempty"`
 	Session  string    `json:"session,omitempty"`
 	Sessions []stay    `json:"sessions,omitempty"`
-	// Bad is the reason to refuse the message that was made of it.
+	// Bad is the reason for which the message is to be refused; "" if it is valid.
 	Bad string `json:"-"`
 }
 
@@ -41,21 +41,21 @@ type stay struct {
 	Session string `json:"session,omitempty"`
 }
 
-// The headers that tell the oracle what a message means. They concern nobody
-// else.
+// The headers from which the oracle learns the meaning of a message. rollcall ignores
+// them.
 const (
 	headerMeaning = "Meaning" // the event, in JSON
-	headerBad     = "Bad"     // why the message is none
+	headerBad     = "Bad"     // event.Bad
 )
 
-// Half of the events are of these machines, the others of some more, so that a
-// snapshot takes a while.
+// Half of the events are of these machines, the others of moreMachines, so that writing
+// a snapshot takes a while.
 var machines = []string{"web", "db", "web.example.com", "ws 5", "räume/7", ".hidden.", "a*b>c", "mail", "m%20", "last"}
 
 const moreMachines = 3000
 
-// traffic draws messages: all types, ties, late and future dates, both
-// encodings, and bad ones of every reason.
+// traffic generates random messages: all types, equal dates, late and future dates, both
+// encodings, and messages to be refused for every reason.
 type traffic struct {
 	rng *rand.Rand
 	now time.Time
@@ -65,7 +65,7 @@ func newTraffic(rng *rand.Rand) *traffic {
 	return &traffic{rand.New(rand.NewPCG(rng.Uint64(), 1)), time.Now().Truncate(time.Second)}
 }
 
-// message draws the next message.
+// message generates the next message.
 func (g *traffic) message() *nats.Msg {
 	e := g.event()
 	msg := nats.NewMsg(rollcallv1.DefaultSubject + ".events")
@@ -75,7 +75,7 @@ func (g *traffic) message() *nats.Msg {
 	text, _ := json.Marshal(e) // an event always can be
 	switch g.rng.IntN(10) {
 	case 0:
-		msg.Data = g.spoil(msg, &e, string(text))
+		msg.Data = g.corrupt(msg, &e, string(text))
 	case 1, 2, 3:
 		msg.Data = e.protobuf()
 	default:
@@ -106,8 +106,8 @@ func (g *traffic) event() event {
 	return e
 }
 
-// date is mostly of the last hour and often that of another event; some are
-// late, some ahead.
+// date is mostly within the last hour and often that of another event; some dates are
+// late, some in the future.
 func (g *traffic) date() time.Time {
 	back := g.rng.IntN(3000)
 	switch g.rng.IntN(20) {
@@ -130,7 +130,7 @@ func (g *traffic) session() string {
 	return fmt.Sprintf("s%d", g.rng.IntN(6))
 }
 
-// sessions draws a list with one entry for each session.
+// sessions generates a list with one entry for each session.
 func (g *traffic) sessions() []stay {
 	var list []stay
 	for _, i := range g.rng.Perm(8)[:g.rng.IntN(4)] {
@@ -143,8 +143,8 @@ func (g *traffic) sessions() []stay {
 	return list
 }
 
-// spoil makes of a good message a bad one.
-func (g *traffic) spoil(msg *nats.Msg, e *event, text string) []byte {
+// corrupt turns a valid message into one to be refused.
+func (g *traffic) corrupt(msg *nats.Msg, e *event, text string) []byte {
 	good := fmt.Sprintf(`"type":"%s"`, e.Type)
 	switch g.rng.IntN(8) {
 	case 0:
@@ -179,12 +179,11 @@ func (e *event) protobuf() []byte {
 	return data
 }
 
-// burst is how many messages publishing sends at most before it waits for
-// their acks.
+// burst is the maximum number of messages published before waiting for their acks.
 const burst = 32
 
-// publish publishes bursts, with pauses, to a server that stays well, until
-// the function that it returns is called.
+// publish publishes bursts, with pauses, until the returned function is called. The
+// server must stay up.
 func publish(t *testing.T, url string, rng *rand.Rand, pause time.Duration) (stop func()) {
 	t.Helper()
 	g, js := newTraffic(rng), kit.JetStream(t, kit.Conn(t, url))

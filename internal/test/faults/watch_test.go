@@ -18,17 +18,17 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// TestAnswersOfACluster: in a cluster of three servers leaders step down and
-// each server is killed once, under publishing. The watch says
-// that its connection was lost and is back, and what it has shown adds up to the
-// report; the history of all is answered, and complete, while it happens.
+// TestAnswersOfACluster: in a cluster of three servers, leaders step down and each
+// server is killed once while events are published. "rollcall watch" prints that its
+// connection was lost and is back, and its output adds up to the report; meanwhile the
+// history of a machine is answered, completely.
 func TestAnswersOfACluster(t *testing.T) {
 	kit.Long(t)
 	t.Parallel()
 	rng := random(t)
 	cluster, urls := startCluster(t)
 	p := serve(t, t.TempDir(), urls, "ROLLCALL_STREAM_REPLICAS=3")
-	p.says("ready", "place")
+	p.awaitLog("ready", "place")
 	nc := kit.Conn(t, urls, nats.Timeout(time.Second))
 	awaitReplicas(t, nc)
 	a := publishAcked(t, rng, urls)
@@ -48,20 +48,20 @@ func TestAnswersOfACluster(t *testing.T) {
 	kit.Eventually(t, func() bool {
 		want = usersOf(p.report(urls))
 		return maps.EqualFunc(w.on(), want, slices.Equal)
-	}, "what watch has shown is the report")
+	}, "the output of watch adds up to the report")
 	if len(want) == 0 {
-		t.Error("nobody is on")
+		t.Error("nobody is logged in")
 	}
 	wantHistory(t, urls)
 	said := w.log.String()
 	for _, text := range []string{"the connection to NATS is lost", "receiving from the service again"} {
 		if !strings.Contains(said, text) {
-			t.Errorf("watch said %q, and not %q", said, text)
+			t.Errorf("watch printed %q, which lacks %q", said, text)
 		}
 	}
 }
 
-// usersOf reads a report in its text form.
+// usersOf parses a report in its text form.
 func usersOf(report string) map[string][]string {
 	on := make(map[string][]string)
 	for line := range strings.Lines(report) {
@@ -71,8 +71,8 @@ func usersOf(report string) map[string][]string {
 	return on
 }
 
-// wantHistory asks for the history of all until it is answered: a leader may
-// just be missing.
+// wantHistory asks for the history of a machine until it is answered: there may be no
+// leader for a moment.
 func wantHistory(t *testing.T, urls string) {
 	t.Helper()
 	kit.Eventually(t, func() bool {
@@ -87,10 +87,10 @@ func wantHistory(t *testing.T, urls string) {
 		}
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 		return err == nil && json.Unmarshal([]byte(lines[len(lines)-1]), &last) == nil && last.Complete && last.Past.Done
-	}, "the history is answered, and complete")
+	}, "the history is answered and complete")
 }
 
-// watched is a running "rollcall watch", and what it has shown.
+// watched is a running "rollcall watch" and the users that it has printed.
 type watched struct {
 	*process
 	mu    sync.Mutex
@@ -121,7 +121,7 @@ func startWatch(t *testing.T, urls string) *watched {
 	return w
 }
 
-// show takes a line, which must begin where the one before of its machine ended.
+// show applies a line, which must continue from the previous line of its machine.
 func (w *watched) show(t *testing.T, line []byte) {
 	var d struct {
 		Machine           string
@@ -136,7 +136,7 @@ func (w *watched) show(t *testing.T, line []byte) {
 	got := slices.DeleteFunc(slices.Clone(w.users[d.Machine]), func(user string) bool { return slices.Contains(d.Left, user) })
 	got = append(got, d.Came...)
 	if slices.Sort(got); !slices.Equal(got, d.Users) {
-		t.Errorf("%q were on, then came %s", w.users[d.Machine], line)
+		t.Errorf("%q were logged in, then came %s", w.users[d.Machine], line)
 	}
 	w.users[d.Machine] = d.Users
 	if len(d.Users) == 0 {
@@ -144,7 +144,7 @@ func (w *watched) show(t *testing.T, line []byte) {
 	}
 }
 
-// on is who is on as it has shown.
+// on returns the users by machine, as printed so far.
 func (w *watched) on() map[string][]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

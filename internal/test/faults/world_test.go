@@ -19,9 +19,9 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// world is a server, what was published to it, and a service in this process
-// that reads it and can be stopped and started. It knows what the roster must
-// be: what was published, without what was lost before it could be read.
+// world is a server, the events published to it, and a service in this process that
+// reads them and can be stopped and started. Its oracle is the fold of the published
+// events without those lost before they could be read.
 type world struct {
 	*kit.Server
 	*service
@@ -34,15 +34,15 @@ type world struct {
 	log      *journal
 	dir      string // of the snapshots
 	epoch    time.Time
-	numbered int      // events made so far
+	numbered int      // number of events so far
 	events   []*entry // published, in order
 	accept   uint64   // ROLLCALL_ACCEPT_LOSS
-	reasons  []string // why the roster is not complete, at the last look
-	rejudged int      // events refused twice, as nothing told that they were judged before
-	replayTo uint64   // up to here the service has not caught up
+	reasons  []string // why the roster is incomplete, at the last check
+	rejudged int      // events refused twice, as nothing showed that they were judged before
+	replayTo uint64   // the service may not report caught up at or before this place
 
 	mu     sync.Mutex
-	places map[uint64]string // what was read as which place
+	places map[uint64]string // payload by place
 }
 
 // entry is one published event.
@@ -52,13 +52,13 @@ type entry struct {
 	kind          string
 	seq           uint64 // in the stream
 	bad           bool   // to be refused
-	lost          bool   // never to be read
-	ahead         bool   // dated as far ahead as the skew lets it be
+	lost          bool   // deleted before it was read
+	ahead         bool   // dated as far ahead as the skew allows
 	date          time.Time
 }
 
-// newWorld starts everything, with a stream of events in which anything may be
-// deleted, as the changes have it.
+// newWorld starts the server and connects to it, with a stream of events that allows
+// deletes and purges, and to whose configuration the changes are applied.
 func newWorld(t *testing.T, changes ...func(*jetstream.StreamConfig)) *world {
 	t.Helper()
 	w := &world{
@@ -81,8 +81,8 @@ func newWorld(t *testing.T, changes ...func(*jetstream.StreamConfig)) *world {
 	return w
 }
 
-// connect connects the service, with the settings of the program. Reconnecting
-// is quicker.
+// connect connects the service, with the settings of the program but shorter waits
+// between reconnects.
 func (w *world) connect() *nats.Conn {
 	w.t.Helper()
 	closed := make(chan struct{})
@@ -99,7 +99,7 @@ func (w *world) connect() *nats.Conn {
 	return nc
 }
 
-// create makes the stream of events.
+// create creates the stream of events.
 func (w *world) create(changes ...func(*jetstream.StreamConfig)) {
 	w.t.Helper()
 	config := jetstream.StreamConfig{
@@ -112,7 +112,7 @@ func (w *world) create(changes ...func(*jetstream.StreamConfig)) {
 	kit.CreateStream(w.t, w.js, config)
 }
 
-// update changes the stream of events.
+// update changes the configuration of the stream of events.
 func (w *world) update(change func(*jetstream.StreamConfig)) {
 	w.t.Helper()
 	config := w.stream().CachedInfo().Config
@@ -122,13 +122,13 @@ func (w *world) update(change func(*jetstream.StreamConfig)) {
 	}
 }
 
-// prepare makes the streams that are missing, as the service does.
+// prepare creates the streams that are missing, as the service does.
 func (w *world) prepare(ctx context.Context) error {
 	_, err := natsconn.Prepare(ctx, w.js, w.streams, w.log.logger())
 	return err
 }
 
-// stream is the stream of events as it is now.
+// stream returns the stream of events, with its current state.
 func (w *world) stream() jetstream.Stream {
 	w.t.Helper()
 	var s jetstream.Stream
@@ -148,8 +148,8 @@ func (w *world) delete() {
 	}
 }
 
-// publish publishes events, some of which are to be refused, and returns them.
-// Each is dated after all before it.
+// publish publishes n events, some of which are to be refused, and returns them. Each is
+// dated after all before it.
 func (w *world) publish(n int) []*entry {
 	w.t.Helper()
 	var published []*entry
@@ -167,29 +167,29 @@ func (w *world) publish(n int) []*entry {
 	return published
 }
 
-// settles publishes that each machine has started after all that was lost: nobody
-// is on, and no machine is unsettled. The roster stays incomplete, as a machine
-// that nobody has heard of may have been on, too.
-func (w *world) settles() {
+// settle publishes a boot of each machine, dated after everything that was lost: nobody
+// is logged in, and no machine is unsettled. The roster stays incomplete, as events of a
+// machine never heard from may have been lost.
+func (w *world) settle() {
 	w.t.Helper()
-	w.send(&entry{machine: "m0", kind: "boot", ahead: true}) // perhaps the first event after the loss
-	<-time.After(10 * time.Millisecond)                      // for a date after it
+	w.send(&entry{machine: "m0", kind: "boot", ahead: true}) // may be the first event after the loss
+	<-time.After(10 * time.Millisecond)                      // so that the next ones are dated after it
 	for i := range 3 {
 		w.send(&entry{machine: fmt.Sprintf("m%d", i), kind: "boot", ahead: true})
 	}
-	w.wants(w.reasons...)
+	w.check(w.reasons...)
 	if got := w.gauges(w, "rollcall_machines_unsettled")[""]; got != 0 {
 		w.t.Errorf("%v machines are unsettled", got)
 	}
 }
 
-// send publishes an event: as soon as the server is there.
+// send publishes an event, retrying until the server has stored it.
 func (w *world) send(e *entry) *entry {
 	w.t.Helper()
 	e.number = w.numbered
 	w.numbered++
 	date := w.epoch.Add(time.Duration(e.number) * time.Millisecond)
-	if e.ahead { // as far as the skew lets it be
+	if e.ahead {
 		date = time.Now().Add(roster.DefaultSettings().MaxSkew - time.Millisecond)
 	}
 	e.date = date
@@ -197,7 +197,7 @@ func (w *world) send(e *entry) *entry {
 		date.UTC().Format(time.RFC3339Nano), e.kind, e.machine, e.user, e.number)
 	switch {
 	case e.bad && e.number%10 == 3:
-		payload[2] = 'D' // no such key as Date: the date is missing
+		payload[2] = 'D' // the key Date is unknown, so the date is missing
 	case e.bad:
 		payload = fmt.Appendf(nil, `{"date":"2099-01-01T00:00:00Z","type":"login","machine":%q,"user":"future %d"}`, e.machine, e.number)
 	}
@@ -212,15 +212,15 @@ func (w *world) send(e *entry) *entry {
 	return e
 }
 
-// lose says that events can never be read.
-func (w *world) lose(events []*entry) {
+// markLost marks events that were deleted before they could be read.
+func (w *world) markLost(events []*entry) {
 	for _, e := range events {
 		e.lost = true
 	}
 }
 
-// oracle is who is on where, in the manner of the script that rollcall grew
-// from: the accepted events by date, folded one by one.
+// oracle returns the users by machine, computed like the script that rollcall grew out
+// of: it sorts the accepted events by date and folds them one by one.
 func (w *world) oracle() map[string][]string {
 	events := slices.Clone(w.events)
 	sort.SliceStable(events, func(i, j int) bool { return events[i].date.Before(events[j].date) })
