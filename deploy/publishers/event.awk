@@ -1,8 +1,8 @@
 # Prints one event as JSON, from the variables EVENT_DATE, EVENT_TYPE and so on.
 #
-# An empty variable is left out. Every byte that JSON wants escaped is: nobody's
-# name can add a key or end the text early. Run it with LC_ALL=C, or a name that
-# is not UTF-8 may stop awk instead of being refused, and told of, by rollcall.
+# Empty variables are left out. All bytes that JSON requires to be escaped are escaped,
+# so no name can add a key or end a string early. Run it with LC_ALL=C: otherwise a name
+# that is not UTF-8 may stop awk, instead of being refused by rollcall as a dead letter.
 BEGIN {
 	for (code = 1; code < 32; code++)
 		escape[sprintf("%c", code)] = sprintf("\\u%04x", code)

@@ -1,17 +1,17 @@
-# The first process of a machine, until systemd takes its place. It has namespaces
-# of its own and a cgroup of its own, and makes the root of the machine: that of
-# the host, with all changes kept in memory.
+# The first process of a machine, which finally executes systemd. It has its own
+# namespaces and cgroup, and creates the machine's root: an overlay on the host's, with
+# all changes in memory.
 #
-#   bash boot.sh NAME FOLDER    FOLDER is empty, and shows nothing on the host
+#   bash boot.sh NAME FOLDER    FOLDER must be empty, and stays empty on the host
 set -euo pipefail
 name=$1 folder=$2
 
-# A namespace of cgroups begins at the cgroup in which it is made, so this one
-# cannot be made together with the others.
+# A cgroup namespace is rooted at the cgroup of the process that creates it, so it
+# cannot be created together with the others.
 [ -n "${in_cgroup-}" ] || in_cgroup=yes exec unshare --cgroup bash "$0" "$@"
 
 mount --make-rprivate /
-# The changes cannot be on an overlay, which the root of a container may be.
+# The upper layer cannot be on an overlay, which the root of a container may be.
 mount -t tmpfs tmpfs "$folder"
 mkdir "$folder"/{changes,work,root}
 mount -t overlay -o "lowerdir=/,upperdir=$folder/changes,workdir=$folder/work" overlay "$folder/root"
@@ -23,7 +23,7 @@ mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
-# The settings of the kernel are the host's.
+# Kernel settings belong to the host: read-only.
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 
@@ -46,7 +46,7 @@ touch dev/console
 hostname "$name"
 echo "$name" >etc/hostname
 tr -d - <proc/sys/kernel/random/uuid >etc/machine-id
-# What waits for a network would wait for ever.
+# There is no network: disable the units that wait for it.
 mkdir -p run/systemd/system
 for unit in etc/systemd/system/network-online.target.wants/*; do ln -sf /dev/null "run/systemd/system/${unit##*/}"; done
 ip link set lo up
@@ -54,9 +54,9 @@ ip link set lo up
 pivot_root . host
 cd /
 umount -l /host
-# As a container finds it: without this a unit gets no credentials.
+# As in a container; without it systemd passes no credentials to units.
 mount --make-rshared /
-# No process of the machine can set the clock of the host, or load a module.
+# No process of the machine can set the host's clock or load a kernel module.
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	setpriv --bounding-set -sys_time,-sys_module,-sys_rawio \
 	/usr/lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=no
