@@ -1,5 +1,5 @@
-// Package compose_test checks compose.yaml: that it is valid, that all it names
-// is there, and that the programs do with it what it wants.
+// Package compose_test checks compose.yaml: that it is valid, that everything it names
+// exists, and that the programs work together as it configures them.
 package compose_test
 
 import (
@@ -37,8 +37,8 @@ func load(t *testing.T) *types.Project {
 	return project
 }
 
-// No service can do more than it must, and nobody beyond this machine reaches
-// any.
+// TestLeastPrivilege: no service has more privileges than it needs, and none can be
+// reached from other machines.
 func TestLeastPrivilege(t *testing.T) {
 	for name, s := range load(t).Services {
 		if !s.ReadOnly || s.Privileged || !slices.Equal(s.CapDrop, []string{"ALL"}) ||
@@ -46,7 +46,7 @@ func TestLeastPrivilege(t *testing.T) {
 			t.Errorf("%s: read only %v, privileged %v, drops %v, %v", name, s.ReadOnly, s.Privileged, s.CapDrop, s.SecurityOpt)
 		}
 		if len(s.CapAdd) > 0 && (name != "prepare" || s.NetworkMode != "none" || !slices.Equal(s.CapAdd, []string{"CHOWN"})) {
-			t.Errorf("%s may %v", name, s.CapAdd)
+			t.Errorf("%s has the capabilities %v", name, s.CapAdd)
 		}
 		for _, port := range s.Ports {
 			if port.HostIP != "127.0.0.1" {
@@ -55,26 +55,26 @@ func TestLeastPrivilege(t *testing.T) {
 		}
 		for _, volume := range s.Volumes {
 			if volume.Type == types.VolumeTypeBind && !volume.ReadOnly {
-				t.Errorf("%s may write to %s", name, volume.Source)
+				t.Errorf("%s can write to %s", name, volume.Source)
 			}
 		}
 		if s.Pid != "" || s.Ipc != "" || len(s.Devices) > 0 {
-			t.Errorf("%s shares more than it needs", name)
+			t.Errorf("%s shares namespaces or devices of the host", name)
 		}
 	}
 }
 
-// What is to stay up says how it is, has a fixed version, and comes up after
-// what it needs.
+// TestServices: long-running services have a health check and a fixed version, and start
+// after the services that they need.
 func TestServices(t *testing.T) {
 	project := load(t)
 	for name, s := range project.Services {
 		_, tag, _ := strings.Cut(s.Image, ":")
 		if s.Build == nil && s.Image != project.Services["rollcall"].Image && (tag == "" || tag == "latest") {
-			t.Errorf("%s: any version of %s", name, s.Image)
+			t.Errorf("%s: no fixed version of %s", name, s.Image)
 		}
 		if s.Restart == "unless-stopped" && (s.HealthCheck == nil || len(s.HealthCheck.Test) == 0) {
-			t.Errorf("%s does not say how it is", name)
+			t.Errorf("%s has no health check", name)
 		}
 		for on, condition := range s.DependsOn {
 			stays := project.Services[on].Restart == "unless-stopped"
@@ -85,7 +85,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// Each path on this machine is there, and each volume is used.
+// TestPaths: each mounted path exists, and each volume is used.
 func TestPaths(t *testing.T) {
 	project := load(t)
 	unused := map[string]bool{}
@@ -107,11 +107,11 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	for name := range unused {
-		t.Errorf("nobody uses volume %s", name)
+		t.Errorf("volume %s is not used", name)
 	}
 }
 
-// listening are the ports on which the programs listen: NATS and rollcall as
+// listening returns the ports on which the programs listen: NATS and rollcall as
 // configured here, the others by default.
 func listening(t *testing.T, project *types.Project) map[string]string {
 	t.Helper()
@@ -127,8 +127,9 @@ func listening(t *testing.T, project *types.Project) map[string]string {
 	return map[string]string{"nats": found[1], "rollcall": rollcall, "prometheus": "9090", "grafana": "3000"}
 }
 
-// Each address names a service that the asking one can reach, and a port on which
-// it listens; and so does each port that is published or looked at.
+// TestAddresses: each configured address is that of a service, reachable from where it
+// is configured, and of a port on which the service listens; published ports are listened
+// on, too.
 func TestAddresses(t *testing.T) {
 	project := load(t)
 	ports := listening(t, project)
@@ -139,7 +140,7 @@ func TestAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ports[host] != port {
-			t.Errorf("%s asks %s, where nobody listens", from, address)
+			t.Errorf("%s connects to %s, where nothing listens", from, address)
 		}
 		shared := false
 		for network := range project.Services[from].Networks {
@@ -147,7 +148,7 @@ func TestAddresses(t *testing.T) {
 			shared = shared || both
 		}
 		if !shared {
-			t.Errorf("%s does not reach %s", from, address)
+			t.Errorf("%s shares no network with %s", from, address)
 		}
 	}
 	for name, s := range project.Services {
@@ -171,8 +172,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// rollcall knows each variable that it is given, and so do Grafana's files, which
-// are given all that they want.
+// TestVariables: rollcall knows each variable that is set for it, and every variable that
+// Grafana's files use is set.
 func TestVariables(t *testing.T) {
 	project := load(t)
 	help := program.Start(t, nil, program.Rollcall(t), "serve", "--help")
@@ -182,7 +183,7 @@ func TestVariables(t *testing.T) {
 	for _, name := range []string{"rollcall", "ask"} {
 		for variable := range project.Services[name].Environment {
 			if !regexp.MustCompile(`(?m)^  ` + variable + ` `).MatchString(help.Log()) {
-				t.Errorf("%s: rollcall knows no %s", name, variable)
+				t.Errorf("%s: rollcall does not know %s", name, variable)
 			}
 		}
 	}
@@ -192,12 +193,12 @@ func TestVariables(t *testing.T) {
 		for _, found := range regexp.MustCompile(`\$([A-Z_]+)`).FindAllStringSubmatch(uncommented(text), -1) {
 			wanted++
 			if value(project, "grafana", found[1]) == "" {
-				t.Errorf("Grafana wants %s", found[1])
+				t.Errorf("Grafana needs %s, which is not set", found[1])
 			}
 		}
 	}
 	if wanted == 0 {
-		t.Error("Grafana wants nothing")
+		t.Error("Grafana's files use no variables")
 	}
 	for _, path := range []string{"/etc/grafana/provisioning", value(project, "grafana", "ROLLCALL_DASHBOARDS"), value(project, "grafana", "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")} {
 		if _, err := os.Stat(outside(t, project.Services["grafana"], path, "")); err != nil {
@@ -210,7 +211,7 @@ func uncommented(text string) string {
 	return regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(text, "")
 }
 
-// What is mounted for Prometheus is a configuration that it takes.
+// TestPrometheus: the files mounted for Prometheus are a valid configuration.
 func TestPrometheus(t *testing.T) {
 	s := load(t).Services["prometheus"]
 	dir := t.TempDir()
@@ -225,7 +226,7 @@ func TestPrometheus(t *testing.T) {
 			return
 		}
 	}
-	t.Error("Prometheus is given no configuration")
+	t.Error("Prometheus has no --config.file")
 }
 
 // value is a variable's of a service, or empty.

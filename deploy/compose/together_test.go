@@ -15,9 +15,9 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// machine stands for the machine on which compose.yaml is brought up: its
-// volumes are folders, its containers processes, in which the paths of the
-// containers are replaced by those here.
+// machine simulates the machine on which compose.yaml is brought up: volumes are folders,
+// and containers are processes, with the containers' paths replaced by paths of this
+// machine.
 type machine struct {
 	t       *testing.T
 	project *types.Project
@@ -25,14 +25,14 @@ type machine struct {
 	nats    string // URL of the server
 }
 
-// The programs do together what compose.yaml wants, with the keys that prepare
-// makes, as the users whom it names.
+// TestTogether: the programs work together as compose.yaml configures them, with the keys
+// that prepare creates and as the users that it names.
 func TestTogether(t *testing.T) {
 	m := newMachine(t)
 	m.run("prepare")
 	m.startNATS()
 	m.run("streams")
-	m.run("streams") // finds them made
+	m.run("streams") // again, with existing streams
 	service := m.serve()
 
 	m.checkHealth(service)
@@ -46,7 +46,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// prepare adds a machine, and changes no key that is there.
+// TestPrepareAgain: prepare adds a machine, and changes no existing key.
 func TestPrepareAgain(t *testing.T) {
 	m := newMachine(t)
 	m.run("prepare")
@@ -54,7 +54,7 @@ func TestPrepareAgain(t *testing.T) {
 	users := read(t, m.path("nats-config/users.conf"))
 	m.runWith("prepare", "web2")
 	if read(t, m.path("service-key/service.nk")) != before || read(t, m.path("nats-config/users.conf")) != users {
-		t.Error("the keys are others")
+		t.Error("the keys have changed")
 	}
 	machines := read(t, m.path("nats-config/machines.conf"))
 	for _, name := range []string{"web1", "web2"} {
@@ -88,8 +88,8 @@ func (m *machine) mkdir(name string) {
 	}
 }
 
-// tools makes the folder of the programs that the containers have: the nats tool,
-// and a chown that does nothing, as only root may.
+// tools creates a folder with the programs of the containers: the nats tool, and a chown
+// that does nothing, as the real one needs root.
 func (m *machine) tools() {
 	m.t.Helper()
 	m.mkdir("bin")
@@ -120,7 +120,7 @@ func (m *machine) here(s types.ServiceConfig, text string) string {
 	return strings.ReplaceAll(text, "nats://nats:4222", m.nats)
 }
 
-// environment is what a service is given.
+// environment returns the variables of a service.
 func (m *machine) environment(s types.ServiceConfig) []string {
 	variables := []string{"PATH=" + m.path("bin") + ":" + os.Getenv("PATH")}
 	for name, text := range s.Environment {
@@ -129,7 +129,7 @@ func (m *machine) environment(s types.ServiceConfig) []string {
 	return variables
 }
 
-// run runs a service that ends, as it is brought up.
+// run runs a service that exits by itself, with its own command.
 func (m *machine) run(name string) {
 	m.t.Helper()
 	m.runWith(name, m.project.Services[name].Command...)
@@ -159,8 +159,8 @@ func (m *machine) runWith(name string, command ...string) string {
 	return p.Log()
 }
 
-// startNATS starts the server with the configuration that prepare has made, on
-// free ports.
+// startNATS starts the server with the configuration that prepare has written, on free
+// ports.
 func (m *machine) startNATS() {
 	m.t.Helper()
 	s := m.project.Services["nats"]
@@ -189,7 +189,7 @@ func (m *machine) serve() *program.Service {
 	return program.Serve(m.t, append(m.environment(s), "ROLLCALL_HTTP_ADDR=127.0.0.1:0")...)
 }
 
-// checkHealth does what compose does to know how the service is.
+// checkHealth runs the service's health check, as compose does.
 func (m *machine) checkHealth(service *program.Service) {
 	m.t.Helper()
 	test := m.project.Services["rollcall"].HealthCheck.Test

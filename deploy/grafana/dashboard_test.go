@@ -1,5 +1,5 @@
-// Package grafana_test checks the dashboard: by the rules of Grafana's
-// dashboard-linter, and by asking a real Prometheus everything that it asks.
+// Package grafana_test checks the dashboard by the rules of Grafana's dashboard-linter,
+// and by running all its queries on a real Prometheus.
 package grafana_test
 
 import (
@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { program.Main(m) }
 
 const dashboardFile = "dashboards/rollcall.json"
 
-// dashboard is what the tests look at of one.
+// dashboard has the parts of a dashboard that the tests check.
 type dashboard struct {
 	UID, Title, Description, Refresh string
 	Editable                         bool
@@ -30,7 +30,7 @@ type variable struct {
 	Query                              any // text; of type query an object
 }
 
-// expr is what the variable asks Prometheus: "label_values(…)".
+// expr returns the variable's query: "label_values(…)".
 func (v *variable) expr() string {
 	if object, ok := v.Query.(map[string]any); ok {
 		text, _ := object["query"].(string)
@@ -82,7 +82,7 @@ func (d *dashboard) variable(name string) *variable {
 	return nil
 }
 
-// graphs are the panels that show something: all but the rows.
+// graphs returns all panels but the rows.
 func (d *dashboard) graphs() []panel {
 	var graphs []panel
 	for _, p := range d.Panels {

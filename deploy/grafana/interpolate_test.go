@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// builtin are Grafana's own variables, as they are for the last minutes.
+// builtin has values of Grafana's own variables.
 var builtin = map[string]string{"__rate_interval": "1m", "__interval": "15s", "__range": "5m"}
 
 var reference = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)\})`)
 
-// interpolate replaces the variables in text. It tells of one that has no value.
+// interpolate replaces the variables in text. A variable without a value is an error.
 func interpolate(text string, values map[string]string) (string, error) {
 	var unknown []string
 	text = reference.ReplaceAllStringFunc(text, func(found string) string {
@@ -29,9 +29,9 @@ func interpolate(text string, values map[string]string) (string, error) {
 	return text, nil
 }
 
-// chosen are the values of the variables when these are chosen: none of one with
-// all included means all. As in Grafana, what is chosen of a variable that takes
-// several is escaped for a regular expression, that of another for a string.
+// chosen returns the values of the variables for a choice. A variable that can be All and
+// is not in it is All. As in Grafana, the choice is escaped for a regular expression if
+// the variable can have several values, else for a string.
 func chosen(d *dashboard, choice map[string]string) map[string]string {
 	values := maps.Clone(builtin)
 	for _, v := range d.Templating.List {

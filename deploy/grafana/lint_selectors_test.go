@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// perSelector tells of the selectors in all targets that are not as they should
-// be. above are the expressions that a selector stands in, the outermost first.
+// perSelector returns the selectors in all targets that are not good. above are the
+// expressions that contain the selector, outermost first.
 func perSelector(d *dashboard, good func(s *parser.VectorSelector, above []parser.Node) bool) (wrong []string) {
 	for _, p := range d.graphs() {
 		for _, target := range p.Targets {
@@ -39,7 +39,7 @@ func matcher(s *parser.VectorSelector, label string) *labels.Matcher {
 	return nil
 }
 
-// targetMatcher wants label=~"$label" in each selector.
+// targetMatcher requires label=~"$label" in each selector.
 func targetMatcher(d *dashboard, label string) []string {
 	return perSelector(d, func(s *parser.VectorSelector, _ []parser.Node) bool {
 		m := matcher(s, label)
@@ -47,8 +47,8 @@ func targetMatcher(d *dashboard, label string) []string {
 	})
 }
 
-// targetInterval wants rates over $__rate_interval, and no range that does not
-// follow what is shown.
+// targetInterval requires rates to use $__rate_interval, and other ranges to be that or
+// the time range shown.
 func targetInterval(d *dashboard) []string {
 	return perSelector(d, func(_ *parser.VectorSelector, above []parser.Node) bool {
 		if len(above) < 2 {
@@ -64,14 +64,14 @@ func targetInterval(d *dashboard) []string {
 	})
 }
 
-// targetCounter wants a counter's rate or increase.
+// targetCounter requires counters to be used in a rate or an increase.
 func targetCounter(d *dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		return !strings.HasSuffix(s.Name, "_total") || calledBy(above, "rate", "irate", "increase")
 	})
 }
 
-// targetHistogram wants quantiles of buckets.
+// targetHistogram requires buckets to be used in a quantile.
 func targetHistogram(d *dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		return !strings.HasSuffix(s.Name, "_bucket") || calledBy(above, "histogram_quantile")
@@ -88,8 +88,8 @@ func calledBy(above []parser.Node, functions ...string) bool {
 // mostLines is how many machines one panel may show.
 const mostLines = 20
 
-// bounded wants of the series that there are 100,000 of one machine's, the top
-// few, or an aggregate that is not by machine.
+// bounded requires queries of rollcall_logged_in_users, which may have 100,000 series, to
+// select one machine, the top few, or an aggregate that is not by machine.
 func bounded(d *dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		if s.Name != "rollcall_logged_in_users" {
@@ -112,8 +112,8 @@ func bounded(d *dashboard) []string {
 	})
 }
 
-// layout wants each panel to have an id and a place of its own on Grafana's 24
-// columns.
+// layout requires each panel to have an id of its own, and to overlap no other on
+// Grafana's 24 columns.
 func layout(d *dashboard) (wrong []string) {
 	ids, taken := map[int]bool{}, map[[2]int]bool{}
 	for _, p := range d.Panels {
@@ -130,7 +130,7 @@ func layout(d *dashboard) (wrong []string) {
 			}
 		}
 		if !free {
-			wrong = append(wrong, p.Title+" lies on another panel or beyond the edge")
+			wrong = append(wrong, p.Title+" overlaps another panel or the edge")
 		}
 	}
 	return wrong

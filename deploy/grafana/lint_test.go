@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// The rules of Grafana's dashboard-linter, by its names for them, and some of
-// ours. Each returns what is wrong.
+// rules are the rules of Grafana's dashboard-linter, by name, and two of our own. Each
+// returns what is wrong.
 //
 // https://github.com/grafana/dashboard-linter/blob/main/docs/index.md
 var rules = map[string]func(*dashboard) []string{
@@ -45,7 +45,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Each rule complains of what it is there for.
+// TestLintComplains: each rule finds violations of it.
 func TestLintComplains(t *testing.T) {
 	expr := func(expr string) func(*dashboard) {
 		return func(d *dashboard) { d.Panels[1].Targets[0].Expr = expr }
@@ -113,12 +113,12 @@ func TestLintComplains(t *testing.T) {
 	}
 	for name, rule := range rules {
 		if len(breaks[name]) == 0 {
-			t.Errorf("%s is not tried", name)
+			t.Errorf("%s is not tested", name)
 		}
-		for i, spoil := range breaks[name] {
+		for i, violate := range breaks[name] {
 			d := readDashboard(t)
-			if spoil(d); len(rule(d)) == 0 {
-				t.Errorf("%s: does not complain of %d", name, i)
+			if violate(d); len(rule(d)) == 0 {
+				t.Errorf("%s does not find violation %d", name, i)
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func templateLabel(d *dashboard, name string) []string {
 	v := d.variable(name)
 	switch {
 	case v == nil:
-		return []string{"there is none"}
+		return []string{"missing"}
 	case v.Label != name || v.Type != "query" || v.Datasource != templated ||
 		!labelValues.MatchString(v.expr()) || !v.Multi || !v.IncludeAll || v.AllValue != ".+":
 		return []string{fmt.Sprintf("%+v", *v)}
@@ -202,7 +202,7 @@ func templateUnused(d *dashboard) (wrong []string) {
 
 func uneditable(d *dashboard) []string {
 	if d.Editable {
-		return []string{"what is clicked together would be lost"}
+		return []string{"editable: changes made in the UI would be lost"}
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func panelTitle(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-// units are those of Grafana's that the dashboard needs.
+// units are the units of Grafana that the dashboard uses.
 //
 // https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
 var units = []string{"none", "short", "locale", "percentunit", "bytes", "s", "cps", "cpm", "bool_yes_no"}
@@ -252,7 +252,7 @@ func panelTargets(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-// Durations that nobody writes stand for Grafana's intervals, to be known again.
+// Unusual durations that stand for Grafana's intervals, so as to recognise them.
 const (
 	rateInterval = 11*time.Hour + 13*time.Minute
 	timeRange    = 17*time.Hour + 19*time.Minute

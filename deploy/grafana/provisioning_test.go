@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// dataSources and providers have the keys of Grafana's provisioning files that
-// are used here; any other is a slip.
+// dataSources and providers have the keys of Grafana's provisioning files that are used
+// here; any other key is an error.
 //
 // https://grafana.com/docs/grafana/latest/administration/provisioning/
 type dataSources struct {

@@ -12,8 +12,8 @@ import (
 	"rollcall/deploy/prometheus/prometheustest"
 )
 
-// Everything that the dashboard asks a real Prometheus, which scrapes a real
-// rollcall, is answered with data: with all jobs and instances, and with one.
+// TestQueries: every query of the dashboard returns data from a real Prometheus that
+// scrapes a real rollcall, with all jobs and instances, and with one.
 func TestQueries(t *testing.T) {
 	server := prometheustest.Busy(t)
 	d := readDashboard(t)
@@ -39,7 +39,7 @@ func TestQueries(t *testing.T) {
 			}
 		}
 	}
-	// A machine's name is no regular expression.
+	// A machine's name is not used as a regular expression.
 	for _, expr := range exprs(t, d, chosen(d, map[string]string{"machine": "db."}), "$machine") {
 		if found := server.Query(expr); len(found) > 0 {
 			t.Errorf("%s: %v", expr, found)
@@ -47,8 +47,8 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// exprs returns what the panels ask when the variables have these values; of
-// those that have part in them.
+// exprs returns the panels' queries that contain part, with these values of the
+// variables.
 func exprs(t *testing.T, d *dashboard, values map[string]string, part string) []string {
 	t.Helper()
 	var found []string
@@ -65,7 +65,7 @@ func exprs(t *testing.T, d *dashboard, values map[string]string, part string) []
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("no panel asks for %q", part)
+		t.Fatalf("no query contains %q", part)
 	}
 	return found
 }
@@ -75,7 +75,7 @@ var (
 	queryResult = regexp.MustCompile(`^query_result\((.+)\)$`)
 )
 
-// offered are the values that Grafana would offer for the variable, in order.
+// offered returns the values that Grafana would offer for the variable, in order.
 func offered(t *testing.T, server *prometheustest.Server, v *variable, values map[string]string) []string {
 	t.Helper()
 	expr, err := interpolate(v.expr(), values)
@@ -89,7 +89,7 @@ func offered(t *testing.T, server *prometheustest.Server, v *variable, values ma
 	}
 	found := queryResult.FindStringSubmatch(expr)
 	if found == nil {
-		t.Fatalf("$%s asks %s", v.Name, expr)
+		t.Fatalf("$%s has the query %s", v.Name, expr)
 	}
 	pick := regexp.MustCompile(v.Regex[1 : len(v.Regex)-1])
 	var list []string
@@ -102,8 +102,8 @@ func offered(t *testing.T, server *prometheustest.Server, v *variable, values ma
 	return list
 }
 
-// asText is a sample as query_result gives it to the variable's regex:
-// name{label="value",…} value time.
+// asText returns a sample in the format in which query_result passes it to the variable's
+// regex: name{label="value",…} value time.
 func asText(sample prometheustest.Sample) string {
 	labels := ""
 	for _, name := range slices.Sorted(maps.Keys(sample.Labels)) {

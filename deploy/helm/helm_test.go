@@ -1,5 +1,5 @@
-// Package helm tests the chart: with Helm itself, the types of Kubernetes and
-// the real rollcall.
+// Package helm tests the chart with Helm itself, the types of Kubernetes and the real
+// rollcall.
 package helm
 
 import (
@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-// plain is what an operator gives who changes nothing; full is all there is.
+// plain are the values of an operator who changes nothing; full sets all values.
 const (
 	plain = ""
 	full  = `
@@ -62,7 +62,7 @@ terminationGracePeriodSeconds: 120
 `
 )
 
-// values reads some as an operator writes them.
+// values parses a values file.
 func values(t *testing.T, text string) map[string]any {
 	t.Helper()
 	v := map[string]any{}
@@ -72,7 +72,7 @@ func values(t *testing.T, text string) map[string]any {
 	return v
 }
 
-// render makes the chart's objects, as helm template does.
+// render renders the chart, as helm template does.
 func render(t *testing.T, text string) (*release.Release, error) {
 	t.Helper()
 	chart, err := loader.Load("rollcall")
@@ -94,7 +94,7 @@ func render(t *testing.T, text string) (*release.Release, error) {
 	return made.(*release.Release), nil
 }
 
-// objects are what the chart makes.
+// objects are the objects of the chart, and its notes.
 type objects struct {
 	ServiceAccount *corev1.ServiceAccount
 	Service        *corev1.Service
@@ -105,8 +105,8 @@ type objects struct {
 	notes          string
 }
 
-// read reads what is made strictly: an object of another kind, one twice, and a
-// key twice or of which Kubernetes knows nothing, fail.
+// read renders the chart and parses its objects strictly: an unexpected or repeated kind,
+// and a repeated key or one that Kubernetes does not know, fail the test.
 func read(t *testing.T, text string) *objects {
 	t.Helper()
 	made, err := render(t, text)
@@ -127,7 +127,7 @@ func read(t *testing.T, text string) *objects {
 		}
 		field := reflect.ValueOf(all).Elem().FieldByName(head.Kind)
 		if !field.IsValid() || !field.IsNil() {
-			t.Fatalf("kind %q, or not for the first time:\n%s", head.Kind, document)
+			t.Fatalf("unexpected or repeated kind %q:\n%s", head.Kind, document)
 		}
 		field.Set(reflect.New(field.Type().Elem()))
 		if unknown, err := json.UnmarshalStrict(text, field.Interface()); err != nil || len(unknown) > 0 {
@@ -137,12 +137,12 @@ func read(t *testing.T, text string) *objects {
 	return all
 }
 
-// container is the only one.
+// container returns the pod's only container.
 func (o *objects) container(t *testing.T) corev1.Container {
 	t.Helper()
 	spec := o.StatefulSet.Spec.Template.Spec
 	if len(spec.Containers) != 1 || len(spec.InitContainers) != 0 {
-		t.Fatalf("%d containers and %d before them, want one", len(spec.Containers), len(spec.InitContainers))
+		t.Fatalf("%d containers and %d init containers, want one and none", len(spec.Containers), len(spec.InitContainers))
 	}
 	return spec.Containers[0]
 }
@@ -153,7 +153,7 @@ func TestLint(t *testing.T) {
 		lint.Strict = true
 		result := lint.Run([]string{"rollcall"}, values(t, text))
 		for _, message := range result.Messages {
-			// A chart may have a picture; ours has none.
+			// The chart has no icon.
 			if !strings.Contains(message.Err.Error(), "icon is recommended") {
 				t.Errorf("%s: %v", name, message)
 			}
@@ -170,17 +170,17 @@ func TestOptionalObjects(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	if read(t, "networkPolicy: {enabled: false}").NetworkPolicy != nil {
-		t.Error("a NetworkPolicy that nobody wants")
+		t.Error("a NetworkPolicy, although it is disabled")
 	}
 	if !strings.Contains(o.notes, "without credentials") || !strings.Contains(o.notes, "prometheusRule.enabled") {
-		t.Errorf("the notes warn of nothing:\n%s", o.notes)
+		t.Errorf("the notes lack warnings:\n%s", o.notes)
 	}
 	if notes := read(t, full).notes; strings.Contains(notes, "WARNING") || strings.Contains(notes, "Enabled") {
-		t.Errorf("the notes warn of nothing real:\n%s", notes)
+		t.Errorf("the notes have warnings that do not apply:\n%s", notes)
 	}
 }
 
-// TestOneWriter: nobody can have a second pod, or one without its data.
+// TestOneWriter: values can neither add a second pod nor remove the pod's volume.
 func TestOneWriter(t *testing.T) {
 	for _, text := range []string{plain, full} {
 		o := read(t, text)
@@ -201,8 +201,8 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
-// TestRestricted: the pod keeps to the Pod Security Standard "restricted", and
-// has nothing else that it does not need.
+// TestRestricted: the pod complies with the Pod Security Standard "restricted", and has no
+// other privileges that it does not need.
 func TestRestricted(t *testing.T) {
 	for _, text := range []string{plain, full} {
 		o := read(t, text)
@@ -218,17 +218,16 @@ func TestRestricted(t *testing.T) {
 		}
 		for _, v := range pod.Volumes {
 			if v.Secret == nil || *v.Secret.DefaultMode&0o007 != 0 {
-				t.Errorf("%+v, want a Secret that only the group reads", v)
+				t.Errorf("%+v, want a Secret that only the group can read", v)
 			}
 		}
 		if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-			t.Errorf("%+v, want memory", c.Resources)
+			t.Errorf("%+v, want memory requests and limits", c.Resources)
 		}
 	}
 }
 
-// TestSelectors: what is selected are the labels of the pod, and the ports its
-// ports.
+// TestSelectors: all selectors match the labels of the pod, and all ports are its ports.
 func TestSelectors(t *testing.T) {
 	o := read(t, full)
 	labels := o.StatefulSet.Spec.Template.Labels
@@ -261,13 +260,14 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// environment is what the container has, by name; a Secret's is "<secret>/<key>".
+// environment returns the container's variables by name; the value of one from a Secret
+// is "<secret>/<key>".
 func environment(t *testing.T, o *objects) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, v := range o.container(t).Env {
 		if _, twice := all[v.Name]; twice {
-			t.Errorf("%s is there twice", v.Name)
+			t.Errorf("%s is set twice", v.Name)
 		}
 		all[v.Name] = v.Value
 		if v.ValueFrom != nil {
@@ -301,7 +301,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestFiles: what a variable names is mounted.
+// TestFiles: the files that variables name are mounted.
 func TestFiles(t *testing.T) {
 	o := read(t, full)
 	files := map[string]bool{}
@@ -314,13 +314,13 @@ func TestFiles(t *testing.T) {
 	}
 	for name, value := range environment(t, o) {
 		if strings.HasPrefix(value, "/etc/") && !files[value] {
-			t.Errorf("%s is %s, which is not mounted to be read: %v", name, value, files)
+			t.Errorf("%s is %s, which is not mounted read-only: %v", name, value, files)
 		}
 	}
 }
 
-// TestProbes: the paths are the service's, and what waits for a replay is not
-// what ends the process.
+// TestProbes: the service answers the probes' paths, and a probe that can kill the pod
+// does not wait for a replay.
 func TestProbes(t *testing.T) {
 	c := read(t, plain).container(t)
 	s := program.Serve(t)
@@ -333,11 +333,11 @@ func TestProbes(t *testing.T) {
 		}
 	}
 	if c.StartupProbe.HTTPGet.Path != "/livez" || c.LivenessProbe.HTTPGet.Path != "/livez" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
-		t.Error("a replay that takes long would be ended, or shown as ready")
+		t.Error("a long replay would be killed, or shown as ready")
 	}
 }
 
-// TestRules: the chart's rules are those of deploy/prometheus, all of them.
+// TestRules: the chart's rules equal those of deploy/prometheus.
 func TestRules(t *testing.T) {
 	var want []monitoringv1.RuleGroup
 	for _, name := range []string{"rules.yml", "alerts.yml"} {
@@ -359,15 +359,15 @@ func TestRules(t *testing.T) {
 		want = append(want, spec.Groups...)
 	}
 	if got := read(t, full).PrometheusRule.Spec.Groups; len(got) == 0 || !reflect.DeepEqual(got, want) {
-		t.Errorf("%d groups, want %d, or they differ", len(got), len(want))
+		t.Errorf("%d groups differ from the %d wanted", len(got), len(want))
 	}
 	relabelings := read(t, full).ServiceMonitor.Spec.Endpoints[0].RelabelConfigs
 	if len(relabelings) != 1 || relabelings[0].TargetLabel != "job" || *relabelings[0].Replacement != "rollcall" {
-		t.Errorf("%+v, want the job that the alerts look for", relabelings)
+		t.Errorf("%+v, want the job that the alerts select", relabelings)
 	}
 }
 
-// TestBadValues: a mistake is told before anything is installed.
+// TestBadValues: invalid values are refused before anything is installed.
 func TestBadValues(t *testing.T) {
 	for text, says := range map[string]string{
 		"imag: {}":                                     "imag",

@@ -26,13 +26,13 @@ const (
 	user     = 65532
 )
 
-// store is where buildah keeps the images of a test.
+// store is the folder in which buildah stores the images of a test.
 type store struct {
 	t   *testing.T
 	dir string
 }
 
-// buildah runs it and returns what it prints, without white space at the end.
+// buildah runs buildah and returns its output without surrounding white space.
 func (s store) buildah(args ...string) string {
 	s.t.Helper()
 	path, err := exec.LookPath("buildah")
@@ -40,7 +40,7 @@ func (s store) buildah(args ...string) string {
 		s.t.Fatal("buildah is missing: apt-get install buildah")
 	}
 	if os.Getuid() != 0 {
-		s.t.Fatal("building an image without a daemon wants root")
+		s.t.Fatal("building an image without a daemon needs root")
 	}
 	// vfs and chroot work where nothing else does: in a container, and without
 	// user namespaces.
@@ -55,9 +55,8 @@ func (s store) buildah(args ...string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// goImage makes an image to stand in for golang, which cannot be had without a
-// registry: this machine's own /usr, with its Go, mounted when it runs, and the
-// modules that this machine has already.
+// goImage creates a substitute for the image golang, which would need a registry: this
+// machine's /usr, Go and module cache are mounted when it runs.
 func (s store) goImage() (name string, volumes []string) {
 	s.t.Helper()
 	env := goEnv(s.t)
@@ -84,7 +83,7 @@ func (s store) goImage() (name string, volumes []string) {
 	}
 }
 
-// goEnv says where Go is, and the modules of rollcall, which it gets first.
+// goEnv downloads the modules of rollcall and returns the paths of Go and of the modules.
 func goEnv(t *testing.T) map[string]string {
 	t.Helper()
 	download := exec.Command("go", "mod", "download")
@@ -103,7 +102,7 @@ func goEnv(t *testing.T) map[string]string {
 	return env
 }
 
-// config is what an image says of how to run it.
+// config is the configuration of an image.
 type config struct {
 	User         string
 	Env          []string
@@ -124,8 +123,8 @@ func (s store) inspect(image string) (c config) {
 	return said.Docker.Config
 }
 
-// TestImage builds the Dockerfile as it stands, with an empty base in place of
-// one that a registry would have to give, and runs what comes out of it.
+// TestImage builds the unchanged Dockerfile, with an empty base instead of one from a
+// registry, and runs the result.
 func TestImage(t *testing.T) {
 	s := store{t, t.TempDir()}
 	golang, volumes := s.goImage()
@@ -173,8 +172,8 @@ func checkConfig(t *testing.T, c config) {
 	}
 }
 
-// checkFiles: there is the binary, which nobody may change, and the folder of
-// the volume, which is the user's.
+// checkFiles checks that the image has only the binary, owned by root, and the folder of
+// the volume, owned by the user.
 func checkFiles(t *testing.T, root string) {
 	info := func(name string) (os.FileInfo, uint32) {
 		i, err := os.Stat(filepath.Join(root, name))
@@ -184,10 +183,10 @@ func checkFiles(t *testing.T, root string) {
 		return i, i.Sys().(*syscall.Stat_t).Uid
 	}
 	if data, owner := info("data"); !data.IsDir() || owner != user {
-		t.Errorf("/data: %v, of user %d", data.Mode(), owner)
+		t.Errorf("/data: %v, owned by %d", data.Mode(), owner)
 	}
 	if binary, owner := info("rollcall"); binary.Mode().Perm() != 0o755 || owner != 0 {
-		t.Errorf("/rollcall: %v, of user %d", binary.Mode(), owner)
+		t.Errorf("/rollcall: %v, owned by %d", binary.Mode(), owner)
 	}
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && d.Name() != "rollcall" {
@@ -200,8 +199,8 @@ func checkFiles(t *testing.T, root string) {
 	}
 }
 
-// checkBinary: it needs no library and no loader, tells its version, and nothing
-// of the machine that built it.
+// checkBinary checks that the binary is static, prints its version, and has no path of
+// the machine that built it.
 func checkBinary(t *testing.T, path string) {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -215,7 +214,7 @@ func checkBinary(t *testing.T, path string) {
 	}
 	content, err := os.ReadFile(path)
 	if err != nil || bytes.Contains(content, []byte("/src/cmd/rollcall")) {
-		t.Errorf("it names the folder that it was built in (%v)", err)
+		t.Errorf("it contains the path of the folder that it was built in (%v)", err)
 	}
 	out, err := exec.Command(path, "version", "--output", "json").Output()
 	var said struct{ Version, Revision string }
@@ -224,9 +223,9 @@ func checkBinary(t *testing.T, path string) {
 	}
 }
 
-// inImage is a command line that runs another one with an image's root, which
-// it cannot write to, a volume on /data, and as the image's user. Its arguments
-// are the root, the volume and the other one.
+// inImage is a shell script that runs a command as in a container: with the image's
+// read-only root, a volume on /data, and as the image's user. Its arguments are the root,
+// the volume and the command.
 const inImage = `set -e
 mount --bind "$1" "$1"
 mount --bind "$2" "$1/data"
@@ -235,8 +234,8 @@ root=$1
 shift 2
 exec chroot --userspec=65532:65532 "$root" "$@"`
 
-// checkService: with a root that is read-only and one volume the service
-// serves, and the image's healthcheck says so, until it has ended.
+// checkService checks that with a read-only root and one volume the service serves, and
+// that the image's health check succeeds until the service has ended.
 func checkService(t *testing.T, root string, c config) {
 	volume := t.TempDir()
 	if err := os.Chown(volume, user, user); err != nil {
@@ -248,7 +247,7 @@ func checkService(t *testing.T, root string, c config) {
 	}
 	_, port, _ := net.SplitHostPort(free.Addr().String())
 	free.Close()
-	// The last of two of the same name counts.
+	// Of two variables with the same name, the last counts.
 	env := append(slices.Clone(c.Env), "ROLLCALL_HTTP_ADDR=0.0.0.0:"+port, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0")
 	run := func(command ...string) *program.Process {
 		return program.Start(t, env, "unshare", append([]string{"--mount", "sh", "-c", inImage, "sh", root, volume}, command...)...)
@@ -261,7 +260,7 @@ func checkService(t *testing.T, root string, c config) {
 	}
 	service.Signal(syscall.SIGTERM)
 	if err := service.Wait(); err != nil {
-		t.Errorf("serve ends with %v", err)
+		t.Errorf("serve ended with %v", err)
 	}
 	for _, written := range []string{"snapshots", "nats/jetstream"} {
 		if _, err := os.Stat(filepath.Join(volume, written)); err != nil {
@@ -269,6 +268,6 @@ func checkService(t *testing.T, root string, c config) {
 		}
 	}
 	if p := run(check...); p.Wait() == nil || strings.Count(p.Log(), "\n") != 1 {
-		t.Errorf("healthcheck of nothing: %s", p.Log())
+		t.Errorf("healthcheck after the end: %s", p.Log())
 	}
 }

@@ -24,8 +24,8 @@ func steps(t *testing.T, section string) string {
 	return commands.String()
 }
 
-// TestKeysAreTheOwners: nobody but their owner can read the keys that the README
-// makes.
+// TestKeysAreTheOwners: only their owner can read the keys that the README's commands
+// create.
 func TestKeysAreTheOwners(t *testing.T) {
 	w := newFolder(t)
 	if err := os.RemoveAll(w.path("keys")); err != nil {

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// TestMachineMore: a machine more costs two calls of nats, whatever machines
-// there are; a seed that was replaced by hand counts as new.
-func TestMachineMore(t *testing.T) {
+// TestAddMachine: adding a machine takes two calls of nats, however many there are.
+func TestAddMachine(t *testing.T) {
 	w := newFolder(t)
 	var names []string
 	for i := range 20 {
@@ -44,6 +43,6 @@ func TestMachineMore(t *testing.T) {
 	}
 	w.addMachine()
 	if text := read(t, w.path("machines.conf")); strings.Contains(text, "events.m7\"") || strings.Count(text, "nkey:") != len(machines)+len(names) {
-		t.Errorf("after m7 was taken out:\n%s", text)
+		t.Errorf("after m7 was removed:\n%s", text)
 	}
 }

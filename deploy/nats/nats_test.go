@@ -1,5 +1,5 @@
-// Package nats_test runs a server with the files of this folder and tries who
-// may do what.
+// Package nats_test runs a server with the files of this folder and checks who may do
+// what.
 package nats_test
 
 import (
@@ -15,10 +15,10 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// cases are what somebody may not do.
+// cases are subjects that a user may not publish or subscribe to.
 type cases struct{ publish, subscribe []string }
 
-// nobody but the admin may do these.
+// nobody has the cases that are denied to everybody but the admin.
 var nobody = cases{
 	publish: []string{
 		"$JS.API.STREAM.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.DELETE.ROLLCALL_REPORTS",
@@ -36,8 +36,7 @@ var nobody = cases{
 	},
 }
 
-// denied checks that the server denies all of it, to each connection its own
-// and what it denies to everybody.
+// denied checks that the server denies a connection these cases, and those of nobody.
 func (c cases) denied(t *testing.T, nc *conn) {
 	t.Helper()
 	for _, subject := range append(c.publish, nobody.publish...) {
@@ -54,8 +53,8 @@ func (c cases) denied(t *testing.T, nc *conn) {
 	}
 }
 
-// TestMachine: a machine publishes its own events and learns that they are
-// stored, and can do nothing else.
+// TestMachine: a machine can publish its own events and receive the acks, and can do
+// nothing else.
 func TestMachine(t *testing.T) {
 	w := newWorld(t)
 	for name, machine := range map[string]string{"web1": "web1", "web.example.com": "web.example.com", "space%20ship": "space ship"} {
@@ -80,7 +79,7 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// stored is how many messages a stream has.
+// stored returns the number of messages of a stream.
 func (w *world) stored(stream string) int {
 	w.t.Helper()
 	s, err := jetStream(w.t, w.connect("admin")).Stream(w.t.Context(), stream)
@@ -90,8 +89,8 @@ func (w *world) stored(stream string) int {
 	return int(s.CachedInfo().State.Msgs)
 }
 
-// TestAnswersElsewhere: NATS does not look at the subject on which an answer is
-// asked for. Wherever a machine or a reader has it sent, it does nothing there.
+// TestAnswersElsewhere: NATS does not check the reply subject of a request, but wherever a
+// machine or a reader directs an answer, it has no effect there.
 func TestAnswersElsewhere(t *testing.T) {
 	w := newWorld(t)
 	admin := w.connect("admin")
@@ -112,7 +111,7 @@ func TestAnswersElsewhere(t *testing.T) {
 		"$JS.API.STREAM.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.PURGE.ROLLCALL_REPORTS",
 		"$JS.API.STREAM.MSG.DELETE.ROLLCALL_DEADLETTERS", "$JS.API.STREAM.DELETE.ROLLCALL_EVENTS", "$JS.API.STREAM.CREATE.OTHER",
 	}
-	heard, err := admin.SubscribeSync("rollcall.changes.web2")
+	changes, err := admin.SubscribeSync("rollcall.changes.web2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,24 +131,24 @@ func TestAnswersElsewhere(t *testing.T) {
 	}
 	machine.wantAllowed("publishing")
 	reader.wantAllowed("asking")
-	want := 1 + len(elsewhere) // what was published, and nothing that was answered
-	program.Eventually(t, "all is stored and refused", func() bool { return w.stored("ROLLCALL_DEADLETTERS") >= want })
+	want := 1 + len(elsewhere) // what was published, and none of the answers
+	program.Eventually(t, "all events are stored and refused", func() bool { return w.stored("ROLLCALL_DEADLETTERS") >= want })
 	if got := w.stored("ROLLCALL_EVENTS"); got != want {
 		t.Errorf("%d events are stored, want %d", got, want)
 	}
 	if got := w.stored("ROLLCALL_REPORTS"); got != 1 {
 		t.Errorf("%d reports are stored, want 1", got)
 	}
-	if msg, err := heard.NextMsg(time.Second); err == nil {
-		t.Errorf("an answer came as a change: %s", msg.Data)
+	if msg, err := changes.NextMsg(time.Second); err == nil {
+		t.Errorf("an answer arrived as a change: %s", msg.Data)
 	}
 	if out, err := w.rollcall("reader", "where", "mallory"); err != nil || !strings.Contains(out, "not logged in anywhere") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// TestReader: a reader can ask everything with the real commands, and can do
-// nothing else.
+// TestReader: a reader can ask all questions with the real commands, and can do nothing
+// else.
 func TestReader(t *testing.T) {
 	w := newWorld(t)
 	s := program.Serve(t, w.user("service")...)
@@ -205,8 +204,7 @@ func wantNoDenials(t *testing.T, log string) {
 	}
 }
 
-// TestService: the service can do all of its work, also when the server was
-// away, and can do nothing else.
+// TestService: the service can do all of its work, also after a restart of the server.
 func TestService(t *testing.T) {
 	w := newWorld(t)
 	variables := append(w.user("service"),
@@ -222,13 +220,13 @@ func TestService(t *testing.T) {
 	}
 	w.publish("web1", "--login", "lane", "--machine", "web1")
 	others := 0
-	program.Eventually(t, "a change is published", func() bool { // those before it began to tell are not
+	program.Eventually(t, "a change is published", func() bool { // changes before publishing starts are not
 		others++
 		w.publish("web1", "--login", fmt.Sprint("user", others), "--machine", "web1")
 		change, err := changes.NextMsg(time.Second)
 		return err == nil && change.Subject == "rollcall.changes.web1"
 	})
-	admin.wantAllowed("listening to changes")
+	admin.wantAllowed("subscribing to changes")
 	if pong, err := admin.Request("$SRV.PING.rollcall", nil, 5*time.Second); err != nil || !strings.Contains(string(pong.Data), `"name":"rollcall"`) {
 		t.Errorf("not discovered: %v", err)
 	}
@@ -255,14 +253,14 @@ func TestService(t *testing.T) {
 		t.Error("no snapshot was loaded")
 	}
 	position := fmt.Sprintf("\nrollcall_position %d\n", w.stored("ROLLCALL_EVENTS"))
-	program.Eventually(t, "it reads on", func() bool { return strings.Contains(s.Get("/metrics"), position) })
+	program.Eventually(t, "it has read all events", func() bool { return strings.Contains(s.Get("/metrics"), position) })
 	wantNoDenials(t, s.Log())
 	if got := w.stored("ROLLCALL_DEADLETTERS"); got != 1 {
 		t.Errorf("%d dead letters, want 1", got)
 	}
 }
 
-// lastReport is the report that is stored.
+// lastReport returns the stored report.
 func (w *world) lastReport() string {
 	w.t.Helper()
 	s, err := jetStream(w.t, w.connect("admin")).Stream(w.t.Context(), "ROLLCALL_REPORTS")
@@ -276,19 +274,19 @@ func (w *world) lastReport() string {
 	return string(m.Data)
 }
 
-// TestTwoServices: two services find each other, and a reader learns of both.
+// TestTwoServices: two services detect each other, and a reader gets answers of both.
 func TestTwoServices(t *testing.T) {
 	w := newWorld(t)
 	w.wantTwo(w.user("service"), w.connect("reader"))
 }
 
-// wantTwo starts two services.
+// wantTwo starts two services and checks that they detect each other.
 func (w *world) wantTwo(service []string, reader *conn) {
 	w.t.Helper()
 	one := program.Serve(w.t, service...)
 	two := program.Serve(w.t, append(service, "ROLLCALL_MAX_SKEW=1m")...)
 	for _, s := range []*program.Service{one, two} {
-		program.Eventually(w.t, "each tells of the other", func() bool {
+		program.Eventually(w.t, "each reports the other", func() bool {
 			return strings.Contains(s.Log(), "another rollcall answers on the same subjects") &&
 				strings.Contains(s.Get("/metrics"), "\nrollcall_instances 2\n")
 		})
@@ -311,11 +309,11 @@ func (w *world) wantTwo(service []string, reader *conn) {
 		seen[string(answer.Data)] = true
 	}
 	if extra, err := answers.NextMsg(200 * time.Millisecond); err == nil || len(seen) != 2 {
-		w.t.Errorf("answers %v, and %v", seen, extra)
+		w.t.Errorf("answers %v and %v, want two", seen, extra)
 	}
 }
 
-// TestServiceDenied: what the service does not need it may not do.
+// TestServiceDenied: the service may not do what it does not need.
 func TestServiceDenied(t *testing.T) {
 	w := newWorld(t)
 	service := w.connect("service")
@@ -328,7 +326,8 @@ func TestServiceDenied(t *testing.T) {
 	}.denied(t, service)
 }
 
-// TestStreamsMissing: the service may not make streams, and says who is to.
+// TestStreamsMissing: the service may not create streams, and names the missing ones and
+// the permission.
 func TestStreamsMissing(t *testing.T) {
 	w := newFolder(t)
 	w.start()
@@ -339,8 +338,8 @@ func TestStreamsMissing(t *testing.T) {
 	}
 }
 
-// TestStreams: the streams that the admin makes are those that rollcall would,
-// but for the replicas and for what a server inside has no room for.
+// TestStreams: the streams that the admin creates equal those that rollcall would create,
+// except for the replicas and the maximum size.
 func TestStreams(t *testing.T) {
 	s := program.Serve(t)
 	js := jetStream(t, dial(t, s.NATS))
@@ -358,12 +357,12 @@ func TestStreams(t *testing.T) {
 		created := recreated(t, want)
 		theirs.Metadata, created.Metadata = nil, nil
 		if !reflect.DeepEqual(theirs, created) {
-			t.Errorf("%s makes\n%+v, rollcall\n%+v", name, created, theirs)
+			t.Errorf("%s creates\n%+v, rollcall\n%+v", name, created, theirs)
 		}
 	}
 }
 
-// recreated is what a server makes of a configuration.
+// recreated returns a configuration as a server completes it.
 func recreated(t *testing.T, config jetstream.StreamConfig) jetstream.StreamConfig {
 	t.Helper()
 	ns := start(t, emptyFile(t))
@@ -374,7 +373,7 @@ func recreated(t *testing.T, config jetstream.StreamConfig) jetstream.StreamConf
 	return made.CachedInfo().Config
 }
 
-// emptyFile is the configuration of a server that anybody may use.
+// emptyFile returns the path of a configuration without users.
 func emptyFile(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

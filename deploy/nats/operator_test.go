@@ -13,14 +13,14 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// role is what a signing key may give to a user, as the README has it.
+// role has the permissions that a signing key gives to users, as in the README.
 type role struct {
 	account            string
 	publish, subscribe []string
 }
 
-// The accounts' names are those of accounts.conf, and so is what its users may
-// do; in the place of each machine's entry stands one template.
+// roles have the accounts and permissions of accounts.conf; one template replaces the
+// entries of the machines.
 var roles = map[string]role{
 	"service": {
 		"ROLLCALL",
@@ -47,7 +47,7 @@ var roles = map[string]role{
 	},
 }
 
-// imports are what the accounts have of ROLLCALL.
+// imports are the accounts' imports from ROLLCALL.
 var imports = []struct {
 	account, subject string
 	kind             jwt.ExportType
@@ -62,7 +62,7 @@ var imports = []struct {
 	{"READERS", "rollcall.changes.>", jwt.Stream},
 }
 
-// operated is a world whose accounts and users an operator signs.
+// operated is a world whose accounts are signed by an operator.
 type operated struct {
 	*world
 	operator nkeys.KeyPair
@@ -112,7 +112,7 @@ func newOperated(t *testing.T) *operated {
 	return o
 }
 
-// configure writes the server's configuration, with the accounts as they are.
+// configure writes the server's configuration with the current accounts.
 func (o *operated) configure() {
 	o.t.Helper()
 	var preload strings.Builder
@@ -123,7 +123,7 @@ func (o *operated) configure() {
 		o.path("operator.jwt"), o.accounts["SYSTEM"].Subject, preload.String()))
 }
 
-// credential makes a user of a role, and the file of its credentials.
+// credential creates a user with a role, and its credentials file.
 func (o *operated) credential(name, roleName string, valid time.Duration) {
 	o.t.Helper()
 	key := created(o.t, nkeys.CreateUser)
@@ -144,7 +144,7 @@ func (o *operated) credential(name, roleName string, valid time.Duration) {
 	o.write("keys/"+name+".creds", string(creds))
 }
 
-// as is what rollcall needs to know to log in as somebody.
+// as returns the variables with which rollcall logs in as a user.
 func (o *operated) as(name string) []string {
 	inbox := map[string]string{"service": "_INBOX_rollcall", "admin": "_INBOX_admin", "reader": "_INBOX_reader"}[name]
 	if inbox == "" {
@@ -155,7 +155,7 @@ func (o *operated) as(name string) []string {
 	}
 }
 
-// dial connects as somebody.
+// dial connects as a user.
 func (o *operated) dial(name string) *conn {
 	o.t.Helper()
 	_, inbox, _ := strings.Cut(o.as(name)[3], "=")
@@ -189,8 +189,8 @@ func encode(t *testing.T, claims jwt.Claims, key nkeys.KeyPair) string {
 	return text
 }
 
-// TestOperator: with an operator everybody can do what they are there for, and
-// one template gives each machine its own subject.
+// TestOperator: with an operator everybody has the permissions they need, and one template
+// gives each machine its own subject.
 func TestOperator(t *testing.T) {
 	o := newOperated(t)
 	s := program.Serve(t, o.as("service")...)
@@ -221,8 +221,8 @@ func TestOperator(t *testing.T) {
 	wantNoDenials(t, s.Log())
 }
 
-// TestCredentialsEnd: expired and revoked credentials are told as such, and a
-// service whose file gets new ones goes on without a restart.
+// TestCredentialsEnd: expired and revoked credentials are reported as such, and a service
+// uses new ones in its file without a restart.
 func TestCredentialsEnd(t *testing.T) {
 	o := newOperated(t)
 	s := program.Serve(t, append(o.as("service"), "ROLLCALL_REPORT_INTERVAL=100ms")...)
@@ -249,14 +249,14 @@ func TestCredentialsEnd(t *testing.T) {
 	if out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	program.Eventually(t, "the service goes on", func() bool {
+	program.Eventually(t, "the service reads on", func() bool {
 		out, err := command(t, o.as("reader"), "report")
 		return err == nil && out == "web1: lane\n"
 	})
 }
 
-// TestExpires: credentials that expire while the service runs are refused from
-// then on, and new ones in the same file are taken without a restart.
+// TestExpires: credentials that expire while the service runs are refused, and new ones in
+// the same file are used without a restart.
 func TestExpires(t *testing.T) {
 	o := newOperated(t)
 	o.credential("service", "service", 6*time.Second)

@@ -8,8 +8,8 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// TestWrongAuthority: a server whose certificate another authority has signed is
-// refused at once, with what to do.
+// TestWrongAuthority: a server certificate signed by another authority is refused at once,
+// with the remedy.
 func TestWrongAuthority(t *testing.T) {
 	w := newWorld(t)
 	w.write("ca.pem", newAuthority(t).pem)
@@ -23,8 +23,8 @@ func TestWrongAuthority(t *testing.T) {
 	}
 }
 
-// TestRotatedCertificate: a renewed certificate changes nothing for anybody, and
-// one of another authority only until clients trust that: without a restart.
+// TestRotatedCertificate: a renewed certificate is accepted, and one of another authority
+// as soon as the clients' file trusts it, without a restart.
 func TestRotatedCertificate(t *testing.T) {
 	w := newWorld(t)
 	s := program.Serve(t, w.user("service")...)
@@ -49,7 +49,7 @@ func TestRotatedCertificate(t *testing.T) {
 	w.awaitReport("web1: ada, lane")
 }
 
-// disconnect ends all connections of clients, as a restart would.
+// disconnect closes all client connections, as a restart would.
 func (w *world) disconnect() {
 	w.t.Helper()
 	connections, err := w.server.Connz(nil)
@@ -63,7 +63,7 @@ func (w *world) disconnect() {
 	}
 }
 
-// awaitReport waits until a reader sees a report.
+// awaitReport waits until the report is as wanted.
 func (w *world) awaitReport(want string) {
 	w.t.Helper()
 	program.Eventually(w.t, want, func() bool {
@@ -72,8 +72,8 @@ func (w *world) awaitReport(want string) {
 	})
 }
 
-// TestRevokedMachine: a machine that is taken out is refused from the next
-// reload on, and is told so.
+// TestRevokedMachine: a machine that was removed is refused after the next reload, with the
+// reason.
 func TestRevokedMachine(t *testing.T) {
 	w := newWorld(t)
 	w.publish("web1", "--login", "lane", "--machine", "web1")

@@ -27,8 +27,8 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// TestMain also is the nats tool, as far as add-machine needs it, where it is
-// called so.
+// TestMain also acts as the nats tool, as far as add-machine needs it, when the test
+// binary is called "nats".
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "nats" {
 		if err := natsTool(os.Args[1:]); err != nil {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	program.Main(m)
 }
 
-// natsTool is "nats auth nkey gen user --output FILE" and "nats auth nkey show
+// natsTool implements "nats auth nkey gen user --output FILE" and "nats auth nkey show
 // FILE".
 func natsTool(args []string) error {
 	switch strings.Join(args[:min(3, len(args))], " ") {
@@ -53,7 +53,7 @@ func natsTool(args []string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(args[5], append(seed, '\n'), 0o644) // as that does
+		return os.WriteFile(args[5], append(seed, '\n'), 0o644) // the mode of the real tool
 	case "auth nkey show":
 		seed, err := os.ReadFile(args[3])
 		if err != nil {
@@ -70,10 +70,10 @@ func natsTool(args []string) error {
 		_, err = fmt.Println(public)
 		return err
 	}
-	return fmt.Errorf("nats %v: not what add-machine is meant to call", args)
+	return fmt.Errorf("nats %v: unexpected command", args)
 }
 
-// world is a server that runs with this folder's files, in a folder of its own.
+// world is a server that runs with copies of this folder's files.
 type world struct {
 	t      *testing.T
 	dir    string
@@ -82,11 +82,11 @@ type world struct {
 	ca     *authority
 }
 
-// machines have a user each.
+// machines are the machines with a user.
 var machines = []string{"web1", "web.example.com", "space%20ship"}
 
-// newWorld makes the keys and the certificates, starts the server and makes the
-// streams, as the README says.
+// newWorld creates keys and certificates, starts the server and creates the streams, as in
+// the README.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := newFolder(t)
@@ -95,8 +95,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// newFolder makes a folder of what stands here and what the README makes. The
-// address and the store are the test's; all else is as it stands.
+// newFolder copies the files of this folder and creates those that the README's commands
+// create. Only the address and the paths are changed.
 func newFolder(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), ca: newAuthority(t)}
@@ -132,7 +132,7 @@ func newFolder(t *testing.T) *world {
 	return w
 }
 
-// addMachine runs the script of that name.
+// addMachine runs add-machine.
 func (w *world) addMachine(names ...string) {
 	w.t.Helper()
 	w.tool("sh", append([]string{w.path("add-machine")}, names...)...)
@@ -178,7 +178,7 @@ func start(t *testing.T, file string) *server.Server {
 	return ns
 }
 
-// reload does what nats-server --signal reload does.
+// reload reloads the configuration, like nats-server --signal reload.
 func (w *world) reload() {
 	w.t.Helper()
 	if err := w.server.Reload(); err != nil {
@@ -186,7 +186,7 @@ func (w *world) reload() {
 	}
 }
 
-// makeStreams makes the streams with one replica, as there is one server.
+// makeStreams creates the streams with one replica, as there is one server.
 func (w *world) makeStreams(admin *conn) {
 	w.t.Helper()
 	js := jetStream(w.t, admin)
@@ -219,8 +219,8 @@ func streamConfig(t *testing.T, name string) jetstream.StreamConfig {
 	return config
 }
 
-// user is what rollcall needs to know to log in as somebody: service, admin,
-// reader, or a machine.
+// user returns the variables with which rollcall logs in as service, admin, reader, or a
+// machine.
 func (w *world) user(name string) []string {
 	seed, inbox := w.path("keys/"+name+".nk"), "_INBOX_"+name
 	if name == "service" {
@@ -233,7 +233,7 @@ func (w *world) user(name string) []string {
 	return []string{"NATS_URL=" + w.url, "NATS_CA=" + w.path("ca.pem"), "NATS_NKEY=" + seed, "NATS_INBOX_PREFIX=" + inbox}
 }
 
-// connect connects as somebody. What the server denies goes to the errors.
+// connect connects as a user.
 func (w *world) connect(name string, more ...nats.Option) *conn {
 	w.t.Helper()
 	user := w.user(name)
@@ -245,7 +245,7 @@ func (w *world) connect(name string, more ...nats.Option) *conn {
 	return dial(w.t, w.url, append([]nats.Option{nats.RootCAs(value(1)), login, nats.CustomInboxPrefix(value(3))}, more...)...)
 }
 
-// conn is a connection that notes what the server denies.
+// conn is a connection that records what the server denies.
 type conn struct {
 	*nats.Conn
 	t      *testing.T
@@ -264,7 +264,7 @@ func dial(t *testing.T, url string, options ...nats.Option) *conn {
 	return c
 }
 
-// wantDenied checks that the server denied what was done last.
+// wantDenied checks that the server denied the last operation.
 func (c *conn) wantDenied(what string) {
 	c.t.Helper()
 	if err := c.Flush(); err != nil {
@@ -280,7 +280,7 @@ func (c *conn) wantDenied(what string) {
 	}
 }
 
-// wantAllowed checks that the server denied nothing so far.
+// wantAllowed checks that the server has denied nothing so far.
 func (c *conn) wantAllowed(what string) {
 	c.t.Helper()
 	if err := c.Flush(); err != nil {
@@ -302,7 +302,7 @@ func jetStream(t *testing.T, c *conn) jetstream.JetStream {
 	return js
 }
 
-// rollcall runs a command as somebody and returns what it printed.
+// rollcall runs a command as a user and returns its output.
 func (w *world) rollcall(name string, args ...string) (string, error) {
 	w.t.Helper()
 	return command(w.t, w.user(name), args...)
@@ -315,7 +315,7 @@ func command(t *testing.T, variables []string, args ...string) (string, error) {
 	return p.Log(), err
 }
 
-// publish publishes an event as somebody, with the real command.
+// publish publishes an event as a user, with the real command.
 func (w *world) publish(as string, args ...string) {
 	w.t.Helper()
 	if out, err := w.rollcall(as, append([]string{"publish"}, args...)...); err != nil || out != "1 stored\n" {
@@ -346,12 +346,12 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// replaced replaces texts that stand there once each.
+// replaced replaces texts that must occur once each.
 func (w *world) replaced(text string, pairs ...string) string {
 	w.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		if strings.Count(text, pairs[i]) != 1 {
-			w.t.Fatalf("%q stands %d times, want 1, in:\n%s", pairs[i], strings.Count(text, pairs[i]), text)
+			w.t.Fatalf("%q occurs %d times, want 1, in:\n%s", pairs[i], strings.Count(text, pairs[i]), text)
 		}
 		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
 	}

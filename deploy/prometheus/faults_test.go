@@ -20,31 +20,31 @@ import (
 )
 
 var measure = flag.Bool("faults.measure", false,
-	"provoke each fault with the intervals and alerts as they are, and print how long it takes to show and to end (half an hour)")
+	"provoke each fault with the unchanged intervals and alerts, and print how long it takes to show and to end (takes half an hour)")
 
-// fault is one that is provoked for real.
+// fault is a real fault and where it shows.
 type fault struct {
 	name, alert string
-	// series is a line of /metrics that is there while the fault is, and check
-	// the beginning of one of /readyz?verbose. status: the service can be asked
-	// for its status, which says the same.
+	// series is a line of /metrics, and check the beginning of a line of
+	// /readyz?verbose, that is present during the fault. status: the service
+	// still answers rollcall.query.status, with the same check.
 	series, check string
 	status        bool
-	tmpfs         bool // the server's store is a small file system of its own
-	inside        bool // the server is the one inside
-	lingers       bool // the checks tell of it for a quarter of an hour after
+	tmpfs         bool // the server's store is a small file system
+	embedded      bool // with the embedded server
+	lingers       bool // the checks show it for a quarter of an hour after its end
 	provoke, end  func(w *faultWorld)
 }
 
 var faults = []fault{
 	{
-		name: "NATS is away", alert: "RollcallNATSAway",
+		name: "nats-server is killed", alert: "RollcallNATSAway",
 		series: `rollcall_nats_connected{connection="events"} 0`, check: "[-] nats: RECONNECTING: events since ",
 		provoke: func(w *faultWorld) { w.nats.Signal(syscall.SIGKILL); _ = w.nats.Wait() },
 		end:     func(w *faultWorld) { w.startNATS() },
 	},
 	{
-		name: "NATS hangs", alert: "RollcallNATSAway",
+		name: "nats-server hangs", alert: "RollcallNATSAway",
 		series: `rollcall_nats_connected{connection="events"} 0`, check: "[-] nats: RECONNECTING: events since ",
 		provoke: func(w *faultWorld) { w.nats.Signal(syscall.SIGSTOP) },
 		end:     func(w *faultWorld) { w.nats.Signal(syscall.SIGCONT) },
@@ -61,7 +61,7 @@ var faults = []fault{
 		},
 	},
 	{
-		name: "the disk is full, with the server inside", alert: "RollcallStreamBlocked", tmpfs: true, inside: true,
+		name: "the disk is full, with the embedded server", alert: "RollcallStreamBlocked", tmpfs: true, embedded: true,
 		series: `rollcall_stream_blocked{reason="no_space"} 1`, check: "[-] stream: NO SPACE: ", status: true,
 		provoke: func(w *faultWorld) { w.fill() },
 		end:     func(w *faultWorld) { w.free() },
@@ -75,7 +75,7 @@ var faults = []fault{
 		end: func(w *faultWorld) { w.edit("ROLLCALL_EVENTS", func(c *jetstream.StreamConfig) { c.MaxMsgs = -1 }) },
 	},
 	{
-		name: "the stream of events is deleted, and cannot be made anew", alert: "RollcallStreamUnseen",
+		name: "the stream of events is deleted, and cannot be recreated", alert: "RollcallStreamUnseen",
 		series: `rollcall_incomplete{reason="stale"} 1`, check: "[-] stream: MISSING: ", status: true,
 		provoke: func(w *faultWorld) { w.replace("ROLLCALL_EVENTS", "rollcall.events") },
 		end:     func(w *faultWorld) { w.delete("OTHER") },
@@ -93,7 +93,7 @@ var faults = []fault{
 		provoke: func(w *faultWorld) { w.delete("ROLLCALL_REPORTS") },
 	},
 	{
-		name: "the stream of reports is deleted, and cannot be made anew", alert: "RollcallStreamMissing",
+		name: "the stream of reports is deleted, and cannot be recreated", alert: "RollcallStreamMissing",
 		series: `rollcall_stream_missing{stream="reports"} 1`, check: "[-] reports: the stream is missing", status: true,
 		provoke: func(w *faultWorld) { w.replace("ROLLCALL_REPORTS", "rollcall.reports.>") },
 		end:     func(w *faultWorld) { w.delete("OTHER") },
@@ -137,16 +137,16 @@ var faults = []fault{
 	},
 }
 
-// briefly makes the intervals, waits and windows of the alerts short.
-var briefly = strings.NewReplacer(
+// shortAlerts shortens the intervals of Prometheus and the windows of the alerts.
+var shortAlerts = strings.NewReplacer(
 	"scrape_interval: 15s", "scrape_interval: 200ms\n  scrape_timeout: 200ms",
 	"evaluation_interval: 15s", "evaluation_interval: 200ms",
 	"for: 1m\n", "for: 1s\n", "for: 2m\n", "for: 1s\n", "[15m]", "[10s]",
 )
 
-// TestFaults provokes each fault: it shows in /readyz?verbose, in the answer to
-// status, and in a metric, its alert fires, and all of that ends when the fault
-// does. With -faults.measure it prints how long that took.
+// TestFaults provokes each fault: it shows in /readyz?verbose, in the answer to status and
+// in a metric, its alert fires, and all of that ends with the fault. With -faults.measure
+// it prints how long that took.
 func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
@@ -180,8 +180,8 @@ func seconds(shown, over map[string]time.Duration, where string) string {
 	return fmt.Sprintf("%.0f / %.0f", from.Seconds(), until.Seconds())
 }
 
-// await waits until the fault shows wherever it is to, or no more, and returns
-// how long each took. A counter stays.
+// await waits until the fault shows everywhere that it should, or nowhere any more except
+// in counters, and returns how long that took at each place.
 func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration {
 	w.t.Helper()
 	look := map[string]func() (shows, known bool){
@@ -218,8 +218,8 @@ func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration
 		}
 		if time.Now().After(end) {
 			for where := range look {
-				w.t.Errorf("in %s the fault should be there: %t, and after %v is not so:\n%s",
-					where, there, time.Since(since).Round(time.Second), w.get("/readyz?verbose"))
+				w.t.Errorf("%s: the fault shows: %t, want %t, after %v:\n%s",
+					where, !there, there, time.Since(since).Round(time.Second), w.get("/readyz?verbose"))
 			}
 			return took
 		}
@@ -227,8 +227,8 @@ func (w *faultWorld) await(since time.Time, there bool) map[string]time.Duration
 	return took
 }
 
-// patience is how long a fault may take to show, or to end: the windows of the
-// alerts are 15 minutes.
+// patience is how long a fault may take to show or to end. Unchanged alerts have windows
+// of 15 minutes.
 func (w *faultWorld) patience() time.Duration {
 	if *measure {
 		return 20 * time.Minute
@@ -236,8 +236,8 @@ func (w *faultWorld) patience() time.Duration {
 	return 3 * time.Minute
 }
 
-// metric reports whether the series is there; of a counter that has no value in
-// it, whether it is not 0. Nothing is known while the service begins anew.
+// metric reports whether the fault's series is present; for one that ends in a space,
+// whether its value is not 0. known is false while the service restarts.
 func (w *faultWorld) metric() (shows, known bool) {
 	text := w.get("/metrics")
 	for line := range strings.Lines(text) {
@@ -249,7 +249,7 @@ func (w *faultWorld) metric() (shows, known bool) {
 	return false, text != ""
 }
 
-// get asks the service, and returns nothing while it begins anew.
+// get returns the body of a path of the service, or "" while the service restarts.
 func (w *faultWorld) get(path string) string {
 	answer, err := http.Get(w.service.URL + path)
 	if err != nil {
@@ -263,7 +263,7 @@ func (w *faultWorld) get(path string) string {
 	return string(body)
 }
 
-// failing reports whether the answer to status names the check.
+// failing reports whether the answer to status has the fault's check.
 func (w *faultWorld) failing() (shows, known bool) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(w.fault.check, "[-] "), ":")
 	_, said, _ := strings.Cut(strings.TrimPrefix(w.fault.check, "[-] "), ": ")
@@ -292,15 +292,15 @@ func (w *faultWorld) publish(event ...string) {
 
 func (w *faultWorld) snapshots() string { return filepath.Join(w.data, "snapshots") }
 
-// mountable skips the test where no file system can be mounted. In continuous
-// integration (CI is set) it fails: there it has to be possible.
+// mountable skips the test if no file system can be mounted. In continuous integration (CI
+// is set) the test fails instead.
 func mountable(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command("unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", t.TempDir()).CombinedOutput()
 	if err == nil {
 		return
 	}
-	why := fmt.Sprintf("a full disk needs a small file system of its own: %v: %s", err, out)
+	why := fmt.Sprintf("a full disk needs a small file system, which cannot be mounted: %v: %s", err, out)
 	if os.Getenv("CI") != "" {
 		t.Fatal(why)
 	}

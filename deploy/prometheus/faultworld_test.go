@@ -23,10 +23,10 @@ import (
 type faultWorld struct {
 	t       *testing.T
 	fault   *fault
-	store   string // the server's folder; a file system of its own where the fault wants one
-	data    string // the service's
+	store   string // folder of the server; a small file system if fault.tmpfs
+	data    string // data folder of the service
 	port    int
-	holder  *program.Process // of that file system
+	holder  *program.Process // keeps that file system mounted
 	nats    *program.Process
 	service *program.Service
 	server  *prometheustest.Server
@@ -44,7 +44,7 @@ func newFaultWorld(t *testing.T, f *fault) *faultWorld {
 	if !*measure {
 		variables = append(variables, "ROLLCALL_REPORT_INTERVAL=1s", "ROLLCALL_SNAPSHOT_INTERVAL=1s")
 	}
-	if f.inside {
+	if f.embedded {
 		w.service = program.ServeAs(t, w.mounted(), append(variables,
 			"ROLLCALL_DATA_DIR="+w.store, fmt.Sprintf("ROLLCALL_EMBEDDED_ADDR=127.0.0.1:%d", w.port))...)
 	} else {
@@ -60,7 +60,7 @@ func newFaultWorld(t *testing.T, f *fault) *faultWorld {
 		t.Fatal(err)
 	}
 	w.publish("--login", "lane", "--machine", "web1")
-	changes := briefly
+	changes := shortAlerts
 	if *measure {
 		changes = strings.NewReplacer()
 	}
@@ -69,8 +69,7 @@ func newFaultWorld(t *testing.T, f *fault) *faultWorld {
 	return w
 }
 
-// settle waits until all that the service does at its start is done, and nothing
-// fires.
+// settle waits until the service has saved a snapshot and no alert fires.
 func (w *faultWorld) settle() {
 	w.t.Helper()
 	program.Eventually(w.t, "there is a snapshot", func() bool {
@@ -83,8 +82,8 @@ func (w *faultWorld) settle() {
 
 func (w *faultWorld) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", w.port) }
 
-// mount mounts a file system of 24 MB in place of the store, which a process of
-// its own keeps.
+// mount mounts a file system of 24 MB at the store, in the mount namespace of a process
+// that keeps it.
 func (w *faultWorld) mount() {
 	w.t.Helper()
 	w.holder = program.Start(w.t, nil, "unshare", "-Urm", "sh", "-c",
@@ -92,12 +91,12 @@ func (w *faultWorld) mount() {
 	w.holder.AwaitLog("mounted")
 }
 
-// mounted is what begins a command that sees that file system.
+// mounted returns the prefix of a command that runs with that file system.
 func (w *faultWorld) mounted() []string {
 	return []string{"nsenter", "-t", strconv.Itoa(w.holder.PID()), "-U", "-m", "--preserve-credentials"}
 }
 
-// startNATS starts the server, again with the store that it has.
+// startNATS starts the server with its store.
 func (w *faultWorld) startNATS() {
 	w.t.Helper()
 	conf := filepath.Join(w.t.TempDir(), "nats.conf")
@@ -113,7 +112,7 @@ func (w *faultWorld) startNATS() {
 	w.nats.AwaitLog("Server is ready")
 }
 
-// filling is the file that takes all room.
+// filling returns the path of the file that fills the file system.
 func (w *faultWorld) filling() string {
 	return fmt.Sprintf("/proc/%d/root%s/filling", w.holder.PID(), w.store)
 }
@@ -159,7 +158,8 @@ func (w *faultWorld) delete(name string) {
 	w.must(w.js.DeleteStream(w.t.Context(), name))
 }
 
-// replace deletes a stream, and makes another that has a subject of it.
+// replace deletes a stream and creates another one with one of its subjects, so that it
+// cannot be recreated.
 func (w *faultWorld) replace(name, subject string) {
 	w.t.Helper()
 	w.delete(name)
@@ -167,7 +167,7 @@ func (w *faultWorld) replace(name, subject string) {
 	w.must(err)
 }
 
-// freePort is a port of loopback that nobody listens on.
+// freePort returns an unused port of 127.0.0.1.
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,7 +178,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// removeAll removes a folder into which the service may write at that moment.
+// removeAll removes a folder, retrying, as the service may write to it at that moment.
 func (w *faultWorld) removeAll(dir string) {
 	w.t.Helper()
 	var err error

@@ -52,8 +52,8 @@ func TestPromtool(t *testing.T) {
 	prometheustest.Promtool(t, ".", "test", "rules", "rules_test.yml")
 }
 
-// Each alert has a test in which it fires and one in which it does not, and each
-// recording rule one.
+// TestAllRulesAreTested: each alert has a test in which it fires and one in which it does
+// not, and each recording rule has one.
 func TestAllRulesAreTested(t *testing.T) {
 	var file struct {
 		Tests []struct {
@@ -81,7 +81,7 @@ func TestAllRulesAreTested(t *testing.T) {
 	}
 	for _, alert := range readRules(t, "alerts.yml") {
 		if !fires[alert.Alert] || !rests[alert.Alert] {
-			t.Errorf("%s: tested firing: %v, not firing: %v", alert.Alert, fires[alert.Alert], rests[alert.Alert])
+			t.Errorf("%s: tested while firing: %v, while not firing: %v", alert.Alert, fires[alert.Alert], rests[alert.Alert])
 		}
 	}
 	for _, rule := range readRules(t, "rules.yml") {
@@ -91,9 +91,8 @@ func TestAllRulesAreTested(t *testing.T) {
 	}
 }
 
-// Each alert has a severity, says what is the matter, and names a section of a
-// runbook that is there; and each section has its alert. docs/operations.md names
-// them all.
+// TestRunbooks: each alert has a severity, a summary, a description and a section of the
+// runbook, each section has an alert, and docs/operations.md names them all.
 func TestRunbooks(t *testing.T) {
 	severities := map[string]bool{"critical": true, "warning": true, "info": true}
 	sections := map[string]bool{}
@@ -116,7 +115,7 @@ func TestRunbooks(t *testing.T) {
 			t.Errorf("%s: severity %q", alert.Alert, alert.Labels["severity"])
 		}
 		if alert.Annotations["summary"] == "" || alert.Annotations["description"] == "" {
-			t.Errorf("%s says too little", alert.Alert)
+			t.Errorf("%s lacks a summary or a description", alert.Alert)
 		}
 		path, section, _ := strings.Cut(alert.Annotations["runbook_url"], "#")
 		if _, err := os.Stat(filepath.Join(program.Root(t), path)); err != nil || path != "deploy/prometheus/README.md" {
@@ -132,9 +131,9 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// What the rules ask for is there in a real Prometheus that scrapes a real
-// rollcall: each selector finds series, and each alert's expression gives values
-// when nothing is compared and no past is asked for.
+// TestRulesFindData: in a real Prometheus that scrapes a real rollcall, each selector of
+// the rules finds series, and each expression has a value if comparisons and offsets are
+// removed.
 func TestRulesFindData(t *testing.T) {
 	server := prometheustest.Busy(t)
 	for _, rule := range append(readRules(t, "rules.yml"), readRules(t, "alerts.yml")...) {
@@ -145,11 +144,11 @@ func TestRulesFindData(t *testing.T) {
 		expr = loosen(expr)
 		for _, selector := range selectors(expr) {
 			if len(server.Query(selector)) == 0 {
-				t.Errorf("%s%s: nothing is found for %s", rule.Alert, rule.Record, selector)
+				t.Errorf("%s%s: no series for %s", rule.Alert, rule.Record, selector)
 			}
 		}
 		if len(server.Query(expr.String())) == 0 {
-			t.Errorf("%s%s: no value of %s", rule.Alert, rule.Record, expr)
+			t.Errorf("%s%s: no value for %s", rule.Alert, rule.Record, expr)
 		}
 	}
 	for _, recorded := range readRules(t, "rules.yml") {
@@ -158,12 +157,12 @@ func TestRulesFindData(t *testing.T) {
 		}
 	}
 	if firing := server.Query(`ALERTS{alertstate="firing"}`); len(firing) > 0 {
-		t.Errorf("all is well, but %v", firing)
+		t.Errorf("without a fault, these alerts fire: %v", firing)
 	}
 	checkHealth(t, server)
 }
 
-// checkHealth tells of rules that Prometheus could not evaluate.
+// checkHealth checks that Prometheus could evaluate all rules.
 func checkHealth(t *testing.T, server *prometheustest.Server) {
 	t.Helper()
 	var data struct {
@@ -182,12 +181,12 @@ func checkHealth(t *testing.T, server *prometheustest.Server) {
 		}
 	}
 	if want := len(readRules(t, "rules.yml")) + len(readRules(t, "alerts.yml")); evaluated != want {
-		t.Errorf("%d rules are evaluated of %d", evaluated, want)
+		t.Errorf("%d of %d rules are evaluated", evaluated, want)
 	}
 }
 
-// loosen returns the expression without what makes it empty while all is well:
-// of a comparison and of unless the left side, without offsets.
+// loosen returns the expression without what makes it empty while there is no fault: it
+// keeps only the left side of comparisons and of unless, and removes offsets.
 func loosen(expr parser.Expr) parser.Expr {
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		if selector, ok := node.(*parser.VectorSelector); ok {

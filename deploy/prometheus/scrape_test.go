@@ -11,7 +11,8 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-// users is what Prometheus shows for the machine now: -1 if nothing.
+// users returns the machine's current number of users in Prometheus, or -1 if there is no
+// series.
 func users(server *prometheustest.Server, machine string) float64 {
 	found := server.Query(`rollcall_logged_in_users{job="rollcall", machine="` + machine + `"}`)
 	if len(found) != 1 {
@@ -20,14 +21,14 @@ func users(server *prometheustest.Server, machine string) float64 {
 	return found[0].Value
 }
 
-// A machine's series appears, follows those who come and go, goes to 0, and goes
-// stale when the machine is forgotten: not after the five minutes for which
-// Prometheus would show the last value of a series that is only missing.
+// TestScrape: a machine's series appears, follows logins and logouts, and becomes stale as
+// soon as the machine is forgotten, not only after the five minutes for which Prometheus
+// returns the last value of a series that is no longer scraped.
 func TestScrape(t *testing.T) {
 	service := program.Serve(t, "ROLLCALL_ALLOWED_LATENESS=3s")
 	server := prometheustest.Start(t, service.URL)
 	if got := users(server, "web1"); got != -1 {
-		t.Errorf("%v users on a machine that nobody has spoken of", got)
+		t.Errorf("%v users on a machine without events", got)
 	}
 	for _, step := range []struct {
 		event []string
@@ -46,15 +47,15 @@ func TestScrape(t *testing.T) {
 		return users(server, "web1") == -1
 	})
 	if got := users(server, "db1"); got != 1 {
-		t.Errorf("%v users on the machine that is heard", got)
+		t.Errorf("%v users on the machine that still sends events", got)
 	}
 	most := server.Query(`max_over_time(rollcall_logged_in_users{machine="web1"}[5m])`)
 	if len(most) != 1 || most[0].Value != 2 {
-		t.Errorf("what was is %v", most)
+		t.Errorf("the maximum is %v, want 2", most)
 	}
 }
 
-// A rollcall that stops is seen.
+// TestDown: RollcallDown becomes pending when rollcall stops.
 func TestDown(t *testing.T) {
 	service := program.Serve(t)
 	server := prometheustest.Start(t, service.URL)

@@ -8,8 +8,8 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// TestMQTT: a device's machine has dots, which arrive as slashes, and counts now
-// and in the past; it can't speak for another.
+// TestMQTT: the events of a device whose name has dots, which arrive as slashes, are
+// accepted and found in the history; the device cannot publish for another machine.
 func TestMQTT(t *testing.T) {
 	need(t, "mosquitto_pub", "mosquitto-clients")
 	folder := install(t, []string{"event.awk", "mqtt/rollcall-mqtt", "mqtt/nats-server.conf"},
@@ -28,7 +28,7 @@ func TestMQTT(t *testing.T) {
 	}
 	device("door.example.com", "login", `O"Brien\`)
 	device("door.example.com", "login", "lane")
-	device("other.example.com", "login", "mallory") // not permitted, of which MQTT says nothing
+	device("other.example.com", "login", "mallory") // not permitted, which MQTT does not report
 	device("door.example.com", "logout", "lane")
 	s.await("door.example.com: O\"Brien\\\n")
 	has(t, s.ask("history", "--machine", "door.example.com"), "lane", "logout")

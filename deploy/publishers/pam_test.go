@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// pam runs pamtester with the hook installed as rollcall.pam says, in a folder
-// of its own instead of /etc/pam.d.
+// pam installs the hook as in rollcall.pam, in a temporary folder instead of /etc/pam.d,
+// and returns a function that runs pamtester.
 func pam(t *testing.T, url string) func(args ...string) {
 	t.Helper()
 	pamtester := need(t, "pamtester", "pamtester")
 	wrappers, _ := filepath.Glob("/usr/lib/*/libpam_wrapper.so")
 	if len(wrappers) == 0 {
-		t.Fatal("libpam_wrapper.so is not there: apt-get install libpam-wrapper")
+		t.Fatal("libpam_wrapper.so is missing: apt-get install libpam-wrapper")
 	}
 	folder := install(t, []string{"event.awk", "pam/rollcall-session", "pam/publisher.env", "pam/rollcall.pam"}, settings(t, url)...)
 	stack := "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n" +
@@ -35,7 +35,7 @@ func TestPAM(t *testing.T) {
 	s := serve(t)
 	pam := pam(t, s.NATS)
 
-	// The session is the one that logind names, and ends alone.
+	// Sessions have logind's names, and end separately.
 	pam("-EXDG_SESSION_ID=c7", "-Irhost=10.0.0.7", "-Itty=/dev/pts/3", "sshd", "lane", "open_session")
 	pam("-EXDG_SESSION_ID=c8", "-Itty=ssh", "sshd", "lane", "open_session")
 	s.await(machine + ": lane\n")
@@ -43,19 +43,19 @@ func TestPAM(t *testing.T) {
 	pam("-EXDG_SESSION_ID=c7", "sshd", "lane", "close_session")
 	s.await(machine + ": lane\n")
 	if who := s.ask("who", machine); strings.Contains(who, "c7") || strings.Contains(who, "ssh ") {
-		t.Errorf("c7 has ended, and ssh is no terminal:\n%s", who)
+		t.Errorf("c7 has not ended, or ssh is shown as a terminal:\n%s", who)
 	}
 	pam("-EXDG_SESSION_ID=c8", "sshd", "lane", "close_session")
 	s.await("")
 
-	// Without logind it is named by the process, which opens and closes it.
+	// Without logind, the session is named after the process that opens and closes it.
 	pam("sshd", "chris", "open_session", "close_session")
 	s.await("")
 	has(t, s.ask("history", "--user", "chris", "--output", "json"), "sshd-")
 	s.accepted("6")
 }
 
-// TestPAMNames: no name is anything but a name.
+// TestPAMNames: names cannot inject JSON keys, shell commands or templates.
 func TestPAMNames(t *testing.T) {
 	s := serve(t)
 	pam := pam(t, s.NATS)
@@ -66,8 +66,8 @@ func TestPAMNames(t *testing.T) {
 	has(t, s.ask("deadletters"), "bad_name", "remote")
 }
 
-// TestPAMWithoutNATS: a login neither fails nor hangs on a server that takes a
-// connection and says nothing.
+// TestPAMWithoutNATS: a login neither fails nor hangs if the server accepts the connection
+// but does not answer.
 func TestPAMWithoutNATS(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,28 +75,28 @@ func TestPAMWithoutNATS(t *testing.T) {
 	}
 	defer silent.Close()
 	pam := pam(t, "nats://"+silent.Addr().String())
-	begun := time.Now()
+	start := time.Now()
 	pam("sshd", "lane", "open_session")
-	if took := time.Since(begun); took > 8*time.Second {
+	if took := time.Since(start); took > 8*time.Second {
 		t.Errorf("a login took %v", took)
 	}
 }
 
-// TestBoot: a boot ends what was before it and not what came since, though it is
-// told of later; a shutdown ends all.
+// TestBoot: a boot ends the sessions before it, but not those since, although it is
+// published later; a shutdown ends all.
 func TestBoot(t *testing.T) {
 	s := serve(t, "ROLLCALL_ALLOWED_LATENESS=876000h") // however long this machine is up
 	pam := pam(t, s.NATS)
 	folder := install(t, []string{"event.awk", "pam/rollcall-session", "pam/publisher.env"}, settings(t, s.NATS)[2:]...)
-	tell := func(what string) {
+	hook := func(what string) {
 		run(t, nil, filepath.Join(folder, "rollcall-session"), filepath.Join(folder, "publisher.env"), what)
 	}
 	s.ask("publish", "--login", "lane", "--machine", machine, "--date", "2020-01-21T18:53:21Z")
 	pam("sshd", "chris", "open_session")
 	s.await(machine + ": chris, lane\n")
-	tell("boot")
+	hook("boot")
 	s.await(machine + ": chris\n")
-	tell("shutdown")
+	hook("shutdown")
 	s.await("")
 	s.accepted("4")
 }

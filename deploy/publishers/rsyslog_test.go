@@ -18,13 +18,14 @@ type rsyslog struct {
 	folder string
 }
 
-// startRsyslog starts one that believes what this user has written.
-func startRsyslog(t *testing.T, url string, believed int) *rsyslog {
+// startRsyslog starts an rsyslogd that accepts only messages written by this user, instead
+// of root.
+func startRsyslog(t *testing.T, url string, trusted int) *rsyslog {
 	t.Helper()
 	rsyslogd := need(t, "rsyslogd", "rsyslog")
 	need(t, "logger", "bsdutils")
 	folder := install(t, []string{"rsyslog/60-rollcall.conf", "rsyslog/rollcall-forward", "pam/publisher.env"},
-		append(settings(t, url), "$!uid == 0", fmt.Sprintf("$!uid == %d", believed), `resumeInterval="5"`, `resumeInterval="1"`)...)
+		append(settings(t, url), "$!uid == 0", fmt.Sprintf("$!uid == %d", trusted), `resumeInterval="5"`, `resumeInterval="1"`)...)
 	main := strings.NewReplacer("FOLDER", folder, "MACHINE", machine).Replace(`
 global(workDirectory="FOLDER" localHostname="MACHINE")
 module(load="imuxsock" SysSock.Use="off")
@@ -46,16 +47,16 @@ action(type="omfile" file="FOLDER/all")
 	return r
 }
 
-// log writes a line as the program of that name.
+// log writes a line to the log in the name of a program.
 func (r *rsyslog) log(name, line string) {
 	r.t.Helper()
 	run(r.t, nil, "logger", "--socket", filepath.Join(r.folder, "log"), "--tag", name, "--id=612", "-p", "auth.info", line)
 }
 
-// logged waits until a line has been judged, and all before it.
+// logged waits until rsyslogd has processed a line, and all lines before it.
 func (r *rsyslog) logged(line string) {
 	r.t.Helper()
-	program.Eventually(r.t, "rsyslogd has taken "+line, func() bool {
+	program.Eventually(r.t, "rsyslogd has processed "+line, func() bool {
 		all, err := os.ReadFile(filepath.Join(r.folder, "all"))
 		return err == nil && strings.Contains(string(all), line)
 	})
@@ -82,19 +83,19 @@ func TestRsyslog(t *testing.T) {
 	s.accepted("5")
 }
 
-// TestRsyslogForged: anybody can call themselves systemd-logind.
+// TestRsyslogForged: a message that another user has written as systemd-logind is ignored.
 func TestRsyslogForged(t *testing.T) {
 	s := serve(t)
 	r := startRsyslog(t, s.NATS, os.Getuid()+1)
 	r.log("systemd-logind", "New session 7 of user mallory.")
 	r.log("systemd-logind", "the last line")
 	r.logged("the last line")
-	r.Stop() // which waits for what is under way
+	r.Stop() // waits for events in flight
 	s.await("")
 	s.accepted("0")
 }
 
-// TestRsyslogWithoutNATS: events wait while NATS is away.
+// TestRsyslogWithoutNATS: events are queued while NATS is down.
 func TestRsyslogWithoutNATS(t *testing.T) {
 	address := freeAddress(t)
 	r := startRsyslog(t, "nats://"+address, os.Getuid())
@@ -106,7 +107,7 @@ func TestRsyslogWithoutNATS(t *testing.T) {
 	s.accepted("2")
 }
 
-// freeAddress is one that nobody listens on.
+// freeAddress returns an unused address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

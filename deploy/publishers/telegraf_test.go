@@ -11,8 +11,8 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// telegraf builds the one of the newest release that was tried, with only the
-// plugins of our configuration: all of them would take half an hour.
+// telegraf builds Telegraf with only the plugins that the configuration uses; with all of
+// them the build would take half an hour.
 func telegraf(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -25,8 +25,8 @@ func telegraf(t *testing.T) string {
 	return filepath.Join(folder, "telegraf")
 }
 
-// TestTelegraf: of what is logged from when Telegraf runs, also while it is being
-// started anew, the comings and goings are events, and nothing else is.
+// TestTelegraf: the logins and logouts that are logged after the first start of Telegraf,
+// also while it restarts, become events, and no other lines do.
 func TestTelegraf(t *testing.T) {
 	s := serve(t)
 	folder := t.TempDir()
@@ -48,7 +48,7 @@ func TestTelegraf(t *testing.T) {
 
 	write("2026-11-22T20:59:58.250000+00:00 web1.example.com systemd-logind[612]: New session 1 of user before.\n")
 	p := start()
-	// It does not say from when on it reads: until it does, this line is passed over.
+	// Telegraf does not report when it starts to read; until then it skips this line.
 	program.Eventually(t, "Telegraf reads the log", func() bool {
 		write("2026-11-22T20:59:59.000000+00:00 web0.example.com systemd-logind[612]: New session 2 of user first.\n")
 		return s.ask("report") == "web0.example.com: first\n"

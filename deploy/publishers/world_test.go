@@ -13,21 +13,22 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-// machine has a dot, as most have, and is not the one that the tests run on.
+// machine has a dot, like most names, and is not the machine that runs the tests.
 const machine = "web1.example.com"
 
-// need returns the path of a program of a Debian package.
+// need returns the path of a program, and fails the test if its Debian package is not
+// installed.
 func need(t *testing.T, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("%s is not there: apt-get install %s", name, debian)
+		t.Fatalf("%s is missing: apt-get install %s", name, debian)
 	}
 	return path
 }
 
-// install copies files of this folder to one of their own, as on a machine,
-// with these texts replaced, and returns it.
+// install copies files of this folder to a temporary folder, with texts replaced, and
+// returns the folder.
 func install(t *testing.T, files []string, replaced ...string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -47,7 +48,7 @@ func install(t *testing.T, files []string, replaced ...string) string {
 	}
 	for i := range seen {
 		if !seen[i] {
-			t.Fatalf("%q is in none of %q", replaced[2*i], files)
+			t.Fatalf("none of %q contains %q", files, replaced[2*i])
 		}
 	}
 	return folder
@@ -62,7 +63,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// settings are what a machine has of its own in publisher.env.
+// settings returns the replacements for a machine's settings in publisher.env.
 func settings(t *testing.T, url string) []string {
 	return []string{
 		"/usr/local/lib/rollcall", "FOLDER", "/etc/rollcall", "FOLDER",
@@ -71,7 +72,7 @@ func settings(t *testing.T, url string) []string {
 	}
 }
 
-// run runs a command with these variables, PATH, and no others.
+// run runs a command with only these variables and PATH, and returns its output.
 func run(t *testing.T, variables []string, path string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), path, args...)
@@ -84,7 +85,7 @@ func run(t *testing.T, variables []string, path string, args ...string) string {
 	return out.String()
 }
 
-// service is a rollcall that is asked with its own commands.
+// service is a running rollcall, which the tests ask with its own commands.
 type service struct {
 	*program.Service
 	t         *testing.T
@@ -96,13 +97,13 @@ func serve(t *testing.T, variables ...string) *service {
 	return &service{s, t, append(variables, "NATS_URL="+s.NATS, "HOME="+t.TempDir())}
 }
 
-// ask asks with a command of rollcall.
+// ask runs a command of rollcall and returns its output.
 func (s *service) ask(args ...string) string {
 	s.t.Helper()
 	return run(s.t, s.variables, program.Rollcall(s.t), args...)
 }
 
-// await waits until the report is this.
+// await waits until the report is as given.
 func (s *service) await(report string) {
 	s.t.Helper()
 	got := "nothing"
@@ -111,17 +112,16 @@ func (s *service) await(report string) {
 			s.t.Logf("the report is\n%s, want\n%s; refused:\n%s", got, report, s.ask("deadletters"))
 		}
 	}()
-	program.Eventually(s.t, "the report is as it should be", func() bool {
+	program.Eventually(s.t, "the report is as wanted", func() bool {
 		got = s.ask("report")
 		return got == report
 	})
 }
 
-// nothingRefused is a line of the metrics while no event was refused.
+// nothingRefused is the line of the metrics if no event was refused.
 const nothingRefused = "rollcall_fates{fate=\"dead_lettered\"} 0\n"
 
-// accepted fails if anything that was published was refused, or if not so many
-// events were accepted.
+// accepted checks that this many events were accepted and none was refused.
 func (s *service) accepted(events string) {
 	s.t.Helper()
 	for _, line := range []string{nothingRefused, "rollcall_position " + events + "\n"} {
@@ -131,7 +131,7 @@ func (s *service) accepted(events string) {
 	}
 }
 
-// has fails if a text lacks any of these.
+// has checks that a text contains all of these.
 func has(t *testing.T, text string, want ...string) {
 	t.Helper()
 	for _, w := range want {

@@ -11,16 +11,16 @@ import (
 	"path/filepath"
 )
 
-// packed is a file of an archive.
+// packed is a file in an archive.
 type packed struct {
 	name string
 	mode os.FileMode
 	data []byte
 }
 
-// pack makes the archive of a platform, a zip for Windows, and returns its name.
-// It holds the program and the documents that the README links to. All is in a
-// folder called like the archive, belongs to nobody, and has the commit's date.
+// pack writes the archive of a platform, a zip for Windows, and returns its name. It
+// contains the program and the documents that the README links to, in a folder with the
+// archive's name, without owners and with the commit's date.
 func (s *source) pack(folder, name, program string, p platform) (archive string, err error) {
 	documents, err := filepath.Glob(filepath.Join(s.root, "docs", "*"))
 	if err != nil {

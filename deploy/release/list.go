@@ -10,8 +10,8 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// writeList writes which modules a program was built of, as it says itself. It
-// has no serial number: that would be another in each run.
+// writeList writes the SBOM of a program, from its build information. It has no serial
+// number, which would differ in each run.
 func (s *source) writeList(path, program string, p platform) (err error) {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *source) writeList(path, program string, p platform) (err error) {
 	return errors.Join(cdx.NewBOMEncoder(f, cdx.BOMFileFormatJSON).SetPretty(true).Encode(list), f.Close())
 }
 
-// module names a module as a package URL does, by which scanners know it.
+// module returns the component of a module, with the package URL that scanners use.
 func module(path, version string) cdx.Component {
 	url := "pkg:golang/" + path + "@" + version
 	return cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: url, Name: path, Version: version, PackageURL: url}

@@ -1,10 +1,9 @@
-// Release makes what a release consists of, in dist: for each platform an
-// archive and a list of the modules in its program (an SBOM in CycloneDX), and
-// the checksums of all.
+// Release creates the files of a release in dist: for each platform an archive and an SBOM
+// in CycloneDX (the modules of its program), and the checksums of all files.
 //
 //	cd deploy && go run ./release v1.2.3
 //
-// The same commit, version and Go make the same bytes.
+// The same commit, version and Go give the same bytes.
 package main
 
 import (
@@ -42,8 +41,7 @@ func releaseAll(version string) error {
 // platform is what a program is built for.
 type platform struct{ os, arch string }
 
-// platforms are those of a release. On Windows there are only the commands that
-// ask a service, which runs elsewhere.
+// platforms are the platforms of a release. On Windows only the client commands run.
 var platforms = []platform{
 	{"darwin", "amd64"},
 	{"darwin", "arm64"},
@@ -53,7 +51,7 @@ var platforms = []platform{
 	{"windows", "arm64"},
 }
 
-// program is the file name of the program.
+// program returns the file name of the program.
 func (p platform) program() string {
 	if p.os == "windows" {
 		return "rollcall.exe"
@@ -66,7 +64,7 @@ type source struct {
 	root    string
 	version string    // v1.2.3
 	commit  string    // in full
-	date    time.Time // of the commit: no file is dated later
+	date    time.Time // of the commit, for all files
 }
 
 var versions = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
@@ -74,7 +72,7 @@ var versions = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 // currentSource returns the source that the current folder belongs to.
 func currentSource(version string) (*source, error) {
 	if !versions.MatchString(version) {
-		return nil, fmt.Errorf("version %q: want one like v1.2.3", version)
+		return nil, fmt.Errorf("version %q is not of the form v1.2.3", version)
 	}
 	out, err := output(".", nil, "git", "log", "-1", "--format=%H %ct")
 	if err != nil {
@@ -89,10 +87,10 @@ func currentSource(version string) (*source, error) {
 	return &source{root, version, commit, time.Unix(unix, 0).UTC()}, err
 }
 
-// release makes the files in a folder that is not there yet.
+// release creates a folder and writes the files to it. The folder must not exist.
 func (s *source) release(folder string, platforms []platform) error {
 	if err := os.Mkdir(folder, 0o755); err != nil {
-		return fmt.Errorf("making a folder for the release: %w", err)
+		return fmt.Errorf("creating the folder of the release: %w", err)
 	}
 	var sums strings.Builder
 	for _, p := range platforms {
@@ -112,7 +110,7 @@ func (s *source) release(folder string, platforms []platform) error {
 	return os.WriteFile(filepath.Join(folder, "SHA256SUMS"), []byte(sums.String()), 0o644)
 }
 
-// make makes the files of one platform and returns their names.
+// make writes the files of one platform and returns their names.
 func (s *source) make(folder, name string, p platform) (names []string, err error) {
 	work, err := os.MkdirTemp("", "rollcall-release")
 	if err != nil {
@@ -131,8 +129,8 @@ func (s *source) make(folder, name string, p platform) (names []string, err erro
 	return []string{archive, list}, err
 }
 
-// build builds the program without a trace of this machine. Git's own stamp is
-// left out: it tells of files that are not in the commit.
+// build builds the program without a trace of this machine. The VCS stamp is left out, as
+// it depends on uncommitted files.
 func (s *source) build(program string, p platform) error {
 	_, err := output(s.root, []string{"CGO_ENABLED=0", "GOFLAGS=", "GOOS=" + p.os, "GOARCH=" + p.arch},
 		"go", "build", "-trimpath", "-buildvcs=false",
@@ -141,7 +139,7 @@ func (s *source) build(program string, p platform) error {
 	return err
 }
 
-// output runs a program with these variables too, and returns what it prints.
+// output runs a program with additional variables, and returns its trimmed output.
 func output(folder string, variables []string, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder

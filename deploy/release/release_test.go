@@ -16,7 +16,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// tried are the platform of this machine, and one of each other kind.
+// tried are this machine's platform and one of each other kind.
 var tried = []platform{{runtime.GOOS, runtime.GOARCH}, {"darwin", "arm64"}, {"windows", "amd64"}}
 
 func made(t *testing.T) (folder string, files map[string][]byte) {
@@ -62,7 +62,7 @@ func TestRelease(t *testing.T) {
 		t.Errorf("%d files, and the sums\n%s, want\n%s", len(files), files["SHA256SUMS"], &sums)
 	}
 
-	// The archive of this machine holds a program that knows its version.
+	// The program in this machine's archive prints its version.
 	name := "rollcall_1.2.3_" + tried[0].os + "_" + tried[0].arch
 	if out, err := exec.Command("tar", "-C", folder, "-xzf", filepath.Join(folder, name+".tar.gz")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -80,12 +80,12 @@ func TestRelease(t *testing.T) {
 	_, again := made(t)
 	for file, data := range files {
 		if !bytes.Equal(again[file], data) {
-			t.Errorf("%s is not the same the second time", file)
+			t.Errorf("%s differs in a second run", file)
 		}
 	}
 }
 
-// checkList looks for some of what is in the program.
+// checkList checks that an SBOM has some of the program's modules.
 func checkList(t *testing.T, data []byte) {
 	t.Helper()
 	var list cdx.BOM
@@ -99,11 +99,11 @@ func checkList(t *testing.T, data []byte) {
 	}
 }
 
-// TestNoRelease: what is no version is not built, and nothing is written over.
+// TestNoRelease: an invalid version is refused, and an existing folder is not overwritten.
 func TestNoRelease(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3 -X main.x=y", "latest"} {
 		if _, err := currentSource(version); err == nil {
-			t.Errorf("version %q is taken", version)
+			t.Errorf("version %q is accepted", version)
 		}
 	}
 	s, err := currentSource("v1.2.3-rc.1")
@@ -111,12 +111,12 @@ func TestNoRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.release(t.TempDir(), nil); err == nil {
-		t.Error("a folder that is there was written to")
+		t.Error("an existing folder was written to")
 	}
 }
 
-// TestPinned: what the workflows use can't be changed by who owns it, and may do
-// nothing but read unless it says so.
+// TestPinned: workflows use actions pinned to a commit, and have read-only permissions
+// unless a job declares more.
 func TestPinned(t *testing.T) {
 	workflows, err := filepath.Glob("../../.github/workflows/*.yml")
 	if err != nil || len(workflows) == 0 {
@@ -133,9 +133,9 @@ func TestPinned(t *testing.T) {
 			t.Errorf("%s: %d of %d actions are pinned", path, good, all)
 		}
 		if !bytes.Contains(text, []byte("\npermissions:\n  contents: read\n\n")) {
-			t.Errorf("%s may do more than read", path)
+			t.Errorf("%s has more than read permissions", path)
 		}
-		// The nightly workflow runs what takes too long for these.
+		// The nightly workflow runs only what takes longer.
 		if filepath.Base(path) != "nightly.yml" && !checks.Match(text) {
 			t.Errorf("%s does not run the checks", path)
 		}

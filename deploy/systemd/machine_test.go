@@ -15,14 +15,14 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// installed is a machine on which rollcall is installed as the unit says.
+// installed is a machine with rollcall installed as described in the unit.
 type installed struct {
 	*machine.Machine
 	t *testing.T
 }
 
-// install boots a machine and installs the program and the unit as they are
-// shipped. Only the server is another: the one inside.
+// install boots a machine and installs the program and the unit as they are shipped, but
+// with the embedded server.
 func install(t *testing.T) *installed {
 	t.Helper()
 	m := &installed{machine.Boot(t, "rollcall-test"), t}
@@ -39,7 +39,7 @@ func install(t *testing.T) *installed {
 	return m
 }
 
-// configure writes the variables of the unit.
+// configure writes the unit's environment file.
 func (m *installed) configure(more string) {
 	m.t.Helper()
 	m.Write("/etc/rollcall/rollcall.env", 0o640, []byte("NATS_URL=\n"+more))
@@ -54,7 +54,7 @@ func file(t *testing.T, path string) []byte {
 	return b
 }
 
-// credentials returns some that are well formed; the server inside asks for none.
+// credentials returns well-formed credentials; the embedded server requires none.
 func credentials(t *testing.T) []byte {
 	t.Helper()
 	key, err := nkeys.CreateUser()
@@ -75,7 +75,7 @@ func credentials(t *testing.T) []byte {
 	return creds
 }
 
-// property returns what systemd knows of the unit.
+// property returns a property of the unit.
 func (m *installed) property(name string) string {
 	m.t.Helper()
 	return strings.TrimSpace(m.Run("systemctl", "show", "--value", "--property="+name, unit))
@@ -90,13 +90,14 @@ func (m *installed) restarts() int {
 	return n
 }
 
-// journal returns what the unit and systemd have said of it.
+// journal returns the unit's log, including systemd's messages about it.
 func (m *installed) journal() string {
 	m.t.Helper()
 	return m.Run("journalctl", "--unit="+unit, "--no-pager", "--output=cat")
 }
 
-// wantRestart does something to the process and waits until another one serves.
+// wantRestart does something to the process, waits until systemd has restarted it, and
+// checks that the journal contains a text.
 func (m *installed) wantRestart(what, says string, do func(pid string)) {
 	m.t.Helper()
 	before, pid := m.restarts(), m.property("MainPID")
@@ -105,12 +106,12 @@ func (m *installed) wantRestart(what, says string, do func(pid string)) {
 		return m.restarts() > before && m.property("ActiveState") == "active" && m.property("MainPID") != pid
 	})
 	if journal := m.journal(); !strings.Contains(journal, says) {
-		m.t.Errorf("after %s the journal does not say %q", what, says)
+		m.t.Errorf("after %s the journal lacks %q", what, says)
 	}
 }
 
-// TestRestarts: systemd starts rollcall again after whatever has ended it, and
-// not after a configuration that no restart cures.
+// TestRestarts: systemd restarts rollcall however it ended, except after a configuration
+// error, which no restart would fix.
 func TestRestarts(t *testing.T) {
 	m := install(t)
 	m.Run("systemctl", "start", unit)
@@ -118,7 +119,7 @@ func TestRestarts(t *testing.T) {
 		return func(pid string) { m.Run("kill", "-"+name, pid) }
 	}
 	m.wantRestart("SIGKILL", "code=killed, status=9/KILL", signal("KILL"))
-	// As a panic: Go prints all goroutines and ends with exit code 2.
+	// Like a panic: Go prints all goroutines and exits with 2.
 	m.wantRestart("SIGABRT", "code=exited, status=2", signal("ABRT"))
 	m.wantRestart("a hang", "Watchdog timeout", signal("STOP"))
 
@@ -126,8 +127,8 @@ func TestRestarts(t *testing.T) {
 	m.wantNoRestart()
 }
 
-// wantRestartOnceFree starts the unit while somebody else holds the data folder,
-// and wants it to serve when that has ended.
+// wantRestartOnceFree starts the unit while another process has locked the data folder, and
+// checks that it serves once the lock is released.
 func (m *installed) wantRestartOnceFree() {
 	m.t.Helper()
 	const lock = "/var/lib/rollcall/lock"
@@ -138,26 +139,26 @@ func (m *installed) wantRestartOnceFree() {
 		return err != nil
 	})
 	_, _ = m.Try("systemctl", "start", unit)
-	program.Eventually(m.t, "rollcall is started again and again", func() bool { return m.restarts() >= 2 })
+	program.Eventually(m.t, "rollcall is restarted repeatedly", func() bool { return m.restarts() >= 2 })
 	m.Run("systemctl", "stop", "holder")
 	program.Eventually(m.t, "rollcall serves", func() bool { return m.property("ActiveState") == "active" })
 	journal := m.journal()
 	for _, want := range []string{"another rollcall uses it", "code=exited, status=1/FAILURE"} {
 		if !strings.Contains(journal, want) {
-			m.t.Errorf("the journal does not say %q", want)
+			m.t.Errorf("the journal lacks %q", want)
 		}
 	}
 }
 
-// wantNoRestart starts the unit with a configuration that is wrong.
+// wantNoRestart checks that the unit is not restarted after a configuration error.
 func (m *installed) wantNoRestart() {
 	m.t.Helper()
 	m.Run("systemctl", "stop", unit)
 	m.configure("ROLLCALL_LOG_LEVEL=loud\n")
 	if out, err := m.Try("systemctl", "start", unit); err == nil {
-		m.t.Errorf("started with a wrong configuration: %s", out)
+		m.t.Errorf("started with an invalid configuration: %s", out)
 	}
-	// A unit that is to be restarted is activating, not failed.
+	// A unit that waits for a restart is activating, not failed.
 	want := map[string]string{"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "78", "NRestarts": "0"}
 	for name, value := range want {
 		if got := m.property(name); got != value {
@@ -165,6 +166,6 @@ func (m *installed) wantNoRestart() {
 		}
 	}
 	if journal := m.journal(); !strings.Contains(journal, `ROLLCALL_LOG_LEVEL: "loud" is not a level; use debug, info, warn or error`) {
-		m.t.Error("the journal does not say what is wrong")
+		m.t.Error("the journal lacks the error")
 	}
 }

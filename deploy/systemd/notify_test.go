@@ -17,12 +17,12 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// manager listens where systemd would, and keeps what it is told.
+// manager receives notifications in place of systemd.
 type manager struct {
 	path string
 
-	mu   sync.Mutex
-	told []string
+	mu    sync.Mutex
+	lines []string
 }
 
 func listen(t *testing.T) *manager {
@@ -41,34 +41,34 @@ func listen(t *testing.T) *manager {
 				return
 			}
 			m.mu.Lock()
-			m.told = append(m.told, strings.Split(string(b[:n]), "\n")...)
+			m.lines = append(m.lines, strings.Split(string(b[:n]), "\n")...)
 			m.mu.Unlock()
 		}
 	}()
 	return m
 }
 
-// first returns when it was told something that begins so, and what, or -1.
+// first returns the index of the first line with a prefix, and the line, or -1.
 func (m *manager) first(prefix string) (int, string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at := slices.IndexFunc(m.told, func(line string) bool { return strings.HasPrefix(line, prefix) })
+	at := slices.IndexFunc(m.lines, func(line string) bool { return strings.HasPrefix(line, prefix) })
 	if at < 0 {
 		return -1, ""
 	}
-	return at, m.told[at]
+	return at, m.lines[at]
 }
 
 func (m *manager) await(t *testing.T, prefix string) {
 	t.Helper()
-	program.Eventually(t, "systemd is told "+prefix, func() bool {
+	program.Eventually(t, "systemd receives "+prefix, func() bool {
 		at, _ := m.first(prefix)
 		return at >= 0
 	})
 }
 
-// narrow passes connections on to a server, and what comes back slowly until
-// widened.
+// narrow forwards connections to a server, whose answers it forwards slowly until widen is
+// called.
 func narrow(t *testing.T, server string) (addr string, widen func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +101,7 @@ func narrow(t *testing.T, server string) (addr string, widen func()) {
 	return l.Addr().String(), sync.OnceFunc(func() { close(wide) })
 }
 
-// drip copies 400 kB a second until it may copy as it comes.
+// drip copies at most 400 kB a second until wide is closed, then at full speed.
 func drip(to io.Writer, from io.Reader, wide <-chan struct{}) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -123,7 +123,7 @@ func drip(to io.Writer, from io.Reader, wide <-chan struct{}) {
 	}
 }
 
-// publish stores so many events.
+// publish publishes a number of events.
 func publish(t *testing.T, server string, events int) {
 	t.Helper()
 	var lines bytes.Buffer
@@ -138,8 +138,8 @@ func publish(t *testing.T, server string, events int) {
 	}
 }
 
-// TestNotify: systemd is told that the service serves before it has caught up,
-// how far it is, that it is alive all the while, and that it ends.
+// TestNotify: the service notifies systemd that it is ready before it has caught up, of its
+// progress, that it is alive, and that it stops.
 func TestNotify(t *testing.T) {
 	dir := t.TempDir()
 	server := program.Serve(t, "ROLLCALL_DATA_DIR="+dir)
@@ -155,7 +155,7 @@ func TestNotify(t *testing.T) {
 	m.await(t, "READY=1")
 	m.await(t, "STATUS=replaying: message ")
 	if strings.Contains(p.Log(), `"msg":"ready"`) {
-		t.Error("it has caught up before systemd was told how far it is")
+		t.Error("it caught up before it reported its progress")
 	}
 	widen()
 	p.AwaitLog(`"msg":"ready"`)
@@ -169,14 +169,14 @@ func TestNotify(t *testing.T) {
 	ready, _ := m.first("READY=1")
 	replaying, status := m.first("STATUS=replaying")
 	if stopping, _ := m.first("STOPPING=1"); ready > replaying || replaying > stopping {
-		t.Errorf("told in this order: %q", m.told)
+		t.Errorf("systemd received, in this order: %q", m.lines)
 	}
 	if !strings.HasSuffix(status, " of 20000") {
-		t.Errorf("told %q", status)
+		t.Errorf("the status is %q", status)
 	}
 }
 
-// TestWithoutSystemd: nothing is told, and nothing complained of.
+// TestWithoutSystemd: the log does not mention systemd.
 func TestWithoutSystemd(t *testing.T) {
 	if said := program.Serve(t).Log(); strings.Contains(said, "systemd") {
 		t.Error(said)

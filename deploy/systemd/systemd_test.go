@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { program.Main(m) }
 
 const unit = "rollcall.service"
 
-// content returns what a file has, comments left out.
+// content returns the lines of a file without comments.
 func content(t *testing.T, file string) (lines []string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
@@ -29,7 +29,7 @@ func content(t *testing.T, file string) (lines []string) {
 	return lines
 }
 
-// analyze runs systemd-analyze and wants success.
+// analyze runs systemd-analyze, which must succeed, and returns its output.
 func analyze(t *testing.T, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("systemd-analyze")
@@ -43,8 +43,8 @@ func analyze(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// TestVerify: systemd has nothing to say against the unit, once the program is
-// where the unit has it.
+// TestVerify: systemd-analyze finds no fault in the unit, with the path of the program
+// replaced.
 func TestVerify(t *testing.T) {
 	const installed = "/usr/local/bin/rollcall"
 	text, err := os.ReadFile(unit)
@@ -60,20 +60,20 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	if said := analyze(t, "verify", path); said != "" {
-		t.Errorf("systemd-analyze verify says %s", said)
+		t.Errorf("systemd-analyze verify prints %s", said)
 	}
 }
 
-// TestHardened: 2.0 of 10 is what systemd calls OK, and what we promise.
+// TestHardened: the unit's exposure level is at most 2.0 of 10, which systemd calls OK.
 func TestHardened(t *testing.T) {
 	said := analyze(t, "security", "--offline=true", "--threshold=20", unit)
 	if !strings.Contains(said, "Overall exposure level for "+unit) {
-		t.Errorf("systemd-analyze security says %s", said)
+		t.Errorf("systemd-analyze security prints %s", said)
 	}
 }
 
-// TestEnvironment: the program knows every variable of the unit and of its file,
-// and takes every value.
+// TestEnvironment: the program knows every variable of the unit and of its environment
+// file, and accepts every value.
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "nats.creds"), nil, 0o600); err != nil {
@@ -89,10 +89,10 @@ func TestEnvironment(t *testing.T) {
 	if len(set) < 5 {
 		t.Fatalf("only %q", set)
 	}
-	// A value that is wrong is told together with all others that are.
+	// All invalid values are reported together, so this must be the only one.
 	p := program.Start(t, append(set, "ROLLCALL_LOG_LEVEL=loud"), program.Rollcall(t), "serve")
 	_ = p.Wait()
 	if said := p.Log(); !strings.HasPrefix(said, "rollcall: ROLLCALL_LOG_LEVEL: ") || strings.Count(said, "\n") != 1 {
-		t.Errorf("with %q serve says %s", set, said)
+		t.Errorf("with %q serve prints %s", set, said)
 	}
 }

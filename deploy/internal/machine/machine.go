@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package machine boots throw-away machines with a systemd and a journal of
-// their own, for tests of what systemd does. A machine is a process tree in
-// namespaces: it has the programs of the host, a network with a loopback only,
-// and the host's kernel and clock, which it cannot change. What it writes is in
-// memory and gone with it.
+// Package machine boots disposable machines with their own systemd and journal, for tests
+// of what systemd does. A machine is a process tree in namespaces: it has the programs of
+// the host, a network with loopback only, and the host's kernel and clock, which it
+// cannot change. What it writes is in memory only.
 package machine
 
 import (
@@ -25,18 +24,18 @@ import (
 //go:embed boot.sh
 var boot []byte
 
-// Machine is one that runs.
+// Machine is a running machine.
 type Machine struct {
 	t       testing.TB
-	pid     int // of its first process, as the host has it
+	pid     int // of its first process, on the host
 	console bytes.Buffer
 }
 
 // upWithin is how long a machine may take to boot.
 const upWithin = 2 * time.Minute
 
-// Boot boots a machine and returns when it is up. The test ends it. Where none
-// can be booted, the test is skipped with the reason.
+// Boot boots a machine and returns when it is up. It is killed when the test ends. If the
+// host cannot boot machines, the test is skipped with the reason.
 func Boot(t testing.TB, name string) *Machine {
 	t.Helper()
 	require(t)
@@ -62,7 +61,7 @@ func Boot(t testing.TB, name string) *Machine {
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // and with its first process all others end
+		_ = cmd.Process.Kill() // which kills all processes of the PID namespace
 		<-ended
 		if t.Failed() {
 			t.Logf("console of the machine:\n%s", &m.console)
@@ -72,7 +71,8 @@ func Boot(t testing.TB, name string) *Machine {
 	return m
 }
 
-// cgroup makes the cgroup of a machine and returns it open. The test removes it.
+// cgroup creates the cgroup of a machine and returns its file descriptor. It is removed
+// when the test ends.
 func cgroup(t testing.TB) (fd int) {
 	t.Helper()
 	path := filepath.Join(cgroups(), fmt.Sprintf("rollcall-%d-%d", os.Getpid(), time.Now().UnixNano()))
@@ -90,8 +90,8 @@ func cgroup(t testing.TB) (fd int) {
 	return int(dir.Fd())
 }
 
-// removeTree removes a cgroup and those within, which systemd has made. One
-// whose processes were killed stays in use for a moment.
+// removeTree removes a cgroup and those that systemd has created in it. It retries, as a
+// cgroup stays in use for a moment after its processes were killed.
 func removeTree(t testing.TB, path string) {
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var folders []string
@@ -108,22 +108,22 @@ func removeTree(t testing.TB, path string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Logf("cgroup %s stays", path)
+			t.Logf("cgroup %s cannot be removed", path)
 			return
 		}
 	}
 }
 
-// awaitUp waits until systemd has started what it starts at boot.
+// awaitUp waits until systemd has booted the machine.
 func (m *Machine) awaitUp(ended <-chan struct{}) {
 	m.t.Helper()
 	for end := time.Now().Add(upWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-ended:
-			m.t.Fatal("the machine ended while it was booting")
+			m.t.Fatal("the machine ended while booting")
 		default:
 		}
-		// Before that a command would run on the host's root.
+		// Before systemd runs, a command would see the host's root.
 		if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", m.pid)); string(comm) != "systemd\n" {
 			continue
 		}
@@ -135,7 +135,7 @@ func (m *Machine) awaitUp(ended <-chan struct{}) {
 	m.t.Fatalf("the machine is not up after %v", upWithin)
 }
 
-// command returns a command in the machine.
+// command returns a command that runs in the machine.
 func (m *Machine) command(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{
 		"--target", strconv.Itoa(m.pid), "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup",
@@ -144,7 +144,7 @@ func (m *Machine) command(args ...string) *exec.Cmd {
 	}, args...)...)
 }
 
-// Try runs a command in the machine, as root, and returns what it printed.
+// Try runs a command in the machine, as root, and returns its output.
 func (m *Machine) Try(args ...string) (string, error) {
 	out, err := m.command(args...).CombinedOutput()
 	return string(out), err
@@ -160,7 +160,7 @@ func (m *Machine) Run(args ...string) string {
 	return out
 }
 
-// Write writes a file of the machine, and makes its folder.
+// Write writes a file in the machine, and creates its folder.
 func (m *Machine) Write(path string, mode os.FileMode, content []byte) {
 	m.t.Helper()
 	cmd := m.command("install", "-D", "-m", fmt.Sprintf("%o", mode), "/dev/stdin", path)

@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// require skips the test where no machine can be booted. In continuous
-// integration (CI is set) only the host may be the reason: what can be installed
-// has to be.
+// require skips the test if no machine can be booted. In continuous integration (CI is
+// set) a missing program fails the test instead.
 func require(t testing.TB) {
 	t.Helper()
 	if why := unable(); why != "" {
@@ -30,23 +29,23 @@ func require(t testing.TB) {
 // sysAdmin is the number of CAP_SYS_ADMIN.
 const sysAdmin = 21
 
-// unable says what the host cannot do, or nothing.
+// unable returns why the host cannot boot a machine, or "".
 func unable() string {
 	filesystems, _ := os.ReadFile("/proc/filesystems")
 	switch {
 	case os.Geteuid() != 0:
-		return "this is not root"
+		return "not running as root"
 	case capabilities()>>sysAdmin&1 == 0:
 		return "root has no CAP_SYS_ADMIN"
 	case !slices.Contains(strings.Fields(string(filesystems)), "overlay"):
 		return "the kernel has no overlayfs (modprobe overlay)"
 	case cgroups() == "":
-		return "no cgroup2 is mounted"
+		return "no writable cgroup2 is mounted"
 	}
 	return ""
 }
 
-// capabilities returns the effective ones of this process.
+// capabilities returns the effective capabilities of this process.
 func capabilities() uint64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	_, after, _ := strings.Cut(string(status), "\nCapEff:\t")
@@ -55,8 +54,7 @@ func capabilities() uint64 {
 	return set
 }
 
-// cgroups returns where the tree of control groups is mounted that can be
-// written to, or nothing.
+// cgroups returns the mount point of a writable cgroup2 tree, or "".
 func cgroups() string {
 	mounts, _ := os.ReadFile("/proc/self/mounts")
 	for line := range strings.Lines(string(mounts)) {
@@ -68,7 +66,7 @@ func cgroups() string {
 	return ""
 }
 
-// missing says what is not installed, or nothing.
+// missing returns which program is missing and how to install it, or "".
 func missing() string {
 	for _, file := range []string{"/usr/lib/systemd/systemd", "/usr/bin/dbus-daemon"} {
 		if _, err := os.Stat(file); err != nil {

@@ -1,5 +1,5 @@
-// Package program builds and runs programs in the tests of this folder: the
-// real rollcall, and those that it works with.
+// Package program builds and runs programs in the tests of deploy: the real rollcall, and
+// those that it works with.
 package program
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Process is a running program. The test that started it ends it.
+// Process is a running program. It is stopped when the test ends.
 type Process struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -29,22 +29,22 @@ type Process struct {
 	log bytes.Buffer
 }
 
-// Write takes what the program prints.
+// Write implements [io.Writer] for the program's output.
 func (p *Process) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.Write(line)
 }
 
-// Log is what the program has printed so far, on both of its outputs.
+// Log returns what the program has printed so far to stdout and stderr.
 func (p *Process) Log() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.String()
 }
 
-// Start starts a program with these variables, PATH and HOME, and no others.
-// What it printed is shown if the test fails.
+// Start starts a program with only these variables, PATH and HOME. Its output is logged
+// if the test fails.
 func Start(t testing.TB, variables []string, path string, args ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
@@ -74,17 +74,16 @@ func (p *Process) Signal(signal os.Signal) {
 	}
 }
 
-// PID is the process's number.
+// PID returns the process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Wait waits until the program has ended and returns how, as exec.Cmd.Wait
-// does.
+// Wait waits until the program has ended and returns the error of [exec.Cmd.Wait].
 func (p *Process) Wait() error {
 	<-p.ended
 	return p.err
 }
 
-// Stop asks the program to end, and kills it after ten seconds.
+// Stop interrupts the program, and kills it after ten seconds.
 func (p *Process) Stop() {
 	select {
 	case <-p.ended:
@@ -103,7 +102,7 @@ func (p *Process) Stop() {
 // AwaitLog waits until the program has printed this text.
 func (p *Process) AwaitLog(text string) {
 	p.t.Helper()
-	Eventually(p.t, "the log has "+text, func() bool {
+	Eventually(p.t, "the program prints "+text, func() bool {
 		select {
 		case <-p.ended:
 			p.t.Fatalf("ended (%v) before it printed %q", p.err, text)
@@ -113,7 +112,7 @@ func (p *Process) AwaitLog(text string) {
 	})
 }
 
-// folder holds what is built.
+// folder is where programs are built.
 var folder string
 
 // Main runs the tests of a package, for its TestMain.
@@ -149,9 +148,8 @@ func Root(t testing.TB) string {
 
 var built sync.Map // of func() (string, error), by package path
 
-// Build builds a command of the repository, or of what it depends on, and
-// returns the path of the program. Only the first call builds. The package's
-// TestMain must call Main.
+// Build builds a command of the repository, or of a dependency, and returns the path of
+// the program. Only the first call builds. The package's TestMain must call Main.
 func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
 	dir := Root(t)
@@ -172,13 +170,13 @@ func Build(t testing.TB, pkg string, flags ...string) string {
 	return path
 }
 
-// NATS is the path of the nats tool, of the version in internal/test/tools.
+// NATS returns the path of the nats tool, in the version of internal/test/tools.
 func NATS(t testing.TB) string {
 	t.Helper()
 	return Build(t, "github.com/nats-io/natscli/nats", "-modfile=internal/test/tools/go.mod")
 }
 
-// Rollcall is the path of the program, built from the tree as it stands.
+// Rollcall returns the path of rollcall, built from the working tree.
 func Rollcall(t testing.TB) string {
 	t.Helper()
 	return Build(t, "rollcall/cmd/rollcall")
@@ -191,15 +189,15 @@ type Service struct {
 	NATS string // URL of the server that it uses
 }
 
-// Serve starts rollcall serve with these variables, on a free port, with a
-// folder of its own, and a server inside on a free port unless they name one.
-// It returns when the service is ready.
+// Serve starts rollcall serve with these variables, on a free port and with a temporary
+// data folder; unless they set NATS_URL, with the embedded server on a free port. It
+// returns when the service is ready.
 func Serve(t testing.TB, variables ...string) *Service {
 	t.Helper()
 	return ServeAs(t, nil, variables...)
 }
 
-// ServeAs is Serve by a command that ends in executing what comes after it.
+// ServeAs is Serve with a prefix: a command that executes its last arguments.
 func ServeAs(t testing.TB, by []string, variables ...string) *Service {
 	t.Helper()
 	command := append(slices.Clone(by), Rollcall(t), "serve")
@@ -220,7 +218,7 @@ func ServeAs(t testing.TB, by []string, variables ...string) *Service {
 	return s
 }
 
-// Get asks the service for a path over HTTP and returns the body.
+// Get requests a path from the service over HTTP and returns the body.
 func (s *Service) Get(path string) string {
 	s.t.Helper()
 	answer, err := http.Get(s.URL + path)
@@ -235,7 +233,7 @@ func (s *Service) Get(path string) string {
 	return string(body)
 }
 
-// Output runs a program to its end and returns what it printed.
+// Output runs a program and returns its standard output.
 func Output(t testing.TB, path string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(path, args...).Output()
@@ -245,12 +243,12 @@ func Output(t testing.TB, path string, args ...string) string {
 	return string(out)
 }
 
-// Eventually waits, a minute at most, until the condition holds.
+// Eventually waits until the condition is true, and fails the test after a minute.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not true within a minute: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -6,10 +6,9 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// Busy starts a rollcall and a Prometheus that scrapes it, and has everything
-// happen that the alerts and the panels ask about: logins and logouts on several
-// machines, one user on two, refusals, reports, snapshots. It returns when
-// Prometheus knows of it.
+// Busy starts a rollcall and a Prometheus that scrapes it, and produces data for all alerts
+// and panels: logins and logouts on several machines, one user on two, refusals, reports,
+// snapshots. It returns when Prometheus has the data.
 func Busy(t testing.TB) *Server {
 	t.Helper()
 	service := program.Serve(t, "ROLLCALL_SNAPSHOT_INTERVAL=1s", "ROLLCALL_REPORT_INTERVAL=1s")
@@ -20,12 +19,12 @@ func Busy(t testing.TB) *Server {
 		{"--login", "chris", "--machine", "db1"},
 		{"--logout=chris", "--machine", "db1"},
 		{"--boot", "--machine", "db2"},
-		// Refused: dated years after its receipt, which publish cannot know.
+		// Refused by the service: dated years after its receipt.
 		{"--login", "jordan", "--machine", "web1", "--date", "2199-01-01T00:00:00Z"},
 	} {
 		Publish(t, service, event...)
 	}
-	program.Eventually(t, "all of it is seen", func() bool {
+	program.Eventually(t, "Prometheus has all data", func() bool {
 		return len(server.Query(`rollcall_position == 6
 			and on () instance:rollcall_snapshot_age:seconds > 0
 			and on () instance:rollcall_apply_delay_seconds:p99_rate5m > 0

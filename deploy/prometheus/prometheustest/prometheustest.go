@@ -1,5 +1,5 @@
-// Package prometheustest runs a real Prometheus with the configuration of this
-// folder, in tests.
+// Package prometheustest runs a real Prometheus with the configuration of
+// deploy/prometheus, for tests.
 package prometheustest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// Program is the path of prometheus or promtool.
+// Program returns the path of prometheus or promtool.
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -27,7 +27,7 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Promtool runs promtool in a folder; the test fails if it does.
+// Promtool runs promtool in a folder, and fails the test if promtool fails.
 func Promtool(t testing.TB, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(Program(t, "promtool"), args...)
@@ -44,21 +44,21 @@ type Server struct {
 	url string
 }
 
-// quickly makes the intervals of prometheus.yml short.
-var quickly = strings.NewReplacer(
+// shortIntervals shortens the intervals of prometheus.yml.
+var shortIntervals = strings.NewReplacer(
 	"scrape_interval: 15s", "scrape_interval: 200ms\n  scrape_timeout: 200ms",
 	"evaluation_interval: 15s", "evaluation_interval: 200ms",
 )
 
-// Start starts a Prometheus with this folder's configuration and rules, its
-// intervals made short and its targets replaced by the service at this URL. It
-// returns when the service has been scraped.
+// Start starts a Prometheus with the configuration and rules of deploy/prometheus, with
+// short intervals and the service at this URL as the only target. It returns when the
+// service has been scraped.
 func Start(t testing.TB, service string) *Server {
 	t.Helper()
-	return StartAs(t, service, quickly)
+	return StartAs(t, service, shortIntervals)
 }
 
-// StartAs is Start with other changes of the configuration and rules.
+// StartAs is Start with other changes to the configuration and rules.
 func StartAs(t testing.TB, service string, changes *strings.Replacer) *Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +86,7 @@ func StartAs(t testing.TB, service string, changes *strings.Replacer) *Server {
 	return s
 }
 
-// listening is how Prometheus tells its port, which is any free one.
+// listening matches the log line in which Prometheus prints its port.
 var listening = regexp.MustCompile(`address=(127\.0\.0\.1:[1-9]\d*)`)
 
 func write(t testing.TB, path, text string) {
@@ -96,14 +96,14 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-// Sample is one series of an answer.
+// Sample is one series of a query's result.
 type Sample struct {
 	Labels map[string]string
 	Value  float64
 }
 
-// Query asks for the value of an expression now. An expression that Prometheus
-// refuses fails the test.
+// Query returns the current value of an expression. An expression that Prometheus refuses
+// fails the test.
 func (s *Server) Query(expr string) []Sample {
 	s.t.Helper()
 	var data struct {
@@ -128,7 +128,7 @@ func (s *Server) Query(expr string) []Sample {
 	return samples
 }
 
-// Get asks Prometheus's API and decodes the data of its answer.
+// Get requests a path of Prometheus's API and decodes the data of the response.
 func (s *Server) Get(path string, parameters url.Values, data any) {
 	s.t.Helper()
 	answer, err := http.Get(s.url + path + "?" + parameters.Encode())
@@ -156,7 +156,7 @@ func (s *Server) decode(text json.RawMessage, into any) {
 	}
 }
 
-// number is the value of a point: its time, and a number as text.
+// number returns the value of a point, which is a time and a number as text.
 func (s *Server) number(point [2]any) float64 {
 	s.t.Helper()
 	text, _ := point[1].(string)
