@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -41,8 +42,12 @@ func (s *setup) backup() (restore func()) {
 		var ready server.JSApiStreamRestoreResponse
 		s.request("$JS.API.STREAM.RESTORE."+name, server.JSApiStreamRestoreRequest{Config: *snapshot.Config, State: *snapshot.State}, &ready)
 		for _, chunk := range append(data, nil) {
-			if _, err := nc.Request(ready.DeliverSubject, chunk, 10*time.Second); err != nil {
+			m, err := nc.Request(ready.DeliverSubject, chunk, 10*time.Second)
+			if err != nil {
 				s.t.Fatal(err)
+			}
+			if bytes.Contains(m.Data, []byte(`"error"`)) {
+				s.t.Fatalf("restoring: %s", m.Data)
 			}
 		}
 	}

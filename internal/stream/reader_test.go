@@ -59,7 +59,8 @@ func (s *setup) publish(from, to int) {
 		if i%3 == 2 { // the proof covers headers too
 			msg.Header = nats.Header{"B": {"2", "3"}, "A": {"1"}}
 		}
-		if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
+		// A stream that was just restored may not take messages yet.
+		if _, err := s.js.PublishMsg(s.t.Context(), msg, jetstream.WithRetryAttempts(20)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
