@@ -77,10 +77,10 @@ func inspect(path string) (*inspection, error) {
 	}
 	in := &inspection{file: path, size: stat.Size(), validity: valid}
 	in.info, in.problem = snapshot.Inspect(f)
-	var unread *os.PathError
-	switch {
-	case errors.As(in.problem, &unread):
+	if unread, failed := errors.AsType[*os.PathError](in.problem); failed {
 		return nil, unread
+	}
+	switch {
 	case errors.Is(in.problem, snapshot.ErrNewer):
 		in.validity = newer
 	case in.problem != nil:
@@ -205,6 +205,13 @@ type settingsJSON struct {
 	MaxSessionsPerMachine int    `json:"max_sessions_per_machine"`
 }
 
+func settingsOf(s roster.Settings) settingsJSON {
+	return settingsJSON{
+		MaxSkew: s.MaxSkew.String(), AllowedLateness: s.AllowedLateness.String(),
+		MaxMachines: s.MaxMachines, MaxSessions: s.MaxSessions, MaxSessionsPerMachine: s.MaxSessionsPerMachine,
+	}
+}
+
 func (in *inspection) writeJSON(w io.Writer) error {
 	j := inspectionJSON{File: in.file, Format: in.info.Format, Validity: in.validity, Size: in.size}
 	if in.problem != nil {
@@ -231,10 +238,7 @@ func (in *inspection) header() *headerJSON {
 		Stream: st.Position.Proof.Stream, Created: st.Position.Proof.Created.Time(),
 		Fates: make(map[string]uint64), Losses: make(map[string]uint64),
 		Machines: st.Machines, Users: st.Users, Sessions: st.Sessions, Unsettled: st.Unsettled,
-		Settings: settingsJSON{
-			MaxSkew: h.Settings.MaxSkew.String(), AllowedLateness: h.Settings.AllowedLateness.String(),
-			MaxMachines: h.Settings.MaxMachines, MaxSessions: h.Settings.MaxSessions, MaxSessionsPerMachine: h.Settings.MaxSessionsPerMachine,
-		},
+		Settings: settingsOf(h.Settings),
 	}
 	for _, f := range roster.AllFates() {
 		j.Fates[f.String()] = st.Fates[f]

@@ -101,12 +101,9 @@ type Server struct {
 // Call Serve next, or Close to release the address.
 func Listen(c ServerConfig) (*Server, error) {
 	timeouts := c.Timeouts.withDefaults()
-	var found WebConfig
-	var err error
-	if c.WebConfigFile != "" {
-		if found, err = ReadWebConfig(c.WebConfigFile); err != nil {
-			return nil, fmt.Errorf("reading the web configuration file %s: %w", c.WebConfigFile, err)
-		}
+	found, err := c.readWebConfig()
+	if err != nil {
+		return nil, err
 	}
 	listener, err := listen(c.Addr, "HTTP", "ROLLCALL_HTTP_ADDR")
 	if err != nil {
@@ -121,6 +118,18 @@ func Listen(c ServerConfig) (*Server, error) {
 		c.Log.Warn("passwords travel in clear text: the web configuration file has users and no TLS", "path", c.WebConfigFile)
 	}
 	return s, nil
+}
+
+// readWebConfig reads the web configuration file, if there is one.
+func (c *ServerConfig) readWebConfig() (WebConfig, error) {
+	if c.WebConfigFile == "" {
+		return WebConfig{}, nil
+	}
+	found, err := ReadWebConfig(c.WebConfigFile)
+	if err != nil {
+		return WebConfig{}, fmt.Errorf("reading the web configuration file %s: %w", c.WebConfigFile, err)
+	}
+	return found, nil
 }
 
 // listen listens on an address. Its errors say what for, and which variable sets

@@ -106,12 +106,7 @@ func (p *Publisher) Send(ctx context.Context, conn *nats.Conn, inputs []Input, p
 func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from <-chan line, pending chan<- sent) error {
 	last := "the beginning"
 	for {
-		var l line
-		var more bool
-		select {
-		case <-ctx.Done():
-		case l, more = <-from:
-		}
+		l, more := receive(ctx, from)
 		switch {
 		//guard:false "an interrupted publish is not a success" ./cmd/rollcall:TestPublishInterrupted
 		case ctx.Err() != nil: // from may then be closed before all lines are read
@@ -125,6 +120,15 @@ func (p *Publisher) sendLines(ctx context.Context, js jetstream.Publisher, from 
 		p.progress.Advance(l.read)
 		last = l.origin
 	}
+}
+
+// receive returns the next line, or false if there are no more or ctx is done.
+func receive(ctx context.Context, from <-chan line) (l line, more bool) {
+	select {
+	case <-ctx.Done():
+	case l, more = <-from:
+	}
+	return l, more
 }
 
 // sendLine checks a line and sends it. It returns fatal errors only: every later

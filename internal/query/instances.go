@@ -20,6 +20,13 @@ func (r *instancesRequest) check() error {
 	return nil
 }
 
+func readInstancesRequest(data []byte) (r instancesRequest, err error) {
+	if err := decode(data, &r); err != nil {
+		return r, err
+	}
+	return r, r.check()
+}
+
 // self describes this process.
 func (s *Service) self() api.Instance {
 	position := s.Roster.Status().Position
@@ -47,11 +54,7 @@ func (s *Service) answerInstances(request micro.Request) {
 	if request.Reply() == "" {
 		return
 	}
-	var asked instancesRequest
-	err := decode(request.Data(), &asked)
-	if err == nil {
-		err = asked.check()
-	}
+	asked, err := readInstancesRequest(request.Data())
 	if err != nil {
 		s.refuse(request, rollcallv1.CodeBadRequest, err.Error())
 		return

@@ -49,10 +49,10 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	if err != nil {
 		return err
 	}
-	given := &givenPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
+	assigned := &assignedPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
 	s.reader, err = stream.New(stream.Config{
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
-		Earlier: s.earlier, AssignedPlaces: given.places, ID: id,
+		Earlier: s.earlier, AssignedPlaces: assigned.places, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := natsconn.Prepare(ctx, js, s.streams(), s.log)
 			if m := s.monitor.Load(); m != nil && ctx.Err() == nil {

@@ -32,17 +32,21 @@ func (r *reading) loadAssigned(ctx context.Context) error {
 	r.assignedLoaded = true
 	r.confirmed = state{created: r.at.Proof.Created}
 	for _, g := range assigned {
-		switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
-		case ours && g.Stored >= r.at.Proof.Created:
-			r.confirmed.last = max(r.confirmed.last, g.Sequence)
-			if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
-				r.claim = g
-			}
-		case !ours && g.Place > r.at.Place:
-			r.otherIncarnation = true
-		}
+		r.recordAssigned(g)
 	}
 	return nil
+}
+
+func (r *reading) recordAssigned(g AssignedPlace) {
+	switch ours := g.Place == r.at.PlaceOf(g.Sequence); {
+	case ours && g.Stored >= r.at.Proof.Created:
+		r.confirmed.last = max(r.confirmed.last, g.Sequence)
+		if g.Receipt != 0 && g.Place > max(r.at.Place, r.claim.Place) {
+			r.claim = g
+		}
+	case !ours && g.Place > r.at.Place:
+		r.otherIncarnation = true
+	}
 }
 
 // checkClaim compares, once, the message of the greatest loaded place with the one

@@ -122,11 +122,8 @@ func measure(chosen []row, dir, path string) error {
 // benchmark in a separate process.
 func (r run) execute(dir string) ([]byte, error) {
 	binary := filepath.Join(dir, filepath.Base(r.pkg)+".test")
-	if _, err := os.Stat(binary); err != nil {
-		out, err := exec.Command("go", "test", "-c", "-o", binary, "rollcall/internal/"+r.pkg).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("building the tests of %s: %w\n%s", r.pkg, err, out)
-		}
+	if err := r.build(binary); err != nil {
+		return nil, err
 	}
 	command := append(strings.Fields(*with), binary, "-test.run=^$", "-test.benchtime="+r.time, "-test.bench="+r.pattern())
 	cmd := exec.Command(command[0], command[1:]...)
@@ -142,6 +139,18 @@ func (r run) execute(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("running %s of %s: %w\n%s%s", r.bench, r.pkg, err, out, stderr.Bytes())
 	}
 	return out, nil
+}
+
+// build builds the tests of the package, if not done yet.
+func (r run) build(binary string) error {
+	if _, err := os.Stat(binary); err == nil {
+		return nil
+	}
+	out, err := exec.Command("go", "test", "-c", "-o", binary, "rollcall/internal/"+r.pkg).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building the tests of %s: %w\n%s", r.pkg, err, out)
+	}
+	return nil
 }
 
 // pattern returns the value of -bench that selects only this benchmark.

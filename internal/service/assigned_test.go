@@ -12,29 +12,29 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// TestGivenPlaces: the greatest place that was given is that of the last report
+// TestAssignedPlaces: the greatest place that was assigned is that of the last report
 // or of one of the last dead letters, which are stored in any order. Messages that are not
 // rollcall's are ignored, and so is a missing stream.
-func TestGivenPlaces(t *testing.T) {
+func TestAssignedPlaces(t *testing.T) {
 	s := kit.StartServer(t)
 	js := kit.JetStream(t, kit.Conn(t, s.URL))
 	subjects, err := rollcallv1.NewSubjects("a.base")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &givenPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t)}
+	g := &assignedPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t)}
 	want := func(want uint64) {
 		t.Helper()
 		all, err := g.places(t.Context())
 		var got uint64
-		for _, given := range all {
-			got = max(got, given.Place)
+		for _, a := range all {
+			got = max(got, a.Place)
 			receipt := time.Date(2020, 1, 21, 0, 0, 0, 1, time.UTC)
-			if given.Place == 7 || given.Place == 50 { // a report has no receipt
+			if a.Place == 7 || a.Place == 50 { // a report has no receipt
 				receipt = time.Unix(0, 0)
 			}
-			if given.Sequence != 3 || !given.Receipt.Time().Equal(receipt) || time.Since(given.Stored.Time()) > time.Hour {
-				t.Errorf("%+v", given)
+			if a.Sequence != 3 || !a.Receipt.Time().Equal(receipt) || time.Since(a.Stored.Time()) > time.Hour {
+				t.Errorf("%+v", a)
 			}
 		}
 		if got != want || err != nil {

@@ -18,10 +18,10 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// givenPlaces finds the places in the last report and the last dead letters. After a
+// assignedPlaces finds the places in the last report and the last dead letters. After a
 // crash the newest snapshot may be older than these, and messages of a recreated stream
 // must not get the same places again.
-type givenPlaces struct {
+type assignedPlaces struct {
 	conn                 *nats.Conn
 	subjects             rollcallv1.Subjects
 	reports, deadLetters string // streams
@@ -29,8 +29,8 @@ type givenPlaces struct {
 }
 
 const (
-	// givenTimeout is the time-out of each request.
-	givenTimeout = 5 * time.Second
+	// assignedTimeout is the time-out of each request.
+	assignedTimeout = 5 * time.Second
 	// lettersInFlight is the most dead letters that are in flight at a time: the one with
 	// the greatest place is among the last so many in the stream.
 	lettersInFlight = 32
@@ -40,18 +40,18 @@ const (
 )
 
 // places returns the places; none if there are no reports or dead letters.
-func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
+func (g *assignedPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
 	var all []stream.AssignedPlace
 	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
 	if err != nil {
 		return nil, err
 	}
 	if report != nil {
-		all = appendGiven(all, report, placeOfReport(report))
+		all = appendAssigned(all, report, placeOfReport(report))
 	}
 	letter, err := g.get(ctx, g.deadLetters, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.AllDeadLetters()[0]))
 	for n := 1; err == nil && letter != nil; n++ {
-		all = appendGiven(all, letter, g.placeOfLetter(letter))
+		all = appendAssigned(all, letter, g.placeOfLetter(letter))
 		sequence, bad := strconv.ParseUint(letter.Header.Get(jetstream.SequenceHeader), 10, 64)
 		if bad != nil || sequence <= 1 || n == lettersInFlight {
 			break
@@ -62,8 +62,8 @@ func (g *givenPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error
 	return all, err
 }
 
-// appendGiven appends the place in a message, with the time at which it was stored.
-func appendGiven(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace) []stream.AssignedPlace {
+// appendAssigned appends the place in a message, with the time at which it was stored.
+func appendAssigned(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace) []stream.AssignedPlace {
 	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil || g.Place == 0 || g.Place > greatestPlace || g.Sequence > greatestPlace {
 		return all
@@ -73,20 +73,26 @@ func appendGiven(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPlace
 }
 
 // get returns a message of a stream, or nil when there is none.
-func (g *givenPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, givenTimeout)
+func (g *assignedPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, assignedTimeout)
 	defer cancel()
 	m, err := g.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // no such stream
 		return nil, nil
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(g.conn.LastError(), nats.ErrPermissionViolation):
-		g.log.Warn("no permission to read the greatest place given: places may be given twice",
+		g.log.Warn("no permission to read the last place assigned: places may be assigned twice",
 			"stream", name, "err", g.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("getting a message of stream %s: %w", name, err)
 	}
+	return found(m, name)
+}
+
+// found returns what a direct get of a stream answered: a message, or nil if the stream
+// has none.
+func found(m *nats.Msg, name string) (*nats.Msg, error) {
 	switch status := m.Header.Get("Status"); status {
 	case "":
 		return m, nil
@@ -111,7 +117,7 @@ func placeOfReport(m *nats.Msg) stream.AssignedPlace {
 
 // placeOfLetter reads the place of a dead letter, which is in its subject; the zero value if
 // it is not a dead letter.
-func (g *givenPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
+func (g *assignedPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
 	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
 	digits, _, _ := strings.Cut(rest, ".")
 	place, err := strconv.ParseUint(digits, 10, 64)
@@ -122,9 +128,9 @@ func (g *givenPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
 	if err != nil {
 		return stream.AssignedPlace{}
 	}
-	given := stream.AssignedPlace{Place: place, Sequence: sequence}
+	assigned := stream.AssignedPlace{Place: place, Sequence: sequence}
 	if receipt, err := time.Parse(time.RFC3339Nano, m.Header.Get(rollcallv1.HeaderReceipt)); err == nil {
-		given.Receipt = roster.TimeOf(receipt)
+		assigned.Receipt = roster.TimeOf(receipt)
 	}
-	return given
+	return assigned
 }
