@@ -176,7 +176,6 @@ func (s *service) openHeld(ctx context.Context) error {
 
 // open opens everything, in the order of the fields of service.
 func (s *service) open(ctx context.Context) error {
-	AllocateBallast()
 	err := s.folder.hold()
 	if err != nil {
 		return err

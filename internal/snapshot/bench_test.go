@@ -15,13 +15,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// ballast is that of the service; see AllocateBallast there.
-var ballast []byte
-
-// The benchmarks use a million sessions on 100,000 machines, and a heap like the
-// service's.
+// The benchmarks use a million sessions on 100,000 machines.
 func benchFleet() *kit.Fleet {
-	ballast = make([]byte, 64<<20)
 	return kit.NewFleet(1, kit.Mixed, kit.Scale(1_000_000))
 }
 

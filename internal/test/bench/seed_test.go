@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"rollcall/internal/roster"
-	"rollcall/internal/service"
 	"rollcall/internal/test/kit"
 )
 
@@ -88,7 +87,6 @@ func writeEvents(b *testing.B, messages []roster.Message) string {
 }
 
 func seedRoster(b *testing.B, messages []roster.Message) {
-	service.AllocateBallast()
 	settings := roster.DefaultSettings()
 	settings.AllowedLateness = 365 * 24 * time.Hour // whatever the order, no event is too late
 	var batch roster.Batch

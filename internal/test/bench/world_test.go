@@ -21,7 +21,6 @@ import (
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/roster"
-	"rollcall/internal/service"
 	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -154,7 +153,6 @@ type pipeline struct {
 
 func newPipeline(b *testing.B, url string) *pipeline {
 	b.Helper()
-	service.AllocateBallast()
 	s := &pipeline{roster: roster.New(roster.DefaultSettings()), reg: metrics.NewRegistry()}
 	var err error
 	s.reader, err = stream.New(stream.Config{
