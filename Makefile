@@ -72,5 +72,5 @@ generate: ## generate proto/rollcall/v1/*.pb.go
 	$(tool) buf generate
 
 .PHONY: docs
-docs: ## generate docs/configuration.md
+docs: ## generate the table in docs/configuration.md
 	$(GO) test ./internal/config -run TestDocumentation -update

@@ -18,7 +18,7 @@ const here = "rollcall/internal/"
 var everybody = []string{here + "roster", here + "failpoint", here + "throttle", "rollcall/proto/rollcall/v1"}
 
 // allowed are the arrows beside those. Whoever asks ([client], the commands) imports
-// no room of the server's; only service knows them all.
+// no package of the service; only internal/service knows them all.
 var allowed = map[string][]string{
 	"roster":     {"roster/mem"},
 	"ingest":     {"stream", "wire"},
@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	},
 }
 
-// commands are the rooms that each command may import, and those that only the file
+// commands are the packages that each command may import, and those that only the file
 // of one command may.
 var (
 	commands  = []string{"api", "client", "config", "natsconn", "publish", "wire"}
@@ -48,7 +48,7 @@ var (
 )
 
 // TestArrows: the packages under internal know the roster, the contract and what is
-// listed here; the roster knows the standard library alone.
+// listed here; the roster imports the standard library and roster/mem only.
 func TestArrows(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "rollcall/internal/...", "rollcall/proto/...").Output()
 	if err != nil {
@@ -67,20 +67,20 @@ func TestArrows(t *testing.T) {
 
 func mayImport(from, to string) bool {
 	first, _, _ := strings.Cut(to, "/")
-	room := strings.TrimPrefix(from, here)
+	pkg := strings.TrimPrefix(from, here)
 	switch {
-	case strings.HasPrefix(room, "test/"):
+	case strings.HasPrefix(pkg, "test/"):
 		return true
 	case first != "rollcall":
-		return room != "roster" && room != "roster/mem" || !strings.Contains(first, ".")
-	case slices.Contains(allowed[room], strings.TrimPrefix(to, here)):
+		return pkg != "roster" && pkg != "roster/mem" || !strings.Contains(first, ".")
+	case slices.Contains(allowed[pkg], strings.TrimPrefix(to, here)):
 		return true
 	}
-	return slices.Contains(everybody, to) && from != to && !strings.HasPrefix(room, "roster") && room != "api"
+	return slices.Contains(everybody, to) && from != to && !strings.HasPrefix(pkg, "roster") && pkg != "api"
 }
 
-// TestArrowsOfCommands: the commands import what whoever asks needs, and no room of
-// the server's.
+// TestArrowsOfCommands: the commands import what a client needs, and no package of
+// the service.
 func TestArrowsOfCommands(t *testing.T) {
 	files, err := filepath.Glob("../cmd/rollcall/*.go")
 	if err != nil || len(files) == 0 {
@@ -97,8 +97,8 @@ func TestArrowsOfCommands(t *testing.T) {
 		}
 		for _, spec := range file.Imports {
 			to, _ := strconv.Unquote(spec.Path.Value)
-			room, ours := strings.CutPrefix(to, here)
-			if ours && !slices.Contains(everybody, to) && !slices.Contains(commands, room) && !slices.Contains(ofCommand[name], room) {
+			pkg, ours := strings.CutPrefix(to, here)
+			if ours && !slices.Contains(everybody, to) && !slices.Contains(commands, pkg) && !slices.Contains(ofCommand[name], pkg) {
 				t.Errorf("cmd/rollcall/%s imports %s", name, to)
 			}
 		}

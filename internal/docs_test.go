@@ -160,17 +160,36 @@ func TestCommandPaths(t *testing.T) {
 
 var namedPaths = regexp.MustCompile("`((?:cmd|internal|proto|deploy|docs)/[\\w./-]+)`")
 
-// TestNamedPaths: the packages and files that the documents about the code name
-// are there.
+// TestNamedPaths: the packages and files that documents name are there.
 func TestNamedPaths(t *testing.T) {
-	there := func(path string) bool {
-		_, err := os.Stat(filepath.Join(root, path))
-		return err == nil
+	for _, d := range documents(t) {
+		for _, found := range namedPaths.FindAllStringSubmatch(d.text, -1) {
+			if _, err := os.Stat(filepath.Join(root, found[1])); err != nil {
+				t.Errorf("%s names %s: %v", d.path, found[1], err)
+			}
+		}
 	}
-	for _, path := range []string{"docs/architecture.md", "CONTRIBUTING.md"} {
-		for _, found := range namedPaths.FindAllStringSubmatch(read(t, path).text, -1) {
-			if !there(found[1]) {
-				t.Errorf("%s names %s, which is not there", path, found[1])
+}
+
+var chosenTests = regexp.MustCompile(`go test [^` + "`\n" + `]*-(run|bench|fuzz) '?([\w$^.]+)`)
+
+// TestNamedCommands: what the "go test" commands in documents choose exists.
+func TestNamedCommands(t *testing.T) {
+	all := declared(t)
+	for _, d := range documents(t) {
+		for _, found := range chosenTests.FindAllStringSubmatch(d.text, -1) {
+			kind := map[string]string{"run": "Test", "bench": "Benchmark", "fuzz": "Fuzz"}[found[1]]
+			chosen, err := regexp.Compile(found[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			exists := false
+			for name := range all {
+				rest, ours := strings.CutPrefix(name, kind)
+				exists = exists || ours && (chosen.MatchString(name) || chosen.MatchString(rest))
+			}
+			if !exists {
+				t.Errorf("%s: %s chooses nothing", d.path, found[0])
 			}
 		}
 	}

@@ -42,52 +42,52 @@ func (u *userFlag) Decode(ctx *kong.DecodeContext) error {
 }
 
 // eventType returns the type of the event, or "" if no flag gives one.
-func (h *eventFlags) eventType() string {
+func (f *eventFlags) eventType() string {
 	switch {
-	case h.Login != nil:
+	case f.Login != nil:
 		return roster.Login.String()
-	case h.Logout != nil:
+	case f.Logout != nil:
 		return roster.Logout.String()
-	case h.Boot:
+	case f.Boot:
 		return roster.Boot.String()
-	case h.Shutdown:
+	case f.Shutdown:
 		return roster.Shutdown.String()
 	}
 	return ""
 }
 
 // given reports whether the flags describe an event.
-func (h *eventFlags) given() bool { return h.eventType() != "" }
+func (f *eventFlags) given() bool { return f.eventType() != "" }
 
 // validate refuses flags that cannot be combined.
-func (h *eventFlags) validate() error {
-	details := cmp.Or(h.Terminal, h.Remote, h.Service) != ""
-	stray := cmp.Or(h.Machine, h.Session, h.Date) != "" || details
+func (f *eventFlags) validate() error {
+	details := cmp.Or(f.Terminal, f.Remote, f.Service) != ""
+	stray := cmp.Or(f.Machine, f.Session, f.Date) != "" || details
 	switch {
-	case !h.given() && stray:
+	case !f.given() && stray:
 		return errors.New("give the type of the event: --login, --logout, --boot or --shutdown")
-	case !h.given():
+	case !f.given():
 		return nil
-	case h.Machine == "":
-		return fmt.Errorf("--%s: give the machine with --machine", h.eventType())
-	case h.Logout != nil && *h.Logout == "" && h.Session == "":
+	case f.Machine == "":
+		return fmt.Errorf("--%s: give the machine with --machine", f.eventType())
+	case f.Logout != nil && *f.Logout == "" && f.Session == "":
 		return errors.New("--logout: give the user (--logout USER) or the session (--session)")
-	case (h.Boot || h.Shutdown) && h.Session != "":
-		return fmt.Errorf("--session: a %s ends all sessions", h.eventType())
-	case h.Login == nil && details:
+	case (f.Boot || f.Shutdown) && f.Session != "":
+		return fmt.Errorf("--session: a %s ends all sessions", f.eventType())
+	case f.Login == nil && details:
 		return errors.New("--terminal, --remote and --service need --login")
 	}
 	return nil
 }
 
 // encode returns the event as a payload, checked with the decoder of the service.
-func (h *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
+func (f *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
 	var user string
 	switch {
-	case h.Login != nil:
-		user = *h.Login
-	case h.Logout != nil:
-		user = string(*h.Logout)
+	case f.Login != nil:
+		user = *f.Login
+	case f.Logout != nil:
+		user = string(*f.Logout)
 	}
 	payload, err := json.Marshal(struct {
 		Date     string `json:"date"`
@@ -99,8 +99,8 @@ func (h *eventFlags) encode(judge *wire.Decoder) ([]byte, error) {
 		Remote   string `json:"remote,omitzero"`
 		Service  string `json:"service,omitzero"`
 	}{
-		cmp.Or(h.Date, time.Now().UTC().Format(time.RFC3339Nano)),
-		h.eventType(), h.Machine, user, h.Session, h.Terminal, h.Remote, h.Service,
+		cmp.Or(f.Date, time.Now().UTC().Format(time.RFC3339Nano)),
+		f.eventType(), f.Machine, user, f.Session, f.Terminal, f.Remote, f.Service,
 	})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("publish: %w; give valid UTF-8", err)}

@@ -10,9 +10,9 @@ var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:
 
 // moment parses the time given for a flag and formats it for a request. A time without a
 // zone is in the local zone, or in UTC with --utc. No value gives "".
-func (a *queryFlags) moment(flag, value string) (string, error) {
+func (q *queryFlags) moment(flag, value string) (string, error) {
 	zone := time.Local
-	if a.UTC {
+	if q.UTC {
 		zone = time.UTC
 	}
 	if value == "" {

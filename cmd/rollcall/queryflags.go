@@ -22,7 +22,7 @@ type queryFlags struct {
 
 // ask asks a question and prints the answer page by page. command is the name in error
 // messages; print prints a page as text.
-func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
+func (q *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 		return err
 	}
 	defer conn.Close()
-	if a.Output == "json" {
+	if q.Output == "json" {
 		print = func(page []byte) error {
 			_, err := std.out.Write(append(page, '\n'))
 			return err
@@ -57,8 +57,8 @@ func (a *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 			return fmt.Errorf("%s: %w", command, err)
 		}
 	}
-	missing.print(std, command, a)
-	past.printIncomplete(a)
+	missing.print(std, command, q)
+	past.printIncomplete(q)
 	return nil
 }
 
@@ -85,7 +85,7 @@ type incompleteness struct {
 var reportedElsewhere = []string{"replaying", "not_retained", "unplaced"}
 
 // add adds the reasons of a page.
-func (m *incompleteness) add(page []byte) error {
+func (i *incompleteness) add(page []byte) error {
 	var head struct {
 		Reasons       []string  `json:"reasons"`
 		Unsettled     int       `json:"unsettled"`
@@ -96,51 +96,51 @@ func (m *incompleteness) add(page []byte) error {
 	if err := json.Unmarshal(page, &head); err != nil {
 		return err
 	}
-	m.unsettled, m.settles, m.until, m.ofMachine = head.Unsettled, head.SettlesAfter, head.CompleteAfter, head.Machine != ""
+	i.unsettled, i.settles, i.until, i.ofMachine = head.Unsettled, head.SettlesAfter, head.CompleteAfter, head.Machine != ""
 	for _, reason := range head.Reasons {
-		if !slices.Contains(reportedElsewhere, reason) && !slices.Contains(m.reasons, reason) {
-			m.reasons = append(m.reasons, reason)
+		if !slices.Contains(reportedElsewhere, reason) && !slices.Contains(i.reasons, reason) {
+			i.reasons = append(i.reasons, reason)
 		}
 	}
 	return nil
 }
 
 // print prints why the answer is not complete, if it is not.
-func (m *incompleteness) print(std streams, command string, a *queryFlags) {
+func (i *incompleteness) print(std streams, command string, a *queryFlags) {
 	//guard:false "an incomplete report says so" TestReportNotComplete
-	if len(m.reasons) > 0 {
-		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, quoteUnprintable(strings.Join(m.reasons, ", ")), m.remedy(a))
+	if len(i.reasons) > 0 {
+		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, quoteUnprintable(strings.Join(i.reasons, ", ")), i.remedy(a))
 	}
 }
 
 // remedy describes when the answer will be complete.
-func (m *incompleteness) remedy(a *queryFlags) string {
+func (i *incompleteness) remedy(a *queryFlags) string {
 	resets := "boot, shutdown or present"
-	if m.unsettled > 0 {
-		resets += a.datedAfter(m.settles)
+	if i.unsettled > 0 {
+		resets += a.datedAfter(i.settles)
 	}
 	switch {
-	case slices.Equal(m.reasons, []string{"stale"}):
+	case slices.Equal(i.reasons, []string{"stale"}):
 		return "the state of the stream of events is unknown: recent events may be missing"
-	case m.ofMachine:
+	case i.ofMachine:
 		return "complete once the machine sends a " + resets
-	case m.until.IsZero():
+	case i.until.IsZero():
 		return "nothing has been received since the loss"
-	case m.unsettled > 0 && m.until.Before(time.Now()):
-		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have", resets, m.unsettled)
-	case m.unsettled > 0:
-		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have, but not before %s", resets, m.unsettled, a.time(m.until))
+	case i.unsettled > 0 && i.until.Before(time.Now()):
+		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have", resets, i.unsettled)
+	case i.unsettled > 0:
+		return fmt.Sprintf("machines that have sent no %s: %d; complete once they have, but not before %s", resets, i.unsettled, a.time(i.until))
 	}
-	return "machines not heard from since the loss may be missing; complete after " + a.time(m.until)
+	return "machines not heard from since the loss may be missing; complete after " + a.time(i.until)
 }
 
 // datedAfter describes the date that a boot, shutdown or present must exceed to settle a
 // machine. It is rounded up to a whole second, so that every later date exceeds it too.
-func (a *queryFlags) datedAfter(settles time.Time) string {
+func (q *queryFlags) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"
 	}
-	return " dated after " + a.time(settles.Add(time.Second-1))
+	return " dated after " + q.time(settles.Add(time.Second-1))
 }
 
 // local is the zone of printed times, unless --utc is given. (Tests cannot set time.Local:
@@ -149,8 +149,8 @@ var local = time.Local
 
 // time formats a time for tables: whole seconds, in the local zone, or in UTC with a Z at
 // the end.
-func (a *queryFlags) time(t time.Time) string {
-	if a.UTC {
+func (q *queryFlags) time(t time.Time) string {
+	if q.UTC {
 		return t.UTC().Format("2006-01-02 15:04:05Z")
 	}
 	return t.In(local).Format(time.DateTime)

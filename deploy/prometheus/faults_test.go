@@ -236,8 +236,8 @@ func (w *faultWorld) patience() time.Duration {
 	return 3 * time.Minute
 }
 
-// metric reports whether the fault's series is present; for one that ends in a space,
-// whether its value is not 0. known is false while the service restarts.
+// metric reports whether the fault's series is present or, if its name ends in a
+// space, whether its value is not 0. known is false while the service restarts.
 func (w *faultWorld) metric() (shows, known bool) {
 	text := w.get("/metrics")
 	for line := range strings.Lines(text) {

@@ -212,7 +212,7 @@ func (p *Publisher) publish(ctx context.Context, place uint64) {
 }
 
 // send publishes the change of one machine.
-func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most int) error {
+func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, maxBytes int) error {
 	if n := int(c.Number) + 1; n > len(p.previous) {
 		p.previous = append(p.previous, make([]uint64, n-len(p.previous))...)
 	}
@@ -221,7 +221,7 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, most in
 		Machine: c.Machine, When: when, Place: place, Previous: max(*previous, p.since),
 		Came: c.Arrived, Left: c.Left, Users: c.Users,
 	}
-	data, err := encode(&message, most)
+	data, err := encode(&message, maxBytes)
 	if err != nil {
 		return fmt.Errorf("encoding change: %w", err)
 	}

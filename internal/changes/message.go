@@ -6,11 +6,11 @@ import (
 	"rollcall/internal/api"
 )
 
-// encode encodes a change. If it has more than most bytes, it is encoded without
+// encode encodes a change. If that has more than maxBytes, it is encoded without
 // users.
-func encode(c *api.Change, most int) ([]byte, error) {
+func encode(c *api.Change, maxBytes int) ([]byte, error) {
 	data, err := json.Marshal(c)
-	if err != nil || len(data) <= most {
+	if err != nil || len(data) <= maxBytes {
 		return data, err
 	}
 	c.Came, c.Left, c.Users, c.Large = nil, nil, nil, true

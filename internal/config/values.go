@@ -84,7 +84,7 @@ func (s *silence) Set(value string) error {
 func secondsOrForever(value string) (time.Duration, error) {
 	d, err := duration(value)
 	if err == nil && d < time.Second && d != 0 {
-		err = invalid(value, "is too short", "use at least 1s, or 0 for ever")
+		err = invalid(value, "is too short", "use at least 1s, or 0 for no limit")
 	}
 	if err != nil {
 		return 0, err
@@ -251,6 +251,7 @@ func (f *file) Set(value string) error {
 	return nil
 }
 
+// Unreadable returns why the file at a path cannot be read, or "" if it can.
 func Unreadable(path string) string {
 	opened, err := os.Open(path)
 	if err != nil {

@@ -55,7 +55,7 @@ func TestLetterOfLongHeader(t *testing.T) {
 	m := event("{")
 	m.Header = nats.Header{rollcallv1.HeaderContentType: {"application/json; x=" + strings.Repeat("y", 1<<20-200)}}
 	s.send(m)
-	s.awaitSettled()
+	s.awaitStored()
 	if got := s.letter(1).Header; got.Get(rollcallv1.HeaderContentType) != "" {
 		t.Error("the letter has the header")
 	}
@@ -71,26 +71,26 @@ func TestSettledAfterStart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- s.letters.Settled(ctx, 5) }()
+	go func() { done <- s.letters.AwaitStored(ctx, 5) }()
 	kit.Eventually(t, func() bool { return len(done) == 1 }, "place 5 is settled")
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSettledWaitsForLetters: Settled waits for the letters up to its place, in
+// TestAwaitStored: AwaitStored waits for the letters up to its place, in
 // whatever order they are stored, and not for later ones.
-func TestSettledWaitsForLetters(t *testing.T) {
+func TestAwaitStored(t *testing.T) {
 	s := newSetup(t)
 	s.send(event("{"), event("{"), event("{"))
 	s.letters.finish(s.letters.inFlight[1], nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.letters.Settled(ended, 2); err == nil {
+	if err := s.letters.AwaitStored(ended, 2); err == nil {
 		t.Error("settled up to place 2 with the letter of place 1 in flight")
 	}
 	s.letters.finish(s.letters.inFlight[0], nil)
-	if err := s.letters.Settled(ended, 2); err != nil {
+	if err := s.letters.AwaitStored(ended, 2); err != nil {
 		t.Errorf("waits for the letter of place 3: %v", err)
 	}
 }

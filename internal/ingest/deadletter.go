@@ -286,19 +286,19 @@ func (d *DeadLetters) Judged(place uint64) {
 	d.wake()
 }
 
-// wake makes Settled check again. The caller holds the lock.
+// wake makes AwaitStored check again. The caller holds the lock.
 func (d *DeadLetters) wake() {
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
 
-// Settled waits until every message up to a place has been judged, and each of
+// AwaitStored waits until every message up to a place has been judged, and each of
 // their letters is stored or dropped.
-func (d *DeadLetters) Settled(ctx context.Context, place uint64) error {
+func (d *DeadLetters) AwaitStored(ctx context.Context, place uint64) error {
 	for {
 		d.mu.Lock()
-		//guard:drop || "no snapshot is committed before its dead letters are stored" TestSettledWaitsForLetters
-		//guard:drop d.judged "no snapshot is committed before all its messages are judged" TestSettledWaitsForJudging
+		//guard:drop || "no snapshot is committed before its dead letters are stored" TestAwaitStored
+		//guard:drop d.judged "no snapshot is committed before all its messages are judged" TestAwaitStoredWaitsForJudging
 		settled := d.judged >= place && (len(d.inFlight) == 0 || d.inFlight[0].place > place)
 		changed, lastErr := d.changed, d.lastErr
 		d.mu.Unlock()

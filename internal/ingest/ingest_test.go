@@ -81,11 +81,11 @@ func event(payload string) *nats.Msg {
 
 const good = `{"date":"2026-11-22T20:59:00Z","type":"login","machine":"web","user":"lane"}`
 
-func (s *setup) awaitSettled() {
+func (s *setup) awaitStored() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
-	if err := s.letters.Settled(ctx, s.place); err != nil {
+	if err := s.letters.AwaitStored(ctx, s.place); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestRefused(t *testing.T) {
 	foreign := &nats.Msg{Subject: "rollcall.events.db", Data: []byte(good), Header: nats.Header{"Content-Type": {"application/json"}}}
 	s.send(event(good), event(`{"date":"yesterday","type":"login","machine":"web","user":"bob"}`), foreign,
 		event(strings.Replace(good, "2026", "2099", 1)), event(strings.Replace(good, "lane", "chris", 1)), byMQTT)
-	s.awaitSettled()
+	s.awaitStored()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 3, roster.DeadLettered: 3}) {
 		t.Errorf("fates are %v", st.Fates)
 	}
@@ -142,7 +142,7 @@ func TestStoredOnce(t *testing.T) {
 	for range 3 {
 		s.place = 0
 		s.send(event("{"), event("{"))
-		s.awaitSettled()
+		s.awaitStored()
 	}
 	info, err := s.stored.Info(t.Context())
 	if err != nil || info.State.Msgs != 2 {
@@ -160,7 +160,7 @@ func TestLargeLetter(t *testing.T) {
 	huge := event(strings.Repeat("x", 1<<20))
 	huge.Header = nats.Header{"Content-Type": {"application/json; x=" + strings.Repeat("y", 5000)}}
 	s.send(huge)
-	s.awaitSettled()
+	s.awaitStored()
 	l := s.letter(1)
 	if len(l.Data) < 1<<19 || l.Header.Get(rollcallv1.HeaderSize) != "1048576" || l.Header.Get(rollcallv1.HeaderReason) != "oversize" {
 		t.Errorf("%d bytes, %v", len(l.Data), l.Header)
@@ -186,7 +186,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%v letters dropped, want %d", n, 2*maxLetters)
 	}
 	s.store()
-	s.awaitSettled()
+	s.awaitStored()
 	info, err := s.stored.Info(t.Context())
 	if err != nil || info.State.Msgs != maxLetters {
 		t.Errorf("%d letters stored, want %d (%v)", info.State.Msgs, maxLetters, err)
@@ -194,7 +194,7 @@ func TestFlood(t *testing.T) {
 }
 
 // TestNoStream: letters that no stream stores are dropped after a while, and
-// Settled returns.
+// AwaitStored returns.
 func TestNoStream(t *testing.T) {
 	s := newSetup(t)
 	s.letters.patience = 300 * time.Millisecond
@@ -205,10 +205,10 @@ func TestNoStream(t *testing.T) {
 	s.send(event("{"), event(good), event("{"))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := s.letters.Settled(ctx, s.place); err == nil {
+	if err := s.letters.AwaitStored(ctx, s.place); err == nil {
 		t.Error("settled at once")
 	}
-	s.awaitSettled()
+	s.awaitStored()
 	if n := testutil.ToFloat64(s.letters.dropped); n != 2 {
 		t.Errorf("%v letters dropped", n)
 	}

@@ -43,7 +43,7 @@ func TestMarkerOfAClient(t *testing.T) {
 		m.Header = nats.Header{headerMarker: {"MaxAge"}}
 	}
 	s.send(login, garbage)
-	s.awaitSettled()
+	s.awaitStored()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.DeadLettered: 1}) {
 		t.Errorf("fates %v", st.Fates)
 	}
@@ -67,7 +67,7 @@ func TestMarker(t *testing.T) {
 	b := stream.Batch{Messages: []stream.Message{{Msg: marker, Sequence: s.place, Place: s.place, Receipt: receipt.Add(time.Hour)}}}
 	b.End.Place = s.place
 	s.Fold(&b)
-	s.awaitSettled()
+	s.awaitStored()
 	if st := s.roster.Status(); st.Fates != (roster.Fates{roster.Applied: 1, roster.Superseded: 2}) || st.Machines != 1 {
 		t.Errorf("fates %v, %d machines", st.Fates, st.Machines)
 	}

@@ -14,7 +14,7 @@ import (
 // would pass for those of rollcall or of an administrator. The server republishes
 // regardless of the publisher's own permissions: an event would arrive as a report
 // or a change, ask a question, or be a request to JetStream, such as to delete a
-// stream. That is never right.
+// stream.
 //
 // Republishing another stream as events is not refused, as an operator may want it,
 // but it is a risk: whoever may publish to that stream can forge events.

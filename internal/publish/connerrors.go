@@ -31,12 +31,12 @@ func newConnErrors() *connErrors {
 }
 
 // options returns the connection options that collect its errors.
-func (t *connErrors) options() []nats.Option {
+func (c *connErrors) options() []nats.Option {
 	return []nats.Option{
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.denied(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.denied(err) }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) {
 			//guard:drop "a lost server is reported, not waited for" TestLostServer
-			t.add("", errLost)
+			c.add("", errLost)
 		}),
 	}
 }
@@ -44,42 +44,42 @@ func (t *connErrors) options() []nats.Option {
 // deniedPublish finds the subject in the server's error text.
 var deniedPublish = regexp.MustCompile(`(?i)Permissions Violation for Publish to "([^"]+)"`)
 
-func (t *connErrors) denied(err error) {
+func (c *connErrors) denied(err error) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return
 	}
 	if found := deniedPublish.FindStringSubmatch(err.Error()); found != nil {
-		t.add(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
+		c.add(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
 		return
 	}
-	t.add("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to a prefix that these credentials may subscribe to, then publish from here on", err))
+	c.add("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to a prefix that these credentials may subscribe to, then publish from here on", err))
 }
 
 // add adds an error for publishing to a subject; "" means every subject.
-func (t *connErrors) add(subject string, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *connErrors) add(subject string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if subject != "" {
-		t.publish[subject] = err
-	} else if t.all == nil {
-		t.all = noAckError{err}
+		c.publish[subject] = err
+	} else if c.all == nil {
+		c.all = noAckError{err}
 	}
-	close(t.changed)
-	t.changed = make(chan struct{})
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 type noAckError struct{ error }
 
-func (h noAckError) Unwrap() error        { return h.error }
-func (h noAckError) Is(target error) bool { return target == errAckLost }
+func (e noAckError) Unwrap() error        { return e.error }
+func (e noAckError) Is(target error) bool { return target == errAckLost }
 
 // errorFor returns the error for publishing to the subject, if there is one by now,
 // and a channel that is closed when any error is added.
-func (t *connErrors) errorFor(subject string) (changed <-chan struct{}, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.publish[subject]; err != nil {
-		return t.changed, err
+func (c *connErrors) errorFor(subject string) (changed <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.publish[subject]; err != nil {
+		return c.changed, err
 	}
-	return t.changed, t.all
+	return c.changed, c.all
 }

@@ -172,7 +172,7 @@ func (s *Service) recordOthers(found []api.Instance) {
 // instanceLog is an instance in a log message, with what identifies its process.
 type instanceLog api.Instance
 
-func (d instanceLog) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("instance", d.ID), slog.String("version", d.Version),
-		slog.Time("started", d.Started), slog.String("stream", d.Stream), slog.Uint64("place", d.Place))
+func (l instanceLog) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("instance", l.ID), slog.String("version", l.Version),
+		slog.Time("started", l.Started), slog.String("stream", l.Stream), slog.Uint64("place", l.Place))
 }

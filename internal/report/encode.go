@@ -34,9 +34,9 @@ func RowOf(v roster.View, reuse Row) Row {
 }
 
 // MinSize returns a lower bound of the row's size in JSON, in bytes.
-func (m *Row) MinSize() int {
-	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(m.Name)
-	for _, user := range m.Users {
+func (r *Row) MinSize() int {
+	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(r.Name)
+	for _, user := range r.Users {
 		size += len(`"",`) + len(user)
 	}
 	return size
@@ -44,8 +44,8 @@ func (m *Row) MinSize() int {
 
 // Append appends the row in JSON, with as many of its users as fit in capacity
 // bytes but at least one, and returns how many.
-func (m *Row) Append(b []byte, capacity int) ([]byte, int) {
-	return appendMachine(b, &api.Machine{Name: m.Name, Heard: m.Heard.Time(), Silent: m.Silent, Incomplete: m.Incomplete, Users: m.Users}, capacity)
+func (r *Row) Append(b []byte, capacity int) ([]byte, int) {
+	return appendMachine(b, &api.Machine{Name: r.Name, Heard: r.Heard.Time(), Silent: r.Silent, Incomplete: r.Incomplete, Users: r.Users}, capacity)
 }
 
 // AppendJSON appends a report as one JSON object: the keys in the order of the

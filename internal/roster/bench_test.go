@@ -221,7 +221,7 @@ func BenchmarkCeilings(b *testing.B) {
 	})
 }
 
-// limited returns the machines with a refused event since their last reset.
+// limited returns the default settings with MaxMachines scaled.
 func limited() roster.Settings {
 	s := roster.DefaultSettings()
 	s.MaxMachines = kit.Scale(s.MaxMachines)

@@ -101,7 +101,7 @@ type copyBatch struct {
 	machines []machine
 	sessions []session
 	cleared  []clearing
-	seen     uint32 // a sum of what was loaded, so that the compiler keeps the loads
+	sum      uint32 // of what was loaded, so that the compiler keeps the loads
 }
 
 const (
@@ -115,8 +115,8 @@ const (
 	copiedAtOnce = 64
 )
 
-func (k *copyBatch) full() bool {
-	return len(k.machines) >= batchMachines || len(k.sessions)+len(k.cleared) >= batchRegisters
+func (b *copyBatch) full() bool {
+	return len(b.machines) >= batchMachines || len(b.sessions)+len(b.cleared) >= batchRegisters
 }
 
 // fill fills k with copies of the next machines, and returns how many it copied.
@@ -131,7 +131,7 @@ func (c *Cut) fill(k *copyBatch, next []*machine) int {
 // copy copies machines to k until it is full.
 func (c *Cut) copy(k *copyBatch, machines []*machine) {
 	for _, m := range machines {
-		k.seen += firstByte(m.name) + m.number
+		k.sum += firstByte(m.name) + m.number
 	}
 	before := len(k.sessions)
 	for _, m := range machines {
@@ -164,29 +164,29 @@ func (c *Cut) preserve(m *machine) {
 }
 
 // add appends a copy of a machine.
-func (k *copyBatch) add(m *machine) {
-	n := len(k.sessions)
-	k.sessions = append(k.sessions, m.sessions.Rows...)
-	k.machines = append(k.machines, *m)
-	added := &k.machines[len(k.machines)-1]
-	added.sessions = mem.Table[session]{Rows: k.sessions[n:len(k.sessions):len(k.sessions)]}
+func (b *copyBatch) add(m *machine) {
+	n := len(b.sessions)
+	b.sessions = append(b.sessions, m.sessions.Rows...)
+	b.machines = append(b.machines, *m)
+	added := &b.machines[len(b.machines)-1]
+	added.sessions = mem.Table[session]{Rows: b.sessions[n:len(b.sessions):len(b.sessions)]}
 	if m.cleared != nil {
-		n := len(k.cleared)
-		k.cleared = append(k.cleared, m.cleared.Rows...)
-		added.cleared = &mem.Table[clearing]{Rows: k.cleared[n:len(k.cleared):len(k.cleared)]}
+		n := len(b.cleared)
+		b.cleared = append(b.cleared, m.cleared.Rows...)
+		added.cleared = &mem.Table[clearing]{Rows: b.cleared[n:len(b.cleared):len(b.cleared)]}
 		added.cleared.Reindex()
 	}
 }
 
 // loadNames loads the names of the sessions' users into the cache. While there is
 // a cut, no user's number is reused for another user.
-func (k *copyBatch) loadNames(p *people, sessions []session) {
+func (b *copyBatch) loadNames(p *people, sessions []session) {
 	for i := range sessions {
 		if n := sessions[i].user; n != 0 {
-			k.seen += uint32(len(p.users.At(n).name))
+			b.sum += uint32(len(p.users.At(n).name))
 		}
 	}
 	for i := range sessions {
-		k.seen += firstByte(p.name(sessions[i].user))
+		b.sum += firstByte(p.name(sessions[i].user))
 	}
 }

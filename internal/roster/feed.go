@@ -14,9 +14,9 @@ type Feed struct {
 	r          *Roster
 	maxPending int
 	halfFull   chan struct{}
-	pending    []transition // the fold's
+	pending    []transition // used by the fold only
 	incomplete bool
-	taken      []transition // the reader's
+	taken      []transition // used by the reader only
 }
 
 // transition is one arrival of a user on a machine, or one departure.
@@ -26,7 +26,7 @@ type transition struct {
 	event   uint32 // twice the number of the event, plus 1 for an arrival
 }
 
-func (p transition) arrived() bool { return p.event&1 == 1 }
+func (t transition) arrived() bool { return t.event&1 == 1 }
 
 // Change is what changed on one machine between two calls of Take.
 type Change struct {

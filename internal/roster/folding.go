@@ -10,7 +10,7 @@ type folding struct {
 	st    *Status
 	m     *machine
 	stamp Stamp
-	seen  *prefetched // of the event's own session
+	hint  *prefetched // of the event's own session
 }
 
 // apply folds the event and reports whether it raised a register.
@@ -36,7 +36,7 @@ func (f *folding) login(s *Session) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	u := f.r.people.acquirePrefetched(f.seen, s.User)
+	u := f.r.people.acquirePrefetched(f.hint, s.User)
 	return f.raise(s, f.key(s.ID, u), u)
 }
 
@@ -46,7 +46,7 @@ func (f *folding) key(id string, user uint32) sessionKey {
 	if id == "" {
 		return keyOf("", user)
 	}
-	return sessionKey{id: id, hash: f.seen.idHash}
+	return sessionKey{id: id, hash: f.hint.idHash}
 }
 
 // raise sets the session's register to its user u, whom the caller has acquired
@@ -122,7 +122,7 @@ func (f *folding) clear(name string) bool {
 	if !f.stamp.After(f.m.reset) {
 		return false
 	}
-	u := f.r.people.acquirePrefetched(f.seen, name)
+	u := f.r.people.acquirePrefetched(f.hint, name)
 	c := f.m.clearing(u)
 	//guard:false "the order of clearings doesn't matter" TestEarlierClearing
 	if c != nil && !f.stamp.After(c.stamp) {

@@ -12,7 +12,7 @@ import (
 type machine struct {
 	name   string
 	newest Time
-	heard  Time        // the newest receipt accepted, or gone
+	heard  Time        // the newest receipt accepted, or removed
 	limits *limitState // nil: none; replaced, never written to
 	reset  Stamp
 	// ended is at most the date of every closed register, and MinInt64 if one may

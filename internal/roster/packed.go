@@ -37,25 +37,25 @@ func newPacked(b []byte) packed {
 }
 
 // text returns the bytes after the length. They never change.
-func (a packed) text() string {
-	if a.bytes == nil {
+func (p packed) text() string {
+	if p.bytes == nil {
 		return ""
 	}
-	n := int(binary.LittleEndian.Uint16(unsafe.Slice(a.bytes, packedHead)))
-	return unsafe.String(a.bytes, packedHead+n)[packedHead:]
+	n := int(binary.LittleEndian.Uint16(unsafe.Slice(p.bytes, packedHead)))
+	return unsafe.String(p.bytes, packedHead+n)[packedHead:]
 }
 
 // appendPacked packs the ID and the details of a session; it appends nothing if
 // there are none.
 func appendPacked(b []byte, s *Session) []byte {
-	has := s.has()
-	if s.ID == "" && has == 0 {
+	details := s.detailBits()
+	if s.ID == "" && details == 0 {
 		return b
 	}
 	start := len(b)
 	b = appendString(append(b, 0, 0), s.ID)
-	if has != 0 {
-		b = append(b, has)
+	if details != 0 {
+		b = append(b, details)
 		if s.Since != 0 {
 			b = appendTime(b, s.Since, 0)
 		}
@@ -69,8 +69,8 @@ func appendPacked(b []byte, s *Session) []byte {
 	return b
 }
 
-// has returns the bits of the session's details.
-func (s *Session) has() (bits byte) {
+// detailBits returns the bits of the session's details.
+func (s *Session) detailBits() (bits byte) {
 	if s.Since != 0 {
 		bits = hasSince
 	}
@@ -85,8 +85,8 @@ func (s *Session) has() (bits byte) {
 func (s *Session) texts() [3]*string { return [...]*string{&s.Terminal, &s.Remote, &s.Service} }
 
 // id returns the ID, and the details that follow it.
-func (a packed) id() (id, details string) {
-	in := fields{s: a.text()}
+func (p packed) id() (id, details string) {
+	in := fields{s: p.text()}
 	if in.s == "" {
 		return "", ""
 	}
@@ -95,14 +95,14 @@ func (a packed) id() (id, details string) {
 }
 
 // isImplicit reports whether there is no ID.
-func (a packed) isImplicit() bool {
-	id, _ := a.id()
+func (p packed) isImplicit() bool {
+	id, _ := p.id()
 	return id == ""
 }
 
 // fill sets the ID and the details of a session.
-func (a packed) fill(s *Session) {
-	id, details := a.id()
+func (p packed) fill(s *Session) {
+	id, details := p.id()
 	s.ID = id
 	if details != "" {
 		in := fields{s: details[1:]}

@@ -64,13 +64,13 @@ func (p *people) find(name string, hash uint32) uint32 {
 func (p *people) acquire(name string) uint32 { return p.acquireHashed(name, mem.Hash(name)) }
 
 // acquirePrefetched is acquire for a user who may have been prefetched.
-func (p *people) acquirePrefetched(seen *prefetched, name string) uint32 {
+func (p *people) acquirePrefetched(hint *prefetched, name string) uint32 {
 	//guard:drop u.name "prefetching never changes the result" TestPrefetched
-	if u := seen.user; u != nil && u.refs > 0 && u.name == name {
+	if u := hint.user; u != nil && u.refs > 0 && u.name == name {
 		u.refs++
-		return seen.number
+		return hint.number
 	}
-	return p.acquireHashed(name, seen.userHash)
+	return p.acquireHashed(name, hint.userHash)
 }
 
 func (p *people) acquireHashed(name string, hash uint32) uint32 {

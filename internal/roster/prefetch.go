@@ -13,7 +13,7 @@ import "rollcall/internal/roster/mem"
 // folded, so the fold checks it.
 type prefetcher struct {
 	events []prefetched
-	seen   uint32 // a sum of what was loaded, so that the compiler keeps the loads
+	sum    uint32 // of what was loaded, so that the compiler keeps the loads
 }
 
 // prefetched is what one event will probably need, found only by the hashes of
@@ -21,7 +21,7 @@ type prefetcher struct {
 type prefetched struct {
 	machine  *machine // nil: the event's machine or user is new
 	user     *user
-	number   uint32 // the user's
+	number   uint32 // of the user
 	session  *session
 	presence *presence
 	// hashes of the names of the machine, its user, and the session, if it has one
@@ -44,40 +44,40 @@ var prefetchThreshold = 20_000
 
 // load prefetches for the next messages, and returns what it found for each. The
 // slice is valid until the next call.
-func (a *prefetcher) load(r *Roster, messages []Message) []prefetched {
-	a.events = a.events[:0]
+func (p *prefetcher) load(r *Roster, messages []Message) []prefetched {
+	p.events = p.events[:0]
 	worth := r.registers > prefetchThreshold && len(messages) >= minPrefetch
 	for i := range messages {
 		f := hashesOf(&messages[i].Event)
 		if worth {
 			f.find(r)
 		}
-		a.events = append(a.events, f)
+		p.events = append(p.events, f)
 	}
 	if worth {
-		a.loadRegisters()
+		p.loadRegisters()
 	}
-	return a.events
+	return p.events
 }
 
 // loadRegisters does the steps after the first: it loads the machines and users,
 // their names, and their registers.
-func (a *prefetcher) loadRegisters() {
-	for i := range a.events {
-		if e := &a.events[i]; e.machine != nil {
-			a.seen += e.machine.number + uint32(e.machine.newest) + e.user.hash
+func (p *prefetcher) loadRegisters() {
+	for i := range p.events {
+		if e := &p.events[i]; e.machine != nil {
+			p.sum += e.machine.number + uint32(e.machine.newest) + e.user.hash
 		}
 	}
-	for i := range a.events {
-		if e := &a.events[i]; e.machine != nil {
-			a.seen += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedIndexUsed()
+	for i := range p.events {
+		if e := &p.events[i]; e.machine != nil {
+			p.sum += firstByte(e.machine.name) + firstByte(e.user.name) + e.machine.clearedIndexUsed()
 			e.session = e.machine.sessions.First(e.key())
 			e.presence = e.user.on.First(mem.HashNumber(e.machine.number))
 		}
 	}
-	for i := range a.events {
-		if e := &a.events[i]; e.machine != nil {
-			a.seen += e.loadRegisters()
+	for i := range p.events {
+		if e := &p.events[i]; e.machine != nil {
+			p.sum += e.loadRegisters()
 		}
 	}
 }
@@ -92,36 +92,36 @@ func hashesOf(e *Event) prefetched {
 }
 
 // find finds the machine and the user of the event.
-func (f *prefetched) find(r *Roster) {
-	machine, _ := r.fleet.names.First(f.machineHash)
-	user, _ := r.people.names.First(f.userHash)
+func (p *prefetched) find(r *Roster) {
+	machine, _ := r.fleet.names.First(p.machineHash)
+	user, _ := r.people.names.First(p.userHash)
 	if machine != 0 && user != 0 {
-		f.machine, f.user, f.number = r.fleet.machines.At(machine), r.people.users.At(user), user
+		p.machine, p.user, p.number = r.fleet.machines.At(machine), r.people.users.At(user), user
 	}
 }
 
 // key returns the hash of the session's key.
-func (e *prefetched) key() uint32 {
-	if e.idHash != 0 {
-		return e.idHash
+func (p *prefetched) key() uint32 {
+	if p.idHash != 0 {
+		return p.idHash
 	}
-	return mem.HashNumber(e.number)
+	return mem.HashNumber(p.number)
 }
 
 // loadRegisters loads the registers.
-func (e *prefetched) loadRegisters() (seen uint32) {
-	if e.session != nil {
-		seen += firstByte(e.session.packed.text())
+func (p *prefetched) loadRegisters() (sum uint32) {
+	if p.session != nil {
+		sum += firstByte(p.session.packed.text())
 	}
-	if e.presence != nil {
-		seen += e.presence.open
+	if p.presence != nil {
+		sum += p.presence.open
 	}
-	if e.machine.cleared != nil {
-		if c := e.machine.cleared.First(mem.HashNumber(e.number)); c != nil {
-			seen += c.user
+	if p.machine.cleared != nil {
+		if c := p.machine.cleared.First(mem.HashNumber(p.number)); c != nil {
+			sum += c.user
 		}
 	}
-	return seen
+	return sum
 }
 
 func (m *machine) clearedIndexUsed() uint32 {

@@ -95,9 +95,9 @@ type Roster struct {
 
 	locks    [shards]sync.Mutex // each guards the machines of its shard
 	fleet    directory
-	recent   recentHeap // the fold's
+	recent   recentHeap // used by the fold only
 	people   people
-	packing  []byte // the fold's buffer, reused
+	packing  []byte // reused by the fold, which alone uses it
 	prefetch prefetcher
 
 	statusMu sync.Mutex
@@ -159,10 +159,10 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.people.mu.Unlock()
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
-	var seen []prefetched
+	var hints []prefetched
 	for i := range b.Messages {
 		if i%prefetchWindow == 0 {
-			seen = r.prefetch.load(r, b.Messages[i:min(i+prefetchWindow, len(b.Messages))])
+			hints = r.prefetch.load(r, b.Messages[i:min(i+prefetchWindow, len(b.Messages))])
 		}
 		m := &b.Messages[i]
 		//guard:false "a message read again is not counted again" ^(TestSameBytes|TestPositionNeverGoesBack)$
@@ -171,7 +171,7 @@ func (r *Roster) Fold(b *Batch) {
 			//guard:drop "the fates add up to the position" TestFates
 			r.countLost(&st, m.Place-1, b.Missing)
 		}
-		machine := r.judge(&st, m, &seen[i%prefetchWindow], b.End.Judged)
+		machine := r.judge(&st, m, &hints[i%prefetchWindow], b.End.Judged)
 		if !again {
 			r.recordFate(&st, machine, m)
 		}
@@ -204,7 +204,7 @@ func (r *Roster) countLost(st *Status, through uint64, why Loss) {
 // machine, or nil if the machine is new or the message was not decoded. A message
 // received no later than judged got its fate in an earlier incarnation of the
 // stream, so it is not dead-lettered again.
-func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (machine *machine) {
+func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time) (machine *machine) {
 	r.advanceReceipt(st, m.Receipt)
 	if st.firstReceiptAfterLoss == 0 && st.loss > 0 && m.Place > st.loss {
 		r.recordResumed(st)
@@ -214,8 +214,8 @@ func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (m
 		return nil
 	}
 	if m.Refusal == nil {
-		if machine = seen.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == removed {
-			machine = r.fleet.find(m.Event.Machine, seen.machineHash)
+		if machine = hint.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == removed {
+			machine = r.fleet.find(m.Event.Machine, hint.machineHash)
 		}
 		m.Refusal = r.refuse(st, machine, m)
 	}
@@ -228,7 +228,7 @@ func (r *Roster) judge(st *Status, m *Message, seen *prefetched, judged Time) (m
 		return machine
 	}
 	m.Fate = Superseded
-	if r.accept(st, machine, m, seen) {
+	if r.accept(st, machine, m, hint) {
 		m.Fate = Applied
 	}
 	return machine
@@ -246,13 +246,13 @@ func (r *Roster) recordFate(st *Status, machine *machine, m *Message) {
 
 // accept folds an accepted message into its machine (nil: a new one), and reports
 // whether it raised a register other than newest and heard.
-func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) bool {
+func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
 	if m == nil {
 		//guard:set strings.Clone(...) e.Machine "a caller may reuse its buffer" TestStringsAreCopied
-		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, seen.machineHash, len(r.cuts))
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, hint.machineHash, len(r.cuts))
 		st.Machines++
 	} else {
 		was = r.standingOf(st, m, since)
@@ -262,7 +262,7 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, seen *prefetched) 
 	defer lock.Unlock()
 	r.preserve(m)
 	r.people.event++
-	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, seen: seen}
+	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, hint: hint}
 	before := m.registerCount()
 	raised := f.apply(e)
 	m.newest = max(m.newest, e.Date)

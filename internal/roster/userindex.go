@@ -11,25 +11,25 @@ type bulkIndex struct {
 
 // add records an open session of a user on m. The sessions of one machine must be
 // added consecutively.
-func (g *bulkIndex) add(user uint32, m *machine) {
-	if n := int(user) + 1; n > len(g.latest) {
-		g.latest = append(g.latest, make([]uint32, n-len(g.latest))...)
+func (b *bulkIndex) add(user uint32, m *machine) {
+	if n := int(user) + 1; n > len(b.latest) {
+		b.latest = append(b.latest, make([]uint32, n-len(b.latest))...)
 	}
 	//guard:true "a restored roster counts users, not sessions" TestRestoredIndex
-	if g.latest[user] != m.number {
-		g.latest[user] = m.number
+	if b.latest[user] != m.number {
+		b.latest[user] = m.number
 		m.users++
 	}
 	m.open++
-	g.users, g.machines = append(g.users, user), append(g.machines, m.number)
+	b.users, b.machines = append(b.users, user), append(b.machines, m.number)
 }
 
 // finish builds each user's table of machines, which must be empty.
-func (g *bulkIndex) finish(p *people, st *Status) {
-	st.Sessions += len(g.users)
-	ends := g.latest // reuses the space
+func (b *bulkIndex) finish(p *people, st *Status) {
+	st.Sessions += len(b.users)
+	ends := b.latest // reuses the space
 	clear(ends)
-	for _, user := range g.users {
+	for _, user := range b.users {
 		ends[user]++
 	}
 	// ends[user] is first where the user's machines begin; the loop after it advances
@@ -39,9 +39,9 @@ func (g *bulkIndex) finish(p *people, st *Status) {
 		ends[user] = sum
 		sum += n
 	}
-	sorted := make([]uint32, len(g.machines))
-	for i, user := range g.users {
-		sorted[ends[user]] = g.machines[i]
+	sorted := make([]uint32, len(b.machines))
+	for i, user := range b.users {
+		sorted[ends[user]] = b.machines[i]
 		ends[user]++
 	}
 	start := uint32(0)

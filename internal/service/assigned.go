@@ -40,24 +40,24 @@ const (
 )
 
 // places returns the places; none if there are no reports or dead letters.
-func (g *assignedPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
+func (a *assignedPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
 	var all []stream.AssignedPlace
-	report, err := g.get(ctx, g.reports, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.Reports()))
+	report, err := a.get(ctx, a.reports, fmt.Sprintf(`{"last_by_subj":%q}`, a.subjects.Reports()))
 	if err != nil {
 		return nil, err
 	}
 	if report != nil {
 		all = appendAssigned(all, report, placeOfReport(report))
 	}
-	letter, err := g.get(ctx, g.deadLetters, fmt.Sprintf(`{"last_by_subj":%q}`, g.subjects.AllDeadLetters()[0]))
+	letter, err := a.get(ctx, a.deadLetters, fmt.Sprintf(`{"last_by_subj":%q}`, a.subjects.AllDeadLetters()[0]))
 	for n := 1; err == nil && letter != nil; n++ {
-		all = appendAssigned(all, letter, g.placeOfLetter(letter))
+		all = appendAssigned(all, letter, a.placeOfLetter(letter))
 		sequence, bad := strconv.ParseUint(letter.Header.Get(jetstream.SequenceHeader), 10, 64)
 		if bad != nil || sequence <= 1 || n == lettersInFlight {
 			break
 		}
 		// The message before it; if that was deleted, the search ends.
-		letter, err = g.get(ctx, g.deadLetters, fmt.Sprintf(`{"seq":%d}`, sequence-1))
+		letter, err = a.get(ctx, a.deadLetters, fmt.Sprintf(`{"seq":%d}`, sequence-1))
 	}
 	return all, err
 }
@@ -73,16 +73,16 @@ func appendAssigned(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPl
 }
 
 // get returns a message of a stream, or nil when there is none.
-func (g *assignedPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
+func (a *assignedPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, assignedTimeout)
 	defer cancel()
-	m, err := g.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
+	m, err := a.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // no such stream
 		return nil, nil
-	case errors.Is(err, context.DeadlineExceeded) && errors.Is(g.conn.LastError(), nats.ErrPermissionViolation):
-		g.log.Warn("no permission to read the last place assigned: places may be assigned twice",
-			"stream", name, "err", g.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(a.conn.LastError(), nats.ErrPermissionViolation):
+		a.log.Warn("no permission to read the last place assigned: places may be assigned twice",
+			"stream", name, "err", a.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("getting a message of stream %s: %w", name, err)
@@ -117,8 +117,8 @@ func placeOfReport(m *nats.Msg) stream.AssignedPlace {
 
 // placeOfLetter reads the place of a dead letter, which is in its subject; the zero value if
 // it is not a dead letter.
-func (g *assignedPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
-	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(g.subjects.AllDeadLetters()[0], ">"))
+func (a *assignedPlaces) placeOfLetter(m *nats.Msg) stream.AssignedPlace {
+	rest, ok := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), strings.TrimSuffix(a.subjects.AllDeadLetters()[0], ">"))
 	digits, _, _ := strings.Cut(rest, ".")
 	place, err := strconv.ParseUint(digits, 10, 64)
 	if !ok || err != nil {

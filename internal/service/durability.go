@@ -45,33 +45,33 @@ func newDurability(streams natsconn.Streams, js jetstream.JetStream, log *slog.L
 }
 
 // record records the risks of the stream as Prepare found it, which has logged them.
-func (r *durability) record(info *jetstream.StreamInfo) { r.store(r.streams.Risks(info)) }
+func (d *durability) record(info *jetstream.StreamInfo) { d.store(d.streams.Risks(info)) }
 
-func (r *durability) store(list []natsconn.Risk) {
+func (d *durability) store(list []natsconn.Risk) {
 	for _, reason := range natsconn.RiskReasons() {
-		r.gauge.WithLabelValues(reason).Set(0)
+		d.gauge.WithLabelValues(reason).Set(0)
 	}
 	for _, risk := range list {
-		r.gauge.WithLabelValues(risk.Reason).Set(1)
+		d.gauge.WithLabelValues(risk.Reason).Set(1)
 	}
-	r.last.Store(&list)
+	d.last.Store(&list)
 }
 
 // poll requests the streams. If that fails, the last known risks stay; other checks show
 // that NATS is down.
-func (r *durability) poll(ctx context.Context) {
+func (d *durability) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, riskTimeout)
 	defer cancel()
-	list, err := r.streams.CurrentRisks(ctx, r.js)
+	list, err := d.streams.CurrentRisks(ctx, d.js)
 	if err != nil {
 		return
 	}
-	r.logChanges(ctx, *r.last.Load(), list)
-	r.store(list)
+	d.logChanges(ctx, *d.last.Load(), list)
+	d.store(list)
 }
 
 // logChanges logs which risks are new, and which are resolved.
-func (r *durability) logChanges(ctx context.Context, before, now []natsconn.Risk) {
+func (d *durability) logChanges(ctx context.Context, before, now []natsconn.Risk) {
 	same := func(a natsconn.Risk) func(natsconn.Risk) bool {
 		return func(b natsconn.Risk) bool { return a.String() == b.String() }
 	}
@@ -83,18 +83,18 @@ func (r *durability) logChanges(ctx context.Context, before, now []natsconn.Risk
 		if risk.Refused() {
 			level = slog.LevelError
 		}
-		risk.Log(ctx, r.log, level, r.streams.Events)
+		risk.Log(ctx, d.log, level, d.streams.Events)
 	}
 	for _, risk := range before {
 		if !slices.ContainsFunc(now, same(risk)) {
-			r.log.Info("stream risk resolved", "stream", r.streams.Events, "reason", risk.Reason)
+			d.log.Info("stream risk resolved", "stream", d.streams.Events, "reason", risk.Reason)
 		}
 	}
 }
 
 // state reports whether there is no risk, and describes the risks.
-func (r *durability) state() (none bool, text string) {
-	list := *r.last.Load()
+func (d *durability) state() (none bool, text string) {
+	list := *d.last.Load()
 	words := make([]string, len(list))
 	for i, risk := range list {
 		words[i] = risk.String()
@@ -102,7 +102,7 @@ func (r *durability) state() (none bool, text string) {
 	switch {
 	case len(list) > 0:
 		return false, strings.Join(words, "; ")
-	case r.streams.Embedded:
+	case d.streams.Embedded:
 		return true, "no risk known: messages are fsynced before they are acknowledged; one replica"
 	}
 	return true, "no risk known; whether the server fsyncs messages before it acknowledges them (sync_interval: always) is not visible to clients"

@@ -48,46 +48,46 @@ func newMissingStreams(reg prometheus.Registerer) *missingStreams {
 }
 
 // record records which streams are missing.
-func (a *missingStreams) record(missing map[string]bool) {
+func (m *missingStreams) record(missing map[string]bool) {
 	for _, role := range natsconn.StreamRoles() {
 		value := 0.0
 		if missing[role] {
 			value = 1
 		}
-		a.gauge.WithLabelValues(role).Set(value)
+		m.gauge.WithLabelValues(role).Set(value)
 	}
-	a.last.Store(&missing)
+	m.last.Store(&missing)
 	if len(missing) == 0 {
-		a.failure.Store(nil)
+		m.failure.Store(nil)
 	}
 }
 
 // isMissing reports whether a stream is missing.
-func (a *missingStreams) isMissing(role string) bool { return (*a.last.Load())[role] }
+func (m *missingStreams) isMissing(role string) bool { return (*m.last.Load())[role] }
 
 // setFailure records why missing streams cannot be recreated; nil: they were.
-func (a *missingStreams) setFailure(err error) {
+func (m *missingStreams) setFailure(err error) {
 	if err == nil {
-		a.failure.Store(nil)
+		m.failure.Store(nil)
 		return
 	}
-	a.failure.Store(&err)
+	m.failure.Store(&err)
 }
 
 // reason returns ": " and why missing streams cannot be recreated; "" if that is unknown.
-func (a *missingStreams) reason() string {
-	if why := a.failure.Load(); why != nil {
+func (m *missingStreams) reason() string {
+	if why := m.failure.Load(); why != nil {
 		return ": " + (*why).Error()
 	}
 	return ""
 }
 
 // state describes what happened to a stream; "" if nothing did.
-func (a *missingStreams) state(role string) string {
-	if a.isMissing(role) {
-		return "the stream is missing, and could not be recreated yet" + a.reason()
+func (m *missingStreams) state(role string) string {
+	if m.isMissing(role) {
+		return "the stream is missing, and could not be recreated yet" + m.reason()
 	}
-	if at, ok := a.recreatedAt.Load(role); ok && time.Since(at.(time.Time)) < recentFor {
+	if at, ok := m.recreatedAt.Load(role); ok && time.Since(at.(time.Time)) < recentFor {
 		return "the stream was deleted, and recreated at " + at.(time.Time).UTC().Format(time.RFC3339) + ": its messages are lost"
 	}
 	return ""

@@ -69,7 +69,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	}
 	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
 	//guard:drop "no dead letter is lost by a crash" ./internal/test/faults:TestSnapshotWaitsForLetters
-	s.snapshots.AwaitStored = s.letters.Settled
+	s.snapshots.AwaitStored = s.letters.AwaitStored
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 	settings := r.Settings()
 	b.Run("restore", func(b *testing.B) {
+		defer debug.SetGCPercent(debug.SetGCPercent(loadGCPercent)) // as in Load
 		readFile(b, path, func(f io.Reader) error { _, _, err := Read(f, settings); return err })
 	})
 	b.Run("inspect", func(b *testing.B) {

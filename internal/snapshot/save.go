@@ -129,7 +129,7 @@ func (s *Store) save(ctx context.Context, r *roster.Roster) (Info, entry, error)
 			return Info{}, entry{}, s.abandon(temp, fmt.Errorf("waiting for dead letters up to place %d to be stored: %w", place, err))
 		}
 	}
-	failpoint.At("snapshot-settled")
+	failpoint.At("snapshot-letters-stored")
 	//guard:set s.folder.freeName(...) entry{place,1},error(nil) "no snapshot is overwritten" TestSecondSnapshotOfPlace
 	at, err := s.folder.freeName(place)
 	if err == nil {

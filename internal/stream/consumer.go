@@ -31,7 +31,7 @@ type pullSubscription struct {
 	messages, bytes int // still to come; no pull is in flight when either is 0
 }
 
-func (l *pullSubscription) idle() bool { return l.messages <= 0 || l.bytes <= 0 }
+func (p *pullSubscription) idle() bool { return p.messages <= 0 || p.bytes <= 0 }
 
 // consumer is one consumer on the server and what it has delivered.
 type consumer struct {

@@ -280,15 +280,15 @@ type unreachable struct {
 	enough func() // called at the thousandth request
 }
 
-var errNobody = errors.New("nobody answers")
+var errNoAnswer = errors.New("nobody answers")
 
 func (a *unreachable) info(context.Context) (state, error) {
 	if a.asked.Add(1) == 1000 {
 		a.enough()
 	}
-	return state{}, errNobody
+	return state{}, errNoAnswer
 }
-func (a *unreachable) consume(context.Context, uint64) (delivery, error) { return nil, errNobody }
+func (a *unreachable) consume(context.Context, uint64) (delivery, error) { return nil, errNoAnswer }
 
 // TestPauses: while nobody answers, the reader asks and logs a few times a minute
 // only.
@@ -355,8 +355,8 @@ func TestLargeGap(t *testing.T) {
 // TestUnansweredGapCheck: a message is not missing because nobody answers the request
 // for it.
 func TestUnansweredGapCheck(t *testing.T) {
-	r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, &hollowSource{err: errNobody})}
-	if _, err := r.checkGap(t.Context(), 1, 5, nil); !errors.Is(err, errNobody) {
+	r := &reading{Reader: newReader(Config{Log: kit.Logger(t), Registry: prometheus.NewRegistry()}, &hollowSource{err: errNoAnswer})}
+	if _, err := r.checkGap(t.Context(), 1, 5, nil); !errors.Is(err, errNoAnswer) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func (r *reading) lose(through uint64, why roster.Loss) {
 type losses struct {
 	unlogged map[roster.Loss]*lossSum
 	lines    int       // logged since then
-	since    time.Time // when the interval of lossesEvery began
+	since    time.Time // when the interval of lossLogInterval began
 }
 
 // lossSum sums up the losses of one reason: the first and last sequence, how many
@@ -40,7 +40,7 @@ type losses struct {
 type lossSum struct{ from, to, count, place uint64 }
 
 const (
-	// maxLossLines is how many lines may be logged within lossesEvery.
+	// maxLossLines is how many lines may be logged within lossLogInterval.
 	maxLossLines    = 4
 	lossLogInterval = 20 * time.Second
 )

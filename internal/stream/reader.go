@@ -3,7 +3,7 @@
 //
 // The reader has its own ephemeral pull consumer without acks, driven through a
 // plain subscription. The caller's position says how far it has read; the server
-// keeps nothing that counts. Whenever something is in doubt (a reconnect, a message
+// keeps no state of it. Whenever something is in doubt (a reconnect, a message
 // dropped on the way, a gap, silence), the consumer is deleted and recreated at
 // position + 1. Before a fresh consumer's first message is handed on, and every few
 // seconds after that, the position is verified: decide.go has the table of which
@@ -47,9 +47,9 @@ type Batch struct {
 	End roster.Position
 	// Missing is why some places up to End have no message in the batch.
 	Missing roster.Loss
-	// Unread means that End begins another incarnation of the stream, and that
-	// the rest of the last one was never read: as many places are missing as are
-	// known.
+	// Unread means that End begins another incarnation of the stream, and that the
+	// end of the previous one was never read. Of its messages, those known of are
+	// among the missing places.
 	Unread bool
 }
 

@@ -205,7 +205,7 @@ func (s *service) replayed() *roster.Roster {
 // checkRead checks that every message that the stream ever had was folded or reported
 // as lost.
 func (s *service) checkRead() {
-	folded := map[roster.Time]bool{} // by receipt, which a copy has in common
+	folded := map[roster.Time]bool{} // by receipt, which is the same in a copy
 	lost := map[uint64]bool{}
 	for _, e := range s.log {
 		if e.m != nil {

@@ -12,7 +12,7 @@ import (
 type retention struct {
 	count uint64        // how many messages it keeps; 0: all
 	age   time.Duration // how long it keeps one; 0: forever
-	every time.Duration // how often some are stored
+	every time.Duration // how often messages are stored
 }
 
 // newRetention draws a limit: a short or a long age, or few or many messages.

@@ -14,19 +14,19 @@ type entry struct {
 	record slog.Record
 }
 
-func (s *entry) log() error { return s.next.Handle(s.ctx, s.record) }
+func (e *entry) log() error { return e.next.Handle(e.ctx, e.record) }
 
 // logLate logs the record with the current time, so that no line of the log is older
 // than the one before. It adds the original time, and how many records before it
 // were left out.
-func (s *entry) logLate(leftOut int) error {
-	record := s.record.Clone()
+func (e *entry) logLate(leftOut int) error {
+	record := e.record.Clone()
 	record.Time = time.Now()
-	record.AddAttrs(slog.Time(Last, s.record.Time))
+	record.AddAttrs(slog.Time(Last, e.record.Time))
 	if leftOut > 0 {
 		record.AddAttrs(slog.Int(LeftOut, leftOut))
 	}
-	return s.next.Handle(s.ctx, record)
+	return e.next.Handle(e.ctx, record)
 }
 
 // tallies count complaints by kind.

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,6 +32,25 @@ BenchmarkStart              	       3	2000000000 ns/op
 		"| `rollcall serve` until ready, empty | ≤ 1 s | 2.00 s | 2.00 | missed |\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestRows: the benchmark of each run exists.
+func TestRows(t *testing.T) {
+	for _, row := range rows {
+		for _, run := range row.runs {
+			name, _, _ := strings.Cut(run.bench, "/")
+			files, err := filepath.Glob(filepath.Join("../..", run.pkg, "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(files, func(file string) bool {
+				text, err := os.ReadFile(file)
+				return err == nil && bytes.Contains(text, []byte("\nfunc Benchmark"+name+"("))
+			}) {
+				t.Errorf("row %s: package %s has no Benchmark%s", row.key, run.pkg, name)
+			}
+		}
 	}
 }
 

@@ -138,6 +138,9 @@ func (r run) execute(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("running %s of %s: %w\n%s%s", r.bench, r.pkg, err, out, stderr.Bytes())
 	}
+	if !bytes.Contains(out, []byte("\nBenchmark"+r.bench)) {
+		return nil, fmt.Errorf("package %s has no benchmark %s", r.pkg, r.bench)
+	}
 	return out, nil
 }
 

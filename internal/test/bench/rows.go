@@ -53,9 +53,9 @@ var rows = []row{
 	memoryRow("10M", "10 M"),
 	{
 		"beside", "a batch of 500 events while snapshots of 1 M sessions are written (every 3 s)", "p99.9 ≤ 5 ms above the batch's own",
-		[]run{{"snapshot", "Beside/alone", once}, {"snapshot", "Beside/saving", once}},
+		[]run{{"snapshot", "FoldWhileSaving/alone", once}, {"snapshot", "FoldWhileSaving/saving", once}},
 		func(r results) (string, string, bool) {
-			alone, saving := r.median("Beside/alone", "p99.9-µs/batch")/1000, r.median("Beside/saving", "p99.9-µs/batch")/1000
+			alone, saving := r.median("FoldWhileSaving/alone", "p99.9-µs/batch")/1000, r.median("FoldWhileSaving/saving", "p99.9-µs/batch")/1000
 			return fmt.Sprintf("p99.9 %.2f ms, alone %.2f ms", saving, alone), fmt.Sprintf("%+.1f ms", saving-alone), saving-alone <= 5
 		},
 	},

@@ -62,7 +62,7 @@ func (w *world) start() {
 	fatal(err)
 	s.letters, err = ingest.NewDeadLetters(w.other, w.streams.Subjects, w.streams.Events, log, s.reg)
 	fatal(err)
-	s.store.AwaitStored = s.letters.Settled
+	s.store.AwaitStored = s.letters.AwaitStored
 	s.ingest = ingest.New(s.roster, w.streams.Subjects, s.letters, s.reader.CaughtUp, s.reg)
 	s.reg.MustShow(metrics.NewCollector(s.roster, s.reader, metrics.Build{}, 100))
 	w.service = s
@@ -218,7 +218,7 @@ func (w *world) checkLetters() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
-	if err := w.letters.Settled(ctx, w.roster.Status().Position.Place); err != nil {
+	if err := w.letters.AwaitStored(ctx, w.roster.Status().Position.Place); err != nil {
 		w.t.Fatal(err)
 	}
 	letters, err := w.js.Stream(ctx, w.streams.DeadLetters)

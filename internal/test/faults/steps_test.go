@@ -39,7 +39,7 @@ func killAt(t *testing.T, dir, url, name string, nth int, variables ...string) {
 var (
 	snapshotFailpoints = []string{
 		"snapshot-made", "snapshot-write", "snapshot-written", "snapshot-synced", "snapshot-closed",
-		"snapshot-settled", "snapshot-renamed", "snapshot-dir-synced", "snapshot-verified", "snapshot-pruned",
+		"snapshot-letters-stored", "snapshot-renamed", "snapshot-dir-synced", "snapshot-verified", "snapshot-pruned",
 	}
 	letterFailpoints = []string{"batch-judged", "letter-queued", "letter-publishing", "letter-stored", "letter-recorded"}
 )
@@ -113,7 +113,7 @@ func publishNow(t *testing.T, url string, rng *rand.Rand, n int) {
 var incarnationFailpoints = []string{
 	"incarnation-detected", "incarnation-rebased", "incarnation-folded",
 	"batch-judged", "batch-folded", "letter-stored",
-	"snapshot-made", "snapshot-settled", "snapshot-renamed", "snapshot-pruned",
+	"snapshot-made", "snapshot-letters-stored", "snapshot-renamed", "snapshot-pruned",
 }
 
 // TestDieAtIncarnation: the stream is recreated while rollcall is down. Killed at each

@@ -35,18 +35,18 @@ func UnderSystemd(t *testing.T, watchdog time.Duration) *Systemd {
 }
 
 // Path returns the path of its socket.
-func (m *Systemd) Path() string { return m.conn.LocalAddr().String() }
+func (s *Systemd) Path() string { return s.conn.LocalAddr().String() }
 
 // Receive returns the messages that arrive within a time, up to the first that
 // contains the text, and whether one does.
-func (m *Systemd) Receive(text string, within time.Duration) (all []string, found bool) {
-	m.t.Helper()
-	if err := m.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
-		m.t.Fatal(err)
+func (s *Systemd) Receive(text string, within time.Duration) (all []string, found bool) {
+	s.t.Helper()
+	if err := s.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+		s.t.Fatal(err)
 	}
 	b := make([]byte, 4096)
 	for {
-		n, err := m.conn.Read(b)
+		n, err := s.conn.Read(b)
 		if err != nil {
 			return all, false
 		}
@@ -58,11 +58,11 @@ func (m *Systemd) Receive(text string, within time.Duration) (all []string, foun
 }
 
 // Await waits for a message that contains the text, and returns all messages up to it.
-func (m *Systemd) Await(text string) []string {
-	m.t.Helper()
-	all, found := m.Receive(text, 30*time.Second)
+func (s *Systemd) Await(text string) []string {
+	s.t.Helper()
+	all, found := s.Receive(text, 30*time.Second)
 	if !found {
-		m.t.Fatalf("systemd received %q, want %q", all, text)
+		s.t.Fatalf("systemd received %q, want %q", all, text)
 	}
 	return all
 }

@@ -9,18 +9,18 @@ import (
 	"rollcall/internal/stream"
 )
 
-// TestSettledWaitsForJudging: the roster reaches a place before the letters up to
+// TestAwaitStoredWaitsForJudging: the roster reaches a place before the letters up to
 // it are queued. No snapshot may be committed in between.
-func TestSettledWaitsForJudging(t *testing.T) {
+func TestAwaitStoredWaitsForJudging(t *testing.T) {
 	s := newSetup(t)
 	s.store()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := s.letters.Settled(ctx, 1); err == nil {
+	if err := s.letters.AwaitStored(ctx, 1); err == nil {
 		t.Fatal("settled up to place 1 before anything was folded")
 	}
 	s.send(event("bad"))
-	s.awaitSettled()
+	s.awaitStored()
 	s.letter(1)
 }
 
@@ -37,7 +37,7 @@ func TestPlaceAssignedTwice(t *testing.T) {
 			s.letters.Put(&m, why)
 			s.letters.Judged(1)
 			s.place = 1
-			s.awaitSettled()
+			s.awaitStored()
 		}
 	}
 	for subject, want := range map[string]string{"rollcall.deadletters.1": "first", "rollcall.deadletters.1.2": "second"} {
