@@ -229,7 +229,7 @@ func TestCredentialsEnd(t *testing.T) {
 
 	o.credential("web1", "machine", -time.Minute)
 	out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1")
-	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "which expired at 2") || !strings.Contains(out, "have it renewed") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "which expired at 2") || !strings.Contains(out, ": renew it") {
 		t.Errorf("expired: %v: %s", err, out)
 	}
 
@@ -239,7 +239,7 @@ func TestCredentialsEnd(t *testing.T) {
 	o.reload()
 	s.AwaitLog("nats refuses the login, retrying")
 	out, err = command(t, o.as("web.example.com"), "publish", "--login", "lane", "--machine", "web.example.com")
-	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "and not revoked?") {
+	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "is it not revoked?") {
 		t.Errorf("revoked: %v: %s", err, out)
 	}
 

@@ -165,7 +165,7 @@ func (m *installed) wantNoRestart() {
 			m.t.Errorf("%s is %s, want %s", name, got, value)
 		}
 	}
-	if journal := m.journal(); !strings.Contains(journal, `ROLLCALL_LOG_LEVEL: "loud" is not a level; use debug, info, warn or error`) {
+	if journal := m.journal(); !strings.Contains(journal, `ROLLCALL_LOG_LEVEL: "loud" is not a log level; use debug, info, warn or error`) {
 		m.t.Error("the journal lacks the error")
 	}
 }
