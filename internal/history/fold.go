@@ -15,6 +15,11 @@ type Event struct {
 // Stamp returns what the event is ordered by.
 func (e *Event) Stamp() roster.Stamp { return roster.Stamp{Date: e.Date, Place: e.Place} }
 
+// compareEvents orders events by their stamps.
+func compareEvents(a, b Event) int {
+	return cmp.Or(cmp.Compare(a.Date, b.Date), cmp.Compare(a.Place, b.Place))
+}
+
 // fold makes the stays of one machine from its accepted events, in the order of
 // their stamps.
 type fold struct {
@@ -31,19 +36,36 @@ type fold struct {
 	// doubt is the date from which logins may be missing: the beginning of the
 	// history, or of the last loss.
 	doubt roster.Time
-	// ended receives each stay that ends.
-	ended func(Stay)
+	// ended are the stays that ended, until they are taken.
+	ended []Stay
 }
 
 // never is before every date.
 const never roster.Time = -1 << 63
 
 // newFold returns the fold of a machine that nothing is known of.
-func newFold(ended func(Stay)) *fold {
+func newFold() *fold {
 	return &fold{
 		open: map[Key]*Stay{}, floors: map[Key]roster.Time{}, off: map[Key]roster.Time{},
-		cleared: map[string]roster.Time{}, reset: never, doubt: never, ended: ended,
+		cleared: map[string]roster.Time{}, reset: never, doubt: never,
 	}
+}
+
+// fold folds events, in the order of their stamps, that follow those folded so far,
+// and returns the stays that they end. From each of the doubts, dates in order, on
+// logins may be missing.
+func (f *fold) fold(events []Event, doubts []roster.Time) (ended []Stay) {
+	for i := range events {
+		e := &events[i]
+		for _, d := range doubts {
+			if d <= e.Date {
+				f.doubt = max(f.doubt, d)
+			}
+		}
+		f.apply(e)
+	}
+	ended, f.ended = f.ended, nil
+	return ended
 }
 
 // apply folds the next event.
@@ -108,7 +130,7 @@ func (f *fold) logout(e *Event) {
 	if before := f.toldOff(k, user); !seen && (before == never || before < f.doubt) {
 		s := e.Session
 		s.Since = Unknown
-		f.ended(Stay{Session: s, Began: e.Stamp(), Ended: e.Stamp(), How: LoggedOut})
+		f.ended = append(f.ended, Stay{Session: s, Began: e.Stamp(), Ended: e.Stamp(), How: LoggedOut})
 	}
 	f.off[k] = e.Date
 	if k.ID == "" {
@@ -140,7 +162,7 @@ func (f *fold) endAll(e *Event, how Ending) {
 func (f *fold) end(k Key, e *Event, how Ending) {
 	stay := f.open[k]
 	stay.Ended, stay.How = e.Stamp(), how
-	f.ended(*stay)
+	f.ended = append(f.ended, *stay)
 	delete(f.open, k)
 	delete(f.floors, k)
 	f.off[k] = e.Date

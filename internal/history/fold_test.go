@@ -54,10 +54,6 @@ func events(t *rapid.T) []Event {
 	return list
 }
 
-func byStamp(a, b Event) int {
-	return cmp.Or(cmp.Compare(a.Date, b.Date), cmp.Compare(a.Place, b.Place))
-}
-
 func sorted(stays []Stay) []Stay {
 	slices.SortFunc(stays, func(a, b Stay) int {
 		return cmp.Or(a.compare(&b), cmp.Compare(a.Session.User, b.Session.User), cmp.Compare(a.Session.ID, b.Session.ID))
@@ -70,7 +66,7 @@ func sorted(stays []Stay) []Stay {
 func TestFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := oracle{events: events(t)}
-		slices.SortFunc(o.events, byStamp)
+		slices.SortFunc(o.events, compareEvents)
 		for range rapid.IntRange(0, 2).Draw(t, "losses") {
 			o.doubts = append(o.doubts, 100*minute+minute*roster.Time(rapid.IntRange(0, 40).Draw(t, "doubt")))
 		}
@@ -109,16 +105,54 @@ func overlap(a, b *Stay) bool {
 
 // foldAll returns the stays of events in the order of their stamps.
 func foldAll(events []Event, doubts []roster.Time) []Stay {
-	var stays []Stay
-	f := newFold(func(s Stay) { stays = append(stays, s) })
-	for i := range events {
-		for len(doubts) > 0 && doubts[0] <= events[i].Date {
-			f.doubt, doubts = doubts[0], doubts[1:]
-		}
-		f.apply(&events[i])
-	}
+	f := newFold()
+	return sorted(f.with(f.fold(events, doubts)))
+}
+
+// with adds the open stays.
+func (f *fold) with(stays []Stay) []Stay {
 	for _, s := range f.open {
 		stays = append(stays, *s)
 	}
-	return sorted(stays)
+	return stays
+}
+
+// TestTimeline: in whatever order events arrive, the stays are those of all events
+// sorted. What ended before the window stays as it is.
+func TestTimeline(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lateness := minute * roster.Time(rapid.IntRange(1, 40).Draw(t, "lateness"))
+		line := newTimeline()
+		var stored []Stay
+		replace := func(stays []Stay) {
+			stored = slices.DeleteFunc(stored, func(s Stay) bool { return s.Ended.After(line.final) })
+			stored = append(stored, stays...)
+		}
+		var o oracle
+		newest := never
+		for _, e := range events(t) {
+			if newest != never && e.Date < newest-lateness {
+				continue
+			}
+			newest = max(newest, e.Date)
+			if rapid.IntRange(0, 9).Draw(t, "lost") == 0 {
+				o.doubts = append(o.doubts, newest-lateness)
+				replace(line.lose(newest - lateness))
+			}
+			o.events = append(o.events, e)
+			if stays, replaced := line.add(e); replaced {
+				replace(stays)
+			} else {
+				stored = append(stored, stays...)
+			}
+			if rapid.Bool().Draw(t, "settle") {
+				line.settle(newest - lateness)
+			}
+		}
+		slices.SortFunc(o.events, compareEvents)
+		got, want := sorted(line.now.with(slices.Clone(stored))), sorted(o.stays())
+		if !slices.Equal(got, want) {
+			t.Fatalf("got\n%+v\nwant\n%+v", got, want)
+		}
+	})
 }

@@ -1,3 +1,33 @@
+// Package history says who was on when: it makes stays of the accepted events.
+//
+// # What a stay is
+//
+// A stay is one session of one user on one machine, from beginning to end. The stays
+// of a machine are a function of its accepted events, sorted by stamp, and of nothing
+// else: not of the order in which they arrived. A [Key] is a session's id or, for the
+// implicit session, its user.
+//
+//   - A stay begins with a login, or an entry of a present, of a user under a key that
+//     is not open for that user. Later logins and entries of the same user and key
+//     belong to it.
+//   - It ends with the first later event that ends it: a logout of the session; a
+//     logout of the user without a session; a login or entry of another user under its
+//     key; a boot or shutdown; a present that does not list it.
+//   - Its Since is the earliest that any of its events tells, but not before the last
+//     event before its first one that would have ended it, nor before the end of the
+//     previous stay under its key.
+//   - Its details are those of its first event, filled up by the later ones.
+//   - An ending of what nobody saw begin means nothing while everything is known. At
+//     the beginning of the history, and after a loss, the first ending of a key proves
+//     that somebody was on: that is a stay whose Since is [Unknown].
+//
+// So stays of one key never overlap, and none ends before it begins.
+//
+// # Late events
+//
+// A late event counts where it belongs, whatever was known before it came. For that a
+// machine's events of the allowed lateness are kept (the window), and what ended
+// within it is made again.
 package history
 
 import (
