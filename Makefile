@@ -9,7 +9,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: format vet lint generated test ## format, vet, lint, generated files, tests: before each commit
+check: format vet lint generated test ## format, vet, lint, generated, test: before each commit
 
 .PHONY: format
 format: ## list the files that are not formatted
@@ -22,7 +22,7 @@ vet: ## go vet, including deploy
 	cd deploy && $(GO) vet ./...
 
 .PHONY: lint
-lint: ## golangci-lint, with staticcheck; building it the first time takes some minutes
+lint: ## golangci-lint; the first time it is built, in minutes
 	@lint=$$($(GO) tool -modfile=internal/test/tools/lint/go.mod -n golangci-lint) && "$$lint" run && cd deploy && "$$lint" run
 
 .PHONY: generated
@@ -53,18 +53,18 @@ fuzz: ## each fuzz target, briefly
 	done
 
 .PHONY: bench
-bench: ## the table of docs/performance.md; takes an hour on an idle machine
+bench: ## the table of docs/performance.md; an hour on an idle machine
 	$(GO) run ./internal/test/bench
 
 # GUARDS=REGEXP selects guards by name, SHARD=1/8 an eighth of them.
 GUARDS ?= .
 SHARD ?= 1/1
 .PHONY: guards
-guards: ## remove each guard in the code and check that its test fails; takes hours
+guards: ## remove each guard, and see its test fail; takes hours
 	$(GO) test ./internal/test/guards -v -timeout 5h -guards '$(GUARDS)' -guards.shard $(SHARD)
 
 .PHONY: deploy-test
-deploy-test: ## test deploy, each file with the program that reads it (.ci/run packages installs these)
+deploy-test: ## the files in deploy; .ci/run packages installs the programs
 	cd deploy && $(GO) test -timeout 30m ./...
 
 .PHONY: generate

@@ -19,7 +19,7 @@ import (
 type deadlettersCmd struct {
 	Reason  string `placeholder:"REASON" help:"Only those refused for this reason, such as bad_date."`
 	Machine string `placeholder:"MACHINE" help:"Only those of this machine, as named by the subject or else the payload."`
-	Limit   uint32 `default:"1000" placeholder:"N" help:"Print at most N, the latest ones (${default})."`
+	Limit   uint32 `default:"1000" placeholder:"N" help:"Print at most N, the latest ones. Default: ${default}."`
 	Output  string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object per line and message."`
 	UTC     bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
 }
