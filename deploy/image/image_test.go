@@ -223,8 +223,8 @@ func checkBinary(t *testing.T, path string) {
 	}
 }
 
-// inImage is a shell script that runs a command as in a container: with the image's
-// read-only root, a volume on /data, and as the image's user. Its arguments are the root,
+// inImage is a shell script that runs a command like a container does: as the image's
+// user, with the image's root mounted read-only and a volume on /data. Its arguments are the root,
 // the volume and the command.
 const inImage = `set -e
 mount --bind "$1" "$1"

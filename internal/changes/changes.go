@@ -5,8 +5,8 @@
 // changed: who arrived, who left, who is on now. These are core NATS messages,
 // neither stored nor acknowledged, so a watcher must be able to detect that it
 // missed one. Each change names the place of its machine's previous change. A beat
-// names the place from which on changes are published: earlier ones were published
-// by another process, or not at all. If the publisher could not publish all changes
+// names the place after which every change is published: earlier ones may have been
+// published by another process, or not at all. If the publisher could not publish all changes
 // (the connection was lost, or there were too many at once), it restarts at the
 // current place, with a beat. So the fold never waits, memory is bounded, and no
 // change is dropped silently.

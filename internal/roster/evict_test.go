@@ -250,8 +250,8 @@ func cutKeepsEvicted(t *testing.T, maxSessions int) {
 	}
 }
 
-// TestEvictedWhileRead: readers of all kinds run while a fleet churns, and see each
-// machine under its own name, in order.
+// TestEvictedWhileRead: while machines are added and evicted, all kinds of readers see
+// each machine under its own name, in order.
 func TestEvictedWhileRead(t *testing.T) {
 	s := settings()
 	s.MaxMachines = 5

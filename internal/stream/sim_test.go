@@ -58,10 +58,10 @@ type world struct {
 	service      *service
 	saving       sync.WaitGroup
 
-	// When the stream was last replaced, when anything last happened that may delay the
-	// reader, and when messages were last removed.
+	// The times of the last replacement of the stream, of the last op that may delay the
+	// reader, and of the last removal of messages.
 	changed, disturbed, removed time.Time
-	lastFault                   time.Time               // when the last op ran that is not gentle
+	lastFault                   time.Time               // when the last op that is not gentle ran
 	outageUntil                 time.Time               // until when no request is answered
 	silent                      bool                    // during an outage: requests time out
 	oddInfo, oddGet             bool                    // an old leader answers the next request

@@ -31,8 +31,8 @@ func (c *coverage) String() string {
 	return b.String()
 }
 
-// mismatches returns what never happened, and what happened but is not listed in
-// expected, so that the list stays complete.
+// mismatches returns the entries of expected that never happened, and what happened
+// without being in expected, so that the list stays complete.
 func (c *coverage) mismatches() (list []string) {
 	expected := expected()
 	for _, what := range expected {

@@ -105,7 +105,7 @@ func emptied(sessions []roster.Session) []roster.Session {
 	if cap(sessions) > keptSessions {
 		return nil
 	}
-	//guard:drop "no event has sessions of the one before" TestSessionsMemoryReused
+	//guard:drop "no event keeps the sessions of the previous one" TestSessionsMemoryReused
 	clear(sessions)
 	return sessions[:0]
 }

@@ -103,8 +103,8 @@ func name(user, session string) stay {
 	return stay{User: user}
 }
 
-// read reads a stream from its first message to the one that is last now. It retries
-// creating the consumer, as a cluster may be electing a leader.
+// read yields the messages that a stream has now, from the first one on. Creating the
+// consumer is retried: a cluster may be electing a leader.
 func read(t *testing.T, js jetstream.JetStream, stream string) func(func(jetstream.Msg) bool) {
 	return func(yield func(jetstream.Msg) bool) {
 		t.Helper()
