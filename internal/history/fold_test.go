@@ -23,12 +23,11 @@ func session(t *rapid.T, needUser bool) roster.Session {
 	return s
 }
 
-// events draws accepted events of one machine, in the order of their places.
-func events(t *rapid.T) []Event {
-	list := make([]Event, rapid.IntRange(0, 40).Draw(t, "events"))
+// events draws accepted events of one machine, in the order in which they arrive.
+func events(t *rapid.T) []roster.Event {
+	list := make([]roster.Event, rapid.IntRange(0, 40).Draw(t, "events"))
 	for i := range list {
 		e := &list[i]
-		e.Place = uint64(i + 1)
 		e.Date = 100*minute + minute*roster.Time(rapid.IntRange(0, 40).Draw(t, "date"))
 		e.Type = rapid.SampledFrom([]roster.Type{1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 5}).Draw(t, "type")
 		switch e.Type {
@@ -56,7 +55,9 @@ func events(t *rapid.T) []Event {
 
 func sorted(stays []Stay) []Stay {
 	slices.SortFunc(stays, func(a, b Stay) int {
-		return cmp.Or(a.compare(&b), cmp.Compare(a.Session.User, b.Session.User), cmp.Compare(a.Session.ID, b.Session.ID))
+		return cmp.Or(cmp.Compare(a.Session.Since, b.Session.Since), cmp.Compare(a.Ended, b.Ended), cmp.Compare(a.How, b.How),
+			cmp.Compare(a.Session.User, b.Session.User), cmp.Compare(a.Session.ID, b.Session.ID),
+			cmp.Compare(a.Session.Terminal, b.Session.Terminal), cmp.Compare(a.Session.Remote, b.Session.Remote))
 	})
 	return stays
 }
@@ -66,12 +67,12 @@ func sorted(stays []Stay) []Stay {
 func TestFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := oracle{events: events(t)}
-		slices.SortFunc(o.events, compareEvents)
+		sortEvents(o.events)
 		for range rapid.IntRange(0, 2).Draw(t, "losses") {
 			o.doubts = append(o.doubts, 100*minute+minute*roster.Time(rapid.IntRange(0, 40).Draw(t, "doubt")))
 		}
 		slices.Sort(o.doubts)
-		got := foldAll(o.events, o.doubts)
+		got := sorted(foldAll(t, o.events, o.doubts))
 		want := sorted(o.stays())
 		if !slices.Equal(got, want) {
 			t.Fatalf("got\n%+v\nwant\n%+v", got, want)
@@ -82,7 +83,7 @@ func TestFold(t *testing.T) {
 					t.Fatalf("%+v and %+v overlap", got[i], got[j])
 				}
 			}
-			if s := &got[i]; s.How != Open && s.Session.Since > s.Ended.Date {
+			if s := &got[i]; s.How != NotEnded && s.Session.Since > s.Ended {
 				t.Fatalf("%+v ends before it begins", s)
 			}
 		}
@@ -95,64 +96,25 @@ func overlap(a, b *Stay) bool {
 		return false
 	}
 	end := func(s *Stay) roster.Time {
-		if s.How == Open {
+		if s.How == NotEnded {
 			return roster.MaxDate
 		}
-		return s.Ended.Date
+		return s.Ended
 	}
 	return max(a.Session.Since, b.Session.Since) < min(end(a), end(b))
 }
 
 // foldAll returns the stays of events in the order of their stamps.
-func foldAll(events []Event, doubts []roster.Time) []Stay {
+func foldAll(t *rapid.T, events []roster.Event, doubts []roster.Time) []Stay {
 	f := newFold()
-	return sorted(f.with(f.fold(events, doubts)))
-}
-
-// with adds the open stays.
-func (f *fold) with(stays []Stay) []Stay {
-	for _, s := range f.open {
-		stays = append(stays, *s)
+	f.begin(doubts, nil)
+	if err := f.apply(events); err != nil {
+		t.Fatal(err)
 	}
-	return stays
+	return f.stays()
 }
 
-// TestTimeline: in whatever order events arrive, the stays are those of all events
-// sorted. What ended before the window stays as it is.
-func TestTimeline(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		lateness := minute * roster.Time(rapid.IntRange(1, 40).Draw(t, "lateness"))
-		line := newTimeline()
-		var stored []Stay
-		replace := func(stays []Stay) {
-			stored = slices.DeleteFunc(stored, func(s Stay) bool { return s.Ended.After(line.final) })
-			stored = append(stored, stays...)
-		}
-		var o oracle
-		newest := never
-		for _, e := range events(t) {
-			if newest != never && e.Date < newest-lateness {
-				continue
-			}
-			newest = max(newest, e.Date)
-			if rapid.IntRange(0, 9).Draw(t, "lost") == 0 {
-				o.doubts = append(o.doubts, newest-lateness)
-				replace(line.lose(newest - lateness))
-			}
-			o.events = append(o.events, e)
-			if stays, replaced := line.add(e); replaced {
-				replace(stays)
-			} else {
-				stored = append(stored, stays...)
-			}
-			if rapid.Bool().Draw(t, "settle") {
-				line.settle(newest - lateness)
-			}
-		}
-		slices.SortFunc(o.events, compareEvents)
-		got, want := sorted(line.now.with(slices.Clone(stored))), sorted(o.stays())
-		if !slices.Equal(got, want) {
-			t.Fatalf("got\n%+v\nwant\n%+v", got, want)
-		}
-	})
+// sortEvents sorts events by their stamps: they are in the order of their places.
+func sortEvents(events []roster.Event) {
+	slices.SortStableFunc(events, func(a, b roster.Event) int { return cmp.Compare(a.Date, b.Date) })
 }

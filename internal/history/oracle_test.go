@@ -10,12 +10,12 @@ import (
 // it looks for the beginning and the end of each among all events, and keeps no
 // state from one event to the next.
 type oracle struct {
-	events []Event // in the order of their stamps
+	events []roster.Event // in the order of their stamps
 	doubts []roster.Time
 }
 
 // tells returns the entry with which an event says that the user of a key is on.
-func tells(e *Event, k Key, user string) *roster.Session {
+func tells(e *roster.Event, k Key, user string) *roster.Session {
 	switch e.Type {
 	case roster.Login:
 		if KeyOf(&e.Session) == k && e.Session.User == user {
@@ -33,7 +33,7 @@ func tells(e *Event, k Key, user string) *roster.Session {
 
 // ends reports whether an event says that the user of a key is not on, and how a
 // stay would end by that.
-func ends(e *Event, k Key, user string) (Ending, bool) {
+func ends(e *roster.Event, k Key, user string) (Ending, bool) {
 	switch e.Type {
 	case roster.Login:
 		return Replaced, KeyOf(&e.Session) == k && e.Session.User != user
@@ -51,12 +51,26 @@ func ends(e *Event, k Key, user string) (Ending, bool) {
 		}
 		return NotPresent, true
 	}
-	return Open, false
+	return NotEnded, false
+}
+
+// told is a stay, with the numbers of the events that began and ended it.
+type told struct {
+	Stay
+	began, ended int
 }
 
 // stays returns them all, in no order.
 func (o *oracle) stays() []Stay {
-	var stays []Stay
+	var all []Stay
+	for _, s := range o.told() {
+		all = append(all, s.Stay)
+	}
+	return all
+}
+
+func (o *oracle) told() []told {
+	var stays []told
 	for i := range o.events {
 		e := &o.events[i]
 		switch e.Type {
@@ -73,7 +87,7 @@ func (o *oracle) stays() []Stay {
 		if e := &o.events[i]; e.Type == roster.Logout && o.proves(known, i) {
 			s := e.Session
 			s.Since = Unknown
-			stays = append(stays, Stay{Session: s, Began: e.Stamp(), Ended: e.Stamp(), How: LoggedOut})
+			stays = append(stays, told{Stay: Stay{Session: s, Ended: e.Date, How: LoggedOut}, began: i, ended: i})
 		}
 	}
 	return stays
@@ -81,7 +95,7 @@ func (o *oracle) stays() []Stay {
 
 // begun adds the stay that event i begins under the session's key, if it begins
 // one.
-func (o *oracle) begun(stays []Stay, i int, s roster.Session) []Stay {
+func (o *oracle) begun(stays []told, i int, s roster.Session) []told {
 	k, user := KeyOf(&s), s.User
 	floor := roster.Time(0)
 	for j := i - 1; j >= 0; j-- {
@@ -94,28 +108,28 @@ func (o *oracle) begun(stays []Stay, i int, s roster.Session) []Stay {
 		}
 	}
 	for _, before := range stays {
-		if KeyOf(&before.Session) == k && before.How != Open && !before.Ended.After(o.events[i].Stamp()) {
-			floor = max(floor, before.Ended.Date)
+		if KeyOf(&before.Session) == k && before.How != NotEnded && before.ended <= i {
+			floor = max(floor, before.Ended)
 		}
 	}
-	stay := Stay{Session: roster.Session{User: user, ID: k.ID, Since: roster.MaxDate}, Began: o.events[i].Stamp()}
+	stay := told{Stay: Stay{Session: roster.Session{User: user, ID: k.ID, Since: roster.MaxDate}}, began: i}
 	for j := i; j < len(o.events); j++ {
 		e := &o.events[j]
 		if how, over := ends(e, k, user); over {
-			stay.Ended, stay.How = e.Stamp(), how
+			stay.Ended, stay.How, stay.ended = e.Date, how, j
 			break
 		}
-		told := tells(e, k, user)
-		if told == nil {
+		entry := tells(e, k, user)
+		if entry == nil {
 			continue
 		}
 		since := e.Date
-		if e.Type == roster.Present && told.Since != 0 {
-			since = min(since, told.Since)
+		if e.Type == roster.Present && entry.Since != 0 {
+			since = min(since, entry.Since)
 		}
 		stay.Session.Since = min(stay.Session.Since, since)
 		for _, detail := range [][2]*string{
-			{&stay.Session.Terminal, &told.Terminal}, {&stay.Session.Remote, &told.Remote}, {&stay.Session.Service, &told.Service},
+			{&stay.Session.Terminal, &entry.Terminal}, {&stay.Session.Remote, &entry.Remote}, {&stay.Session.Service, &entry.Service},
 		} {
 			if *detail[0] == "" {
 				*detail[0] = *detail[1]
@@ -129,7 +143,7 @@ func (o *oracle) begun(stays []Stay, i int, s roster.Session) []Stay {
 // proves reports whether logout i proves that somebody was on whom nobody saw
 // begin: it ends no stay, and since a login may be missing nothing said that its
 // key was off.
-func (o *oracle) proves(known []Stay, i int) bool {
+func (o *oracle) proves(known []told, i int) bool {
 	e := &o.events[i]
 	k, user := KeyOf(&e.Session), e.Session.User
 	doubt := never
@@ -139,7 +153,10 @@ func (o *oracle) proves(known []Stay, i int) bool {
 		}
 	}
 	for _, s := range known {
-		if s.Ended == e.Stamp() || KeyOf(&s.Session) == k && s.How != Open && e.Stamp().After(s.Ended) && s.Ended.Date >= doubt {
+		if s.How == NotEnded {
+			continue
+		}
+		if s.ended == i || KeyOf(&s.Session) == k && s.ended < i && s.Ended >= doubt {
 			return false
 		}
 	}

@@ -26,27 +26,19 @@
 // # Late events
 //
 // A late event counts where it belongs, whatever was known before it came. For that a
-// machine's events of the allowed lateness are kept (the window), and what ended
+// machine's events of the allowed lateness are kept (its [window]), and what ended
 // within it is made again.
 package history
 
-import (
-	"cmp"
-
-	"rollcall/internal/roster"
-)
+import "rollcall/internal/roster"
 
 // Stay is one session of one user on one machine, from beginning to end.
 type Stay struct {
 	// Session is who was on, under which key, from where and since when. Since is
 	// Unknown if nobody saw it begin; then the user may be empty.
 	Session roster.Session
-	// Began is the stamp of its first event, which may be later than Since. Of a
-	// stay that nobody saw begin it is the stamp of its ending.
-	Began roster.Stamp
-	// Ended is the stamp of the event that ended it, the zero Stamp while it is
-	// open.
-	Ended roster.Stamp
+	// Ended is the date of the event that ended it; 0 while it is open.
+	Ended roster.Time
 	How   Ending
 }
 
@@ -58,7 +50,7 @@ type Ending uint8
 
 // The endings.
 const (
-	Open       Ending = iota
+	NotEnded   Ending = iota
 	LoggedOut         // a logout
 	Replaced          // another user's login, or entry of a present, under its key
 	Booted            // a boot of the machine
@@ -67,7 +59,7 @@ const (
 )
 
 var endingNames = [...]string{
-	Open: "open", LoggedOut: "logout", Replaced: "replaced", Booted: "boot", ShutDown: "shutdown", NotPresent: "present",
+	NotEnded: "open", LoggedOut: "logout", Replaced: "replaced", Booted: "boot", ShutDown: "shutdown", NotPresent: "present",
 }
 
 // String returns the ending's name in the contract: "logout".
@@ -75,7 +67,7 @@ func (e Ending) String() string { return endingNames[e] }
 
 // On reports whether the stay includes a moment.
 func (s *Stay) On(at roster.Time) bool {
-	return s.Session.Since != Unknown && s.Session.Since <= at && (s.How == Open || at < s.Ended.Date)
+	return s.Session.Since != Unknown && s.Session.Since <= at && (s.How == NotEnded || at < s.Ended)
 }
 
 // Key names a session on its machine: by its id, or the implicit one by its user.
@@ -87,9 +79,4 @@ func KeyOf(s *roster.Session) Key {
 		return Key{ID: s.ID}
 	}
 	return Key{User: s.User}
-}
-
-// compare orders stays by their beginnings.
-func (s *Stay) compare(o *Stay) int {
-	return cmp.Or(cmp.Compare(s.Session.Since, o.Session.Since), cmp.Compare(s.Began.Date, o.Began.Date), cmp.Compare(s.Began.Place, o.Began.Place))
 }

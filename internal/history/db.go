@@ -1,0 +1,165 @@
+package history
+
+import (
+	_ "embed"
+	"fmt"
+	"path/filepath"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// version is of the schema.
+const version = 1
+
+// application marks a database as a history: "roll".
+const application = 0x726f6c6c
+
+//go:embed schema.sql
+var schema string
+
+// FileName is the history's file in the data folder.
+const FileName = "history.db"
+
+// openWriter opens the database for the one writer, and creates its tables if there
+// are none.
+func openWriter(path string) (*sqlite.Conn, error) {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// foreignError says that a file is no history of this version.
+type foreignError struct{ found string }
+
+func (e *foreignError) Error() string { return "not a history of this version: " + e.found }
+
+func prepare(c *sqlite.Conn) error {
+	app, err := pragma(c, "application_id")
+	if err != nil {
+		return err
+	}
+	found, err := pragma(c, "user_version")
+	if err != nil {
+		return err
+	}
+	tables, err := number(c, "select count(*) from sqlite_schema")
+	switch {
+	case err != nil:
+		return err
+	case tables == 0 && app == 0:
+		err = create(c)
+	case app != application:
+		err = &foreignError{fmt.Sprintf("application_id %d", app)}
+	case found != version:
+		err = &foreignError{fmt.Sprintf("version %d, want %d", found, version)}
+	}
+	if err != nil {
+		return err
+	}
+	return run(c,
+		"pragma journal_mode = wal",
+		// Full: what was committed survives a power cut, and its place is never read
+		// back as an older one.
+		"pragma synchronous = full",
+		"pragma cache_size = -32000",
+		"pragma wal_autocheckpoint = 0",
+	)
+}
+
+// create creates the tables.
+func create(c *sqlite.Conn) error {
+	if err := run(c, "pragma page_size = 2048", "pragma auto_vacuum = incremental"); err != nil {
+		return err
+	}
+	script := fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;\n%s", application, version, schema)
+	return sqlitex.ExecuteScript(c, script, nil)
+}
+
+// openReader opens the database for a reader.
+func openReader(path string) (*sqlite.Conn, error) {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	if err := run(c, "pragma query_only = on", "pragma cache_size = -2000"); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// run runs statements that return nothing of interest.
+func run(c *sqlite.Conn, statements ...string) error {
+	for _, s := range statements {
+		if err := sqlitex.ExecuteTransient(c, s, nil); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+func pragma(c *sqlite.Conn, name string) (int64, error) { return number(c, "pragma "+name) }
+
+// number returns the one number that a statement returns.
+func number(c *sqlite.Conn, statement string) (n int64, err error) {
+	err = sqlitex.ExecuteTransient(c, statement, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+		n = s.ColumnInt64(0)
+		return nil
+	}})
+	return n, err
+}
+
+// query is a prepared statement with its arguments bound. Its rows are read with
+// next; it must be read to its end, or reset.
+type query struct {
+	*sqlite.Stmt
+	err error
+}
+
+// prepared returns a statement, prepared once on each connection, with arguments:
+// int, int64, uint64, roster.Time (which is NULL if never), string, []byte or nil.
+func prepared(c *sqlite.Conn, statement string, args ...any) (*query, error) {
+	s, err := c.Prepare(statement)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", statement, err)
+	}
+	for i, arg := range args {
+		bind(s, i+1, arg)
+	}
+	return &query{Stmt: s}, nil
+}
+
+// next reads the next row. At the end, and after an error, it returns false, and
+// the statement can be used again.
+func (q *query) next() bool {
+	more, err := q.Step()
+	if err != nil || !more {
+		q.err = err
+		if reset := q.Reset(); q.err == nil {
+			q.err = reset
+		}
+		return false
+	}
+	return true
+}
+
+// exec runs a prepared statement that returns no rows.
+func exec(c *sqlite.Conn, statement string, args ...any) error {
+	q, err := prepared(c, statement, args...)
+	if err != nil {
+		return err
+	}
+	for q.next() {
+	}
+	return q.err
+}
+
+// pathOf returns the path of the history in a data folder.
+func pathOf(dir string) string { return filepath.Join(dir, FileName) }

@@ -1,0 +1,184 @@
+package history
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"sync"
+
+	"rollcall/internal/roster"
+)
+
+// Fleet is who was on at a moment, on machines that follow each other by name.
+type Fleet struct {
+	// Place is the place that it was read at.
+	Place uint64
+	// More says that there are machines after these.
+	More bool
+
+	view     *View
+	machines []fleetMachine // in order of their names
+	on       []fleetUser    // in order of the machines' numbers
+}
+
+type fleetMachine struct {
+	name string
+	id   int64
+}
+
+// fleetUser is a user who was on a machine, both by number: of many there are few
+// bytes each.
+type fleetUser struct{ machine, user uint32 }
+
+// maxFleet is how many machines, and maxOn how many users on them, a Fleet has at
+// most.
+const (
+	maxFleet = 100_000
+	maxOn    = 2_000_000
+)
+
+// Fleet reads who was on at a moment, on the machines whose names come after one. It has
+// the machines that were heard by then, and not longer than lateness before.
+func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, error) {
+	f := &Fleet{Place: v.Place(), view: v}
+	q, err := prepared(v.c, `select id, name from machines where name > ? and first <= ?
+		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit ?`, after, at, silent, maxFleet+1)
+	if err != nil {
+		return nil, err
+	}
+	most := int64(0)
+	for q.next() {
+		m := fleetMachine{q.ColumnText(1), q.ColumnInt64(0)}
+		f.machines = append(f.machines, m)
+		most = max(most, m.id)
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	if f.More = len(f.machines) > maxFleet; f.More {
+		f.machines = f.machines[:maxFleet]
+	}
+	wanted := make([]bool, most+1)
+	for _, m := range f.machines {
+		wanted[m.id] = true
+	}
+	for _, statement := range []string{"select e.machine, e.user" + fromEnded + endedOnAt, "select e.machine, e.user" + openOnAt} {
+		q, err := prepared(v.c, statement, at)
+		if err != nil {
+			return nil, err
+		}
+		for q.next() {
+			if id := q.ColumnInt64(0); id <= most && wanted[id] {
+				f.on = append(f.on, fleetUser{uint32(id), uint32(q.ColumnInt64(1))})
+			}
+		}
+		if q.err != nil {
+			return nil, q.err
+		}
+	}
+	slices.SortFunc(f.on, func(a, b fleetUser) int {
+		if a.machine != b.machine {
+			return int(a.machine) - int(b.machine)
+		}
+		return int(a.user) - int(b.user)
+	})
+	f.on = slices.Compact(f.on)
+	return f, nil
+}
+
+// Machines calls show with each machine after one, and who was on it, until show
+// returns false.
+func (f *Fleet) Machines(v *View, after string, show func(name string, users []string) bool) error {
+	i := sort.Search(len(f.machines), func(i int) bool { return f.machines[i].name > after })
+	for _, m := range f.machines[i:] {
+		users, err := f.users(v, uint32(m.id))
+		if err != nil || !show(m.name, users) {
+			return err
+		}
+	}
+	return nil
+}
+
+// users returns the names of those who were on a machine, in order.
+func (f *Fleet) users(v *View, machine uint32) ([]string, error) {
+	i := sort.Search(len(f.on), func(i int) bool { return f.on[i].machine >= machine })
+	users := []string{}
+	for ; i < len(f.on) && f.on[i].machine == machine; i++ {
+		name, err := v.names.userName(int64(f.on[i].user))
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, name)
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+// fleets keeps the last few fleets that were asked about, so that the pages of one
+// answer don't each search the whole. Without it they would be the same.
+type fleets struct {
+	mu   sync.Mutex
+	list []keptFleet // the last used first
+}
+
+type keptFleet struct {
+	at    roster.Time
+	after string
+	*Fleet
+}
+
+// maxFleets is how many fleets are kept.
+const maxFleets = 3
+
+// get returns the fleet of a moment that has the machines after one, if it is kept
+// and still holds.
+func (k *fleets) get(at roster.Time, after string, holds func(place uint64) bool) *Fleet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, f := range k.list {
+		if f.at != at || f.after > after || !holds(f.Place) {
+			continue
+		}
+		if last := f.machines; f.More && (len(last) == 0 || last[len(last)-1].name <= after) {
+			continue
+		}
+		k.list = slices.Insert(slices.Delete(k.list, i, i+1), 0, f)
+		return f.Fleet
+	}
+	return nil
+}
+
+func (k *fleets) put(at roster.Time, after string, f *Fleet) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f.view = nil
+	k.list = slices.Insert(k.list, 0, keptFleet{at, after, f})
+	k.list = k.list[:min(len(k.list), maxFleets)]
+}
+
+// FleetAt calls show with the machines after one and who was on them at a moment,
+// until it returns false. It reports the place of that.
+func (h *History) FleetAt(ctx context.Context, at roster.Time, after string, show func(v *View, name string, users []string) bool) error {
+	return h.View(ctx, func(v *View) error {
+		silent := at.Add(-h.settings.AllowedLateness)
+		for {
+			f := h.fleets.get(at, after, func(place uint64) bool { return h.unchanged(place, at) })
+			if f == nil {
+				var err error
+				if f, err = v.Fleet(at, after, silent); err != nil {
+					return err
+				}
+				h.fleets.put(at, after, f)
+			}
+			going := true
+			err := f.Machines(v, after, func(name string, users []string) bool {
+				going = show(v, name, users)
+				after = name
+				return going
+			})
+			if err != nil || !going || !f.More {
+				return err
+			}
+		}
+	})
+}

@@ -1,0 +1,102 @@
+package history
+
+import (
+	"iter"
+	"maps"
+
+	"rollcall/internal/roster"
+)
+
+func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
+
+// lose records a loss of the places up to one. From its newest date minus the allowed
+// lateness on, each machine may lack events.
+func (w *writer) lose(reason string, place uint64, settings roster.Settings) error {
+	if place <= w.state.Loss {
+		return nil
+	}
+	w.state.Loss, w.state.Resumed = place, 0
+	w.changed = never
+	if err := exec(w.c, "insert or replace into losses (place, reason) values (?, ?)", place, reason); err != nil {
+		return err
+	}
+	if err := exec(w.c, `insert or ignore into doubts (machine, since, reason)
+		select id, max(newest - ?, 0), ? from machines where id not in (select machine from doubts where until is null)`,
+		int64(settings.AllowedLateness), reason); err != nil {
+		return err
+	}
+	return w.remakeDoubted()
+}
+
+// remakeDoubted makes the windows again in which a logout now proves more: that
+// somebody was on whose login was lost.
+func (w *writer) remakeDoubted() error {
+	q, err := prepared(w.c, `select distinct d.machine from doubts d where d.until is null
+		and exists (select 1 from strays s where s.machine = d.machine and s.date >= d.since)`)
+	if err != nil {
+		return err
+	}
+	var machines []int64
+	for q.next() {
+		machines = append(machines, q.ColumnInt64(0))
+	}
+	if q.err != nil {
+		return q.err
+	}
+	for _, id := range machines {
+		win, err := w.windows.read(id)
+		if err != nil {
+			return err
+		}
+		r := w.rows(id)
+		if err := r.remake(win); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordDoubts records what a machine's events say of the losses before them: a new
+// machine may have been heard before; a boot, shutdown or present settles it.
+func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings roster.Settings) error {
+	if w.state.Loss == 0 {
+		return nil
+	}
+	if isNew {
+		if err := exec(r.c, "insert or ignore into doubts (machine, since, reason) select ?, 0, reason from losses where place = ?",
+			r.machine, w.state.Loss); err != nil {
+			return err
+		}
+	}
+	if w.state.Resumed == 0 {
+		return nil
+	}
+	after := w.state.Resumed.Add(settings.MaxSkew)
+	for i := range events {
+		e := &events[i]
+		if e.Type != roster.Login && e.Type != roster.Logout && e.Place > w.state.Loss && e.Date > after {
+			return exec(r.c, "update doubts set until = ? where machine = ? and until is null", e.Date, r.machine)
+		}
+	}
+	return nil
+}
+
+// doubt records that a machine may lack stays in a span.
+func (r *rows) doubt(since, until roster.Time, reason string) error {
+	return exec(r.c, `insert into doubts (machine, since, until, reason) values (?1, ?2, ?3, ?4)
+		on conflict (machine, since) do update set until = max(until, excluded.until) where until is not null`,
+		r.machine, since, until, reason)
+}
+
+// doubts returns the dates from which on the machine may lack events, in order.
+func (r *rows) doubts() ([]roster.Time, error) {
+	q, err := prepared(r.c, "select since from doubts where machine = ? order by since", r.machine)
+	if err != nil {
+		return nil, err
+	}
+	var dates []roster.Time
+	for q.next() {
+		dates = append(dates, q.time(0))
+	}
+	return dates, q.err
+}

@@ -1,0 +1,129 @@
+package history
+
+import (
+	"zombiezen.com/go/sqlite"
+
+	"rollcall/internal/roster"
+)
+
+// details are where a session came from and how, by a number in the database.
+type details struct{ terminal, remote, service string }
+
+func detailsOf(s *roster.Session) details { return details{s.Terminal, s.Remote, s.Service} }
+
+// names maps users and details to their numbers in the database and back. It
+// remembers those used last.
+type names struct {
+	c       *sqlite.Conn
+	users   map[string]int64
+	details map[details]int64
+	user    map[int64]string
+	detail  map[int64]details
+}
+
+// maxNames is how many of each are remembered.
+const maxNames = 100_000
+
+func newNames(c *sqlite.Conn) *names {
+	n := &names{c: c}
+	n.forget()
+	return n
+}
+
+// forget forgets everything: after a rollback numbers may be given again.
+func (n *names) forget() {
+	n.users, n.details = map[string]int64{}, map[details]int64{}
+	n.user, n.detail = map[int64]string{}, map[int64]details{}
+}
+
+// bound bounds a map.
+func bound[K comparable, V any](m map[K]V) {
+	if len(m) >= maxNames {
+		clear(m)
+	}
+}
+
+// userNumber returns a user's number, giving one to a new user.
+func (n *names) userNumber(name string) (int64, error) {
+	if id, ok := n.users[name]; ok {
+		return id, nil
+	}
+	id, err := numberOf(n.c, "select id from users where name = ?", "insert into users (name) values (?)", name)
+	if err == nil {
+		bound(n.users)
+		n.users[name] = id
+	}
+	return id, err
+}
+
+// detailNumber returns the number of details.
+func (n *names) detailNumber(d details) (int64, error) {
+	if id, ok := n.details[d]; ok {
+		return id, nil
+	}
+	id, err := numberOf(n.c, "select id from details where remote = ? and service = ? and terminal = ?",
+		"insert into details (remote, service, terminal) values (?, ?, ?)", d.remote, d.service, d.terminal)
+	if err == nil {
+		bound(n.details)
+		n.details[d] = id
+	}
+	return id, err
+}
+
+// numberOf selects the number of a row, or inserts it.
+func numberOf(c *sqlite.Conn, find, insert string, args ...any) (int64, error) {
+	q, err := prepared(c, find, args...)
+	if err != nil {
+		return 0, err
+	}
+	id := int64(0)
+	for q.next() {
+		id = q.ColumnInt64(0)
+	}
+	if q.err != nil || id != 0 {
+		return id, q.err
+	}
+	if err := exec(c, insert, args...); err != nil {
+		return 0, err
+	}
+	return c.LastInsertRowID(), nil
+}
+
+// userName returns the user of a number.
+func (n *names) userName(id int64) (string, error) {
+	if name, ok := n.user[id]; ok {
+		return name, nil
+	}
+	q, err := prepared(n.c, "select name from users where id = ?", id)
+	if err != nil {
+		return "", err
+	}
+	name := ""
+	for q.next() {
+		name = q.ColumnText(0)
+	}
+	bound(n.user)
+	n.user[id] = name
+	return name, q.err
+}
+
+// fill sets the details of a session by their number.
+func (n *names) fill(s *roster.Session, id int64) error {
+	d, ok := n.detail[id]
+	if !ok {
+		q, err := prepared(n.c, "select terminal, remote, service from details where id = ?", id)
+		if err != nil {
+			return err
+		}
+		for q.next() {
+			d = details{q.ColumnText(0), q.ColumnText(1), q.ColumnText(2)}
+		}
+		if q.err != nil {
+			return q.err
+		}
+		bound(n.detail)
+		n.detail[id] = d
+	}
+	s.Terminal, s.Remote, s.Service = d.terminal, d.remote, d.service
+	return nil
+}

@@ -1,0 +1,181 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"zombiezen.com/go/sqlite"
+
+	"rollcall/internal/roster"
+)
+
+// reader is a connection that reads, with what it remembers.
+type reader struct {
+	c        *sqlite.Conn
+	names    *names
+	machines map[int64]string
+}
+
+// ErrBusy says that as many questions as may be are being answered.
+var ErrBusy = errors.New("busy: as many questions about the past as may be are being answered: ask again later")
+
+// waitForReader is how long a question waits for a connection, and waitForWriter, for
+// the events that were folded before it to be written.
+const (
+	waitForReader = 2 * time.Second
+	waitForWriter = time.Second
+)
+
+// View is the history at one place, for as long as the call lasts that it is given to.
+type View struct {
+	*reader
+	state
+	classes []class
+}
+
+type class struct {
+	number int
+	span   roster.Time
+}
+
+// View calls show with the history as it is now, with all that was folded before if
+// it is written within a second. The errors are ErrBusy, the context's, show's, and
+// those of the disk.
+func (h *History) View(ctx context.Context, show func(*View) error) error {
+	h.await(ctx)
+	within, cancel := context.WithTimeout(ctx, waitForReader)
+	defer cancel()
+	select {
+	case r := <-h.readers:
+		defer func() { h.readers <- r }()
+		return r.view(ctx, show)
+	case <-within.Done():
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return ErrBusy
+	}
+}
+
+// await waits until the events that were given to Put are written.
+func (h *History) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, waitForWriter)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var want uint64
+	if len(h.queue) > 0 {
+		want = h.queue[len(h.queue)-1].end.Place
+	} else {
+		return
+	}
+	defer context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.changed.Broadcast()
+	})()
+	h.asked = true
+	h.changed.Broadcast()
+	for h.written < want && ctx.Err() == nil && !h.full && !h.ended {
+		h.changed.Wait()
+	}
+}
+
+func (r *reader) view(ctx context.Context, show func(*View) error) (err error) {
+	r.c.SetInterrupt(ctx.Done())
+	defer r.c.SetInterrupt(nil)
+	if err := exec(r.c, "begin"); err != nil {
+		return err
+	}
+	defer func() {
+		r.c.SetInterrupt(nil)
+		if end := exec(r.c, "rollback"); err == nil {
+			err = end
+		}
+	}()
+	v := &View{reader: r}
+	if err := v.load(); err != nil {
+		return fmt.Errorf("reading the history: %w", err)
+	}
+	return show(v)
+}
+
+func (v *View) load() error {
+	q, err := prepared(v.c, "select value from meta where name = 'state'")
+	if err != nil {
+		return err
+	}
+	for q.next() {
+		if err := json.Unmarshal([]byte(q.ColumnText(0)), &v.state); err != nil {
+			_ = q.Reset()
+			return err
+		}
+	}
+	if q.err != nil {
+		return q.err
+	}
+	if q, err = prepared(v.c, "select class, span from classes order by class"); err != nil {
+		return err
+	}
+	for q.next() {
+		v.classes = append(v.classes, class{q.ColumnInt(0), q.time(1)})
+	}
+	return q.err
+}
+
+// Place is the place up to which the view has all events.
+func (v *View) Place() uint64 { return v.Position.Place }
+
+// MachineStay is a stay and its machine.
+type MachineStay struct {
+	Machine string
+	Stay
+}
+
+// machineID returns the number of a machine; 0 if no event of it was ever accepted.
+func (v *View) machineID(name string) (id int64, err error) {
+	q, err := prepared(v.c, "select id from machines where name = ?", name)
+	if err != nil {
+		return 0, err
+	}
+	for q.next() {
+		id = q.ColumnInt64(0)
+	}
+	return id, q.err
+}
+
+// userID returns the number of a user; 0 if nobody of this name was ever on.
+func (v *View) userID(name string) (id int64, err error) {
+	q, err := prepared(v.c, "select id from users where name = ?", name)
+	if err != nil {
+		return 0, err
+	}
+	for q.next() {
+		id = q.ColumnInt64(0)
+	}
+	return id, q.err
+}
+
+// machineName returns the name of a machine.
+func (v *View) machineName(id int64) (string, error) {
+	if name, ok := v.reader.machines[id]; ok {
+		return name, nil
+	}
+	q, err := prepared(v.c, "select name from machines where id = ?", id)
+	if err != nil {
+		return "", err
+	}
+	name := ""
+	for q.next() {
+		name = q.ColumnText(0)
+	}
+	if v.reader.machines == nil {
+		v.reader.machines = map[int64]string{}
+	}
+	bound(v.reader.machines)
+	v.reader.machines[id] = name
+	return name, q.err
+}

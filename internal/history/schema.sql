@@ -1,0 +1,134 @@
+-- The tables of history.db, version 1. Dates are nanoseconds since 1970-01-01T00:00:00Z.
+-- Read the views: the tables may change with any version of rollcall.
+
+create table meta (
+	name  text primary key,
+	value any not null
+) strict, without rowid;
+
+create table machines (
+	id     integer primary key,
+	name   text not null unique,
+	first  integer not null, -- the date of its first event
+	newest integer not null, -- the newest date of its events
+	reset  integer           -- the newest date of its boots, shutdowns and presents
+) strict;
+
+create table users (
+	id   integer primary key,
+	name text not null unique
+) strict;
+
+create table details (
+	id       integer primary key,
+	remote   text not null,
+	service  text not null,
+	terminal text not null,
+	unique (remote, service, terminal)
+) strict;
+
+-- The stays that have ended. A stay of class c lasted less than 2^(30+c) nanoseconds, so
+-- those of a class that were on at a moment began in a span as long as that before it.
+create table ended (
+	class   integer not null,
+	since   integer not null,
+	machine integer not null,
+	n       integer not null, -- tells those apart that are equal so far
+	user    integer not null,
+	session text    not null,
+	ended   integer not null,
+	how     integer not null,
+	unseen  integer not null, -- 1: nobody saw it begin, and since is when it ended
+	detail  integer not null,
+	primary key (class, since, machine, n)
+) strict, without rowid;
+
+create index ended_by_machine on ended (machine, class, since);
+create index ended_by_user on ended (user, class, since);
+
+-- The stays that are open.
+create table open (
+	machine integer not null,
+	session text    not null,
+	user    integer not null,
+	since   integer not null,
+	began   integer not null, -- the date of its first event
+	reset   integer,          -- the machine's reset then
+	detail  integer not null,
+	primary key (machine, session, user)
+) strict, without rowid;
+
+create index open_by_user on open (user);
+
+-- Logouts that ended no stay of their key.
+create table strays (
+	machine integer not null,
+	date    integer not null,
+	session text    not null,
+	user    integer not null,
+	primary key (machine, date, session, user)
+) strict, without rowid;
+
+-- Boots and shutdowns.
+create table marks (
+	machine integer not null,
+	date    integer not null,
+	type    integer not null,
+	primary key (machine, date, type)
+) strict, without rowid;
+
+-- The classes that there are stays of.
+create table classes (
+	class integer primary key,
+	span  integer not null -- 2^(30+class), in nanoseconds
+) strict;
+
+-- The events of each machine that a late one may still come before, and who was on
+-- before them.
+create table windows (
+	machine integer primary key,
+	settled integer, -- events dated before this are folded for good
+	through integer not null, -- the place up to which it has the events
+	base    blob not null,
+	events  blob not null
+) strict;
+
+-- The events that are in no window yet.
+create table recent (
+	place  integer primary key, -- up to which
+	events blob not null
+) strict;
+
+-- What was lost, and the spans in which a machine may therefore lack stays.
+create table losses (
+	place    integer primary key,
+	reason   text not null,
+	resumed  integer, -- the receipt of the first message read after it
+	accepted integer not null default 0
+) strict;
+
+create table doubts (
+	machine integer not null,
+	since   integer not null,
+	until   integer,
+	reason  text not null,
+	primary key (machine, since)
+) strict, without rowid;
+
+create index doubts_open on doubts (machine) where until is null;
+
+create view stays as
+select m.name as machine, u.name as user, s.session,
+	case s.unseen when 0 then strftime('%Y-%m-%dT%H:%M:%fZ', s.since / 1e9, 'unixepoch') end as since,
+	strftime('%Y-%m-%dT%H:%M:%fZ', s.ended / 1e9, 'unixepoch') as ended,
+	case s.how when 0 then 'open' when 1 then 'logout' when 2 then 'replaced' when 3 then 'boot' when 4 then 'shutdown' else 'present' end as how,
+	d.terminal, d.remote, d.service,
+	case s.unseen when 0 then s.since end as since_ns, s.ended as ended_ns
+from (
+	select machine, user, session, since, ended, how, unseen, detail from ended
+	union all
+	select machine, user, session, since, null, 0, 0, detail from open
+) s
+join machines m on m.id = s.machine
+join users u on u.id = s.user
+join details d on d.id = s.detail;

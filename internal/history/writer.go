@@ -1,0 +1,398 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"zombiezen.com/go/sqlite"
+
+	"rollcall/internal/failpoint"
+	"rollcall/internal/roster"
+)
+
+// Accepted is an event that the fold accepted.
+type Accepted struct {
+	Place uint64
+	roster.Event
+}
+
+// batch is what the fold said of a run of places.
+type batch struct {
+	end      roster.Position
+	settings roster.Settings
+	first    roster.Time // the receipt of its first message; 0: it has none
+	receipt  roster.Time // the newest receipt
+	events   []Accepted  // in the order of their places
+	limited  []Accepted  // refused because of a limit of their machine
+	// lost is why places were lost just before its first message, and the greatest of
+	// them; none if empty.
+	lost   string
+	lostTo uint64
+}
+
+// writer writes the history. It has the one connection that may.
+type writer struct {
+	c        *sqlite.Conn
+	names    *names
+	windows  *windows
+	machines map[string]*machine
+	classes  map[int]bool
+	state    state
+	// changed is the earliest moment that the transaction tells otherwise of than
+	// the history did before.
+	changed roster.Time
+}
+
+// state is what the table meta has.
+type state struct {
+	Position roster.Position `json:"position"`
+	// Kept is the date before which stays are not kept, or were never known; 0: all
+	// are.
+	Kept roster.Time `json:"kept"`
+	// Receipt is the newest receipt.
+	Receipt roster.Time `json:"receipt"`
+	// Loss is the place of the last loss that was not accepted; 0: none. Resumed is
+	// the receipt of the first message after it; 0: none yet.
+	Loss    uint64      `json:"loss"`
+	Resumed roster.Time `json:"resumed"`
+}
+
+// newWriter returns the writer of an open database.
+func newWriter(c *sqlite.Conn) (*writer, error) {
+	w := &writer{c: c}
+	return w, w.reload()
+}
+
+// reload reads everything that is held in memory: at the start, and after a
+// transaction failed.
+func (w *writer) reload() error {
+	w.names = newNames(w.c)
+	w.machines = map[string]*machine{}
+	w.windows = &windows{c: w.c, names: w.names}
+	w.state, w.classes = state{}, map[int]bool{}
+	q, err := prepared(w.c, "select value from meta where name = 'state'")
+	if err != nil {
+		return err
+	}
+	for q.next() {
+		if err := json.Unmarshal([]byte(q.ColumnText(0)), &w.state); err != nil {
+			_ = q.Reset()
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	if q.err != nil {
+		return q.err
+	}
+	if q, err = prepared(w.c, "select class from classes"); err != nil {
+		return err
+	}
+	for q.next() {
+		w.classes[q.ColumnInt(0)] = true
+	}
+	if q.err != nil {
+		return q.err
+	}
+	return w.windows.load()
+}
+
+// write writes batches in one transaction. If it fails, nothing was written.
+func (w *writer) write(batches []*batch) (err error) {
+	if err := exec(w.c, "begin immediate"); err != nil {
+		return err
+	}
+	w.changed = endOfTime
+	defer func() {
+		if err == nil {
+			err = exec(w.c, "commit")
+		}
+		if err != nil {
+			err = cmp.Or(err, w.rollback())
+		}
+	}()
+	for from := 0; from < len(batches); {
+		// A loss concerns the machines as they are when it is noted.
+		to := from + 1
+		for to < len(batches) && batches[to].lost == "" {
+			to++
+		}
+		if err := w.run(batches[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	failpoint.At("history-written")
+	return w.saveState()
+}
+
+// rollback undoes the transaction.
+func (w *writer) rollback() error {
+	if !w.c.AutocommitEnabled() {
+		if err := exec(w.c, "rollback"); err != nil {
+			return err
+		}
+	}
+	return w.reload()
+}
+
+// saveState writes where the history is, in the transaction of what brought it there.
+func (w *writer) saveState() error {
+	if err := w.windows.commit(w.state.Position.Place); err != nil {
+		return err
+	}
+	text, err := json.Marshal(&w.state)
+	if err != nil {
+		return err
+	}
+	return exec(w.c, "insert or replace into meta (name, value) values ('state', ?)", string(text))
+}
+
+// run writes batches of which only the first has losses before it.
+func (w *writer) run(batches []*batch) error {
+	first, last := batches[0], batches[len(batches)-1]
+	if first.lost != "" {
+		if err := w.lose(first.lost, first.lostTo, first.settings); err != nil {
+			return err
+		}
+	}
+	byMachine := map[string][]Accepted{}
+	for _, b := range batches {
+		if w.state.Loss != 0 && w.state.Resumed == 0 {
+			w.state.Resumed = b.first
+		}
+		w.state.Receipt = max(w.state.Receipt, b.receipt)
+		for i := range b.events {
+			byMachine[b.events[i].Machine] = append(byMachine[b.events[i].Machine], b.events[i])
+		}
+	}
+	// In the order of their numbers, which is that of their rows.
+	order := make([]string, 0, len(byMachine))
+	for name := range byMachine {
+		if err := w.find(name); err != nil {
+			return err
+		}
+		order = append(order, name)
+	}
+	slices.SortFunc(order, func(a, b string) int {
+		return cmp.Or(cmp.Compare(w.machines[a].id, w.machines[b].id), cmp.Compare(a, b))
+	})
+	if first.lost == roster.BaselineLost.String() {
+		w.state.Kept = max(w.state.Kept, first.first)
+	}
+	w.state.Position = last.end
+	for _, name := range order {
+		if err := w.machine(name, byMachine[name], last.settings); err != nil {
+			return fmt.Errorf("machine: %w", err)
+		}
+	}
+	if w.windows.bytes > maxRecent {
+		return w.settleAll(last.settings)
+	}
+	return nil
+}
+
+// find makes sure that a machine is in memory.
+func (w *writer) find(name string) error {
+	if w.machines[name] != nil {
+		return nil
+	}
+	m, err := loadMachine(w.c, name)
+	if err == nil {
+		bound(w.machines)
+		w.machines[name] = m
+	}
+	return err
+}
+
+// machine writes a machine's events, given in the order of their places.
+func (w *writer) machine(name string, accepted []Accepted, settings roster.Settings) error {
+	if err := w.find(name); err != nil {
+		return err
+	}
+	m := w.machines[name]
+	isNew := m.id == 0
+	events := make([]roster.Event, len(accepted))
+	for i := range accepted {
+		events[i] = accepted[i].Event
+	}
+	slices.SortStableFunc(events, compareDates)
+	late := m.newest != never && events[0].Date < m.newest
+	before := *m
+	m.newest = max(m.newest, events[len(events)-1].Date)
+	if m.first == never || events[0].Date < m.first {
+		m.first = events[0].Date
+	}
+	for i := range events {
+		if t := events[i].Type; t != roster.Login && t != roster.Logout {
+			m.reset = max(m.reset, events[i].Date)
+		}
+	}
+	if err := m.save(w.c, name); err != nil {
+		return err
+	}
+	r := w.rows(m.id)
+	if err := r.insertMarks(events); err != nil {
+		return err
+	}
+	if err := w.recordDoubts(r, isNew, accepted, settings); err != nil {
+		return err
+	}
+	if late {
+		return w.remake(r, events)
+	}
+	open, err := r.open()
+	if err != nil {
+		return err
+	}
+	doubts, err := r.doubts()
+	if err != nil {
+		return err
+	}
+	r.change(earliest(events))
+	f := &fold{open: copyOpen(open), reset: before.reset}
+	f.begin(doubts, r.offBefore(endOfTime))
+	if err := f.apply(events); err != nil {
+		return err
+	}
+	for i := range f.ended {
+		if err := r.insert(&f.ended[i]); err != nil {
+			return err
+		}
+	}
+	if err := r.insertStrays(f.strays); err != nil {
+		return err
+	}
+	if _, err := r.replaceOpen(open, f.open); err != nil {
+		return err
+	}
+	return w.windows.add(m.id, events)
+}
+
+// rows returns the stays of a machine.
+func (w *writer) rows(machine int64) *rows {
+	return &rows{c: w.c, names: w.names, machine: machine, classes: w.classes, changed: &w.changed}
+}
+
+func copyOpen(open map[Key]*openStay) map[Key]*openStay {
+	c := make(map[Key]*openStay, len(open))
+	for k, s := range open {
+		stay := *s
+		c[k] = &stay
+	}
+	return c
+}
+
+// remake makes the stays of a machine's window again, with more events in it.
+func (w *writer) remake(r *rows, events []roster.Event) error {
+	win, err := w.windows.read(r.machine)
+	if err != nil {
+		return err
+	}
+	if win.settled != never && len(events) > 0 && events[0].Date < win.settled {
+		n := 0
+		for n < len(events) && events[n].Date < win.settled {
+			n++
+		}
+		if err := w.unplaced(r, win, events[:n]); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	r.change(earliest(events))
+	win.events = append(win.events, events...)
+	slices.SortStableFunc(win.events, compareDates)
+	if err := r.remake(win); err != nil {
+		return err
+	}
+	return w.windows.write(r.machine, win, w.state.Position.Place)
+}
+
+// remake makes the stays of a window again.
+func (r *rows) remake(win *window) error {
+	doubts, err := r.doubts()
+	if err != nil {
+		return err
+	}
+	f := win.base.clone()
+	f.begin(doubts, r.offBefore(win.settled))
+	if err := f.apply(win.events); err != nil {
+		return err
+	}
+	if err := r.replaceEnded(win.settled, f.ended); err != nil {
+		return err
+	}
+	if err := exec(r.c, "delete from strays where machine = ?1 and (?2 is null or date >= ?2)", r.machine, win.settled); err != nil {
+		return err
+	}
+	if err := r.insertStrays(f.strays); err != nil {
+		return err
+	}
+	open, err := r.open()
+	if err != nil {
+		return err
+	}
+	late, err := r.replaceOpen(open, f.open)
+	r.change(late)
+	return err
+}
+
+// unplaced folds events from before a window, which can only end something: whatever
+// was open then and has not been told of since.
+func (w *writer) unplaced(r *rows, win *window, events []roster.Event) error {
+	return r.doubt(events[0].Date, win.settled, "late")
+}
+
+// settleAll moves the recent events to their machines' windows, and folds for good
+// those that no event can come before any more.
+func (w *writer) settleAll(settings roster.Settings) error {
+	if err := w.windows.commit(w.state.Position.Place); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(keys(w.windows.recent)) {
+		r := w.rows(id)
+		win, err := w.windows.read(id)
+		if err != nil {
+			return err
+		}
+		doubts, err := r.doubts()
+		if err != nil {
+			return err
+		}
+		if n := len(win.events); n > 0 {
+			if err := win.settle(win.events[n-1].Date.Add(-settings.AllowedLateness), doubts, r); err != nil {
+				return err
+			}
+		}
+		if err := w.windows.write(id, win, w.state.Position.Place); err != nil {
+			return err
+		}
+	}
+	return exec(w.c, "delete from recent")
+}
+
+// earliest returns the earliest moment that events tell of.
+func earliest(events []roster.Event) roster.Time {
+	first := endOfTime
+	for i := range events {
+		first = min(first, events[i].Date)
+		for _, s := range events[i].Sessions {
+			if s.Since != 0 {
+				first = min(first, s.Since)
+			}
+		}
+	}
+	return first
+}
+
+// insertMarks writes the boots and shutdowns.
+func (r *rows) insertMarks(events []roster.Event) error {
+	for i := range events {
+		if t := events[i].Type; t == roster.Boot || t == roster.Shutdown {
+			if err := exec(r.c, "insert or ignore into marks (machine, date, type) values (?, ?, ?)", r.machine, events[i].Date, int(t)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package history
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+)
+
+// world feeds a writer, and keeps what it was fed.
+type world struct {
+	t        *rapid.T
+	path     string
+	w        *writer
+	settings roster.Settings
+	place    uint64
+	accepted map[string][]roster.Event // by machine, in the order of their places
+	newest   map[string]roster.Time
+}
+
+func newWorld(t *rapid.T, path string) *world {
+	w := &world{
+		t: t, path: path, accepted: map[string][]roster.Event{}, newest: map[string]roster.Time{},
+		settings: roster.Settings{AllowedLateness: time.Duration(minute) * time.Duration(rapid.IntRange(1, 40).Draw(t, "lateness"))},
+	}
+	w.reopen()
+	return w
+}
+
+func (w *world) reopen() {
+	if w.w != nil {
+		if err := w.w.c.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	c, err := openWriter(w.path)
+	if err == nil {
+		w.w, err = newWriter(c)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// batch draws accepted events of few machines.
+func (w *world) batch() *batch {
+	b := &batch{settings: w.settings, first: 1, receipt: 1}
+	list := events(w.t)
+	for i := range list {
+		e := list[i]
+		e.Machine = rapid.SampledFrom([]string{"web1", "web2", "web3"}).Draw(w.t, "machine")
+		if newest, known := w.newest[e.Machine]; known && e.Date < newest.Add(-w.settings.AllowedLateness) {
+			continue
+		}
+		w.newest[e.Machine] = max(w.newest[e.Machine], e.Date)
+		w.place++
+		w.accepted[e.Machine] = append(w.accepted[e.Machine], e)
+		b.events = append(b.events, Accepted{w.place, e})
+	}
+	b.end.Place = w.place
+	return b
+}
+
+// stays returns the stays of a machine in the database.
+func (w *world) stays(name string) []Stay {
+	m, err := loadMachine(w.w.c, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.w.rows(m.id)
+	ended, err := r.since(never)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	open, err := r.open()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	all := (&fold{open: open}).stays()
+	for _, s := range ended {
+		all = append(all, s.Stay)
+	}
+	return all
+}
+
+func (w *world) check() {
+	for _, name := range slices.Sorted(maps.Keys(w.accepted)) {
+		o := oracle{events: slices.Clone(w.accepted[name])}
+		sortEvents(o.events)
+		got, want := sorted(w.stays(name)), sorted(o.stays())
+		if !slices.Equal(got, want) {
+			w.t.Fatalf("%s: got\n%+v\nwant\n%+v", name, got, want)
+		}
+	}
+	problems, err := number(w.w.c, "select count(*) from pragma_integrity_check where integrity_check <> 'ok'")
+	if err != nil || problems != 0 {
+		w.t.Fatalf("%d problems, %v", problems, err)
+	}
+}
+
+// TestWriter: in whatever order and batches events arrive, the stays in the database
+// are those of all events sorted.
+func TestWriter(t *testing.T) {
+	n := 0
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
+		defer func() { w.w.c.Close() }()
+		for range rapid.IntRange(1, 6).Draw(t, "steps") {
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0:
+				w.reopen()
+			case 1:
+				if err := exec(w.w.c, "begin"); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.w.settleAll(w.settings); err != nil {
+					t.Fatal(err)
+				}
+				if err := exec(w.w.c, "commit"); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				if err := w.w.write([]*batch{w.batch()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.check()
+	})
+}
