@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"publish":    {"natsconn", "wire"},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
-		"past", "query", "report", "snapshot", "stream",
+		"history", "past", "query", "report", "snapshot", "stream",
 	},
 }
 

@@ -67,6 +67,8 @@ type DeadLetters struct {
 // Files configures the snapshots.
 type Files struct {
 	SnapshotInterval interval `split_words:"true" default:"30s" desc:"how often the roster is written to disk, if it changed"`
+	History          silence  `default:"8784h" desc:"how long the history keeps sessions that have ended; 0: no history"`
+	HistoryMaxBytes  size     `split_words:"true" desc:"most bytes of the history; beyond that the machine with the most loses its oldest sessions" shown:"half of the free disk, at most 20 GiB"`
 }
 
 // Decisions are the settings that decide what becomes of an event.

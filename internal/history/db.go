@@ -3,6 +3,7 @@ package history
 import (
 	_ "embed"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
@@ -24,7 +25,15 @@ const FileName = "history.db"
 // openWriter opens the database for the one writer, and creates its tables if there
 // are none.
 func openWriter(path string) (*sqlite.Conn, error) {
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	// SQLite would let everybody read what it creates.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}

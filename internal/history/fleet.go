@@ -160,7 +160,7 @@ func (k *fleets) put(at roster.Time, after string, f *Fleet) {
 // until it returns false. It reports the place of that.
 func (h *History) FleetAt(ctx context.Context, at roster.Time, after string, show func(v *View, name string, users []string) bool) error {
 	return h.View(ctx, func(v *View) error {
-		silent := at.Add(-h.settings.AllowedLateness)
+		silent := at.Add(-h.Roster.Settings().AllowedLateness)
 		for {
 			f := h.fleets.get(at, after, func(place uint64) bool { return h.unchanged(place, at) })
 			if f == nil {

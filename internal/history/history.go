@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +20,19 @@ import (
 // Config is what a History needs.
 type Config struct {
 	// Dir is the data folder.
-	Dir      string
+	Dir string
+	// Roster is the one that is folded.
+	Roster *roster.Roster
+	// Restore returns the roster of the newest snapshot that is not above a place; nil
+	// if there is none.
+	Restore func(place uint64) (*roster.Roster, error)
+	// Keep is how long stays are kept after they ended; MaxBytes, how large the file
+	// may become.
+	Keep     time.Duration
+	MaxBytes int64
+	// Read reads the stream again from a position on, and calls fold with each batch,
+	// which has no fates yet, until ctx is done.
+	Read     func(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
@@ -35,23 +46,24 @@ type History struct {
 
 	readers chan *reader
 
-	mu      sync.Mutex
-	changed *sync.Cond // signals a change of what follows
-	queue   []*batch
-	queued  int // events
-	full    bool
-	fed     uint64 // the last place given to Put
-	written uint64 // the last place written
-	asked   bool   // somebody waits for the queue to be written
-	ended   bool
-	failing error
+	mu       sync.Mutex
+	changed  *sync.Cond // signals a change of what follows
+	queue    []*batch
+	queued   int             // events
+	behind   bool            // what is folded is not queued
+	fed      uint64          // the last place given to Put
+	written  uint64          // the last place written
+	position roster.Position // of written
+	asked    bool            // somebody waits for the queue to be written
+	ended    bool
+	failing  error
 
 	// commits are the last transactions, the newest last.
 	commits []commit
 
-	settings roster.Settings
-	w        *writer
-	fleets   fleets
+	w          *writer
+	reconciled bool // with the roster, since the start
+	fleets     fleets
 }
 
 // commit is a transaction: what it changed is dated at from or later.
@@ -118,7 +130,10 @@ func (h *History) open() error {
 		return err
 	}
 	h.w = w
-	h.written = w.state.Position.Place
+	h.position = w.state.Position
+	h.written = h.position.Place
+	h.fed = h.Roster.Status().Position.Place
+	h.behind = h.written < h.fed
 	for range readers {
 		c, err := openReader(h.path)
 		if err != nil {
@@ -167,126 +182,117 @@ func setAside(path string) (string, error) {
 }
 
 // Position returns the position up to which the history is written.
-func (h *History) Position() roster.Position { return h.w.state.Position }
-
-// Follow says that Put is given every batch from now on, and that the first one
-// begins after a place.
-func (h *History) Follow(place uint64, s roster.Settings) {
-	h.fed, h.settings = place, s
+func (h *History) Position() roster.Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.position
 }
 
 // Put gives the history what the fold said of a batch, of which it keeps a copy. It
 // never waits.
-func (h *History) Put(b *roster.Batch, st *roster.Status) {
-	batches := h.batches(b, st)
+func (h *History) Put(b *roster.Batch) {
+	h.mu.Lock()
+	behind := h.behind
+	h.mu.Unlock()
+	s := splitter{settings: h.Roster.Settings(), fed: h.fed}
+	var batches []*batch
+	if !behind {
+		st := h.Roster.Status()
+		batches = s.split(b, &st)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.fed = max(h.fed, b.End.Place)
 	for _, b := range batches {
-		if h.full || h.queued+len(b.events) > maxQueued {
-			h.full = true
-			return
+		if h.behind || h.queued+len(b.events) > maxQueued {
+			h.behind = true
+			break
 		}
 		h.queue = append(h.queue, b)
 		h.queued += len(b.events)
 	}
-	if len(h.queue) == 1 || h.queued >= writeAt {
-		h.changed.Broadcast()
-	}
-}
-
-// batches splits a batch at its losses.
-func (h *History) batches(b *roster.Batch, st *roster.Status) []*batch {
-	var list []*batch
-	add := func(lost string, through uint64) *batch {
-		n := &batch{settings: h.settings, lost: lost, lostTo: through}
-		list = append(list, n)
-		return n
-	}
-	var now *batch
-	for i := range b.Messages {
-		m := &b.Messages[i]
-		if m.Place <= h.fed {
-			continue
-		}
-		switch {
-		case m.Place > h.fed+1:
-			now = add(b.Missing.String(), m.Place-1)
-		case now == nil:
-			now = add("", 0)
-		}
-		h.fed = m.Place
-		if now.first == 0 {
-			now.first = m.Receipt
-		}
-		now.receipt = max(now.receipt, m.Receipt)
-		now.end = b.End
-		now.end.Place = m.Place
-		switch {
-		case m.Marker:
-		case m.Refusal == nil:
-			now.events = append(now.events, Accepted{m.Place, clone(&m.Event)})
-		case m.Refusal.Reason == roster.Limit && st.Losses[roster.LossLimit] >= m.Place:
-			now = add(roster.LossLimit.String(), m.Place)
-			now.end = b.End
-			now.end.Place = m.Place
-		case m.Refusal.Reason == roster.Limit:
-			now.limited = append(now.limited, Accepted{m.Place, clone(&m.Event)})
-		}
-	}
-	switch {
-	case b.Unread:
-		now = add(roster.Recreated.String(), b.End.Place)
-	case b.End.Place > h.fed:
-		now = add(b.Missing.String(), b.End.Place)
-	}
-	if now != nil {
-		now.end = b.End
-	}
-	h.fed = max(h.fed, b.End.Place)
-	return list
-}
-
-// clone copies the strings of an event, which may point into a buffer.
-func clone(e *roster.Event) roster.Event {
-	c := *e
-	c.Machine = strings.Clone(e.Machine)
-	cloneSession(&c.Session)
-	if e.Sessions != nil {
-		c.Sessions = make([]roster.Session, len(e.Sessions))
-		copy(c.Sessions, e.Sessions)
-		for i := range c.Sessions {
-			cloneSession(&c.Sessions[i])
-		}
-	}
-	return c
-}
-
-func cloneSession(s *roster.Session) {
-	s.User, s.ID = strings.Clone(s.User), strings.Clone(s.ID)
-	s.Terminal, s.Remote, s.Service = strings.Clone(s.Terminal), strings.Clone(s.Remote), strings.Clone(s.Service)
+	h.changed.Broadcast()
 }
 
 // Run writes what Put is given until ctx is done, and then what is left.
-func (h *History) Run(ctx context.Context) error {
+func (h *History) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.ended = true
 		h.changed.Broadcast()
 	})()
+	pause := 100 * time.Millisecond
 	for {
-		batches, ended := h.take()
-		if len(batches) > 0 {
-			h.write(ctx, batches)
+		err := h.step(ctx)
+		switch {
+		case err == nil:
+			pause = 100 * time.Millisecond
+			continue
+		case errors.Is(err, errEnded), ctx.Err() != nil:
+			return
 		}
-		if ended && len(batches) == 0 {
-			return nil
+		h.note(err)
+		h.Log.Error("history not written: it is tried again", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, time.Minute)
 	}
 }
 
-// take waits until there is something to write, and takes it.
-func (h *History) take() (batches []*batch, ended bool) {
+// errEnded says that all is written, and that the context is done.
+var errEnded = errors.New("ended")
+
+// step writes what is queued, or catches up.
+func (h *History) step(ctx context.Context) error {
+	batches, behind, ended := h.take()
+	if len(batches) > 0 {
+		if err := h.write(batches); err != nil {
+			return err
+		}
+	}
+	switch {
+	case ended && len(batches) == 0:
+		return errEnded
+	case ended:
+		return nil
+	case behind:
+		return h.catchUp(ctx)
+	case !h.reconciled && h.Roster.Status().Position.Place >= h.w.state.Position.Place:
+		return h.agreeWithRoster()
+	}
+	return nil
+}
+
+// agreeWithRoster makes the history agree with the roster as it is now.
+func (h *History) agreeWithRoster() error {
+	cut := h.Roster.Cut()
+	defer cut.Close()
+	h.mu.Lock()
+	for h.fed < cut.Status.Position.Place && !h.ended {
+		h.changed.Wait()
+	}
+	n := 0
+	for n < len(h.queue) && h.queue[n].end.Place <= cut.Status.Position.Place {
+		n++
+	}
+	batches := slices.Clone(h.queue[:n])
+	h.mu.Unlock()
+	if err := h.write(batches); err != nil {
+		return err
+	}
+	if h.w.state.Position.Place != cut.Status.Position.Place {
+		return nil // the queue was full: it falls behind
+	}
+	return h.reconcile(cut)
+}
+
+// take waits until there is something to do. What it returns stays queued until it
+// is written.
+func (h *History) take() (batches []*batch, behind, ended bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	late := time.AfterFunc(writeEvery, func() {
@@ -296,45 +302,49 @@ func (h *History) take() (batches []*batch, ended bool) {
 		h.changed.Broadcast()
 	})
 	defer late.Stop()
-	for !h.ended && h.queued < writeAt && (!h.asked || len(h.queue) == 0) {
+	for !h.ended && !h.behind && h.queued < writeAt && (!h.asked || len(h.queue) == 0) {
 		if h.asked {
 			h.asked = false
 			late.Reset(writeEvery)
 		}
 		h.changed.Wait()
 	}
-	batches, h.queue, h.queued, h.asked = h.queue, nil, 0, false
-	return batches, h.ended
+	h.asked = false
+	return slices.Clone(h.queue), h.behind, h.ended
 }
 
-// write writes batches. While that fails they wait, and the queue fills.
-func (h *History) write(ctx context.Context, batches []*batch) {
-	last := batches[len(batches)-1].end.Place
-	before := h.w.state.Position.Place
-	pause := 100 * time.Millisecond
-	for {
-		err := h.w.write(h.unwritten(batches))
-		h.mu.Lock()
-		if h.failing = err; err == nil {
-			h.written = max(h.written, last)
-			if h.commits = append(h.commits, commit{before, h.w.changed}); len(h.commits) > maxCommits {
-				h.commits = slices.Delete(h.commits, 0, maxCommits/2)
-			}
-			h.changed.Broadcast()
-		}
-		h.mu.Unlock()
-		if err == nil {
-			return
-		}
-		h.metrics.errors.Inc()
-		h.Log.Error("history not written: it is tried again", "err", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, time.Minute)
+// write writes the first of the queued batches.
+func (h *History) write(batches []*batch) error {
+	if len(batches) == 0 {
+		return nil
 	}
+	if err := h.w.write(h.unwritten(batches)); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	for _, b := range batches {
+		h.queued -= len(b.events)
+	}
+	h.queue = slices.Clone(h.queue[len(batches):])
+	h.mu.Unlock()
+	h.note(nil)
+	return nil
+}
+
+// note records the result of a transaction.
+func (h *History) note(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failing = err; err != nil {
+		h.metrics.errors.Inc()
+		return
+	}
+	if h.commits = append(h.commits, commit{h.written, h.w.changed}); len(h.commits) > maxCommits {
+		h.commits = slices.Delete(h.commits, 0, maxCommits/2)
+	}
+	h.position = h.w.state.Position
+	h.written = h.position.Place
+	h.changed.Broadcast()
 }
 
 // unwritten returns what of the batches is not in the history yet: after a crash the

@@ -59,6 +59,11 @@ func (w *writer) remakeDoubted() error {
 // recordDoubts records what a machine's events say of the losses before them: a new
 // machine may have been heard before; a boot, shutdown or present settles it.
 func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings roster.Settings) error {
+	if w.state.Limited {
+		if err := r.unlimit(events); err != nil {
+			return err
+		}
+	}
 	if w.state.Loss == 0 {
 		return nil
 	}
@@ -75,7 +80,7 @@ func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings r
 	for i := range events {
 		e := &events[i]
 		if e.Type != roster.Login && e.Type != roster.Logout && e.Place > w.state.Loss && e.Date > after {
-			return exec(r.c, "update doubts set until = ? where machine = ? and until is null", e.Date, r.machine)
+			return exec(r.c, "update doubts set until = ? where machine = ? and until is null and reason <> 'limit'", e.Date, r.machine)
 		}
 	}
 	return nil
@@ -99,4 +104,43 @@ func (r *rows) doubts() ([]roster.Time, error) {
 		dates = append(dates, q.time(0))
 	}
 	return dates, q.err
+}
+
+// limit records that events of known machines were refused because of a limit: until
+// its next boot, shutdown or present a machine may lack what they told.
+func (w *writer) limit(refused []Accepted) error {
+	for i := range refused {
+		e := &refused[i]
+		if err := w.find(e.Machine); err != nil {
+			return err
+		}
+		m := w.machines[e.Machine]
+		if m.id == 0 {
+			continue
+		}
+		w.state.Limited = true
+		until := never
+		if m.reset > e.Date {
+			until = m.reset
+		}
+		if err := exec(w.c, "insert or ignore into doubts (machine, since, until, reason) values (?, ?, ?, ?)",
+			m.id, e.Date, until, roster.LossLimit.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlimit ends what limit has recorded.
+func (r *rows) unlimit(events []Accepted) error {
+	for i := range events {
+		e := &events[i]
+		if e.Type == roster.Login || e.Type == roster.Logout {
+			continue
+		}
+		if err := exec(r.c, "update doubts set until = ?1 where machine = ?2 and until is null and reason = 'limit' and since < ?1", e.Date, r.machine); err != nil {
+			return err
+		}
+	}
+	return nil
 }

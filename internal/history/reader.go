@@ -79,7 +79,7 @@ func (h *History) await(ctx context.Context) {
 	})()
 	h.asked = true
 	h.changed.Broadcast()
-	for h.written < want && ctx.Err() == nil && !h.full && !h.ended {
+	for h.written < want && ctx.Err() == nil && !h.behind && !h.ended {
 		h.changed.Wait()
 	}
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -57,6 +58,8 @@ type state struct {
 	// the receipt of the first message after it; 0: none yet.
 	Loss    uint64      `json:"loss"`
 	Resumed roster.Time `json:"resumed"`
+	// Limited says that events were refused because of a limit of their machine.
+	Limited bool `json:"limited"`
 }
 
 // newWriter returns the writer of an open database.
@@ -103,14 +106,7 @@ func (w *writer) write(batches []*batch) (err error) {
 		return err
 	}
 	w.changed = endOfTime
-	defer func() {
-		if err == nil {
-			err = exec(w.c, "commit")
-		}
-		if err != nil {
-			err = cmp.Or(err, w.rollback())
-		}
-	}()
+	defer func() { err = w.end(err) }()
 	for from := 0; from < len(batches); {
 		// A loss concerns the machines as they are when it is noted.
 		to := from + 1
@@ -126,14 +122,20 @@ func (w *writer) write(batches []*batch) (err error) {
 	return w.saveState()
 }
 
-// rollback undoes the transaction.
-func (w *writer) rollback() error {
+// end commits the transaction; after an error it undoes it.
+func (w *writer) end(err error) error {
+	if err == nil {
+		err = exec(w.c, "commit")
+	}
+	if err == nil {
+		return nil
+	}
 	if !w.c.AutocommitEnabled() {
-		if err := exec(w.c, "rollback"); err != nil {
-			return err
+		if undone := exec(w.c, "rollback"); undone != nil {
+			return errors.Join(err, undone)
 		}
 	}
-	return w.reload()
+	return errors.Join(err, w.reload())
 }
 
 // saveState writes where the history is, in the transaction of what brought it there.
@@ -184,6 +186,11 @@ func (w *writer) run(batches []*batch) error {
 	for _, name := range order {
 		if err := w.machine(name, byMachine[name], last.settings); err != nil {
 			return fmt.Errorf("machine: %w", err)
+		}
+	}
+	for _, b := range batches {
+		if err := w.limit(b.limited); err != nil {
+			return err
 		}
 	}
 	if w.windows.bytes > maxRecent {

@@ -19,15 +19,17 @@ import (
 // Ingest folds batches of the stream into a roster. It is not safe for
 // concurrent use: there is only one fold.
 type Ingest struct {
+	// Folded, if not nil, is called after each batch, which has its fates by then. It
+	// must not keep the batch, nor wait.
+	Folded func(*roster.Batch)
+
 	roster  *roster.Roster
-	decoder *wire.Decoder
+	decoder *Decoder
 	letters *DeadLetters
 	metrics *metrics
 	// caughtUp reports whether the messages read are new ones: delays are
 	// measured only then, since those of a replay mean nothing.
 	caughtUp func() bool
-
-	batch roster.Batch // its memory is reused
 }
 
 // New returns an Ingest that stores refused messages in letters.
@@ -35,7 +37,7 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 	letters.Judged(r.Status().Position.Place)
 	return &Ingest{
 		roster:   r,
-		decoder:  wire.NewDecoder(s),
+		decoder:  NewDecoder(s),
 		letters:  letters,
 		metrics:  newMetrics(reg),
 		caughtUp: caughtUp,
@@ -45,18 +47,36 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 // Fold gives every message of a batch its fate and moves the roster's position
 // to the batch's end. It never waits for anything outside the process.
 func (in *Ingest) Fold(from *stream.Batch) {
-	b := &in.batch
-	b.End, b.Missing, b.Unread = from.End, from.Missing, from.Unread
-	b.Messages = b.Messages[:0]
-	for i := range from.Messages {
-		in.decode(&from.Messages[i])
-	}
+	b := in.decoder.Decode(from)
 	before := in.roster.Status().Fates
 	in.roster.Fold(b)
 	in.metrics.addFates(before, in.roster.Status().Fates)
 	failpoint.At("batch-judged")
-	in.countFates(from.Messages)
+	if in.Folded != nil {
+		in.Folded(b)
+	}
+	in.countFates(b, from.Messages)
 	in.letters.Judged(b.End.Place)
+}
+
+// Decoder decodes batches of the stream. It is not safe for concurrent use.
+type Decoder struct {
+	wire  *wire.Decoder
+	batch roster.Batch // its memory is reused
+}
+
+// NewDecoder returns a Decoder of events on these subjects.
+func NewDecoder(s rollcallv1.Subjects) *Decoder { return &Decoder{wire: wire.NewDecoder(s)} }
+
+// Decode returns a batch, decoded, without fates. It is valid until the next call.
+func (d *Decoder) Decode(from *stream.Batch) *roster.Batch {
+	b := &d.batch
+	b.End, b.Missing, b.Unread = from.End, from.Missing, from.Unread
+	b.Messages = b.Messages[:0]
+	for i := range from.Messages {
+		d.decode(&from.Messages[i])
+	}
+	return b
 }
 
 // headerMarker is the header of a marker, a message that the server itself stores
@@ -66,8 +86,8 @@ const headerMarker = "Nats-Marker-Reason"
 
 // decode decodes a message and appends it to the batch. A message with broken
 // headers arrives without headers.
-func (in *Ingest) decode(m *stream.Message) {
-	b := &in.batch
+func (d *Decoder) decode(m *stream.Message) {
+	b := &d.batch
 	if len(b.Messages) < cap(b.Messages) {
 		b.Messages = b.Messages[:len(b.Messages)+1]
 	} else {
@@ -80,14 +100,14 @@ func (in *Ingest) decode(m *stream.Message) {
 		to.Refusal, to.Event = nil, roster.Event{}
 		return
 	}
-	to.Refusal = in.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
+	to.Refusal = d.wire.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
 // countFates counts the messages by fate and queues the dead letters of refused ones.
-func (in *Ingest) countFates(messages []stream.Message) {
+func (in *Ingest) countFates(b *roster.Batch, messages []stream.Message) {
 	caughtUp, now := in.caughtUp(), roster.TimeOf(time.Now())
-	for i := range in.batch.Messages {
-		m := &in.batch.Messages[i]
+	for i := range b.Messages {
+		m := &b.Messages[i]
 		if m.Fate == roster.DeadLettered {
 			in.metrics.refused[m.Refusal.Reason].Inc()
 			if m.Refusal.Reason == roster.Limit {

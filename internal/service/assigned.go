@@ -18,7 +18,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// assignedPlaces finds the places in the last report and the last dead letters. After a
+// assignedPlaces finds the places in the history, the last report and the last dead letters. After a
 // crash the newest snapshot may be older than these, and messages of a recreated stream
 // must not get the same places again.
 type assignedPlaces struct {
@@ -26,6 +26,7 @@ type assignedPlaces struct {
 	subjects             rollcallv1.Subjects
 	reports, deadLetters string // streams
 	log                  *slog.Logger
+	history              stream.AssignedPlace // the zero value: there is none
 }
 
 const (
@@ -42,6 +43,9 @@ const (
 // places returns the places; none if there are no reports or dead letters.
 func (a *assignedPlaces) places(ctx context.Context) ([]stream.AssignedPlace, error) {
 	var all []stream.AssignedPlace
+	if a.history.Place > 0 {
+		all = append(all, a.history)
+	}
 	report, err := a.get(ctx, a.reports, fmt.Sprintf(`{"last_by_subj":%q}`, a.subjects.Reports()))
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -22,7 +23,7 @@ func TestAssignedPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &assignedPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t)}
+	g := &assignedPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t), stream.AssignedPlace{}}
 	want := func(want uint64) {
 		t.Helper()
 		all, err := g.places(t.Context())

@@ -24,6 +24,7 @@ import (
 
 	"rollcall/internal/changes"
 	"rollcall/internal/config"
+	"rollcall/internal/history"
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/natsconn"
@@ -56,6 +57,7 @@ type service struct {
 	letters   *ingest.DeadLetters
 	ingest    *ingest.Ingest
 	roster    *roster.Roster
+	history   *history.History // nil: turned off
 	snapshots *snapshot.Store
 	publisher *report.Publisher
 	changes   *changes.Publisher
@@ -188,6 +190,9 @@ func (s *service) open(ctx context.Context) error {
 	if err := s.load(); err != nil {
 		return err
 	}
+	if err := s.openHistory(); err != nil {
+		return err
+	}
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
@@ -289,6 +294,12 @@ func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
 		}
 		return nil
 	})
+	if s.history != nil {
+		g.Go(func() error {
+			s.history.Run(until(folded))
+			return nil
+		})
+	}
 	g.Go(func() error {
 		//guard:set until(saved) ctx "dead letters are sent until the last snapshot" ./cmd/rollcall:TestLettersAtTheEnd
 		s.letters.Run(until(saved))
@@ -308,6 +319,11 @@ func until(done <-chan struct{}) context.Context {
 
 // close closes whatever open has opened.
 func (s *service) close() {
+	if s.history != nil {
+		if err := s.history.Close(); err != nil {
+			s.log.Error("history not closed", "err", err)
+		}
+	}
 	for _, nc := range []*nats.Conn{s.other, s.reading} {
 		if nc != nil {
 			nc.SetClosedHandler(nil)

@@ -49,7 +49,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	if err != nil {
 		return err
 	}
-	assigned := &assignedPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log}
+	assigned := &assignedPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log, s.historyPlace()}
 	s.reader, err = stream.New(stream.Config{
 		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
 		Earlier: s.earlier, AssignedPlaces: assigned.places, ID: id,
@@ -68,6 +68,9 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 		return err
 	}
 	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
+	if s.history != nil {
+		s.ingest.Folded = s.history.Put
+	}
 	//guard:drop "no dead letter is lost by a crash" ./internal/test/faults:TestSnapshotWaitsForLetters
 	s.snapshots.AwaitStored = s.letters.AwaitStored
 	return nil

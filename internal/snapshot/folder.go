@@ -154,23 +154,27 @@ func (f folder) setAside(e entry) (string, error) {
 }
 
 // prune removes old snapshots: of those up to last, it keeps the newest keep,
-// including last. Newer ones, and those in a format that this program can't read,
-// are neither removed nor counted.
-func (f folder) prune(last entry, keep int) error {
+// including last, and the newest that is not above a place. Newer ones, and those in a
+// format that this program can't read, are neither removed nor counted.
+func (f folder) prune(last entry, keep int, place uint64) error {
 	entries, err := f.list()
 	if err != nil {
 		return err
 	}
 	var errs []error
+	reached := false // the newest that is not above place
 	for _, e := range entries {
 		//guard:drop f.hasKnownFormat(e) "a downgrade removes no snapshots" TestNewerFormatIsKept
 		//guard:drop e.compare "no newer snapshot is removed" TestNewerSnapshotsAreKept
 		if e.compare(last) < 0 || !f.hasKnownFormat(e) {
 			continue
 		}
-		//guard:true "old snapshots don't fill the disk" TestSaveAndLoad
+		first := !reached && e.place <= place
+		reached = reached || first
+		keep--
 		//guard:set keep>=0 keep>=2 "three snapshots are kept" TestSaveAndLoad
-		if keep--; keep >= 0 {
+		//guard:true "old snapshots don't fill the disk" TestSaveAndLoad
+		if keep >= 0 || first {
 			continue
 		}
 		if err := f.disk.remove(f.path(e.String())); err != nil {

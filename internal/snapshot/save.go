@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"time"
 
 	"rollcall/internal/failpoint"
@@ -74,11 +75,19 @@ func (s *Store) Save(ctx context.Context, r *roster.Roster) (Info, error) {
 	s.last.Store(&info)
 	s.recordResult(nil)
 	s.log.Debug("snapshot saved", "file", info.Path, "bytes", info.Size)
-	if err := s.folder.prune(at, keepCount); err != nil {
+	if err := s.folder.prune(at, keepCount, s.keepFor()); err != nil {
 		s.log.Warn("old snapshots not removed", "err", err)
 	}
 	failpoint.At("snapshot-pruned")
 	return info, nil
+}
+
+// keepFor returns the place of KeepFor.
+func (s *Store) keepFor() uint64 {
+	if s.KeepFor == nil {
+		return math.MaxUint64
+	}
+	return s.KeepFor()
 }
 
 // unchanged reports whether a roster is the one that was saved. Accepting losses

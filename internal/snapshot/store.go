@@ -34,6 +34,10 @@ type Store struct {
 	// first Save.
 	EnsureFolder func() error
 
+	// KeepFor, if not nil, returns a place: the newest snapshot that is not above it is
+	// kept beside the newest three, for LoadUpTo.
+	KeepFor func() uint64
+
 	folder  folder
 	version string
 	log     *slog.Logger
@@ -108,6 +112,40 @@ func (s *Store) Load(now roster.Settings) (*roster.Roster, Info, error) {
 		s.skip(e, err)
 	}
 	return nil, Info{}, nil
+}
+
+// LoadUpTo returns the roster of the newest valid snapshot that is not above a place,
+// with the settings that it was made with; nil if there is none.
+func (s *Store) LoadUpTo(place uint64) (*roster.Roster, error) {
+	entries, err := s.folder.list()
+	if err != nil {
+		return nil, fmt.Errorf("loading snapshot: %w", err)
+	}
+	for _, e := range entries {
+		if e.place > place {
+			continue
+		}
+		settings, err := s.settings(e)
+		if err == nil {
+			var r *roster.Roster
+			if r, _, err = s.load(e, settings); err == nil {
+				return r, nil
+			}
+		}
+		s.log.Warn("older snapshot skipped", "file", s.folder.path(e.String()), "err", err)
+	}
+	return nil, nil
+}
+
+// settings returns the settings that a snapshot was made with.
+func (s *Store) settings(e entry) (roster.Settings, error) {
+	f, err := s.folder.disk.open(s.folder.path(e.String()))
+	if err != nil {
+		return roster.Settings{}, err
+	}
+	defer f.Close()
+	h, err := ReadHeader(f)
+	return h.Settings, err
 }
 
 func (s *Store) load(e entry, now roster.Settings) (*roster.Roster, Info, error) {

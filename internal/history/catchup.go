@@ -1,0 +1,196 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rollcall/internal/failpoint"
+	"rollcall/internal/roster"
+)
+
+// errReplaced says that the stream was replaced while it was read again.
+var errReplaced = errors.New("the stream was replaced")
+
+// catchUp reads the stream again, from where the history ends to where the fold is,
+// and hands over to Put. What is read is judged by a roster of its own: that of a
+// snapshot from before, or an empty one.
+func (h *History) catchUp(ctx context.Context) error {
+	h.mu.Lock()
+	h.queue, h.queued = nil, 0
+	h.mu.Unlock()
+	c := &catching{History: h, fed: h.w.state.Position.Place}
+	from, err := c.begin()
+	if err != nil {
+		return err
+	}
+	h.Log.Info("history is behind: reading the stream again", "place", c.fed, "from", from.Place, "to", h.Roster.Status().Position.Place)
+	defer c.close()
+	if err := c.proceed(from.Place); err != nil {
+		return handedOver(err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := h.Read(ctx, from, func(b *roster.Batch) { c.fold(b, cancel) }); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, errReplaced) {
+		return handedOver(cause)
+	}
+	return c.skip()
+}
+
+// handedOver returns nil if that is what the error says.
+func handedOver(err error) error {
+	if errors.Is(err, errHandedOver) {
+		return nil
+	}
+	return err
+}
+
+// errHandedOver says that the history has caught up.
+var errHandedOver = errors.New("caught up")
+
+// catching is one time of catching up.
+type catching struct {
+	*History
+	judge   *roster.Roster
+	fed     uint64 // the place up to which batches were made
+	pending []*batch
+	events  int
+	cut     *roster.Cut // where to hand over; nil: not there yet
+}
+
+// close ends the cut.
+func (c *catching) close() {
+	if c.cut != nil {
+		c.cut.Close()
+	}
+}
+
+// begin makes the roster that judges, and returns where it reads on.
+func (c *catching) begin() (roster.Position, error) {
+	live := c.Roster.Status().Position
+	judge, err := c.Restore(c.fed)
+	if err != nil {
+		return live, err
+	}
+	if judge == nil {
+		judge = roster.New(c.Roster.Settings())
+	}
+	c.judge = judge
+	from := judge.Status().Position
+	if from.Proof.Stream == live.Proof.Stream && from.Proof.Created == live.Proof.Created && from.Base == live.Base {
+		return from, nil
+	}
+	// The snapshot is of another incarnation of the stream, or there is none: begin
+	// with the first message of this one that is not in the history.
+	from = live
+	from.Proof.Sequence, from.Proof.Receipt, from.Proof.Hash = 0, 0, roster.Hash{}
+	from.Place = max(c.first(live), c.fed)
+	if c.fed > 0 && judge.Status().Position.Place > 0 {
+		return from, c.w.writeLoss(roster.Recreated.String(), from, c.Roster.Settings())
+	}
+	if c.fed == 0 {
+		return from.On(0), nil
+	}
+	return from, nil
+}
+
+// first returns the place before that of the stream's first sequence.
+func (c *catching) first(live roster.Position) uint64 { return uint64(max(live.Base, 0)) }
+
+// fold judges a batch and writes what was accepted. Once it is near the fold it hands
+// over, and cancels.
+func (c *catching) fold(b *roster.Batch, cancel context.CancelCauseFunc) {
+	if b.Unread {
+		cancel(errReplaced)
+		return
+	}
+	if c.cut != nil {
+		trim(b, c.cut.Status.Position)
+	}
+	c.judge.Fold(b)
+	st := c.judge.Status()
+	s := splitter{settings: c.judge.Settings(), fed: c.fed}
+	c.pending = append(c.pending, s.split(b, &st)...)
+	c.events += len(b.Messages)
+	c.fed = s.fed
+	if err := c.proceed(b.End.Place); err != nil {
+		cancel(err)
+	}
+}
+
+// trim leaves out of a batch what is after a position at which a batch ended.
+func trim(b *roster.Batch, end roster.Position) {
+	if b.End.Place <= end.Place {
+		return
+	}
+	n := 0
+	for n < len(b.Messages) && b.Messages[n].Place <= end.Place {
+		n++
+	}
+	b.Messages, b.End = b.Messages[:n], end
+}
+
+// nearby is how many places may be left to read when the hand-over begins.
+const nearby = 10_000
+
+// proceed writes what is pending if it is much, and hands over if that place is near
+// the fold's.
+func (c *catching) proceed(place uint64) error {
+	if c.events >= writeAt || c.cut != nil && place >= c.cut.Status.Position.Place {
+		if err := c.writePending(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.cut == nil && place+nearby >= c.Roster.Status().Position.Place:
+		c.cut = c.handOver()
+		if place >= c.cut.Status.Position.Place {
+			return c.proceed(place)
+		}
+	case c.cut != nil && place >= c.cut.Status.Position.Place:
+		if err := c.reconcile(c.cut); err != nil {
+			return err
+		}
+		failpoint.At("history-handed-over")
+		return errHandedOver
+	}
+	return nil
+}
+
+func (c *catching) writePending() error {
+	err := c.w.write(c.unwritten(c.pending))
+	c.pending, c.events = nil, 0
+	c.note(err)
+	return err
+}
+
+// handOver begins to queue what is folded from now on, and returns who is on at this
+// place.
+func (h *History) handOver() *roster.Cut {
+	h.mu.Lock()
+	h.behind, h.queue, h.queued = false, nil, 0
+	h.mu.Unlock()
+	return h.Roster.Cut()
+}
+
+// skip gives up what the stream no longer has: the history goes on where the fold is.
+func (c *catching) skip() error {
+	cut := c.handOver()
+	defer cut.Close()
+	if err := c.w.writeLoss(roster.Recreated.String(), cut.Status.Position, c.Roster.Settings()); err != nil {
+		return err
+	}
+	c.note(nil)
+	return c.reconcile(cut)
+}
+
+// writeLoss writes that the places up to a position are lost.
+func (w *writer) writeLoss(reason string, to roster.Position, s roster.Settings) error {
+	if err := w.write([]*batch{{end: to, settings: s, lost: reason, lostTo: to.Place}}); err != nil {
+		return fmt.Errorf("recording a loss: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/history"
+	"rollcall/internal/ingest"
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+)
+
+// openHistory opens the history, unless it is turned off.
+func (s *service) openHistory() (err error) {
+	if time.Duration(s.cfg.History) == 0 {
+		return nil
+	}
+	s.history, err = history.Open(history.Config{
+		Dir: s.cfg.DataDir, Roster: s.roster, Keep: time.Duration(s.cfg.History), MaxBytes: int64(s.cfg.HistoryMaxBytes),
+		Restore: s.snapshots.LoadUpTo, Read: s.readAgain, Log: s.log, Registry: s.reg,
+	})
+	if err == nil {
+		s.snapshots.KeepFor = func() uint64 { return s.history.Position().Place }
+	}
+	return err
+}
+
+// historyPlace returns the place of the history as one that was assigned.
+func (s *service) historyPlace() stream.AssignedPlace {
+	if s.history == nil {
+		return stream.AssignedPlace{}
+	}
+	p := s.history.Position()
+	return stream.AssignedPlace{Place: p.Place, Sequence: p.Sequence(), Stored: p.Proof.Created, Receipt: p.Proof.Receipt}
+}
+
+// readAgain reads the stream from a position on, for the history, over a consumer of its
+// own.
+func (s *service) readAgain(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error {
+	id, err := s.folder.consumerID()
+	if err != nil {
+		return err
+	}
+	reader, err := stream.New(stream.Config{
+		Conn: s.other, Stream: string(s.cfg.Stream), Log: s.log.With("for", "history"), Registry: prometheus.NewRegistry(),
+		Earlier: func() []roster.Position { return nil }, ID: id + "-history",
+		Make: func(context.Context) error { return nil }, // it is for the fold to make it
+	})
+	if err != nil {
+		return err
+	}
+	decoder := ingest.NewDecoder(s.cfg.Subjects())
+	return reader.Run(ctx, from, func(b *stream.Batch) { fold(decoder.Decode(b)) })
+}
