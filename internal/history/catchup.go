@@ -17,7 +17,7 @@ var errReplaced = errors.New("the stream was replaced")
 // snapshot from before, or an empty one.
 func (h *History) catchUp(ctx context.Context) error {
 	h.mu.Lock()
-	h.queue, h.queued = nil, 0
+	h.queue, h.waiting = nil, 0
 	h.mu.Unlock()
 	c := &catching{History: h, fed: h.w.state.Position.Place}
 	from, err := c.begin()
@@ -133,31 +133,40 @@ func trim(b *roster.Batch, end roster.Position) {
 	b.Messages, b.End = b.Messages[:n], end
 }
 
-// nearby is how many places may be left to read when the hand-over begins.
-const nearby = 10_000
-
 // proceed writes what is pending if it is much, and hands over if that place is near
 // the fold's.
 func (c *catching) proceed(place uint64) error {
-	if c.events >= writeAt || c.cut != nil && place >= c.cut.Status.Position.Place {
+	if c.events >= c.writeAt || c.cut != nil && place >= c.cut.Status.Position.Place {
 		if err := c.writePending(); err != nil {
 			return err
 		}
 	}
 	switch {
-	case c.cut == nil && place+nearby >= c.Roster.Status().Position.Place:
+	case c.cut == nil && place+c.nearby >= c.Roster.Status().Position.Place:
 		c.cut = c.handOver()
 		if place >= c.cut.Status.Position.Place {
 			return c.proceed(place)
 		}
 	case c.cut != nil && place >= c.cut.Status.Position.Place:
-		if err := c.reconcile(c.cut); err != nil {
+		if err := c.finish(); err != nil {
 			return err
 		}
 		failpoint.At("history-handed-over")
 		return errHandedOver
 	}
 	return nil
+}
+
+// finish agrees with the roster at the place of the cut. What was not read up to there
+// is lost: it was of another stream.
+func (c *catching) finish() error {
+	if to := c.cut.Status.Position; c.w.state.Position.Place < to.Place {
+		if err := c.w.writeLoss(roster.Recreated.String(), to, c.Roster.Settings()); err != nil {
+			return err
+		}
+		c.note(nil)
+	}
+	return c.reconcile(c.cut)
 }
 
 func (c *catching) writePending() error {
@@ -171,20 +180,17 @@ func (c *catching) writePending() error {
 // place.
 func (h *History) handOver() *roster.Cut {
 	h.mu.Lock()
-	h.behind, h.queue, h.queued = false, nil, 0
+	h.behind, h.queue, h.waiting = false, nil, 0
 	h.mu.Unlock()
 	return h.Roster.Cut()
 }
 
 // skip gives up what the stream no longer has: the history goes on where the fold is.
 func (c *catching) skip() error {
-	cut := c.handOver()
-	defer cut.Close()
-	if err := c.w.writeLoss(roster.Recreated.String(), cut.Status.Position, c.Roster.Settings()); err != nil {
-		return err
+	if c.cut == nil {
+		c.cut = c.handOver()
 	}
-	c.note(nil)
-	return c.reconcile(cut)
+	return c.finish()
 }
 
 // writeLoss writes that the places up to a position are lost.

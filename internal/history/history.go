@@ -41,6 +41,7 @@ type Config struct {
 // several goroutines, but Put only from the one that folds.
 type History struct {
 	Config
+	limits
 	path    string
 	metrics *metrics
 
@@ -49,7 +50,7 @@ type History struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // signals a change of what follows
 	queue    []*batch
-	queued   int             // events
+	waiting  int             // events in it
 	behind   bool            // what is folded is not queued
 	fed      uint64          // the last place given to Put
 	written  uint64          // the last place written
@@ -92,22 +93,29 @@ func (h *History) unchanged(place uint64, at roster.Time) bool {
 	return len(h.commits) == 0 || h.commits[0].place <= place
 }
 
-const (
-	// maxQueued is how many events may wait to be written. When there are more, the
+// limits are how much is done at a time.
+type limits struct {
+	// queued is how many events may wait to be written. When there are more, the
 	// history falls behind.
-	maxQueued = 200_000
-	// writeEvery is how long events wait to be written, unless somebody asks for
-	// them or there are many.
-	writeEvery = 5 * time.Second
-	writeAt    = 50_000
-	// readers is how many questions are answered at a time.
-	readers = 4
-)
+	queued int
+	// writeAt is how many events are written at once. Fewer wait for writeEvery, or
+	// for somebody to ask for them.
+	writeAt    int
+	writeEvery time.Duration
+	// nearby is how many places may be left to read again when the hand-over to Put
+	// begins.
+	nearby uint64
+}
+
+var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 5 * time.Second, nearby: 10_000}
+
+// readers is how many questions are answered at a time.
+const readers = 4
 
 // Open opens the history in the data folder, or creates it. A file that is damaged,
 // or no history of this version, is renamed, and another one created.
 func Open(c Config) (*History, error) {
-	h := &History{Config: c, path: pathOf(c.Dir), readers: make(chan *reader, readers)}
+	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers)}
 	h.changed = sync.NewCond(&h.mu)
 	if err := h.open(); err != nil {
 		return nil, fmt.Errorf("opening the history: %w", err)
@@ -204,12 +212,12 @@ func (h *History) Put(b *roster.Batch) {
 	defer h.mu.Unlock()
 	h.fed = max(h.fed, b.End.Place)
 	for _, b := range batches {
-		if h.behind || h.queued+len(b.events) > maxQueued {
+		if h.behind || h.waiting+len(b.events) > h.queued {
 			h.behind = true
 			break
 		}
 		h.queue = append(h.queue, b)
-		h.queued += len(b.events)
+		h.waiting += len(b.events)
 	}
 	h.changed.Broadcast()
 }
@@ -295,17 +303,17 @@ func (h *History) agreeWithRoster() error {
 func (h *History) take() (batches []*batch, behind, ended bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	late := time.AfterFunc(writeEvery, func() {
+	late := time.AfterFunc(h.writeEvery, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.asked = true
 		h.changed.Broadcast()
 	})
 	defer late.Stop()
-	for !h.ended && !h.behind && h.queued < writeAt && (!h.asked || len(h.queue) == 0) {
+	for !h.ended && !h.behind && h.waiting < h.writeAt && (!h.asked || len(h.queue) == 0) {
 		if h.asked {
 			h.asked = false
-			late.Reset(writeEvery)
+			late.Reset(h.writeEvery)
 		}
 		h.changed.Wait()
 	}
@@ -323,7 +331,7 @@ func (h *History) write(batches []*batch) error {
 	}
 	h.mu.Lock()
 	for _, b := range batches {
-		h.queued -= len(b.events)
+		h.waiting -= len(b.events)
 	}
 	h.queue = slices.Clone(h.queue[len(batches):])
 	h.mu.Unlock()
@@ -353,7 +361,7 @@ func (h *History) unwritten(batches []*batch) []*batch {
 	place := h.w.state.Position.Place
 	var list []*batch
 	for _, b := range batches {
-		if b.end.Place <= place {
+		if b.end.Place <= place && !b.unread {
 			continue
 		}
 		i := 0
@@ -362,7 +370,7 @@ func (h *History) unwritten(batches []*batch) []*batch {
 		}
 		c := *b
 		c.events = b.events[i:]
-		if c.lostTo <= place {
+		if c.lostTo <= place && !b.unread {
 			c.lost = ""
 		}
 		list = append(list, &c)

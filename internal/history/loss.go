@@ -59,8 +59,8 @@ func (w *writer) remakeDoubted() error {
 // recordDoubts records what a machine's events say of the losses before them: a new
 // machine may have been heard before; a boot, shutdown or present settles it.
 func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings roster.Settings) error {
-	if w.state.Limited {
-		if err := r.unlimit(events); err != nil {
+	if w.state.Doubts {
+		if err := r.settle(events); err != nil {
 			return err
 		}
 	}
@@ -80,17 +80,18 @@ func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings r
 	for i := range events {
 		e := &events[i]
 		if e.Type != roster.Login && e.Type != roster.Logout && e.Place > w.state.Loss && e.Date > after {
-			return exec(r.c, "update doubts set until = ? where machine = ? and until is null and reason <> 'limit'", e.Date, r.machine)
+			return exec(r.c, "update doubts set until = ? where machine = ? and until is null and after is null", e.Date, r.machine)
 		}
 	}
 	return nil
 }
 
-// doubt records that a machine may lack stays in a span.
-func (r *rows) doubt(since, until roster.Time, reason string) error {
-	return exec(r.c, `insert into doubts (machine, since, until, reason) values (?1, ?2, ?3, ?4)
-		on conflict (machine, since) do update set until = max(until, excluded.until) where until is not null`,
-		r.machine, since, until, reason)
+// doubt records that the machine may lack stays from a date on: until another, or
+// never, in which case a boot, shutdown or present dated after a third ends it.
+func (r *rows) doubt(since, until, after roster.Time, reason string) error {
+	return exec(r.c, `insert into doubts (machine, since, until, after, reason) values (?1, ?2, ?3, ?4, ?5)
+		on conflict (machine, since) do update set until = max(until, excluded.until), after = excluded.after where until is not null`,
+		r.machine, since, until, after, reason)
 }
 
 // doubts returns the dates from which on the machine may lack events, in order.
@@ -118,27 +119,27 @@ func (w *writer) limit(refused []Accepted) error {
 		if m.id == 0 {
 			continue
 		}
-		w.state.Limited = true
+		w.state.Doubts = true
 		until := never
 		if m.reset > e.Date {
 			until = m.reset
 		}
-		if err := exec(w.c, "insert or ignore into doubts (machine, since, until, reason) values (?, ?, ?, ?)",
-			m.id, e.Date, until, roster.LossLimit.String()); err != nil {
+		if err := exec(w.c, "insert or ignore into doubts (machine, since, until, reason, after) values (?, ?, ?, ?, ?)",
+			m.id, e.Date, until, roster.LossLimit.String(), e.Date); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unlimit ends what limit has recorded.
-func (r *rows) unlimit(events []Accepted) error {
+// settle ends the doubts of the machine that are no fleet's.
+func (r *rows) settle(events []Accepted) error {
 	for i := range events {
 		e := &events[i]
 		if e.Type == roster.Login || e.Type == roster.Logout {
 			continue
 		}
-		if err := exec(r.c, "update doubts set until = ?1 where machine = ?2 and until is null and reason = 'limit' and since < ?1", e.Date, r.machine); err != nil {
+		if err := exec(r.c, "update doubts set until = ?1 where machine = ?2 and until is null and after < ?1", e.Date, r.machine); err != nil {
 			return err
 		}
 	}

@@ -17,13 +17,14 @@ func (h *History) reconcile(cut *roster.Cut) (err error) {
 	defer func() { err = w.end(err) }()
 	differ := 0
 	seen := map[int64]bool{}
+	after := cut.Status.Receipt.Add(h.Roster.Settings().MaxSkew)
 	for v := range cut.All() {
 		m, err := loadMachine(w.c, v.Name())
 		if err != nil {
 			return err
 		}
 		seen[m.id] = true
-		differs, err := w.agree(m, v.Name(), v.AppendSessions(nil))
+		differs, err := w.agree(m, v.Name(), v.AppendSessions(nil), after)
 		if err != nil {
 			return err
 		}
@@ -31,11 +32,14 @@ func (h *History) reconcile(cut *roster.Cut) (err error) {
 			differ++
 		}
 	}
-	n, err := w.closeUnknown(seen)
+	n, err := w.closeUnknown(seen, after)
 	if err != nil {
 		return err
 	}
 	h.reconciled = true
+	if err := w.saveState(); err != nil {
+		return err
+	}
 	if differ += n; differ > 0 {
 		h.Log.Warn("the history and the roster differed in who is on: the roster's is kept, and the history of these machines is incomplete", "machines", differ)
 	}
@@ -43,8 +47,8 @@ func (h *History) reconcile(cut *roster.Cut) (err error) {
 }
 
 // agree makes a machine's open stays those that the roster has, and reports whether
-// they differed.
-func (w *writer) agree(m *machine, name string, on []roster.Session) (differs bool, err error) {
+// they differed. A boot, shutdown or present dated after a date settles it.
+func (w *writer) agree(m *machine, name string, on []roster.Session, after roster.Time) (differs bool, err error) {
 	open := map[Key]*openStay{}
 	if m.id != 0 {
 		if open, err = w.rows(m.id).open(); err != nil {
@@ -70,19 +74,22 @@ func (w *writer) agree(m *machine, name string, on []roster.Session) (differs bo
 	if from == endOfTime {
 		return false, nil
 	}
-	if m.first == never {
+	if m.id == 0 {
 		m.first, m.newest = from, from
+		if w.state.Loss != 0 {
+			from = 0
+		}
 	}
 	if err := m.save(w.c, name); err != nil {
 		return true, err
 	}
 	delete(w.machines, name)
-	return true, w.adopt(w.rows(m.id), m, open, now, from)
+	return true, w.adopt(w.rows(m.id), m, open, now, from, after)
 }
 
 // adopt makes stays the open ones of a machine, whatever its events say: no event
 // dated before can be placed any more.
-func (w *writer) adopt(r *rows, m *machine, open, now map[Key]*openStay, from roster.Time) error {
+func (w *writer) adopt(r *rows, m *machine, open, now map[Key]*openStay, from, after roster.Time) error {
 	win := &window{settled: m.newest + 1, base: &fold{open: now, reset: m.reset}}
 	if err := w.windows.write(m.id, win, w.state.Position.Place); err != nil {
 		return err
@@ -92,14 +99,15 @@ func (w *writer) adopt(r *rows, m *machine, open, now map[Key]*openStay, from ro
 		return err
 	}
 	r.change(late)
-	return r.doubt(from, m.newest+1, differed)
+	w.state.Doubts = true
+	return r.doubt(from, never, after, differed)
 }
 
 // differed is the reason of a gap where the history and the roster differed.
 const differed = "differed"
 
 // closeUnknown removes the open stays of machines that the roster does not have.
-func (w *writer) closeUnknown(seen map[int64]bool) (n int, err error) {
+func (w *writer) closeUnknown(seen map[int64]bool, after roster.Time) (n int, err error) {
 	q, err := prepared(w.c, "select distinct e.machine, m.name from open e join machines m on m.id = e.machine")
 	if err != nil {
 		return 0, err
@@ -116,7 +124,7 @@ func (w *writer) closeUnknown(seen map[int64]bool) (n int, err error) {
 	for _, name := range unknown {
 		m, err := loadMachine(w.c, name)
 		if err == nil {
-			_, err = w.agree(m, name, nil)
+			_, err = w.agree(m, name, nil, after)
 		}
 		if err != nil {
 			return n, err

@@ -112,6 +112,7 @@ create table doubts (
 	since   integer not null,
 	until   integer,
 	reason  text not null,
+	after   integer, -- a boot, shutdown or present dated after this ends it; null: see losses
 	primary key (machine, since)
 ) strict, without rowid;
 

@@ -51,6 +51,7 @@ func (s *splitter) split(b *roster.Batch, st *roster.Status) []*batch {
 	switch {
 	case b.Unread:
 		now = add(roster.Recreated.String(), b.End.Place)
+		now.unread = true
 	case b.End.Place > s.fed:
 		now = add(b.Missing.String(), b.End.Place)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
@@ -31,6 +32,8 @@ type batch struct {
 	// them; none if empty.
 	lost   string
 	lostTo uint64
+	// unread says that an unknown number of messages was lost with their stream.
+	unread bool
 }
 
 // writer writes the history. It has the one connection that may.
@@ -58,8 +61,8 @@ type state struct {
 	// the receipt of the first message after it; 0: none yet.
 	Loss    uint64      `json:"loss"`
 	Resumed roster.Time `json:"resumed"`
-	// Limited says that events were refused because of a limit of their machine.
-	Limited bool `json:"limited"`
+	// Doubts says that single machines were in doubt, not all because of a loss.
+	Doubts bool `json:"doubts"`
 }
 
 // newWriter returns the writer of an open database.
@@ -219,9 +222,9 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	}
 	m := w.machines[name]
 	isNew := m.id == 0
-	events := make([]roster.Event, len(accepted))
-	for i := range accepted {
-		events[i] = accepted[i].Event
+	events := m.notLate(accepted, settings.AllowedLateness)
+	if len(events) == 0 {
+		return nil
 	}
 	slices.SortStableFunc(events, compareDates)
 	late := m.newest != never && events[0].Date < m.newest
@@ -274,6 +277,23 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 		return err
 	}
 	return w.windows.add(m.id, events)
+}
+
+// notLate returns the events without those that are too late. The fold has refused
+// these, but a roster that judges what is read again may not know the machine's newest
+// date, if what told it has left the stream.
+func (m *machine) notLate(accepted []Accepted, lateness time.Duration) []roster.Event {
+	events := make([]roster.Event, 0, len(accepted))
+	newest := m.newest
+	for i := range accepted {
+		e := &accepted[i].Event
+		if newest != never && e.Date < newest.Add(-lateness) {
+			continue
+		}
+		newest = max(newest, e.Date)
+		events = append(events, *e)
+	}
+	return events
 }
 
 // rows returns the stays of a machine.
@@ -347,7 +367,7 @@ func (r *rows) remake(win *window) error {
 // unplaced folds events from before a window, which can only end something: whatever
 // was open then and has not been told of since.
 func (w *writer) unplaced(r *rows, win *window, events []roster.Event) error {
-	return r.doubt(events[0].Date, win.settled, "late")
+	return r.doubt(events[0].Date, win.settled, never, "late")
 }
 
 // settleAll moves the recent events to their machines' windows, and folds for good

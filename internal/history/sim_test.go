@@ -1,0 +1,373 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+)
+
+// sim is a stream, the service that reads it, and its history, of which each step
+// is taken by hand: both can be killed between any two.
+type sim struct {
+	*rapid.T
+	dir      string
+	settings roster.Settings
+
+	// The stream: its messages by sequence, from 1; nil where it has none any more.
+	created roster.Time
+	stream  []*roster.Message
+	now     roster.Time
+
+	live      *roster.Roster
+	history   *History
+	snapshots []saved
+
+	// told are the events that were accepted when they were first judged.
+	told   map[string][]roster.Event
+	judged uint64 // the greatest sequence judged of this stream
+	lost   bool   // something may be missing from told, or the history
+}
+
+// saved is a snapshot.
+type saved struct {
+	data   []byte
+	status roster.Status
+}
+
+func newSim(t *rapid.T, dir string) *sim {
+	s := &sim{T: t, dir: dir, created: 1, now: 100 * minute, told: map[string][]roster.Event{}}
+	s.settings = roster.Settings{
+		MaxSkew:         2 * time.Minute,
+		AllowedLateness: time.Duration(rapid.IntRange(1, 40).Draw(t, "lateness")) * time.Minute,
+	}
+	s.start()
+	return s
+}
+
+// start starts the service from the newest snapshot.
+func (s *sim) start() {
+	s.live = roster.New(s.settings)
+	if n := len(s.snapshots); n > 0 {
+		s.live = s.restore(&s.snapshots[n-1])
+	}
+	var err error
+	s.history, err = Open(Config{
+		Dir: s.dir, Roster: s.live, Restore: s.restoreUpTo, Read: s.readAgain,
+		Keep: time.Duration(roster.MaxDate), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
+}
+
+func (s *sim) restore(from *saved) *roster.Roster {
+	r, err := roster.Restore(bytes.NewReader(from.data), roster.Encoded{
+		Version: roster.EncodingVersion, Settings: s.settings, Position: from.status.Position,
+	}, s.settings)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r
+}
+
+func (s *sim) restoreUpTo(place uint64) (*roster.Roster, error) {
+	for i := len(s.snapshots) - 1; i >= 0; i-- {
+		if s.snapshots[i].status.Position.Place <= place {
+			return s.restore(&s.snapshots[i]), nil
+		}
+	}
+	return nil, nil
+}
+
+// kill ends the service without writing anything, and starts it again.
+func (s *sim) kill() {
+	if err := s.history.Close(); err != nil {
+		s.Fatal(err)
+	}
+	s.start()
+	if s.live.Status().Position.Place == 0 && s.history.Position().Place == 0 {
+		s.told, s.judged = map[string][]roster.Event{}, 0 // nothing is left of what was
+	}
+}
+
+// save saves a snapshot and removes old ones, as the service does.
+func (s *sim) save() {
+	enc := s.live.Encode()
+	defer enc.Close()
+	var b bytes.Buffer
+	if _, err := enc.WriteTo(&b); err != nil {
+		s.Fatal(err)
+	}
+	s.snapshots = append(s.snapshots, saved{b.Bytes(), enc.Status()})
+	place, reached, keep := s.history.Position().Place, false, 2
+	for i := len(s.snapshots) - 1; i >= 0; i-- {
+		first := !reached && s.snapshots[i].status.Position.Place <= place
+		reached = reached || first
+		if keep--; keep < 0 && !first {
+			s.snapshots = slices.Delete(s.snapshots, i, i+1)
+		}
+	}
+}
+
+// publish stores messages in the stream.
+func (s *sim) publish() {
+	for _, e := range events(s.T) {
+		s.now += minute
+		e.Machine = rapid.SampledFrom([]string{"web1", "web2", "web3"}).Draw(s.T, "machine")
+		e.Date = s.now - minute*roster.Time(rapid.SampledFrom([]int{-3, -1, 0, 0, 0, 0, 1, 2, 5, 20, 50}).Draw(s.T, "age"))
+		for i := range e.Sessions {
+			if e.Sessions[i].Since != 0 {
+				e.Sessions[i].Since = e.Date - minute*roster.Time(rapid.IntRange(-2, 30).Draw(s.T, "told since"))
+			}
+		}
+		s.stream = append(s.stream, &roster.Message{Receipt: s.now, Event: e})
+	}
+}
+
+// next returns the messages after a position as a batch, at most n; nil if there are none.
+func (s *sim) next(at roster.Position, n int) *roster.Batch {
+	if at.Proof.Stream == "" {
+		at.Proof = roster.Proof{Stream: "S", Created: s.created}
+		at.Base = int64(at.Place)
+	}
+	b := &roster.Batch{End: at, Missing: roster.Truncated}
+	if at.Place == 0 {
+		b.Missing = roster.BaselineLost
+	}
+	for seq := at.Sequence() + 1; seq <= uint64(len(s.stream)) && len(b.Messages) < n; seq++ {
+		b.End.Place = at.PlaceOf(seq)
+		if m := s.stream[seq-1]; m != nil {
+			c := *m
+			c.Place = b.End.Place
+			b.Messages = append(b.Messages, c)
+			b.End.Proof.Receipt = m.Receipt
+		}
+		b.End.Proof.Sequence = seq
+	}
+	if b.End.Place == at.Place {
+		return nil
+	}
+	return b
+}
+
+// fold reads on and folds, at most n messages.
+func (s *sim) fold(n int) {
+	at, written := s.live.Status().Position, s.history.Position()
+	if read := cmp.Or(at.Proof.Created, written.Proof.Created); read != 0 && read != s.created {
+		next := roster.Position{Place: max(at.Place, written.Place), Proof: roster.Proof{Stream: "S", Created: s.created}}
+		b := &roster.Batch{End: next.On(0), Missing: roster.Recreated, Unread: true}
+		s.live.Fold(b)
+		s.history.Put(b)
+		return
+	}
+	b := s.next(at, n)
+	if b == nil {
+		return
+	}
+	s.live.Fold(b)
+	s.history.Put(b)
+	for i := range b.Messages {
+		if m := &b.Messages[i]; m.Refusal == nil && m.Place-uint64(b.End.Base) > s.judged {
+			s.told[m.Event.Machine] = append(s.told[m.Event.Machine], m.Event)
+		}
+	}
+	s.judged = max(s.judged, b.End.Sequence())
+}
+
+// readAgain reads the stream for the history.
+func (s *sim) readAgain(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error {
+	for ctx.Err() == nil {
+		if from.Proof.Stream != "" && from.Proof.Created != s.created {
+			fold(&roster.Batch{Unread: true})
+			continue
+		}
+		b := s.next(from, 4)
+		if b == nil {
+			s.Fatalf("nothing to read after %+v, the roster is at %+v", from, s.live.Status().Position)
+		}
+		from = b.End
+		fold(b)
+	}
+	return nil
+}
+
+// write lets the history take one step, if it has anything to do.
+func (s *sim) write() {
+	if len(s.history.queue) == 0 && !s.history.behind {
+		return
+	}
+	s.history.asked = true
+	if err := s.history.step(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// purge removes messages from the stream.
+func (s *sim) purge() {
+	n := len(s.stream)
+	from := rapid.IntRange(0, n).Draw(s.T, "purge from")
+	to := rapid.IntRange(from, n).Draw(s.T, "purge to")
+	if rapid.Bool().Draw(s.T, "the oldest") {
+		from = 0
+	}
+	clear(s.stream[from:to])
+	s.lost = true
+}
+
+func (s *sim) recreate() {
+	s.stream, s.created, s.judged = nil, s.created+1, 0
+	s.lost = true
+}
+
+// TestHistory: whatever happens to the service, the stream and the history, and
+// whatever order events arrive in, every stay of every machine is as the events that
+// were accepted tell, at all moments at which the history does not say that it may
+// lack some. Where nothing was lost, it says so of none.
+func TestHistory(t *testing.T) {
+	n := 0
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		path := filepath.Join(dir, fmt.Sprint(n))
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(path)
+		s := newSim(t, path)
+		defer func() { s.history.Close() }()
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
+			switch rapid.SampledFrom([]string{"publish", "publish", "fold", "fold", "fold", "write", "write", "save", "save", "kill", "purge", "recreate"}).Draw(t, "step") {
+			case "publish":
+				s.publish()
+			case "fold":
+				s.fold(rapid.IntRange(1, 9).Draw(t, "messages"))
+			case "write":
+				s.write()
+			case "save":
+				s.save()
+			case "kill":
+				s.kill()
+			case "purge":
+				s.purge()
+			case "recreate":
+				if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
+					s.recreate()
+				}
+			}
+		}
+		s.finish()
+		s.check()
+	})
+}
+
+// finish lets everything catch up.
+func (s *sim) finish() {
+	for before := roster.MaxDate; ; {
+		s.fold(9)
+		s.write()
+		if at := s.live.Status().Position; roster.Time(at.Place) == before && at.Proof.Created == s.created && len(s.history.queue) == 0 && !s.history.behind {
+			return
+		} else {
+			before = roster.Time(at.Place)
+		}
+		if s.live.Status().Position.Proof.Stream == "" {
+			return
+		}
+	}
+}
+
+// check compares the history with what was told.
+func (s *sim) check() {
+	for _, name := range slices.Sorted(maps.Keys(s.told)) {
+		s.checkMachine(name)
+	}
+	problems, err := number(s.history.w.c, "select count(*) from pragma_integrity_check where integrity_check <> 'ok'")
+	if err != nil || problems != 0 {
+		s.Fatalf("%d problems, %v", problems, err)
+	}
+}
+
+func (s *sim) checkMachine(name string) {
+	var got []Stay
+	var gaps []Gap
+	var doubts []roster.Time
+	err := s.history.View(s.Context(), func(v *View) error {
+		id, err := v.machineID(name)
+		if err != nil {
+			return err
+		}
+		if id == 0 && v.Loss == 0 {
+			s.Fatalf("%s is unknown, and nothing was lost", name)
+		}
+		if id == 0 {
+			got = nil
+			gaps = []Gap{{Until: endOfTime}}
+			return nil
+		}
+		span := &Span{Filter: Filter{Machines: []string{name}}, To: roster.MaxDate, Limit: 1 << 30}
+		list, _, err := v.Stays(span)
+		if err != nil {
+			return err
+		}
+		for _, m := range list {
+			got = append(got, m.Stay)
+		}
+		if gaps, err = v.GapsOf(name, 0, roster.MaxDate); err != nil {
+			return err
+		}
+		doubts, err = (&rows{c: v.c, machine: id}).doubts()
+		return err
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	o := oracle{events: slices.Clone(s.told[name]), doubts: doubts}
+	sortEvents(o.events)
+	want := o.stays()
+	if len(gaps) > 0 && !s.lost {
+		s.Fatalf("%s: gaps %v, and nothing was lost", name, gaps)
+	}
+	if len(gaps) == 0 {
+		if !slices.Equal(sorted(got), sorted(want)) {
+			s.Fatalf("%s: got\n%+v\nwant\n%+v", name, got, want)
+		}
+		return
+	}
+	// A present that was lost may have told that somebody is on for longer than that.
+	const longest = 30 * minute
+	for at := roster.Time(0); at < s.now+5*minute; at += minute {
+		if slices.ContainsFunc(gaps, func(g Gap) bool { return g.From-longest <= at && at < g.Until }) {
+			continue
+		}
+		if g, w := on(got, at), on(want, at); !slices.Equal(g, w) {
+			s.Fatalf("%s at %v: got %+v, want %+v; gaps %+v; all\n%+v\nwant\n%+v", name, at, g, w, gaps, sorted(got), sorted(want))
+		}
+	}
+}
+
+// on returns who was on at a moment, without the details, which a lost event may have
+// told.
+func on(stays []Stay, at roster.Time) []string {
+	var list []string
+	for i := range stays {
+		if stays[i].On(at) {
+			list = append(list, fmt.Sprint(stays[i].Session.User, " ", stays[i].Session.ID))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
