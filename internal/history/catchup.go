@@ -1,9 +1,11 @@
 package history
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rollcall/internal/failpoint"
 	"rollcall/internal/roster"
@@ -16,8 +18,14 @@ var errReplaced = errors.New("the stream was replaced")
 // and hands over to Put. What is read is judged by a roster of its own: that of a
 // snapshot from before, or an empty one.
 func (h *History) catchUp(ctx context.Context) error {
+	if cut := h.handOver(); cut.Status.Position.Place <= h.w.state.Position.Place {
+		cut.Close() // it is the fold that is behind
+		return nil
+	} else {
+		cut.Close()
+	}
 	h.mu.Lock()
-	h.queue, h.waiting = nil, 0
+	h.behind, h.queue, h.waiting = true, nil, 0
 	h.mu.Unlock()
 	c := &catching{History: h, fed: h.w.state.Position.Place}
 	from, err := c.begin()
@@ -31,7 +39,7 @@ func (h *History) catchUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := h.Read(ctx, from, func(b *roster.Batch) { c.fold(b, cancel) }); err != nil {
+	if err := h.Read(ctx, from, func(decode Decode) { c.fold(decode, cancel) }); err != nil {
 		return err
 	}
 	if cause := context.Cause(ctx); !errors.Is(cause, errReplaced) {
@@ -55,6 +63,8 @@ var errHandedOver = errors.New("caught up")
 type catching struct {
 	*History
 	judge   *roster.Roster
+	changes []change // of the settings, which are still to come
+	subject string
 	fed     uint64 // the place up to which batches were made
 	pending []*batch
 	events  int
@@ -75,10 +85,16 @@ func (c *catching) begin() (roster.Position, error) {
 	if err != nil {
 		return live, err
 	}
+	if c.changes, err = c.w.changes(); err != nil {
+		return live, err
+	}
 	if judge == nil {
 		judge = roster.New(c.Roster.Settings())
 	}
 	c.judge = judge
+	if err := c.change(judge.Status().Position.Place); err != nil {
+		return live, err
+	}
 	from := judge.Status().Position
 	if from.Proof.Stream == live.Proof.Stream && from.Proof.Created == live.Proof.Created && from.Base == live.Base {
 		return from, nil
@@ -88,7 +104,7 @@ func (c *catching) begin() (roster.Position, error) {
 	from = live
 	from.Proof.Sequence, from.Proof.Receipt, from.Proof.Hash = 0, 0, roster.Hash{}
 	from.Place = max(c.first(live), c.fed)
-	if c.fed > 0 && judge.Status().Position.Place > 0 {
+	if c.w.isOfOtherStream(live) {
 		return from, c.w.writeLoss(roster.Recreated.String(), from, c.Roster.Settings())
 	}
 	if c.fed == 0 {
@@ -97,40 +113,83 @@ func (c *catching) begin() (roster.Position, error) {
 	return from, nil
 }
 
+// isOfOtherStream reports whether the history ends in another stream than a position.
+func (w *writer) isOfOtherStream(p roster.Position) bool {
+	was := w.state.Position
+	return was.Place > 0 && (was.Proof.Stream != p.Proof.Stream || was.Proof.Created != p.Proof.Created)
+}
+
 // first returns the place before that of the stream's first sequence.
 func (c *catching) first(live roster.Position) uint64 { return uint64(max(live.Base, 0)) }
 
+// change changes the settings to those that decided after a place.
+func (c *catching) change(place uint64) error {
+	now := c.judge.Settings()
+	for len(c.changes) > 0 && c.changes[0].place <= place {
+		now, c.subject = c.changes[0].Settings.Settings, c.changes[0].Subject
+		c.changes = c.changes[1:]
+	}
+	if now == c.judge.Settings() {
+		return nil
+	}
+	var b bytes.Buffer
+	enc := c.judge.Encode()
+	defer enc.Close()
+	if _, err := enc.WriteTo(&b); err != nil {
+		return fmt.Errorf("changing settings: %w", err)
+	}
+	was := roster.Encoded{Version: roster.EncodingVersion, Settings: c.judge.Settings(), Position: enc.Status().Position}
+	changed, err := roster.Restore(&b, was, now)
+	if err != nil {
+		return fmt.Errorf("changing settings: %w", err)
+	}
+	c.judge = changed
+	return nil
+}
+
 // fold judges a batch and writes what was accepted. Once it is near the fold it hands
 // over, and cancels.
-func (c *catching) fold(b *roster.Batch, cancel context.CancelCauseFunc) {
-	if b.Unread {
-		cancel(errReplaced)
-		return
-	}
-	if c.cut != nil {
-		trim(b, c.cut.Status.Position)
-	}
-	c.judge.Fold(b)
-	st := c.judge.Status()
-	s := splitter{settings: c.judge.Settings(), fed: c.fed}
-	c.pending = append(c.pending, s.split(b, &st)...)
-	c.events += len(b.Messages)
-	c.fed = s.fed
-	if err := c.proceed(b.End.Place); err != nil {
-		cancel(err)
+func (c *catching) fold(decode Decode, cancel context.CancelCauseFunc) {
+	for done := false; !done; {
+		b := decode(c.subject)
+		if b.Unread {
+			cancel(errReplaced)
+			return
+		}
+		end := b.End
+		if c.cut != nil && end.Place > c.cut.Status.Position.Place {
+			end = c.cut.Status.Position
+		}
+		if len(c.changes) > 0 && end.Place > c.changes[0].place {
+			end.Place = c.changes[0].place
+		}
+		done = end.Place == b.End.Place || c.cut != nil && end.Place == c.cut.Status.Position.Place
+		trim(b, c.judge.Status().Position.Place, end)
+		if err := c.judgeBatch(b); err != nil {
+			cancel(err)
+			return
+		}
 	}
 }
 
-// trim leaves out of a batch what is after a position at which a batch ended.
-func trim(b *roster.Batch, end roster.Position) {
-	if b.End.Place <= end.Place {
-		return
+// judgeBatch judges a batch and writes what was accepted.
+func (c *catching) judgeBatch(b *roster.Batch) error {
+	c.judge.Fold(b)
+	st := c.judge.Status()
+	s := splitter{settings: c.judge.Settings(), fed: c.fed, again: true}
+	c.pending = append(c.pending, s.split(b, &st)...)
+	c.events += len(b.Messages)
+	c.fed = s.fed
+	if err := c.change(b.End.Place); err != nil {
+		return err
 	}
-	n := 0
-	for n < len(b.Messages) && b.Messages[n].Place <= end.Place {
-		n++
-	}
-	b.Messages, b.End = b.Messages[:n], end
+	return c.proceed(b.End.Place)
+}
+
+// trim leaves out of a batch what is after a position, or was judged already.
+func trim(b *roster.Batch, judged uint64, end roster.Position) {
+	b.End = end
+	b.Messages = slices.DeleteFunc(b.Messages, func(m roster.Message) bool { return m.Place <= judged || m.Place > end.Place })
 }
 
 // proceed writes what is pending if it is much, and hands over if that place is near

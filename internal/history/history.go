@@ -30,12 +30,18 @@ type Config struct {
 	// may become.
 	Keep     time.Duration
 	MaxBytes int64
+	// Subject is the base of the subjects.
+	Subject string
 	// Read reads the stream again from a position on, and calls fold with each batch,
-	// which has no fates yet, until ctx is done.
-	Read     func(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error
+	// until ctx is done.
+	Read     func(ctx context.Context, from roster.Position, fold func(Decode)) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
+
+// Decode decodes a batch as with this base of the subjects. It has no fates yet, and
+// is valid until the next call.
+type Decode func(subject string) *roster.Batch
 
 // History is the history of the fleet, on disk. Its methods may be called from
 // several goroutines, but Put only from the one that folds.
@@ -138,6 +144,15 @@ func (h *History) open() error {
 		return err
 	}
 	h.w = w
+	if err := w.decide(h.Roster.Status().Position.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {
+		return err
+	}
+	if live := h.Roster.Status().Position; w.isOfOtherStream(live) && w.state.Position.Place == live.Place {
+		// The fold had begun to read another stream when the process ended.
+		if err := w.writeLoss(roster.Recreated.String(), live, h.Roster.Settings()); err != nil {
+			return err
+		}
+	}
 	h.position = w.state.Position
 	h.written = h.position.Place
 	h.fed = h.Roster.Status().Position.Place
@@ -212,6 +227,9 @@ func (h *History) Put(b *roster.Batch) {
 	defer h.mu.Unlock()
 	h.fed = max(h.fed, b.End.Place)
 	for _, b := range batches {
+		if b.end.Place <= h.written && !b.unread {
+			continue // after a crash the stream gives places again
+		}
 		if h.behind || h.waiting+len(b.events) > h.queued {
 			h.behind = true
 			break
@@ -269,7 +287,7 @@ func (h *History) step(ctx context.Context) error {
 		return nil
 	case behind:
 		return h.catchUp(ctx)
-	case !h.reconciled && h.Roster.Status().Position.Place >= h.w.state.Position.Place:
+	case (!h.reconciled || h.w.differs) && h.Roster.Status().Position.Place >= h.w.state.Position.Place:
 		return h.agreeWithRoster()
 	}
 	return nil

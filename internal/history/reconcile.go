@@ -36,7 +36,7 @@ func (h *History) reconcile(cut *roster.Cut) (err error) {
 	if err != nil {
 		return err
 	}
-	h.reconciled = true
+	w.differs, h.reconciled = false, true
 	if err := w.saveState(); err != nil {
 		return err
 	}

@@ -99,6 +99,12 @@ create table recent (
 	events blob not null
 ) strict;
 
+-- What decided from a place on what became of messages.
+create table settings (
+	place    integer primary key,
+	settings text not null
+) strict;
+
 -- What was lost, and the spans in which a machine may therefore lack stays.
 create table losses (
 	place    integer primary key,
@@ -112,6 +118,7 @@ create table doubts (
 	since   integer not null,
 	until   integer,
 	reason  text not null,
+	loss    integer, -- the place of the loss; null: of this machine alone
 	after   integer, -- a boot, shutdown or present dated after this ends it; null: see losses
 	primary key (machine, since)
 ) strict, without rowid;

@@ -189,18 +189,18 @@ func (s *sim) fold(n int) {
 }
 
 // readAgain reads the stream for the history.
-func (s *sim) readAgain(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error {
+func (s *sim) readAgain(ctx context.Context, from roster.Position, fold func(Decode)) error {
 	for ctx.Err() == nil {
 		if from.Proof.Stream != "" && from.Proof.Created != s.created {
-			fold(&roster.Batch{Unread: true})
+			fold(func(string) *roster.Batch { return &roster.Batch{Unread: true} })
 			continue
 		}
 		b := s.next(from, 4)
 		if b == nil {
 			s.Fatalf("nothing to read after %+v, the roster is at %+v", from, s.live.Status().Position)
 		}
+		fold(func(string) *roster.Batch { return s.next(from, 4) })
 		from = b.End
-		fold(b)
 	}
 	return nil
 }

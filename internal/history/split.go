@@ -10,13 +10,14 @@ import (
 type splitter struct {
 	settings roster.Settings
 	fed      uint64 // the place up to which there are batches
+	again    bool   // see batch
 }
 
 // split splits a batch that was folded at its losses. It keeps no string of it.
 func (s *splitter) split(b *roster.Batch, st *roster.Status) []*batch {
 	var list []*batch
 	add := func(lost string, through uint64) *batch {
-		now := &batch{settings: s.settings, end: b.End, lost: lost, lostTo: through}
+		now := &batch{settings: s.settings, end: b.End, lost: lost, lostTo: through, again: s.again}
 		list = append(list, now)
 		return now
 	}

@@ -34,6 +34,9 @@ type batch struct {
 	lostTo uint64
 	// unread says that an unknown number of messages was lost with their stream.
 	unread bool
+	// again says that the batch was read again, and judged by another roster than the
+	// fold's.
+	again bool
 }
 
 // writer writes the history. It has the one connection that may.
@@ -47,6 +50,8 @@ type writer struct {
 	// changed is the earliest moment that the transaction tells otherwise of than
 	// the history did before.
 	changed roster.Time
+	// differs says that the history may differ from the roster in who is on.
+	differs bool
 }
 
 // state is what the table meta has.
@@ -187,7 +192,7 @@ func (w *writer) run(batches []*batch) error {
 	}
 	w.state.Position = last.end
 	for _, name := range order {
-		if err := w.machine(name, byMachine[name], last.settings); err != nil {
+		if err := w.machine(name, byMachine[name], last.settings, last.again); err != nil {
 			return fmt.Errorf("machine: %w", err)
 		}
 	}
@@ -216,18 +221,22 @@ func (w *writer) find(name string) error {
 }
 
 // machine writes a machine's events, given in the order of their places.
-func (w *writer) machine(name string, accepted []Accepted, settings roster.Settings) error {
+func (w *writer) machine(name string, accepted []Accepted, settings roster.Settings, again bool) error {
 	if err := w.find(name); err != nil {
 		return err
 	}
 	m := w.machines[name]
 	isNew := m.id == 0
-	events := m.notLate(accepted, settings.AllowedLateness)
-	if len(events) == 0 {
-		return nil
+	accepted, late := m.splitLate(accepted, settings.AllowedLateness)
+	if err := w.lateFor(m, late, again, settings.MaxSkew); err != nil || len(accepted) == 0 {
+		return err
+	}
+	events := make([]roster.Event, len(accepted))
+	for i := range accepted {
+		events[i] = accepted[i].Event
 	}
 	slices.SortStableFunc(events, compareDates)
-	late := m.newest != never && events[0].Date < m.newest
+	older := m.newest != never && events[0].Date < m.newest
 	before := *m
 	m.newest = max(m.newest, events[len(events)-1].Date)
 	if m.first == never || events[0].Date < m.first {
@@ -248,8 +257,8 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	if err := w.recordDoubts(r, isNew, accepted, settings); err != nil {
 		return err
 	}
-	if late {
-		return w.remake(r, events)
+	if older {
+		return w.remake(r, events, settings.MaxSkew)
 	}
 	open, err := r.open()
 	if err != nil {
@@ -279,21 +288,42 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	return w.windows.add(m.id, events)
 }
 
-// notLate returns the events without those that are too late. The fold has refused
-// these, but a roster that judges what is read again may not know the machine's newest
-// date, if what told it has left the stream.
-func (m *machine) notLate(accepted []Accepted, lateness time.Duration) []roster.Event {
-	events := make([]roster.Event, 0, len(accepted))
+// splitLate separates the events that are too late for the history: it has folded for
+// good what they would have to be compared with.
+func (m *machine) splitLate(accepted []Accepted, lateness time.Duration) (events, late []Accepted) {
 	newest := m.newest
-	for i := range accepted {
-		e := &accepted[i].Event
+	for _, e := range accepted {
 		if newest != never && e.Date < newest.Add(-lateness) {
+			late = append(late, e)
 			continue
 		}
 		newest = max(newest, e.Date)
-		events = append(events, *e)
+		events = append(events, e)
 	}
-	return events
+	return events, late
+}
+
+// lateFor records that the fold accepted events of a machine that are too late for the
+// history: the fold had lost the machine's newest date, or was to judge events less
+// strictly than before. What was read again, and judged by a roster that may not know
+// that date either, was refused by the fold.
+func (w *writer) lateFor(m *machine, late []Accepted, again bool, skew time.Duration) error {
+	if len(late) == 0 || again {
+		return nil
+	}
+	from := endOfTime
+	for i := range late {
+		from = min(from, late[i].Date)
+	}
+	return w.unplaced(w.rows(m.id), from, skew)
+}
+
+// unplaced records that events from a date on were accepted that can't be placed in the
+// history: it may differ from the roster now in who is on.
+func (w *writer) unplaced(r *rows, from roster.Time, skew time.Duration) error {
+	w.state.Doubts, w.differs = true, true
+	r.change(from)
+	return r.doubt(from, never, w.state.Receipt.Add(skew), differed)
 }
 
 // rows returns the stays of a machine.
@@ -311,7 +341,7 @@ func copyOpen(open map[Key]*openStay) map[Key]*openStay {
 }
 
 // remake makes the stays of a machine's window again, with more events in it.
-func (w *writer) remake(r *rows, events []roster.Event) error {
+func (w *writer) remake(r *rows, events []roster.Event, skew time.Duration) error {
 	win, err := w.windows.read(r.machine)
 	if err != nil {
 		return err
@@ -321,7 +351,7 @@ func (w *writer) remake(r *rows, events []roster.Event) error {
 		for n < len(events) && events[n].Date < win.settled {
 			n++
 		}
-		if err := w.unplaced(r, win, events[:n]); err != nil {
+		if err := w.unplaced(r, events[0].Date, skew); err != nil {
 			return err
 		}
 		events = events[n:]
@@ -362,12 +392,6 @@ func (r *rows) remake(win *window) error {
 	late, err := r.replaceOpen(open, f.open)
 	r.change(late)
 	return err
-}
-
-// unplaced folds events from before a window, which can only end something: whatever
-// was open then and has not been told of since.
-func (w *writer) unplaced(r *rows, win *window, events []roster.Event) error {
-	return r.doubt(events[0].Date, win.settled, never, "late")
 }
 
 // settleAll moves the recent events to their machines' windows, and folds for good
