@@ -36,32 +36,45 @@ type sim struct {
 	snapshots []saved
 
 	// told are the events that were accepted when they were first judged.
-	told   map[string][]roster.Event
+	told   map[string][]accepted
 	judged uint64 // the greatest sequence judged of this stream
 	lost   bool   // something may be missing from told, or the history
 }
 
+// accepted is an event with its sequence, in the stream created then.
+type accepted struct {
+	created  roster.Time
+	sequence uint64
+	roster.Event
+}
+
 // saved is a snapshot.
 type saved struct {
-	data   []byte
-	status roster.Status
+	data     []byte
+	status   roster.Status
+	settings roster.Settings
 }
 
 func newSim(t *rapid.T, dir string) *sim {
-	s := &sim{T: t, dir: dir, created: 1, now: 100 * minute, told: map[string][]roster.Event{}}
-	s.settings = roster.Settings{
-		MaxSkew:         2 * time.Minute,
-		AllowedLateness: time.Duration(rapid.IntRange(1, 40).Draw(t, "lateness")) * time.Minute,
-	}
+	s := &sim{T: t, dir: dir, created: 1, now: 100 * minute, told: map[string][]accepted{}}
+	s.set()
 	s.start()
 	return s
+}
+
+// set draws the settings.
+func (s *sim) set() {
+	s.settings = roster.Settings{
+		MaxSkew:         time.Duration(rapid.IntRange(1, 4).Draw(s.T, "skew")) * time.Minute,
+		AllowedLateness: time.Duration(rapid.IntRange(1, 40).Draw(s.T, "lateness")) * time.Minute,
+	}
 }
 
 // start starts the service from the newest snapshot.
 func (s *sim) start() {
 	s.live = roster.New(s.settings)
 	if n := len(s.snapshots); n > 0 {
-		s.live = s.restore(&s.snapshots[n-1])
+		s.live = s.restore(&s.snapshots[n-1], s.settings)
 	}
 	var err error
 	s.history, err = Open(Config{
@@ -74,10 +87,10 @@ func (s *sim) start() {
 	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
 }
 
-func (s *sim) restore(from *saved) *roster.Roster {
+func (s *sim) restore(from *saved, now roster.Settings) *roster.Roster {
 	r, err := roster.Restore(bytes.NewReader(from.data), roster.Encoded{
-		Version: roster.EncodingVersion, Settings: s.settings, Position: from.status.Position,
-	}, s.settings)
+		Version: roster.EncodingVersion, Settings: from.settings, Position: from.status.Position,
+	}, now)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -87,7 +100,7 @@ func (s *sim) restore(from *saved) *roster.Roster {
 func (s *sim) restoreUpTo(place uint64) (*roster.Roster, error) {
 	for i := len(s.snapshots) - 1; i >= 0; i-- {
 		if s.snapshots[i].status.Position.Place <= place {
-			return s.restore(&s.snapshots[i]), nil
+			return s.restore(&s.snapshots[i], s.snapshots[i].settings), nil
 		}
 	}
 	return nil, nil
@@ -98,10 +111,33 @@ func (s *sim) kill() {
 	if err := s.history.Close(); err != nil {
 		s.Fatal(err)
 	}
-	s.start()
-	if s.live.Status().Position.Place == 0 && s.history.Position().Place == 0 {
-		s.told, s.judged = map[string][]roster.Event{}, 0 // nothing is left of what was
+	changed := rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0
+	if changed {
+		s.set()
 	}
+	s.start()
+	if changed {
+		s.judgeAgain()
+	}
+	if s.live.Status().Position.Place == 0 && s.history.Position().Place == 0 {
+		s.told, s.judged = map[string][]accepted{}, 0 // nothing is left of what was
+	}
+}
+
+// judgeAgain forgets the events that are in no snapshot and not in the history: they are
+// judged by other settings now.
+func (s *sim) judgeAgain() {
+	s.lost = true // what the roster judges again the history keeps as it was
+	kept := uint64(0)
+	for _, at := range []roster.Position{s.live.Status().Position, s.history.Position()} {
+		if at.Proof.Created == s.created {
+			kept = max(kept, at.Sequence())
+		}
+	}
+	for name, list := range s.told {
+		s.told[name] = slices.DeleteFunc(list, func(a accepted) bool { return a.created == s.created && a.sequence > kept })
+	}
+	s.judged = min(s.judged, kept)
 }
 
 // save saves a snapshot and removes old ones, as the service does.
@@ -112,7 +148,7 @@ func (s *sim) save() {
 	if _, err := enc.WriteTo(&b); err != nil {
 		s.Fatal(err)
 	}
-	s.snapshots = append(s.snapshots, saved{b.Bytes(), enc.Status()})
+	s.snapshots = append(s.snapshots, saved{b.Bytes(), enc.Status(), s.settings})
 	place, reached, keep := s.history.Position().Place, false, 2
 	for i := len(s.snapshots) - 1; i >= 0; i-- {
 		first := !reached && s.snapshots[i].status.Position.Place <= place
@@ -182,7 +218,7 @@ func (s *sim) fold(n int) {
 	s.history.Put(b)
 	for i := range b.Messages {
 		if m := &b.Messages[i]; m.Refusal == nil && m.Place-uint64(b.End.Base) > s.judged {
-			s.told[m.Event.Machine] = append(s.told[m.Event.Machine], m.Event)
+			s.told[m.Event.Machine] = append(s.told[m.Event.Machine], accepted{s.created, m.Place - uint64(b.End.Base), m.Event})
 		}
 	}
 	s.judged = max(s.judged, b.End.Sequence())
@@ -335,7 +371,10 @@ func (s *sim) checkMachine(name string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	o := oracle{events: slices.Clone(s.told[name]), doubts: doubts}
+	o := oracle{doubts: doubts}
+	for i := range s.told[name] {
+		o.events = append(o.events, s.told[name][i].Event)
+	}
 	sortEvents(o.events)
 	want := o.stays()
 	if len(gaps) > 0 && !s.lost {

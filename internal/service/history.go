@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/ingest"
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // openHistory opens the history, unless it is turned off.
@@ -18,7 +19,7 @@ func (s *service) openHistory() (err error) {
 		return nil
 	}
 	s.history, err = history.Open(history.Config{
-		Dir: s.cfg.DataDir, Roster: s.roster, Keep: time.Duration(s.cfg.History), MaxBytes: int64(s.cfg.HistoryMaxBytes),
+		Dir: s.cfg.DataDir, Roster: s.roster, Subject: s.cfg.Subjects().Base(), Keep: time.Duration(s.cfg.History), MaxBytes: int64(s.cfg.HistoryMaxBytes),
 		Restore: s.snapshots.LoadUpTo, Read: s.readAgain, Log: s.log, Registry: s.reg,
 	})
 	if err == nil {
@@ -38,7 +39,7 @@ func (s *service) historyPlace() stream.AssignedPlace {
 
 // readAgain reads the stream from a position on, for the history, over a consumer of its
 // own.
-func (s *service) readAgain(ctx context.Context, from roster.Position, fold func(*roster.Batch)) error {
+func (s *service) readAgain(ctx context.Context, from roster.Position, fold func(history.Decode)) error {
 	id, err := s.folder.consumerID()
 	if err != nil {
 		return err
@@ -51,6 +52,24 @@ func (s *service) readAgain(ctx context.Context, from roster.Position, fold func
 	if err != nil {
 		return err
 	}
-	decoder := ingest.NewDecoder(s.cfg.Subjects())
-	return reader.Run(ctx, from, func(b *stream.Batch) { fold(decoder.Decode(b)) })
+	decoders := map[string]*ingest.Decoder{}
+	return reader.Run(ctx, from, func(b *stream.Batch) {
+		fold(func(subject string) *roster.Batch {
+			d := decoders[subject]
+			if d == nil {
+				d = ingest.NewDecoder(s.subjectsOf(subject))
+				decoders[subject] = d
+			}
+			return d.Decode(b)
+		})
+	})
+}
+
+// subjectsOf returns the subjects with a base that was configured once.
+func (s *service) subjectsOf(base string) rollcallv1.Subjects {
+	subjects, err := rollcallv1.NewSubjects(base)
+	if err != nil {
+		return s.cfg.Subjects()
+	}
+	return subjects
 }
