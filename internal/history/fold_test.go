@@ -34,6 +34,7 @@ func events(t *rapid.T) []roster.Event {
 		case roster.Login:
 			e.Session = session(t, true)
 			e.Session.Terminal = rapid.SampledFrom([]string{"", "pts/0", "tty1"}).Draw(t, "terminal")
+			e.Session.Service = rapid.SampledFrom([]string{"", "", "sshd"}).Draw(t, "service")
 		case roster.Logout:
 			e.Session = session(t, false)
 		case roster.Present:
@@ -57,7 +58,8 @@ func sorted(stays []Stay) []Stay {
 	slices.SortFunc(stays, func(a, b Stay) int {
 		return cmp.Or(cmp.Compare(a.Session.Since, b.Session.Since), cmp.Compare(a.Ended, b.Ended), cmp.Compare(a.How, b.How),
 			cmp.Compare(a.Session.User, b.Session.User), cmp.Compare(a.Session.ID, b.Session.ID),
-			cmp.Compare(a.Session.Terminal, b.Session.Terminal), cmp.Compare(a.Session.Remote, b.Session.Remote))
+			cmp.Compare(a.Session.Terminal, b.Session.Terminal), cmp.Compare(a.Session.Remote, b.Session.Remote),
+			cmp.Compare(a.Session.Service, b.Session.Service))
 	})
 	return stays
 }

@@ -1,0 +1,213 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"rollcall/internal/roster"
+)
+
+// machinesDrawn are the machines of these tests, and of one that nobody has heard of.
+var machinesDrawn = []string{"web1", "web2", "web3", "db1"}
+
+// told returns all stays, as the definition says, in the order of their beginnings.
+func (w *world) told() []MachineStay {
+	var all []MachineStay
+	for name, events := range w.accepted {
+		o := oracle{events: slices.Clone(events)}
+		sortEvents(o.events)
+		for _, s := range o.stays() {
+			all = append(all, MachineStay{name, s})
+		}
+	}
+	slices.SortFunc(all, func(a, b MachineStay) int { return cmp.Compare(begins(&a.Stay), begins(&b.Stay)) })
+	return all
+}
+
+// begins returns where a stay stands among others: one that nobody saw begin, where
+// it ended.
+func begins(s *Stay) roster.Time {
+	if s.Session.Since == Unknown {
+		return s.Ended
+	}
+	return s.Session.Since
+}
+
+// view calls show with the history as a reader sees it.
+func (w *world) view(show func(*View)) {
+	c, err := openReader(w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	r := &reader{c: c, names: newNames(c)}
+	if err := r.view(w.t.Context(), func(v *View) error { show(v); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// sameStays fails if two lists, in any order, are not the same.
+func (w *world) sameStays(what string, got, want []MachineStay) {
+	byAll := func(a, b MachineStay) int {
+		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(fmt.Sprint(a.Stay), fmt.Sprint(b.Stay)))
+	}
+	got, want = slices.SortedFunc(slices.Values(got), byAll), slices.SortedFunc(slices.Values(want), byAll)
+	if !slices.Equal(got, want) {
+		w.t.Fatalf("%s: got\n%+v\nwant\n%+v", what, got, want)
+	}
+}
+
+func only(all []MachineStay, wanted func(*MachineStay) bool) (list []MachineStay) {
+	for i := range all {
+		if wanted(&all[i]) {
+			list = append(list, all[i])
+		}
+	}
+	return list
+}
+
+// moment draws a moment, often one at which something happened.
+func moment(t *rapid.T, name string) roster.Time {
+	at := 85*minute + minute*roster.Time(rapid.IntRange(0, 60).Draw(t, name))
+	return at + roster.Time(rapid.IntRange(-1, 1).Draw(t, name+" beside"))
+}
+
+// checkAt compares who was on at a moment with what the definition says.
+func (w *world) checkAt(v *View, all []MachineStay) {
+	at := moment(w.t, "at")
+	on := only(all, func(s *MachineStay) bool { return s.On(at) })
+	for _, name := range machinesDrawn {
+		got, known, err := v.OnMachine(at, name)
+		if err != nil || known != (w.accepted[name] != nil) {
+			w.t.Fatalf("%s: known %v, %v", name, known, err)
+		}
+		w.sameStays(name, got, only(on, func(s *MachineStay) bool { return s.Machine == name }))
+	}
+	for _, name := range []string{"alice", "bob", "carol", "dave"} {
+		got, err := v.OnUser(at, name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.sameStays(name, got, only(on, func(s *MachineStay) bool { return s.Session.User == name }))
+	}
+	w.checkFleet(v, at, on)
+}
+
+// checkFleet compares the fleet at a moment: each machine that was heard by then, and
+// the names of its users.
+func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
+	silent := at.Add(-w.settings.AllowedLateness)
+	after := rapid.SampledFrom([]string{"", "web1", "web3"}).Draw(w.t, "after")
+	want := map[string][]string{}
+	for name, events := range w.accepted {
+		slices.SortStableFunc(events, compareDates)
+		quiet := events[len(events)-1].Date < silent && !slices.ContainsFunc(on, func(s MachineStay) bool { return s.Machine == name })
+		if name > after && events[0].Date <= at && !quiet {
+			want[name] = []string{}
+		}
+	}
+	for _, s := range on {
+		if users, ok := want[s.Machine]; ok {
+			want[s.Machine] = append(users, s.Session.User)
+		}
+	}
+	f, err := v.Fleet(at, after, silent)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var last string
+	err = f.Machines(v, after, func(name string, users []string) bool {
+		expected, ok := want[name]
+		slices.Sort(expected)
+		if !ok || name <= last || !slices.Equal(users, slices.Compact(expected)) {
+			w.t.Fatalf("fleet at %d: %q after %q has %q, want %q", at, name, last, users, expected)
+		}
+		delete(want, name)
+		last = name
+		return true
+	})
+	if err != nil || len(want) > 0 {
+		w.t.Fatalf("fleet at %d: not there: %v, %v", at, want, err)
+	}
+}
+
+// span draws a question about a span, and returns with it which stays it asks for.
+func (w *world) span() (*Span, func(*MachineStay) bool) {
+	t := w.t
+	s := &Span{From: moment(t, "from"), To: moment(t, "to"), Oldest: rapid.Bool().Draw(t, "oldest"), Limit: rapid.IntRange(1, 7).Draw(t, "limit")}
+	if s.From > s.To {
+		s.From, s.To = s.To, s.From
+	}
+	maybe := func(name string, values ...string) string {
+		return rapid.SampledFrom(append([]string{"", ""}, values...)).Draw(t, name)
+	}
+	s.User, s.Remote, s.Service = maybe("user asked", "alice", "bob", "dave"), maybe("remote asked", "10.0.0.7"), maybe("service asked", "sshd")
+	if rapid.Bool().Draw(t, "by machine") {
+		s.Machines = rapid.SliceOfNDistinct(rapid.SampledFrom(machinesDrawn), 1, 3, rapid.ID).Draw(t, "machines asked")
+	}
+	if match := maybe("match", "web1", "web2"); match != "" {
+		s.Match = func(name string) bool { return name == match }
+	}
+	return s, func(m *MachineStay) bool {
+		return begins(&m.Stay) <= s.To && (m.How == NotEnded || m.Ended > s.From || begins(&m.Stay) >= s.From) &&
+			(s.User == "" || m.Session.User == s.User) && (s.Remote == "" || m.Session.Remote == s.Remote) &&
+			(s.Service == "" || m.Session.Service == s.Service) &&
+			(s.Machines == nil || slices.Contains(s.Machines, m.Machine)) && (s.Match == nil || s.Match(m.Machine))
+	}
+}
+
+// checkStays compares the stays of a span, asked for page by page.
+func (w *world) checkStays(v *View, all []MachineStay) {
+	s, wanted := w.span()
+	var got []MachineStay
+	for {
+		page, next, err := v.Stays(s)
+		if err != nil || len(page) > s.Limit {
+			w.t.Fatalf("%d stays, limit %d, %v", len(page), s.Limit, err)
+		}
+		got = append(got, page...)
+		if s.After = next; next == nil {
+			break
+		}
+	}
+	ordered := slices.IsSortedFunc(got, func(a, b MachineStay) int {
+		n := cmp.Compare(begins(&a.Stay), begins(&b.Stay))
+		if s.Oldest {
+			return n
+		}
+		return -n
+	})
+	if !ordered {
+		w.t.Fatalf("%+v: not in order: %+v", s, got)
+	}
+	w.sameStays(fmt.Sprintf("%+v", s), got, only(all, wanted))
+}
+
+// TestView: whatever is asked about any moment, machine, user or span, the answer is
+// what the definition says, page by page.
+func TestView(t *testing.T) {
+	n := 0
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
+		defer func() { w.w.c.Close() }()
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			if err := w.w.write([]*batch{w.batch()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := w.told()
+		w.view(func(v *View) {
+			for range 3 {
+				w.checkAt(v, all)
+				w.checkStays(v, all)
+			}
+		})
+	})
+}
