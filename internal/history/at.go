@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,17 +12,28 @@ import (
 // The stays that were on at the moment ?1: of each class, only what began within its
 // span before the moment is read. The planner would not choose the indexes by itself.
 const (
-	endedOnAt = ` where e.class = c.class
-		and e.since > ?1 - c.span and e.since <= ?1 and e.ended > ?1 and e.unseen = 0`
-	openOnAt = ` from open e where e.since <= ?1`
+	fromClasses = "classes c cross join "
+	openOnAt    = " from open e where e.since <= ?1"
+	endedOnAt   = " from " + fromClasses + "ended e where e.class = c.class and e.since > ?1 - c.span and e.since <= ?1 and e.ended > ?1"
 
-	fromEnded     = ` from classes c cross join ended e`
-	fromByMachine = ` from classes c cross join ended e indexed by ended_by_machine`
-	fromByUser    = ` from classes c cross join ended e indexed by ended_by_user`
+	// These are read by scanStay. What an index has is read there: %[1]s is i.
+	stayColumns = "select %[1]s.machine, e.user, e.session, %[1]s.since, e.ended, e.how, e.unseen, e.detail"
+	openColumns = "select e.machine, e.user, e.session, e.since, 0, 0, 0, e.detail"
 
-	// These are read by scanStay.
-	endedColumns = "select e.machine, e.user, e.session, e.since, e.ended, e.how, e.unseen, e.detail"
-	openColumns  = "select e.machine, e.user, e.session, e.since, 0, 0, 0, e.detail"
+	byUser, byMachine = "by_user", "by_machine"
+)
+
+// onAt selects the stays that were on at the moment ?1, of the user or machine ?2.
+func onAt(index, column string) [2]string {
+	return [2]string{
+		overLevels(fmt.Sprintf(stayColumns, "i"), fromClasses, index, "i."+column+" = ?2 and i.class = c.class and i.since > ?1 - c.span and i.since <= ?1 and e.ended > ?1"),
+		openColumns + openOnAt + " and e." + column + " = ?2",
+	}
+}
+
+var (
+	onMachineAt = onAt(byMachine, "machine")
+	onUserAt    = onAt(byUser, "user")
 )
 
 // scanStay reads the columns of a stay.
@@ -37,11 +49,10 @@ func (v *View) scanStay(q *query) (id int64, s Stay, err error) {
 	return q.ColumnInt64(0), s, err
 }
 
-// on reads the stays that were on at a moment, by an index, and satisfy a condition on
-// the number ?2.
-func (v *View) on(at roster.Time, from, condition string, id int64) ([]MachineStay, error) {
+// on reads the stays that were on at a moment.
+func (v *View) on(at roster.Time, statements [2]string, id int64) ([]MachineStay, error) {
 	var list []MachineStay
-	for _, statement := range []string{endedColumns + from + endedOnAt + condition, openColumns + openOnAt + condition} {
+	for _, statement := range statements {
 		q, err := prepared(v.c, statement, at, id)
 		if err != nil {
 			return nil, err
@@ -76,7 +87,7 @@ func (v *View) OnMachine(at roster.Time, name string) (list []MachineStay, known
 	if err != nil || id == 0 {
 		return nil, false, err
 	}
-	list, err = v.on(at, fromByMachine, " and e.machine = ?2", id)
+	list, err = v.on(at, onMachineAt, id)
 	return list, true, err
 }
 
@@ -86,5 +97,5 @@ func (v *View) OnUser(at roster.Time, name string) ([]MachineStay, error) {
 	if err != nil || id == 0 {
 		return nil, err
 	}
-	return v.on(at, fromByUser, " and e.user = ?2", id)
+	return v.on(at, onUserAt, id)
 }

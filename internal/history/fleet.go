@@ -62,7 +62,7 @@ func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, 
 	for _, m := range f.machines {
 		wanted[m.id] = true
 	}
-	for _, statement := range []string{"select e.machine, e.user" + fromEnded + endedOnAt, "select e.machine, e.user" + openOnAt} {
+	for _, statement := range []string{"select e.machine, e.user" + endedOnAt, "select e.machine, e.user" + openOnAt} {
 		q, err := prepared(v.c, statement, at)
 		if err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ type rows struct {
 	c       *sqlite.Conn
 	names   *names
 	machine int64
-	classes map[int]bool // those in the database
+	ended   *ended
 	changed *roster.Time
 }
 
@@ -129,15 +129,21 @@ func (r *rows) numbers(s *roster.Session) (user, detail int64, err error) {
 	return user, detail, err
 }
 
-// shortest is the binary logarithm of the span of class 0 in nanoseconds.
-const shortest = 30
+// The stays of class c lasted less than 2^(shortest+step*c) nanoseconds: of class 0, some
+// 69 seconds. Fewer classes would read more stays that were over at a moment, and more
+// classes take longer to look through.
+const (
+	shortest = 36
+	step     = 2
+)
 
-// classOf returns the class of a stay by how long it lasted: less than
-// 2^(shortest+class) nanoseconds.
-func classOf(lasted roster.Time) int { return bits.Len64(uint64(lasted) >> shortest) }
+// classOf returns the class of a stay by how long it lasted.
+func classOf(lasted roster.Time) int { return (bits.Len64(uint64(lasted)>>shortest) + step - 1) / step }
 
 // spanOf returns what all stays of a class have lasted less than.
-func spanOf(class int) roster.Time { return roster.Time(min(uint64(1)<<(shortest+class), 1<<63-1)) }
+func spanOf(class int) roster.Time {
+	return roster.Time(min(uint64(1)<<min(shortest+step*class, 63), 1<<63-1))
+}
 
 // insert writes a stay that has ended.
 func (r *rows) insert(s *Stay) error {
@@ -149,35 +155,17 @@ func (r *rows) insert(s *Stay) error {
 	if since == Unknown {
 		since, unseen = s.Ended, 1
 	}
-	class := classOf(s.Ended - since)
-	if !r.classes[class] {
-		if err := exec(r.c, "insert or ignore into classes (class, span) values (?, ?)", class, spanOf(class)); err != nil {
-			return err
-		}
-		r.classes[class] = true
-	}
-	const insert = "insert into ended (class, since, machine, n, user, session, ended, how, unseen, detail) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	err = exec(r.c, insert, class, since, r.machine, 0, user, s.Session.ID, s.Ended, int(s.How), unseen, detail)
-	if sqlite.ErrCode(err) != sqlite.ResultConstraintPrimaryKey {
-		return err
-	}
-	q, err := prepared(r.c, "select max(n) from ended where class = ? and since = ? and machine = ?", class, since, r.machine)
-	if err != nil {
-		return err
-	}
-	var n int64
-	for q.next() {
-		n = q.ColumnInt64(0) + 1
-	}
-	if q.err != nil {
-		return q.err
-	}
-	return exec(r.c, insert, class, since, r.machine, n, user, s.Session.ID, s.Ended, int(s.How), unseen, detail)
+	return r.ended.add(endedRow{
+		endedKey: endedKey{class: classOf(s.Ended - since), since: since, machine: r.machine},
+		user:     user, session: s.Session.ID, ended: s.Ended, how: s.How, unseen: unseen, detail: detail,
+	})
 }
 
 // endedFrom selects, of each class, the stays of a machine that ended after a date.
-const endedFrom = fromByMachine + `
-	where e.machine = ?1 and e.class = c.class and e.since > ?2 - c.span and e.ended > ?2`
+func endedFrom(columns, where string) string {
+	return overLevels(columns, fromClasses, byMachine, `i.machine = ?1 and i.class = c.class
+		and i.since > ?2 - c.span and e.ended > ?2`+where)
+}
 
 // lastOff returns the newest date above after and below until at which a key, or all
 // sessions of its user, was told to be off; never if there is none.
@@ -188,8 +176,11 @@ func (r *rows) lastOff(k Key, user string, after, until roster.Time) (roster.Tim
 		return never, err
 	}
 	newest := never
-	q, err := prepared(r.c, "select max(e.ended)"+endedFrom+` and e.ended < ?3
-		and case when e.session = '' then e.user = ?4 and (?5 = '' or e.how = 1) else e.session = ?5 end`,
+	if err := r.ended.flush(); err != nil {
+		return never, err
+	}
+	q, err := prepared(r.c, "select max(ended) from ("+endedFrom("select e.ended as ended", ` and e.ended < ?3
+		and case when e.session = '' then e.user = ?4 and (?5 = '' or e.how = 1) else e.session = ?5 end`)+")",
 		r.machine, after, until, userNumber, k.ID)
 	if err != nil {
 		return never, err
@@ -214,27 +205,29 @@ func (r *rows) lastOff(k Key, user string, after, until roster.Time) (roster.Tim
 // stored is a stay in the database, with the key of its row.
 type stored struct {
 	Stay
-	class int
-	since roster.Time
-	n     int64
+	endedKey
+	user int64
 }
 
 // since reads the stays that ended at a date or later; never: all.
 func (r *rows) since(date roster.Time) ([]stored, error) {
-	q, err := prepared(r.c, "select e.class, e.since, e.n, e.user, e.session, e.ended, e.how, e.unseen, e.detail"+endedFrom,
+	if err := r.ended.flush(); err != nil {
+		return nil, err
+	}
+	q, err := prepared(r.c, endedFrom("select e.class, e.since, e.n, e.user, e.session, e.ended, e.how, e.unseen, e.detail", ""),
 		r.machine, max(date, 0)-1)
 	if err != nil {
 		return nil, err
 	}
 	var list []stored
 	for q.next() {
-		s := stored{class: q.ColumnInt(0), since: q.time(1), n: q.ColumnInt64(2)}
+		s := stored{endedKey: endedKey{q.ColumnInt(0), q.time(1), r.machine, q.ColumnInt64(2)}, user: q.ColumnInt64(3)}
 		s.Session = roster.Session{ID: q.ColumnText(4), Since: s.since}
 		s.Ended, s.How = q.time(5), Ending(q.ColumnInt(6))
 		if q.ColumnInt(7) != 0 {
 			s.Session.Since = Unknown
 		}
-		if err := r.fill(&s.Session, q.ColumnInt64(3), q.ColumnInt64(8)); err != nil {
+		if err := r.fill(&s.Session, s.user, q.ColumnInt64(8)); err != nil {
 			_ = q.Reset()
 			return nil, err
 		}
@@ -257,7 +250,7 @@ func (r *rows) replaceEnded(date roster.Time, now []Stay) error {
 		}
 		s := &before[i]
 		r.change(s.since)
-		if err := exec(r.c, "delete from ended where class = ? and since = ? and machine = ? and n = ?", s.class, s.since, r.machine, s.n); err != nil {
+		if err := r.ended.delete(&s.endedKey, s.user); err != nil {
 			return err
 		}
 	}

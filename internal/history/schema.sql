@@ -27,7 +27,7 @@ create table details (
 	unique (remote, service, terminal)
 ) strict;
 
--- The stays that have ended. A stay of class c lasted less than 2^(30+c) nanoseconds, so
+-- The stays that have ended. A stay of class c lasted less than 2^(36+2c) nanoseconds, so
 -- those of a class that were on at a moment began in a span as long as that before it.
 create table ended (
 	class   integer not null,
@@ -43,8 +43,58 @@ create table ended (
 	primary key (class, since, machine, n)
 ) strict, without rowid;
 
-create index ended_by_machine on ended (machine, class, since);
-create index ended_by_user on ended (user, class, since);
+-- Where the stays of a user, and of a machine, are among those that have ended. Each is
+-- in one of three tables; new ones are in the first.
+create table by_user0 (
+	user    integer not null,
+	class   integer not null,
+	since   integer not null,
+	machine integer not null,
+	n       integer not null,
+	primary key (user, class, since, machine, n)
+) strict, without rowid;
+
+create table by_user1 (
+	user    integer not null,
+	class   integer not null,
+	since   integer not null,
+	machine integer not null,
+	n       integer not null,
+	primary key (user, class, since, machine, n)
+) strict, without rowid;
+
+create table by_user2 (
+	user    integer not null,
+	class   integer not null,
+	since   integer not null,
+	machine integer not null,
+	n       integer not null,
+	primary key (user, class, since, machine, n)
+) strict, without rowid;
+
+create table by_machine0 (
+	machine integer not null,
+	class   integer not null,
+	since   integer not null,
+	n       integer not null,
+	primary key (machine, class, since, n)
+) strict, without rowid;
+
+create table by_machine1 (
+	machine integer not null,
+	class   integer not null,
+	since   integer not null,
+	n       integer not null,
+	primary key (machine, class, since, n)
+) strict, without rowid;
+
+create table by_machine2 (
+	machine integer not null,
+	class   integer not null,
+	since   integer not null,
+	n       integer not null,
+	primary key (machine, class, since, n)
+) strict, without rowid;
 
 -- The stays that are open.
 create table open (
@@ -80,7 +130,7 @@ create table marks (
 -- The classes that there are stays of.
 create table classes (
 	class integer primary key,
-	span  integer not null -- 2^(30+class), in nanoseconds
+	span  integer not null -- 2^(36+2*class), in nanoseconds
 ) strict;
 
 -- The events of each machine that a late one may still come before, and who was on

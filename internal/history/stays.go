@@ -85,8 +85,11 @@ func (v *View) Stays(s *Span) (list []MachineStay, next *StayKey, err error) {
 		if wanted {
 			list = append(list, stay)
 		}
-		if err := m.advance(); err != nil {
+		switch complete, err := m.advance(); {
+		case err != nil:
 			return nil, nil, err
+		case !complete:
+			return list, m.last, nil
 		}
 	}
 	return list, nil, nil
@@ -105,6 +108,8 @@ type lane struct {
 	*query
 	class int
 	key   StayKey
+	read  int // rows
+	most  int // rows that it has at most: there may be more after them; 0: has all
 }
 
 func (m *merge) Len() int { return len(m.lanes) }
@@ -142,8 +147,11 @@ func (m *merge) open() (bool, error) {
 			return false, err
 		}
 		l := &lane{query: q, class: c.number}
+		if !by.sorted && c.number != openClass {
+			l.most = mostSorted
+		}
 		for more := l.next(); more; more = l.next() {
-			l.read()
+			l.readKey()
 			if m.after(&l.key) {
 				m.lanes = append(m.lanes, l)
 				break
@@ -166,30 +174,49 @@ func (m *merge) after(k *StayKey) bool {
 	return n > 0 && m.span.Oldest || n < 0 && !m.span.Oldest
 }
 
-// found is how stays are found: by an index of the ended ones, in a statement's terms.
+// found is how stays are found, in a statement's terms.
 type found struct {
-	index, source, where string
-	args                 []any
+	index  string // none if empty
+	where  string // of the index's rows i
+	open   string // of the open stays e
+	args   []any  // of both, from ?3 on
+	sorted bool   // the index has the stays of a class in order
 }
 
 // find returns how the stays are found; nil if there are none.
 func (m *merge) find() (*found, error) {
-	s := m.span
-	by := &found{}
-	if s.User != "" {
-		user, err := m.view.userID(s.User)
-		if err != nil || user == 0 {
+	user := int64(0)
+	if m.span.User != "" {
+		var err error
+		if user, err = m.view.userID(m.span.User); err != nil || user == 0 {
 			return nil, err
 		}
-		by.index = " indexed by ended_by_user"
-		by.where, by.args = " and e.user = ?", []any{user}
 	}
-	if s.Machines == nil {
-		return by, nil
+	machines, err := m.machineIDs()
+	switch {
+	case err != nil || m.span.Machines != nil && len(machines) == 0:
+		return nil, err
+	case user == 0 && machines == nil:
+		return &found{sorted: true}, nil
+	case machines == nil:
+		return &found{byUser, "i.user = ?3", " and e.user = ?3", []any{user}, true}, nil
+	case user == 0 && len(machines) == 1:
+		return &found{byMachine, "i.machine = ?3", " and e.machine = ?3", []any{machines[0]}, true}, nil
 	}
-	by.index = " indexed by ended_by_machine"
-	var ids []int64
-	for _, name := range s.Machines {
+	list, err := json.Marshal(machines)
+	if err != nil {
+		return nil, err
+	}
+	const listed = "machine in (select value from json_each(?3))"
+	if user == 0 {
+		return &found{byMachine, "i." + listed, " and e." + listed, []any{string(list)}, false}, nil
+	}
+	return &found{byUser, "i." + listed + " and i.user = ?4", " and e." + listed + " and e.user = ?4", []any{string(list), user}, true}, nil
+}
+
+// machineIDs returns the numbers of the machines asked for that are known.
+func (m *merge) machineIDs() (ids []int64, err error) {
+	for _, name := range m.span.Machines {
 		id, err := m.view.machineID(name)
 		if err != nil {
 			return nil, err
@@ -198,55 +225,68 @@ func (m *merge) find() (*found, error) {
 			ids = append(ids, id)
 		}
 	}
-	switch len(ids) {
-	case 0:
-		return nil, nil
-	case 1:
-		by.where += " and e.machine = ?"
-		by.args = append(by.args, ids[0])
-	default:
-		list, err := json.Marshal(ids)
-		if err != nil {
-			return nil, err
-		}
-		by.source = "json_each(?) j cross join "
-		by.where += " and e.machine = j.value"
-		by.args = append([]any{string(list)}, by.args...)
-	}
-	return by, nil
+	return ids, nil
 }
 
 // statement returns the statement of a lane, and its arguments. Each lane has a
 // statement of its own, since they are read in turns.
-func (m *merge) statement(c class, by *found) (string, []any) {
-	s := m.span
-	first, last, order := roster.Time(0), s.To, "desc"
-	if s.Oldest {
+func (m *merge) statement(c class, by *found) (text string, args []any) {
+	first, last := m.bounds(c)
+	order := "desc"
+	if m.span.Oldest {
 		order = "asc"
 	}
-	if s.After != nil && s.Oldest {
-		first = s.After.Since
-	} else if s.After != nil {
-		last = min(last, s.After.Since)
+	switch {
+	case c.number == openClass:
+		text = openColumns + ", 0 from open e where e.since between ?1 and ?2" + by.open + " order by 4 %[1]s, 1 %[1]s, 3 %[1]s, 2 %[1]s"
+	case by.index == "":
+		text = fmt.Sprintf(stayColumns+", e.n from ended e where e.class = %d and e.since between ?1 and ?2", "e", c.number) + " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
+	default:
+		text = m.byIndex(c, by)
 	}
-	table, columns, key := "ended e"+by.index, endedColumns+", e.n", "e.n"
-	if c.number == openClass {
-		table, columns, key = "open e", openColumns+", 0", "e.session "+order+", e.user"
-	}
-	text := columns + " from " + by.source + table + " where true" + by.where
-	args := slices.Clone(by.args)
-	if c.number != openClass {
-		text += fmt.Sprintf(" and e.class = %d and (e.since >= ? or e.ended > ?)", c.number)
-		args = append(args, s.From, s.From)
-		first = max(first, s.From-c.span+1)
-	}
-	text += " and e.since between ? and ?"
-	args = append(args, first, last)
-	return text + fmt.Sprintf(" order by e.since %[1]s, e.machine %[1]s, %[2]s %[1]s", order, key), args
+	return fmt.Sprintf(text, order), append([]any{first, last}, by.args...)
 }
 
-// read reads the key of the lane's row.
-func (l *lane) read() {
+// bounds returns the first and last beginning that the stays of a class may have.
+func (m *merge) bounds(c class) (first, last roster.Time) {
+	s := m.span
+	last = s.To
+	if c.number != openClass {
+		first = max(first, s.From-c.span+1)
+	}
+	switch {
+	case s.After == nil:
+	case s.Oldest:
+		first = max(first, s.After.Since)
+	default:
+		last = min(last, s.After.Since)
+	}
+	return first, last
+}
+
+// mostSorted is how many stays are sorted at a time where no index has them in order.
+const mostSorted = 20_000
+
+// byIndex returns the statement of a lane, with %[1]s for its order. The levels of an
+// index that has its stays in order are merged; otherwise the keys alone are sorted.
+func (m *merge) byIndex(c class, by *found) string {
+	where := fmt.Sprintf("i.since between ?1 and ?2 and i.class = %d and %s", c.number, by.where)
+	columns := fmt.Sprintf(stayColumns, "i") + ", i.n"
+	const order = " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
+	if by.sorted {
+		return overLevels(columns, "", by.index, where) + order
+	}
+	var parts []string
+	for level := range levels {
+		parts = append(parts, fmt.Sprintf("select machine, class, since, n from %s%d i where %s", by.index, level, where))
+	}
+	keys := strings.Join(parts, " union all ") + fmt.Sprintf(" order by 3 %%[1]s, 1 %%[1]s, 4 %%[1]s limit %d", mostSorted)
+	return columns + " from (" + keys + ") i cross join ended e where " + sameKey + order
+}
+
+// readKey reads the key of the lane's row.
+func (l *lane) readKey() {
+	l.read++
 	l.key = StayKey{Since: l.time(3), Machine: l.ColumnInt64(0), Class: l.class, N: l.ColumnInt64(8)}
 	if l.class == openClass {
 		l.key.Session, l.key.User = l.ColumnText(2), l.ColumnInt64(1)
@@ -262,6 +302,9 @@ func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 		return stay, false, err
 	}
 	f := &m.span.Filter
+	if s.How != NotEnded && s.Ended <= m.span.From && key.Since < m.span.From {
+		return stay, false, nil
+	}
 	if f.Remote != "" && s.Session.Remote != f.Remote || f.Service != "" && s.Session.Service != f.Service {
 		return stay, false, nil
 	}
@@ -269,14 +312,15 @@ func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 	return MachineStay{name, s}, err == nil && (f.Match == nil || f.Match(name)), err
 }
 
-// advance moves the first lane to its next row.
-func (m *merge) advance() error {
+// advance moves the first lane to its next row. It reports whether all lanes have what
+// comes next.
+func (m *merge) advance() (bool, error) {
 	l := m.lanes[0]
 	if l.next() {
-		l.read()
+		l.readKey()
 		heap.Fix(m, 0)
-		return nil
+		return true, nil
 	}
 	heap.Pop(m)
-	return l.err
+	return l.err != nil || l.most == 0 || l.read < l.most, l.err
 }

@@ -202,6 +202,7 @@ func TestView(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		w.checkIndexes()
 		all := w.told()
 		w.view(func(v *View) {
 			for range 3 {

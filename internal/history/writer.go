@@ -45,7 +45,7 @@ type writer struct {
 	names    *names
 	windows  *windows
 	machines map[string]*machine
-	classes  map[int]bool
+	ended    *ended
 	state    state
 	// changed is the earliest moment that the transaction tells otherwise of than
 	// the history did before.
@@ -82,7 +82,7 @@ func (w *writer) reload() error {
 	w.names = newNames(w.c)
 	w.machines = map[string]*machine{}
 	w.windows = &windows{c: w.c, names: w.names}
-	w.state, w.classes = state{}, map[int]bool{}
+	w.state = state{}
 	q, err := prepared(w.c, "select value from meta where name = 'state'")
 	if err != nil {
 		return err
@@ -96,14 +96,8 @@ func (w *writer) reload() error {
 	if q.err != nil {
 		return q.err
 	}
-	if q, err = prepared(w.c, "select class from classes"); err != nil {
+	if w.ended, err = openEnded(w.c); err != nil {
 		return err
-	}
-	for q.next() {
-		w.classes[q.ColumnInt(0)] = true
-	}
-	if q.err != nil {
-		return q.err
 	}
 	return w.windows.load()
 }
@@ -132,6 +126,9 @@ func (w *writer) write(batches []*batch) (err error) {
 
 // end commits the transaction; after an error it undoes it.
 func (w *writer) end(err error) error {
+	if err == nil {
+		err = w.ended.flush()
+	}
 	if err == nil {
 		err = exec(w.c, "commit")
 	}
@@ -328,7 +325,7 @@ func (w *writer) unplaced(r *rows, from roster.Time, skew time.Duration) error {
 
 // rows returns the stays of a machine.
 func (w *writer) rows(machine int64) *rows {
-	return &rows{c: w.c, names: w.names, machine: machine, classes: w.classes, changed: &w.changed}
+	return &rows{c: w.c, names: w.names, machine: machine, ended: w.ended, changed: &w.changed}
 }
 
 func copyOpen(open map[Key]*openStay) map[Key]*openStay {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,9 @@ func (w *world) reopen() {
 	}
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	for i := range levels {
+		w.w.ended.byUser.levels[i].most, w.w.ended.byMachine.levels[i].most = 2*i+1, 3*i+2
 	}
 }
 
@@ -98,9 +102,29 @@ func (w *world) check() {
 			w.t.Fatalf("%s: got\n%+v\nwant\n%+v", name, got, want)
 		}
 	}
+	w.checkIndexes()
 	problems, err := number(w.w.c, "select count(*) from pragma_integrity_check where integrity_check <> 'ok'")
 	if err != nil || problems != 0 {
 		w.t.Fatalf("%d problems, %v", problems, err)
+	}
+}
+
+// checkIndexes checks that each index has all stays that have ended, once.
+func (w *world) checkIndexes() {
+	for _, x := range []*index{w.w.ended.byUser, w.w.ended.byMachine} {
+		key := strings.Join(x.columns, ", ")
+		var all []string
+		for i := range levels {
+			all = append(all, fmt.Sprintf("select %s from %s%d", key, x.name, i))
+		}
+		for i, statement := range []string{
+			"select count(*) from (select " + key + " from ended except select * from (" + strings.Join(all, " union all ") + "))",
+			"select (select count(*) from (" + strings.Join(all, " union all ") + ")) - (select count(*) from ended)",
+		} {
+			if n, err := number(w.w.c, statement); err != nil || n != 0 {
+				w.t.Fatalf("%s: %d of its rows are missing or too many (%d), %v", x.name, n, i, err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,230 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"zombiezen.com/go/sqlite"
+
+	"rollcall/internal/roster"
+)
+
+// ended has the stays that have ended. Those of a transaction are written together, in
+// the order of their keys: many rows to a page, and to a statement.
+type ended struct {
+	c                 *sqlite.Conn
+	classes           map[int]bool // those in the database
+	byUser, byMachine *index
+	pending           []endedRow
+}
+
+// endedRow is a row of the table.
+type endedRow struct {
+	endedKey
+	user    int64
+	session string
+	ended   roster.Time
+	how     Ending
+	unseen  int
+	detail  int64
+}
+
+type endedKey struct {
+	class   int
+	since   roster.Time
+	machine int64
+	n       int64
+}
+
+func (a *endedKey) compare(b *endedKey) int {
+	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.since, b.since), cmp.Compare(a.machine, b.machine), cmp.Compare(a.n, b.n))
+}
+
+func openEnded(c *sqlite.Conn) (*ended, error) {
+	e := &ended{c: c, classes: map[int]bool{}}
+	q, err := prepared(c, "select class from classes")
+	if err != nil {
+		return nil, err
+	}
+	for q.next() {
+		e.classes[q.ColumnInt(0)] = true
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	if e.byUser, err = openIndex(c, byUser, userColumns); err != nil {
+		return nil, err
+	}
+	e.byMachine, err = openIndex(c, byMachine, machineColumns)
+	return e, err
+}
+
+// add adds a row, whose n may change when it is written.
+func (e *ended) add(r endedRow) error {
+	if !e.classes[r.class] {
+		if err := exec(e.c, "insert or ignore into classes (class, span) values (?, ?)", r.class, spanOf(r.class)); err != nil {
+			return err
+		}
+		e.classes[r.class] = true
+	}
+	e.pending = append(e.pending, r)
+	return nil
+}
+
+// flush writes the rows that were added.
+func (e *ended) flush() error {
+	if len(e.pending) == 0 {
+		return nil
+	}
+	p := e.pending
+	slices.SortStableFunc(p, func(a, b endedRow) int { return a.compare(&b.endedKey) })
+	for i := 1; i < len(p); i++ {
+		if p[i].class == p[i-1].class && p[i].since == p[i-1].since && p[i].machine == p[i-1].machine {
+			p[i].n = p[i-1].n + 1
+		}
+	}
+	if err := e.insert(p); err != nil {
+		return err
+	}
+	e.pending = p[:0]
+	return e.insertIntoIndexes(p)
+}
+
+const endedColumns = "class, since, machine, n, user, session, ended, how, unseen, detail"
+
+// insert writes rows. Where a row with a key exists, another n is found.
+func (e *ended) insert(p []endedRow) error {
+	for len(p) > 0 {
+		n := rowsAtOnce(len(p))
+		err := insertMany(e.c, "ended", endedColumns, n, func(s *inserted, i int) { p[i].bind(s) })
+		if sqlite.ErrCode(err) == sqlite.ResultConstraintPrimaryKey {
+			err = e.insertSingly(p[:n])
+		}
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func (e *ended) insertSingly(p []endedRow) error {
+	for i := range p {
+		r := &p[i]
+		q, err := prepared(e.c, "select max(n) from ended where class = ? and since = ? and machine = ?", r.class, r.since, r.machine)
+		if err != nil {
+			return err
+		}
+		for q.next() {
+			if !q.ColumnIsNull(0) {
+				r.n = q.ColumnInt64(0) + 1
+			}
+		}
+		if q.err != nil {
+			return q.err
+		}
+		if err := insertMany(e.c, "ended", endedColumns, 1, func(s *inserted, _ int) { r.bind(s) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *endedRow) bind(s *inserted) {
+	s.int(int64(r.class))
+	s.int(int64(r.since))
+	s.int(r.machine)
+	s.int(r.n)
+	s.int(r.user)
+	s.text(r.session)
+	s.int(int64(r.ended))
+	s.int(int64(r.how))
+	s.int(int64(r.unseen))
+	s.int(r.detail)
+}
+
+func (e *ended) insertIntoIndexes(p []endedRow) error {
+	slices.SortFunc(p, func(a, b endedRow) int { return cmp.Or(cmp.Compare(a.user, b.user), a.compare(&b.endedKey)) })
+	err := insertMany(e.c, "by_user0", strings.Join(userColumns, ", "), len(p), func(s *inserted, i int) {
+		for _, v := range [...]int64{p[i].user, int64(p[i].class), int64(p[i].since), p[i].machine, p[i].n} {
+			s.int(v)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(p, func(a, b endedRow) int { return cmp.Or(cmp.Compare(a.machine, b.machine), a.compare(&b.endedKey)) })
+	err = insertMany(e.c, "by_machine0", strings.Join(machineColumns, ", "), len(p), func(s *inserted, i int) {
+		for _, v := range [...]int64{p[i].machine, int64(p[i].class), int64(p[i].since), p[i].n} {
+			s.int(v)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	e.byUser.levels[0].rows += len(p)
+	e.byMachine.levels[0].rows += len(p)
+	if err := e.byUser.settle(); err != nil {
+		return err
+	}
+	return e.byMachine.settle()
+}
+
+// delete deletes the row of a key.
+func (e *ended) delete(k *endedKey, user int64) error {
+	if err := exec(e.c, "delete from ended where class = ? and since = ? and machine = ? and n = ?", k.class, k.since, k.machine, k.n); err != nil {
+		return err
+	}
+	if err := e.byUser.delete(user, k.class, k.since, k.machine, k.n); err != nil {
+		return err
+	}
+	return e.byMachine.delete(k.machine, k.class, k.since, k.n)
+}
+
+// rowsAtOnce returns how many of n rows the next statement inserts.
+func rowsAtOnce(n int) int {
+	if n < 32 {
+		return 1
+	}
+	return 32
+}
+
+// inserted binds the values of a statement in their order.
+type inserted struct {
+	*sqlite.Stmt
+	i int
+}
+
+func (s *inserted) int(v int64) {
+	s.i++
+	s.BindInt64(s.i, v)
+}
+
+func (s *inserted) text(v string) {
+	s.i++
+	s.BindText(s.i, v)
+}
+
+// insertMany inserts n rows into a table, many to a statement.
+func insertMany(c *sqlite.Conn, table, columns string, n int, bindRow func(s *inserted, i int)) error {
+	row := "(" + parameters(strings.Count(columns, ",")+1) + ")"
+	for i := 0; i < n; {
+		rows := rowsAtOnce(n - i)
+		q, err := prepared(c, "insert into "+table+" ("+columns+") values "+strings.Repeat(row+", ", rows-1)+row)
+		if err != nil {
+			return err
+		}
+		s := inserted{Stmt: q.Stmt}
+		for range rows {
+			bindRow(&s, i)
+			i++
+		}
+		for q.next() {
+		}
+		if q.err != nil {
+			return q.err
+		}
+	}
+	return nil
+}
