@@ -1,9 +1,12 @@
 package history
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 
 	"rollcall/internal/roster"
 )
@@ -12,13 +15,17 @@ import (
 // arrival. All numbers are varints as in [encoding/binary]; a name is its number in
 // the database, an ID is its length and its bytes.
 //
-//	run       number of events; the date of the first; events
+//	run       number of events; unit; the date of the first, zigzag; events
+//	unit      0 to 9: all dates of the run are multiples of that power of ten, and given
+//	          in that
 //	event     type; date minus that of the event before, zigzag; what follows by type
 //	login     entry
 //	logout    entry
 //	present   number of entries; each, with since: date minus since, plus 1, zigzag;
 //	          0: none given
-//	again     a present with the entries of the present before it in the run
+//	again     a present with the entries of the present before it in the run; its date
+//	          is given as that of a regular repetition would be: minus that of the
+//	          present before, minus the same difference of that one
 //	entry     user, ID, details
 //
 // The base of a window is: reset, 0 if never, else its date plus 1; number of open
@@ -64,33 +71,73 @@ func (e *encoder) entry(s *roster.Session) {
 	e.uint(uint64(detail))
 }
 
+// dates are the dates of a run of events.
+type dates struct {
+	unit    roster.Time
+	last    roster.Time // in units, as all that follows
+	present roster.Time // the last present
+	step    roster.Time // from the present before that
+}
+
+// units are the units of dates.
+var units = [...]roster.Time{1, 10, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+
+// unitOf returns the number of the greatest unit of the dates of events.
+func unitOf(events []roster.Event) int {
+	n := len(units) - 1
+	for i := range events {
+		for events[i].Date%units[n] != 0 {
+			n--
+		}
+	}
+	return n
+}
+
+// told notes the date of an event.
+func (d *dates) told(date roster.Time, t roster.Type) {
+	d.last = date
+	if t == roster.Present {
+		d.step, d.present = date-d.present, date
+	}
+}
+
 // events appends a run of events.
 func (e *encoder) events(events []roster.Event) {
 	if len(events) == 0 {
 		return
 	}
+	unit := unitOf(events)
 	e.uint(uint64(len(events)))
-	last := events[0].Date
-	e.int(int64(last))
+	e.uint(uint64(unit))
+	d := dates{unit: units[unit], last: events[0].Date / units[unit]}
+	d.present = d.last
+	e.int(int64(d.last))
 	var listed *roster.Event
 	for i := range events {
 		ev := &events[i]
-		kind := uint64(ev.Type)
-		if ev.Type == roster.Present && listed != nil && sameSessions(listed.Sessions, ev.Sessions) {
-			kind = again
+		date := ev.Date / d.unit
+		if ev.Type == roster.Present && listed != nil && slices.Equal(listed.Sessions, ev.Sessions) {
+			e.uint(again)
+			e.int(int64(date - d.present - d.step))
+		} else {
+			e.uint(uint64(ev.Type))
+			e.int(int64(date - d.last))
+			e.told(ev)
 		}
-		e.uint(kind)
-		e.int(int64(ev.Date - last))
-		last = ev.Date
-		switch kind {
-		case uint64(roster.Login), uint64(roster.Logout):
-			e.entry(&ev.Session)
-		case uint64(roster.Present):
-			e.present(ev)
-		}
+		d.told(date, ev.Type)
 		if ev.Type == roster.Present {
 			listed = ev
 		}
+	}
+}
+
+// told appends what an event says.
+func (e *encoder) told(ev *roster.Event) {
+	switch ev.Type {
+	case roster.Login, roster.Logout:
+		e.entry(&ev.Session)
+	case roster.Present:
+		e.present(ev)
 	}
 }
 
@@ -112,20 +159,20 @@ func (e *encoder) present(ev *roster.Event) {
 	}
 }
 
-// sameSessions reports whether two presents list the same.
-func sameSessions(a, b []roster.Session) bool {
-	return slices.Equal(a, b)
-}
-
 func (e *encoder) base(f *fold) {
 	e.date(f.reset)
 	e.uint(uint64(len(f.open)))
-	for _, s := range f.open {
+	for _, s := range slices.SortedFunc(maps.Values(f.open), byKey) {
 		e.entry(&s.Session)
 		e.date(s.Since)
 		e.date(s.began)
 		e.date(s.reset)
 	}
+}
+
+// byKey orders stays by their keys.
+func byKey(a, b *openStay) int {
+	return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.User, b.User))
 }
 
 // decoder reads what an encoder wrote.
@@ -201,32 +248,50 @@ func (d *decoder) entry() (s roster.Session) {
 // events reads all runs.
 func (d *decoder) events() (events []roster.Event) {
 	for len(d.b) > 0 {
-		n := d.count()
-		last := roster.Time(d.int())
+		n, unit := d.count(), d.uint()
+		if unit >= uint64(len(units)) {
+			d.fail(errCorrupt)
+			return nil
+		}
+		run := dates{unit: units[unit], last: roster.Time(d.int())}
+		run.present = run.last
 		var listed []roster.Session
 		for range n {
-			e := roster.Event{Type: roster.Type(d.uint())}
-			last += roster.Time(d.int())
-			e.Date = last
-			switch e.Type {
-			case roster.Login, roster.Logout:
-				e.Session = d.entry()
-			case roster.Present:
-				e.Sessions = d.present(e.Date)
-				listed = e.Sessions
-			case again:
-				e.Type, e.Sessions = roster.Present, listed
-			case roster.Boot, roster.Shutdown:
-			default:
-				d.fail(errCorrupt)
-			}
+			e := d.event(&run, listed)
 			if d.err != nil {
 				return nil
+			}
+			if e.Type == roster.Present {
+				listed = e.Sessions
 			}
 			events = append(events, e)
 		}
 	}
 	return events
+}
+
+// event reads an event; listed are the entries of the last present.
+func (d *decoder) event(run *dates, listed []roster.Session) (e roster.Event) {
+	kind, difference := roster.Type(d.uint()), roster.Time(d.int())
+	date := run.last + difference
+	e.Type = kind
+	if kind == again {
+		date, e.Type = run.present+run.step+difference, roster.Present
+	}
+	e.Date = date * run.unit
+	switch kind {
+	case roster.Login, roster.Logout:
+		e.Session = d.entry()
+	case roster.Present:
+		e.Sessions = d.present(e.Date)
+	case again:
+		e.Sessions = listed
+	case roster.Boot, roster.Shutdown:
+	default:
+		d.fail(errCorrupt)
+	}
+	run.told(date, e.Type)
+	return e
 }
 
 func (d *decoder) present(date roster.Time) []roster.Session {

@@ -1,0 +1,256 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+)
+
+// newYear is when the events of a kit.Fleet begin; the stays of these benchmarks are
+// those of the year before.
+var newYear = roster.TimeOf(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
+
+const year = roster.Time(365 * 24 * time.Hour)
+
+// past is a history of the stays of a year: a hundred a machine, and one user logged in
+// for each pair.
+type past struct {
+	path            string
+	fleet           *kit.Fleet
+	stays, machines int
+	place           uint64
+}
+
+// newPast returns a copy of a history of n stays, created if no earlier benchmark did.
+func newPast(b *testing.B, n int) *past {
+	b.Helper()
+	p := &past{path: filepath.Join(b.TempDir(), FileName), stays: n, machines: n / 100}
+	p.fleet = kit.NewFleet(1, kit.Five, 5*p.machines)
+	p.machines = p.fleet.Machines()
+	dir := kit.BenchDir()
+	if dir == "" {
+		dir = b.TempDir()
+	}
+	kept := filepath.Join(dir, fmt.Sprintf("history-%d.db", n))
+	if _, err := os.Stat(kept); err != nil {
+		must(b, p.create(b, kept+".new"))
+		must(b, os.Rename(kept+".new", kept))
+	} else {
+		var m roster.Message
+		for range p.fleet.Pairs() {
+			p.fleet.Next(&m)
+		}
+	}
+	p.place = uint64(p.fleet.Pairs())
+	must(b, copyFile(p.path, kept))
+	return p
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// create writes the logins of a fleet, and the stays of the year before.
+func (p *past) create(b *testing.B, path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(path + suffix)
+	}
+	w := openForBench(b, path)
+	for p.place < uint64(p.fleet.Pairs()) {
+		if err := w.write([]*batch{p.next(min(50_000, p.fleet.Pairs()-int(p.place)))}); err != nil {
+			return err
+		}
+	}
+	r := rand.New(rand.NewPCG(2, 0))
+	for n := 0; n < p.stays; {
+		if err := exec(w.c, "begin immediate"); err != nil {
+			return err
+		}
+		for ; n < p.stays; n++ {
+			if err := w.ended.add(p.stay(r, n, len(w.names.users))); err != nil {
+				return err
+			}
+			if len(w.ended.pending) == 50_000 {
+				n++
+				break
+			}
+		}
+		if err := w.end(nil); err != nil {
+			return err
+		}
+	}
+	if err := exec(w.c, "update machines set first = ?", newYear-year); err != nil {
+		return err
+	}
+	return w.c.Close()
+}
+
+// stay returns the nth stay of a year: it lasted some minutes to a few days.
+func (p *past) stay(r *rand.Rand, n, users int) endedRow {
+	lasted := roster.Time(float64(time.Hour) * math.Exp(r.NormFloat64()*1.5))
+	ended := newYear - year + year/roster.Time(p.stays)*roster.Time(n)
+	machine := r.IntN(p.machines)
+	return endedRow{
+		endedKey: endedKey{class: classOf(lasted), since: ended - lasted, machine: int64(machine + 1)},
+		user:     int64((machine*5+r.IntN(5))*7%users + 1), session: fmt.Sprintf("c%d", r.IntN(10_000)),
+		ended: ended, how: LoggedOut, detail: 1,
+	}
+}
+
+// next returns the next n events, as a batch.
+func (p *past) next(n int) *batch {
+	a := &batch{settings: roster.DefaultSettings(), first: 1, receipt: 1, events: make([]Accepted, n)}
+	var m roster.Message
+	for i := range a.events {
+		p.fleet.Next(&m)
+		p.place++
+		a.events[i] = Accepted{p.place, m.Event}
+	}
+	a.end.Place = p.place
+	return a
+}
+
+func openForBench(b *testing.B, path string) *writer {
+	b.Helper()
+	c, err := openWriter(path)
+	must(b, err)
+	w, err := newWriter(c)
+	must(b, err)
+	return w
+}
+
+// used is what a process has used so far.
+type used struct {
+	cpu     time.Duration
+	written int64
+}
+
+func usage(b *testing.B) used {
+	b.Helper()
+	var r syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
+	u := used{cpu: time.Duration(r.Utime.Nano() + r.Stime.Nano())}
+	text, err := os.ReadFile("/proc/self/io")
+	must(b, err)
+	_, err = fmt.Sscanf(string(text[strings.Index(string(text), "wchar:"):]), "wchar: %d", &u.written)
+	must(b, err)
+	return u
+}
+
+// BenchmarkWrite writes events where 10 M stays are: in a replay, 50,000 to a
+// transaction; and at 1,000 a second, 5,000 to a transaction.
+func BenchmarkWrite(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		each, batches int
+	}{{"replay", 50_000, 40}, {"steady", 5_000, 200}} {
+		b.Run(c.name, func(b *testing.B) {
+			for range b.N {
+				p := newPast(b, kit.Scale(10_000_000))
+				w := openForBench(b, p.path)
+				var took, cpu time.Duration
+				var written int64
+				batches := kit.Scale(c.batches * 100) / 100
+				for range batches {
+					next := p.next(c.each)
+					before, start := usage(b), time.Now()
+					must(b, w.write([]*batch{next}))
+					took += time.Since(start)
+					after := usage(b)
+					cpu += after.cpu - before.cpu
+					written += after.written - before.written
+				}
+				events := float64(c.each * batches)
+				b.ReportMetric(events/took.Seconds(), "events/s")
+				b.ReportMetric(float64(cpu.Microseconds())/events, "cpu-µs/event")
+				b.ReportMetric(float64(written)/events, "B-written/event")
+				must(b, w.c.Close())
+			}
+		})
+	}
+}
+
+// viewOf calls show with a history as a reader sees it.
+func viewOf(b *testing.B, p *past, show func(*View)) {
+	b.Helper()
+	c, err := openReader(p.path)
+	must(b, err)
+	defer c.Close()
+	r := &reader{c: c, names: newNames(c)}
+	must(b, r.view(context.Background(), func(v *View) error { show(v); return nil }))
+}
+
+// BenchmarkAsk asks about random machines and users at random moments of the year.
+func BenchmarkAsk(b *testing.B) {
+	for _, size := range []int{100_000, 1_000_000, 10_000_000} {
+		p := newPast(b, kit.Scale(size))
+		viewOf(b, p, func(v *View) {
+			r := rand.New(rand.NewPCG(3, 0))
+			machine := func() string { name, _ := v.machineName(int64(r.IntN(p.machines) + 1)); return name }
+			user := func() string { name, _ := v.names.userName(int64(r.IntN(p.machines/2) + 1)); return name }
+			at := func() roster.Time { return newYear - roster.Time(r.Int64N(int64(year))) }
+			for _, q := range []struct {
+				name string
+				ask  func() (int, error)
+			}{
+				{"machine-at", func() (int, error) { l, _, err := v.OnMachine(at(), machine()); return len(l), err }},
+				{"user-at", func() (int, error) { l, err := v.OnUser(at(), user()); return len(l), err }},
+				{"machine-history", func() (int, error) {
+					l, _, err := v.Stays(&Span{To: endOfTime, Limit: 50, Filter: Filter{Machines: []string{machine()}}})
+					return len(l), err
+				}},
+				{"user-history", func() (int, error) {
+					l, _, err := v.Stays(&Span{To: endOfTime, Limit: 50, Filter: Filter{User: user()}})
+					return len(l), err
+				}},
+				{"fleet-page", func() (int, error) {
+					l, _, err := v.Stays(&Span{To: at(), Limit: 50})
+					return len(l), err
+				}},
+			} {
+				b.Run(fmt.Sprintf("%s/%d", q.name, size), func(b *testing.B) {
+					rows := 0
+					for b.Loop() {
+						n, err := q.ask()
+						must(b, err)
+						rows += n
+					}
+					b.ReportMetric(float64(rows)/float64(b.N), "stays/op")
+				})
+			}
+		})
+	}
+}
