@@ -147,7 +147,7 @@ func openForBench(b *testing.B, path string) *writer {
 	b.Helper()
 	c, err := openWriter(path)
 	must(b, err)
-	w, err := newWriter(c)
+	w, err := newWriter(c, path)
 	must(b, err)
 	return w
 }
@@ -176,14 +176,14 @@ func BenchmarkWrite(b *testing.B) {
 	for _, c := range []struct {
 		name          string
 		each, batches int
-	}{{"replay", 50_000, 40}, {"steady", 5_000, 200}} {
+	}{{"replay", 50_000, 20}, {"steady", 5_000, 60}} {
 		b.Run(c.name, func(b *testing.B) {
 			for range b.N {
 				p := newPast(b, kit.Scale(10_000_000))
 				w := openForBench(b, p.path)
 				var took, cpu time.Duration
 				var written int64
-				batches := kit.Scale(c.batches * 100) / 100
+				batches := kit.Scale(c.batches*100) / 100
 				for range batches {
 					next := p.next(c.each)
 					before, start := usage(b), time.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -77,8 +78,11 @@ func prepare(c *sqlite.Conn) error {
 		// Full: what was committed survives a power cut, and its place is never read
 		// back as an older one.
 		"pragma synchronous = full",
-		"pragma cache_size = -32000",
-		"pragma wal_autocheckpoint = 0",
+		"pragma cache_size = -64000",
+		// A commit that leaves this many pages in the WAL, 96 MB, moves to the database
+		// file what no reader holds back. By then the pages that each transaction writes
+		// are there many times.
+		"pragma wal_autocheckpoint = 49152",
 	)
 }
 
@@ -89,6 +93,25 @@ func create(c *sqlite.Conn) error {
 	}
 	script := fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;\n%s", application, version, schema)
 	return sqlitex.ExecuteScript(c, script, nil)
+}
+
+// maxWAL is how large the WAL may become before a commit waits for readers, so that it
+// can be begun anew.
+const (
+	maxWAL         = 256 << 20
+	waitForReaders = 250 * time.Millisecond
+)
+
+// truncateWAL empties the WAL if it is large. While a reader looks at what it had long
+// ago, it cannot be emptied: then the next commit tries again.
+func truncateWAL(c *sqlite.Conn, path string) error {
+	f, err := os.Stat(path + "-wal")
+	if err != nil || f.Size() <= maxWAL {
+		return err
+	}
+	c.SetBusyTimeout(waitForReaders)
+	defer c.SetBlockOnBusy()
+	return run(c, "pragma wal_checkpoint(truncate)")
 }
 
 // openReader opens the database for a reader.

@@ -172,7 +172,7 @@ func openOrCreate(path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWriter(c)
+	w, err := newWriter(c, path)
 	if err != nil {
 		c.Close()
 		return nil, err

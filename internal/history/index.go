@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -101,17 +102,27 @@ func (x *index) move(from, n int) error {
 // last one; nil if none follows.
 func (x *index) key(level, n int) (key []any, err error) {
 	columns := strings.Join(x.columns, ", ")
-	q, err := prepared(x.c, fmt.Sprintf("select %[1]s from (select %[1]s from %[2]s%[3]d where (%[1]s) > (%[4]s) order by %[1]s limit %[5]s) order by %[6]s desc limit 1",
-		columns, x.name, level, parameters(len(x.columns)), "?", strings.Join(x.columns, " desc, ")), append(append([]any{}, x.levels[level].moved...), n)...)
-	if err != nil {
-		return nil, err
-	}
-	for q.next() {
-		for i := range x.columns {
-			key = append(key, q.ColumnInt64(i))
+	from := fmt.Sprintf("select %s from %s%d where (%[1]s) > (%[4]s) order by ", columns, x.name, level, parameters(len(x.columns)))
+	after := x.levels[level].moved
+	for _, end := range []string{columns + " limit 1 offset ?", strings.Join(x.columns, " desc, ") + " desc limit 1"} {
+		args := after
+		if end[len(end)-1] == '?' {
+			args = append(slices.Clone(after), n-1)
+		}
+		q, err := prepared(x.c, from+end, args...)
+		if err != nil {
+			return nil, err
+		}
+		for q.next() {
+			for i := range x.columns {
+				key = append(key, q.ColumnInt64(i))
+			}
+		}
+		if q.err != nil || key != nil {
+			return key, q.err
 		}
 	}
-	return key, q.err
+	return nil, nil
 }
 
 // delete deletes a row, whichever level has it.

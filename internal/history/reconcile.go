@@ -90,8 +90,7 @@ func (w *writer) agree(m *machine, name string, on []roster.Session, after roste
 // adopt makes stays the open ones of a machine, whatever its events say: no event
 // dated before can be placed any more.
 func (w *writer) adopt(r *rows, m *machine, open, now map[Key]*openStay, from, after roster.Time) error {
-	win := &window{settled: m.newest + 1, base: &fold{open: now, reset: m.reset}}
-	if err := w.windows.write(m.id, win, w.state.Position.Place); err != nil {
+	if err := w.windows.begin(m.id, m.newest+1, &fold{open: now, reset: m.reset}, w.state.Position.Place); err != nil {
 		return err
 	}
 	late, err := r.replaceOpen(open, now)

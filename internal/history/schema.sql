@@ -134,11 +134,11 @@ create table classes (
 ) strict;
 
 -- The events of each machine that a late one may still come before, and who was on
--- before them.
+-- before them, in chunks.
 create table windows (
-	machine integer primary key,
-	settled integer, -- events dated before this are folded for good
-	through integer not null, -- the place up to which it has the events
+	id      integer primary key, -- 2^32 times the machine, and a number
+	start   integer not null, -- its events are dated at this or later, and before the next
+	through integer not null, -- of the last: the place up to which the window has all
 	base    blob not null,
 	events  blob not null
 ) strict;
@@ -173,7 +173,7 @@ create table doubts (
 	primary key (machine, since)
 ) strict, without rowid;
 
-create index doubts_open on doubts (machine) where until is null;
+create index doubts_by_until on doubts (until, machine);
 
 create view stays as
 select m.name as machine, u.name as user, s.session,

@@ -42,6 +42,7 @@ type batch struct {
 // writer writes the history. It has the one connection that may.
 type writer struct {
 	c        *sqlite.Conn
+	path     string
 	names    *names
 	windows  *windows
 	machines map[string]*machine
@@ -71,8 +72,8 @@ type state struct {
 }
 
 // newWriter returns the writer of an open database.
-func newWriter(c *sqlite.Conn) (*writer, error) {
-	w := &writer{c: c}
+func newWriter(c *sqlite.Conn, path string) (*writer, error) {
+	w := &writer{c: c, path: path}
 	return w, w.reload()
 }
 
@@ -133,7 +134,7 @@ func (w *writer) end(err error) error {
 		err = exec(w.c, "commit")
 	}
 	if err == nil {
-		return nil
+		return truncateWAL(w.c, w.path)
 	}
 	if !w.c.AutocommitEnabled() {
 		if undone := exec(w.c, "rollback"); undone != nil {
@@ -198,10 +199,7 @@ func (w *writer) run(batches []*batch) error {
 			return err
 		}
 	}
-	if w.windows.bytes > maxRecent {
-		return w.settleAll(last.settings)
-	}
-	return nil
+	return w.move(last.settings)
 }
 
 // find makes sure that a machine is in memory.
@@ -335,102 +333,6 @@ func copyOpen(open map[Key]*openStay) map[Key]*openStay {
 		c[k] = &stay
 	}
 	return c
-}
-
-// remake makes the stays of a machine's window again, with more events in it.
-func (w *writer) remake(r *rows, events []roster.Event, skew time.Duration) error {
-	win, err := w.windows.read(r.machine)
-	if err != nil {
-		return err
-	}
-	if win.settled != never && len(events) > 0 && events[0].Date < win.settled {
-		n := 0
-		for n < len(events) && events[n].Date < win.settled {
-			n++
-		}
-		if err := w.unplaced(r, events[0].Date, skew); err != nil {
-			return err
-		}
-		events = events[n:]
-	}
-	r.change(earliest(events))
-	win.events = append(win.events, events...)
-	slices.SortStableFunc(win.events, compareDates)
-	if err := r.remake(win); err != nil {
-		return err
-	}
-	return w.windows.write(r.machine, win, w.state.Position.Place)
-}
-
-// remake makes the stays of a window again.
-func (r *rows) remake(win *window) error {
-	doubts, err := r.doubts()
-	if err != nil {
-		return err
-	}
-	f := win.base.clone()
-	f.begin(doubts, r.offBefore(win.settled))
-	if err := f.apply(win.events); err != nil {
-		return err
-	}
-	if err := r.replaceEnded(win.settled, f.ended); err != nil {
-		return err
-	}
-	if err := exec(r.c, "delete from strays where machine = ?1 and (?2 is null or date >= ?2)", r.machine, win.settled); err != nil {
-		return err
-	}
-	if err := r.insertStrays(f.strays); err != nil {
-		return err
-	}
-	open, err := r.open()
-	if err != nil {
-		return err
-	}
-	late, err := r.replaceOpen(open, f.open)
-	r.change(late)
-	return err
-}
-
-// settleAll moves the recent events to their machines' windows, and folds for good
-// those that no event can come before any more.
-func (w *writer) settleAll(settings roster.Settings) error {
-	if err := w.windows.commit(w.state.Position.Place); err != nil {
-		return err
-	}
-	for _, id := range slices.Sorted(keys(w.windows.recent)) {
-		r := w.rows(id)
-		win, err := w.windows.read(id)
-		if err != nil {
-			return err
-		}
-		doubts, err := r.doubts()
-		if err != nil {
-			return err
-		}
-		if n := len(win.events); n > 0 {
-			if err := win.settle(win.events[n-1].Date.Add(-settings.AllowedLateness), doubts, r); err != nil {
-				return err
-			}
-		}
-		if err := w.windows.write(id, win, w.state.Position.Place); err != nil {
-			return err
-		}
-	}
-	return exec(w.c, "delete from recent")
-}
-
-// earliest returns the earliest moment that events tell of.
-func earliest(events []roster.Event) roster.Time {
-	first := endOfTime
-	for i := range events {
-		first = min(first, events[i].Date)
-		for _, s := range events[i].Sessions {
-			if s.Since != 0 {
-				first = min(first, s.Since)
-			}
-		}
-	}
-	return first
 }
 
 // insertMarks writes the boots and shutdowns.

@@ -42,11 +42,12 @@ func (w *world) reopen() {
 	}
 	c, err := openWriter(w.path)
 	if err == nil {
-		w.w, err = newWriter(c)
+		w.w, err = newWriter(c, w.path)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.w.windows.most = 40
 	for i := range levels {
 		w.w.ended.byUser.levels[i].most, w.w.ended.byMachine.levels[i].most = 2*i+1, 3*i+2
 	}
@@ -114,6 +115,7 @@ func (w *world) checkIndexes() {
 	for _, x := range []*index{w.w.ended.byUser, w.w.ended.byMachine} {
 		key := strings.Join(x.columns, ", ")
 		var all []string
+		w.w.windows.most = 40
 		for i := range levels {
 			all = append(all, fmt.Sprintf("select %s from %s%d", key, x.name, i))
 		}
@@ -145,7 +147,7 @@ func TestWriter(t *testing.T) {
 				if err := exec(w.w.c, "begin"); err != nil {
 					t.Fatal(err)
 				}
-				if err := w.w.settleAll(w.settings); err != nil {
+				if err := w.w.moveAll(w.settings); err != nil {
 					t.Fatal(err)
 				}
 				if err := exec(w.w.c, "commit"); err != nil {
