@@ -11,26 +11,18 @@ func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
 
 // lose records a loss of the places up to one. From its newest date minus the allowed
 // lateness on, the greatest that there was, each machine may lack events.
-func (w *writer) lose(reason string, place uint64, settings roster.Settings) error {
+func (w *writer) lose(reason string, place uint64) error {
 	if place <= w.state.Loss {
 		return nil
 	}
 	w.state.Loss, w.state.Resumed = place, 0
 	w.changed = never
-	lateness := settings.AllowedLateness
-	changes, err := w.changes()
-	if err != nil {
-		return err
-	}
-	for _, c := range changes {
-		lateness = max(lateness, c.AllowedLateness)
-	}
 	if err := exec(w.c, "insert or replace into losses (place, reason) values (?, ?)", place, reason); err != nil {
 		return err
 	}
 	if err := exec(w.c, `insert or ignore into doubts (machine, since, reason)
 		select id, max(newest - ?, 0), ? from machines where id not in (select machine from doubts where until is null)`,
-		int64(lateness), reason); err != nil {
+		w.state.Lateness, reason); err != nil {
 		return err
 	}
 	return w.remakeDoubted()

@@ -39,23 +39,22 @@ func (w *writer) changes() ([]change, error) {
 }
 
 // decide records that messages after a place are decided by these settings.
-func (w *writer) decide(place uint64, s Settings) error {
-	list, err := w.changes()
-	if err != nil {
-		return err
-	}
-	for len(list) > 0 && list[len(list)-1].place > place {
-		list = list[:len(list)-1]
-	}
-	if n := len(list); n > 0 && list[n-1].Settings == s {
-		return exec(w.c, "delete from settings where place > ?", place)
-	}
+func (w *writer) decide(place uint64, s Settings) (err error) {
 	text, err := json.Marshal(&s)
 	if err != nil {
 		return err
 	}
+	if err := exec(w.c, "begin immediate"); err != nil {
+		return err
+	}
+	defer func() { err = w.end(err) }()
 	if err := exec(w.c, "delete from settings where place > ?", place); err != nil {
 		return err
 	}
-	return exec(w.c, "insert or replace into settings (place, settings) values (?, ?)", place, string(text))
+	if err := exec(w.c, `insert or replace into settings (place, settings) select ?1, ?2
+		where ?2 is not (select settings from settings order by place desc limit 1)`, place, string(text)); err != nil {
+		return err
+	}
+	w.state.Lateness = max(w.state.Lateness, int64(s.AllowedLateness))
+	return w.saveState()
 }

@@ -67,6 +67,8 @@ type state struct {
 	// the receipt of the first message after it; 0: none yet.
 	Loss    uint64      `json:"loss"`
 	Resumed roster.Time `json:"resumed"`
+	// Lateness is the greatest lateness that was ever allowed, in nanoseconds.
+	Lateness int64 `json:"lateness"`
 	// Doubts says that single machines were in doubt, not all because of a loss.
 	Doubts bool `json:"doubts"`
 }
@@ -160,7 +162,7 @@ func (w *writer) saveState() error {
 func (w *writer) run(batches []*batch) error {
 	first, last := batches[0], batches[len(batches)-1]
 	if first.lost != "" {
-		if err := w.lose(first.lost, first.lostTo, first.settings); err != nil {
+		if err := w.lose(first.lost, first.lostTo); err != nil {
 			return err
 		}
 	}
