@@ -386,8 +386,9 @@ func (s *sim) checkMachine(name string) {
 		}
 		return
 	}
-	// A present that was lost may have told that somebody is on for longer than that.
-	const longest = 30 * minute
+	// A present that was lost may have told that somebody is on for longer than that, and
+	// a roster that lost events that the history has judged others by an older date.
+	const longest = (30 + 40) * minute
 	for at := roster.Time(0); at < s.now+5*minute; at += minute {
 		if slices.ContainsFunc(gaps, func(g Gap) bool { return g.From-longest <= at && at < g.Until }) {
 			continue
