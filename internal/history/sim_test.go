@@ -39,6 +39,7 @@ type sim struct {
 	told   map[string][]accepted
 	judged uint64 // the greatest sequence judged of this stream
 	lost   bool   // something may be missing from told, or the history
+	ahead  bool   // the roster may have lost events that the history has
 }
 
 // accepted is an event with its sequence, in the stream created then.
@@ -119,6 +120,7 @@ func (s *sim) kill() {
 	if changed {
 		s.judgeAgain()
 	}
+	s.ahead = s.ahead || s.live.Status().Position.Place < s.history.Position().Place
 	if s.live.Status().Position.Place == 0 && s.history.Position().Place == 0 {
 		s.told, s.judged = map[string][]accepted{}, 0 // nothing is left of what was
 	}
@@ -386,9 +388,11 @@ func (s *sim) checkMachine(name string) {
 		}
 		return
 	}
-	// A present that was lost may have told that somebody is on for longer than that, and
-	// a roster that lost events that the history has judged others by an older date.
-	const longest = (30 + 40) * minute
+	// A present that was lost may have told that somebody is on for longer than that.
+	longest := 30 * minute
+	if s.ahead {
+		longest += 40 * minute // it judged others by an older date
+	}
 	for at := roster.Time(0); at < s.now+5*minute; at += minute {
 		if slices.ContainsFunc(gaps, func(g Gap) bool { return g.From-longest <= at && at < g.Until }) {
 			continue
