@@ -3,8 +3,6 @@ package history
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -12,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"zombiezen.com/go/sqlite"
 
 	"rollcall/internal/roster"
 )
@@ -63,12 +60,17 @@ type History struct {
 	position roster.Position // of written
 	asked    bool            // somebody waits for the queue to be written
 	ended    bool
+	spoiled  bool // the file is damaged
 	failing  error
 
 	// commits are the last transactions, the newest last.
 	commits []commit
 
+	// Of Run alone: the writer, nil while the file is not open; the file; how many
+	// readers there are.
 	w          *writer
+	file       os.FileInfo
+	opened     int
 	reconciled bool // with the roster, since the start
 	fleets     fleets
 }
@@ -118,90 +120,18 @@ var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 5 * tim
 // readers is how many questions are answered at a time.
 const readers = 4
 
-// Open opens the history in the data folder, or creates it. A file that is damaged,
-// or no history of this version, is renamed, and another one created.
-func Open(c Config) (*History, error) {
+// Open returns the history in the data folder. If its file cannot be opened or created,
+// Run tries again.
+func Open(c Config) *History {
 	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers)}
 	h.changed = sync.NewCond(&h.mu)
-	if err := h.open(); err != nil {
-		return nil, fmt.Errorf("opening the history: %w", err)
-	}
 	h.metrics = newMetrics(c.Registry, h)
-	return h, nil
-}
-
-func (h *History) open() error {
-	w, err := openOrCreate(h.path)
-	if damaged(err) {
-		var name string
-		if name, err = setAside(h.path); err != nil {
-			return err
-		}
-		h.Log.Error("damaged history renamed: another one is built", "as", name)
-		w, err = openOrCreate(h.path)
-	}
-	if err != nil {
-		return err
-	}
-	h.w = w
-	if err := w.decide(h.Roster.Status().Position.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {
-		return err
-	}
-	if live := h.Roster.Status().Position; w.isOfOtherStream(live) && w.state.Position.Place == live.Place {
-		// The fold had begun to read another stream when the process ended.
-		if err := w.writeLoss(roster.Recreated.String(), live, h.Roster.Settings()); err != nil {
-			return err
-		}
-	}
-	h.position = w.state.Position
-	h.written = h.position.Place
 	h.fed = h.Roster.Status().Position.Place
-	h.behind = h.written < h.fed
-	for range readers {
-		c, err := openReader(h.path)
-		if err != nil {
-			return err
-		}
-		h.readers <- &reader{c: c, names: newNames(c)}
+	if err := h.open(); err != nil {
+		h.note(err)
+		h.Log.Error("history not opened: it is tried again", "err", err)
 	}
-	return nil
-}
-
-func openOrCreate(path string) (*writer, error) {
-	c, err := openWriter(path)
-	if err != nil {
-		return nil, err
-	}
-	w, err := newWriter(c, path)
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return w, nil
-}
-
-// damaged reports whether an error means that the file is no history of this version.
-func damaged(err error) bool {
-	_, foreign := errors.AsType[*foreignError](err)
-	code := sqlite.ErrCode(err).ToPrimary()
-	return foreign || code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB
-}
-
-// setAside renames a file, with those that belong to it, and returns its new name.
-func setAside(path string) (string, error) {
-	name := path + ".bad"
-	for n := 2; ; n++ {
-		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		name = fmt.Sprintf("%s.bad-%d", path, n)
-	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Rename(path+suffix, name+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-	}
-	return name, os.Rename(path, name)
+	return h
 }
 
 // Position returns the position up to which the history is written.
@@ -260,6 +190,9 @@ func (h *History) Run(ctx context.Context) {
 		}
 		h.note(err)
 		h.Log.Error("history not written: it is tried again", "err", err)
+		if damaged(err) {
+			h.spoil()
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -274,6 +207,9 @@ var errEnded = errors.New("ended")
 
 // step writes what is queued, or catches up.
 func (h *History) step(ctx context.Context) error {
+	if err := h.ensureOpen(); err != nil {
+		return err
+	}
 	batches, behind, ended := h.take()
 	if len(batches) > 0 {
 		if err := h.write(batches); err != nil {
@@ -394,14 +330,4 @@ func (h *History) unwritten(batches []*batch) []*batch {
 		list = append(list, &c)
 	}
 	return list
-}
-
-// Close closes the files. Nothing else may run then.
-func (h *History) Close() error {
-	var errs []error
-	for range readers {
-		r := <-h.readers
-		errs = append(errs, r.c.Close())
-	}
-	return errors.Join(append(errs, h.w.c.Close())...)
 }

@@ -51,13 +51,27 @@ func (h *History) View(ctx context.Context, show func(*View) error) error {
 	select {
 	case r := <-h.readers:
 		defer func() { h.readers <- r }()
-		return r.view(ctx, show)
+		err := r.view(ctx, show)
+		if damaged(err) {
+			h.spoil()
+		}
+		return err
 	case <-within.Done():
-		if ctx.Err() != nil {
+		switch err := h.Failing(); {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil:
+			return err
 		}
 		return ErrBusy
 	}
+}
+
+// Failing returns why the history cannot be written; nil while it can.
+func (h *History) Failing() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing
 }
 
 // await waits until the events that were given to Put are written.

@@ -77,12 +77,11 @@ func (s *sim) start() {
 	if n := len(s.snapshots); n > 0 {
 		s.live = s.restore(&s.snapshots[n-1], s.settings)
 	}
-	var err error
-	s.history, err = Open(Config{
+	s.history = Open(Config{
 		Dir: s.dir, Roster: s.live, Restore: s.restoreUpTo, Read: s.readAgain,
 		Keep: time.Duration(roster.MaxDate), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
-	if err != nil {
+	if err := s.history.Failing(); err != nil {
 		s.Fatal(err)
 	}
 	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
@@ -109,9 +108,7 @@ func (s *sim) restoreUpTo(place uint64) (*roster.Roster, error) {
 
 // kill ends the service without writing anything, and starts it again.
 func (s *sim) kill() {
-	if err := s.history.Close(); err != nil {
-		s.Fatal(err)
-	}
+	s.history.Close()
 	changed := rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0
 	if changed {
 		s.set()

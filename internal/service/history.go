@@ -14,18 +14,15 @@ import (
 )
 
 // openHistory opens the history, unless it is turned off.
-func (s *service) openHistory() (err error) {
+func (s *service) openHistory() {
 	if time.Duration(s.cfg.History) == 0 {
-		return nil
+		return
 	}
-	s.history, err = history.Open(history.Config{
+	s.history = history.Open(history.Config{
 		Dir: s.cfg.DataDir, Roster: s.roster, Subject: s.cfg.Subjects().Base(), Keep: time.Duration(s.cfg.History), MaxBytes: int64(s.cfg.HistoryMaxBytes),
 		Restore: s.snapshots.LoadUpTo, Read: s.readAgain, Log: s.log, Registry: s.reg,
 	})
-	if err == nil {
-		s.snapshots.KeepFor = func() uint64 { return s.history.Position().Place }
-	}
-	return err
+	s.snapshots.KeepFor = func() uint64 { return s.history.Position().Place }
 }
 
 // historyPlace returns the place of the history as one that was assigned.

@@ -190,9 +190,7 @@ func (s *service) open(ctx context.Context) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	if err := s.openHistory(); err != nil {
-		return err
-	}
+	s.openHistory()
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
@@ -320,9 +318,7 @@ func until(done <-chan struct{}) context.Context {
 // close closes whatever open has opened.
 func (s *service) close() {
 	if s.history != nil {
-		if err := s.history.Close(); err != nil {
-			s.log.Error("history not closed", "err", err)
-		}
+		s.history.Close()
 	}
 	for _, nc := range []*nats.Conn{s.other, s.reading} {
 		if nc != nil {

@@ -1,0 +1,148 @@
+package history
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// during runs a service, and something in the middle, after which the history must
+// tell the same as before.
+func during(t *testing.T, happen func(s *sim)) {
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		dir, err := os.MkdirTemp("", "history")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		s := newSim(t, dir)
+		defer func() { s.history.Close() }()
+		for range 3 {
+			s.publish()
+			s.fold(9)
+			s.write()
+		}
+		happen(s)
+		for range 3 {
+			s.publish()
+			s.fold(9)
+			s.attempt()
+		}
+		s.finish()
+		s.check()
+		s.history.Close() // what counts is what is on the disk
+		s.start()
+		s.finish()
+		s.check()
+	})
+}
+
+// attempt lets the history take a step, which may fail.
+func (s *sim) attempt() error {
+	if len(s.history.queue) == 0 && !s.history.behind {
+		return nil
+	}
+	s.history.asked = true
+	err := s.history.step(s.Context())
+	if damaged(err) {
+		s.history.spoil()
+	}
+	s.history.note(err)
+	return err
+}
+
+// setAsideIn counts the files that were set aside.
+func setAsideIn(t *rapid.T, dir string) int {
+	files, err := filepath.Glob(filepath.Join(dir, FileName+".bad*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range files {
+		if !strings.HasSuffix(f, "-wal") && !strings.HasSuffix(f, "-shm") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestDamaged: a file that is no history, or is damaged anywhere, is set aside, and
+// the history is built again.
+func TestDamaged(t *testing.T) {
+	during(t, func(s *sim) {
+		s.history.Close()
+		path := filepath.Join(s.dir, FileName)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			s.Fatal(err)
+		}
+		damage := rapid.SampledFrom([]string{"text", "head", "cut", "version"}).Draw(s.T, "damage")
+		switch damage {
+		case "text":
+			b = []byte(strings.Repeat("not a database ", 100))
+		case "head":
+			for i := range 64 {
+				b[i] = byte(rand.Uint32())
+			}
+		case "cut":
+			b = b[:len(b)/4096*2048]
+			copy(b[100:], make([]byte, 1000))
+		case "version":
+			b[63]++
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			s.Fatal(err)
+		}
+		s.start()
+		for range 5 {
+			s.attempt()
+		}
+		if n := setAsideIn(s.T, s.dir); n != 1 {
+			s.Fatalf("%s: %d files set aside, want 1", damage, n)
+		}
+	})
+}
+
+// TestRemoved: a history that is removed while it is used is built again.
+func TestRemoved(t *testing.T) {
+	during(t, func(s *sim) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(filepath.Join(s.dir, FileName+suffix)); err != nil && suffix == "" {
+				s.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestFull: while the disk is full the roster goes on, and the history is behind; then
+// it catches up.
+func TestFull(t *testing.T) {
+	during(t, func(s *sim) {
+		pages, err := pragma(s.history.w.c, "page_count")
+		if err != nil {
+			s.Fatal(err)
+		}
+		if err := run(s.history.w.c, fmt.Sprintf("pragma max_page_count = %d", pages)); err != nil {
+			s.Fatal(err)
+		}
+		failed := false
+		for range rapid.IntRange(1, 5).Draw(s.T, "times") {
+			s.publish()
+			s.fold(9)
+			failed = s.attempt() != nil || failed
+		}
+		if failed && s.history.Failing() == nil {
+			s.Fatal("the history does not say that it cannot be written")
+		}
+		if err := run(s.history.w.c, "pragma max_page_count = 1000000"); err != nil {
+			s.Fatal(err)
+		}
+	})
+}

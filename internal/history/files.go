@@ -1,0 +1,173 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"zombiezen.com/go/sqlite"
+
+	"rollcall/internal/roster"
+)
+
+// open opens the history's file, or creates it. One that is damaged, or no history of
+// this version, is renamed, and another one created.
+func (h *History) open() error {
+	w, err := openOrCreate(h.path)
+	if err == nil && h.isSpoiled() {
+		w.c.Close()
+		err = errCorrupt
+	}
+	//guard:false "a damaged history is set aside, and another one built" TestDamaged
+	if damaged(err) {
+		var name string
+		if name, err = setAside(h.path); err != nil {
+			return fmt.Errorf("renaming the damaged history: %w", err)
+		}
+		h.Log.Error("damaged history renamed: another one is built", "as", name)
+		w, err = openOrCreate(h.path)
+	}
+	if err != nil {
+		return fmt.Errorf("opening the history: %w", err)
+	}
+	h.w = w
+	if err = h.begin(); err == nil {
+		err = h.openReaders()
+	}
+	if err != nil {
+		h.closeFiles()
+		return fmt.Errorf("opening the history: %w", err)
+	}
+	return nil
+}
+
+// begin compares the history with the roster that goes on with it.
+func (h *History) begin() (err error) {
+	if h.file, err = os.Stat(h.path); err != nil {
+		return err
+	}
+	live := h.Roster.Status().Position
+	if err := h.w.decide(live.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {
+		return err
+	}
+	if h.w.isOfOtherStream(live) && h.w.state.Position.Place == live.Place {
+		// The fold had begun to read another stream when the process ended.
+		if err := h.w.writeLoss(roster.Recreated.String(), live, h.Roster.Settings()); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.position = h.w.state.Position
+	h.written = h.position.Place
+	if h.behind = h.written < h.fed; h.behind {
+		h.queue, h.waiting = nil, 0 // what is before it is missing
+	}
+	h.commits, h.reconciled, h.spoiled, h.failing = nil, false, false, nil
+	return nil
+}
+
+func (h *History) openReaders() error {
+	for range readers {
+		c, err := openReader(h.path)
+		if err != nil {
+			return err
+		}
+		h.readers <- &reader{c: c, names: newNames(c)}
+		h.opened++
+	}
+	return nil
+}
+
+func openOrCreate(path string) (*writer, error) {
+	c, err := openWriter(path)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWriter(c, path)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// errGone says that the file was removed or replaced.
+var errGone = errors.New("the history's file was removed or replaced")
+
+// ensureOpen opens the file if it is not open, or is not the one that is open.
+func (h *History) ensureOpen() error {
+	if h.w != nil {
+		//guard:false "a history that was removed is built again" TestRemoved
+		if now, err := os.Stat(h.path); errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, h.file) {
+			h.Log.Error("history lost: another one is built", "err", errGone)
+			h.closeFiles()
+		}
+	}
+	if h.w != nil && h.isSpoiled() {
+		h.closeFiles()
+	}
+	if h.w == nil {
+		return h.open()
+	}
+	return nil
+}
+
+// spoil records that the file is damaged.
+func (h *History) spoil() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spoiled, h.behind = true, true
+	h.changed.Broadcast()
+}
+
+func (h *History) isSpoiled() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.spoiled
+}
+
+// damaged reports whether an error means that the file is no history of this version.
+func damaged(err error) bool {
+	_, foreign := errors.AsType[*foreignError](err)
+	code := sqlite.ErrCode(err).ToPrimary()
+	return foreign || errors.Is(err, errCorrupt) || code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB
+}
+
+// setAside renames a file, with those that belong to it, and returns its new name.
+func setAside(path string) (string, error) {
+	name := path + ".bad"
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		name = fmt.Sprintf("%s.bad-%d", path, n)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Rename(path+suffix, name+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return name, os.Rename(path, name)
+}
+
+// closeFiles closes everything that is open, once the questions that are being
+// answered are.
+func (h *History) closeFiles() {
+	for ; h.opened > 0; h.opened-- {
+		if err := (<-h.readers).c.Close(); err != nil {
+			h.Log.Debug("history not closed", "err", err)
+		}
+	}
+	if h.w == nil {
+		return
+	}
+	if err := h.w.c.Close(); err != nil {
+		h.Log.Debug("history not closed", "err", err)
+	}
+	h.w = nil
+}
+
+// Close closes the file. Nothing else may run then.
+func (h *History) Close() { h.closeFiles() }
