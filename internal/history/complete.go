@@ -22,7 +22,7 @@ func (v *View) GapsOf(name string, from, to roster.Time) ([]Gap, error) {
 	if err != nil || id == 0 {
 		return nil, err
 	}
-	q, err := prepared(v.c, "select d.machine, d.since, d.until, d.reason"+gapsWhere+" and d.machine = ?3 order by d.since", from, to, id)
+	q, err := prepared(v.c, "select d.machine, d.since, d.until, d.reason"+gapsWhere+" and d.machine = +?3 order by d.since", from, to, id)
 	if err != nil {
 		return nil, err
 	}

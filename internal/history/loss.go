@@ -96,7 +96,7 @@ func (r *rows) doubt(since, until, after roster.Time, reason string) error {
 
 // doubts returns the dates from which on the machine may lack events, in order.
 func (r *rows) doubts() ([]roster.Time, error) {
-	q, err := prepared(r.c, "select since from doubts where machine = ? order by since", r.machine)
+	q, err := prepared(r.c, "select since from doubts where machine = +? order by since", r.machine)
 	if err != nil {
 		return nil, err
 	}

@@ -199,9 +199,9 @@ func (m *merge) find() (*found, error) {
 	case user == 0 && machines == nil:
 		return &found{sorted: true}, nil
 	case machines == nil:
-		return &found{byUser, "i.user = ?3", " and e.user = ?3", []any{user}, true}, nil
+		return &found{byUser, "i.user = +?3", " and e.user = +?3", []any{user}, true}, nil
 	case user == 0 && len(machines) == 1:
-		return &found{byMachine, "i.machine = ?3", " and e.machine = ?3", []any{machines[0]}, true}, nil
+		return &found{byMachine, "i.machine = +?3", " and e.machine = +?3", []any{machines[0]}, true}, nil
 	}
 	list, err := json.Marshal(machines)
 	if err != nil {
@@ -211,7 +211,7 @@ func (m *merge) find() (*found, error) {
 	if user == 0 {
 		return &found{byMachine, "i." + listed, " and e." + listed, []any{string(list)}, false}, nil
 	}
-	return &found{byUser, "i." + listed + " and i.user = ?4", " and e." + listed + " and e.user = ?4", []any{string(list), user}, true}, nil
+	return &found{byUser, "i." + listed + " and i.user = +?4", " and e." + listed + " and e.user = +?4", []any{string(list), user}, true}, nil
 }
 
 // machineIDs returns the numbers of the machines asked for that are known.
