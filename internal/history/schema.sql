@@ -175,18 +175,38 @@ create table doubts (
 
 create index doubts_by_until on doubts (until, machine);
 
-create view stays as
-select m.name as machine, u.name as user, s.session,
-	case s.unseen when 0 then strftime('%Y-%m-%dT%H:%M:%fZ', s.since / 1e9, 'unixepoch') end as since,
-	strftime('%Y-%m-%dT%H:%M:%fZ', s.ended / 1e9, 'unixepoch') as ended,
-	case s.how when 0 then 'open' when 1 then 'logout' when 2 then 'replaced' when 3 then 'boot' when 4 then 'shutdown' else 'present' end as how,
+-- Who was on: stays finds those of a user at once, stays_by_machine those of a machine.
+-- Any other condition reads them all.
+create view ended_named as
+select m.name as machine, u.name as user, e.session,
+	case e.unseen when 0 then strftime('%Y-%m-%dT%H:%M:%fZ', e.since / 1e9, 'unixepoch') end as since,
+	strftime('%Y-%m-%dT%H:%M:%fZ', e.ended / 1e9, 'unixepoch') as ended,
+	case e.how when 1 then 'logout' when 2 then 'replaced' when 3 then 'boot' when 4 then 'shutdown' else 'present' end as how,
 	d.terminal, d.remote, d.service,
-	case s.unseen when 0 then s.since end as since_ns, s.ended as ended_ns
-from (
-	select machine, user, session, since, ended, how, unseen, detail from ended
-	union all
-	select machine, user, session, since, null, 0, 0, detail from open
-) s
-join machines m on m.id = s.machine
-join users u on u.id = s.user
-join details d on d.id = s.detail;
+	case e.unseen when 0 then e.since end as since_ns, e.ended as ended_ns,
+	e.class as k1, e.since as k2, e.machine as k3, e.n as k4, e.user as k5
+from ended e join machines m on m.id = e.machine join users u on u.id = e.user join details d on d.id = e.detail;
+
+create view open_named as
+select m.name as machine, u.name as user, e.session,
+	strftime('%Y-%m-%dT%H:%M:%fZ', e.since / 1e9, 'unixepoch') as since, null as ended, 'open' as how,
+	d.terminal, d.remote, d.service, e.since as since_ns, null as ended_ns
+from open e join machines m on m.id = e.machine join users u on u.id = e.user join details d on d.id = e.detail;
+
+create view stays as
+select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_user0 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
+union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_user1 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
+union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_user2 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
+union all select machine, user, session, since, ended, how, terminal, remote, service, since_ns, ended_ns from open_named;
+
+create view stays_by_machine as
+select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_machine0 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
+union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_machine1 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
+union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
+from by_machine2 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
+union all select machine, user, session, since, ended, how, terminal, remote, service, since_ns, ended_ns from open_named;

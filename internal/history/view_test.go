@@ -136,6 +136,32 @@ func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 	}
 }
 
+// checkForPeople compares how many stays the views have that people read.
+func (w *world) checkForPeople(v *View, all []MachineStay) {
+	user := rapid.SampledFrom([]string{"alice", "bob", "carol"}).Draw(w.t, "read user")
+	machine := rapid.SampledFrom(machinesDrawn).Draw(w.t, "read machine")
+	for _, c := range []struct {
+		statement, arg string
+		wanted         func(*MachineStay) bool
+	}{
+		{"select count(*) from stays where user = ?", user, func(s *MachineStay) bool { return s.Session.User == user }},
+		{"select count(*) from stays_by_machine where machine = ?", machine, func(s *MachineStay) bool { return s.Machine == machine }},
+	} {
+		q, err := prepared(v.c, c.statement, c.arg)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for q.next() {
+			if got, want := q.ColumnInt(0), len(only(all, c.wanted)); got != want {
+				w.t.Fatalf("%s (%s): %d, want %d", c.statement, c.arg, got, want)
+			}
+		}
+		if q.err != nil {
+			w.t.Fatal(q.err)
+		}
+	}
+}
+
 // span draws a question about a span, and returns with it which stays it asks for.
 func (w *world) span() (*Span, func(*MachineStay) bool) {
 	t := w.t
@@ -205,6 +231,7 @@ func TestView(t *testing.T) {
 		w.checkIndexes()
 		all := w.told()
 		w.view(func(v *View) {
+			w.checkForPeople(v, all)
 			for range 3 {
 				w.checkAt(v, all)
 				w.checkStays(v, all)

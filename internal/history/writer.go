@@ -177,22 +177,24 @@ func (w *writer) run(batches []*batch) error {
 		}
 	}
 	// In the order of their numbers, which is that of their rows.
-	order := make([]string, 0, len(byMachine))
+	type numbered struct {
+		id   int64
+		name string
+	}
+	order := make([]numbered, 0, len(byMachine))
 	for name := range byMachine {
 		if err := w.find(name); err != nil {
 			return err
 		}
-		order = append(order, name)
+		order = append(order, numbered{w.machines[name].id, name})
 	}
-	slices.SortFunc(order, func(a, b string) int {
-		return cmp.Or(cmp.Compare(w.machines[a].id, w.machines[b].id), cmp.Compare(a, b))
-	})
+	slices.SortFunc(order, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.name, b.name)) })
 	if first.lost == roster.BaselineLost.String() {
 		w.state.Kept = max(w.state.Kept, first.first)
 	}
 	w.state.Position = last.end
-	for _, name := range order {
-		if err := w.machine(name, byMachine[name], last.settings, last.again); err != nil {
+	for _, m := range order {
+		if err := w.machine(m.name, byMachine[m.name], last.settings, last.again); err != nil {
 			return fmt.Errorf("machine: %w", err)
 		}
 	}
