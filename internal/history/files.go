@@ -42,10 +42,23 @@ func (h *History) open() error {
 	return nil
 }
 
+// maxBound is the greatest bound of the file if none is configured.
+const maxBound = 20 << 30
+
 // begin compares the history with the roster that goes on with it.
 func (h *History) begin() (err error) {
 	if h.file, err = os.Stat(h.path); err != nil {
 		return err
+	}
+	if err := h.w.accept(h.AcceptLoss); err != nil {
+		return err
+	}
+	if h.w.state.Bound == 0 {
+		free, err := freeSpace(h.Dir)
+		if err != nil {
+			return err
+		}
+		h.w.state.Bound = min(free/2, maxBound)
 	}
 	live := h.Roster.Status().Position
 	if err := h.w.decide(live.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {

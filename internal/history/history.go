@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,9 +25,11 @@ type Config struct {
 	// if there is none.
 	Restore func(place uint64) (*roster.Roster, error)
 	// Keep is how long stays are kept after they ended; MaxBytes, how large the file
-	// may become.
+	// may become: 0 is half of what is free at the first start, at most 20 GiB.
 	Keep     time.Duration
 	MaxBytes int64
+	// AcceptLoss is the place up to which losses are accepted.
+	AcceptLoss uint64
 	// Subject is the base of the subjects.
 	Subject string
 	// Read reads the stream again from a position on, and calls fold with each batch,
@@ -60,6 +63,7 @@ type History struct {
 	position roster.Position // of written
 	asked    bool            // somebody waits for the queue to be written
 	ended    bool
+	more     bool // there is more to delete
 	spoiled  bool // the file is damaged
 	failing  error
 
@@ -71,7 +75,8 @@ type History struct {
 	w          *writer
 	file       os.FileInfo
 	opened     int
-	reconciled bool // with the roster, since the start
+	retained   time.Time // when retain looked last
+	reconciled bool      // with the roster, since the start
 	fleets     fleets
 }
 
@@ -216,6 +221,9 @@ func (h *History) step(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := h.retain(); err != nil {
+		return err
+	}
 	switch {
 	case ended && len(batches) == 0:
 		return errEnded
@@ -264,7 +272,7 @@ func (h *History) take() (batches []*batch, behind, ended bool) {
 		h.changed.Broadcast()
 	})
 	defer late.Stop()
-	for !h.ended && !h.behind && h.waiting < h.writeAt && (!h.asked || len(h.queue) == 0) {
+	for !h.ended && !h.behind && !h.more && h.waiting < h.writeAt && (!h.asked || len(h.queue) == 0) {
 		if h.asked {
 			h.asked = false
 			late.Reset(h.writeEvery)
@@ -289,6 +297,26 @@ func (h *History) write(batches []*batch) error {
 	}
 	h.queue = slices.Clone(h.queue[len(batches):])
 	h.mu.Unlock()
+	h.note(nil)
+	return nil
+}
+
+// retainEvery is how often the history looks for what it need not keep.
+const retainEvery = time.Minute
+
+// retain deletes some of what need not be kept.
+func (h *History) retain() error {
+	if !h.more && time.Since(h.retained) < retainEvery {
+		return nil
+	}
+	more, err := h.w.retain(h.Keep, cmp.Or(h.MaxBytes, h.w.state.Bound))
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.more = more
+	h.mu.Unlock()
+	h.retained = time.Now()
 	h.note(nil)
 	return nil
 }

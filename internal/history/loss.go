@@ -12,7 +12,7 @@ func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
 // lose records a loss of the places up to one. From its newest date minus the allowed
 // lateness on, the greatest that there was, each machine may lack events.
 func (w *writer) lose(reason string, place uint64) error {
-	if place <= w.state.Loss {
+	if place <= max(w.state.Loss, w.state.Accepted) {
 		return nil
 	}
 	w.state.Loss, w.state.Resumed = place, 0
@@ -20,9 +20,13 @@ func (w *writer) lose(reason string, place uint64) error {
 	if err := exec(w.c, "insert or replace into losses (place, reason) values (?, ?)", place, reason); err != nil {
 		return err
 	}
-	if err := exec(w.c, `insert or ignore into doubts (machine, since, reason)
-		select id, max(newest - ?, 0), ? from machines where id not in (select machine from doubts where until is null)`,
-		w.state.Lateness, reason); err != nil {
+	// Of a machine that is in doubt already the doubt goes on.
+	if err := exec(w.c, "update doubts set loss = ? where until is null and after is null", place); err != nil {
+		return err
+	}
+	if err := exec(w.c, `insert or ignore into doubts (machine, since, reason, loss)
+		select id, max(newest - ?1, 0), ?2, ?3 from machines where id not in (select machine from doubts where until is null and after is null)`,
+		w.state.Lateness, reason, place); err != nil {
 		return err
 	}
 	return w.remakeDoubted()
@@ -68,7 +72,7 @@ func (w *writer) recordDoubts(r *rows, isNew bool, events []Accepted, settings r
 		return nil
 	}
 	if isNew {
-		if err := exec(r.c, "insert or ignore into doubts (machine, since, reason) select ?, 0, reason from losses where place = ?",
+		if err := exec(r.c, "insert or ignore into doubts (machine, since, reason, loss) select ?, 0, reason, place from losses where place = ?",
 			r.machine, w.state.Loss); err != nil {
 			return err
 		}
@@ -144,4 +148,27 @@ func (r *rows) settle(events []Accepted) error {
 		}
 	}
 	return nil
+}
+
+// accept accepts the losses up to a place: an operator knows of them, and considers what
+// is known good as it is.
+func (w *writer) accept(place uint64) (err error) {
+	if place <= w.state.Accepted {
+		return nil
+	}
+	if err := exec(w.c, "begin immediate"); err != nil {
+		return err
+	}
+	w.changed = never
+	defer func() { err = w.end(err) }()
+	if err := exec(w.c, "update losses set accepted = 1 where place <= ?", place); err != nil {
+		return err
+	}
+	if err := exec(w.c, "delete from doubts where loss <= ?", place); err != nil {
+		return err
+	}
+	if w.state.Accepted = place; w.state.Loss <= place {
+		w.state.Loss, w.state.Resumed = 0, 0
+	}
+	return w.saveState()
 }

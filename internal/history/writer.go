@@ -53,6 +53,11 @@ type writer struct {
 	changed roster.Time
 	// differs says that the history may differ from the roster in who is on.
 	differs bool
+	// Of retain: it is deleting what is too old; the machines that have too much; how
+	// many stays were evicted since the process began.
+	expiring bool
+	evicting []weight
+	evicted  int
 }
 
 // state is what the table meta has.
@@ -69,6 +74,10 @@ type state struct {
 	Resumed roster.Time `json:"resumed"`
 	// Lateness is the greatest lateness that was ever allowed, in nanoseconds.
 	Lateness int64 `json:"lateness"`
+	// Bound is how many bytes the file may have if nothing is configured, and Accepted
+	// the place up to which losses are accepted.
+	Bound    int64  `json:"bound"`
+	Accepted uint64 `json:"accepted"`
 	// Doubts says that single machines were in doubt, not all because of a loss.
 	Doubts bool `json:"doubts"`
 }
@@ -83,6 +92,7 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 // transaction failed.
 func (w *writer) reload() error {
 	w.names = newNames(w.c)
+	w.expiring, w.evicting = false, nil
 	w.machines = map[string]*machine{}
 	w.windows = &windows{c: w.c, names: w.names}
 	w.state = state{}
