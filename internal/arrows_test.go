@@ -22,17 +22,16 @@ var everybody = []string{here + "roster", here + "failpoint", here + "throttle",
 var allowed = map[string][]string{
 	"roster":     {"roster/mem"},
 	"ingest":     {"stream", "wire"},
-	"past":       {"wire"},
 	"report":     {"api"},
 	"changes":    {"api"},
-	"query":      {"api", "past", "report"},
+	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
 	"config":     {"httpd", "natsconn"},
 	"client":     {"api", "config", "natsconn"},
 	"publish":    {"natsconn", "wire"},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
-		"history", "past", "query", "report", "snapshot", "stream",
+		"history", "query", "report", "snapshot", "stream",
 	},
 }
 

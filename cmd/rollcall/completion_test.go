@@ -14,6 +14,7 @@ func TestCandidates(t *testing.T) {
 		"report --":                   "--at --help --longest --output --silent-for --user-on-several --utc",
 		"report --o":                  "--output",
 		"report --output ":            "text json",
+		"history --output ":           "text json csv",
 		"report --output j":           "json",
 		"report --output = j":         "json",
 		"report --output =":           "text json",

@@ -76,7 +76,7 @@ func (c *deadlettersCmd) print(std streams, all []client.DeadLetter) error {
 	}
 	t := newTable("PLACE", "RECEIPT", "REASON", "MACHINE", "DETAIL")
 	t.wrap = true
-	times := queryFlags{UTC: c.UTC}
+	times := zoneFlags{UTC: c.UTC}
 	for _, l := range all {
 		receipt := l.Receipt
 		if at, err := time.Parse(time.RFC3339Nano, receipt); err == nil {

@@ -60,11 +60,11 @@ func store(t *testing.T, url string, events []roster.Event) {
 	<-js.PublishAsyncComplete()
 }
 
-// How much memory the tool may use for a large answer: a few pages besides the program. In
-// the service a question about the past needs some 500 bytes per session.
+// How much memory a large answer may take: a few pages in the tool, besides the program,
+// and in the service.
 const (
 	mostOfTool    = 64 << 20
-	mostOfService = 128 << 20
+	mostOfService = 64 << 20
 )
 
 // TestPastOfALargeFleet: for any question about the past of a large fleet, the tool keeps

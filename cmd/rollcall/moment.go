@@ -10,7 +10,7 @@ var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:
 
 // moment parses the time given for a flag and formats it for a request. A time without a
 // zone is in the local zone, or in UTC with --utc. No value gives "".
-func (q *queryFlags) moment(flag, value string) (string, error) {
+func (q *zoneFlags) moment(flag, value string) (string, error) {
 	zone := time.Local
 	if q.UTC {
 		zone = time.UTC

@@ -27,7 +27,7 @@ func TestParseMoment(t *testing.T) {
 }
 
 func TestMoment(t *testing.T) {
-	a := queryFlags{UTC: true}
+	a := zoneFlags{UTC: true}
 	for value, want := range map[string]string{
 		"": "", "1970-01-01": "1970-01-01T00:00:00Z", "2261-12-31T23:59": "2261-12-31T23:59:00Z",
 		"1969-12-31T23:59:59": "error", "2262-01-01": "error", "0000-01-01": "error", "x": "error",

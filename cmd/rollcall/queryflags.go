@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/api"
 	"rollcall/internal/client"
 	"rollcall/internal/config"
 )
@@ -17,12 +18,35 @@ import (
 // queryFlags are the flags of all commands that ask the service.
 type queryFlags struct {
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as one JSON object per line; several if it does not fit in one message."`
-	UTC    bool   `name:"utc" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
+	zoneFlags
+}
+
+// zoneFlags are the flags of all commands that read or print times.
+type zoneFlags struct {
+	UTC bool `name:"utc" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
 }
 
 // ask asks a question and prints the answer page by page. command is the name in error
 // messages; print prints a page as text.
 func (q *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
+	if q.Output == "json" {
+		print = std.printPage
+	}
+	return q.pages(ctx, std, command, endpoint, request, print)
+}
+
+// printPage prints a page as JSON.
+func (s streams) printPage(page []byte) error {
+	_, err := s.out.Write(append(page, '\n'))
+	return err
+}
+
+// errEnough ends pages without an error.
+var errEnough = errors.New("enough")
+
+// pages asks a question and calls print for each page of the answer, until it returns
+// errEnough. Then it prints what the answer lacks.
+func (q *zoneFlags) pages(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
 	cfg, err := config.ReadClient()
 	if err != nil {
 		return err
@@ -32,15 +56,7 @@ func (q *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 		return err
 	}
 	defer conn.Close()
-	if q.Output == "json" {
-		print = func(page []byte) error {
-			_, err := std.out.Write(append(page, '\n'))
-			return err
-		}
-	}
 	var missing incompleteness
-	past := pastProgress{std: std, command: command}
-	defer past.end()
 	for page, err := range client.Pages(ctx, conn, cfg.Subjects().Query(endpoint), request) {
 		if err != nil {
 			return unanswered(command, err, cfg)
@@ -48,17 +64,13 @@ func (q *queryFlags) ask(ctx context.Context, std streams, command, endpoint str
 		if err := missing.add(page); err != nil {
 			return fmt.Errorf("%s: reading the answer: %w", command, err)
 		}
-		if answer, err := past.addPage(page); err != nil {
-			return fmt.Errorf("%s: reading the answer: %w", command, err)
-		} else if !answer {
-			continue
-		}
-		if err := print(page); err != nil {
+		if err := print(page); errors.Is(err, errEnough) {
+			break
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
 	}
 	missing.print(std, command, q)
-	past.printIncomplete(q)
 	return nil
 }
 
@@ -78,11 +90,8 @@ type incompleteness struct {
 	settles   time.Time // an event dated after this settles a machine; zero: unknown
 	until     time.Time
 	ofMachine bool // the answer is about one machine
+	past      *api.Past
 }
-
-// reportedElsewhere are reasons that are not printed here: the status shows replaying, and
-// pastProgress prints what an answer about the past lacks.
-var reportedElsewhere = []string{"replaying", "not_retained", "unplaced"}
 
 // add adds the reasons of a page.
 func (i *incompleteness) add(page []byte) error {
@@ -92,13 +101,16 @@ func (i *incompleteness) add(page []byte) error {
 		SettlesAfter  time.Time `json:"settles_after"`
 		CompleteAfter time.Time `json:"complete_after"`
 		Machine       string    `json:"machine"`
+		Past          *api.Past `json:"past"`
 	}
 	if err := json.Unmarshal(page, &head); err != nil {
 		return err
 	}
 	i.unsettled, i.settles, i.until, i.ofMachine = head.Unsettled, head.SettlesAfter, head.CompleteAfter, head.Machine != ""
+	i.past = head.Past
 	for _, reason := range head.Reasons {
-		if !slices.Contains(reportedElsewhere, reason) && !slices.Contains(i.reasons, reason) {
+		// The status shows replaying itself.
+		if reason != "replaying" && !slices.Contains(i.reasons, reason) {
 			i.reasons = append(i.reasons, reason)
 		}
 	}
@@ -106,7 +118,13 @@ func (i *incompleteness) add(page []byte) error {
 }
 
 // print prints why the answer is not complete, if it is not.
-func (i *incompleteness) print(std streams, command string, a *queryFlags) {
+func (i *incompleteness) print(std streams, command string, a *zoneFlags) {
+	if i.past != nil {
+		for _, note := range i.pastNotes(a) {
+			fmt.Fprintf(std.err, "rollcall: %s: %s\n", command, note)
+		}
+		return
+	}
 	//guard:false "an incomplete report says so" TestReportNotComplete
 	if len(i.reasons) > 0 {
 		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, quoteUnprintable(strings.Join(i.reasons, ", ")), i.remedy(a))
@@ -114,7 +132,7 @@ func (i *incompleteness) print(std streams, command string, a *queryFlags) {
 }
 
 // remedy describes when the answer will be complete.
-func (i *incompleteness) remedy(a *queryFlags) string {
+func (i *incompleteness) remedy(a *zoneFlags) string {
 	resets := "boot, shutdown or present"
 	if i.unsettled > 0 {
 		resets += a.datedAfter(i.settles)
@@ -136,7 +154,7 @@ func (i *incompleteness) remedy(a *queryFlags) string {
 
 // datedAfter describes the date that a boot, shutdown or present must exceed to settle a
 // machine. It is rounded up to a whole second, so that every later date exceeds it too.
-func (q *queryFlags) datedAfter(settles time.Time) string {
+func (q *zoneFlags) datedAfter(settles time.Time) string {
 	if settles.IsZero() {
 		return " dated more than ROLLCALL_MAX_SKEW after the loss"
 	}
@@ -149,7 +167,7 @@ var local = time.Local
 
 // time formats a time for tables: whole seconds, in the local zone, or in UTC with a Z at
 // the end.
-func (q *queryFlags) time(t time.Time) string {
+func (q *zoneFlags) time(t time.Time) string {
 	if q.UTC {
 		return t.UTC().Format("2006-01-02 15:04:05Z")
 	}

@@ -117,7 +117,7 @@ func TestReportOfNobody(t *testing.T) {
 
 // TestNotComplete: when an answer will be complete. A time that has passed is not given.
 func TestNotComplete(t *testing.T) {
-	a := &queryFlags{UTC: true}
+	a := &zoneFlags{UTC: true}
 	settles, later := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(time.Hour)
 	for _, c := range []struct {
 		incompleteness

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ import (
 //	nats [USER PASSWORD]   start a NATS server and set NATS_URL
 //	serve [NAME=VALUE…]    run the service on that server, with these variables,
 //	                       and wait until it is ready
-//	read PLACE             wait until it has read to that place
+//	read PLACE             wait until it and its history have read to that place
 //	stream NAME SUBJECT…   create a stream
 //	purge NAME SEQUENCE    remove its messages before that one
 //	events NAME            print its messages, "SUBJECT PAYLOAD"
@@ -100,13 +102,26 @@ func readCmd(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		a, err := api.Decode[api.StatusAnswer](data)
 		ts.Check(err)
-		if a.Place >= place {
+		if a.Place >= place && historyPlace(ts, nc) >= place {
 			return
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("the service has read to place %d, want %d", a.Place, place)
 		}
 	}
+}
+
+// historyPlace returns the place of the history; the greatest if there is none. Asking
+// for it has it written.
+func historyPlace(ts *testscript.TestScript, nc *nats.Conn) uint64 {
+	data, err := client.One(context.Background(), nc, "rollcall.query.history", api.HistoryRequest{Limit: new(uint32(1))})
+	if err != nil && strings.Contains(err.Error(), "keeps no history") {
+		return math.MaxUint64
+	}
+	ts.Check(err)
+	a, err := api.Decode[api.HistoryAnswer](data)
+	ts.Check(err)
+	return a.Place
 }
 
 // jetStream connects to the script's server for as long as the script runs.

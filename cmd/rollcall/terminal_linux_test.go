@@ -85,65 +85,26 @@ func (tty *terminal) lines(t *testing.T, columns int) []string {
 	return lines
 }
 
-// reader answers questions about a machine's past: with the progress, that many times, and
-// then with lane's session.
-func reader(t *testing.T, reading int) {
-	t.Helper()
+// TestAnswerOnATerminal: an answer is cut to the width of the terminal.
+func TestAnswerOnATerminal(t *testing.T) {
 	s := kit.StartServer(t)
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
-	const last, head = 4_000_000, `{"when":"2026-11-22T21:00:00Z","stream":"S","complete":true,"reasons":[],"machine":"web1","cursor":%q,"past":` +
-		`{"at":"2026-11-22T20:00:00Z","done":%t,"first":1,"read":%d,"last":4000000},"sessions":[%s]}`
-	asked := 0
-	_, err := kit.Conn(t, s.URL).Subscribe("rollcall.query.machine", func(m *nats.Msg) {
-		asked++
-		answer := fmt.Sprintf(head, "c", false, last/(reading+1)*asked, "")
-		if asked > reading {
-			answer = fmt.Sprintf(head, "", true, last, `{"user":"lane-with-a-name-that-is-long","since":"2026-11-22T19:00:00Z","remote":"2001:db8:85a3::8a2e:370:7334"}`)
-		}
-		_ = m.Respond([]byte(answer))
-	})
+	const answer = `{"when":"2026-11-22T21:00:00Z","stream":"S","complete":true,"reasons":[],"machine":"web1","past":{"at":"2026-11-22T20:00:00Z"},` +
+		`"sessions":[{"user":"lane-with-a-name-that-is-long","since":"2026-11-22T19:00:00Z","remote":"2001:db8:85a3::8a2e:370:7334"}]}`
+	_, err := kit.Conn(t, s.URL).Subscribe("rollcall.query.machine", func(m *nats.Msg) { _ = m.Respond([]byte(answer)) })
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// TestReadingOnATerminal: the progress of reading the past is shown, and removed before the
-// answer, which is cut to the width of the terminal.
-func TestReadingOnATerminal(t *testing.T) {
 	for _, columns := range []int{60, 80, 120} {
-		reader(t, 3)
 		tty := newTerminal(t, uint16(columns))
 		code := run(t.Context(), strings.Fields("who web1 --at 2026-11-22T20:00 --utc"), streams{nil, tty.File, tty.File})
 		got := tty.lines(t, columns)
 		if want := []string{"web1: at 2026-11-22 20:00:00Z", "USER", "lane"}; code != exitDone || len(got) != len(want) ||
 			got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasPrefix(got[2], want[2]) {
-			t.Errorf("%d columns: exit code %d, and in the end it shows %q", columns, code, got)
+			t.Errorf("%d columns: exit code %d, and it shows %q", columns, code, got)
 		}
 		if narrow := columns < 100; strings.Contains(got[len(got)-1], "…") != narrow {
 			t.Errorf("%d columns: %q", columns, got[len(got)-1])
 		}
-		for _, shown := range []string{"reading the past", "25%", "50%", "75%", "(1000000/4000000)"} {
-			if !strings.Contains(tty.written.String(), shown) {
-				t.Errorf("%d columns: it never showed %q: %q", columns, shown, tty.written.String())
-			}
-		}
-	}
-}
-
-// If the answer goes to a file, only the terminal has the progress; if standard error is not
-// a terminal, there is none.
-func TestReadingElsewhere(t *testing.T) {
-	reader(t, 2)
-	tty, out := newTerminal(t, 80), new(kit.Output)
-	args := strings.Fields("who web1 --at 2026-11-22T20:00 --utc --output json")
-	if code := run(t.Context(), args, streams{nil, out, tty.File}); code != exitDone || out.Count("\n") != 1 {
-		t.Errorf("exit code %d, %q", code, out.String())
-	}
-	if got := tty.lines(t, 80); strings.Join(got, "") != "" || !tty.written.Has("66%") {
-		t.Errorf("the terminal shows %q, and had %q", got, tty.written.String())
-	}
-	reader(t, 2)
-	if got := rollcall(t.Context(), nil, args...); got.err != "" || got.code != exitDone {
-		t.Errorf("%+v", got)
 	}
 }

@@ -167,7 +167,7 @@ func TestReader(t *testing.T) {
 		{"report", "web1: ada, lane"},
 		{"who web1", "lane"},
 		{"where lane", "web1"},
-		{"where mallory", "not logged in anywhere"},
+		{"where ada", "web1"},
 		{"history --user lane", "web1"},
 		{"report --at 2026-11-22T21:00:00Z", ""},
 		{"status", "ROLLCALL_EVENTS"},

@@ -65,11 +65,14 @@ func Decode[A any, P Answer[A]](data []byte) (A, error) {
 type Session struct {
 	User string `json:"user"`
 	// ID identifies the session on its machine; empty: the user's implicit one.
-	ID       string    `json:"session,omitzero"`
-	Since    time.Time `json:"since"`
-	Terminal string    `json:"terminal,omitzero"`
-	Remote   string    `json:"remote,omitzero"`
-	Service  string    `json:"service,omitzero"`
+	ID    string    `json:"session,omitzero"`
+	Since time.Time `json:"since"`
+	// SinceExact is false if Since is the date of the last event that said that the user
+	// is on, so that the session may have begun earlier; nil: it is exact.
+	SinceExact *bool  `json:"since_exact,omitzero"`
+	Terminal   string `json:"terminal,omitzero"`
+	Remote     string `json:"remote,omitzero"`
+	Service    string `json:"service,omitzero"`
 }
 
 // Stay is an open session and its machine.
@@ -85,9 +88,8 @@ type Stay struct {
 type MachineAnswer struct {
 	Head
 	Machine string `json:"machine"`
-	// Heard is the receipt of the last event accepted from the machine. For a past
-	// moment it is the receipt of the newest event dated up to then; zero if the
-	// stream no longer has that event.
+	// Heard is the receipt of the last event accepted from the machine; zero for a past
+	// moment.
 	Heard time.Time `json:"heard,omitzero"`
 	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
@@ -99,8 +101,7 @@ type MachineAnswer struct {
 	Sessions []Session `json:"sessions"`
 }
 
-// UserAnswer lists where a user is, by machine and session. It does not distinguish
-// a user who is on no machine from one who never was on any.
+// UserAnswer lists where a user is, by machine and session.
 type UserAnswer struct {
 	Head
 	User string `json:"user"`

@@ -2,25 +2,27 @@ package api
 
 import "time"
 
-// Past is the progress of an answer to a question about the past.
+// Past says what an answer about the past is about, and what it lacks.
 type Past struct {
-	// At is the moment asked about; zero for a history.
+	// At is the moment that was answered; zero in a history.
 	At time.Time `json:"at,omitzero"`
-	// Done says that the answer is ready. Until then the stream is being read, and
-	// the answer has only a cursor to ask again with.
-	Done bool `json:"done"`
-	// First, Read and Last are sequences of the stream: the first that it had, the
-	// last that has been read, and the last that has to be read.
-	First uint64 `json:"first"`
-	Read  uint64 `json:"read"`
-	Last  uint64 `json:"last"`
-	// CompleteFrom is set if the stream begins after the moment asked about, and the
-	// roster knows nothing older: an answer for this moment or later would be
-	// complete.
-	CompleteFrom time.Time `json:"complete_from,omitzero"`
-	// Unplaced counts the events that arrived too late for the question's memory
-	// limit.
-	Unplaced uint64 `json:"unplaced,omitzero"`
+	// Future says that the moment asked about lies ahead: the answer is that of now.
+	Future bool `json:"future,omitzero"`
+	// KeptFrom is set if the question reaches back before what the history knows:
+	// sessions that ended before KeptFrom are missing.
+	KeptFrom time.Time `json:"kept_from,omitzero"`
+	// MachinesIncomplete counts the machines that may lack sessions. Gaps has the
+	// first of their gaps.
+	MachinesIncomplete int   `json:"machines_incomplete,omitzero"`
+	Gaps               []Gap `json:"gaps,omitzero"`
+}
+
+// Gap is a time for which the history of a machine may lack sessions.
+type Gap struct {
+	Machine string    `json:"machine"`
+	From    time.Time `json:"from"`
+	Until   time.Time `json:"until,omitzero"` // zero: it goes on
+	Reason  string    `json:"reason"`
 }
 
 // PastReport is a report of a past moment, or one page of it.
@@ -38,15 +40,11 @@ type PastReport struct {
 // PastMachine is one machine of a report of a past moment.
 type PastMachine struct {
 	Name string `json:"machine"`
-	// Heard is the newest receipt of an event dated up to then; zero if the stream no
-	// longer has one.
-	Heard time.Time `json:"heard,omitzero"`
 	// Users are those who were on, in byte order of their names.
 	Users []string `json:"users"`
 }
 
-// HistoryAnswer has the sessions that overlap a span of time, ordered by beginning,
-// machine, user and session.
+// HistoryAnswer has the sessions that overlap a span of time, ordered by beginning.
 type HistoryAnswer struct {
 	Head
 	// Cursor is for the question that continues after these sessions; empty if there
@@ -59,10 +57,18 @@ type HistoryAnswer struct {
 // PastStay is one session, from its beginning to its end.
 type PastStay struct {
 	Machine string `json:"machine"`
-	Session
-	// Ended is when it ended; zero for a session that is open, or whose end is
-	// not known.
+	// User is empty if nobody saw the session begin and its end named no user.
+	User string `json:"user,omitzero"`
+	// ID identifies the session on its machine; empty: the user's implicit one.
+	ID string `json:"session,omitzero"`
+	// Since is zero if SinceUnknown: only the end of the session is known.
+	Since        time.Time `json:"since,omitzero"`
+	SinceUnknown bool      `json:"since_unknown,omitzero"`
+	Terminal     string    `json:"terminal,omitzero"`
+	Remote       string    `json:"remote,omitzero"`
+	Service      string    `json:"service,omitzero"`
+	// Ended is when it ended; zero while it is open.
 	Ended time.Time `json:"ended,omitzero"`
-	// How is how it ended, or why that is not known: see PastStay in the contract.
+	// How is how it ended; open: it has not. See PastStay in the contract.
 	How string `json:"how"`
 }

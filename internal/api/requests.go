@@ -1,7 +1,7 @@
 package api
 
 // Moment is the time that a question asks about. The zero value means now: all
-// events read, even those dated in the future.
+// events read, even those dated in the future. A moment that lies ahead means now, too.
 type Moment struct {
 	// At is in RFC 3339, and inclusive.
 	At string `json:"at,omitzero"`
@@ -12,6 +12,8 @@ type Moment struct {
 type Filter struct {
 	// Machines is a pattern for names of machines; see [Matches].
 	Machines string `json:"machines,omitzero"`
+	// Names selects these machines, at most 300.
+	Names []string `json:"names,omitzero"`
 	// OnSeveral selects users who are on more than one machine.
 	OnSeveral bool `json:"on_several,omitzero"`
 	// SilentFor selects machines that have not been heard for so long: a number with
@@ -27,8 +29,8 @@ type ReportRequest struct {
 	// many as fit.
 	Limit *uint32 `json:"limit,omitzero"`
 	Filter
-	// Moment can be combined with Machines, but not with OnSeveral, SilentFor and
-	// Longest.
+	// Moment can be combined with Machines and Names, but not with OnSeveral, SilentFor
+	// and Longest.
 	Moment
 	// Longest asks, instead of for machines, for this number of sessions, at most
 	// 1000: those that have lasted longest. The answer is a LongestAnswer.
@@ -53,15 +55,31 @@ type UserRequest struct {
 
 // HistoryRequest asks for the sessions that overlap a span of time.
 type HistoryRequest struct {
-	// Machine and User select sessions; empty: any.
-	Machine string `json:"machine,omitzero"`
-	User    string `json:"user,omitzero"`
+	// Machine, Names, Machines, User, Remote and Service select sessions; empty: any.
+	// Names are at most 300 machines, and Machines is a pattern; see [Matches].
+	Machine  string   `json:"machine,omitzero"`
+	Names    []string `json:"names,omitzero"`
+	Machines string   `json:"machines,omitzero"`
+	User     string   `json:"user,omitzero"`
+	Remote   string   `json:"remote,omitzero"`
+	Service  string   `json:"service,omitzero"`
 	// From and To are in RFC 3339, and inclusive; empty: no bound.
 	From string `json:"from,omitzero"`
 	To   string `json:"to,omitzero"`
+	// Order is Newest or Oldest; empty: Newest.
+	Order string `json:"order,omitzero"`
+	// Limit is how many sessions the answer may have at most, from 1; nil: as many as
+	// fit.
+	Limit *uint32 `json:"limit,omitzero"`
 	// Cursor is from an earlier answer; empty: from the beginning.
 	Cursor string `json:"cursor,omitzero"`
 }
+
+// The orders of a history: which sessions come first.
+const (
+	Newest = "newest"
+	Oldest = "oldest"
+)
 
 // StatusRequest asks about the service itself. It has no fields.
 type StatusRequest struct{}

@@ -46,22 +46,18 @@ type paged struct {
 
 // Pages asks a question on its subject and yields the answers, page by page,
 // beginning with the first. The request must encode as a JSON object without a
-// cursor. The first answers to a question about the past may contain only the
-// progress of reading. The last value that Pages yields may be an error: a *Refusal,
-// the context's, or one that says why nobody answered.
+// cursor; it is encoded again for each page. The last value that Pages yields may be
+// an error: a *Refusal, the context's, or one that says why nobody answered.
 func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		question, err := json.Marshal(request)
-		if err != nil {
-			yield(nil, fmt.Errorf("asking on %s: %w", subject, err))
-			return
-		}
 		cursor := ""
 		for {
-			answer, next, inProgress, err := page(ctx, nc, subject, paged{question, cursor})
-			if inProgress {
-				cursor = "" // it may be given again
+			question, err := json.Marshal(request)
+			if err != nil {
+				yield(nil, fmt.Errorf("asking on %s: %w", subject, err))
+				return
 			}
+			answer, next, err := page(ctx, nc, subject, paged{question, cursor})
 			//guard:false "a client of a faulty service ends" TestStrangeAnswers
 			if err == nil && next != "" && next == cursor {
 				err = fmt.Errorf("reading the answer of %s: its cursor doesn't advance", subject)
@@ -74,23 +70,19 @@ func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter
 	}
 }
 
-// page requests one page. It also returns the cursor of the next page, and whether
-// this one has only the progress of a question about the past.
-func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, inProgress bool, err error) {
+// page requests one page. It also returns the cursor of the next page.
+func page(ctx context.Context, nc *nats.Conn, subject string, request paged) (answer []byte, next string, err error) {
 	answer, err = One(ctx, nc, subject, request)
 	if err != nil {
-		return nil, "", false, err
+		return nil, "", err
 	}
 	var read struct {
 		Cursor string `json:"cursor"`
-		Past   *struct {
-			Done bool `json:"done"`
-		} `json:"past"`
 	}
 	if err := json.Unmarshal(answer, &read); err != nil {
-		return nil, "", false, fmt.Errorf("reading the answer of %s: %w", subject, err)
+		return nil, "", fmt.Errorf("reading the answer of %s: %w", subject, err)
 	}
-	return answer, read.Cursor, read.Past != nil && !read.Past.Done, nil
+	return answer, read.Cursor, nil
 }
 
 // One asks a question that has one answer, and retries while the service is busy.

@@ -66,23 +66,6 @@ func pages(t *testing.T, nc *nats.Conn, request any) (answers []string, err erro
 	return answers, nil
 }
 
-// While a question about the past is in progress, its cursor may stay the same.
-func TestNotDone(t *testing.T) {
-	answers := []string{
-		`{"cursor":"a","past":{"done":false}}`, `{"cursor":"a","past":{"done":false}}`,
-		`{"cursor":"a","past":{"done":true}}`,
-	}
-	asked := 0
-	nc := respond(t, func(m *nats.Msg) {
-		_ = m.Respond([]byte(answers[min(asked, len(answers)-1)]))
-		asked++
-	})
-	got, err := pages(t, nc, request{})
-	if len(got) != 2 || err == nil || !strings.Contains(err.Error(), "cursor doesn't advance") {
-		t.Errorf("got %q, %v", got, err)
-	}
-}
-
 // Each page is requested with the original request and the cursor of the page
 // before.
 func TestPages(t *testing.T) {

@@ -92,7 +92,6 @@ type Web struct {
 type Outputs struct {
 	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
 	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
-	MaxPastQuestions   count     `split_words:"true" default:"4" desc:"most questions about the past that are answered at the same time"`
 	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
 	LogLevel           logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`

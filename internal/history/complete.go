@@ -1,6 +1,8 @@
 package history
 
 import (
+	"slices"
+
 	"rollcall/internal/roster"
 )
 
@@ -12,8 +14,39 @@ type Gap struct {
 	Reason      string
 }
 
-// gapsWhere selects the gaps that overlap ?1 to ?2.
-const gapsWhere = ` from doubts d where d.since <= ?2 and (d.until is null or d.until > ?1)`
+// Open reports whether the gap goes on.
+func (g *Gap) Open() bool { return g.Until == endOfTime }
+
+// Gaps are the gaps of the machines that a question is about.
+type Gaps struct {
+	// Machines is how many machines have gaps; Reasons has each reason once; First,
+	// the first few gaps.
+	Machines int
+	Reasons  []string
+	First    []Gap
+}
+
+// MaxGaps is how many gaps Gaps has at most.
+const MaxGaps = 20
+
+// add adds a gap of a machine, after those of other machines.
+func (g *Gaps) add(gap *Gap, another bool) {
+	if another {
+		g.Machines++
+	}
+	if !slices.Contains(g.Reasons, gap.Reason) {
+		g.Reasons = append(g.Reasons, gap.Reason)
+	}
+	if len(g.First) < MaxGaps {
+		g.First = append(g.First, *gap)
+	}
+}
+
+const (
+	gapColumns = "select d.machine, d.since, d.until, d.reason"
+	// gapsWhere selects the gaps that overlap ?1 to ?2.
+	gapsWhere = ` from doubts d where d.since <= ?2 and (d.until is null or d.until > ?1)`
+)
 
 // GapsOf returns the gaps of a machine that overlap a span; both bounds are
 // inclusive.
@@ -22,46 +55,109 @@ func (v *View) GapsOf(name string, from, to roster.Time) ([]Gap, error) {
 	if err != nil || id == 0 {
 		return nil, err
 	}
-	q, err := prepared(v.c, "select d.machine, d.since, d.until, d.reason"+gapsWhere+" and d.machine = +?3 order by d.since", from, to, id)
+	q, err := prepared(v.c, gapColumns+gapsWhere+" and d.machine = +?3 order by d.since", from, to, id)
 	if err != nil {
 		return nil, err
 	}
-	return v.gaps(q)
+	var list []Gap
+	err = v.eachGap(q, func(g *Gap) { list = append(list, *g) })
+	return list, err
 }
 
-// Gaps returns how many machines have gaps that overlap a span, and the first of the
-// gaps, at most limit.
-func (v *View) Gaps(from, to roster.Time, limit int) (machines int, first []Gap, err error) {
-	q, err := prepared(v.c, "select count(distinct d.machine)"+gapsWhere, from, to)
+// GapsOn returns the gaps of the machines that a filter selects, whatever else it
+// selects, that overlap a span.
+func (v *View) GapsOn(f *Filter, from, to roster.Time) (Gaps, error) {
+	switch {
+	case f.Machines != nil:
+		return v.gapsOfNames(f, from, to)
+	case f.Match != nil:
+		return v.gapsOfMatching(f.Match, from, to)
+	}
+	return v.gapsOfAll(from, to)
+}
+
+func (v *View) gapsOfNames(f *Filter, from, to roster.Time) (gaps Gaps, err error) {
+	for _, name := range f.Machines {
+		if f.Match != nil && !f.Match(name) {
+			continue
+		}
+		list, err := v.GapsOf(name, from, to)
+		if err != nil {
+			return gaps, err
+		}
+		for i := range list {
+			gaps.add(&list[i], i == 0)
+		}
+	}
+	return gaps, nil
+}
+
+func (v *View) gapsOfMatching(match func(string) bool, from, to roster.Time) (gaps Gaps, err error) {
+	q, err := prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since", from, to)
 	if err != nil {
-		return 0, nil, err
+		return gaps, err
+	}
+	last := ""
+	err = v.eachGap(q, func(g *Gap) {
+		if match(g.Machine) {
+			gaps.add(g, g.Machine != last)
+			last = g.Machine
+		}
+	})
+	return gaps, err
+}
+
+// gapsOfAll counts in the database: after a loss every machine has a gap.
+func (v *View) gapsOfAll(from, to roster.Time) (gaps Gaps, err error) {
+	q, err := prepared(v.c, "select d.reason, count(distinct d.machine), (select count(distinct d.machine)"+gapsWhere+")"+
+		gapsWhere+" group by d.reason", from, to)
+	if err != nil {
+		return gaps, err
 	}
 	for q.next() {
-		machines = q.ColumnInt(0)
+		gaps.Reasons = append(gaps.Reasons, q.ColumnText(0))
+		gaps.Machines = q.ColumnInt(2)
 	}
-	if q.err != nil || machines == 0 {
-		return 0, nil, q.err
+	if q.err != nil || gaps.Machines == 0 {
+		return gaps, q.err
 	}
-	if q, err = prepared(v.c, "select d.machine, d.since, d.until, d.reason"+gapsWhere+" order by d.machine, d.since limit ?3", from, to, limit); err != nil {
-		return 0, nil, err
+	if q, err = prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since limit ?3", from, to, MaxGaps); err != nil {
+		return gaps, err
 	}
-	first, err = v.gaps(q)
-	return machines, first, err
+	err = v.eachGap(q, func(g *Gap) { gaps.First = append(gaps.First, *g) })
+	return gaps, err
 }
 
-func (v *View) gaps(q *query) ([]Gap, error) {
-	var list []Gap
+// eachGap calls show with each gap that a statement selects.
+func (v *View) eachGap(q *query, show func(*Gap)) error {
 	for q.next() {
 		name, err := v.machineName(q.ColumnInt64(0))
 		if err != nil {
 			_ = q.Reset()
-			return nil, err
+			return err
 		}
 		g := Gap{Machine: name, From: q.time(1), Until: q.time(2), Reason: q.ColumnText(3)}
 		if g.Until == never {
 			g.Until = endOfTime
 		}
-		list = append(list, g)
+		show(&g)
 	}
-	return list, q.err
+	return q.err
+}
+
+// Hidden returns the reason of the last loss while it may hide machines that nobody
+// has heard of; "" otherwise. Such a machine would have sent an event within the
+// allowed lateness.
+func (v *View) Hidden(s roster.Settings) (reason string, err error) {
+	if v.Loss == 0 || v.Resumed != 0 && v.Receipt > v.Resumed.Add(s.AllowedLateness) {
+		return "", nil
+	}
+	q, err := prepared(v.c, "select reason from losses where place = ?", v.Loss)
+	if err != nil {
+		return "", err
+	}
+	for q.next() {
+		reason = q.ColumnText(0)
+	}
+	return reason, q.err
 }

@@ -15,7 +15,7 @@ const fewConsumers = "few_consumers"
 const accountTimeout = 2 * time.Second
 
 // consumerRisks returns a risk if the stream, or its account, allows fewer
-// consumers than we need: reading, or a question about the past, then waits until
+// consumers than we need: reading, or catching up with the history, then waits until
 // another consumer is deleted.
 func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	for _, limit := range []struct {
@@ -27,7 +27,7 @@ func (s Streams) consumerRisks(info *jetstream.StreamInfo) []Risk {
 	} {
 		if limit.most > 0 && limit.most < s.Consumers {
 			return []Risk{{
-				fewConsumers, "stream allows too few consumers for reading and for all questions about the past: raise the limit, or lower ROLLCALL_MAX_PAST_QUESTIONS",
+				fewConsumers, "stream allows too few consumers for reading and for the history to catch up: raise the limit",
 				[]any{limit.setting, limit.most, "needed", s.Consumers},
 			}}
 		}

@@ -66,7 +66,7 @@ func (r role) refusals(c jetstream.StreamConfig) []error {
 }
 
 // consumerIdle is the inactivity threshold of the reader's consumers (set by
-// internal/stream and internal/past). The server refuses to create a consumer whose
+// internal/stream). The server refuses to create a consumer whose
 // threshold exceeds the stream's limit.
 const consumerIdle = time.Minute
 

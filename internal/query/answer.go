@@ -3,11 +3,13 @@ package query
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/api"
+	"rollcall/internal/history"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 )
@@ -68,11 +70,15 @@ func encodeList[T any](maxPayload int64, items []T, after func(n int) string, an
 // cursorAfter returns an after function for encodeList: its cursors name the last
 // item sent.
 func cursorAfter[T any](items []T, of func(last *T) cursor) func(n int) string {
+	return listCursor(items, func(last *T) string { return of(last).String() })
+}
+
+func listCursor[T any](items []T, of func(last *T) string) func(n int) string {
 	return func(n int) string {
 		if n == len(items) {
 			return ""
 		}
-		return of(&items[n-1]).String()
+		return of(&items[n-1])
 	}
 }
 
@@ -85,4 +91,22 @@ func checkName(key, name string) error {
 		return fmt.Errorf("%s: %d bytes, at most %d", key, len(name), maxName)
 	}
 	return nil
+}
+
+// checkNames checks a list of machines that a request asks about.
+func checkNames(names []string) error {
+	if len(names) > history.MaxMachines {
+		return fmt.Errorf("names: %d machines, at most %d", len(names), history.MaxMachines)
+	}
+	for _, name := range names {
+		if err := checkName("names", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedNames returns the names in order, each once; nil if there are none.
+func sortedNames(names []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(names)))
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -19,16 +20,18 @@ const cursorSeparator = "\x00"
 // maxName is the length of the longest name in bytes.
 const maxName = 255
 
-// maxCursor is the length of the longest cursor in bytes.
-var maxCursor = base64.RawURLEncoding.EncodedLen(2*maxName + len(cursorSeparator))
+// maxCursor is the length of the longest cursor in bytes: that of an answer about a
+// past moment.
+var maxCursor = base64.RawURLEncoding.EncodedLen(len(digest{}) + binary.MaxVarintLen64 + 2*maxName + len(cursorSeparator))
 
 // String returns the cursor as clients see it: opaque, of letters, digits, - and _.
-func (c cursor) String() string {
-	s := c.first
+func (c cursor) String() string { return base64.RawURLEncoding.EncodeToString([]byte(c.raw())) }
+
+func (c cursor) raw() string {
 	if c.second != "" {
-		s += cursorSeparator + c.second
+		return c.first + cursorSeparator + c.second
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(s))
+	return c.first
 }
 
 var errCursor = errors.New("cursor: not a cursor of rollcall's: omit it to start from the beginning")
@@ -39,8 +42,16 @@ func parseCursor(s string) (cursor, error) {
 		return cursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	//guard:drop utf8.Valid(b) "an invalid cursor is refused" TestBadRequests
-	if err != nil || !utf8.Valid(b) {
+	if err != nil {
+		return cursor{}, errCursor
+	}
+	return parseRaw(b)
+}
+
+// parseRaw is the inverse of raw.
+func parseRaw(b []byte) (cursor, error) {
+	//guard:false "an invalid cursor is refused" TestBadRequests
+	if !utf8.Valid(b) {
 		return cursor{}, errCursor
 	}
 	first, second, both := strings.Cut(string(b), cursorSeparator)

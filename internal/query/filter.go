@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sort"
 	"time"
 
 	"rollcall/internal/api"
@@ -13,6 +14,10 @@ import (
 
 // checkFilter checks and parses the filter.
 func (q *reportRequest) checkFilter() (err error) {
+	if err := checkNames(q.Names); err != nil {
+		return err
+	}
+	q.names = sortedNames(q.Names)
 	if err := checkGlob(q.Machines); err != nil || q.SilentFor == "" {
 		return err
 	}
@@ -32,8 +37,15 @@ func checkGlob(pattern string) error {
 
 // matches reports whether a machine matches the filter, without regard to its users.
 func (q *reportRequest) matches(v roster.View, now time.Time) bool {
-	return api.Matches(q.Machines, v.Name()) &&
+	return api.Matches(q.Machines, v.Name()) && q.isNamed(v.Name()) &&
 		(q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
+}
+
+// isNamed reports whether a machine is among those that the request names, if it names
+// any.
+func (q *reportRequest) isNamed(machine string) bool {
+	_, found := slices.BinarySearch(q.names, machine)
+	return q.names == nil || found
 }
 
 // rows yields, in order, the machines after the given one that match the filter. It
@@ -42,7 +54,7 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 	return func(yield func(report.Row) bool) {
 		for {
 			rows := make([]report.Row, 0, atOnce)
-			for v := range r.Machines(after) {
+			for v := range q.machines(r, after) {
 				if q.matches(v, now) {
 					rows = append(rows, report.RowOf(v, report.Row{}))
 				}
@@ -59,6 +71,18 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 				return
 			}
 			after = rows[len(rows)-1].Name
+		}
+	}
+}
+
+// machines yields, in order, those that the request names, or all, after one.
+func (q *reportRequest) machines(r *roster.Roster, after string) iter.Seq[roster.View] {
+	if q.names == nil {
+		return r.Machines(after)
+	}
+	return func(yield func(roster.View) bool) {
+		for more, i := true, sort.SearchStrings(q.names, after+"\x00"); more && i < len(q.names); i++ {
+			r.Machine(q.names[i], func(v roster.View) { more = !v.Shown() || yield(v) })
 		}
 	}
 }

@@ -39,6 +39,7 @@ func anyFleet(t *rapid.T) *roster.Roster {
 func anyFilter(t *rapid.T) api.Filter {
 	return api.Filter{
 		Machines:  rapid.SampledFrom([]string{"", "*", "web*", "*1", "web2", "none"}).Draw(t, "machines"),
+		Names:     rapid.SampledFrom([][]string{nil, nil, {"web2"}, {"none"}, {"web3", "db1", "none", "db1"}}).Draw(t, "names"),
 		OnSeveral: rapid.Bool().Draw(t, "several"),
 		SilentFor: rapid.SampledFrom([]string{"", "1s", "7s", "15s", "1m"}).Draw(t, "silent"),
 	}
@@ -59,7 +60,7 @@ func among(f api.Filter, whole []api.Machine, now time.Time) []api.Machine {
 		}
 		name := regexp.MustCompile("^" + strings.ReplaceAll(f.Machines, "*", ".*"))
 		silence, _ := time.ParseDuration(f.SilentFor)
-		if name.MatchString(m.Name) && (f.SilentFor == "" || now.Sub(m.Heard) > silence) && (!f.OnSeveral || len(m.Users) > 0) {
+		if name.MatchString(m.Name) && (f.Names == nil || slices.Contains(f.Names, m.Name)) && (f.SilentFor == "" || now.Sub(m.Heard) > silence) && (!f.OnSeveral || len(m.Users) > 0) {
 			list = append(list, m)
 		}
 	}
@@ -99,27 +100,29 @@ func TestFilteredAnswers(t *testing.T) {
 func TestLongest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyFleet(t)
-		q := &reportRequest{ReportRequest: api.ReportRequest{Filter: anyFilter(t)}}
 		n := rapid.IntRange(1, 10).Draw(t, "n")
-		var want longest
+		q := &reportRequest{ReportRequest: api.ReportRequest{Filter: anyFilter(t), Longest: new(uint32(n))}}
+		want := []api.Stay{}
 		for _, m := range among(q.Filter, machines(r), kit.At) {
 			var open []roster.Session
 			r.Machine(m.Name, func(v roster.View) { open = v.AppendSessions(nil) })
 			for _, s := range open {
 				if slices.Contains(m.Users, s.User) {
-					want = append(want, api.Stay{Machine: m.Name, Session: sessionOf(&s)})
+					stay := api.Stay{Machine: m.Name, Session: sessionOf(&s)}
+					stay.SinceExact = inexact
+					want = append(want, stay)
 				}
 			}
 		}
 		slices.SortStableFunc(want, func(a, b api.Stay) int { return a.Since.Compare(b.Since) })
 		want = want[:min(n, len(want))]
-		got := make(longest, 0, n)
 		if err := q.check(); err != nil {
 			t.Fatal(err)
 		}
-		got = q.longest(r, got, kit.At, func(roster.Time) bool { return false })
-		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
-			t.Fatalf("got %+v, want %+v", got, want)
+		l := newLongest(q)
+		New(Config{Source: source(r)}).addLongest(q, &api.Head{When: kit.At}, l)
+		if !reflect.DeepEqual(l.stays, want) {
+			t.Fatalf("got %+v, want %+v", l.stays, want)
 		}
 	})
 }
@@ -159,7 +162,7 @@ func TestBadFilters(t *testing.T) {
 		`{"longest":-1}`:                   "longest: want a whole number",
 		`{"longest":5,"limit":5}`:          "longest: has no pages",
 		`{"longest":5,"cursor":"YQ"}`:      "longest: has no pages",
-		`{"when":"2026-11-22T21:00:00Z"}`:  `"when": unknown key: want cursor, limit, machines, on_several, silent_for, at, longest`,
+		`{"when":"2026-11-22T21:00:00Z"}`:  `"when": unknown key: want cursor, limit, machines, names, on_several, silent_for, at, longest`,
 		`{"at":"2026-11-22","longest":5}`:  "at: not together with",
 		`{"at":5}`:                         "at: want a string",
 		`{"at":"2026-11-22"}`:              "at: want a time in RFC 3339",

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/api"
-	"rollcall/internal/past"
+	"rollcall/internal/history"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -17,8 +17,8 @@ import (
 // machineRequest asks who is on a machine.
 type machineRequest struct {
 	api.MachineRequest
-	at    roster.Time // the past moment asked about
-	after cursor
+	moment moment // if it is about the past
+	after  cursor
 }
 
 func (q *machineRequest) aboutPast() bool { return q.At != "" }
@@ -28,8 +28,9 @@ func (q *machineRequest) check() (err error) {
 		return err
 	}
 	if q.aboutPast() {
-		q.at, err = parseTime("at", q.At)
-		return err
+		question := q.MachineRequest
+		question.Cursor = ""
+		return q.moment.parse(q.At, q.Cursor, digestOf("machine", &question))
 	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
@@ -43,9 +44,10 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	st := s.Roster.Status()
 	a := api.MachineAnswer{Head: s.head(&st), Machine: q.Machine, Sessions: []api.Session{}}
 	var heard roster.Time
+	var place uint64
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
-		heard, open = v.Heard(), v.AppendSessions(nil)
+		heard, place, open = v.Heard(), v.Place(), v.AppendSessions(nil)
 		setMachineHead(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
 	//guard:false "an unknown machine is not one with nobody on" TestRefusedQuestions
@@ -60,29 +62,38 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	for i := range open {
 		sessions[i] = sessionOf(&open[i])
 	}
+	s.sinceOn(ctx, q.Machine, place, sessions)
 	return encodeList(s.Conn.MaxPayload(), sessions,
 		cursorAfter(sessions, func(last *api.Session) cursor { return cursor{last.User, last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
 // machineAt answers who was on a machine.
-func (s *Service) machineAt(ctx context.Context, q *machineRequest) ([]byte, error) {
-	found, err := s.askPast(ctx, past.Question{Machine: q.Machine, To: q.at}, q.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	a := api.MachineAnswer{Machine: q.Machine, Sessions: []api.Session{}}
-	a.Head, a.Past = s.headOfPast(found)
-	var sessions []api.Session
-	for i := range found.On {
-		on := &found.On[i]
-		a.Heard = timeOf(on.Heard)
-		if on.Session.User != "" {
-			sessions = append(sessions, sessionOf(&on.Session))
+func (s *Service) machineAt(ctx context.Context, q *machineRequest) (answer []byte, err error) {
+	at, future := s.resolve(&q.moment)
+	about := &about{machines: history.Filter{Machines: []string{q.Machine}}, from: at, to: at}
+	err = s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) error {
+		if err := s.checkKnown(v, q.Machine, ""); err != nil {
+			return err
 		}
-	}
-	return encodeList(s.Conn.MaxPayload(), sessions, pastCursorAfter(found, len(sessions)),
-		func(next string) any { a.Cursor = next; return &a })
+		on, _, err := v.OnMachine(at, q.Machine)
+		if err != nil {
+			return err
+		}
+		a := api.MachineAnswer{Head: head, Past: momentOf(past, &q.moment, future), Machine: q.Machine, Sessions: []api.Session{}}
+		var sessions []api.Session
+		for i := range on {
+			after := q.moment.after
+			if s := sessionOf(&on[i].Session); cmp.Or(strings.Compare(s.User, after.first), strings.Compare(s.ID, after.second)) > 0 {
+				sessions = append(sessions, s)
+			}
+		}
+		answer, err = encodeList(s.Conn.MaxPayload(), sessions,
+			listCursor(sessions, func(last *api.Session) string { return q.moment.next(cursor{last.User, last.ID}) }),
+			func(next string) any { a.Cursor = next; return &a })
+		return err
+	})
+	return answer, err
 }
 
 // setMachineHead changes h to the head of an answer about one machine, with these
@@ -97,4 +108,8 @@ func setMachineHead(h *api.Head, st *roster.Status, v roster.View, reasons []str
 
 func unknownMachine(name string) error {
 	return &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("machine: %q is unknown: rollcall has accepted no event from it", name)}
+}
+
+func unknownUser(name string) error {
+	return &refusal{rollcallv1.CodeNotFound, fmt.Sprintf("user: %q is unknown: rollcall has accepted no event about this user", name)}
 }

@@ -2,78 +2,144 @@ package query
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nuid"
 
 	"rollcall/internal/api"
-	"rollcall/internal/past"
+	"rollcall/internal/history"
 	"rollcall/internal/report"
+	"rollcall/internal/roster"
 )
 
 // reportAt answers with the machines of a past moment.
 func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error) {
-	found, err := s.askPast(ctx, past.Question{To: q.at}, q.Cursor)
+	at, future := s.resolve(&q.moment)
+	about := &about{machines: history.Filter{Machines: q.names}, from: at, to: at, fleet: q.names == nil}
+	if q.Machines != "" {
+		about.machines.Match = func(machine string) bool { return api.Matches(q.Machines, machine) }
+	}
+	a := api.PastReport{ID: nuid.Next()}
+	page := &machinePage{reportRequest: q, at: at, after: q.moment.after}
+	err := s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) (err error) {
+		a.Head, a.Past = head, momentOf(past, &q.moment, future)
+		if page.room, err = roomOf(s.Conn.MaxPayload(), &a); err != nil {
+			return err
+		}
+		if q.names != nil {
+			return page.addNames(v, at.Add(-s.Roster.Settings().AllowedLateness))
+		}
+		return page.addRest(v)
+	})
+	if err == nil && q.names == nil && !page.full {
+		ctx, cancel := context.WithTimeout(ctx, pastTimeout)
+		defer cancel()
+		err = s.refusalOf(s.History.FleetAt(ctx, at, page.after.first, func(_ *history.View, name string, users []string) bool {
+			return page.add(name, users)
+		}))
+	}
 	if err != nil {
 		return nil, err
 	}
-	st := s.Roster.Status()
-	a := api.PastReport{ID: s.Source.Head(&st, s.now()).ID, Cursor: strings.Repeat("x", maxCursor), Machines: []api.PastMachine{}}
-	a.Head, a.Past = s.headOfPast(found)
-	b, err := json.Marshal(&a)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the answer: %w", err)
+	a.Machines = slices.Concat([]api.PastMachine{}, page.machines)
+	if page.full {
+		a.Cursor = q.moment.next(page.next)
 	}
-	room, err := report.PageCapacity(s.Conn.MaxPayload(), len(b))
-	if err != nil {
-		return nil, err
-	}
-	var rows int
-	a.Machines, rows = q.machinesOf(found.On, room)
-	a.Cursor = found.Take(rows)
-	if b, err = json.Marshal(&a); err != nil {
-		return nil, fmt.Errorf("encoding the answer: %w", err)
-	}
-	return b, nil
+	return json.Marshal(&a)
 }
 
-// machinesOf returns the machines that match the filter, with the users who were
-// on: as many as fit in room bytes, but at least one. It also returns how many rows
-// they comprise. The sessions of one user are never split.
-func (q *reportRequest) machinesOf(rows []past.On, room int) (machines []api.PastMachine, taken int) {
-	machines = []api.PastMachine{}
-	var last *api.PastMachine
-	for i := range rows {
-		row := &rows[i]
-		if !api.Matches(q.Machines, row.Machine) {
-			continue
-		}
-		user := row.Session.User
-		another := last == nil || last.Name != row.Machine
-		switch {
-		case another && len(machines) == q.limit():
-			return machines, i
-		case another:
-			room -= mostQuoted(row.Machine) + len(`{"machine":,"heard":"2006-01-02T15:04:05.999999999Z","users":[]},`)
-		case last.Users[len(last.Users)-1] == user:
-			continue
-		}
-		room -= mostQuoted(user) + len(",")
-		if room < 0 && last != nil {
-			return machines, i
-		}
-		if another {
-			machines = append(machines, api.PastMachine{Name: row.Machine, Heard: timeOf(row.Heard), Users: []string{}})
-			last = &machines[len(machines)-1]
-		}
-		if user != "" {
-			last.Users = append(last.Users, user)
-		}
+// roomOf returns how many bytes the machines of a report may take.
+func roomOf(maxPayload int64, a *api.PastReport) (int, error) {
+	head, err := json.Marshal(a)
+	if err != nil {
+		return 0, err
 	}
-	return machines, len(rows)
+	return report.PageCapacity(maxPayload, len(head)+len(`"cursor":"",`)+maxCursor)
 }
 
-// mostQuoted returns the greatest length of a name in JSON: only quotes and
-// backslashes have to be escaped in it.
-func mostQuoted(name string) int { return 2*len(name) + len(`""`) }
+// machinePage collects as many machines as fit in a message, and at least some users of
+// one.
+type machinePage struct {
+	*reportRequest
+	at       roster.Time
+	after    cursor
+	room     int
+	machines []api.PastMachine
+	full     bool
+	next     cursor // if it is full
+}
+
+// add adds a machine if it matches the filter, with those of its users who fit. It
+// returns false once the page is full.
+func (p *machinePage) add(name string, users []string) bool {
+	if !api.Matches(p.Machines, name) {
+		return true
+	}
+	p.room -= mostQuoted(name) + len(`{"machine":,"users":[]},`)
+	//guard:drop limit "a report has no more machines than asked for" TestPastInPages
+	//guard:drop p.room "a report of a past moment fits in a message" TestPastInPages
+	if n := len(p.machines); n == p.limit() || n > 0 && p.room < 0 {
+		p.full, p.next = true, cursor{first: p.machines[n-1].Name}
+		return false
+	}
+	m := api.PastMachine{Name: name, Users: []string{}}
+	for i, user := range users {
+		if p.room -= mostQuoted(user) + len(","); p.room < 0 && i > 0 {
+			p.full, p.next = true, cursor{name, users[i-1]}
+			break
+		}
+		m.Users = append(m.Users, user)
+	}
+	p.machines = append(p.machines, m)
+	return !p.full
+}
+
+// addRest adds the rest of the machine that the cursor is within.
+func (p *machinePage) addRest(v *history.View) error {
+	if p.after.second == "" {
+		return nil
+	}
+	users, err := usersOn(v, p.at, p.after)
+	if len(users) > 0 {
+		p.add(p.after.first, users)
+	}
+	return err
+}
+
+// addNames adds the machines that the request names and that were heard.
+func (p *machinePage) addNames(v *history.View, silent roster.Time) error {
+	if err := p.addRest(v); err != nil {
+		return err
+	}
+	for _, name := range p.names {
+		if name <= p.after.first || p.full {
+			continue
+		}
+		users, err := usersOn(v, p.at, cursor{first: name})
+		if err != nil {
+			return err
+		}
+		heard, err := v.Heard(p.at, name, silent)
+		if err != nil {
+			return err
+		}
+		if len(users) > 0 || heard {
+			p.add(name, users)
+		}
+	}
+	return nil
+}
+
+// usersOn returns who was on a machine, in order, after a user.
+func usersOn(v *history.View, at roster.Time, after cursor) ([]string, error) {
+	list, _, err := v.OnMachine(at, after.first)
+	var users []string
+	for i := range list {
+		if user := list[i].Session.User; user > after.second {
+			users = append(users, user)
+		}
+	}
+	//guard:set slices.Compact(...) users "a user with two sessions is one user of a report" TestPastInPages
+	return slices.Compact(users), err
+}

@@ -17,15 +17,18 @@ import (
 type reportRequest struct {
 	api.ReportRequest
 	silentFor time.Duration // 0: any
-	at        roster.Time   // the past moment asked about
+	names     []string      // in order; nil: any
+	moment    moment        // if it is about the past
 	after     cursor
 }
+
+var errLimit = errors.New("limit: want 1 or more, or omit it")
 
 func (q *reportRequest) aboutPast() bool { return q.At != "" }
 
 func (q *reportRequest) check() (err error) {
 	if q.Limit != nil && *q.Limit == 0 {
-		return errors.New("limit: want 1 or more, or omit it")
+		return errLimit
 	}
 	if err := q.checkFilter(); err != nil {
 		return err
@@ -34,8 +37,9 @@ func (q *reportRequest) check() (err error) {
 	case q.aboutPast() && (q.OnSeveral || q.SilentFor != "" || q.Longest != nil):
 		return errors.New("at: not together with on_several, silent_for and longest")
 	case q.aboutPast():
-		q.at, err = parseTime("at", q.At)
-		return err
+		question := q.ReportRequest
+		question.Cursor, question.Limit = "", nil
+		return q.moment.parse(q.At, q.Cursor, digestOf("report", &question))
 	case q.Longest == nil:
 	case *q.Longest < 1 || *q.Longest > maxLongest:
 		return fmt.Errorf("longest: want 1 to %d", maxLongest)
@@ -60,7 +64,7 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	case q.aboutPast():
 		return s.reportAt(ctx, q)
 	case q.Longest != nil:
-		return s.longest(q)
+		return s.longest(ctx, q)
 	}
 	// Read the position first: what is read later then includes every event up to
 	// it.

@@ -10,9 +10,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxRequest is the size of the largest request in bytes: several times the longest
-// cursor.
-const maxRequest = 4 << 10
+// maxRequest is the size of the largest request in bytes: it has 300 names of machines
+// of 255 bytes each, all of them quotes or backslashes, and more.
+const maxRequest = 192 << 10
 
 // decode decodes a request's JSON strictly: unknown and duplicate keys are errors,
 // and so is anything after the object. An empty request is one without keys. The
@@ -41,7 +41,10 @@ func requestError(err error, request any) error {
 	if !ok {
 		return fmt.Errorf("request: want a JSON object or nothing: %w", err)
 	}
-	field := semantic.JSONPointer.LastToken()
+	field := ""
+	for field = range semantic.JSONPointer.Tokens() {
+		break // the others are within a list
+	}
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
 		return fmt.Errorf("%s: unknown key: want %s", excerpt(field), strings.Join(keys(request), ", "))
@@ -72,6 +75,8 @@ func kindOf(t reflect.Type) string {
 		return "true or false"
 	case reflect.String:
 		return "a string"
+	case reflect.Slice:
+		return "a list of strings"
 	}
 	return "a whole number from 1 to 4294967295"
 }

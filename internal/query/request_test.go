@@ -51,7 +51,7 @@ func TestBadRequests(t *testing.T) {
 		`{"cursor":"` + cursor{long(255), long(255)}.String() + `"}`:  "",
 		`{"` + long(1000) + `":1}`:                                    `"xxx`,
 		`{"cursor":"` + strings.Repeat("A", 2000) + `","limit":null}`: "cursor: ",
-		`{"cursor":"` + strings.Repeat("A", 5000) + `"}`:              "request: ",
+		`{"cursor":"` + strings.Repeat("A", maxRequest) + `"}`:        "request: ",
 	} {
 		m, err := nc.Request(question1, []byte(request), time.Minute)
 		if err != nil {

@@ -12,15 +12,12 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// workerCount is how many answers are built at a time. At most maxWaiting questions
-// and maxWaitingPast questions about the past are queued; further ones are refused.
-// Questions about the past wait for the stream to be read, so they have their own
-// queue. It has one worker more than the number of such questions that may be in
-// flight: the extra worker answers that rollcall is busy.
+// workerCount is how many answers about now, and how many about the past, are built at
+// a time. At most maxWaiting of each are queued; further ones are refused. The history
+// has a connection for each of these workers, so none waits for another.
 const (
-	workerCount    = 2
-	maxWaiting     = 64
-	maxWaitingPast = 8
+	workerCount = 2
+	maxWaiting  = 64
 )
 
 // endpoint answers the questions of one subject.
@@ -43,7 +40,7 @@ type request[Q any] interface {
 // asked is a question that was decoded.
 type asked struct {
 	answer func(context.Context) ([]byte, error)
-	// past says that the stream has to be read to answer it.
+	// past says that the history answers it.
 	past bool
 }
 
@@ -96,6 +93,7 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 	}
 	q, err := e.read(request.Data())
 	line := s.waiting
+	//guard:false "questions about the past starve no others" TestPastStarvesNobody
 	if q.past {
 		line = s.waitingPast
 	}
@@ -106,13 +104,15 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 	//guard:false "a partial roster is never an answer" TestNotCaughtUp
 	case !e.early && !s.CaughtUp():
 		s.refuse(request, rollcallv1.CodeUnavailable, "not caught up: rollcall is still reading the events from before its start: ask again later")
-	case q.past && s.Past == nil:
-		s.refuse(request, rollcallv1.CodeUnavailable, "this rollcall does not answer questions about the past")
+	case q.past && s.History == nil:
+		s.refuse(request, rollcallv1.CodeUnavailable, "this rollcall keeps no history: ROLLCALL_HISTORY is 0")
 	default:
 		select {
 		case line <- job{q, request.Reply()}:
+			s.past.began(q.past)
 		//guard:drop "a flood of questions doesn't fill the memory" TestFloodIsRefused
 		default:
+			s.past.refused(q.past)
 			s.refuse(request, rollcallv1.CodeBusy, fmt.Sprintf("busy: %d questions are waiting: ask again later", cap(line)))
 		}
 	}
@@ -148,6 +148,7 @@ func (s *Service) reply(ctx context.Context, j job) {
 	message := &nats.Msg{Subject: j.reply}
 	var err error
 	message.Data, err = j.answer(ctx)
+	s.past.ended(j.past, err)
 	if most := s.Conn.MaxPayload(); err == nil && int64(len(message.Data)) > most {
 		err = fmt.Errorf("an answer of %d bytes does not fit in a message of %d", len(message.Data), most)
 	}

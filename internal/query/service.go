@@ -9,8 +9,8 @@
 // lookups. An answer that doesn't fit in one message has a cursor, with which the
 // next question continues.
 //
-// Questions about the past take longer, because the stream is read again. They have
-// their own queue, so that other questions don't wait for them.
+// Questions about the past are answered from the history on disk. They have their own
+// queue and workers, so that questions about now never wait for a disk.
 //
 // The types of requests and answers are those of package api.
 package query
@@ -29,7 +29,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/api"
-	"rollcall/internal/past"
+	"rollcall/internal/history"
 	"rollcall/internal/report"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -53,10 +53,10 @@ type Config struct {
 	// Instance identifies this process; Settings is a digest of the settings that
 	// affect the fold. Both are for other processes that answer on the same subjects.
 	Instance, Settings string
-	// Registry gets rollcall_instances, the number of those processes; it may be nil.
+	// Registry gets the metrics; it may be nil.
 	Registry prometheus.Registerer
-	// Past answers questions about the past. If it is nil, they are refused.
-	Past *past.Questions
+	// History answers questions about the past. If it is nil, they are refused.
+	History *history.History
 	// Now is the clock of answers; nil: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -70,14 +70,15 @@ type Service struct {
 	now         func() time.Time
 	started     time.Time
 	others      *others
+	past        *pastMetrics
 	queryEvery  time.Duration
 }
 
 // New returns a service; Run makes it answer.
 func New(c Config) *Service {
 	s := &Service{
-		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), queryEvery: queryEvery,
-		waiting: make(chan job, maxWaiting), waitingPast: make(chan job, maxWaitingPast),
+		Config: c, now: c.Now, started: time.Now().UTC(), others: newOthers(c.Registry), past: newPastMetrics(c.Registry),
+		queryEvery: queryEvery, waiting: make(chan job, maxWaiting), waitingPast: make(chan job, maxWaiting),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -106,11 +107,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range workerCount {
 		workers.Go(func() { s.work(ctx, s.waiting) })
-	}
-	if s.Past != nil {
-		for range s.Past.Most() + 1 {
-			workers.Go(func() { s.work(ctx, s.waitingPast) })
-		}
+		workers.Go(func() { s.work(ctx, s.waitingPast) })
 	}
 	defer workers.Wait()
 	if err = s.listen(service); err == nil {

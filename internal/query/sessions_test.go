@@ -54,9 +54,9 @@ func TestMachine(t *testing.T) {
 	got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "web1"})
 	want := []api.MachineAnswer{{
 		Head: got[0].Head, Machine: "web1", Heard: second(3), Sessions: []api.Session{
-			{User: "chris", Since: second(3)},
-			{User: "lane", Since: second(2)},
-			{User: "lane", ID: "c7", Since: second(1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"},
+			{User: "chris", Since: second(3), SinceExact: inexact},
+			{User: "lane", Since: second(2), SinceExact: inexact},
+			{User: "lane", ID: "c7", Since: second(1), SinceExact: inexact, Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"},
 		},
 	}}
 	if !reflect.DeepEqual(got, want) {
@@ -77,9 +77,9 @@ func TestUser(t *testing.T) {
 	nc := serve(t, source(r))
 	got := pagesOf[api.UserAnswer](t, nc, "user", api.UserRequest{User: "lane"})
 	want := []api.UserAnswer{{Head: got[0].Head, User: "lane", Sessions: []api.Stay{
-		{Machine: "web1", Session: api.Session{User: "lane", Since: second(3)}},
-		{Machine: "web1", Session: api.Session{User: "lane", ID: "c7", Since: second(2), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}},
-		{Machine: "web2", Session: api.Session{User: "lane", Since: second(1)}},
+		{Machine: "web1", Session: api.Session{User: "lane", Since: second(3), SinceExact: inexact}},
+		{Machine: "web1", Session: api.Session{User: "lane", ID: "c7", Since: second(2), SinceExact: inexact, Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}},
+		{Machine: "web2", Session: api.Session{User: "lane", Since: second(1), SinceExact: inexact}},
 	}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -99,11 +99,11 @@ func TestSessionsInPages(t *testing.T) {
 		e := detailed("big", fmt.Sprintf("user-%d", i%7), fmt.Sprintf("session-%d", i))
 		other := kit.Login(fmt.Sprintf("machine-%d", i), "everywhere")
 		kit.Feed(r, e, other)
-		machine = append(machine, api.Session{User: e.Session.User, ID: e.Session.ID, Since: second(2*i + 1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"})
-		user = append(user, api.Stay{Machine: other.Machine, Session: api.Session{User: "everywhere", Since: second(2*i + 2)}})
+		machine = append(machine, api.Session{User: e.Session.User, ID: e.Session.ID, Since: second(2*i + 1), SinceExact: inexact, Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"})
+		user = append(user, api.Stay{Machine: other.Machine, Session: api.Session{User: "everywhere", Since: second(2*i + 2), SinceExact: inexact}})
 	}
 	kit.Feed(r, kit.Login("big", "user-3"))
-	machine = append(machine, api.Session{User: "user-3", Since: second(601)})
+	machine = append(machine, api.Session{User: "user-3", Since: second(601), SinceExact: inexact})
 	slices.SortFunc(machine, func(a, b api.Session) int {
 		return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.ID, b.ID))
 	})

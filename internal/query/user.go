@@ -7,15 +7,15 @@ import (
 	"strings"
 
 	"rollcall/internal/api"
-	"rollcall/internal/past"
+	"rollcall/internal/history"
 	"rollcall/internal/roster"
 )
 
 // userRequest asks where a user is.
 type userRequest struct {
 	api.UserRequest
-	at    roster.Time // the past moment asked about
-	after cursor
+	moment moment // if it is about the past
+	after  cursor
 }
 
 func (q *userRequest) aboutPast() bool { return q.At != "" }
@@ -25,8 +25,9 @@ func (q *userRequest) check() (err error) {
 		return err
 	}
 	if q.aboutPast() {
-		q.at, err = parseTime("at", q.At)
-		return err
+		question := q.UserRequest
+		question.Cursor = ""
+		return q.moment.parse(q.At, q.Cursor, digestOf("user", &question))
 	}
 	q.after, err = parseCursor(q.Cursor)
 	return err
@@ -40,31 +41,50 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := api.UserAnswer{Head: s.head(&st), User: q.User, Sessions: []api.Stay{}}
 	open := s.Roster.User(q.User)
+	//guard:false "a user nobody has ever heard of is not one who is nowhere" TestUnknownUser
+	if len(open) == 0 && s.History != nil && !s.History.KnowsUser(ctx, sinceWithin, q.User) {
+		return nil, unknownUser(q.User)
+	}
 	open = open[sort.Search(len(open), func(i int) bool {
 		return cmp.Or(strings.Compare(open[i].Machine, q.after.first), strings.Compare(open[i].Session.ID, q.after.second)) > 0
 	}):]
 	stays := make([]api.Stay, len(open))
+	places := make([]uint64, len(open))
 	for i := range open {
 		stays[i] = api.Stay{Machine: open[i].Machine, Session: sessionOf(&open[i].Session)}
-		s.Roster.Machine(open[i].Machine, func(v roster.View) { stays[i].Silent = s.Silent(v.Heard(), a.When) })
+		s.Roster.Machine(open[i].Machine, func(v roster.View) {
+			stays[i].Silent, places[i] = s.Silent(v.Heard(), a.When), v.Place()
+		})
 	}
+	s.sinceOf(ctx, q.User, places, stays)
 	return encodeList(s.Conn.MaxPayload(), stays,
 		cursorAfter(stays, func(last *api.Stay) cursor { return cursor{last.Machine, last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
 // userAt answers where a user was.
-func (s *Service) userAt(ctx context.Context, q *userRequest) ([]byte, error) {
-	found, err := s.askPast(ctx, past.Question{User: q.User, To: q.at}, q.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	a := api.UserAnswer{User: q.User, Sessions: []api.Stay{}}
-	a.Head, a.Past = s.headOfPast(found)
-	stays := make([]api.Stay, len(found.On))
-	for i := range found.On {
-		stays[i] = api.Stay{Machine: found.On[i].Machine, Session: sessionOf(&found.On[i].Session)}
-	}
-	return encodeList(s.Conn.MaxPayload(), stays, pastCursorAfter(found, len(stays)),
-		func(next string) any { a.Cursor = next; return &a })
+func (s *Service) userAt(ctx context.Context, q *userRequest) (answer []byte, err error) {
+	at, future := s.resolve(&q.moment)
+	err = s.view(ctx, &about{from: at, to: at, fleet: true}, func(v *history.View, head api.Head, past *api.Past) error {
+		if err := s.checkKnown(v, "", q.User); err != nil {
+			return err
+		}
+		on, err := v.OnUser(at, q.User)
+		if err != nil {
+			return err
+		}
+		a := api.UserAnswer{Head: head, Past: momentOf(past, &q.moment, future), User: q.User, Sessions: []api.Stay{}}
+		var stays []api.Stay
+		for i := range on {
+			after := q.moment.after
+			if s := sessionOf(&on[i].Session); cmp.Or(strings.Compare(on[i].Machine, after.first), strings.Compare(s.ID, after.second)) > 0 {
+				stays = append(stays, api.Stay{Machine: on[i].Machine, Session: s})
+			}
+		}
+		answer, err = encodeList(s.Conn.MaxPayload(), stays,
+			listCursor(stays, func(last *api.Stay) string { return q.moment.next(cursor{last.Machine, last.ID}) }),
+			func(next string) any { a.Cursor = next; return &a })
+		return err
+	})
+	return answer, err
 }

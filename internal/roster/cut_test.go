@@ -68,10 +68,9 @@ func TestCutWhileFolding(t *testing.T) {
 				change(viewed + i)
 			}
 		}
-		if got, want := v.Registers(), name(viewed); v.Name() != want ||
-			len(got.Sessions) != 1 || got.Sessions[0].Session.User != "before" || !got.Sessions[0].Open ||
-			len(got.Cleared) != 1 || got.Cleared[0].User != "left" {
-			t.Fatalf("%s: %+v, want %s as it was", v.Name(), got, want)
+		got, cleared, want := v.AppendSessions(nil), v.Cleared(), name(viewed)
+		if v.Name() != want || len(got) != 1 || got[0].User != "before" || len(cleared) != 1 || cleared[0] != "left" {
+			t.Fatalf("%s: %+v and %s, want %s as it was", v.Name(), got, cleared, want)
 		}
 		viewed++
 	}

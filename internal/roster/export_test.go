@@ -29,6 +29,14 @@ func (r *Roster) RegisterCounts() (counted, there int) {
 // Names returns how many users' names are stored.
 func (r *Roster) Names() int { return int(r.people.names.Used) }
 
+// Cleared returns the users who were logged out of all sessions.
+func (v View) Cleared() (users []string) {
+	for _, c := range v.m.clearings() {
+		users = append(users, v.people.name(c.user))
+	}
+	return users
+}
+
 // HashOf returns the hash of a name.
 func HashOf(name string) uint32 { return mem.Hash(name) }
 

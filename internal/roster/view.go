@@ -37,6 +37,20 @@ func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
 // since its last boot, shutdown or present.
 func (v View) Limited() bool { return v.m.limited() }
 
+// Place returns the place of the newest event that decides who is on.
+func (v View) Place() uint64 {
+	place := v.m.reset.Place
+	for i := range v.m.sessions.Rows {
+		if s := &v.m.sessions.Rows[i]; v.m.isOpen(s) {
+			place = max(place, s.stamp.Place)
+		}
+	}
+	for _, c := range v.m.clearings() {
+		place = max(place, c.stamp.Place)
+	}
+	return place
+}
+
 // AppendUsers appends the names of those who are on to dst, in byte order.
 func (v View) AppendUsers(dst []string) []string {
 	start := len(dst)

@@ -90,8 +90,7 @@ func (s *service) streams() natsconn.Streams {
 		MaxBytes:        maxBytes,
 		Replicas:        int(s.cfg.StreamReplicas),
 		Embedded:        s.embedded != nil,
-		// One for the reader, one for the history while it reads the stream again, and one for
-		// each question about the past.
-		Consumers: 2 + int(s.cfg.MaxPastQuestions),
+		// One for the reader, and one for the history while it reads the stream again.
+		Consumers: 2,
 	}
 }

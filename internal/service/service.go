@@ -29,7 +29,6 @@ import (
 	"rollcall/internal/metrics"
 	"rollcall/internal/natsconn"
 	"rollcall/internal/natsserver"
-	"rollcall/internal/past"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -61,7 +60,6 @@ type service struct {
 	snapshots *snapshot.Store
 	publisher *report.Publisher
 	changes   *changes.Publisher
-	past      *past.Questions
 	questions *query.Service
 
 	// For the health checks, which run before the fields above are set.
@@ -250,10 +248,7 @@ func (s *service) run(ctx context.Context) error {
 		s.monitor.Load().run(ctx)
 		return nil
 	})
-	g.Go(func() error {
-		defer s.past.Close()
-		return s.questions.Run(ctx)
-	})
+	g.Go(func() error { return s.questions.Run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

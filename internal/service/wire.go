@@ -13,7 +13,6 @@ import (
 	"rollcall/internal/ingest"
 	"rollcall/internal/metrics"
 	"rollcall/internal/natsconn"
-	"rollcall/internal/past"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -30,9 +29,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
 		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, KnownUntil: s.knownUntil,
 	}
-	if err := s.wireAnswers(js, source); err != nil {
-		return err
-	}
+	s.wireAnswers(js, source)
 	build := metrics.Build(s.build)
 	collector := metrics.NewCollector(s.roster, readProgress{s}, build, int(s.cfg.MetricsMaxMachines))
 	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
@@ -77,7 +74,7 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 }
 
 // wireAnswers connects what reads the roster: reports, changes, answers.
-func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err error) {
+func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) {
 	subjects := s.cfg.Subjects()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
@@ -86,19 +83,11 @@ func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) (err
 	s.changes = changes.NewPublisher(changes.Config{
 		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
 	})
-	s.past, err = past.New(past.Config{
-		Roster: s.roster, Conn: s.other, Stream: string(s.cfg.Stream), Subjects: subjects, Behind: s.mustYield,
-		MaxQuestions: int(s.cfg.MaxPastQuestions), Log: s.log, Registry: s.reg,
-	})
-	if err != nil {
-		return err
-	}
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: s.build.Version, Log: s.log,
-		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, Past: s.past,
+		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, History: s.history,
 		Instance: nuid.Next(), Settings: digest(&s.cfg), Registry: s.reg,
 	})
-	return nil
 }
 
 // earlier returns the positions of the snapshots, the newest first.
@@ -109,14 +98,6 @@ func (s *service) earlier() []roster.Position {
 	}
 	return positions
 }
-
-// yieldLag is how many messages may wait for the fold before questions about the past
-// yield to it. It is more than the batches in flight while the fold keeps up, and folding
-// that many takes some hundredths of a second.
-const yieldLag = 10_000
-
-// mustYield reports whether questions about the past must yield to the fold.
-func (s *service) mustYield() bool { return s.reader.Lag() > yieldLag }
 
 // lastSnapshot describes the last snapshot for answers; nil if there is none.
 func (s *service) lastSnapshot() *api.Snapshot {

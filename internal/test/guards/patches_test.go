@@ -1,9 +1,7 @@
 package guards
 
-import "slices"
-
 // patches are the guards that no operator of a directive can remove.
-var patches = slices.Concat(pastGuards, []patch{
+var patches = []patch{
 	{
 		"query: the position before the machines", "an answer contains every event up to its place",
 		"internal/query/report.go", "\tmachines, next := appendRows(make([]byte, 0, 1<<10), rows, more, room)\n", "\tmachines, next := appendRows(make([]byte, 0, 1<<10), rows, more, room)\n\tst = s.Roster.Status()\n\thead = s.Head(&st, s.now())\n",
@@ -24,4 +22,4 @@ var patches = slices.Concat(pastGuards, []patch{
 		"internal/snapshot/save.go", "s.saving.Lock()\n\tdefer s.saving.Unlock()\n", "",
 		"./internal/snapshot TestSavesTakeTurns",
 	},
-})
+}

@@ -347,8 +347,11 @@ type Report struct {
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
 	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
 	// limit; stale while the state of the stream is unknown, because NATS is
-	// unreachable or does not answer; in an answer about the past also not_retained (see
-	// Past.complete_from) and unplaced (see Past.unplaced). Empty when complete.
+	// unreachable or does not answer. In an answer about the past: the reasons of its
+	// gaps (see Past), which may also be late (an event arrived when what it concerns
+	// could no longer be changed) or retention (the history had no space for the
+	// machine's oldest sessions); not_retained (see Past.kept_from); and behind while
+	// the history has not reached the roster's place. Empty when complete.
 	Reasons []string `protobuf:"bytes,7,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// While not complete: how many machines are unsettled, of those heard within
 	// the allowed lateness. A loss may have hidden a login or logout of such a machine;
@@ -524,8 +527,7 @@ type Machine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The receipt of the last event accepted from it. About a past moment: that of
-	// the newest event dated by then; absent if the stream no longer has one.
+	// The receipt of the last event accepted from it. Absent about a past moment.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	// Who is on, in byte order of their names.
 	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
@@ -614,7 +616,7 @@ type MachineRequest struct {
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
 	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// A moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
 	// that arrived late counts at its date. Optional: without it, now, including
 	// events dated in the future. See Past.
 	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
@@ -705,9 +707,8 @@ type MachineAnswer struct {
 	Silent bool `protobuf:"varint,9,opt,name=silent,proto3" json:"silent,omitempty"`
 	// The cursor to request the next page with. Absent on the last page.
 	Cursor string `protobuf:"bytes,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Who is on: in byte order of users, then sessions. Empty: nobody. In JSON
-	// user and since are always present, and what is empty is absent.
-	Sessions []*Session `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Who is on: in byte order of users, then sessions. Empty: nobody.
+	Sessions []*OpenSession `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// Only in answers about a past moment.
 	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -835,7 +836,7 @@ func (x *MachineAnswer) GetCursor() string {
 	return ""
 }
 
-func (x *MachineAnswer) GetSessions() []*Session {
+func (x *MachineAnswer) GetSessions() []*OpenSession {
 	if x != nil {
 		return x.Sessions
 	}
@@ -849,6 +850,110 @@ func (x *MachineAnswer) GetPast() *Past {
 	return nil
 }
 
+// OpenSession is a session of a user who is on. In JSON user and since are always
+// present, and what is empty is absent.
+type OpenSession struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user's name.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The id of the session on its machine; empty: the user's implicit session.
+	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	// When the session began. Events that only say that the user is still on (a present,
+	// or another login of the user) do not change it. See PastStay.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// False: since is the date of the last event that said that the user is on, as
+	// the history is turned off or has not reached this answer's place. The session may
+	// have begun earlier. Absent otherwise.
+	SinceExact *bool `protobuf:"varint,7,opt,name=since_exact,json=sinceExact,proto3,oneof" json:"since_exact,omitempty"`
+	// See Event.
+	Terminal string `protobuf:"bytes,4,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// See Event.
+	Remote string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	// See Event.
+	Service       string `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSession) Reset() {
+	*x = OpenSession{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSession) ProtoMessage() {}
+
+func (x *OpenSession) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
+func (*OpenSession) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OpenSession) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *OpenSession) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *OpenSession) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *OpenSession) GetSinceExact() bool {
+	if x != nil && x.SinceExact != nil {
+		return *x.SinceExact
+	}
+	return false
+}
+
+func (x *OpenSession) GetTerminal() string {
+	if x != nil {
+		return x.Terminal
+	}
+	return ""
+}
+
+func (x *OpenSession) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *OpenSession) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
 // UserRequest is the request to `rollcall.query.user`, in JSON: where is this user?
 type UserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -856,7 +961,7 @@ type UserRequest struct {
 	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// A moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
 	// that arrived late counts at its date. Optional: without it, now, including
 	// events dated in the future. See Past.
 	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
@@ -866,7 +971,7 @@ type UserRequest struct {
 
 func (x *UserRequest) Reset() {
 	*x = UserRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +983,7 @@ func (x *UserRequest) String() string {
 func (*UserRequest) ProtoMessage() {}
 
 func (x *UserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +996,7 @@ func (x *UserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserRequest.ProtoReflect.Descriptor instead.
 func (*UserRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UserRequest) GetUser() string {
@@ -916,7 +1021,7 @@ func (x *UserRequest) GetAt() string {
 }
 
 // UserAnswer is what `rollcall.query.user` answers, in JSON, by the rules of
-// Report.
+// Report. The code 404 means that no event ever told of the user.
 type UserAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// See Report. The answer includes every event up to place, and perhaps some after
@@ -943,7 +1048,7 @@ type UserAnswer struct {
 	// The cursor to request the next page with. Absent on the last page.
 	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Where the user is: in byte order of machines, then sessions. Empty:
-	// nowhere, as far as known; the user may not exist.
+	// nowhere; while the history is turned off or behind, the user may not exist.
 	Sessions []*Stay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// Only in answers about a past moment.
 	Past          *Past `protobuf:"bytes,10,opt,name=past,proto3" json:"past,omitempty"`
@@ -953,7 +1058,7 @@ type UserAnswer struct {
 
 func (x *UserAnswer) Reset() {
 	*x = UserAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1070,7 @@ func (x *UserAnswer) String() string {
 func (*UserAnswer) ProtoMessage() {}
 
 func (x *UserAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1083,7 @@ func (x *UserAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserAnswer.ProtoReflect.Descriptor instead.
 func (*UserAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UserAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1084,8 +1189,10 @@ type Stay struct {
 	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	// The id of the session on that machine; empty: the user's implicit session.
 	Session string `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
-	// When the session began.
+	// See OpenSession.
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// See OpenSession.
+	SinceExact *bool `protobuf:"varint,9,opt,name=since_exact,json=sinceExact,proto3,oneof" json:"since_exact,omitempty"`
 	// See Event.
 	Terminal string `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"`
 	// See Event.
@@ -1098,7 +1205,7 @@ type Stay struct {
 
 func (x *Stay) Reset() {
 	*x = Stay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1217,7 @@ func (x *Stay) String() string {
 func (*Stay) ProtoMessage() {}
 
 func (x *Stay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1230,7 @@ func (x *Stay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stay.ProtoReflect.Descriptor instead.
 func (*Stay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Stay) GetMachine() string {
@@ -1159,6 +1266,13 @@ func (x *Stay) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *Stay) GetSinceExact() bool {
+	if x != nil && x.SinceExact != nil {
+		return *x.SinceExact
+	}
+	return false
 }
 
 func (x *Stay) GetTerminal() string {
@@ -1244,7 +1358,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1370,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1383,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatusAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1446,7 +1560,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1572,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1585,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Check) GetName() string {
@@ -1503,7 +1617,7 @@ type InstancesRequest struct {
 
 func (x *InstancesRequest) Reset() {
 	*x = InstancesRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1629,7 @@ func (x *InstancesRequest) String() string {
 func (*InstancesRequest) ProtoMessage() {}
 
 func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1642,7 @@ func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstancesRequest.ProtoReflect.Descriptor instead.
 func (*InstancesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InstancesRequest) GetInstance() string {
@@ -1565,7 +1679,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1691,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1704,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Instance) GetInstance() string {
@@ -1659,7 +1773,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1785,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1798,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -1732,7 +1846,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1858,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1871,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -1789,8 +1903,8 @@ func (x *Snapshot) GetStateDigest() string {
 }
 
 // ReportRequest is the request to `rollcall.query.report`, in JSON; an empty request
-// asks for everything. If several of machines, on_several and silent_for are set, all
-// of them apply.
+// asks for everything. If several of machines, names, on_several and silent_for are set,
+// all of them apply.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cursor of an earlier answer: continue after its last machine. Optional.
@@ -1810,18 +1924,21 @@ type ReportRequest struct {
 	// together with cursor and limit. Optional. The answer is
 	// a LongestAnswer.
 	Longest *uint32 `protobuf:"varint,6,opt,name=longest,proto3,oneof" json:"longest,omitempty"`
-	// A past moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
+	// A moment, inclusive: RFC 3339, from 1970 to 2261. Event time decides: an event
 	// that arrived late counts at its date. Optional: without it, now, including
 	// events dated in the future. See Past. Not together with
 	// on_several, silent_for and longest.
-	At            string `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	At string `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	// Only these machines, at most 300. Those that the service does not know are left
+	// out. Optional.
+	Names         []string `protobuf:"bytes,8,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1950,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +1963,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -1898,6 +2015,13 @@ func (x *ReportRequest) GetAt() string {
 	return ""
 }
 
+func (x *ReportRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // LongestAnswer is what `rollcall.query.report` answers, in JSON, to a
 // request for the longest sessions, by the rules of Report.
 type LongestAnswer struct {
@@ -1929,7 +2053,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2065,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2078,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2067,7 +2191,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2203,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2216,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Change) GetMachine() string {
@@ -2172,7 +2296,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2308,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2321,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2222,19 +2346,33 @@ func (x *ChangesBeat) GetSince() uint64 {
 }
 
 // HistoryRequest is the request to `rollcall.query.history`, in JSON: which sessions
-// overlap this time? An empty request asks for all.
+// overlap this time? An empty request asks for all. If several of machine, names,
+// machines, user, remote and service are set, all of them apply.
 type HistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only sessions on this machine. Optional.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// Only sessions on these machines, at most 300. Optional.
+	Names []string `protobuf:"bytes,6,rep,name=names,proto3" json:"names,omitempty"`
+	// Only sessions on machines whose name matches this pattern: see ReportRequest.
+	// Optional.
+	Machines string `protobuf:"bytes,7,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Only sessions of this user. Optional.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// Only sessions with exactly this remote. Optional.
+	Remote string `protobuf:"bytes,8,opt,name=remote,proto3" json:"remote,omitempty"`
+	// Only sessions with exactly this service. Optional.
+	Service string `protobuf:"bytes,9,opt,name=service,proto3" json:"service,omitempty"`
 	// Only sessions that were open at this moment or later: RFC 3339, from 1970
 	// to 2261. A session that ended exactly then is not included. Optional.
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	// Only sessions that began at this moment or earlier, in the same form.
 	// Optional.
 	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// newest, which is the default: those that began last come first; or oldest.
+	Order string `protobuf:"bytes,10,opt,name=order,proto3" json:"order,omitempty"`
+	// At most this many sessions, from 1. Optional: as many as fit one message.
+	Limit *uint32 `protobuf:"varint,11,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// The cursor of an earlier answer: continue after its last session. Optional.
 	Cursor        string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2243,7 +2381,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2393,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2406,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2278,9 +2416,37 @@ func (x *HistoryRequest) GetMachine() string {
 	return ""
 }
 
+func (x *HistoryRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *HistoryRequest) GetMachines() string {
+	if x != nil {
+		return x.Machines
+	}
+	return ""
+}
+
 func (x *HistoryRequest) GetUser() string {
 	if x != nil {
 		return x.User
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetService() string {
+	if x != nil {
+		return x.Service
 	}
 	return ""
 }
@@ -2299,6 +2465,20 @@ func (x *HistoryRequest) GetTo() string {
 	return ""
 }
 
+func (x *HistoryRequest) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetLimit() uint32 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
 func (x *HistoryRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
@@ -2307,7 +2487,8 @@ func (x *HistoryRequest) GetCursor() string {
 }
 
 // HistoryAnswer is what `rollcall.query.history` answers, in JSON, by the rules
-// of Report. The code 404 means that no event was ever accepted from the machine.
+// of Report. The code 404 means that no event ever came from the machine, or told of
+// the user.
 type HistoryAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// See Report.
@@ -2328,12 +2509,12 @@ type HistoryAnswer struct {
 	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
 	// See Report.
 	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
-	// The cursor to request the next page with. Absent on the last page.
+	// The cursor to request the next page with. Absent on the last page. A page may
+	// have few sessions, or none, and a cursor: the search goes on with it.
 	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// The progress of the answer.
+	// What the answer lacks.
 	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
-	// The sessions ordered by when they began; equal ones in byte order
-	// of machines, users and sessions.
+	// The sessions, by when they began.
 	Sessions      []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2341,7 +2522,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2534,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2547,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2455,18 +2636,21 @@ func (x *HistoryAnswer) GetSessions() []*PastStay {
 
 // PastStay is a session from its beginning to its end. Events that repeat
 // it (a present, or another login of the user) do not begin another one. In
-// JSON machine, user, since and how are always present, and what is empty is
-// absent.
+// JSON machine and how are always present, and what is empty is absent.
 type PastStay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name.
 	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
-	// The user's name.
+	// The user's name. Absent if nobody saw the session begin, and what ended it named
+	// no user.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// The id of the session on that machine; empty: the user's implicit session.
 	Session string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
-	// When the session began.
+	// When the session began: the earliest that any of its events told. Absent when
+	// since_unknown.
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// Only the end of the session is known. Absent unless true.
+	SinceUnknown bool `protobuf:"varint,10,opt,name=since_unknown,json=sinceUnknown,proto3" json:"since_unknown,omitempty"`
 	// See Event.
 	Terminal string `protobuf:"bytes,5,opt,name=terminal,proto3" json:"terminal,omitempty"`
 	// See Event.
@@ -2474,13 +2658,11 @@ type PastStay struct {
 	// See Event.
 	Service string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
 	// When the session ended: the date of the event that ended it. Absent while it is
-	// open, and when that event is unknown.
+	// open.
 	Ended *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	// How it ended: logout; boot or shutdown of the machine; present, one that
-	// doesn't list it; replaced, by another user's login under the same session;
-	// reset, by a boot, shutdown or present that the stream no longer has; gone, by an
-	// event that the stream no longer has, at an unknown date. Or open, if it has not
-	// ended.
+	// doesn't list it; replaced, by another user's login under the same session. Or
+	// open, if it has not ended.
 	How           string `protobuf:"bytes,9,opt,name=how,proto3" json:"how,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2488,7 +2670,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2682,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2695,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -2542,6 +2724,13 @@ func (x *PastStay) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *PastStay) GetSinceUnknown() bool {
+	if x != nil {
+		return x.SinceUnknown
+	}
+	return false
 }
 
 func (x *PastStay) GetTerminal() string {
@@ -2579,44 +2768,34 @@ func (x *PastStay) GetHow() string {
 	return ""
 }
 
-// Past is the progress of an answer about the past, in every such answer. The stream
-// is read again for it, in the background, and only while the service is not behind
-// with new events. Every request is answered within about two seconds. While the
-// answer is not done it has no rows, its place and sequence are 0, and its cursor,
-// which may stay the same, must be sent again with the same request; so must that of an
-// answer with more pages. A query whose cursor is not used for 30 seconds expires: then
-// the cursor gets the code 404. At most ROLLCALL_MAX_PAST_QUESTIONS queries run at a
-// time; one more gets 429. The answer is the fold of the events that the stream still
-// has, dated at or before the moment, on top of what the service remembers from before
-// them. It is as of its place: later events are not included.
+// Past says what an answer about the past is about, and what it lacks. The answer
+// comes from the history that the service keeps on disk, as of the answer's place,
+// which is the history's: that is the roster's unless behind is among the reasons.
+// Everything since the history began is known, but for the gaps. A cursor never
+// expires; one of another question is refused.
 type Past struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The requested moment. Absent in a history.
+	// The moment that was answered. Absent in a history.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// The answer is ready. In JSON done, first, read and last are always present.
-	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
-	// Sequences of the stream: the first one that it had.
-	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
-	// How far it has been read.
-	Read uint64 `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
-	// The last one to be read.
-	Last uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
-	// The stream begins after the requested moment, and the service does not remember
-	// it either: users who arrived before complete_from and have left since may be
-	// missing. It is the receipt of the stream's first message; answers about later
-	// moments are not affected. Absent otherwise.
-	CompleteFrom *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=complete_from,json=completeFrom,proto3" json:"complete_from,omitempty"`
-	// How many events arrived too late for the memory of the query: the answer lacks
-	// them. Absent when there are none. Ask for one machine, one user or a
-	// shorter time.
-	Unplaced      uint64 `protobuf:"varint,7,opt,name=unplaced,proto3" json:"unplaced,omitempty"`
+	// The moment asked about lies ahead: the answer is that of now, which at gives.
+	// Absent unless true.
+	Future bool `protobuf:"varint,2,opt,name=future,proto3" json:"future,omitempty"`
+	// The question reaches back before what the history knows, which is this
+	// moment: sessions that ended before it are missing. Absent otherwise.
+	KeptFrom *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=kept_from,json=keptFrom,proto3" json:"kept_from,omitempty"`
+	// How many of the machines that the question is about may lack sessions. A loss may
+	// also have hidden machines that nobody has heard of: then the answer is not complete
+	// although this is 0. Absent when 0.
+	MachinesIncomplete uint64 `protobuf:"varint,4,opt,name=machines_incomplete,json=machinesIncomplete,proto3" json:"machines_incomplete,omitempty"`
+	// Why, for the first 20 gaps. Absent when there are none.
+	Gaps          []*Gap `protobuf:"bytes,5,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2628,7 +2807,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2641,7 +2820,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -2651,46 +2830,107 @@ func (x *Past) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Past) GetDone() bool {
+func (x *Past) GetFuture() bool {
 	if x != nil {
-		return x.Done
+		return x.Future
 	}
 	return false
 }
 
-func (x *Past) GetFirst() uint64 {
+func (x *Past) GetKeptFrom() *timestamppb.Timestamp {
 	if x != nil {
-		return x.First
-	}
-	return 0
-}
-
-func (x *Past) GetRead() uint64 {
-	if x != nil {
-		return x.Read
-	}
-	return 0
-}
-
-func (x *Past) GetLast() uint64 {
-	if x != nil {
-		return x.Last
-	}
-	return 0
-}
-
-func (x *Past) GetCompleteFrom() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CompleteFrom
+		return x.KeptFrom
 	}
 	return nil
 }
 
-func (x *Past) GetUnplaced() uint64 {
+func (x *Past) GetMachinesIncomplete() uint64 {
 	if x != nil {
-		return x.Unplaced
+		return x.MachinesIncomplete
 	}
 	return 0
+}
+
+func (x *Past) GetGaps() []*Gap {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
+// Gap is a time for which the history of a machine may lack sessions. In JSON
+// machine, from and reason are always present.
+type Gap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// When it begins. 1970-01-01T00:00:00Z: with the first event.
+	From *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// When it ended: the date of a boot, shutdown or present that told everything.
+	// Absent while it goes on.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// Why: see Report.reasons.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gap) Reset() {
+	*x = Gap{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gap) ProtoMessage() {}
+
+func (x *Gap) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gap.ProtoReflect.Descriptor instead.
+func (*Gap) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Gap) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *Gap) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Gap) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Gap) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 var File_rollcall_v1_rollcall_proto protoreflect.FileDescriptor
@@ -2743,7 +2983,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\xb6\x04\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xba\x04\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2758,9 +2998,19 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05heard\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
 	"\x06silent\x18\t \x01(\bR\x06silent\x12\x16\n" +
 	"\x06cursor\x18\n" +
-	" \x01(\tR\x06cursor\x120\n" +
-	"\bsessions\x18\v \x03(\v2\x14.rollcall.v1.SessionR\bsessions\x12%\n" +
-	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"I\n" +
+	" \x01(\tR\x06cursor\x124\n" +
+	"\bsessions\x18\v \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\x12%\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xf1\x01\n" +
+	"\vOpenSession\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x18\n" +
+	"\asession\x18\x02 \x01(\tR\asession\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12$\n" +
+	"\vsince_exact\x18\a \x01(\bH\x00R\n" +
+	"sinceExact\x88\x01\x01\x12\x1a\n" +
+	"\bterminal\x18\x04 \x01(\tR\bterminal\x12\x16\n" +
+	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x18\n" +
+	"\aservice\x18\x06 \x01(\tR\aserviceB\x0e\n" +
+	"\f_since_exact\"I\n" +
 	"\vUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
@@ -2780,16 +3030,19 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06cursor\x18\b \x01(\tR\x06cursor\x12-\n" +
 	"\bsessions\x18\t \x03(\v2\x11.rollcall.v1.StayR\bsessions\x12%\n" +
 	"\x04past\x18\n" +
-	" \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xe6\x01\n" +
+	" \x01(\v2\x11.rollcall.v1.PastR\x04past\"\x9c\x02\n" +
 	"\x04Stay\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06silent\x18\x02 \x01(\bR\x06silent\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x18\n" +
 	"\asession\x18\x04 \x01(\tR\asession\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12$\n" +
+	"\vsince_exact\x18\t \x01(\bH\x00R\n" +
+	"sinceExact\x88\x01\x01\x12\x1a\n" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
-	"\aservice\x18\b \x01(\tR\aservice\"\xb6\x06\n" +
+	"\aservice\x18\b \x01(\tR\aserviceB\x0e\n" +
+	"\f_since_exact\"\xb6\x06\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2842,7 +3095,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05place\x18\x01 \x01(\x04R\x05place\x124\n" +
 	"\awritten\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\awritten\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12!\n" +
-	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xe1\x01\n" +
+	"\fstate_digest\x18\x04 \x01(\tR\vstateDigest\"\xf7\x01\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x19\n" +
 	"\x05limit\x18\x02 \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x1a\n" +
@@ -2852,7 +3105,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"silent_for\x18\x05 \x01(\tR\tsilentFor\x12\x1d\n" +
 	"\alongest\x18\x06 \x01(\rH\x01R\alongest\x88\x01\x01\x12\x0e\n" +
-	"\x02at\x18\a \x01(\tR\x02atB\b\n" +
+	"\x02at\x18\a \x01(\tR\x02at\x12\x14\n" +
+	"\x05names\x18\b \x03(\tR\x05namesB\b\n" +
 	"\x06_limitB\n" +
 	"\n" +
 	"\b_longest\"\x90\x03\n" +
@@ -2879,13 +3133,21 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vChangesBeat\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since\"z\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"\x99\x02\n" +
 	"\x0eHistoryRequest\x12\x18\n" +
-	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
-	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x14\n" +
+	"\x05names\x18\x06 \x03(\tR\x05names\x12\x1a\n" +
+	"\bmachines\x18\a \x01(\tR\bmachines\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x16\n" +
+	"\x06remote\x18\b \x01(\tR\x06remote\x12\x18\n" +
+	"\aservice\x18\t \x01(\tR\aservice\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
-	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\xd3\x03\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x14\n" +
+	"\x05order\x18\n" +
+	" \x01(\tR\x05order\x12\x19\n" +
+	"\x05limit\x18\v \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursorB\b\n" +
+	"\x06_limit\"\xd3\x03\n" +
 	"\rHistoryAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -2898,25 +3160,30 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
-	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\x96\x02\n" +
+	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\xbb\x02\n" +
 	"\bPastStay\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n" +
 	"\asession\x18\x03 \x01(\tR\asession\x120\n" +
-	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12#\n" +
+	"\rsince_unknown\x18\n" +
+	" \x01(\bR\fsinceUnknown\x12\x1a\n" +
 	"\bterminal\x18\x05 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\x06 \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\a \x01(\tR\aservice\x120\n" +
 	"\x05ended\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x10\n" +
-	"\x03how\x18\t \x01(\tR\x03how\"\xe1\x01\n" +
+	"\x03how\x18\t \x01(\tR\x03how\"\xda\x01\n" +
 	"\x04Past\x12*\n" +
-	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
-	"\x04done\x18\x02 \x01(\bR\x04done\x12\x14\n" +
-	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x12\n" +
-	"\x04read\x18\x04 \x01(\x04R\x04read\x12\x12\n" +
-	"\x04last\x18\x05 \x01(\x04R\x04last\x12?\n" +
-	"\rcomplete_from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteFrom\x12\x1a\n" +
-	"\bunplaced\x18\a \x01(\x04R\bunplaced*\x9a\x01\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06future\x18\x02 \x01(\bR\x06future\x127\n" +
+	"\tkept_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bkeptFrom\x12/\n" +
+	"\x13machines_incomplete\x18\x04 \x01(\x04R\x12machinesIncomplete\x12$\n" +
+	"\x04gaps\x18\x05 \x03(\v2\x10.rollcall.v1.GapR\x04gaps\"\x99\x01\n" +
+	"\x03Gap\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason*\x9a\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_TYPE_LOGIN\x10\x01\x12\x15\n" +
@@ -2938,7 +3205,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -2947,77 +3214,83 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*Machine)(nil),               // 4: rollcall.v1.Machine
 	(*MachineRequest)(nil),        // 5: rollcall.v1.MachineRequest
 	(*MachineAnswer)(nil),         // 6: rollcall.v1.MachineAnswer
-	(*UserRequest)(nil),           // 7: rollcall.v1.UserRequest
-	(*UserAnswer)(nil),            // 8: rollcall.v1.UserAnswer
-	(*Stay)(nil),                  // 9: rollcall.v1.Stay
-	(*StatusAnswer)(nil),          // 10: rollcall.v1.StatusAnswer
-	(*Check)(nil),                 // 11: rollcall.v1.Check
-	(*InstancesRequest)(nil),      // 12: rollcall.v1.InstancesRequest
-	(*Instance)(nil),              // 13: rollcall.v1.Instance
-	(*Fates)(nil),                 // 14: rollcall.v1.Fates
-	(*Snapshot)(nil),              // 15: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 16: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 17: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 18: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 19: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 20: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 21: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 22: rollcall.v1.PastStay
-	(*Past)(nil),                  // 23: rollcall.v1.Past
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*OpenSession)(nil),           // 7: rollcall.v1.OpenSession
+	(*UserRequest)(nil),           // 8: rollcall.v1.UserRequest
+	(*UserAnswer)(nil),            // 9: rollcall.v1.UserAnswer
+	(*Stay)(nil),                  // 10: rollcall.v1.Stay
+	(*StatusAnswer)(nil),          // 11: rollcall.v1.StatusAnswer
+	(*Check)(nil),                 // 12: rollcall.v1.Check
+	(*InstancesRequest)(nil),      // 13: rollcall.v1.InstancesRequest
+	(*Instance)(nil),              // 14: rollcall.v1.Instance
+	(*Fates)(nil),                 // 15: rollcall.v1.Fates
+	(*Snapshot)(nil),              // 16: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 17: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 18: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 19: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 20: rollcall.v1.ChangesBeat
+	(*HistoryRequest)(nil),        // 21: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 22: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 23: rollcall.v1.PastStay
+	(*Past)(nil),                  // 24: rollcall.v1.Past
+	(*Gap)(nil),                   // 25: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	24, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	26, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	24, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	24, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	24, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	26, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	26, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	26, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 7: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	23, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	24, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	24, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	24, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	2,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.Session
-	23, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	24, // 16: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 17: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 18: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 19: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	23, // 20: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	24, // 21: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	24, // 22: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 23: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 24: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	14, // 25: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	15, // 26: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	11, // 27: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	13, // 28: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	24, // 29: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	24, // 30: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	24, // 31: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 32: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 33: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	9,  // 34: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	24, // 35: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	24, // 36: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	24, // 37: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	24, // 38: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	24, // 39: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	23, // 40: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	22, // 41: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	24, // 42: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	24, // 43: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	24, // 44: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	24, // 45: rollcall.v1.Past.complete_from:type_name -> google.protobuf.Timestamp
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	24, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	26, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	26, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	26, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	26, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	7,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
+	24, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	26, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	26, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	26, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	10, // 20: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	24, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	26, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	26, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	26, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	15, // 26: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	16, // 27: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	12, // 28: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	14, // 29: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	26, // 30: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	26, // 31: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	26, // 32: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	26, // 33: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 34: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	10, // 35: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	26, // 36: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	26, // 37: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	26, // 38: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	26, // 39: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	26, // 40: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	24, // 41: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	23, // 42: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	26, // 43: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	26, // 44: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	26, // 45: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	26, // 46: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	25, // 47: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	26, // 48: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	26, // 49: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -3025,15 +3298,18 @@ func file_rollcall_v1_rollcall_proto_init() {
 	if File_rollcall_v1_rollcall_proto != nil {
 		return
 	}
+	file_rollcall_v1_rollcall_proto_msgTypes[6].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[9].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[15].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[10].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[16].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

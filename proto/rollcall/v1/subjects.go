@@ -84,18 +84,6 @@ func (s Subjects) EventsOf(machine string) string {
 	return s.Events() + "." + EncodeMachine(machine)
 }
 
-// AllEventsOf returns the subjects below Events that the events of one machine
-// may have: EventsOf and, if that has dots in the machine, the one on which they
-// arrive from MQTT.
-func (s Subjects) AllEventsOf(machine string) []string {
-	token := EncodeMachine(machine)
-	subjects := []string{s.Events() + "." + token}
-	if strings.Contains(token, ".") {
-		subjects = append(subjects, s.Events()+"."+strings.ReplaceAll(token, ".", mqttDot))
-	}
-	return subjects
-}
-
 // AllEvents returns what the stream of events listens to.
 func (s Subjects) AllEvents() []string { return []string{s.Events(), s.Events() + ".>"} }
 
