@@ -41,9 +41,11 @@ func (w *writer) retain(keep time.Duration, most int64) (more bool, err error) {
 }
 
 // expire deletes the stays that ended longer ago than keep, before the newest receipt.
+// It deletes none before the history itself is that old, so that who begins with an
+// import of old events can ask about them.
 func (w *writer) expire(keep time.Duration) (more bool, err error) {
 	before := w.state.Receipt.Add(-keep)
-	if before <= 0 {
+	if before <= w.state.Began {
 		return false, nil
 	}
 	// It moves on in steps, so as not to search for every single stay.

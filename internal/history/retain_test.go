@@ -35,7 +35,7 @@ func filled(t *testing.T, machines map[string]int) *writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &batch{settings: roster.DefaultSettings()}
+	b := &batch{settings: roster.DefaultSettings(), first: 1}
 	for name, n := range machines {
 		for i := range n {
 			for _, e := range hour(name, "lane", i+1) {
@@ -105,6 +105,12 @@ func ofMachine(t *testing.T, w *writer, name string) (ended []roster.Time, gaps 
 // TestExpire: what ended longer ago than it is kept is deleted, and nothing else.
 func TestExpire(t *testing.T) {
 	w := filled(t, map[string]int{"web1": 9000, "web2": 50})
+	w.state.Began = w.state.Receipt - roster.Time(99*time.Hour)
+	retainAll(t, w, 100*time.Hour, 1<<40)
+	if ended, _ := ofMachine(t, w, "web1"); len(ended) != 9000 || w.state.Kept != 0 {
+		t.Errorf("a history of 99 hours: %d stays are left, kept since %v", len(ended), w.state.Kept)
+	}
+	w.state.Began = 1
 	retainAll(t, w, 100*time.Hour, 1<<40)
 	ended, _ := ofMachine(t, w, "web1")
 	if w.state.Kept == 0 || len(ended) != 101 || ended[0] < w.state.Kept {

@@ -66,7 +66,8 @@ type state struct {
 	// Kept is the date before which stays are not kept, or were never known; 0: all
 	// are.
 	Kept roster.Time `json:"kept"`
-	// Receipt is the newest receipt.
+	// Began is the receipt of the first message, and Receipt the newest receipt.
+	Began   roster.Time `json:"began"`
 	Receipt roster.Time `json:"receipt"`
 	// Loss is the place of the last loss that was not accepted; 0: none. Resumed is
 	// the receipt of the first message after it; 0: none yet.
@@ -181,6 +182,7 @@ func (w *writer) run(batches []*batch) error {
 		if w.state.Loss != 0 && w.state.Resumed == 0 {
 			w.state.Resumed = b.first
 		}
+		w.state.Began = cmp.Or(w.state.Began, b.first)
 		w.state.Receipt = max(w.state.Receipt, b.receipt)
 		for i := range b.events {
 			byMachine[b.events[i].Machine] = append(byMachine[b.events[i].Machine], b.events[i])
