@@ -2,13 +2,17 @@ package query
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"rollcall/internal/api"
 	"rollcall/internal/client"
+	"rollcall/internal/history"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -128,4 +132,30 @@ func TestNames(t *testing.T) {
 	if answer, err := m.nc.Request(question1, []byte(`{"names":["a",1]}`), time.Minute); err != nil || !strings.Contains(fmt.Sprint(answer.Header), "names: want a string") {
 		t.Errorf("%v, %v", answer.Header, err)
 	}
+}
+
+// TestPastCursor: cursors of answers about the past are what they say, and no longer than
+// the space that is reserved for them.
+func TestPastCursor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := digestOf("report", anyFilter(t))
+		number := rapid.Int64Range(0, math.MaxInt64)
+		name := func(least int, label string) string {
+			return rapid.StringMatching(fmt.Sprintf(`[a-z"\\]{%d,255}`, least)).Draw(t, label)
+		}
+		at := roster.Time(rapid.Int64Range(0, int64(roster.MaxDate)).Draw(t, "at"))
+		after := cursor{name(1, "first"), name(0, "second")}
+		text := d.momentCursor(at, after)
+		if gotAt, got, err := d.parseMoment(text); gotAt != at || got != after || err != nil || len(text) > maxCursor {
+			t.Fatalf("%s %+v: %s %+v, %v", at, after, gotAt, got, err)
+		}
+		key := history.StayKey{
+			Since: roster.Time(number.Draw(t, "since")), Machine: number.Draw(t, "machine"), Class: rapid.IntRange(0, 64).Draw(t, "class"),
+			N: number.Draw(t, "n"), User: number.Draw(t, "user"), Session: name(0, "session"),
+		}
+		text = d.stayCursor(&key)
+		if got, err := d.parseStay(text); err != nil || *got != key || len(text) > maxCursor {
+			t.Fatalf("%+v: %+v, %v", key, got, err)
+		}
+	})
 }
