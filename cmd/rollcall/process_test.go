@@ -52,6 +52,7 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 	p.cmd.Env = append([]string{
 		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
+		"ROLLCALL_HISTORY=200000h", // some events are dated 2020
 	}, variables...)
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {

@@ -211,6 +211,22 @@ func TestPastInPages(t *testing.T) {
 	}
 }
 
+// TestPastOfManyWithNobody: machines with nobody on come in pages, too.
+func TestPastOfManyWithNobody(t *testing.T) {
+	var events []roster.Event
+	var want []string
+	for i := range 100 {
+		name := fmt.Sprintf("m%02d%s", i, strings.Repeat("x", 50))
+		events = append(events, dated(1, roster.Event{Type: roster.Boot, Machine: name}))
+		want = append(want, name+": ")
+	}
+	m := remember(t, events, func(o *server.Options) { o.MaxPayload = 4 << 10 })
+	pages := pagesOf[api.PastReport](t, m.nc, "report", api.ReportRequest{Moment: momentAt(2)})
+	if got := machinesOf(pages); !slices.Equal(got, want) || len(pages) < 3 {
+		t.Errorf("%d pages: %q", len(pages), got)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	ssh := kit.Login("db1", "lane")
 	ssh.Session.Remote, ssh.Session.Service = "10.0.0.7", "sshd"
