@@ -82,13 +82,13 @@ func prepare(c *sqlite.Conn) error {
 		// A commit that leaves this many pages in the WAL, 96 MB, moves to the database
 		// file what no reader holds back. By then the pages that each transaction writes
 		// are there many times.
-		"pragma wal_autocheckpoint = 49152",
+		"pragma wal_autocheckpoint = 98304",
 	)
 }
 
 // create creates the tables.
 func create(c *sqlite.Conn) error {
-	if err := run(c, "pragma page_size = 2048", "pragma auto_vacuum = incremental"); err != nil {
+	if err := run(c, "pragma page_size = 1024", "pragma auto_vacuum = incremental"); err != nil {
 		return err
 	}
 	script := fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;\n%s", application, version, schema)
