@@ -17,6 +17,7 @@ type ended struct {
 	classes           map[int]bool // those in the database
 	byUser, byMachine *index
 	pending           []endedRow
+	count             int64 // rows in the table
 }
 
 // endedRow is a row of the table.
@@ -88,6 +89,7 @@ func (e *ended) flush() error {
 		return err
 	}
 	e.pending = p[:0]
+	e.count += int64(len(p))
 	return e.insertIntoIndexes(p)
 }
 
@@ -176,6 +178,7 @@ func (e *ended) delete(k *endedKey, user int64) error {
 	if err := exec(e.c, "delete from ended where class = ? and since = ? and machine = ? and n = ?", k.class, k.since, k.machine, k.n); err != nil {
 		return err
 	}
+	e.count--
 	if err := e.byUser.delete(user, k.class, k.since, k.machine, k.n); err != nil {
 		return err
 	}

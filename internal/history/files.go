@@ -72,8 +72,7 @@ func (h *History) begin() (err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.position = h.w.state.Position
-	h.written = h.position.Place
+	h.setWritten()
 	if h.behind = h.written < h.fed; h.behind {
 		h.queue, h.waiting = nil, 0 // what is before it is missing
 	}

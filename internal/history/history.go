@@ -65,6 +65,7 @@ type History struct {
 	ended    bool
 	more     bool // there is more to delete
 	spoiled  bool // the file is damaged
+	status   Status
 	failing  error
 
 	// commits are the last transactions, the newest last.
@@ -332,9 +333,15 @@ func (h *History) note(err error) {
 	if h.commits = append(h.commits, commit{h.written, h.w.changed}); len(h.commits) > maxCommits {
 		h.commits = slices.Delete(h.commits, 0, maxCommits/2)
 	}
-	h.position = h.w.state.Position
-	h.written = h.position.Place
+	h.setWritten()
 	h.changed.Broadcast()
+}
+
+// setWritten publishes how far the history is.
+func (h *History) setWritten() {
+	st := &h.w.state
+	h.position, h.written = st.Position, st.Position.Place
+	h.status.Stays, h.status.Kept, h.status.Evicted = st.Stays, st.Kept, int64(h.w.evicted)
 }
 
 // unwritten returns what of the batches is not in the history yet: after a crash the

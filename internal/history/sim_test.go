@@ -84,6 +84,9 @@ func (s *sim) start() {
 	if err := s.history.Failing(); err != nil {
 		s.Fatal(err)
 	}
+	if err := run(s.history.w.c, "pragma synchronous = off"); err != nil { // it is not the disk that is tested
+		s.Fatal(err)
+	}
 	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
 }
 
@@ -329,6 +332,9 @@ func (s *sim) finish() {
 func (s *sim) check() {
 	for _, name := range slices.Sorted(maps.Keys(s.told)) {
 		s.checkMachine(name)
+	}
+	if n, err := number(s.history.w.c, "select count(*) from ended"); err != nil || n != s.history.Status().Stays {
+		s.Fatalf("%d stays have ended, %v; the status says %d", n, err, s.history.Status().Stays)
 	}
 	problems, err := number(s.history.w.c, "select count(*) from pragma_integrity_check where integrity_check <> 'ok'")
 	if err != nil || problems != 0 {

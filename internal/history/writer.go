@@ -75,6 +75,8 @@ type state struct {
 	Resumed roster.Time `json:"resumed"`
 	// Lateness is the greatest lateness that was ever allowed, in nanoseconds.
 	Lateness int64 `json:"lateness"`
+	// Stays counts those that have ended.
+	Stays int64 `json:"stays"`
 	// Bound is how many bytes the file may have if nothing is configured, and Accepted
 	// the place up to which losses are accepted.
 	Bound    int64  `json:"bound"`
@@ -113,6 +115,7 @@ func (w *writer) reload() error {
 	if w.ended, err = openEnded(w.c); err != nil {
 		return err
 	}
+	w.ended.count = w.state.Stays
 	return w.windows.load()
 }
 
@@ -141,9 +144,6 @@ func (w *writer) write(batches []*batch) (err error) {
 // end commits the transaction; after an error it undoes it.
 func (w *writer) end(err error) error {
 	if err == nil {
-		err = w.ended.flush()
-	}
-	if err == nil {
 		err = exec(w.c, "commit")
 	}
 	if err == nil {
@@ -159,9 +159,13 @@ func (w *writer) end(err error) error {
 
 // saveState writes where the history is, in the transaction of what brought it there.
 func (w *writer) saveState() error {
+	if err := w.ended.flush(); err != nil {
+		return err
+	}
 	if err := w.windows.commit(w.state.Position.Place); err != nil {
 		return err
 	}
+	w.state.Stays = w.ended.count
 	text, err := json.Marshal(&w.state)
 	if err != nil {
 		return err

@@ -43,6 +43,9 @@ func (w *world) reopen() {
 	c, err := openWriter(w.path)
 	if err == nil {
 		w.w, err = newWriter(c, w.path)
+		if err == nil {
+			err = run(c, "pragma synchronous = off")
+		}
 	}
 	if err != nil {
 		w.t.Fatal(err)
