@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -37,6 +38,8 @@ type Span struct {
 	// After is the key of the last stay of the answer before; nil: from the
 	// beginning.
 	After *StayKey
+
+	most int // instead of mostSorted, in tests
 }
 
 // StayKey orders stays: by beginning, then by what makes them differ. It stays the same
@@ -148,7 +151,7 @@ func (m *merge) open() (bool, error) {
 		}
 		l := &lane{query: q, class: c.number}
 		if !by.sorted && c.number != openClass {
-			l.most = mostSorted
+			l.most = m.mostSorted()
 		}
 		for more := l.next(); more; more = l.next() {
 			l.readKey()
@@ -232,19 +235,42 @@ func (m *merge) machineIDs() (ids []int64, err error) {
 // statement of its own, since they are read in turns.
 func (m *merge) statement(c class, by *found) (text string, args []any) {
 	first, last := m.bounds(c)
+	args = append([]any{first, last}, by.args...)
 	order := "desc"
 	if m.span.Oldest {
 		order = "asc"
 	}
-	switch {
-	case c.number == openClass:
+	if c.number == openClass {
 		text = openColumns + ", 0 from open e where e.since between ?1 and ?2" + by.open + " order by 4 %[1]s, 1 %[1]s, 3 %[1]s, 2 %[1]s"
-	case by.index == "":
-		text = fmt.Sprintf(stayColumns+", e.n from ended e where e.class = %d and e.since between ?1 and ?2", "e", c.number) + " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
-	default:
-		text = m.byIndex(c, by)
+		return fmt.Sprintf(text, order), args
 	}
-	return fmt.Sprintf(text, order), append([]any{first, last}, by.args...)
+	after := ""
+	if a := m.span.After; a != nil {
+		after, args = m.afterKey(c, a, args)
+	}
+	if by.index == "" {
+		text = fmt.Sprintf(strings.ReplaceAll(stayColumns, "e.", "i.")+", i.n from ended i where i.class = %d and i.since between ?1 and ?2", "i", c.number) +
+			after + " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
+	} else {
+		text = m.byIndex(c, by, after)
+	}
+	return fmt.Sprintf(text, order), args
+}
+
+// afterKey returns the condition that the rows i of a class come after a key.
+func (m *merge) afterKey(c class, a *StayKey, args []any) (string, []any) {
+	n := a.N
+	switch {
+	case c.number > a.Class:
+		n = -1
+	case c.number < a.Class:
+		n = math.MaxInt64
+	}
+	than := "<"
+	if m.span.Oldest {
+		than = ">"
+	}
+	return fmt.Sprintf(" and (i.since, i.machine, i.n) %s (?%d, ?%d, ?%d)", than, len(args)+1, len(args)+2, len(args)+3), append(args, a.Since, a.Machine, n)
 }
 
 // bounds returns the first and last beginning that the stays of a class may have.
@@ -267,10 +293,12 @@ func (m *merge) bounds(c class) (first, last roster.Time) {
 // mostSorted is how many stays are sorted at a time where no index has them in order.
 const mostSorted = 20_000
 
+func (m *merge) mostSorted() int { return cmp.Or(m.span.most, mostSorted) }
+
 // byIndex returns the statement of a lane, with %[1]s for its order. The levels of an
 // index that has its stays in order are merged; otherwise the keys alone are sorted.
-func (m *merge) byIndex(c class, by *found) string {
-	where := fmt.Sprintf("i.since between ?1 and ?2 and i.class = %d and %s", c.number, by.where)
+func (m *merge) byIndex(c class, by *found, after string) string {
+	where := fmt.Sprintf("i.since between ?1 and ?2 and i.class = %d and %s", c.number, by.where) + after
 	columns := fmt.Sprintf(stayColumns, "i") + ", i.n"
 	const order = " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
 	if by.sorted {
@@ -280,7 +308,7 @@ func (m *merge) byIndex(c class, by *found) string {
 	for level := range levels {
 		parts = append(parts, fmt.Sprintf("select machine, class, since, n from %s%d i where %s", by.index, level, where))
 	}
-	keys := strings.Join(parts, " union all ") + fmt.Sprintf(" order by 3 %%[1]s, 1 %%[1]s, 4 %%[1]s limit %d", mostSorted)
+	keys := strings.Join(parts, " union all ") + fmt.Sprintf(" order by 3 %%[1]s, 1 %%[1]s, 4 %%[1]s limit %d", m.mostSorted())
 	return columns + " from (" + keys + ") i cross join ended e where " + sameKey + order
 }
 
@@ -322,5 +350,6 @@ func (m *merge) advance() (bool, error) {
 		return true, nil
 	}
 	heap.Pop(m)
+	//guard:set "l.read < l.most" true "an answer goes on after what was sorted at a time" TestView
 	return l.err != nil || l.most == 0 || l.read < l.most, l.err
 }

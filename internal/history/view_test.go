@@ -165,7 +165,7 @@ func (w *world) checkForPeople(v *View, all []MachineStay) {
 // span draws a question about a span, and returns with it which stays it asks for.
 func (w *world) span() (*Span, func(*MachineStay) bool) {
 	t := w.t
-	s := &Span{From: moment(t, "from"), To: moment(t, "to"), Oldest: rapid.Bool().Draw(t, "oldest"), Limit: rapid.IntRange(1, 7).Draw(t, "limit")}
+	s := &Span{From: moment(t, "from"), To: moment(t, "to"), Oldest: rapid.Bool().Draw(t, "oldest"), Limit: rapid.IntRange(1, 7).Draw(t, "limit"), most: rapid.IntRange(1, 9).Draw(t, "most")}
 	if s.From > s.To {
 		s.From, s.To = s.To, s.From
 	}

@@ -117,6 +117,11 @@ func (w *world) check() {
 func (w *world) checkIndexes() {
 	for _, x := range []*index{w.w.ended.byUser, w.w.ended.byMachine} {
 		key := strings.Join(x.columns, ", ")
+		for i := range levels - 1 {
+			if n, err := number(w.w.c, fmt.Sprintf("select count(*) from %s%d", x.name, i)); err != nil || int(n) > x.levels[i].most || int(n) != x.levels[i].rows {
+				w.t.Fatalf("%s%d: %d rows, at most %d, counted %d, %v", x.name, i, n, x.levels[i].most, x.levels[i].rows, err)
+			}
+		}
 		var all []string
 		w.w.windows.most = 40
 		for i := range levels {

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // run is one benchmark: one side of a ratio, or the only one of a row.
 type run struct {
@@ -21,7 +24,7 @@ type row struct {
 const once = "1x"
 
 // rows are the targets, in the order of the table.
-var rows = []row{
+var rows = slices.Concat([]row{
 	ingestRow("protobuf", "protobuf, 100,000 pairs", 1),
 	ingestRow("json", "JSON, 100,000 pairs", 0.85),
 	ingestRow("pairs", "protobuf, 1 M pairs", 0.90),
@@ -103,7 +106,7 @@ var rows = []row{
 			return fmt.Sprintf("%.2f s", s), two(s), s <= 1
 		},
 	},
-}
+}, historyRows())
 
 func two(ratio float64) string { return fmt.Sprintf("%.2f", ratio) }
 

@@ -1,0 +1,56 @@
+package main
+
+import "fmt"
+
+// historyRows are the targets of the history, with 10 M stays of a year, of 100,000
+// machines.
+func historyRows() []row {
+	return []row{
+		{
+			"history-write", "history, written in a replay, with 10 M stays in the file", "≥ 25,000 events/s",
+			[]run{{"history", "Write/replay", once}},
+			func(r results) (string, string, bool) {
+				rate := r.median("Write/replay", "events/s")
+				return fmt.Sprintf("%.0f events/s", rate), two(rate / 25_000), rate >= 25_000
+			},
+		},
+		{
+			"history-steady", "history at 1,000 events/s, written every 5 s, with 10 M stays in the file", "≤ 10 KB written and ≤ 50 µs of a core an event",
+			[]run{{"history", "Write/steady", once}},
+			func(r results) (string, string, bool) {
+				written, cpu := r.median("Write/steady", "B-written/event"), r.median("Write/steady", "cpu-µs/event")
+				return fmt.Sprintf("%.1f KB, %.0f µs", written/1000, cpu), two(written/10_000) + "; " + two(cpu/50), written <= 10_000 && cpu <= 50
+			},
+		},
+		{
+			"history-disk", "history on disk", "≤ 150 B a stay",
+			[]run{{"history", "Disk", once}},
+			func(r results) (string, string, bool) {
+				size := r.median("Disk", "B/stay")
+				return fmt.Sprintf("%.0f B", size), two(size / 150), size <= 150
+			},
+		},
+		askRow("machine-at", "who was on a machine at a moment"),
+		askRow("user-at", "where a user was at a moment"),
+		askRow("machine-history", "a machine's newest 50 stays"),
+		askRow("user-history", "a user's newest 50 stays"),
+		{
+			"history-fleet", "who was on anywhere at a moment, 100,000 machines with five users each", "≤ 1 s",
+			[]run{{"history", "Fleet", "5x"}},
+			func(r results) (string, string, bool) {
+				s := r.median("Fleet", "ns/op") / 1e9
+				return fmt.Sprintf("%.2f s, %.0f users", s, r.median("Fleet", "users/op")), two(s), s <= 1
+			},
+		},
+	}
+}
+
+// askRow compares a question among 10⁷ stays with the same among 10⁵.
+func askRow(name, what string) row {
+	many, few := "Ask/"+name+"/10000000", "Ask/"+name+"/100000"
+	return row{
+		"history-" + name, what + ", among 10⁷ stays against 10⁵", "≤ 1.5 times",
+		[]run{{"history", few, "1000x"}, {"history", many, "1000x"}},
+		atMost(many, few, "ns/op", 1e-3, "µs", 1.5),
+	}
+}
