@@ -40,9 +40,10 @@ var allowed = map[string][]string{
 var (
 	commands  = []string{"api", "client", "config", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
-		"serve_command.go":       {"service"},
-		"snapshot_command.go":    {"snapshot"},
-		"healthcheck_command.go": {"httpd"},
+		"serve_command.go":         {"service"},
+		"snapshot_command.go":      {"snapshot"},
+		"healthcheck_command.go":   {"httpd"},
+		"historybackup_command.go": {"history"},
 	}
 )
 

@@ -31,20 +31,21 @@ type streams struct {
 }
 
 type commands struct {
-	Serve       serveCmd       `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
-	Publish     publishCmd     `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event given by flags."`
-	Report      reportCmd      `cmd:"" help:"Print who is logged in where."`
-	Who         whoCmd         `cmd:"" help:"Print who is logged in on a machine."`
-	Where       whereCmd       `cmd:"" help:"Print where a user is logged in."`
-	History     historyCmd     `cmd:"" help:"Print who was logged in where, from when to when."`
-	Watch       watchCmd       `cmd:"" help:"Print who is logged in where, then each change as it happens."`
-	Deadletters deadlettersCmd `cmd:"" help:"Print the messages that were refused, and why."`
-	Status      statusCmd      `cmd:"" help:"Print the status of the service."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
-	Snapshot    snapshotCmd    `cmd:"" help:"Inspect a snapshot."`
-	Completion  completionCmd  `cmd:"" help:"Print a shell completion script."`
-	Complete    completeCmd    `cmd:"" hidden:""`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Serve         serveCmd         `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
+	Publish       publishCmd       `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event given by flags."`
+	Report        reportCmd        `cmd:"" help:"Print who is logged in where."`
+	Who           whoCmd           `cmd:"" help:"Print who is logged in on a machine."`
+	Where         whereCmd         `cmd:"" help:"Print where a user is logged in."`
+	History       historyCmd       `cmd:"" help:"Print who was logged in where, from when to when."`
+	HistoryBackup historyBackupCmd `cmd:"" name:"history backup" help:"Copy the history to a file, while the service runs."`
+	Watch         watchCmd         `cmd:"" help:"Print who is logged in where, then each change as it happens."`
+	Deadletters   deadlettersCmd   `cmd:"" help:"Print the messages that were refused, and why."`
+	Status        statusCmd        `cmd:"" help:"Print the status of the service."`
+	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
+	Snapshot      snapshotCmd      `cmd:"" help:"Inspect a snapshot."`
+	Completion    completionCmd    `cmd:"" help:"Print a shell completion script."`
+	Complete      completeCmd      `cmd:"" hidden:""`
+	Version       versionCmd       `cmd:"" help:"Print the version."`
 }
 
 // run runs a command line, prints errors on err, and returns the exit code. Canceling ctx
@@ -74,6 +75,9 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		if !utf8.ValidString(arg) { // the parser would replace invalid bytes
 			return nil, usageError{fmt.Errorf("%q: give valid UTF-8", arg)}
 		}
+	}
+	if len(args) > 1 && strings.Join(args[:2], " ") == historyBackup {
+		args = slices.Concat([]string{historyBackup}, args[2:])
 	}
 	helped := false
 	parser, err := kong.New(new(commands),

@@ -98,9 +98,12 @@ func completions(root *kong.Node, words []string) []string {
 		all = flags(command)
 	default:
 		for _, child := range command.Children {
-			if !child.Hidden {
+			if !child.Hidden && child.Name != historyBackup {
 				all = append(all, child.Name)
 			}
+		}
+		if parent, name, _ := strings.Cut(historyBackup, " "); command.Name == parent {
+			all = append(all, name)
 		}
 		for _, argument := range command.Positional {
 			all = append(all, values(argument)...)
@@ -126,6 +129,11 @@ func before(root *kong.Node, words []string) (command *kong.Node, flag *kong.Fla
 			at := slices.IndexFunc(command.Children, func(child *kong.Node) bool { return child.Name == word })
 			if at >= 0 {
 				command = command.Children[at]
+				continue
+			}
+			at = slices.IndexFunc(root.Children, func(child *kong.Node) bool { return child.Name == command.Name+" "+word })
+			if at >= 0 {
+				command = root.Children[at]
 			}
 		}
 	}

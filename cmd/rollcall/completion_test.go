@@ -15,6 +15,8 @@ func TestCandidates(t *testing.T) {
 		"report --o":                  "--output",
 		"report --output ":            "text json",
 		"history --output ":           "text json csv",
+		"history ":                    "backup",
+		"history backup --":           "--help",
 		"report --output j":           "json",
 		"report --output = j":         "json",
 		"report --output =":           "text json",

@@ -1,19 +1,20 @@
 // Command rollcall keeps a roster of who is logged in where, from login and
 // logout events that agents publish to NATS.
 //
-//	rollcall serve        run the service
-//	rollcall publish      send events from JSON Lines, or one given by flags
-//	rollcall report       print who is logged in where
-//	rollcall who          print who is logged in on a machine
-//	rollcall where        print where a user is logged in
-//	rollcall history      print who was logged in where, from when to when
-//	rollcall watch        print who is logged in where, and each change
-//	rollcall deadletters  print the messages that were refused, and why
-//	rollcall status       show the service's status
-//	rollcall healthcheck  check whether the service is alive, or ready
-//	rollcall snapshot     inspect a snapshot
-//	rollcall completion   print a shell completion script
-//	rollcall version      print the version
+//	rollcall serve           run the service
+//	rollcall publish         send events from JSON Lines, or one given by flags
+//	rollcall report          print who is logged in where
+//	rollcall who             print who is logged in on a machine
+//	rollcall where           print where a user is logged in
+//	rollcall history         print who was logged in where, from when to when
+//	rollcall history backup  copy the history to a file
+//	rollcall watch           print who is logged in where, and each change
+//	rollcall deadletters     print the messages that were refused, and why
+//	rollcall status          show the service's status
+//	rollcall healthcheck     check whether the service is alive, or ready
+//	rollcall snapshot        inspect a snapshot
+//	rollcall completion      print a shell completion script
+//	rollcall version         print the version
 //
 // commands.go lists the commands and has exit codes and error output;
 // <name>_command.go implements each command; queryflags.go has what those that ask the

@@ -26,7 +26,7 @@ func TestMainListsCommands(t *testing.T) {
 		if !strings.Contains(string(text), "\n//\trollcall "+command.Name+" ") {
 			t.Errorf("the package comment does not list %s", command.Name)
 		}
-		if _, err := os.Stat(command.Name + "_command.go"); err != nil {
+		if _, err := os.Stat(strings.ReplaceAll(command.Name, " ", "") + "_command.go"); err != nil {
 			t.Error(err)
 		}
 	}

@@ -54,6 +54,7 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		} else {
 			f.add("snapshot", "none yet")
 		}
+		f.add("history", "%s", c.history(a.History))
 		for _, check := range a.Failing {
 			f.add("attention", "%s: %s", check.Name, c.times(check.State))
 		}
@@ -62,6 +63,24 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		}
 		return f.write(std.out, width(std.out))
 	})
+}
+
+// history describes the history.
+func (c *statusCmd) history(h *api.HistoryStatus) string {
+	if h == nil {
+		return "none is kept"
+	}
+	text := fmt.Sprintf("place %d, %d sessions ended, %d bytes", h.Place, h.Sessions, h.Size)
+	if !h.KeptFrom.IsZero() {
+		text += ", kept from " + c.time(h.KeptFrom)
+	}
+	if h.Behind {
+		text += ", behind"
+	}
+	if h.Failing != "" {
+		text += ", failing: " + quoteUnprintable(h.Failing)
+	}
+	return text
 }
 
 func caughtUp(a *api.StatusAnswer) string {

@@ -34,6 +34,8 @@ type StatusAnswer struct {
 	Fates Fates `json:"fates"`
 	// Snapshot is the one that was saved or loaded last; nil: none yet.
 	Snapshot *Snapshot `json:"snapshot,omitzero"`
+	// History is how far the history is; nil: none is kept.
+	History *HistoryStatus `json:"history,omitzero"`
 	// Instances are the processes that answer on these subjects, this one first; nil:
 	// no other is known.
 	Instances []Instance `json:"instances,omitzero"`
@@ -63,6 +65,20 @@ type Snapshot struct {
 	// StateDigest is the SHA-256 of the roster's encoding, in hexadecimal: equal
 	// rosters have equal digests.
 	StateDigest string `json:"state_digest"`
+}
+
+// HistoryStatus is how far the history is, and how large.
+type HistoryStatus struct {
+	Place uint64 `json:"place"`
+	// Behind says that it is catching up with the roster.
+	Behind bool `json:"behind,omitzero"`
+	// Failing is why it cannot be written; empty while it can.
+	Failing string `json:"failing,omitzero"`
+	// Sessions counts those that have ended.
+	Sessions int64 `json:"sessions"`
+	Size     int64 `json:"size"` // bytes
+	// KeptFrom is the date before which none are kept; zero: all are.
+	KeptFrom time.Time `json:"kept_from,omitzero"`
 }
 
 // Instance is one process that answers. If two use the same subjects, NATS picks one

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/api"
+	"rollcall/internal/history"
 	"rollcall/internal/roster"
 )
 
@@ -40,6 +41,9 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	if s.Snapshot != nil {
 		a.Snapshot = s.Snapshot()
 	}
+	if s.History != nil {
+		a.History = historyStatus(s.History.Status())
+	}
 	if s.Checks != nil {
 		a.Failing = s.Checks()
 	}
@@ -57,6 +61,14 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
 	return b, nil
+}
+
+func historyStatus(h history.Status) *api.HistoryStatus {
+	a := &api.HistoryStatus{Place: h.Place, Behind: h.Behind, Sessions: h.Stays, Size: h.Bytes, KeptFrom: timeOf(h.Kept)}
+	if h.Failing != nil {
+		a.Failing = h.Failing.Error()
+	}
+	return a
 }
 
 // setLag sets Lag, or clears CaughtUp if the state of the stream is unknown.

@@ -1347,6 +1347,8 @@ type StatusAnswer struct {
 	Fates *Fates `protobuf:"bytes,15,opt,name=fates,proto3" json:"fates,omitempty"`
 	// The last snapshot that was saved or loaded. Absent until there is one.
 	Snapshot *Snapshot `protobuf:"bytes,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// How far the history is. Absent if none is kept.
+	History *HistoryStatus `protobuf:"bytes,25,opt,name=history,proto3" json:"history,omitempty"`
 	// The checks of /readyz that fail. Absent when all succeed.
 	Failing []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
 	// The processes that answer on these subjects, starting with the one that answered
@@ -1529,6 +1531,13 @@ func (x *StatusAnswer) GetFates() *Fates {
 func (x *StatusAnswer) GetSnapshot() *Snapshot {
 	if x != nil {
 		return x.Snapshot
+	}
+	return nil
+}
+
+func (x *StatusAnswer) GetHistory() *HistoryStatus {
+	if x != nil {
+		return x.History
 	}
 	return nil
 }
@@ -1829,6 +1838,97 @@ func (x *Fates) GetLost() uint64 {
 	return 0
 }
 
+// HistoryStatus is how far the history is, and how large.
+type HistoryStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last message included; see Report.
+	Place uint64 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
+	// It is catching up with the roster. Absent when false.
+	Behind bool `protobuf:"varint,2,opt,name=behind,proto3" json:"behind,omitempty"`
+	// Why it cannot be written. Absent while it can.
+	Failing string `protobuf:"bytes,3,opt,name=failing,proto3" json:"failing,omitempty"`
+	// Sessions that have ended.
+	Sessions uint64 `protobuf:"varint,4,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// The size of its files in bytes.
+	Size uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	// Sessions that ended before are not kept. Absent if all are.
+	KeptFrom      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=kept_from,json=keptFrom,proto3" json:"kept_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryStatus) Reset() {
+	*x = HistoryStatus{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryStatus) ProtoMessage() {}
+
+func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryStatus.ProtoReflect.Descriptor instead.
+func (*HistoryStatus) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HistoryStatus) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *HistoryStatus) GetBehind() bool {
+	if x != nil {
+		return x.Behind
+	}
+	return false
+}
+
+func (x *HistoryStatus) GetFailing() string {
+	if x != nil {
+		return x.Failing
+	}
+	return ""
+}
+
+func (x *HistoryStatus) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *HistoryStatus) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *HistoryStatus) GetKeptFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KeptFrom
+	}
+	return nil
+}
+
 // Snapshot is the roster on disk.
 type Snapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1846,7 +1946,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +1958,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +1971,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -1938,7 +2038,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2050,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2063,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -2053,7 +2153,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2165,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2178,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2191,7 +2291,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2303,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2316,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Change) GetMachine() string {
@@ -2296,7 +2396,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2408,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2321,7 +2421,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2381,7 +2481,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2493,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2506,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2522,7 +2622,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2634,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2647,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2670,7 +2770,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2782,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2795,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -2795,7 +2895,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2907,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2920,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -2877,7 +2977,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +2989,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3002,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Gap) GetMachine() string {
@@ -3042,7 +3142,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\b \x01(\tR\aserviceB\x0e\n" +
-	"\f_since_exact\"\xb6\x06\n" +
+	"\f_since_exact\"\xec\x06\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -3067,7 +3167,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"on_several\x18\r \x01(\x04R\tonSeveral\x12\x1a\n" +
 	"\bsessions\x18\x0e \x01(\x04R\bsessions\x12(\n" +
 	"\x05fates\x18\x0f \x01(\v2\x12.rollcall.v1.FatesR\x05fates\x121\n" +
-	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\x12,\n" +
+	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\x124\n" +
+	"\ahistory\x18\x19 \x01(\v2\x1a.rollcall.v1.HistoryStatusR\ahistory\x12,\n" +
 	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailing\x123\n" +
 	"\tinstances\x18\x12 \x03(\v2\x15.rollcall.v1.InstanceR\tinstancesB\x06\n" +
 	"\x04_lag\"1\n" +
@@ -3090,7 +3191,14 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"superseded\x18\x02 \x01(\x04R\n" +
 	"superseded\x12#\n" +
 	"\rdead_lettered\x18\x03 \x01(\x04R\fdeadLettered\x12\x12\n" +
-	"\x04lost\x18\x04 \x01(\x04R\x04lost\"\x8d\x01\n" +
+	"\x04lost\x18\x04 \x01(\x04R\x04lost\"\xc0\x01\n" +
+	"\rHistoryStatus\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\x04R\x05place\x12\x16\n" +
+	"\x06behind\x18\x02 \x01(\bR\x06behind\x12\x18\n" +
+	"\afailing\x18\x03 \x01(\tR\afailing\x12\x1a\n" +
+	"\bsessions\x18\x04 \x01(\x04R\bsessions\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x04R\x04size\x127\n" +
+	"\tkept_from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bkeptFrom\"\x8d\x01\n" +
 	"\bSnapshot\x12\x14\n" +
 	"\x05place\x18\x01 \x01(\x04R\x05place\x124\n" +
 	"\awritten\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\awritten\x12\x12\n" +
@@ -3205,7 +3313,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -3223,74 +3331,77 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*InstancesRequest)(nil),      // 13: rollcall.v1.InstancesRequest
 	(*Instance)(nil),              // 14: rollcall.v1.Instance
 	(*Fates)(nil),                 // 15: rollcall.v1.Fates
-	(*Snapshot)(nil),              // 16: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 17: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 18: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 19: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 20: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 21: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 22: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 23: rollcall.v1.PastStay
-	(*Past)(nil),                  // 24: rollcall.v1.Past
-	(*Gap)(nil),                   // 25: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*HistoryStatus)(nil),         // 16: rollcall.v1.HistoryStatus
+	(*Snapshot)(nil),              // 17: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 18: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 19: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 20: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 21: rollcall.v1.ChangesBeat
+	(*HistoryRequest)(nil),        // 22: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 23: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 24: rollcall.v1.PastStay
+	(*Past)(nil),                  // 25: rollcall.v1.Past
+	(*Gap)(nil),                   // 26: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	26, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	27, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	26, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	26, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	26, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	27, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	27, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	27, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 7: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	24, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	26, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	26, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	26, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	26, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	25, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	27, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	27, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	27, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	27, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	7,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	24, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	26, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	26, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	26, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	25, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	27, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	27, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	27, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	10, // 20: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	24, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	26, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	26, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	26, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	25, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	27, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	27, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	27, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	15, // 26: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	16, // 27: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	12, // 28: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	14, // 29: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	26, // 30: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	26, // 31: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	26, // 32: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	26, // 33: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 34: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	10, // 35: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	26, // 36: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	26, // 37: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	26, // 38: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	26, // 39: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	26, // 40: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	24, // 41: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	23, // 42: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	26, // 43: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	26, // 44: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	26, // 45: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	26, // 46: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	25, // 47: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	26, // 48: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	26, // 49: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	17, // 27: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	16, // 28: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
+	12, // 29: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	14, // 30: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	27, // 31: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	27, // 32: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	27, // 33: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	27, // 34: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	27, // 35: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 36: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	10, // 37: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	27, // 38: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	27, // 39: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	27, // 40: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	27, // 41: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	27, // 42: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	25, // 43: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	24, // 44: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	27, // 45: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	27, // 46: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	27, // 47: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	27, // 48: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	26, // 49: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	27, // 50: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	27, // 51: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -3301,15 +3412,15 @@ func file_rollcall_v1_rollcall_proto_init() {
 	file_rollcall_v1_rollcall_proto_msgTypes[6].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[9].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[10].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[16].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[20].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[17].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
