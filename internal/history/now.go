@@ -24,7 +24,7 @@ func (h *History) Now(ctx context.Context, within time.Duration, show func(*View
 	select {
 	case r := <-h.readers:
 		defer func() { h.readers <- r }()
-		return r.view(ctx, show)
+		return h.view(ctx, r, show)
 	case <-ctx.Done():
 		return ErrBusy
 	}

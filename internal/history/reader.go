@@ -51,11 +51,7 @@ func (h *History) View(ctx context.Context, show func(*View) error) error {
 	select {
 	case r := <-h.readers:
 		defer func() { h.readers <- r }()
-		err := r.view(ctx, show)
-		if damaged(err) {
-			h.spoil()
-		}
-		return err
+		return h.view(ctx, r, show)
 	case <-within.Done():
 		switch err := h.Failing(); {
 		case ctx.Err() != nil:
@@ -65,6 +61,15 @@ func (h *History) View(ctx context.Context, show func(*View) error) error {
 		}
 		return ErrBusy
 	}
+}
+
+// view calls show with what a reader sees now.
+func (h *History) view(ctx context.Context, r *reader, show func(*View) error) error {
+	err := r.view(ctx, show)
+	if damaged(err) {
+		h.spoil()
+	}
+	return err
 }
 
 // Failing returns why the history cannot be written; nil while it can.

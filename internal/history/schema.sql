@@ -9,7 +9,7 @@ create table meta (
 create table machines (
 	id     integer primary key,
 	name   text not null unique,
-	first  integer not null, -- the date of its first event
+	first  integer not null, -- the earliest date that its events tell of
 	newest integer not null, -- the newest date of its events
 	reset  integer           -- the newest date of its boots, shutdowns and presents
 ) strict;
@@ -102,7 +102,7 @@ create table open (
 	session text    not null,
 	user    integer not null,
 	since   integer not null,
-	began   integer not null, -- the date of its first event
+	began   integer not null, -- the earliest date that its events tell of
 	reset   integer,          -- the machine's reset then
 	detail  integer not null,
 	primary key (machine, session, user)

@@ -98,8 +98,8 @@ func (w *world) checkAt(v *View, all []MachineStay) {
 	w.checkFleet(v, at, on)
 }
 
-// checkFleet compares the fleet at a moment: each machine that was heard by then, and
-// the names of its users.
+// checkFleet compares the fleet at a moment: each machine of which events tell by then,
+// and the names of its users.
 func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 	silent := at.Add(-w.settings.AllowedLateness)
 	after := rapid.SampledFrom([]string{"", "web1", "web3"}).Draw(w.t, "after")
@@ -107,7 +107,7 @@ func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 	for name, events := range w.accepted {
 		slices.SortStableFunc(events, compareDates)
 		quiet := events[len(events)-1].Date < silent && !slices.ContainsFunc(on, func(s MachineStay) bool { return s.Machine == name })
-		if name > after && events[0].Date <= at && !quiet {
+		if name > after && earliest(events) <= at && !quiet {
 			want[name] = []string{}
 		}
 	}

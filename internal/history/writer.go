@@ -75,6 +75,9 @@ type state struct {
 	Resumed roster.Time `json:"resumed"`
 	// Lateness is the greatest lateness that was ever allowed, in nanoseconds.
 	Lateness int64 `json:"lateness"`
+	// Unbegun says that the stream has lost its beginning, and that no message was read
+	// since.
+	Unbegun bool `json:"unbegun"`
 	// Stays counts those that have ended.
 	Stays int64 `json:"stays"`
 	// Bound is how many bytes the file may have if nothing is configured, and Accepted
@@ -181,8 +184,12 @@ func (w *writer) run(batches []*batch) error {
 			return err
 		}
 	}
+	w.state.Unbegun = w.state.Unbegun || first.lost == roster.BaselineLost.String()
 	byMachine := map[string][]Accepted{}
 	for _, b := range batches {
+		if w.state.Unbegun && b.first != 0 {
+			w.state.Kept, w.state.Unbegun = max(w.state.Kept, b.first), false
+		}
 		if w.state.Loss != 0 && w.state.Resumed == 0 {
 			w.state.Resumed = b.first
 		}
@@ -205,9 +212,6 @@ func (w *writer) run(batches []*batch) error {
 		order = append(order, numbered{w.machines[name].id, name})
 	}
 	slices.SortFunc(order, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.name, b.name)) })
-	if first.lost == roster.BaselineLost.String() {
-		w.state.Kept = max(w.state.Kept, first.first)
-	}
 	w.state.Position = last.end
 	for _, m := range order {
 		if err := w.machine(m.name, byMachine[m.name], last.settings, last.again); err != nil {
@@ -254,8 +258,8 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	older := m.newest != never && events[0].Date < m.newest
 	before := *m
 	m.newest = max(m.newest, events[len(events)-1].Date)
-	if m.first == never || events[0].Date < m.first {
-		m.first = events[0].Date
+	if told := earliest(events); m.first == never || told < m.first {
+		m.first = told
 	}
 	for i := range events {
 		if t := events[i].Type; t != roster.Login && t != roster.Logout {
