@@ -79,7 +79,7 @@ func prepare(c *sqlite.Conn) error {
 		// back as an older one.
 		"pragma synchronous = full",
 		"pragma cache_size = -64000",
-		// A commit that leaves this many pages in the WAL, 96 MB, moves to the database
+		// A commit that leaves this many pages in the WAL, 192 MB, moves to the database
 		// file what no reader holds back. By then the pages that each transaction writes
 		// are there many times.
 		"pragma wal_autocheckpoint = 98304",
@@ -88,7 +88,7 @@ func prepare(c *sqlite.Conn) error {
 
 // create creates the tables.
 func create(c *sqlite.Conn) error {
-	if err := run(c, "pragma page_size = 1024", "pragma auto_vacuum = incremental"); err != nil {
+	if err := run(c, "pragma page_size = 2048", "pragma auto_vacuum = incremental"); err != nil {
 		return err
 	}
 	script := fmt.Sprintf("pragma application_id = %d; pragma user_version = %d;\n%s", application, version, schema)
@@ -98,7 +98,7 @@ func create(c *sqlite.Conn) error {
 // maxWAL is how large the WAL may become before a commit waits for readers, so that it
 // can be begun anew.
 const (
-	maxWAL         = 256 << 20
+	maxWAL         = 400 << 20
 	waitForReaders = 250 * time.Millisecond
 )
 

@@ -36,7 +36,7 @@ const (
 	// maxRecent is how many bytes of events are recent before they are moved.
 	maxRecent = 8 << 20
 	// maxChunk is how many bytes of events a chunk gets: it fits in a page.
-	maxChunk = 700
+	maxChunk = 1500
 )
 
 // chunk is a row of the table: the events dated from start until the start of the next.
