@@ -150,6 +150,7 @@ func (w *writer) end(err error) error {
 		err = exec(w.c, "commit")
 	}
 	if err == nil {
+		failpoint.At("history-committed")
 		return truncateWAL(w.c, w.path)
 	}
 	if !w.c.AutocommitEnabled() {

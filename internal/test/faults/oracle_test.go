@@ -164,6 +164,7 @@ func wantUndisturbed(t *testing.T, p *process, url string) end {
 	if want := plain.fates(); !maps.Equal(fates, want) {
 		t.Errorf("the fates are %v, undisturbed %v", fates, want)
 	}
+	wantSameStays(t, p, plain, o.last)
 	t.Logf("compared %d messages, %d of them refused", o.last, len(o.refused))
 	return undisturbed
 }
