@@ -135,13 +135,22 @@ var faults = []fault{
 		},
 		end: func(w *faultWorld) { w.must(os.Remove(w.snapshots()), os.Rename(w.snapshots()+".away", w.snapshots())) },
 	},
+	{
+		name: "the history cannot be written", alert: "RollcallHistoryFailing",
+		series: "rollcall_history_failing 1",
+		provoke: func(w *faultWorld) {
+			w.must(os.Rename(w.history(), w.history()+".away"), os.Mkdir(w.history(), 0o700))
+			w.publish("--login", "chris", "--machine", "db1")
+		},
+		end: func(w *faultWorld) { w.must(os.Remove(w.history()), os.Rename(w.history()+".away", w.history())) },
+	},
 }
 
 // shortAlerts shortens the intervals of Prometheus and the windows of the alerts.
 var shortAlerts = strings.NewReplacer(
 	"scrape_interval: 15s", "scrape_interval: 200ms\n  scrape_timeout: 200ms",
 	"evaluation_interval: 15s", "evaluation_interval: 200ms",
-	"for: 1m\n", "for: 1s\n", "for: 2m\n", "for: 1s\n", "[15m]", "[10s]",
+	"for: 1m\n", "for: 1s\n", "for: 2m\n", "for: 1s\n", "for: 5m\n", "for: 1s\n", "[15m]", "[10s]",
 )
 
 // TestFaults provokes each fault: it shows in /readyz?verbose, in the answer to status and
@@ -291,6 +300,8 @@ func (w *faultWorld) publish(event ...string) {
 }
 
 func (w *faultWorld) snapshots() string { return filepath.Join(w.data, "snapshots") }
+
+func (w *faultWorld) history() string { return filepath.Join(w.data, "history.db") }
 
 // mountable skips the test if no file system can be mounted. In continuous integration (CI
 // is set) the test fails instead.
