@@ -5,6 +5,7 @@ package grafana_test
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 
 	"rollcall/deploy/internal/program"
@@ -47,17 +48,23 @@ type panel struct {
 	FieldConfig              struct{ Defaults struct{ Unit string } }
 	GridPos                  struct{ H, W, X, Y int }
 	Targets                  []target
+	Panels                   []panel // of a collapsed row
 }
 
 type source struct{ Type, UID string }
 
 type target struct {
 	RefID, Expr, LegendFormat string
+	QueryText, RawQueryText   string // SQL
 	Datasource                source
 }
 
-// templated is the data source that the user has chosen.
-var templated = source{Type: "prometheus", UID: "${datasource}"}
+// templated is the data source that the user has chosen, and history the one with the
+// history.
+var (
+	templated = source{Type: "prometheus", UID: "${datasource}"}
+	history   = source{Type: "frser-sqlite-datasource", UID: "${sqlite}"}
+)
 
 func readDashboard(t *testing.T) *dashboard {
 	t.Helper()
@@ -82,13 +89,26 @@ func (d *dashboard) variable(name string) *variable {
 	return nil
 }
 
-// graphs returns all panels but the rows.
-func (d *dashboard) graphs() []panel {
-	var graphs []panel
+// panels returns all panels but the rows.
+func (d *dashboard) panels() []panel {
+	var all []panel
 	for _, p := range d.Panels {
 		if p.Type != "row" {
-			graphs = append(graphs, p)
+			all = append(all, p)
 		}
+		all = append(all, p.Panels...)
 	}
-	return graphs
+	return all
+}
+
+// rows returns the rows.
+func (d *dashboard) rows() []panel {
+	return slices.DeleteFunc(slices.Clone(d.Panels), func(p panel) bool { return p.Type != "row" })
+}
+
+// graphs returns the panels that ask Prometheus.
+func (d *dashboard) graphs() []panel { return d.from(templated) }
+
+func (d *dashboard) from(s source) []panel {
+	return slices.DeleteFunc(d.panels(), func(p panel) bool { return p.Datasource != s })
 }

@@ -10,7 +10,7 @@ import (
 // builtin has values of Grafana's own variables.
 var builtin = map[string]string{"__rate_interval": "1m", "__interval": "15s", "__range": "5m"}
 
-var reference = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)\})`)
+var reference = regexp.MustCompile(`\$(?:(\w+)|\{([\w:]+)\})`)
 
 // interpolate replaces the variables in text. A variable without a value is an error.
 func interpolate(text string, values map[string]string) (string, error) {

@@ -116,7 +116,7 @@ func bounded(d *dashboard) []string {
 // Grafana's 24 columns.
 func layout(d *dashboard) (wrong []string) {
 	ids, taken := map[int]bool{}, map[[2]int]bool{}
-	for _, p := range d.Panels {
+	for _, p := range slices.Concat(d.panels(), d.rows()) {
 		if ids[p.ID] || p.ID == 0 {
 			wrong = append(wrong, fmt.Sprintf("%s: id %d", p.Title, p.ID))
 		}

@@ -124,21 +124,21 @@ func TestLintComplains(t *testing.T) {
 	}
 }
 
-func templateDatasource(d *dashboard) (wrong []string) {
-	found := 0
+func templateDatasource(d *dashboard) []string {
+	var found []string
 	for _, v := range d.Templating.List {
-		if v.Type != "datasource" {
-			continue
-		}
-		found++
-		if v.Name != "datasource" || v.Label != "Data Source" || v.expr() != "prometheus" {
-			wrong = append(wrong, fmt.Sprintf("%s, labelled %q, of type %s", v.Name, v.Label, v.expr()))
+		if v.Type == "datasource" {
+			found = append(found, fmt.Sprintf("%s, labelled %q, of type %s", v.Name, v.Label, v.expr()))
 		}
 	}
-	if found != 1 {
-		wrong = append(wrong, fmt.Sprintf("%d data sources to choose", found))
+	want := []string{
+		`datasource, labelled "Data Source", of type prometheus`,
+		`sqlite, labelled "History", of type frser-sqlite-datasource`,
 	}
-	return wrong
+	if !slices.Equal(found, want) {
+		return []string{fmt.Sprintf("%q, want %q", found, want)}
+	}
+	return nil
 }
 
 func templateLabel(d *dashboard, name string) []string {
@@ -186,7 +186,7 @@ func templateUnused(d *dashboard) (wrong []string) {
 	for _, v := range d.Templating.List {
 		text.WriteString(v.expr())
 	}
-	for _, p := range d.Panels {
+	for _, p := range d.panels() {
 		text.WriteString(p.Datasource.UID)
 		for _, target := range p.Targets {
 			text.WriteString(target.Expr)
@@ -208,10 +208,10 @@ func uneditable(d *dashboard) []string {
 }
 
 func panelDatasource(d *dashboard) (wrong []string) {
-	for _, p := range d.graphs() {
-		same := p.Datasource == templated
+	for _, p := range d.panels() {
+		same := p.Datasource == templated || p.Datasource == history
 		for _, target := range p.Targets {
-			same = same && target.Datasource == templated
+			same = same && target.Datasource == p.Datasource
 		}
 		if !same {
 			wrong = append(wrong, p.Title)
@@ -221,7 +221,7 @@ func panelDatasource(d *dashboard) (wrong []string) {
 }
 
 func panelTitle(d *dashboard) (wrong []string) {
-	for _, p := range d.graphs() {
+	for _, p := range d.panels() {
 		if p.Title == "" || p.Description == "" {
 			wrong = append(wrong, fmt.Sprintf("panel %d: title %q, description %q", p.ID, p.Title, p.Description))
 		}
@@ -232,10 +232,10 @@ func panelTitle(d *dashboard) (wrong []string) {
 // units are the units of Grafana that the dashboard uses.
 //
 // https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
-var units = []string{"none", "short", "locale", "percentunit", "bytes", "s", "cps", "cpm", "bool_yes_no"}
+var units = []string{"none", "short", "locale", "percentunit", "bytes", "s", "cps", "cpm", "bool_yes_no", "dateTimeAsIso"}
 
 func panelUnits(d *dashboard) (wrong []string) {
-	for _, p := range d.graphs() {
+	for _, p := range d.panels() {
 		if !slices.Contains(units, p.FieldConfig.Defaults.Unit) {
 			wrong = append(wrong, fmt.Sprintf("%s: %q", p.Title, p.FieldConfig.Defaults.Unit))
 		}
@@ -244,7 +244,7 @@ func panelUnits(d *dashboard) (wrong []string) {
 }
 
 func panelTargets(d *dashboard) (wrong []string) {
-	for _, p := range d.graphs() {
+	for _, p := range d.panels() {
 		if len(p.Targets) == 0 {
 			wrong = append(wrong, p.Title)
 		}
