@@ -41,7 +41,7 @@ nats:
   auth: {secret: nats, credsKey: user.creds, nkeyKey: seed, userKey: user, passwordKey: password, tokenKey: token}
   tls: {secret: certificates, certKey: tls.crt, keyKey: tls.key}
 config: {ROLLCALL_STREAM_REPLICAS: "3", ROLLCALL_SILENT_AFTER: 1h}
-persistence: {size: 10Gi, storageClass: fast, accessModes: [ReadWriteOncePod]}
+persistence: {size: 50Gi, storageClass: fast, accessModes: [ReadWriteOncePod]}
 resources: {requests: {cpu: "1", memory: 2Gi}, limits: {memory: 4Gi}}
 probes: {startupFailureThreshold: 6}
 service: {port: 80, annotations: {a: b}}
