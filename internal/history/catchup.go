@@ -18,15 +18,9 @@ var errReplaced = errors.New("the stream was replaced")
 // and hands over to Put. What is read is judged by a roster of its own: that of a
 // snapshot from before, or an empty one.
 func (h *History) catchUp(ctx context.Context) error {
-	if cut := h.handOver(); cut.Status.Position.Place <= h.w.state.Position.Place {
-		cut.Close() // it is the fold that is behind
+	if h.rejoin() {
 		return nil
-	} else {
-		cut.Close()
 	}
-	h.mu.Lock()
-	h.behind, h.queue, h.waiting = true, nil, 0
-	h.mu.Unlock()
 	c := &catching{History: h, fed: h.w.state.Position.Place}
 	from, err := c.begin()
 	if err != nil {
@@ -46,6 +40,24 @@ func (h *History) catchUp(ctx context.Context) error {
 		return handedOver(cause)
 	}
 	return c.skip()
+}
+
+// rejoin queues again what is folded, if the history has all that was: after a crash it
+// may be the fold that is behind.
+func (h *History) rejoin() bool {
+	h.queueAgain(true)
+	if h.Roster.Status().Position.Place <= h.w.state.Position.Place {
+		return true
+	}
+	h.queueAgain(false)
+	return false
+}
+
+// queueAgain empties the queue; from now on Put adds to it, or doesn't.
+func (h *History) queueAgain(again bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.behind, h.queue, h.waiting = !again, nil, 0
 }
 
 // handedOver returns nil if that is what the error says.
@@ -238,9 +250,7 @@ func (c *catching) writePending() error {
 // handOver begins to queue what is folded from now on, and returns who is on at this
 // place.
 func (h *History) handOver() *roster.Cut {
-	h.mu.Lock()
-	h.behind, h.queue, h.waiting = false, nil, 0
-	h.mu.Unlock()
+	h.queueAgain(true)
 	return h.Roster.Cut()
 }
 

@@ -15,52 +15,65 @@ type splitter struct {
 
 // split splits a batch that was folded at its losses. It keeps no string of it.
 func (s *splitter) split(b *roster.Batch, st *roster.Status) []*batch {
-	var list []*batch
-	add := func(lost string, through uint64) *batch {
-		now := &batch{settings: s.settings, end: b.End, lost: lost, lostTo: through, again: s.again}
-		list = append(list, now)
-		return now
-	}
-	var now *batch
+	p := parts{splitter: s, from: b}
 	for i := range b.Messages {
-		m := &b.Messages[i]
-		switch {
-		case m.Place <= s.fed:
-			continue
-		case m.Place > s.fed+1:
-			now = add(b.Missing.String(), m.Place-1)
-		case now == nil:
-			now = add("", 0)
-		}
-		s.fed = m.Place
-		now.end = at(b.End, m.Place, m.Receipt)
-		if now.first == 0 {
-			now.first = m.Receipt
-		}
-		now.receipt = max(now.receipt, m.Receipt)
-		switch {
-		case m.Marker:
-		case m.Refusal == nil:
-			now.events = append(now.events, Accepted{m.Place, clone(&m.Event)})
-		case m.Refusal.Reason == roster.Limit && st.Losses[roster.LossLimit] >= m.Place:
-			now = add(roster.LossLimit.String(), m.Place)
-			now.end = at(b.End, m.Place, m.Receipt)
-		case m.Refusal.Reason == roster.Limit:
-			now.limited = append(now.limited, Accepted{m.Place, clone(&m.Event)})
+		if m := &b.Messages[i]; m.Place > s.fed {
+			p.add(m, st)
 		}
 	}
 	switch {
 	case b.Unread:
-		now = add(roster.Recreated.String(), b.End.Place)
-		now.unread = true
+		p.begin(roster.Recreated.String(), b.End.Place)
+		p.now.unread = true
 	case b.End.Place > s.fed:
-		now = add(b.Missing.String(), b.End.Place)
+		p.begin(b.Missing.String(), b.End.Place)
 	}
-	if now != nil {
-		now.end = b.End
+	if p.now != nil {
+		p.now.end = b.End
 	}
 	s.fed = max(s.fed, b.End.Place)
-	return list
+	return p.list
+}
+
+// parts are the batches that a batch is split into.
+type parts struct {
+	*splitter
+	from *roster.Batch
+	list []*batch
+	now  *batch // the last one; nil: none yet
+}
+
+// begin begins a batch, after a loss of the places up to one, if lost is not empty.
+func (p *parts) begin(lost string, through uint64) {
+	p.now = &batch{settings: p.settings, end: p.from.End, lost: lost, lostTo: through, again: p.again}
+	p.list = append(p.list, p.now)
+}
+
+// add adds a message.
+func (p *parts) add(m *roster.Message, st *roster.Status) {
+	switch {
+	case m.Place > p.fed+1:
+		p.begin(p.from.Missing.String(), m.Place-1)
+	case p.now == nil:
+		p.begin("", 0)
+	}
+	p.fed = m.Place
+	now := p.now
+	now.end = at(p.from.End, m.Place, m.Receipt)
+	if now.first == 0 {
+		now.first = m.Receipt
+	}
+	now.receipt = max(now.receipt, m.Receipt)
+	switch {
+	case m.Marker:
+	case m.Refusal == nil:
+		now.events = append(now.events, Accepted{m.Place, clone(&m.Event)})
+	case m.Refusal.Reason == roster.Limit && st.Losses[roster.LossLimit] >= m.Place:
+		p.begin(roster.LossLimit.String(), m.Place)
+		p.now.end = now.end
+	case m.Refusal.Reason == roster.Limit:
+		now.limited = append(now.limited, Accepted{m.Place, clone(&m.Event)})
+	}
 }
 
 // at returns the position of a message before the end of its batch.
