@@ -106,6 +106,9 @@ func (d *dashboard) rows() []panel {
 	return slices.DeleteFunc(slices.Clone(d.Panels), func(p panel) bool { return p.Type != "row" })
 }
 
+// collapsed returns the last row, which has its panels in it.
+func (d *dashboard) collapsed() *panel { return &d.Panels[len(d.Panels)-1] }
+
 // graphs returns the panels that ask Prometheus.
 func (d *dashboard) graphs() []panel { return d.from(templated) }
 

@@ -56,6 +56,7 @@ func TestLintComplains(t *testing.T) {
 			func(d *dashboard) { d.variable("datasource").Name = "prometheus" },
 			func(d *dashboard) { d.variable("datasource").Query = "loki" },
 			func(d *dashboard) { d.variable("datasource").Label = "" },
+			func(d *dashboard) { d.variable("sqlite").Query = "sqlite" },
 			func(d *dashboard) { d.Templating.List = append(d.Templating.List, *d.variable("datasource")) },
 		},
 		"template-job-rule": {
@@ -76,6 +77,7 @@ func TestLintComplains(t *testing.T) {
 		"panel-datasource-rule": {
 			func(d *dashboard) { d.Panels[1].Datasource.UID = "prometheus" },
 			func(d *dashboard) { d.Panels[1].Targets[0].Datasource.UID = "prometheus" },
+			func(d *dashboard) { d.collapsed().Panels[0].Datasource = templated },
 		},
 		"panel-title-description-rule": {
 			func(d *dashboard) { d.Panels[1].Title = "" },
@@ -109,6 +111,7 @@ func TestLintComplains(t *testing.T) {
 			func(d *dashboard) { d.Panels[1].ID = d.Panels[2].ID },
 			func(d *dashboard) { d.Panels[1].GridPos = d.Panels[2].GridPos },
 			func(d *dashboard) { d.Panels[1].GridPos.X = 23 },
+			func(d *dashboard) { d.collapsed().Panels[0].ID = d.Panels[1].ID },
 		},
 	}
 	for name, rule := range rules {
