@@ -79,26 +79,24 @@ func (h *History) Failing() error {
 	return h.failing
 }
 
-// await waits until the events that were given to Put are written.
+// await waits until what was folded before is written. The fold gives a batch to Put just
+// after its place has changed.
 func (h *History) await(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, waitForWriter)
 	defer cancel()
+	want := h.Roster.Status().Position.Place
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var want uint64
-	if len(h.queue) > 0 {
-		want = h.queue[len(h.queue)-1].end.Place
-	} else {
-		return
-	}
 	defer context.AfterFunc(ctx, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.changed.Broadcast()
 	})()
-	h.asked = true
-	h.changed.Broadcast()
-	for h.written < want && ctx.Err() == nil && !h.behind && !h.ended {
+	for h.written < want && ctx.Err() == nil && !h.behind && !h.ended && h.failing == nil {
+		if len(h.queue) > 0 && !h.asked {
+			h.asked = true
+			h.changed.Broadcast()
+		}
 		h.changed.Wait()
 	}
 }
