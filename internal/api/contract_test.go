@@ -48,6 +48,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"StatusAnswer":     {reflect.TypeFor[StatusAnswer]()},
 	"Check":            {reflect.TypeFor[Check]()},
 	"Fates":            {reflect.TypeFor[Fates]()},
+	"HistoryStatus":    {reflect.TypeFor[HistoryStatus]()},
 	"Snapshot":         {reflect.TypeFor[Snapshot]()},
 	"InstancesRequest": {reflect.TypeFor[InstancesRequest]()},
 	"Instance":         {reflect.TypeFor[Instance]()},

@@ -50,7 +50,14 @@ type foreignError struct{ found string }
 
 func (e *foreignError) Error() string { return "not a history of this version: " + e.found }
 
+// synchronous says that what was committed survives a power cut: the place that is read
+// back is never an older one. Tests that are not about that turn it off.
+var synchronous = "full"
+
 func prepare(c *sqlite.Conn) error {
+	if err := run(c, "pragma synchronous = "+synchronous); err != nil {
+		return err
+	}
 	app, err := pragma(c, "application_id")
 	if err != nil {
 		return err
@@ -75,9 +82,6 @@ func prepare(c *sqlite.Conn) error {
 	}
 	return run(c,
 		"pragma journal_mode = wal",
-		// Full: what was committed survives a power cut, and its place is never read
-		// back as an older one.
-		"pragma synchronous = full",
 		"pragma cache_size = -64000",
 		// A commit that leaves this many pages in the WAL, 192 MB, moves to the database
 		// file what no reader holds back. By then the pages that each transaction writes

@@ -28,9 +28,6 @@ func filled(t *testing.T, machines map[string]int) *writer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := run(c, "pragma synchronous = off"); err != nil {
-		t.Fatal(err)
-	}
 	w, err := newWriter(c, path)
 	if err != nil {
 		t.Fatal(err)

@@ -79,9 +79,6 @@ func (s *sim) start() {
 	if err := s.history.Failing(); err != nil {
 		s.Fatal(err)
 	}
-	if err := run(s.history.w.c, "pragma synchronous = off"); err != nil { // it is not the disk that is tested
-		s.Fatal(err)
-	}
 	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
 }
 
