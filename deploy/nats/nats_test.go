@@ -142,7 +142,7 @@ func TestAnswersElsewhere(t *testing.T) {
 	if msg, err := changes.NextMsg(time.Second); err == nil {
 		t.Errorf("an answer arrived as a change: %s", msg.Data)
 	}
-	if out, err := w.rollcall("reader", "where", "mallory"); err != nil || !strings.Contains(out, "not logged in anywhere") {
+	if out, err := w.rollcall("reader", "where", "mallory"); err == nil || !strings.Contains(out+err.Error(), `"mallory" is unknown`) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
