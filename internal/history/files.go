@@ -11,8 +11,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// open opens the history's file, or creates it. One that is damaged, or no history of
-// this version, is renamed, and another one created.
+// open opens the history's file, or creates it. A file that is damaged, or that is not a
+// history of this version, is renamed, and a new one is created.
 func (h *History) open() error {
 	w, err := openOrCreate(h.path)
 	if err == nil && h.isSpoiled() {
@@ -60,6 +60,7 @@ func (h *History) begin() (err error) {
 		}
 		h.w.state.Bound = min(free/2, maxBound)
 	}
+	h.fleets.forget()
 	live := h.Roster.Status().Position
 	if err := h.w.decide(live.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {
 		return err

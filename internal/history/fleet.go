@@ -16,7 +16,6 @@ type Fleet struct {
 	// More says that there are machines after these.
 	More bool
 
-	view     *View
 	machines []fleetMachine // in order of their names
 	on       []fleetUser    // in order of the machines' numbers
 }
@@ -30,17 +29,13 @@ type fleetMachine struct {
 // bytes each.
 type fleetUser struct{ machine, user uint32 }
 
-// maxFleet is how many machines, and maxOn how many users on them, a Fleet has at
-// most.
-const (
-	maxFleet = 100_000
-	maxOn    = 2_000_000
-)
+// maxFleet is how many machines a Fleet has at most.
+const maxFleet = 100_000
 
 // Fleet reads who was on at a moment, on the machines whose names come after one. It has
 // the machines that were heard by then, and not longer than lateness before.
 func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, error) {
-	f := &Fleet{Place: v.Place(), view: v}
+	f := &Fleet{Place: v.Place()}
 	q, err := prepared(v.c, `select id, name from machines where name > ? and first <= ?
 		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit ?`, after, at, silent, maxFleet+1)
 	if err != nil {
@@ -148,10 +143,16 @@ func (k *fleets) get(at roster.Time, after string, holds func(place uint64) bool
 	return nil
 }
 
+// forget forgets all: the file is another.
+func (k *fleets) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = nil
+}
+
 func (k *fleets) put(at roster.Time, after string, f *Fleet) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f.view = nil
 	k.list = slices.Insert(k.list, 0, keptFleet{at, after, f})
 	k.list = k.list[:min(len(k.list), maxFleets)]
 }

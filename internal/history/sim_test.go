@@ -21,7 +21,7 @@ type sim struct {
 	dir      string
 	settings roster.Settings
 
-	// The stream: its messages by sequence, from 1; nil where it has none any more.
+	// stream has the messages by sequence: the first at index 0, nil if it was deleted.
 	created roster.Time
 	stream  []*roster.Message
 	now     roster.Time

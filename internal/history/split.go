@@ -35,7 +35,7 @@ func (s *splitter) split(b *roster.Batch, st *roster.Status) []*batch {
 	return p.list
 }
 
-// parts are the batches that a batch is split into.
+// parts collects the batches into which one batch of the fold is split.
 type parts struct {
 	*splitter
 	from *roster.Batch

@@ -62,12 +62,12 @@ func (k *StayKey) compare(o *StayKey) int {
 		cmp.Compare(k.N, o.N), strings.Compare(k.Session, o.Session), cmp.Compare(k.User, o.User))
 }
 
-// maxRead is how many stays one question reads at most. When they are read, the
-// answer has those of them that it asked for, and a key to go on after.
+// maxRead bounds the stays that one question reads. At the bound the answer has those
+// read so far that match, and a key to continue from.
 const maxRead = 200_000
 
-// Stays returns the stays of a span, at most Limit, and the key to go on after; nil if
-// there are no more. The list may be shorter than the limit, or empty, although there
+// Stays returns at most Limit stays of a span, and the key after which the next call
+// continues; nil if there are no more. The list may be shorter than the limit, or empty, although there
 // are more.
 func (v *View) Stays(s *Span) (list []MachineStay, next *StayKey, err error) {
 	m := &merge{view: v, span: s}

@@ -256,17 +256,8 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 		events[i] = accepted[i].Event
 	}
 	slices.SortStableFunc(events, compareDates)
-	older := m.newest != never && events[0].Date < m.newest
 	before := *m
-	m.newest = max(m.newest, events[len(events)-1].Date)
-	if told := earliest(events); m.first == never || told < m.first {
-		m.first = told
-	}
-	for i := range events {
-		if t := events[i].Type; t != roster.Login && t != roster.Logout {
-			m.reset = max(m.reset, events[i].Date)
-		}
-	}
+	m.learn(events)
 	if err := m.save(w.c, name); err != nil {
 		return err
 	}
@@ -277,9 +268,31 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	if err := w.recordDoubts(r, isNew, accepted, settings); err != nil {
 		return err
 	}
-	if older {
+	if before.newest != never && events[0].Date < before.newest {
 		return w.remake(r, events, settings.MaxSkew)
 	}
+	if err := r.extend(events, before.reset); err != nil {
+		return err
+	}
+	return w.windows.add(m.id, events)
+}
+
+// learn updates what the machine's own row has, by more events in order of their dates.
+func (m *machine) learn(events []roster.Event) {
+	m.newest = max(m.newest, events[len(events)-1].Date)
+	if told := earliest(events); m.first == never || told < m.first {
+		m.first = told
+	}
+	for i := range events {
+		if t := events[i].Type; t != roster.Login && t != roster.Logout {
+			m.reset = max(m.reset, events[i].Date)
+		}
+	}
+}
+
+// extend writes the stays that events begin and end, none of which is dated before those
+// written so far. reset is the machine's before them.
+func (r *rows) extend(events []roster.Event, reset roster.Time) error {
 	open, err := r.open()
 	if err != nil {
 		return err
@@ -289,7 +302,7 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 		return err
 	}
 	r.change(earliest(events))
-	f := &fold{open: copyOpen(open), reset: before.reset}
+	f := (&fold{open: open, reset: reset}).clone()
 	f.begin(doubts, r.offBefore(endOfTime))
 	if err := f.apply(events); err != nil {
 		return err
@@ -302,10 +315,8 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	if err := r.insertStrays(f.strays); err != nil {
 		return err
 	}
-	if _, err := r.replaceOpen(open, f.open); err != nil {
-		return err
-	}
-	return w.windows.add(m.id, events)
+	_, err = r.replaceOpen(open, f.open)
+	return err
 }
 
 // splitLate separates the events that are too late for the history: it has folded for
@@ -349,15 +360,6 @@ func (w *writer) unplaced(r *rows, from roster.Time, skew time.Duration) error {
 // rows returns the stays of a machine.
 func (w *writer) rows(machine int64) *rows {
 	return &rows{c: w.c, names: w.names, machine: machine, ended: w.ended, changed: &w.changed}
-}
-
-func copyOpen(open map[Key]*openStay) map[Key]*openStay {
-	c := make(map[Key]*openStay, len(open))
-	for k, s := range open {
-		stay := *s
-		c[k] = &stay
-	}
-	return c
 }
 
 // insertMarks writes the boots and shutdowns.
