@@ -1,12 +1,14 @@
 package history
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -147,4 +149,28 @@ func TestFull(t *testing.T) {
 			s.Fatal(err)
 		}
 	})
+}
+
+// TestInterrupted: when the service ends before everything is written, the rest is
+// written after the next start.
+func TestInterrupted(t *testing.T) {
+	interrupted := 0
+	during(t, func(s *sim) {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.publish()
+		s.fold(9)
+		close(s.history.interrupt)
+		cancel()
+		s.history.writeAtEnd = time.Hour
+		before, queued := s.history.Position().Place, len(s.history.queue)
+		s.history.Run(ctx)
+		if queued > 0 && s.history.Position().Place == before {
+			interrupted++
+		}
+		s.history.Close()
+		s.start()
+	})
+	if interrupted == 0 {
+		t.Error("everything was always written")
+	}
 }

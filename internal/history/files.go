@@ -32,6 +32,7 @@ func (h *History) open() error {
 		return fmt.Errorf("opening the history: %w", err)
 	}
 	h.w = w
+	w.c.SetInterrupt(h.interrupt)
 	if err = h.begin(); err == nil {
 		err = h.openReaders()
 	}
@@ -165,14 +166,26 @@ func setAside(path string) (string, error) {
 	return name, os.Rename(path, name)
 }
 
+// tidyWAL is how large a WAL is moved to the database file when the files are closed. A
+// larger one takes too long on a slow disk, and stays for the next start.
+const tidyWAL = 16 << 20
+
 // closeFiles closes everything that is open, once the questions that are being
 // answered are.
 func (h *History) closeFiles() {
+	// The connection that is closed last moves the WAL, if it can write.
+	if wal, err := os.Stat(h.path + "-wal"); err == nil && wal.Size() > tidyWAL {
+		h.closeWriter()
+	}
 	for ; h.opened > 0; h.opened-- {
 		if err := (<-h.readers).c.Close(); err != nil {
 			h.Log.Debug("history not closed", "err", err)
 		}
 	}
+	h.closeWriter()
+}
+
+func (h *History) closeWriter() {
 	if h.w == nil {
 		return
 	}

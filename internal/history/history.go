@@ -71,6 +71,8 @@ type History struct {
 	// commits are the last transactions, the newest last.
 	commits []commit
 
+	// interrupt ends what the writer does.
+	interrupt chan struct{}
 	// Of Run alone: the writer, nil while the file is not open; the file; how many
 	// readers there are.
 	w          *writer
@@ -119,9 +121,11 @@ type limits struct {
 	// nearby is how many places may be left to read again when the hand-over to Put
 	// begins.
 	nearby uint64
+	// writeAtEnd is for how long what is left is written when the service ends.
+	writeAtEnd time.Duration
 }
 
-var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 5 * time.Second, nearby: 10_000}
+var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 5 * time.Second, nearby: 10_000, writeAtEnd: 2 * time.Second}
 
 // readers is how many questions are answered at a time.
 const readers = 4
@@ -129,7 +133,7 @@ const readers = 4
 // Open returns the history in the data folder. If its file cannot be opened or created,
 // Run tries again.
 func Open(c Config) *History {
-	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers)}
+	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers), interrupt: make(chan struct{})}
 	h.changed = sync.NewCond(&h.mu)
 	h.metrics = newMetrics(c.Registry, h)
 	h.fed = h.Roster.Status().Position.Place
@@ -176,9 +180,11 @@ func (h *History) Put(b *roster.Batch) {
 	h.changed.Broadcast()
 }
 
-// Run writes what Put is given until ctx is done, and then what is left.
+// Run writes what Put is given until ctx is done, and then for at most writeAtEnd what is
+// left: what it has not written by then, it reads again after the next start.
 func (h *History) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(h.writeAtEnd, func() { close(h.interrupt) })
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.ended = true
