@@ -207,7 +207,7 @@ func trim(b *roster.Batch, judged uint64, end roster.Position) {
 // proceed writes what is pending if it is much, and hands over if that place is near
 // the fold's.
 func (c *catching) proceed(place uint64) error {
-	if c.events >= c.writeAt || c.cut != nil && place >= c.cut.Status.Position.Place {
+	if c.events >= c.catchUpAt || c.cut != nil && place >= c.cut.Status.Position.Place {
 		if err := c.writePending(); err != nil {
 			return err
 		}

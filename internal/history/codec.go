@@ -161,8 +161,12 @@ func (e *encoder) present(ev *roster.Event) {
 
 func (e *encoder) base(f *fold) {
 	e.date(f.reset)
-	e.uint(uint64(len(f.open)))
-	for _, s := range slices.SortedFunc(maps.Values(f.open), byKey) {
+	e.stays(f.open)
+}
+
+func (e *encoder) stays(open map[Key]*openStay) {
+	e.uint(uint64(len(open)))
+	for _, s := range slices.SortedFunc(maps.Values(open), byKey) {
 		e.entry(&s.Session)
 		e.date(s.Since)
 		e.date(s.began)
@@ -311,12 +315,15 @@ func (d *decoder) present(date roster.Time) []roster.Session {
 }
 
 func (d *decoder) base() *fold {
-	f := newFold()
-	f.reset = d.date()
+	return &fold{reset: d.date(), open: d.stays()}
+}
+
+func (d *decoder) stays() map[Key]*openStay {
+	open := map[Key]*openStay{}
 	for range d.count() {
 		s := &openStay{Session: d.entry()}
 		s.Since, s.began, s.reset = d.date(), d.date(), d.date()
-		f.open[KeyOf(&s.Session)] = s
+		open[KeyOf(&s.Session)] = s
 	}
-	return f
+	return open
 }

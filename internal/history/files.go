@@ -88,7 +88,7 @@ func (h *History) openReaders() error {
 		if err != nil {
 			return err
 		}
-		h.readers <- &reader{c: c, names: newNames(c)}
+		h.readers <- newReader(c)
 		h.opened++
 	}
 	return nil

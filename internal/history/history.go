@@ -118,6 +118,9 @@ type limits struct {
 	// for somebody to ask for them.
 	writeAt    int
 	writeEvery time.Duration
+	// catchUpAt is how many events are written at once while the history catches up: the
+	// more there are of a machine, the less each costs.
+	catchUpAt int
 	// nearby is how many places may be left to read again when the hand-over to Put
 	// begins.
 	nearby uint64
@@ -125,7 +128,7 @@ type limits struct {
 	writeAtEnd time.Duration
 }
 
-var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 5 * time.Second, nearby: 10_000, writeAtEnd: 2 * time.Second}
+var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 10 * time.Second, catchUpAt: 200_000, nearby: 10_000, writeAtEnd: time.Second}
 
 // readers is how many questions are answered at a time.
 const readers = 4

@@ -116,10 +116,10 @@ func (r *rows) doubts() ([]roster.Time, error) {
 func (w *writer) limit(refused []Accepted) error {
 	for i := range refused {
 		e := &refused[i]
-		if err := w.find(e.Machine); err != nil {
+		m, err := w.find(e.Machine)
+		if err != nil {
 			return err
 		}
-		m := w.machines[e.Machine]
 		if m.id == 0 {
 			continue
 		}

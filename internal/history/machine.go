@@ -47,6 +47,7 @@ type rows struct {
 	c       *sqlite.Conn
 	names   *names
 	machine int64
+	known   *cache[int64, []byte] // the open stays of machines, encoded
 	ended   *ended
 	changed *roster.Time
 }
@@ -54,8 +55,29 @@ type rows struct {
 // change notes that the stays of a moment and later may have changed.
 func (r *rows) change(from roster.Time) { *r.changed = min(*r.changed, from) }
 
-// open reads the stays that are open.
+// open returns the stays that are open.
 func (r *rows) open() (map[Key]*openStay, error) {
+	if known, ok := r.known.get(r.machine); ok {
+		d := decoder{b: known, names: r.names}
+		return d.stays(), d.err
+	}
+	open, err := r.readOpen()
+	if err != nil {
+		return nil, err
+	}
+	return open, r.remember(open)
+}
+
+// remember remembers the stays that are open.
+func (r *rows) remember(open map[Key]*openStay) error {
+	e := encoder{names: r.names}
+	e.stays(open)
+	r.known.put(r.machine, e.b)
+	return e.err
+}
+
+// readOpen reads the stays that are open.
+func (r *rows) readOpen() (map[Key]*openStay, error) {
 	q, err := prepared(r.c, "select session, user, since, began, reset, detail from open where machine = ?", r.machine)
 	if err != nil {
 		return nil, err
@@ -117,7 +139,7 @@ func (r *rows) replaceOpen(before, now map[Key]*openStay) (late roster.Time, err
 			return late, err
 		}
 	}
-	return late, nil
+	return late, r.remember(now)
 }
 
 // numbers returns the numbers of a session's user and details.

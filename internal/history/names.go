@@ -15,57 +15,43 @@ func detailsOf(s *roster.Session) details { return details{s.Terminal, s.Remote,
 // remembers those used last.
 type names struct {
 	c       *sqlite.Conn
-	users   map[string]int64
-	details map[details]int64
-	user    map[int64]string
-	detail  map[int64]details
+	users   *cache[string, int64]
+	details *cache[details, int64]
+	user    *cache[int64, string]
+	detail  *cache[int64, details]
 }
 
 // maxNames is how many of each are remembered.
 const maxNames = 100_000
 
 func newNames(c *sqlite.Conn) *names {
-	n := &names{c: c}
-	n.forget()
-	return n
-}
-
-// forget forgets everything: after a rollback numbers may be given again.
-func (n *names) forget() {
-	n.users, n.details = map[string]int64{}, map[details]int64{}
-	n.user, n.detail = map[int64]string{}, map[int64]details{}
-}
-
-// bound bounds a map.
-func bound[K comparable, V any](m map[K]V) {
-	if len(m) >= maxNames {
-		clear(m)
+	return &names{
+		c: c, users: newCache[string, int64](maxNames, nil), details: newCache[details, int64](maxNames, nil),
+		user: newCache[int64, string](maxNames, nil), detail: newCache[int64, details](maxNames, nil),
 	}
 }
 
 // userNumber returns a user's number, giving one to a new user.
 func (n *names) userNumber(name string) (int64, error) {
-	if id, ok := n.users[name]; ok {
+	if id, ok := n.users.get(name); ok {
 		return id, nil
 	}
 	id, err := numberOf(n.c, "select id from users where name = ?", "insert into users (name) values (?)", name)
 	if err == nil {
-		bound(n.users)
-		n.users[name] = id
+		n.users.put(name, id)
 	}
 	return id, err
 }
 
 // detailNumber returns the number of details.
 func (n *names) detailNumber(d details) (int64, error) {
-	if id, ok := n.details[d]; ok {
+	if id, ok := n.details.get(d); ok {
 		return id, nil
 	}
 	id, err := numberOf(n.c, "select id from details where remote = ? and service = ? and terminal = ?",
 		"insert into details (remote, service, terminal) values (?, ?, ?)", d.remote, d.service, d.terminal)
 	if err == nil {
-		bound(n.details)
-		n.details[d] = id
+		n.details.put(d, id)
 	}
 	return id, err
 }
@@ -91,7 +77,7 @@ func numberOf(c *sqlite.Conn, find, insert string, args ...any) (int64, error) {
 
 // userName returns the user of a number.
 func (n *names) userName(id int64) (string, error) {
-	if name, ok := n.user[id]; ok {
+	if name, ok := n.user.get(id); ok {
 		return name, nil
 	}
 	q, err := prepared(n.c, "select name from users where id = ?", id)
@@ -102,14 +88,13 @@ func (n *names) userName(id int64) (string, error) {
 	for q.next() {
 		name = q.ColumnText(0)
 	}
-	bound(n.user)
-	n.user[id] = name
+	n.user.put(id, name)
 	return name, q.err
 }
 
 // fill sets the details of a session by their number.
 func (n *names) fill(s *roster.Session, id int64) error {
-	d, ok := n.detail[id]
+	d, ok := n.detail.get(id)
 	if !ok {
 		q, err := prepared(n.c, "select terminal, remote, service from details where id = ?", id)
 		if err != nil {
@@ -121,8 +106,7 @@ func (n *names) fill(s *roster.Session, id int64) error {
 		if q.err != nil {
 			return q.err
 		}
-		bound(n.detail)
-		n.detail[id] = d
+		n.detail.put(id, d)
 	}
 	s.Terminal, s.Remote, s.Service = d.terminal, d.remote, d.service
 	return nil

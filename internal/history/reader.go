@@ -16,7 +16,11 @@ import (
 type reader struct {
 	c        *sqlite.Conn
 	names    *names
-	machines map[int64]string
+	machines *cache[int64, string]
+}
+
+func newReader(c *sqlite.Conn) *reader {
+	return &reader{c, newNames(c), newCache[int64, string](maxNames, nil)}
 }
 
 // ErrBusy says that as many questions as may be are being answered.
@@ -178,7 +182,7 @@ func (v *View) userID(name string) (id int64, err error) {
 
 // machineName returns the name of a machine.
 func (v *View) machineName(id int64) (string, error) {
-	if name, ok := v.reader.machines[id]; ok {
+	if name, ok := v.reader.machines.get(id); ok {
 		return name, nil
 	}
 	q, err := prepared(v.c, "select name from machines where id = ?", id)
@@ -189,10 +193,6 @@ func (v *View) machineName(id int64) (string, error) {
 	for q.next() {
 		name = q.ColumnText(0)
 	}
-	if v.reader.machines == nil {
-		v.reader.machines = map[int64]string{}
-	}
-	bound(v.reader.machines)
-	v.reader.machines[id] = name
+	v.reader.machines.put(id, name)
 	return name, q.err
 }

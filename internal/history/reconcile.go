@@ -83,7 +83,7 @@ func (w *writer) agree(m *machine, name string, on []roster.Session, after roste
 	if err := m.save(w.c, name); err != nil {
 		return true, err
 	}
-	delete(w.machines, name)
+	w.machines.delete(name)
 	return true, w.adopt(w.rows(m.id), m, open, now, from, after)
 }
 

@@ -79,7 +79,7 @@ func (s *sim) start() {
 	if err := s.history.Failing(); err != nil {
 		s.Fatal(err)
 	}
-	s.history.limits = limits{queued: 12, writeAt: 5, writeEvery: time.Hour, nearby: 3}
+	s.history.limits = limits{queued: 12, writeAt: 5, catchUpAt: 5, writeEvery: time.Hour, nearby: 3}
 }
 
 func (s *sim) restore(from *saved, now roster.Settings) *roster.Roster {

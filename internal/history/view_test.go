@@ -45,7 +45,7 @@ func (w *world) view(show func(*View)) {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	r := &reader{c: c, names: newNames(c)}
+	r := newReader(c)
 	if err := r.view(w.t.Context(), func(v *View) error { show(v); return nil }); err != nil {
 		w.t.Fatal(err)
 	}

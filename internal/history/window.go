@@ -34,7 +34,7 @@ type windows struct {
 
 const (
 	// maxRecent is how many bytes of events are recent before they are moved.
-	maxRecent = 8 << 20
+	maxRecent = 32 << 20
 	// maxChunk is how many bytes of events a chunk gets: it fits in a page.
 	maxChunk = 1500
 )

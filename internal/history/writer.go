@@ -45,7 +45,8 @@ type writer struct {
 	path     string
 	names    *names
 	windows  *windows
-	machines map[string]*machine
+	machines *cache[string, *machine]
+	open     *cache[int64, []byte] // the open stays of machines, encoded
 	ended    *ended
 	state    state
 	// changed is the earliest moment that the transaction tells otherwise of than
@@ -88,6 +89,9 @@ type state struct {
 	Doubts bool `json:"doubts"`
 }
 
+// maxOpen is how many bytes of open stays are remembered.
+const maxOpen = 16 << 20
+
 // newWriter returns the writer of an open database.
 func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 	w := &writer{c: c, path: path}
@@ -99,7 +103,8 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 func (w *writer) reload() error {
 	w.names = newNames(w.c)
 	w.expiring, w.evicting = false, nil
-	w.machines = map[string]*machine{}
+	w.machines = newCache[string, *machine](maxNames, nil)
+	w.open = newCache[int64](maxOpen, func(b []byte) int { return len(b) + 64 })
 	w.windows = &windows{c: w.c, names: w.names}
 	w.state = state{}
 	q, err := prepared(w.c, "select value from meta where name = 'state'")
@@ -207,10 +212,11 @@ func (w *writer) run(batches []*batch) error {
 	}
 	order := make([]numbered, 0, len(byMachine))
 	for name := range byMachine {
-		if err := w.find(name); err != nil {
+		m, err := w.find(name)
+		if err != nil {
 			return err
 		}
-		order = append(order, numbered{w.machines[name].id, name})
+		order = append(order, numbered{m.id, name})
 	}
 	slices.SortFunc(order, func(a, b numbered) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.name, b.name)) })
 	w.state.Position = last.end
@@ -227,25 +233,24 @@ func (w *writer) run(batches []*batch) error {
 	return w.move(last.settings)
 }
 
-// find makes sure that a machine is in memory.
-func (w *writer) find(name string) error {
-	if w.machines[name] != nil {
-		return nil
+// find returns a machine by its name.
+func (w *writer) find(name string) (*machine, error) {
+	if m, ok := w.machines.get(name); ok {
+		return m, nil
 	}
 	m, err := loadMachine(w.c, name)
 	if err == nil {
-		bound(w.machines)
-		w.machines[name] = m
+		w.machines.put(name, m)
 	}
-	return err
+	return m, err
 }
 
 // machine writes a machine's events, given in the order of their places.
 func (w *writer) machine(name string, accepted []Accepted, settings roster.Settings, again bool) error {
-	if err := w.find(name); err != nil {
+	m, err := w.find(name)
+	if err != nil {
 		return err
 	}
-	m := w.machines[name]
 	isNew := m.id == 0
 	accepted, late := m.splitLate(accepted, settings.AllowedLateness)
 	if err := w.lateFor(m, late, again, settings.MaxSkew); err != nil || len(accepted) == 0 {
@@ -359,7 +364,7 @@ func (w *writer) unplaced(r *rows, from roster.Time, skew time.Duration) error {
 
 // rows returns the stays of a machine.
 func (w *writer) rows(machine int64) *rows {
-	return &rows{c: w.c, names: w.names, machine: machine, ended: w.ended, changed: &w.changed}
+	return &rows{c: w.c, names: w.names, machine: machine, known: w.open, ended: w.ended, changed: &w.changed}
 }
 
 // insertMarks writes the boots and shutdowns.
