@@ -1,33 +1,41 @@
 package history
 
+import "sync"
+
 // cache remembers what was used last, in two generations: when the recent one is full,
-// it becomes the older one, and what was not used since then is forgotten.
+// it becomes the older one, and what was not used since then is forgotten. It may be
+// used from several goroutines.
 type cache[K comparable, V any] struct {
+	mu            sync.Mutex
 	recent, older map[K]V
 	size, most    int // of recent
 	sizeOf        func(V) int
 }
 
-// newCache returns a cache that remembers values of at least that size in all, and at
-// most twice as much. If sizeOf is nil, each counts 1.
+// newCache returns a cache that remembers values of at most twice that size in all.
 func newCache[K comparable, V any](most int, sizeOf func(V) int) *cache[K, V] {
-	if sizeOf == nil {
-		sizeOf = func(V) int { return 1 }
-	}
 	return &cache[K, V]{recent: map[K]V{}, most: most, sizeOf: sizeOf}
 }
 
 func (c *cache[K, V]) get(k K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	v, ok := c.recent[k]
 	if !ok {
 		if v, ok = c.older[k]; ok {
-			c.put(k, v)
+			c.add(k, v)
 		}
 	}
 	return v, ok
 }
 
 func (c *cache[K, V]) put(k K, v V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(k, v)
+}
+
+func (c *cache[K, V]) add(k K, v V) {
 	if was, ok := c.recent[k]; ok {
 		c.size -= c.sizeOf(was)
 	}
@@ -39,6 +47,8 @@ func (c *cache[K, V]) put(k K, v V) {
 }
 
 func (c *cache[K, V]) delete(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if was, ok := c.recent[k]; ok {
 		c.size -= c.sizeOf(was)
 	}

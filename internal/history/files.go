@@ -83,12 +83,13 @@ func (h *History) begin() (err error) {
 }
 
 func (h *History) openReaders() error {
+	shared := newReader(nil)
 	for range readers {
 		c, err := openReader(h.path)
 		if err != nil {
 			return err
 		}
-		h.readers <- newReader(c)
+		h.readers <- shared.over(c)
 		h.opened++
 	}
 	return nil

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -29,56 +30,78 @@ type fleetMachine struct {
 // bytes each.
 type fleetUser struct{ machine, user uint32 }
 
-// maxFleet is how many machines a Fleet has at most.
-const maxFleet = 100_000
+// maxFleet is how many machines a Fleet has at most, and maxOn, how many users on them
+// while there is more than one.
+const maxFleet, maxOn = 100_000, 600_000
 
 // Fleet reads who was on at a moment, on the machines whose names come after one. It has
 // the machines that were heard by then, and not longer than lateness before.
 func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, error) {
+	return v.fleet(at, after, silent, maxFleet, maxOn)
+}
+
+func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet, maxOn int) (*Fleet, error) {
 	f := &Fleet{Place: v.Place()}
 	q, err := prepared(v.c, `select id, name from machines where name > ? and first <= ?
 		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit ?`, after, at, silent, maxFleet+1)
 	if err != nil {
 		return nil, err
 	}
-	most := int64(0)
 	for q.next() {
-		m := fleetMachine{q.ColumnText(1), q.ColumnInt64(0)}
-		f.machines = append(f.machines, m)
-		most = max(most, m.id)
+		f.machines = append(f.machines, fleetMachine{q.ColumnText(1), q.ColumnInt64(0)})
 	}
 	if q.err != nil {
 		return nil, q.err
 	}
-	if f.More = len(f.machines) > maxFleet; f.More {
-		f.machines = f.machines[:maxFleet]
-	}
-	wanted := make([]bool, most+1)
-	for _, m := range f.machines {
-		wanted[m.id] = true
-	}
+	f.More = len(f.machines) > maxFleet
+	has := f.first(min(len(f.machines), maxFleet))
 	for _, statement := range []string{"select e.machine, e.user" + endedOnAt, "select e.machine, e.user" + openOnAt} {
 		q, err := prepared(v.c, statement, at)
 		if err != nil {
 			return nil, err
 		}
 		for q.next() {
-			if id := q.ColumnInt64(0); id <= most && wanted[id] {
-				f.on = append(f.on, fleetUser{uint32(id), uint32(q.ColumnInt64(1))})
+			u := fleetUser{uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1))}
+			if !has(u) {
+				continue
+			}
+			if f.on = append(f.on, u); len(f.on) > maxOn && len(f.machines) > 1 {
+				f.sort()
+				f.More = true
+				has = f.first(len(f.machines) / 2)
 			}
 		}
 		if q.err != nil {
 			return nil, q.err
 		}
 	}
+	f.sort()
+	return f, nil
+}
+
+// first leaves the fleet its first n machines, and returns a function that reports
+// whether a user was on one of them.
+func (f *Fleet) first(n int) (has func(fleetUser) bool) {
+	f.machines = f.machines[:n:n]
+	most := int64(0)
+	for _, m := range f.machines {
+		most = max(most, m.id)
+	}
+	among := make([]bool, most+1)
+	for _, m := range f.machines {
+		among[m.id] = true
+	}
+	has = func(u fleetUser) bool { return int(u.machine) < len(among) && among[u.machine] }
+	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !has(u) })
+	return has
+}
+
+// sort orders who was on by the numbers of the machines, each user once.
+func (f *Fleet) sort() {
 	slices.SortFunc(f.on, func(a, b fleetUser) int {
-		if a.machine != b.machine {
-			return int(a.machine) - int(b.machine)
-		}
-		return int(a.user) - int(b.user)
+		return cmp.Or(cmp.Compare(a.machine, b.machine), cmp.Compare(a.user, b.user))
 	})
 	f.on = slices.Compact(f.on)
-	return f, nil
 }
 
 // Machines calls show with each machine after one, and who was on it, until show
@@ -112,8 +135,9 @@ func (f *Fleet) users(v *View, machine uint32) ([]string, error) {
 // fleets keeps the last few fleets that were asked about, so that the pages of one
 // answer don't each search the whole. Without it they would be the same.
 type fleets struct {
-	mu   sync.Mutex
-	list []keptFleet // the last used first
+	reading sync.Mutex // held by the question that reads one: the others may need the same
+	mu      sync.Mutex
+	list    []keptFleet // the last used first
 }
 
 type keptFleet struct {
@@ -157,22 +181,36 @@ func (k *fleets) put(at roster.Time, after string, f *Fleet) {
 	k.list = k.list[:min(len(k.list), maxFleets)]
 }
 
+// fleet returns a fleet that is kept, or reads it.
+func (h *History) fleet(v *View, at roster.Time, after string, silent roster.Time) (*Fleet, error) {
+	holds := func(place uint64) bool { return h.unchanged(place, at) }
+	if f := h.fleets.get(at, after, holds); f != nil {
+		return f, nil
+	}
+	h.fleets.reading.Lock()
+	defer h.fleets.reading.Unlock()
+	if f := h.fleets.get(at, after, holds); f != nil {
+		return f, nil
+	}
+	f, err := v.Fleet(at, after, silent)
+	if err == nil {
+		h.fleets.put(at, after, f)
+	}
+	return f, err
+}
+
 // FleetAt calls show with the machines after one and who was on them at a moment,
 // until it returns false. It reports the place of that.
 func (h *History) FleetAt(ctx context.Context, at roster.Time, after string, show func(v *View, name string, users []string) bool) error {
 	return h.View(ctx, func(v *View) error {
 		silent := at.Add(-h.Roster.Settings().AllowedLateness)
 		for {
-			f := h.fleets.get(at, after, func(place uint64) bool { return h.unchanged(place, at) })
-			if f == nil {
-				var err error
-				if f, err = v.Fleet(at, after, silent); err != nil {
-					return err
-				}
-				h.fleets.put(at, after, f)
+			f, err := h.fleet(v, at, after, silent)
+			if err != nil {
+				return err
 			}
 			going := true
-			err := f.Machines(v, after, func(name string, users []string) bool {
+			err = f.Machines(v, after, func(name string, users []string) bool {
 				going = show(v, name, users)
 				after = name
 				return going

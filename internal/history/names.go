@@ -21,14 +21,32 @@ type names struct {
 	detail  *cache[int64, details]
 }
 
-// maxNames is how many of each are remembered.
-const maxNames = 100_000
+// maxNames is how many bytes of each are remembered: twice these at most.
+const maxNames = 5 << 20
+
+// entry is about how many bytes an entry of a cache takes beside its value's.
+const entry = 64
 
 func newNames(c *sqlite.Conn) *names {
 	return &names{
-		c: c, users: newCache[string, int64](maxNames, nil), details: newCache[details, int64](maxNames, nil),
-		user: newCache[int64, string](maxNames, nil), detail: newCache[int64, details](maxNames, nil),
+		c:       c,
+		users:   newCache[string](maxNames, func(int64) int { return 2 * entry }),
+		details: newCache[details](maxNames, func(int64) int { return 2 * entry }),
+		user:    newNamesOf(),
+		detail:  newCache[int64](maxNames, func(d details) int { return entry + len(d.terminal) + len(d.remote) + len(d.service) }),
 	}
+}
+
+// newNamesOf returns a cache of names by number.
+func newNamesOf() *cache[int64, string] {
+	return newCache[int64](maxNames, func(name string) int { return entry + len(name) })
+}
+
+// over returns the names as another connection reads them.
+func (n *names) over(c *sqlite.Conn) *names {
+	other := *n
+	other.c = c
+	return &other
 }
 
 // userNumber returns a user's number, giving one to a new user.

@@ -19,9 +19,10 @@ type reader struct {
 	machines *cache[int64, string]
 }
 
-func newReader(c *sqlite.Conn) *reader {
-	return &reader{c, newNames(c), newCache[int64, string](maxNames, nil)}
-}
+func newReader(c *sqlite.Conn) *reader { return &reader{c, newNames(c), newNamesOf()} }
+
+// over returns a reader of another connection, which shares what both remember.
+func (r *reader) over(c *sqlite.Conn) *reader { return &reader{c, r.names.over(c), r.machines} }
 
 // ErrBusy says that as many questions as may be are being answered.
 var ErrBusy = errors.New("busy: as many questions about the past as may be are being answered: ask again later")

@@ -116,23 +116,32 @@ func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 			want[s.Machine] = append(users, s.Session.User)
 		}
 	}
-	f, err := v.Fleet(at, after, silent)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	var last string
-	err = f.Machines(v, after, func(name string, users []string) bool {
-		expected, ok := want[name]
-		slices.Sort(expected)
-		if !ok || name <= last || !slices.Equal(users, slices.Compact(expected)) {
-			w.t.Fatalf("fleet at %d: %q after %q has %q, want %q", at, name, last, users, expected)
+	machines, users := rapid.IntRange(1, 5).Draw(w.t, "machines at once"), rapid.IntRange(1, 5).Draw(w.t, "users at once")
+	for more := true; more; {
+		f, err := v.fleet(at, after, silent, machines, users)
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		delete(want, name)
-		last = name
-		return true
-	})
-	if err != nil || len(want) > 0 {
-		w.t.Fatalf("fleet at %d: not there: %v, %v", at, want, err)
+		if len(f.machines) > machines || len(f.machines) > 1 && len(f.on) > users {
+			w.t.Fatalf("a fleet of %d machines and %d users, want at most %d and %d", len(f.machines), len(f.on), machines, users)
+		}
+		err = f.Machines(v, after, func(name string, users []string) bool {
+			expected, ok := want[name]
+			slices.Sort(expected)
+			if !ok || name <= after || !slices.Equal(users, slices.Compact(expected)) {
+				w.t.Fatalf("fleet at %d: %q after %q has %q, want %q", at, name, after, users, expected)
+			}
+			delete(want, name)
+			after = name
+			return true
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		more = f.More
+	}
+	if len(want) > 0 {
+		w.t.Fatalf("fleet at %d: not there: %v", at, want)
 	}
 }
 

@@ -89,8 +89,12 @@ type state struct {
 	Doubts bool `json:"doubts"`
 }
 
-// maxOpen is how many bytes of open stays are remembered.
-const maxOpen = 16 << 20
+// maxOpen is how many bytes of open stays are remembered, and maxMachines, how many
+// machines: twice these at most.
+const (
+	maxOpen     = 16 << 20
+	maxMachines = 100_000
+)
 
 // newWriter returns the writer of an open database.
 func newWriter(c *sqlite.Conn, path string) (*writer, error) {
@@ -103,8 +107,8 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 func (w *writer) reload() error {
 	w.names = newNames(w.c)
 	w.expiring, w.evicting = false, nil
-	w.machines = newCache[string, *machine](maxNames, nil)
-	w.open = newCache[int64](maxOpen, func(b []byte) int { return len(b) + 64 })
+	w.machines = newCache[string](maxMachines, func(*machine) int { return 1 })
+	w.open = newCache[int64](maxOpen, func(b []byte) int { return entry + len(b) })
 	w.windows = &windows{c: w.c, names: w.names}
 	w.state = state{}
 	q, err := prepared(w.c, "select value from meta where name = 'state'")
