@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -209,6 +214,64 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFoldWhileWriting folds batches of 500 events, alone, and while a history is
+// given them and writes them.
+func BenchmarkFoldWhileWriting(b *testing.B) {
+	b.Run("alone", func(b *testing.B) { foldBeside(b, func(*roster.Roster) *History { return nil }) })
+	b.Run("writing", func(b *testing.B) {
+		foldBeside(b, func(r *roster.Roster) *History {
+			return Open(Config{
+				Dir: b.TempDir(), Roster: r, Keep: time.Duration(year), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+				Restore: func(uint64) (*roster.Roster, error) { return nil, nil },
+				Read: func(ctx context.Context, _ roster.Position, _ func(Decode)) error {
+					<-ctx.Done()
+					return ctx.Err()
+				},
+			})
+		})
+	})
+}
+
+func foldBeside(b *testing.B, open func(*roster.Roster) *History) {
+	for b.Loop() {
+		f := kit.NewFleet(1, kit.Five, kit.Scale(500_000))
+		r := roster.New(roster.DefaultSettings())
+		h := open(r)
+		ctx, end := context.WithCancel(b.Context())
+		var g sync.WaitGroup
+		if h != nil {
+			g.Go(func() { h.Run(ctx) })
+		}
+		took := make([]time.Duration, kit.Scale(2_000))
+		var batch roster.Batch
+		tick := time.NewTicker(50 * time.Millisecond) // 10,000 events a second
+		for i := range took {
+			<-tick.C
+			f.Fill(&batch, 500)
+			start := time.Now()
+			r.Fold(&batch)
+			if h != nil {
+				h.Put(&batch)
+			}
+			took[i] = time.Since(start)
+		}
+		if h != nil && h.Behind() {
+			b.Error("the history fell behind")
+		}
+		end()
+		g.Wait()
+		if h != nil {
+			h.Close()
+		}
+		took = took[len(took)/2:] // by then everybody had logged in
+		slices.Sort(took)
+		b.ReportMetric(micros(took[len(took)/2]), "p50-µs/batch")
+		b.ReportMetric(micros(took[len(took)-1-len(took)/1000]), "p99.9-µs/batch")
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // viewOf calls show with a history as a reader sees it.
 func viewOf(b *testing.B, p *past, show func(*View)) {

@@ -15,11 +15,25 @@ func historyRows() []row {
 			},
 		},
 		{
-			"history-steady", "history at 1,000 events/s, written every 5 s, with 10 M stays in the file", "≤ 10 KB written and ≤ 50 µs of a core an event",
+			"history-steady", "history at 1,000 events/s, written every 10 s, with 10 M stays in the file", "≤ 10 KB written an event",
 			[]run{{"history", "Write/steady", once}},
 			func(r results) (string, string, bool) {
 				written, cpu := r.median("Write/steady", "B-written/event"), r.median("Write/steady", "cpu-µs/event")
-				return fmt.Sprintf("%.1f KB, %.0f µs", written/1000, cpu), two(written/10_000) + "; " + two(cpu/50), written <= 10_000 && cpu <= 50
+				return fmt.Sprintf("%.1f KB, %.0f µs of a core", written/1000, cpu), two(written/10_000), written <= 10_000
+			},
+		},
+		serviceRow("cpu", "`rollcall serve` at 1,000 events/s, with a history against without", "≤ 5 % of a core more", "cpu-%", "%",
+			func(with, without float64) (string, bool) { return fmt.Sprintf("%+.1f %%", with-without), with-without <= 5 }),
+		serviceRow("ready", "ready after a replay of 2 M events, with a history against without", "≤ 1.3 times", "s-to-ready", "s",
+			func(with, without float64) (string, bool) { return two(with / without), with/without <= 1.3 }),
+		serviceRow("snapshots", "snapshots written in that replay, one a second", "≥ 0.9 times as many", "snapshots", "",
+			func(with, without float64) (string, bool) { return two(with / without), with/without >= 0.9 }),
+		{
+			"history-fold", "a batch of 500 events, 20 a second, while the history writes them, against alone", "p99.9 ≤ 5 ms above",
+			[]run{{"history", "FoldWhileWriting/alone", once}, {"history", "FoldWhileWriting/writing", once}},
+			func(r results) (string, string, bool) {
+				alone, writing := r.median("FoldWhileWriting/alone", "p99.9-µs/batch")/1000, r.median("FoldWhileWriting/writing", "p99.9-µs/batch")/1000
+				return fmt.Sprintf("p99.9 %.2f ms, alone %.2f ms", writing, alone), fmt.Sprintf("%+.1f ms", writing-alone), writing-alone <= 5
 			},
 		},
 		{
@@ -41,6 +55,19 @@ func historyRows() []row {
 				s := r.median("Fleet", "ns/op") / 1e9
 				return fmt.Sprintf("%.2f s, %.0f users", s, r.median("Fleet", "users/op")), two(s), s <= 1
 			},
+		},
+	}
+}
+
+// serviceRow compares the service with a history and without.
+func serviceRow(name, what, target, metric, unit string, judge func(with, without float64) (string, bool)) row {
+	return row{
+		"history-" + name, what, target,
+		[]run{{"test/bench", "Service/none", once}, {"test/bench", "Service/history", once}},
+		func(r results) (string, string, bool) {
+			with, without := r.median("Service/history", metric), r.median("Service/none", metric)
+			ratio, met := judge(with, without)
+			return fmt.Sprintf("%.1f against %.1f %s", with, without, unit), ratio, met
 		},
 	}
 }
