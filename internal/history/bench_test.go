@@ -223,7 +223,8 @@ func BenchmarkFoldWhileWriting(b *testing.B) {
 		foldBeside(b, func(r *roster.Roster) *History {
 			return Open(Config{
 				Dir: b.TempDir(), Roster: r, Keep: time.Duration(year), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
-				Restore: func(uint64) (*roster.Roster, error) { return nil, nil },
+				CaughtUp: func() bool { return true },
+				Restore:  func(uint64) (*roster.Roster, error) { return nil, nil },
 				Read: func(ctx context.Context, _ roster.Position, _ func(Decode)) error {
 					<-ctx.Done()
 					return ctx.Err()

@@ -32,6 +32,9 @@ type Config struct {
 	AcceptLoss uint64
 	// Subject is the base of the subjects.
 	Subject string
+	// CaughtUp reports whether the fold has caught up with the stream as it was at the
+	// start. Until then a history that is behind doesn't compete with it.
+	CaughtUp func() bool
 	// Read reads the stream again from a position on, and calls fold with each batch,
 	// until ctx is done.
 	Read     func(ctx context.Context, from roster.Position, fold func(Decode)) error
@@ -239,12 +242,22 @@ func (h *History) step(ctx context.Context) error {
 		return errEnded
 	case ended:
 		return nil
+	case behind && !h.CaughtUp():
+		pause(ctx)
 	case behind:
 		return h.catchUp(ctx)
 	case (!h.reconciled || h.w.differs) && h.Roster.Status().Position.Place >= h.w.state.Position.Place:
 		return h.agreeWithRoster()
 	}
 	return nil
+}
+
+// pause waits for a moment, or until ctx is done.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
 }
 
 // agreeWithRoster makes the history agree with the roster as it is now.

@@ -73,7 +73,7 @@ func (s *sim) start() {
 		s.live = s.restore(&s.snapshots[n-1], s.settings)
 	}
 	s.history = Open(Config{
-		Dir: s.dir, Roster: s.live, Restore: s.restoreUpTo, Read: s.readAgain,
+		Dir: s.dir, Roster: s.live, Restore: s.restoreUpTo, Read: s.readAgain, CaughtUp: func() bool { return true },
 		Keep: time.Duration(roster.MaxDate), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err := s.history.Failing(); err != nil {

@@ -41,7 +41,8 @@ func remember(t *testing.T, events []roster.Event, options ...func(*server.Optio
 	m := &memory{roster: roster.New(roster.DefaultSettings())}
 	m.history = history.Open(history.Config{
 		Dir: t.TempDir(), Roster: m.roster, Keep: time.Duration(roster.MaxDate), MaxBytes: 1 << 30,
-		Restore: func(uint64) (*roster.Roster, error) { return nil, nil },
+		CaughtUp: func() bool { return true },
+		Restore:  func(uint64) (*roster.Roster, error) { return nil, nil },
 		Read: func(ctx context.Context, _ roster.Position, _ func(history.Decode)) error {
 			<-ctx.Done() // there is no stream
 			return nil

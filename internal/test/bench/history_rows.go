@@ -19,11 +19,13 @@ func historyRows() []row {
 			[]run{{"history", "Write/steady", once}},
 			func(r results) (string, string, bool) {
 				written, cpu := r.median("Write/steady", "B-written/event"), r.median("Write/steady", "cpu-µs/event")
-				return fmt.Sprintf("%.1f KB, %.0f µs of a core", written/1000, cpu), two(written/10_000), written <= 10_000
+				return fmt.Sprintf("%.1f KB, %.0f µs of a core", written/1000, cpu), two(written / 10_000), written <= 10_000
 			},
 		},
 		serviceRow("cpu", "`rollcall serve` at 1,000 events/s, with a history against without", "≤ 5 % of a core more", "cpu-%", "%",
-			func(with, without float64) (string, bool) { return fmt.Sprintf("%+.1f %%", with-without), with-without <= 5 }),
+			func(with, without float64) (string, bool) {
+				return fmt.Sprintf("%+.1f %%", with-without), with-without <= 5
+			}),
 		serviceRow("ready", "ready after a replay of 2 M events, with a history against without", "≤ 1.3 times", "s-to-ready", "s",
 			func(with, without float64) (string, bool) { return two(with / without), with/without <= 1.3 }),
 		serviceRow("snapshots", "snapshots written in that replay, one a second", "≥ 0.9 times as many", "snapshots", "",

@@ -22,40 +22,43 @@ import (
 var served = history{"served", wire.AppendProtobuf, kit.Scale(500_000), kit.Scale(2_000_000)}
 
 // BenchmarkService runs "rollcall serve" with and without a history: until it has read
-// the stream, writing snapshots every second; and, once the history has caught up,
-// while it receives 1,000 events a second.
+// the stream, writing a snapshot every second; and, once the history has caught up, again
+// with the default interval, while it receives 1,000 events a second.
 func BenchmarkService(b *testing.B) {
 	for name, kept := range map[string]string{"history": "8784h", "none": "0"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				serveFor(b, kept)
+				url := startServer(b, served.name)
+				served.store(b, url)
+				replayFor(b, url, b.TempDir(), kept)
 			}
 		})
 	}
 }
 
-func serveFor(b *testing.B, kept string) {
-	path := program(b, "rollcall", "rollcall/cmd/rollcall")
-	url := startServer(b, served.name)
-	served.store(b, url)
-	web := kit.FreeAddress(b)
-	cmd := exec.Command(path, "serve")
-	cmd.Env = []string{
-		"NATS_URL=" + url, "ROLLCALL_DATA_DIR=" + b.TempDir(), "ROLLCALL_HTTP_ADDR=" + web,
-		"ROLLCALL_HISTORY=" + kept, "ROLLCALL_SNAPSHOT_INTERVAL=1s",
+func replayFor(b *testing.B, url, data, kept string) {
+	path, web := program(b, "rollcall", "rollcall/cmd/rollcall"), kit.FreeAddress(b)
+	serve := func(interval string) (cmd *exec.Cmd, stop func()) {
+		cmd = exec.Command(path, "serve")
+		cmd.Env = []string{
+			"NATS_URL=" + url, "ROLLCALL_DATA_DIR=" + data, "ROLLCALL_HTTP_ADDR=" + web,
+			"ROLLCALL_HISTORY=" + kept, "ROLLCALL_SNAPSHOT_INTERVAL=" + interval,
+		}
+		stop = startProcess(b, cmd)
+		awaitReady(b, "http://"+web+"/readyz")
+		return cmd, stop
 	}
 	start := time.Now()
-	stop := startProcess(b, cmd)
-	awaitReady(b, "http://"+web+"/readyz")
+	_, stop := serve("1s")
 	b.ReportMetric(time.Since(start).Seconds(), "s-to-ready")
 	b.ReportMetric(metric(b, web, "rollcall_snapshot_duration_seconds_count"), "snapshots")
-	if kept != "0" {
-		start := time.Now()
-		for metric(b, web, "rollcall_history_behind") != 0 {
-			time.Sleep(100 * time.Millisecond)
-		}
-		b.ReportMetric(time.Since(start).Seconds(), "s-behind")
+	start = time.Now()
+	for kept != "0" && metric(b, web, "rollcall_history_behind") != 0 {
+		time.Sleep(100 * time.Millisecond)
 	}
+	b.ReportMetric(time.Since(start).Seconds(), "s-behind")
+	stop()
+	cmd, stop := serve("30s")
 	b.ReportMetric(cpuOf(b, cmd.Process.Pid, url), "cpu-%")
 	stop()
 }
