@@ -17,10 +17,16 @@ var errReplaced = errors.New("the stream was replaced")
 // catchUp reads the stream again, from where the history ends to where the fold is,
 // and hands over to Put. What is read is judged by a roster of its own: that of a
 // snapshot from before, or an empty one.
-func (h *History) catchUp(ctx context.Context) error {
+func (h *History) catchUp(ctx context.Context) (err error) {
 	if h.rejoin() {
 		return nil
 	}
+	h.setCatching(true)
+	defer func() {
+		if h.setCatching(err != nil); err != nil {
+			h.queueAgain(false) // what is before the queue is missing
+		}
+	}()
 	c := &catching{History: h, fed: h.w.state.Position.Place}
 	from, err := c.begin()
 	if err != nil {
@@ -58,6 +64,13 @@ func (h *History) queueAgain(again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.behind, h.queue, h.waiting = !again, nil, 0
+}
+
+func (h *History) setCatching(catching bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.catching = catching
+	h.changed.Broadcast()
 }
 
 // handedOver returns nil if that is what the error says.

@@ -61,6 +61,7 @@ type History struct {
 	queue    []*batch
 	waiting  int             // events in it
 	behind   bool            // what is folded is not queued
+	catching bool            // what is before the queue is not written
 	fed      uint64          // the last place given to Put
 	written  uint64          // the last place written
 	position roster.Position // of written

@@ -29,7 +29,7 @@ type Status struct {
 func (h *History) Status() Status {
 	h.mu.Lock()
 	s := h.status
-	s.Place, s.Behind, s.Failing = h.written, h.behind, h.failing
+	s.Place, s.Behind, s.Failing = h.written, h.behind || h.catching, h.failing
 	h.mu.Unlock()
 	for _, suffix := range []string{"", "-wal"} {
 		if f, err := os.Stat(h.path + suffix); err == nil {

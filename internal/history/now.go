@@ -34,7 +34,7 @@ func (h *History) Now(ctx context.Context, within time.Duration, show func(*View
 func (h *History) Behind() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.behind
+	return h.behind || h.catching
 }
 
 // Fed returns the place up to which the history was given events.

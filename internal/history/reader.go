@@ -97,7 +97,7 @@ func (h *History) await(ctx context.Context) {
 		defer h.mu.Unlock()
 		h.changed.Broadcast()
 	})()
-	for h.written < want && ctx.Err() == nil && !h.behind && !h.ended && h.failing == nil {
+	for h.written < want && ctx.Err() == nil && !h.behind && !h.catching && !h.ended && h.failing == nil {
 		if len(h.queue) > 0 && !h.asked {
 			h.asked = true
 			h.changed.Broadcast()
