@@ -18,6 +18,7 @@ type ended struct {
 	byUser, byMachine *index
 	pending           []endedRow
 	count             int64 // rows in the table
+	deltas            []delta
 }
 
 // endedRow is a row of the table.
@@ -70,7 +71,16 @@ func (e *ended) add(r endedRow) error {
 		e.classes[r.class] = true
 	}
 	e.pending = append(e.pending, r)
+	e.record(r.machine, r.user, r.since, r.ended, 1)
 	return nil
+}
+
+// record records that a stay was added (n is 1) or deleted (-1), for those who have
+// counted it. It is open if it ends at endOfTime.
+func (e *ended) record(machine, user int64, since, ended roster.Time, n int32) {
+	if len(e.deltas) < maxDeltas {
+		e.deltas = append(e.deltas, delta{since, ended, uint32(machine), uint32(user), n})
+	}
 }
 
 // flush writes the rows that were added.
@@ -174,8 +184,9 @@ func (e *ended) insertIntoIndexes(p []endedRow) error {
 	return e.byMachine.settle()
 }
 
-// delete deletes the row of a key.
-func (e *ended) delete(k *endedKey, user int64) error {
+// delete deletes the row of a key, whose stay ended at a date.
+func (e *ended) delete(k *endedKey, user int64, ended roster.Time) error {
+	e.record(k.machine, user, k.since, ended, -1)
 	if err := exec(e.c, "delete from ended where class = ? and since = ? and machine = ? and n = ?", k.class, k.since, k.machine, k.n); err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ func (h *History) begin() (err error) {
 	if h.behind = h.written < h.fed; h.behind {
 		h.queue, h.waiting = nil, 0 // what is before it is missing
 	}
+	h.transactions = new(transactions)
 	h.commits, h.reconciled, h.spoiled, h.failing = nil, false, false, nil
 	return nil
 }

@@ -74,6 +74,8 @@ type History struct {
 
 	// commits are the last transactions, the newest last.
 	commits []commit
+	// transactions are the last of the file that is open.
+	transactions *transactions
 
 	// interrupt ends what the writer does.
 	interrupt chan struct{}
@@ -85,6 +87,7 @@ type History struct {
 	retained   time.Time // when retain looked last
 	reconciled bool      // with the roster, since the start
 	fleets     fleets
+	counts     counts
 }
 
 // commit is a transaction: what it changed is dated at from or later.
@@ -140,7 +143,7 @@ const readers = 4
 // Open returns the history in the data folder. If its file cannot be opened or created,
 // Run tries again.
 func Open(c Config) *History {
-	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers), interrupt: make(chan struct{})}
+	h := &History{Config: c, limits: defaultLimits, path: pathOf(c.Dir), readers: make(chan *reader, readers), interrupt: make(chan struct{}), counts: newCounts()}
 	h.changed = sync.NewCond(&h.mu)
 	h.metrics = newMetrics(c.Registry, h)
 	h.fed = h.Roster.Status().Position.Place
@@ -356,6 +359,7 @@ func (h *History) note(err error) {
 	if h.commits = append(h.commits, commit{h.written, h.w.changed}); len(h.commits) > maxCommits {
 		h.commits = slices.Delete(h.commits, 0, maxCommits/2)
 	}
+	h.transactions.add(h.w.last)
 	h.setWritten()
 	h.changed.Broadcast()
 }

@@ -18,7 +18,7 @@ import (
 // were accepted tell, at all moments at which the history does not say that it may
 // lack some. Where nothing was lost, it says so of none.
 func TestHistory(t *testing.T) {
-	n := 0
+	n, kept := 0, 0
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		if n++; n%share != 0 {
@@ -32,7 +32,7 @@ func TestHistory(t *testing.T) {
 		s := newSim(t, path)
 		defer func() { s.history.Close() }()
 		for range rapid.IntRange(1, 25).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"publish", "publish", "fold", "fold", "fold", "write", "write", "save", "save", "kill", "purge", "recreate"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"publish", "publish", "fold", "fold", "fold", "write", "write", "save", "save", "count", "count", "kill", "purge", "recreate"}).Draw(t, "step") {
 			case "publish":
 				s.publish()
 			case "fold":
@@ -41,6 +41,8 @@ func TestHistory(t *testing.T) {
 				s.write()
 			case "save":
 				s.save()
+			case "count":
+				s.count(s.now - minute*roster.Time(rapid.IntRange(0, 60).Draw(t, "count from")))
 			case "kill":
 				s.kill()
 			case "purge":
@@ -52,8 +54,17 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		s.finish()
+		from := s.now - 60*minute
+		s.count(from)
+		s.publish()
+		s.finish()
+		s.count(from)
 		s.check()
+		kept += s.kept
 	})
+	if kept == 0 {
+		t.Error("no question how many were on was answered by what was counted before")
+	}
 }
 
 // finish lets everything catch up.

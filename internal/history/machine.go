@@ -118,6 +118,7 @@ func (r *rows) replaceOpen(before, now map[Key]*openStay) (late roster.Time, err
 		if err != nil {
 			return late, err
 		}
+		r.ended.record(r.machine, user, s.Since, endOfTime, -1)
 		if err := exec(r.c, "delete from open where machine = ? and session = ? and user = ?", r.machine, s.ID, user); err != nil {
 			return late, err
 		}
@@ -134,6 +135,10 @@ func (r *rows) replaceOpen(before, now map[Key]*openStay) (late roster.Time, err
 		if err != nil {
 			return late, err
 		}
+		if was != nil && was.User == s.User {
+			r.ended.record(r.machine, user, was.Since, endOfTime, -1)
+		}
+		r.ended.record(r.machine, user, s.Since, endOfTime, 1)
 		if err := exec(r.c, "insert or replace into open (machine, session, user, since, began, reset, detail) values (?, ?, ?, ?, ?, ?, ?)",
 			r.machine, s.ID, user, s.Since, s.began, s.reset, detail); err != nil {
 			return late, err
@@ -272,7 +277,7 @@ func (r *rows) replaceEnded(date roster.Time, now []Stay) error {
 		}
 		s := &before[i]
 		r.change(s.since)
-		if err := r.ended.delete(&s.endedKey, s.user); err != nil {
+		if err := r.ended.delete(&s.endedKey, s.user, s.Ended); err != nil {
 			return err
 		}
 	}

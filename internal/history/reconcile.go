@@ -8,7 +8,15 @@ import (
 // roster decides: a stay that only the history has open is removed, and one that only
 // the roster has begins with its since. Where they differ, the machine's past since
 // then is in doubt.
-func (h *History) reconcile(cut *roster.Cut) (err error) {
+func (h *History) reconcile(cut *roster.Cut) error {
+	err := h.writeAgreement(cut)
+	if err == nil {
+		h.note(nil)
+	}
+	return err
+}
+
+func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 	w := h.w
 	if err := exec(w.c, "begin immediate"); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (w *writer) expire(keep time.Duration) (more bool, err error) {
 		w.state.Kept, w.expiring = before, true
 		w.changed = never
 	}
-	n, err := w.deleteEnded(`select e.class, e.since, e.machine, e.n, e.user from classes c cross join ended e
+	n, err := w.deleteEnded(`select e.class, e.since, e.machine, e.n, e.user, e.ended from classes c cross join ended e
 		where e.class = c.class and e.since < ?1 and e.ended < ?1 limit ?2`, w.state.Kept, retainAtOnce)
 	if err != nil || n == retainAtOnce {
 		return err == nil, err
@@ -83,14 +83,14 @@ func (w *writer) deleteEnded(statement string, args ...any) (int, error) {
 	for q.next() {
 		list = append(list, endedRow{
 			endedKey: endedKey{class: q.ColumnInt(0), since: q.time(1), machine: q.ColumnInt64(2), n: q.ColumnInt64(3)},
-			user:     q.ColumnInt64(4),
+			user:     q.ColumnInt64(4), ended: q.time(5),
 		})
 	}
 	if q.err != nil {
 		return 0, q.err
 	}
 	for i := range list {
-		if err := w.ended.delete(&list[i].endedKey, list[i].user); err != nil {
+		if err := w.ended.delete(&list[i].endedKey, list[i].user, list[i].ended); err != nil {
 			return 0, err
 		}
 	}
@@ -124,7 +124,7 @@ func (w *writer) evict(most int64) (more bool, err error) {
 		}
 	}
 	if e.stays > 0 {
-		n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user", " and e.ended <= ?3")+") limit ?4",
+		n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user, e.ended", " and e.ended <= ?3")+") limit ?4",
 			e.machine, -1, e.through, retainAtOnce)
 		w.evicted += n
 		if err != nil || n == retainAtOnce {

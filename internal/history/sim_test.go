@@ -34,6 +34,7 @@ type sim struct {
 	told   map[string][]accepted
 	judged uint64 // the greatest sequence judged of this stream
 	lost   bool   // something may be missing from told, or the history
+	kept   int    // how often count was answered by what was counted before
 	ahead  bool   // the roster may have lost events that the history has
 }
 
@@ -243,6 +244,26 @@ func (s *sim) write() {
 	s.history.asked = true
 	if err := s.history.step(s.Context()); err != nil {
 		s.Fatal(err)
+	}
+}
+
+// count asks how many were on, and compares with the stays.
+func (s *sim) count(from roster.Time) {
+	s.write()
+	q := &CountSpan{From: from, To: s.now + 5*minute, Step: 5 * minute}
+	sweeps := s.history.counts.sweeps
+	err := s.history.Counts(s.Context(), q, func(v *View, got []Count) error {
+		all, _, err := v.Stays(&Span{To: roster.MaxDate, Limit: 1 << 30})
+		if want := counted(all, q); err == nil && !slices.Equal(got, want) {
+			s.Fatalf("%+v: got\n%+v\nwant\n%+v", q, got, want)
+		}
+		return err
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if s.history.counts.sweeps == sweeps {
+		s.kept++
 	}
 }
 

@@ -52,6 +52,8 @@ type writer struct {
 	// changed is the earliest moment that the transaction tells otherwise of than
 	// the history did before.
 	changed roster.Time
+	// last is the last transaction that was completed.
+	last transaction
 	// differs says that the history may differ from the roster in who is on.
 	differs bool
 	// Of retain: it is deleting what is too old; the machines that have too much; how
@@ -79,6 +81,8 @@ type state struct {
 	// Unbegun says that the stream has lost its beginning, and that no message was read
 	// since.
 	Unbegun bool `json:"unbegun"`
+	// Transactions counts those of the file.
+	Transactions uint64 `json:"transactions"`
 	// Stays counts those that have ended.
 	Stays int64 `json:"stays"`
 	// Bound is how many bytes the file may have if nothing is configured, and Accepted
@@ -179,6 +183,9 @@ func (w *writer) saveState() error {
 		return err
 	}
 	w.state.Stays = w.ended.count
+	w.state.Transactions++
+	w.last = transaction{w.state.Transactions, w.ended.deltas}
+	w.ended.deltas = nil
 	text, err := json.Marshal(&w.state)
 	if err != nil {
 		return err
