@@ -188,6 +188,9 @@ func TestReader(t *testing.T) {
 	}.denied(t, w.connect("reader"))
 
 	reader := w.connect("reader")
+	if counts, err := reader.Request("rollcall.query.counts", nil, 5*time.Second); err != nil || !strings.Contains(string(counts.Data), `"counts":[{`) {
+		t.Errorf("%v: %+v", err, counts)
+	}
 	last, err := reader.Request("$JS.API.DIRECT.GET.ROLLCALL_REPORTS.rollcall.reports", nil, 5*time.Second)
 	if err != nil || last.Header.Get("Nats-Subject") != "rollcall.reports" {
 		t.Errorf("the last report: %+v (%v)", last, err)

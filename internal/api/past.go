@@ -4,7 +4,8 @@ import "time"
 
 // Past says what an answer about the past is about, and what it lacks.
 type Past struct {
-	// At is the moment that was answered; zero in a history.
+	// At is the moment that was answered; in counts, the end of the time; zero in a
+	// history.
 	At time.Time `json:"at,omitzero"`
 	// Future says that the moment asked about lies ahead: the answer is that of now.
 	Future bool `json:"future,omitzero"`
@@ -52,6 +53,21 @@ type HistoryAnswer struct {
 	Cursor   string     `json:"cursor,omitzero"`
 	Past     *Past      `json:"past"`
 	Sessions []PastStay `json:"sessions"`
+}
+
+// CountsAnswer has how many were on, from time to time.
+type CountsAnswer struct {
+	Head
+	Past   *Past   `json:"past"`
+	Counts []Count `json:"counts"`
+}
+
+// Count is how many were on at a moment.
+type Count struct {
+	Time     time.Time `json:"time"`
+	Users    int       `json:"users"`
+	Machines int       `json:"machines"` // with somebody on
+	Sessions int       `json:"sessions"`
 }
 
 // PastStay is one session, from its beginning to its end.

@@ -75,6 +75,16 @@ type HistoryRequest struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
+// CountsRequest asks how many were on at the multiples of a step of time since 1970 that
+// lie between two moments: at most 2000.
+type CountsRequest struct {
+	// From and To are in RFC 3339, and inclusive; empty: 24 hours before To, and now.
+	From string `json:"from,omitzero"`
+	To   string `json:"to,omitzero"`
+	// Step is a number with a unit, such as 30s or 1h30m, at least 1s; empty: 5m.
+	Step string `json:"step,omitzero"`
+}
+
 // The orders of a history: which sessions come first.
 const (
 	Newest = "newest"

@@ -93,6 +93,7 @@ func (s *Service) endpoints() []endpoint {
 		newEndpoint("machine", s.machine),
 		newEndpoint("user", s.user),
 		newEndpoint("history", s.history),
+		newEndpoint("counts", s.counts),
 		newEndpoint("status", s.status).answeredEarly(),
 	}
 }

@@ -2868,6 +2868,284 @@ func (x *PastStay) GetHow() string {
 	return ""
 }
 
+// CountsRequest is the request to `rollcall.query.counts`, in JSON: how many were on,
+// from time to time? An empty request asks about the last 24 hours in steps of 5 minutes.
+type CountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first moment, inclusive: RFC 3339, from 1970 to 2261. Optional: 24 hours before
+	// to.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The last moment, inclusive, in the same form. Optional: now.
+	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// The time between two moments, at least a second: a number with a unit, such as
+	// "30s" or "1h30m". Optional: "5m".
+	Step          string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountsRequest) Reset() {
+	*x = CountsRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountsRequest) ProtoMessage() {}
+
+func (x *CountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
+func (*CountsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CountsRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *CountsRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *CountsRequest) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+// CountsAnswer is what `rollcall.query.counts` answers, in JSON, by the rules of Report.
+type CountsAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
+	// What the answer lacks.
+	Past *Past `protobuf:"bytes,7,opt,name=past,proto3" json:"past,omitempty"`
+	// The moments, at most 2000: the multiples of step since 1970-01-01T00:00:00Z that lie
+	// between from and to. So asking again later asks about the same ones.
+	Counts        []*Count `protobuf:"bytes,8,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountsAnswer) Reset() {
+	*x = CountsAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountsAnswer) ProtoMessage() {}
+
+func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
+func (*CountsAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *CountsAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *CountsAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *CountsAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *CountsAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *CountsAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *CountsAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *CountsAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
+}
+
+func (x *CountsAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
+	}
+	return nil
+}
+
+func (x *CountsAnswer) GetPast() *Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *CountsAnswer) GetCounts() []*Count {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// Count is how many were on at a moment. Sessions of which nobody saw the beginning do not
+// count. In JSON all fields are always present.
+type Count struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The moment.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// How many users were on.
+	Users uint64 `protobuf:"varint,2,opt,name=users,proto3" json:"users,omitempty"`
+	// How many machines had somebody on.
+	Machines uint64 `protobuf:"varint,3,opt,name=machines,proto3" json:"machines,omitempty"`
+	// How many sessions were open.
+	Sessions      uint64 `protobuf:"varint,4,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Count) Reset() {
+	*x = Count{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Count) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Count) ProtoMessage() {}
+
+func (x *Count) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Count.ProtoReflect.Descriptor instead.
+func (*Count) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Count) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Count) GetUsers() uint64 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Count) GetMachines() uint64 {
+	if x != nil {
+		return x.Machines
+	}
+	return 0
+}
+
+func (x *Count) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
 // Past says what an answer about the past is about, and what it lacks. The answer
 // comes from the history that the service keeps on disk, as of the answer's place,
 // which is the history's: that is the roster's unless behind is among the reasons.
@@ -2875,7 +3153,7 @@ func (x *PastStay) GetHow() string {
 // expires; one of another question is refused.
 type Past struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The moment that was answered. Absent in a history.
+	// The moment that was answered; in counts, the end of the time. Absent in a history.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// The moment asked about lies ahead: the answer is that of now, which at gives.
 	// Absent unless true.
@@ -2895,7 +3173,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3185,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3198,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -2977,7 +3255,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2989,7 +3267,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3002,7 +3280,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Gap) GetMachine() string {
@@ -3280,7 +3558,28 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06remote\x18\x06 \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\a \x01(\tR\aservice\x120\n" +
 	"\x05ended\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x10\n" +
-	"\x03how\x18\t \x01(\tR\x03how\"\xda\x01\n" +
+	"\x03how\x18\t \x01(\tR\x03how\"G\n" +
+	"\rCountsRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\"\xb3\x03\n" +
+	"\fCountsAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12%\n" +
+	"\x04past\x18\a \x01(\v2\x11.rollcall.v1.PastR\x04past\x12*\n" +
+	"\x06counts\x18\b \x03(\v2\x12.rollcall.v1.CountR\x06counts\"\x85\x01\n" +
+	"\x05Count\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05users\x18\x02 \x01(\x04R\x05users\x12\x1a\n" +
+	"\bmachines\x18\x03 \x01(\x04R\bmachines\x12\x1a\n" +
+	"\bsessions\x18\x04 \x01(\x04R\bsessions\"\xda\x01\n" +
 	"\x04Past\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06future\x18\x02 \x01(\bR\x06future\x127\n" +
@@ -3313,7 +3612,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -3340,68 +3639,77 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*HistoryRequest)(nil),        // 22: rollcall.v1.HistoryRequest
 	(*HistoryAnswer)(nil),         // 23: rollcall.v1.HistoryAnswer
 	(*PastStay)(nil),              // 24: rollcall.v1.PastStay
-	(*Past)(nil),                  // 25: rollcall.v1.Past
-	(*Gap)(nil),                   // 26: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*CountsRequest)(nil),         // 25: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 26: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 27: rollcall.v1.Count
+	(*Past)(nil),                  // 28: rollcall.v1.Past
+	(*Gap)(nil),                   // 29: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	27, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	30, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	27, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	27, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	27, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	30, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	30, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	30, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 7: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	25, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	27, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	27, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	27, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	27, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	28, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	30, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	30, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	30, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	7,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	25, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	27, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	27, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	27, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	28, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	30, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	30, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	10, // 20: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	25, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	27, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	27, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	27, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	28, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	30, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	30, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	15, // 26: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
 	17, // 27: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
 	16, // 28: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
 	12, // 29: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
 	14, // 30: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	27, // 31: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	27, // 32: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	27, // 33: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	27, // 34: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	27, // 35: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 36: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	30, // 31: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	30, // 32: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	30, // 33: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	30, // 34: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 35: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 36: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	10, // 37: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	27, // 38: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	27, // 39: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	27, // 40: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	27, // 41: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	27, // 42: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	25, // 43: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	30, // 38: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	30, // 39: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	30, // 40: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 41: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 42: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	28, // 43: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
 	24, // 44: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	27, // 45: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	27, // 46: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	27, // 47: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	27, // 48: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	26, // 49: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	27, // 50: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	27, // 51: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	30, // 45: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	30, // 46: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	30, // 47: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	30, // 48: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	30, // 49: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	28, // 50: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	27, // 51: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	30, // 52: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	30, // 53: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	30, // 54: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	29, // 55: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	30, // 56: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	30, // 57: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -3420,7 +3728,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
