@@ -63,6 +63,14 @@ func (c *counter) write(b *batch) {
 	c.transactions.add(c.w.last)
 }
 
+// replace goes on with a new file.
+func (c *counter) replace(path string) {
+	if err := c.w.c.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.world, c.transactions = newWorld(c.t, path), new(transactions)
+}
+
 // feed writes events of one machine.
 func (c *counter) feed(events []roster.Event) {
 	b := &batch{settings: c.settings, first: 1, receipt: 1}
@@ -96,6 +104,42 @@ func (c *counter) ask(q *CountSpan) {
 	if c.sweeps == before && len(got) > 0 {
 		c.kept++
 	}
+	for _, s := range c.series {
+		c.checkBounds(s.sweep)
+	}
+}
+
+// checkBounds checks that a sweep keeps no more than it may.
+func (c *counter) checkBounds(s *sweep) {
+	if s == nil {
+		return
+	}
+	size, ahead := 0, 0
+	for from, shifts := range s.shifts {
+		if size += len(shifts); from > s.at {
+			ahead += len(shifts)
+		}
+		if from <= s.low {
+			c.t.Fatalf("shifts from %d on, and it can go back to %d", from, s.low)
+		}
+	}
+	if size != s.size || size > max(s.mostShifts, ahead) {
+		c.t.Fatalf("%d shifts, %d of them ahead; counted %d, at most %d", size, ahead, s.size, s.mostShifts)
+	}
+}
+
+// interrupt begins to answer a question, and is interrupted.
+func (c *counter) interrupt(q *CountSpan) {
+	c.view(func(v *View) {
+		now := make(chan struct{})
+		close(now)
+		v.c.SetInterrupt(now)
+		defer v.c.SetInterrupt(nil)
+		sweeps := c.sweeps
+		if _, err := c.count(v, c.transactions, q); (err != nil) != (c.sweeps > sweeps) {
+			c.t.Fatalf("%d sweeps, %v", c.sweeps-sweeps, err)
+		}
+	})
 }
 
 // TestCounts: whatever is written between questions, how many were on at each moment is
@@ -121,6 +165,9 @@ func TestCounts(t *testing.T) {
 				q = countSpan(t)
 			}
 			q.To += minute * roster.Time(rapid.IntRange(0, 3).Draw(t, "later"))
+			if rapid.IntRange(0, 4).Draw(t, "interrupt") == 0 {
+				c.interrupt(q)
+			}
 			c.ask(q)
 		}
 		kept += c.kept
@@ -131,7 +178,7 @@ func TestCounts(t *testing.T) {
 }
 
 // TestCountsGoOn: what was counted before is not counted again, whatever is written
-// meanwhile; and a late event changes it.
+// meanwhile. A late event changes it, and it is of no use for another file.
 func TestCountsGoOn(t *testing.T) {
 	told := func(kind roster.Type, at int, user string) roster.Event {
 		return roster.Event{Date: minute * roster.Time(at), Type: kind, Session: roster.Session{User: user}}
@@ -166,6 +213,11 @@ func TestCountsGoOn(t *testing.T) {
 				t.Fatalf("%d: %d sweeps, want %d", i, c.sweeps, step.sweeps)
 			}
 		}
+		c.replace(filepath.Join(dir, fmt.Sprint(n, " replaced")))
+		for range steps {
+			c.feed(nil)
+		}
+		c.ask(&CountSpan{100 * minute, 140 * minute, minute})
 	})
 }
 

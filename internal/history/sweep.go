@@ -196,11 +196,13 @@ func (s *sweep) readRest(v *View) error {
 	n, err := s.addAll(q)
 	//guard:set "n < s.mostAhead" true "a count goes on only with all that began since" TestCounts
 	s.all = n < s.mostAhead
+	s.trim()
 	return err
 }
 
 // trim forgets the oldest shifts that were passed while there are too many.
 func (s *sweep) trim() {
+	//guard:set "s.size > s.mostShifts" false "the memory of a count does not grow with its span" TestCounts
 	for s.size > s.mostShifts && s.low < s.at {
 		s.low++
 		s.size -= len(s.shifts[s.low])
