@@ -144,15 +144,12 @@ func (s *series) update(number uint64) bool {
 	}
 	s.number = number
 	changed := int64(math.MaxInt64)
-	for k, n := range net(list, s.step) {
-		if n == 0 {
-			continue
-		}
-		changed = min(changed, k.from)
+	eachShift(list, s.step, func(from int64, c shift) {
+		changed = min(changed, from)
 		if s.sweep != nil {
-			s.sweep.shift(k.from, shift{k.machine, k.user, n})
+			s.sweep.shift(from, c)
 		}
-	}
+	})
 	if s.sweep != nil {
 		s.sweep.trim()
 	}
@@ -161,36 +158,6 @@ func (s *series) update(number uint64) bool {
 		s.tallies = s.tallies[:max(0, changed-s.first)]
 	}
 	return true
-}
-
-// netKey is what shifts are added up for.
-type netKey struct {
-	from          int64
-	machine, user uint32
-}
-
-// net adds up what transactions changed. When an open stay ends, its beginning changes
-// nothing in sum.
-func net(list []transaction, step roster.Time) map[netKey]int32 {
-	size := 0
-	for _, t := range list {
-		size += len(t.deltas)
-	}
-	sum := make(map[netKey]int32, size)
-	for _, t := range list {
-		for i := range t.deltas {
-			d := &t.deltas[i]
-			from, to := d.points(step)
-			if from == to {
-				continue
-			}
-			sum[netKey{from, d.machine, d.user}] += d.n
-			if d.ended != endOfTime {
-				sum[netKey{to, d.machine, d.user}] -= d.n
-			}
-		}
-	}
-	return sum
 }
 
 // extend counts up to a point.

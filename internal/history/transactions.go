@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -72,4 +73,51 @@ func (r *transactions) between(after, upTo uint64) ([]transaction, bool) {
 		return nil, false
 	}
 	return slices.Clone(r.list[after+1-first : upTo+1-first]), true
+}
+
+// datedShift is a shift and the point from which on it counts.
+type datedShift struct {
+	from int64
+	shift
+}
+
+// eachShift calls show with what transactions changed for those who count in steps. What
+// each changed on a machine is added up: where an open stay ended, its beginning changes
+// nothing.
+func eachShift(list []transaction, step roster.Time, show func(from int64, c shift)) {
+	var of []datedShift // one machine
+	for _, t := range list {
+		for i := range t.deltas {
+			d := &t.deltas[i]
+			if len(of) > 0 && of[0].machine != d.machine {
+				addUp(of, show)
+				of = of[:0]
+			}
+			from, to := d.points(step)
+			if from == to {
+				continue
+			}
+			of = append(of, datedShift{from, shift{d.machine, d.user, d.n}})
+			if d.ended != endOfTime {
+				of = append(of, datedShift{to, shift{d.machine, d.user, -d.n}})
+			}
+		}
+		addUp(of, show)
+		of = of[:0]
+	}
+}
+
+// addUp calls show with the sums of what concerns the same user and point, unless they
+// are 0.
+func addUp(list []datedShift, show func(from int64, c shift)) {
+	slices.SortFunc(list, func(a, b datedShift) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.user, b.user)) })
+	for i := 0; i < len(list); {
+		sum := list[i]
+		for i++; i < len(list) && list[i].from == sum.from && list[i].user == sum.user; i++ {
+			sum.n += list[i].n
+		}
+		if sum.n != 0 {
+			show(sum.from, sum.shift)
+		}
+	}
 }
