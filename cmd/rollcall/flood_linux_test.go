@@ -49,8 +49,11 @@ func TestFloodOfPastQuestions(t *testing.T) {
 	var asking sync.WaitGroup
 	for i := range askers {
 		endpoint, question := "history", `{"user":"lane","remote":"nowhere","cursor":%q}`
-		if i%2 == 0 {
+		switch i % 3 {
+		case 0:
 			endpoint, question = "report", `{"at":"2020-01-21T00:10:00Z","cursor":%q}`
+		case 1: // in one page
+			endpoint, question = "counts", `{"from":"2020-01-21T00:00:00Z","to":"2020-01-21T01:00:00Z","step":"10s"}%.0s`
 		}
 		asking.Go(func() {
 			nc := kit.Conn(t, s.URL)

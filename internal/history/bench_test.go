@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -392,8 +393,20 @@ func BenchmarkCounts(b *testing.B) {
 		}
 		b.ReportMetric(float64(first.Milliseconds()), "first-ms")
 		b.ReportMetric(float64(again.Milliseconds()), "again-ms")
+		with := inUse()
+		runtime.KeepAlive(ask)
+		c, log = counts{}, nil
+		b.ReportMetric(float64(with-inUse())/1e6, "kept-MB")
 		must(b, w.c.Close())
 	}
+}
+
+// inUse returns how many bytes of memory are in use.
+func inUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // nextWithin returns the next n events, received evenly during a time, and dated as long
