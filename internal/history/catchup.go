@@ -113,8 +113,10 @@ func (c *catching) begin() (roster.Position, error) {
 	if c.changes, err = c.w.changes(); err != nil {
 		return live, err
 	}
+	// What decided before the first of them is not known any more.
+	c.subject = c.changes[0].Subject
 	if judge == nil {
-		judge = roster.New(c.Roster.Settings())
+		judge = roster.New(c.changes[0].Settings.Settings)
 	}
 	c.judge = judge
 	if err := c.change(judge.Status().Position.Place); err != nil {
@@ -124,13 +126,16 @@ func (c *catching) begin() (roster.Position, error) {
 	if from.Proof.Stream == live.Proof.Stream && from.Proof.Created == live.Proof.Created && from.Base == live.Base {
 		return from, nil
 	}
-	// The snapshot is of another incarnation of the stream, or there is none: begin
-	// with the first message of this one that is not in the history.
+	// The snapshot is of another incarnation of the stream, or there is none: begin with
+	// the first message of this one, so that the judge knows the newest date of each
+	// machine.
 	from = live
 	from.Proof.Sequence, from.Proof.Receipt, from.Proof.Hash = 0, 0, roster.Hash{}
-	from.Place = max(c.first(live), c.fed)
+	from.Place = uint64(max(live.Base, 0))
 	if c.w.isOfOtherStream(live) {
-		return from, c.w.writeLoss(roster.Recreated.String(), from, c.Roster.Settings())
+		to := from
+		to.Place = max(from.Place, c.fed)
+		return from, c.w.writeLoss(roster.Recreated.String(), to, c.Roster.Settings())
 	}
 	if c.fed == 0 {
 		return from.On(0), nil
@@ -144,12 +149,10 @@ func (w *writer) isOfOtherStream(p roster.Position) bool {
 	return was.Place > 0 && (was.Proof.Stream != p.Proof.Stream || was.Proof.Created != p.Proof.Created)
 }
 
-// first returns the place before that of the stream's first sequence.
-func (c *catching) first(live roster.Position) uint64 { return uint64(max(live.Base, 0)) }
-
 // change changes the settings to those that decided after a place.
 func (c *catching) change(place uint64) error {
 	now := c.judge.Settings()
+	//guard:drop place "a message is decided by the settings and the subject of its time" TestSettingsOfTheTime
 	for len(c.changes) > 0 && c.changes[0].place <= place {
 		now, c.subject = c.changes[0].Settings.Settings, c.changes[0].Subject
 		c.changes = c.changes[1:]
@@ -250,7 +253,22 @@ func (c *catching) finish() error {
 		}
 		c.note(nil)
 	}
+	//guard:false "a history built anew says so if messages were judged by other settings then" TestBuiltAnew
+	if c.judgedOtherwise() {
+		if err := c.w.writeLoss(differed, c.cut.Status.Position, c.Roster.Settings()); err != nil {
+			return err
+		}
+		c.note(nil)
+	}
 	return c.reconcile(c.cut)
+}
+
+// judgedOtherwise reports whether messages that the fold accepted were refused when they
+// were read again, or the other way round: who lost the history has lost the settings
+// that decided then.
+func (c *catching) judgedOtherwise() bool {
+	judged, folded := c.judge.Status().Fates, c.cut.Status.Fates
+	return judged[roster.Lost] == folded[roster.Lost] && judged != folded
 }
 
 func (c *catching) writePending() error {

@@ -16,11 +16,12 @@ import (
 // during runs a service, and something in the middle, after which the history must
 // tell the same as before.
 func during(t *testing.T, happen func(s *sim)) {
-	n := 0
+	n, failed := 0, false
 	rapid.Check(t, func(t *rapid.T) {
-		if n++; n%(3*share) != 1 { // each builds a history twice
+		if n++; n%(3*share) != 1 && !failed { // each builds a history twice
 			return
 		}
+		defer func() { failed = failed || t.Failed() }()
 		dir, err := os.MkdirTemp("", "history")
 		if err != nil {
 			t.Fatal(err)
@@ -116,12 +117,32 @@ func TestDamaged(t *testing.T) {
 
 // TestRemoved: a history that is removed while it is used is built again.
 func TestRemoved(t *testing.T) {
+	during(t, (*sim).remove)
+}
+
+// TestBuiltAnew: who loses the history loses the settings that decided what became of
+// earlier messages. What is judged otherwise therefore is not complete.
+func TestBuiltAnew(t *testing.T) {
 	during(t, func(s *sim) {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Remove(filepath.Join(s.dir, FileName+suffix)); err != nil && suffix == "" {
-				s.Fatal(err)
-			}
-		}
+		s.fold(1000)
+		s.save()
+		s.history.Close()
+		s.settings.Subject = "nobody's"
+		s.start()
+		s.remove()
+		s.lost = true
+	})
+}
+
+// TestSettingsOfTheTime: messages that are read again are judged by the settings, and
+// decoded as on the subjects, of the time when they were folded.
+func TestSettingsOfTheTime(t *testing.T) {
+	during(t, func(s *sim) {
+		s.publish()
+		s.fold(1000)
+		s.save()
+		s.restart(true)
+		s.lost = false // all was folded before
 	})
 }
 

@@ -3,6 +3,7 @@ package history
 import (
 	"iter"
 	"maps"
+	"math"
 
 	"rollcall/internal/roster"
 )
@@ -10,9 +11,10 @@ import (
 func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
 
 // lose records a loss of the places up to one. From its newest date minus the allowed
-// lateness on, the greatest that there was, each machine may lack events.
+// lateness on, the greatest that there was, each machine may lack events; from the
+// beginning on, if events were judged otherwise than by the fold.
 func (w *writer) lose(reason string, place uint64) error {
-	if place <= max(w.state.Loss, w.state.Accepted) {
+	if place <= w.state.Accepted || place <= w.state.Loss && reason != differed {
 		return nil
 	}
 	w.state.Loss, w.state.Resumed = place, 0
@@ -20,13 +22,18 @@ func (w *writer) lose(reason string, place uint64) error {
 	if err := exec(w.c, "insert or replace into losses (place, reason) values (?, ?)", place, reason); err != nil {
 		return err
 	}
+	lateness := w.state.Lateness
+	if reason == differed {
+		lateness = math.MaxInt64
+	}
 	// Of a machine that is in doubt already the doubt goes on.
 	if err := exec(w.c, "update doubts set loss = ? where until is null and after is null", place); err != nil {
 		return err
 	}
-	if err := exec(w.c, `insert or ignore into doubts (machine, since, reason, loss)
-		select id, max(newest - ?1, 0), ?2, ?3 from machines where id not in (select machine from doubts where until is null and after is null)`,
-		w.state.Lateness, reason, place); err != nil {
+	if err := exec(w.c, `insert into doubts (machine, since, reason, loss)
+		select id, max(newest - ?1, 0), ?2, ?3 from machines where id not in (select machine from doubts where until is null and after is null and since <= max(newest - ?1, 0))
+		on conflict (machine, since) do update set until = null, after = null, reason = excluded.reason, loss = excluded.loss`,
+		lateness, reason, place); err != nil {
 		return err
 	}
 	return w.remakeDoubted()

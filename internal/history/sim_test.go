@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,11 +21,11 @@ import (
 type sim struct {
 	*rapid.T
 	dir      string
-	settings roster.Settings
+	settings Settings
 
 	// stream has the messages by sequence: the first at index 0, nil if it was deleted.
 	created roster.Time
-	stream  []*roster.Message
+	stream  []*published
 	now     roster.Time
 
 	live      *roster.Roster
@@ -36,6 +38,14 @@ type sim struct {
 	lost   bool   // something may be missing from told, or the history
 	kept   int    // how often count was answered by what was counted before
 	ahead  bool   // the roster may have lost events that the history has
+
+	changed bool // the settings have: only the history's file knows the earlier ones
+}
+
+// published is a message on a subject with this base.
+type published struct {
+	roster.Message
+	subject string
 }
 
 // accepted is an event with its sequence, in the stream created then.
@@ -61,20 +71,24 @@ func newSim(t *rapid.T, dir string) *sim {
 
 // set draws the settings.
 func (s *sim) set() {
-	s.settings = roster.Settings{
-		MaxSkew:         time.Duration(rapid.IntRange(1, 4).Draw(s.T, "skew")) * time.Minute,
-		AllowedLateness: time.Duration(rapid.IntRange(1, 40).Draw(s.T, "lateness")) * time.Minute,
-	}
+	s.settings.MaxSkew = time.Duration(rapid.IntRange(1, 4).Draw(s.T, "skew")) * time.Minute
+	s.settings.AllowedLateness = time.Duration(rapid.IntRange(1, 40).Draw(s.T, "lateness")) * time.Minute
+	s.settings.Subject = s.subject()
+}
+
+// subject draws the base of a subject.
+func (s *sim) subject() string {
+	return rapid.SampledFrom([]string{"rollcall", "rollcall", "rollcall", "other"}).Draw(s.T, "subject")
 }
 
 // start starts the service from the newest snapshot.
 func (s *sim) start() {
-	s.live = roster.New(s.settings)
+	s.live = roster.New(s.settings.Settings)
 	if n := len(s.snapshots); n > 0 {
-		s.live = s.restore(&s.snapshots[n-1], s.settings)
+		s.live = s.restore(&s.snapshots[n-1], s.settings.Settings)
 	}
 	s.history = Open(Config{
-		Dir: s.dir, Roster: s.live, Restore: s.restoreUpTo, Read: s.readAgain, CaughtUp: func() bool { return true },
+		Dir: s.dir, Roster: s.live, Subject: s.settings.Subject, Restore: s.restoreUpTo, Read: s.readAgain, CaughtUp: func() bool { return true },
 		Keep: time.Duration(roster.MaxDate), MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	if err := s.history.Failing(); err != nil {
@@ -103,11 +117,13 @@ func (s *sim) restoreUpTo(place uint64) (*roster.Roster, error) {
 }
 
 // kill ends the service without writing anything, and starts it again.
-func (s *sim) kill() {
+func (s *sim) kill() { s.restart(rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0) }
+
+func (s *sim) restart(changed bool) {
 	s.history.Close()
-	changed := rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0
 	if changed {
 		s.set()
+		s.changed = true
 	}
 	s.start()
 	if changed {
@@ -143,7 +159,7 @@ func (s *sim) save() {
 	if _, err := enc.WriteTo(&b); err != nil {
 		s.Fatal(err)
 	}
-	s.snapshots = append(s.snapshots, saved{b.Bytes(), enc.Status(), s.settings})
+	s.snapshots = append(s.snapshots, saved{b.Bytes(), enc.Status(), s.settings.Settings})
 	place, reached, keep := s.history.Position().Place, false, 2
 	for i := len(s.snapshots) - 1; i >= 0; i-- {
 		first := !reached && s.snapshots[i].status.Position.Place <= place
@@ -165,12 +181,13 @@ func (s *sim) publish() {
 				e.Sessions[i].Since = e.Date - minute*roster.Time(rapid.IntRange(-2, 30).Draw(s.T, "told since"))
 			}
 		}
-		s.stream = append(s.stream, &roster.Message{Receipt: s.now, Event: e})
+		s.stream = append(s.stream, &published{roster.Message{Receipt: s.now, Event: e}, s.subject()})
 	}
 }
 
-// next returns the messages after a position as a batch, at most n; nil if there are none.
-func (s *sim) next(at roster.Position, n int) *roster.Batch {
+// next returns the messages after a position as a batch, at most n, decoded as with a base
+// of the subjects; nil if there are none.
+func (s *sim) next(at roster.Position, n int, subject string) *roster.Batch {
 	if at.Proof.Stream == "" {
 		at.Proof = roster.Proof{Stream: "S", Created: s.created}
 		at.Base = int64(at.Place)
@@ -182,8 +199,11 @@ func (s *sim) next(at roster.Position, n int) *roster.Batch {
 	for seq := at.Sequence() + 1; seq <= uint64(len(s.stream)) && len(b.Messages) < n; seq++ {
 		b.End.Place = at.PlaceOf(seq)
 		if m := s.stream[seq-1]; m != nil {
-			c := *m
+			c := m.Message
 			c.Place = b.End.Place
+			if m.subject != subject {
+				c.Refusal = &roster.Refusal{Reason: roster.Identity}
+			}
 			b.Messages = append(b.Messages, c)
 			b.End.Proof.Receipt = m.Receipt
 		}
@@ -205,7 +225,7 @@ func (s *sim) fold(n int) {
 		s.history.Put(b)
 		return
 	}
-	b := s.next(at, n)
+	b := s.next(at, n, s.settings.Subject)
 	if b == nil {
 		return
 	}
@@ -226,11 +246,11 @@ func (s *sim) readAgain(ctx context.Context, from roster.Position, fold func(Dec
 			fold(func(string) *roster.Batch { return &roster.Batch{Unread: true} })
 			continue
 		}
-		b := s.next(from, 4)
+		b := s.next(from, 4, "")
 		if b == nil {
 			s.Fatalf("nothing to read after %+v, the roster is at %+v", from, s.live.Status().Position)
 		}
-		fold(func(string) *roster.Batch { return s.next(from, 4) })
+		fold(func(subject string) *roster.Batch { return s.next(from, 4, subject) })
 		from = b.End
 	}
 	return nil
@@ -277,6 +297,15 @@ func (s *sim) purge() {
 	}
 	clear(s.stream[from:to])
 	s.lost = true
+}
+
+// remove removes the files of the history.
+func (s *sim) remove() {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(s.dir, FileName+suffix)); ignoreMissing(err) != nil {
+			s.Fatal(err)
+		}
+	}
 }
 
 func (s *sim) recreate() {

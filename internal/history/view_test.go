@@ -245,7 +245,9 @@ func TestView(t *testing.T) {
 			w.checkForPeople(v, all)
 			for range 3 {
 				w.checkAt(v, all)
-				w.checkStays(v, all)
+				for range 4 {
+					w.checkStays(v, all)
+				}
 			}
 		})
 	})

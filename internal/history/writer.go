@@ -145,7 +145,8 @@ func (w *writer) write(batches []*batch) (err error) {
 	for from := 0; from < len(batches); {
 		// A loss concerns the machines as they are when it is noted.
 		to := from + 1
-		for to < len(batches) && batches[to].lost == "" {
+		//guard:drop settings "an event is placed by the lateness that was allowed then" TestWriter
+		for to < len(batches) && batches[to].lost == "" && batches[to].settings == batches[from].settings {
 			to++
 		}
 		if err := w.run(batches[from:to]); err != nil {
@@ -193,7 +194,7 @@ func (w *writer) saveState() error {
 	return exec(w.c, "insert or replace into meta (name, value) values ('state', ?)", string(text))
 }
 
-// run writes batches of which only the first has losses before it.
+// run writes batches with the same settings, of which only the first has losses before it.
 func (w *writer) run(batches []*batch) error {
 	first, last := batches[0], batches[len(batches)-1]
 	if first.lost != "" {

@@ -161,7 +161,12 @@ func TestWriter(t *testing.T) {
 					t.Fatal(err)
 				}
 			default:
-				if err := w.w.write([]*batch{w.batch()}); err != nil {
+				batches := []*batch{w.batch()}
+				if rapid.IntRange(0, 3).Draw(t, "stricter") == 0 {
+					w.settings.AllowedLateness = min(w.settings.AllowedLateness, time.Duration(2*minute))
+					batches = append(batches, w.batch())
+				}
+				if err := w.w.write(batches); err != nil {
 					t.Fatal(err)
 				}
 			}
