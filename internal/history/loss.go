@@ -14,6 +14,7 @@ func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
 // lateness on, the greatest that there was, each machine may lack events; from the
 // beginning on, if events were judged otherwise than by the fold.
 func (w *writer) lose(reason string, place uint64) error {
+	//guard:drop Accepted "an accepted loss is not noted again" TestLossAccepted
 	if place <= w.state.Accepted || place <= w.state.Loss && reason != differed {
 		return nil
 	}
@@ -171,9 +172,11 @@ func (w *writer) accept(place uint64) (err error) {
 	if err := exec(w.c, "update losses set accepted = 1 where place <= ?", place); err != nil {
 		return err
 	}
+	//guard:set exec(...) error(nil) "an accepted loss makes no machine incomplete" TestLossAccepted
 	if err := exec(w.c, "delete from doubts where loss <= ?", place); err != nil {
 		return err
 	}
+	//guard:false "an accepted loss hides no machines" TestLossAccepted
 	if w.state.Accepted = place; w.state.Loss <= place {
 		w.state.Loss, w.state.Resumed = 0, 0
 	}

@@ -1,0 +1,86 @@
+package history
+
+import (
+	"fmt"
+	"testing"
+
+	"rollcall/internal/roster"
+)
+
+// look calls show with what a reader sees of a writer's history.
+func look(t *testing.T, w *writer, show func(*View) error) {
+	t.Helper()
+	c, err := openReader(w.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := (&reader{c: c, names: newNames(c)}).view(t.Context(), show); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantGaps compares the machines that have gaps, and the reason for which there may be
+// machines that nobody has heard of.
+func wantGaps(t *testing.T, w *writer, when, want, hidden string) {
+	t.Helper()
+	look(t, w, func(v *View) error {
+		gaps, err := v.GapsOn(&Filter{}, 0, roster.MaxDate)
+		if err != nil {
+			return err
+		}
+		got := ""
+		for _, g := range gaps.First {
+			got += fmt.Sprintf("%s %s;", g.Machine, g.Reason)
+		}
+		if got != want {
+			t.Errorf("%s: gaps %q, want %q", when, got, want)
+		}
+		if got, err := v.Hidden(roster.DefaultSettings()); err != nil || got != hidden {
+			t.Errorf("%s: the reason of hidden machines is %q, %v; want %q", when, got, err, hidden)
+		}
+		return nil
+	})
+}
+
+// TestLossAccepted: an accepted loss makes nothing incomplete, also if it is met again
+// or a machine is heard for the first time. What is lost later does.
+func TestLossAccepted(t *testing.T) {
+	w := filled(t, map[string]int{"web1": 3})
+	place := w.state.Position.Place
+	lose := func(place uint64) {
+		t.Helper()
+		if err := w.writeLoss("truncated", roster.Position{Place: place}, roster.DefaultSettings()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(machine string, place uint64) {
+		t.Helper()
+		e := Accepted{place, hour(machine, "lane", 9)[0]}
+		if err := w.write([]*batch{{end: roster.Position{Place: place}, first: e.Date, events: []Accepted{e}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accept := func(place uint64) {
+		t.Helper()
+		if err := w.accept(place); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lose(place + 2)
+	hear("web2", place+3)
+	wantGaps(t, w, "after a loss", "web1 truncated;web2 truncated;", "truncated")
+	accept(place + 1)
+	wantGaps(t, w, "after one before it was accepted", "web1 truncated;web2 truncated;", "truncated")
+	accept(place + 2)
+	wantGaps(t, w, "after it was accepted", "", "")
+	hear("web3", place+4)
+	lose(place + 2)
+	if err := w.reload(); err != nil {
+		t.Fatal(err)
+	}
+	wantGaps(t, w, "when it was met again", "", "")
+	lose(place + 6)
+	accept(place + 2)
+	wantGaps(t, w, "after another loss", "web1 truncated;web2 truncated;web3 truncated;", "truncated")
+}
