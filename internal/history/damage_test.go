@@ -42,6 +42,7 @@ func during(t *testing.T, happen func(s *sim)) {
 		}
 		s.finish()
 		s.check()
+		s.checkFleet()
 		s.history.Close() // what counts is what is on the disk
 		s.start()
 		s.finish()
@@ -115,9 +116,13 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
-// TestRemoved: a history that is removed while it is used is built again.
+// TestRemoved: a history that is removed while it is used is built again, and nothing is
+// answered by the numbers of the one before.
 func TestRemoved(t *testing.T) {
-	during(t, (*sim).remove)
+	during(t, func(s *sim) {
+		s.checkFleet()
+		s.remove()
+	})
 }
 
 // TestBuiltAnew: who loses the history loses the settings that decided what became of

@@ -61,6 +61,7 @@ func (h *History) begin() (err error) {
 		}
 		h.w.state.Bound = min(free/2, maxBound)
 	}
+	//guard:drop "a fleet of a lost history is forgotten" TestRemoved
 	h.fleets.forget()
 	live := h.Roster.Status().Position
 	if err := h.w.decide(live.Place, Settings{h.Roster.Settings(), h.Subject}); err != nil {

@@ -22,7 +22,12 @@ func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 		return err
 	}
 	w.changed = endOfTime
-	defer func() { err = w.end(err) }()
+	defer func() {
+		if err = w.end(err); err == nil {
+			w.differs, h.reconciled = false, true
+			h.note(nil)
+		}
+	}()
 	differ := 0
 	seen := map[int64]bool{}
 	after := cut.Status.Receipt.Add(h.Roster.Settings().MaxSkew)
@@ -44,7 +49,6 @@ func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 	if err != nil {
 		return err
 	}
-	w.differs, h.reconciled = false, true
 	if err := w.saveState(); err != nil {
 		return err
 	}

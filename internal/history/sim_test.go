@@ -39,7 +39,7 @@ type sim struct {
 	kept   int    // how often count was answered by what was counted before
 	ahead  bool   // the roster may have lost events that the history has
 
-	changed bool // the settings have: only the history's file knows the earlier ones
+	changed bool // the settings have
 }
 
 // published is a message on a subject with this base.
@@ -53,6 +53,7 @@ type accepted struct {
 	created  roster.Time
 	sequence uint64
 	roster.Event
+	limited bool // it was refused because of a limit
 }
 
 // saved is a snapshot.
@@ -73,6 +74,7 @@ func newSim(t *rapid.T, dir string) *sim {
 func (s *sim) set() {
 	s.settings.MaxSkew = time.Duration(rapid.IntRange(1, 4).Draw(s.T, "skew")) * time.Minute
 	s.settings.AllowedLateness = time.Duration(rapid.IntRange(1, 40).Draw(s.T, "lateness")) * time.Minute
+	s.settings.MaxSessionsPerMachine = rapid.SampledFrom([]int{0, 0, 3, 4}).Draw(s.T, "sessions on a machine")
 	s.settings.Subject = s.subject()
 }
 
@@ -117,7 +119,10 @@ func (s *sim) restoreUpTo(place uint64) (*roster.Roster, error) {
 }
 
 // kill ends the service without writing anything, and starts it again.
-func (s *sim) kill() { s.restart(rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0) }
+func (s *sim) kill() {
+	_, removed := os.Stat(filepath.Join(s.dir, FileName)) // then nothing knows what decided before
+	s.restart(rapid.IntRange(0, 3).Draw(s.T, "change settings") == 0 && removed == nil)
+}
 
 func (s *sim) restart(changed bool) {
 	s.history.Close()
@@ -232,11 +237,14 @@ func (s *sim) fold(n int) {
 	s.live.Fold(b)
 	s.history.Put(b)
 	for i := range b.Messages {
-		if m := &b.Messages[i]; m.Refusal == nil && m.Place-uint64(b.End.Base) > s.judged {
-			s.told[m.Event.Machine] = append(s.told[m.Event.Machine], accepted{s.created, m.Place - uint64(b.End.Base), m.Event})
+		m := &b.Messages[i]
+		limited := m.Refusal != nil && m.Refusal.Reason == roster.Limit
+		if seq := m.Place - uint64(b.End.Base); (m.Refusal == nil || limited) && seq > s.judged {
+			s.told[m.Event.Machine] = append(s.told[m.Event.Machine], accepted{s.created, seq, m.Event, limited})
 		}
 	}
 	s.judged = max(s.judged, b.End.Sequence())
+	s.lost = s.lost || s.live.Status().Losses[roster.LossLimit] > 0
 }
 
 // readAgain reads the stream for the history.

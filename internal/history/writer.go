@@ -275,6 +275,10 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	slices.SortStableFunc(events, compareDates)
 	before := *m
 	m.learn(events)
+	if m.newest > before.newest && !isNew {
+		// Until then it was not in the fleet.
+		w.rows(m.id).change(before.newest.Add(settings.AllowedLateness))
+	}
 	if err := m.save(w.c, name); err != nil {
 		return err
 	}
