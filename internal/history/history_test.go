@@ -81,22 +81,22 @@ func TestHistory(t *testing.T) {
 func (s *sim) checkFleet() {
 	const at = 110 * minute
 	var got, want []string
-	show := func(list *[]string) func(name string, users []string) bool {
-		return func(name string, users []string) bool {
-			*list = append(*list, fmt.Sprint(name, users))
-			return true
-		}
-	}
-	err := s.history.FleetAt(s.Context(), at, "", func(_ *View, name string, users []string) bool { return show(&got)(name, users) })
-	if err == nil {
-		err = s.history.View(s.Context(), func(v *View) error {
-			f, err := v.Fleet(at, "", at.Add(-s.live.Settings().AllowedLateness))
-			if err != nil {
-				return err
+	err := s.history.View(s.Context(), func(v *View) error {
+		show := func(list *[]string) func(string, []string) bool {
+			return func(name string, users []string) bool {
+				*list = append(*list, fmt.Sprint(name, users))
+				return true
 			}
-			return f.Machines(v, "", show(&want))
-		})
-	}
+		}
+		if err := s.history.FleetAt(v, at, "", show(&got)); err != nil {
+			return err
+		}
+		f, err := v.Fleet(at, "", at.Add(-s.live.Settings().AllowedLateness))
+		if err != nil {
+			return err
+		}
+		return f.Machines(v, "", show(&want))
+	})
 	if err != nil || !slices.Equal(got, want) {
 		s.Fatalf("the fleet is %v, %v; want %v", got, err, want)
 	}

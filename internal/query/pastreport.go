@@ -30,15 +30,11 @@ func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error
 		if q.names != nil {
 			return page.addNames(v, at.Add(-s.Roster.Settings().AllowedLateness))
 		}
-		return page.addRest(v)
+		if err := page.addRest(v); err != nil || page.full {
+			return err
+		}
+		return s.History.FleetAt(v, at, page.after.first, page.add)
 	})
-	if err == nil && q.names == nil && !page.full {
-		ctx, cancel := context.WithTimeout(ctx, pastTimeout)
-		defer cancel()
-		err = s.refusalOf(s.History.FleetAt(ctx, at, page.after.first, func(_ *history.View, name string, users []string) bool {
-			return page.add(name, users)
-		}))
-	}
 	if err != nil {
 		return nil, err
 	}
