@@ -3,8 +3,10 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -251,4 +253,79 @@ func TestView(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestPagesWhileWriting: of the stays that there are while all pages of an answer are
+// asked for, and that can be told apart by how they began, none is listed twice, whether
+// or not it ends meanwhile, and none is missing that began alone at its moment.
+func TestPagesWhileWriting(t *testing.T) {
+	n := 0
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		if n++; n%share != 0 {
+			return
+		}
+		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
+		defer func() { w.w.c.Close() }()
+		w.settings.AllowedLateness = 0
+		for range 4 {
+			if err := w.w.write([]*batch{w.batch()}); err != nil {
+				t.Fatal(err)
+			}
+			w.checkPages()
+		}
+	})
+}
+
+// checkPages asks for all pages of an answer, and writes events after each.
+func (w *world) checkPages() {
+	t := w.t
+	s := &Span{To: 140*minute + w.later, Oldest: rapid.IntRange(0, 3).Draw(t, "oldest") == 0, Limit: rapid.IntRange(1, 3).Draw(t, "limit")}
+	if rapid.Bool().Draw(t, "by machine") {
+		s.Machines = []string{"web1"}
+	}
+	always, alone := w.beginnings(s.Machines)
+	listed := map[string]int{}
+	for more := true; more; more = s.After != nil {
+		w.view(func(v *View) {
+			page, next, err := v.Stays(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range page {
+				listed[began(&page[i])]++
+			}
+			s.After = next
+		})
+		w.later += 5 * minute
+		if err := w.w.write([]*batch{w.batch()}); err != nil {
+			t.Fatal(err)
+		}
+		now, _ := w.beginnings(s.Machines)
+		maps.DeleteFunc(always, func(k string, n int) bool { return n != 1 || now[k] != 1 })
+	}
+	for k := range always {
+		if n := listed[k]; n > 1 || n == 0 && alone[k[:strings.Index(k, "/")]] == 1 {
+			t.Fatalf("%s is listed %d times", k, n)
+		}
+	}
+}
+
+// began returns what tells a stay apart by how it began: the machine and the moment, and
+// its key and user.
+func began(s *MachineStay) string {
+	return fmt.Sprint(s.Machine, " ", begins(&s.Stay), "/", s.Session.ID, " ", s.Session.User)
+}
+
+// beginnings counts the stays of machines by how they began, and by when and where.
+func (w *world) beginnings(machines []string) (each, moments map[string]int) {
+	each, moments = map[string]int{}, map[string]int{}
+	for _, s := range w.told() {
+		if machines == nil || slices.Contains(machines, s.Machine) {
+			k := began(&s)
+			each[k]++
+			moments[k[:strings.Index(k, "/")]]++
+		}
+	}
+	return each, moments
 }

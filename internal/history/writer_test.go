@@ -23,6 +23,7 @@ type world struct {
 	place    uint64
 	accepted map[string][]roster.Event // by machine, in the order of their places
 	newest   map[string]roster.Time
+	later    roster.Time // by which the dates drawn are later
 }
 
 func newWorld(t *rapid.T, path string) *world {
@@ -59,6 +60,7 @@ func (w *world) batch() *batch {
 	list := events(w.t)
 	for i := range list {
 		e := list[i]
+		e.Date += w.later
 		e.Machine = rapid.SampledFrom([]string{"web1", "web2", "web3"}).Draw(w.t, "machine")
 		if newest, known := w.newest[e.Machine]; known && e.Date < newest.Add(-w.settings.AllowedLateness) {
 			continue
