@@ -43,6 +43,7 @@ type batch struct {
 type writer struct {
 	c        *sqlite.Conn
 	path     string
+	mostWAL  int64 // bytes
 	names    *names
 	windows  *windows
 	machines *cache[string, *machine]
@@ -102,7 +103,7 @@ const (
 
 // newWriter returns the writer of an open database.
 func newWriter(c *sqlite.Conn, path string) (*writer, error) {
-	w := &writer{c: c, path: path}
+	w := &writer{c: c, path: path, mostWAL: maxWAL}
 	return w, w.reload()
 }
 
@@ -165,7 +166,7 @@ func (w *writer) end(err error) error {
 	}
 	if err == nil {
 		failpoint.At("history-committed")
-		return truncateWAL(w.c, w.path)
+		return truncateWAL(w.c, w.path, w.mostWAL)
 	}
 	if !w.c.AutocommitEnabled() {
 		if undone := exec(w.c, "rollback"); undone != nil {
