@@ -174,6 +174,7 @@ func (f folder) prune(last entry, keep int, place uint64) error {
 		keep--
 		//guard:set keep>=0 keep>=2 "three snapshots are kept" TestSaveAndLoad
 		//guard:true "old snapshots don't fill the disk" TestSaveAndLoad
+		//guard:drop first "the snapshot from which the history catches up is kept" TestKeptFor
 		if keep >= 0 || first {
 			continue
 		}

@@ -315,3 +315,36 @@ func TestNewerSnapshotsAreKept(t *testing.T) {
 		t.Errorf("folder %s", got)
 	}
 }
+
+// TestKeptFor: beside the newest three, the newest snapshot that is not above a place is
+// kept for what still needs it. It is loaded with the settings it was made with; a damaged
+// one is passed over.
+func TestKeptFor(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	needed := uint64(2)
+	s.KeepFor = func() uint64 { return needed }
+	r := roster.New(goldenSettings)
+	saved(t, s, r, 7)
+	if got := names(t, dir); got != "2.rollcall 5.rollcall 6.rollcall 7.rollcall" {
+		t.Errorf("folder %s", got)
+	}
+	for _, c := range []struct{ upTo, want uint64 }{{1, 0}, {2, 2}, {4, 2}, {6, 6}, {9, 7}} {
+		got, err := s.LoadUpTo(c.upTo)
+		switch {
+		case err != nil || got == nil != (c.want == 0):
+			t.Errorf("up to %d: %v, %v", c.upTo, got, err)
+		case got != nil && (got.Status().Position != position(c.want) || got.Settings() != goldenSettings):
+			t.Errorf("up to %d: place %d, settings %+v", c.upTo, got.Status().Position.Place, got.Settings())
+		}
+	}
+	damage(t, s.folder.path(entry{6, 1}.String()))
+	if got, err := s.LoadUpTo(6); err != nil || got.Status().Position != position(5) {
+		t.Errorf("before a damaged one: %v, %v", got, err)
+	}
+	needed = 7
+	saved(t, s, r, 1)
+	if got := names(t, dir); got != "6.rollcall 7.rollcall 8.rollcall" {
+		t.Errorf("folder %s once it is not needed any more", got)
+	}
+}

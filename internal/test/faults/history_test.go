@@ -98,3 +98,31 @@ func TestDieInHistory(t *testing.T) {
 		})
 	}
 }
+
+// TestCatchUpFromKeptSnapshot: while the history is behind, the snapshot from which it can
+// catch up is kept, however many are written meanwhile. Killed and started again, it
+// catches up from there, and is that of a run without the kill.
+func TestCatchUpFromKeptSnapshot(t *testing.T) {
+	t.Parallel()
+	rng := random(t)
+	failpointRollcall(t)
+	url, dir := kit.StartServer(t).URL, t.TempDir()
+	makeStreams(t, dir, url)
+	publishNow(t, url, rng, 300)
+	p := serve(t, dir, url)
+	p.stays(300)
+	p.digest(300)
+	p.end(syscall.SIGTERM)
+	stop := publish(t, url, rng, 20*time.Millisecond)
+	killAt(t, dir, url, "history-written", 1) // some seconds later, and nothing is committed
+	stop()
+	files, err := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*.rollcall"))
+	if err != nil || len(files) < 4 || !strings.HasSuffix(files[0], "-00000000000000000300.rollcall") {
+		t.Fatalf("snapshots %v, %v", files, err)
+	}
+	p = serve(t, dir, url)
+	if from := p.awaitLog("history is behind: reading the stream again", "from"); from != "300" {
+		t.Errorf("it reads from place %s", from)
+	}
+	wantUndisturbed(t, p, url)
+}
