@@ -161,12 +161,8 @@ func (e *encoder) present(ev *roster.Event) {
 
 func (e *encoder) base(f *fold) {
 	e.date(f.reset)
-	e.stays(f.open)
-}
-
-func (e *encoder) stays(open map[Key]*openStay) {
-	e.uint(uint64(len(open)))
-	for _, s := range slices.SortedFunc(maps.Values(open), byKey) {
+	e.uint(uint64(len(f.open)))
+	for _, s := range slices.SortedFunc(maps.Values(f.open), byKey) {
 		e.entry(&s.Session)
 		e.date(s.Since)
 		e.date(s.began)
@@ -315,15 +311,12 @@ func (d *decoder) present(date roster.Time) []roster.Session {
 }
 
 func (d *decoder) base() *fold {
-	return &fold{reset: d.date(), open: d.stays()}
-}
-
-func (d *decoder) stays() map[Key]*openStay {
-	open := map[Key]*openStay{}
+	f := newFold()
+	f.reset = d.date()
 	for range d.count() {
 		s := &openStay{Session: d.entry()}
 		s.Since, s.began, s.reset = d.date(), d.date(), d.date()
-		open[KeyOf(&s.Session)] = s
+		f.open[KeyOf(&s.Session)] = s
 	}
-	return open
+	return f
 }

@@ -25,11 +25,11 @@ func TestCodec(t *testing.T) {
 		for i := range want {
 			want[i].Date = want[i].Date/scale + roster.Time(rapid.IntRange(0, 1).Draw(t, "beside"))
 		}
-		e := encoder{names: newNames(c)}
+		e := encoder{names: newNames(c, maxNames)}
 		half := rapid.IntRange(0, len(want)).Draw(t, "half")
 		e.events(want[:half])
 		e.events(want[half:])
-		d := decoder{b: e.b, names: newNames(c)}
+		d := decoder{b: e.b, names: newNames(c, maxNames)}
 		got := d.events()
 		if e.err != nil || d.err != nil || len(got) != len(want) {
 			t.Fatalf("%d of %d events, %v, %v", len(got), len(want), e.err, d.err)
@@ -57,7 +57,7 @@ func TestRepeatedLists(t *testing.T) {
 		date := roster.TimeOf(time.Date(2026, 1, 1, 0, 15*i, 0, i*7919%1000*1e6, time.UTC))
 		events = append(events, roster.Event{Type: roster.Present, Date: date, Sessions: list})
 	}
-	e := encoder{names: newNames(c)}
+	e := encoder{names: newNames(c, maxNames)}
 	e.events(events[:1])
 	first := len(e.b)
 	e.b = nil

@@ -47,7 +47,7 @@ type rows struct {
 	c       *sqlite.Conn
 	names   *names
 	machine int64
-	known   *cache[int64, []byte] // the open stays of machines, encoded
+	known   *cache[int64, packed] // the open stays of machines
 	ended   *ended
 	changed *roster.Time
 }
@@ -58,22 +58,13 @@ func (r *rows) change(from roster.Time) { *r.changed = min(*r.changed, from) }
 // open returns the stays that are open.
 func (r *rows) open() (map[Key]*openStay, error) {
 	if known, ok := r.known.get(r.machine); ok {
-		d := decoder{b: known, names: r.names}
-		return d.stays(), d.err
+		return known.open(), nil
 	}
 	open, err := r.readOpen()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		r.known.put(r.machine, pack(open))
 	}
-	return open, r.remember(open)
-}
-
-// remember remembers the stays that are open.
-func (r *rows) remember(open map[Key]*openStay) error {
-	e := encoder{names: r.names}
-	e.stays(open)
-	r.known.put(r.machine, e.b)
-	return e.err
+	return open, err
 }
 
 // readOpen reads the stays that are open.
@@ -144,7 +135,8 @@ func (r *rows) replaceOpen(before, now map[Key]*openStay) (late roster.Time, err
 			return late, err
 		}
 	}
-	return late, r.remember(now)
+	r.known.put(r.machine, pack(now))
+	return late, nil
 }
 
 // numbers returns the numbers of a session's user and details.

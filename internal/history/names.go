@@ -1,6 +1,8 @@
 package history
 
 import (
+	"strings"
+
 	"zombiezen.com/go/sqlite"
 
 	"rollcall/internal/roster"
@@ -21,25 +23,26 @@ type names struct {
 	detail  *cache[int64, details]
 }
 
-// maxNames is how many bytes of each are remembered: twice these at most.
+// maxNames is how many bytes of each the questions remember: twice these at most.
 const maxNames = 5 << 20
 
 // entry is about how many bytes an entry of a cache takes beside its value's.
 const entry = 64
 
-func newNames(c *sqlite.Conn) *names {
+// newNames returns names that remember up to twice so many bytes of each.
+func newNames(c *sqlite.Conn, most int) *names {
 	return &names{
 		c:       c,
-		users:   newCache[string](maxNames, func(int64) int { return 2 * entry }),
-		details: newCache[details](maxNames, func(int64) int { return 2 * entry }),
-		user:    newNamesOf(),
-		detail:  newCache[int64](maxNames, func(d details) int { return entry + len(d.terminal) + len(d.remote) + len(d.service) }),
+		users:   newCache[string](most, func(int64) int { return 2 * entry }),
+		details: newCache[details](most, func(int64) int { return 2 * entry }),
+		user:    newNamesOf(most),
+		detail:  newCache[int64](most, func(d details) int { return entry + len(d.terminal) + len(d.remote) + len(d.service) }),
 	}
 }
 
 // newNamesOf returns a cache of names by number.
-func newNamesOf() *cache[int64, string] {
-	return newCache[int64](maxNames, func(name string) int { return entry + len(name) })
+func newNamesOf(most int) *cache[int64, string] {
+	return newCache[int64](most, func(name string) int { return entry + len(name) })
 }
 
 // over returns the names as another connection reads them.
@@ -56,7 +59,7 @@ func (n *names) userNumber(name string) (int64, error) {
 	}
 	id, err := numberOf(n.c, "select id from users where name = ?", "insert into users (name) values (?)", name)
 	if err == nil {
-		n.users.put(name, id)
+		n.users.put(strings.Clone(name), id) // it may be part of a longer string
 	}
 	return id, err
 }
@@ -69,7 +72,7 @@ func (n *names) detailNumber(d details) (int64, error) {
 	id, err := numberOf(n.c, "select id from details where remote = ? and service = ? and terminal = ?",
 		"insert into details (remote, service, terminal) values (?, ?, ?)", d.remote, d.service, d.terminal)
 	if err == nil {
-		n.details.put(d, id)
+		n.details.put(details{strings.Clone(d.terminal), strings.Clone(d.remote), strings.Clone(d.service)}, id)
 	}
 	return id, err
 }

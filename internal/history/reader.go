@@ -19,7 +19,9 @@ type reader struct {
 	machines *cache[int64, string]
 }
 
-func newReader(c *sqlite.Conn) *reader { return &reader{c, newNames(c), newNamesOf()} }
+func newReader(c *sqlite.Conn) *reader {
+	return &reader{c, newNames(c, maxNames), newNamesOf(maxNames)}
+}
 
 // over returns a reader of another connection, which shares what both remember.
 func (r *reader) over(c *sqlite.Conn) *reader { return &reader{c, r.names.over(c), r.machines} }

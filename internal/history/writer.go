@@ -47,7 +47,7 @@ type writer struct {
 	names    *names
 	windows  *windows
 	machines *cache[string, *machine]
-	open     *cache[int64, []byte] // the open stays of machines, encoded
+	open     *cache[int64, packed] // the open stays of machines
 	ended    *ended
 	state    state
 	// changed is the earliest moment that the transaction tells otherwise of than
@@ -97,7 +97,7 @@ type state struct {
 // maxOpen is how many bytes of open stays are remembered, and maxMachines, how many
 // machines: twice these at most.
 const (
-	maxOpen     = 16 << 20
+	maxOpen     = 32 << 20
 	maxMachines = 100_000
 )
 
@@ -110,10 +110,10 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 // reload reads everything that is held in memory: at the start, and after a
 // transaction failed.
 func (w *writer) reload() error {
-	w.names = newNames(w.c)
+	w.names = newNames(w.c, 4*maxNames)
 	w.expiring, w.evicting = false, nil
 	w.machines = newCache[string](maxMachines, func(*machine) int { return 1 })
-	w.open = newCache[int64](maxOpen, func(b []byte) int { return entry + len(b) })
+	w.open = newCache[int64](maxOpen, packed.size)
 	w.windows = &windows{c: w.c, names: w.names}
 	w.state = state{}
 	q, err := prepared(w.c, "select value from meta where name = 'state'")
