@@ -159,7 +159,7 @@ func (r *endedRow) bind(s *inserted) {
 
 func (e *ended) insertIntoIndexes(p []endedRow) error {
 	slices.SortFunc(p, func(a, b endedRow) int { return cmp.Or(cmp.Compare(a.user, b.user), a.compare(&b.endedKey)) })
-	err := insertMany(e.c, "by_user0", strings.Join(userColumns, ", "), len(p), func(s *inserted, i int) {
+	err := e.byUser.insert(len(p), func(s *inserted, i int) {
 		for _, v := range [...]int64{p[i].user, int64(p[i].class), int64(p[i].since), p[i].machine, p[i].n} {
 			s.int(v)
 		}
@@ -168,20 +168,11 @@ func (e *ended) insertIntoIndexes(p []endedRow) error {
 		return err
 	}
 	slices.SortFunc(p, func(a, b endedRow) int { return cmp.Or(cmp.Compare(a.machine, b.machine), a.compare(&b.endedKey)) })
-	err = insertMany(e.c, "by_machine0", strings.Join(machineColumns, ", "), len(p), func(s *inserted, i int) {
+	return e.byMachine.insert(len(p), func(s *inserted, i int) {
 		for _, v := range [...]int64{p[i].machine, int64(p[i].class), int64(p[i].since), p[i].n} {
 			s.int(v)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	e.byUser.levels[0].rows += len(p)
-	e.byMachine.levels[0].rows += len(p)
-	if err := e.byUser.settle(); err != nil {
-		return err
-	}
-	return e.byMachine.settle()
 }
 
 // delete deletes the row of a key, whose stay ended at a date.

@@ -58,6 +58,20 @@ func (x *index) beginning() []any {
 	return key
 }
 
+// insert inserts n rows, in the order of their keys: into level 0, or, if they would fill
+// half of it, into the next.
+func (x *index) insert(n int, bindRow func(s *inserted, i int)) error {
+	level := 0
+	if n > x.levels[0].most/2 {
+		level = 1
+	}
+	if err := insertMany(x.c, fmt.Sprintf("%s%d", x.name, level), strings.Join(x.columns, ", "), n, bindRow); err != nil {
+		return err
+	}
+	x.levels[level].rows += n
+	return x.settle()
+}
+
 // settle moves rows to the next level where there are too many.
 func (x *index) settle() error {
 	for i := range levels - 1 {
