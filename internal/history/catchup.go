@@ -185,6 +185,7 @@ func (c *catching) fold(decode Decode, cancel context.CancelCauseFunc) {
 			return
 		}
 		end := b.End
+		//guard:false "the history hands over to the fold at one place" TestSettingsOfTheTime
 		if c.cut != nil && end.Place > c.cut.Status.Position.Place {
 			end = c.cut.Status.Position
 		}
@@ -217,6 +218,7 @@ func (c *catching) judgeBatch(b *roster.Batch) error {
 // trim leaves out of a batch what is after a position, or was judged already.
 func trim(b *roster.Batch, judged uint64, end roster.Position) {
 	b.End = end
+	//guard:drop end.Place "a message is judged once its settings are" TestSettingsOfTheTime
 	b.Messages = slices.DeleteFunc(b.Messages, func(m roster.Message) bool { return m.Place <= judged || m.Place > end.Place })
 }
 

@@ -151,6 +151,27 @@ func TestSettingsOfTheTime(t *testing.T) {
 	})
 }
 
+// TestRosterDecides: who is on in the roster, and nobody else, is on in the history, if it
+// was built anew without the events, and if the roster has lost the last of them.
+func TestRosterDecides(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		during(t, func(s *sim) {
+			s.save()
+			s.publish()
+			s.fold(1000)
+			s.write()
+			if anew {
+				clear(s.stream)
+				s.remove()
+			} else {
+				s.recreate()
+				s.restart(false)
+			}
+			s.lost, s.ahead = true, true
+		})
+	}
+}
+
 // TestFull: while the disk is full the roster goes on, and the history is behind; then
 // it catches up.
 func TestFull(t *testing.T) {

@@ -156,9 +156,14 @@ func (s *sim) checkMachine(name string) {
 		if err != nil {
 			return err
 		}
+		var open []string
 		for _, m := range list {
 			got = append(got, m.Stay)
+			if m.How == NotEnded {
+				open = append(open, fmt.Sprint(m.Session.User, " ", m.Session.ID))
+			}
 		}
+		s.checkOpen(name, open)
 		if gaps, err = v.GapsOf(name, 0, roster.MaxDate); err != nil {
 			return err
 		}
@@ -197,6 +202,21 @@ func (s *sim) checkMachine(name string) {
 		if g, w := on(got, at), on(want, at); !slices.Equal(g, w) {
 			s.Fatalf("%s at %v: got %+v, want %+v; gaps %+v; all\n%+v\nwant\n%+v", name, at, g, w, gaps, sorted(got), sorted(want))
 		}
+	}
+}
+
+// checkOpen compares who is on in the history with who is in the roster.
+func (s *sim) checkOpen(name string, got []string) {
+	var want []string
+	s.live.Machine(name, func(v roster.View) {
+		for _, on := range v.AppendSessions(nil) {
+			want = append(want, fmt.Sprint(on.User, " ", on.ID))
+		}
+	})
+	slices.Sort(got)
+	slices.Sort(want)
+	if s.history.reconciled && !s.history.w.differs && s.live.Status().Position.Place == s.history.Position().Place && !slices.Equal(got, want) {
+		s.Fatalf("%s: open %v, the roster has %v", name, got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"rollcall/internal/roster"
 )
@@ -83,4 +84,32 @@ func TestLossAccepted(t *testing.T) {
 	lose(place + 6)
 	accept(place + 2)
 	wantGaps(t, w, "after another loss", "web1 truncated;web2 truncated;web3 truncated;", "truncated")
+}
+
+// TestGapEnds: a gap ends with the first boot that was sent after the loss, whatever the
+// clock of its machine, and not with one that may have been sent before.
+func TestGapEnds(t *testing.T) {
+	w := filled(t, map[string]int{"web1": 3})
+	settings := roster.DefaultSettings()
+	place, resumed := w.state.Position.Place+1, w.state.Receipt+10*roster.Time(time.Hour)
+	if err := w.writeLoss("truncated", roster.Position{Place: place}, settings); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		date  roster.Time
+		until roster.Time
+	}{{resumed.Add(settings.MaxSkew), endOfTime}, {resumed.Add(settings.MaxSkew) + 1, resumed.Add(settings.MaxSkew) + 1}} {
+		place++
+		e := Accepted{place, roster.Event{Machine: "web1", Type: roster.Boot, Date: c.date}}
+		if err := w.write([]*batch{{end: roster.Position{Place: place}, settings: settings, first: resumed, receipt: resumed, events: []Accepted{e}}}); err != nil {
+			t.Fatal(err)
+		}
+		look(t, w, func(v *View) error {
+			gaps, err := v.GapsOf("web1", 0, roster.MaxDate)
+			if err != nil || len(gaps) != 1 || gaps[0].Until != c.until {
+				t.Errorf("after a boot of %v: gaps %+v, %v; want one until %v", c.date, gaps, err, c.until)
+			}
+			return nil
+		})
+	}
 }

@@ -36,11 +36,11 @@ func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 		if err != nil {
 			return err
 		}
-		seen[m.id] = true
 		differs, err := w.agree(m, v.Name(), v.AppendSessions(nil), after)
 		if err != nil {
 			return err
 		}
+		seen[m.id] = true // which a machine that is new to the history has only now
 		if differs {
 			differ++
 		}
@@ -83,6 +83,7 @@ func (w *writer) agree(m *machine, name string, on []roster.Session, after roste
 			from = min(from, s.Since)
 		}
 	}
+	//guard:true "the roster decides who is on" TestRosterDecides
 	if from == endOfTime {
 		return false, nil
 	}
@@ -125,6 +126,7 @@ func (w *writer) closeUnknown(seen map[int64]bool, after roster.Time) (n int, er
 	}
 	var unknown []string
 	for q.next() {
+		//guard:false "the roster decides who is on, of machines that it does not know" TestRosterDecides
 		if !seen[q.ColumnInt64(0)] {
 			unknown = append(unknown, q.ColumnText(1))
 		}

@@ -45,6 +45,7 @@ func (w *writer) retain(keep time.Duration, most int64) (more bool, err error) {
 // import of old events can ask about them.
 func (w *writer) expire(keep time.Duration) (more bool, err error) {
 	before := w.state.Receipt.Add(-keep)
+	//guard:false "what is imported can be asked about" TestExpire
 	if before <= w.state.Began {
 		return false, nil
 	}
@@ -225,6 +226,7 @@ func (w *writer) oldest(machine, n int64) (roster.Time, error) {
 	if err != nil || len(list) == 0 {
 		return 1, err
 	}
+	//guard:drop "the oldest sessions are lost first" TestEvict
 	slices.SortFunc(list, func(a, b stored) int { return cmp.Compare(a.Ended, b.Ended) })
 	through := list[min(int64(len(list)), n)-1].Ended
 	w.changed = never

@@ -10,13 +10,13 @@ import (
 	"rollcall/internal/roster"
 )
 
-// hour is a session of a machine that lasts half an hour.
+// hour is a session of a machine that lasts less than an hour.
 func hour(machine, user string, n int) []roster.Event {
 	at := roster.Time(n) * roster.Time(time.Hour)
 	s := roster.Session{User: user, ID: fmt.Sprint(n)}
 	return []roster.Event{
 		{Machine: machine, Type: roster.Login, Date: at, Session: s},
-		{Machine: machine, Type: roster.Logout, Date: at + 30*minute, Session: s},
+		{Machine: machine, Type: roster.Logout, Date: at + minute*roster.Time(1+n%50), Session: s},
 	}
 }
 
