@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ func withoutRace(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(binary, "norace")
 	if _, err := os.Stat(dir); err != nil {
-		if err := build(dir, "GOFLAGS="+strings.ReplaceAll(os.Getenv("GOFLAGS"), "-race", "")); err != nil {
+		flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.Contains(f, "-race") })
+		if err := build(dir, "GOFLAGS="+strings.Join(flags, " ")); err != nil {
 			t.Fatal(err)
 		}
 	}
