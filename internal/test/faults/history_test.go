@@ -2,6 +2,7 @@ package faults
 
 import (
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ func (p *process) stays(place uint64) []string {
 	kit.Eventually(p.t, func() bool {
 		return p.metric("rollcall_history_behind") == 0 && p.metric("rollcall_history_position") >= int(place)
 	}, "the history has caught up")
-	c, err := sqlite.OpenConn(filepath.Join(p.dataFolder(), "history.db"), sqlite.OpenReadOnly)
+	c, err := sqlite.OpenConn(filepath.Join(p.historyFolder(), "history.db"), sqlite.OpenReadWrite)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -58,6 +59,25 @@ func (p *process) dataFolder() string {
 	}
 	p.t.Fatal("it has no data folder")
 	return ""
+}
+
+// historyFolder returns a folder in which SQLite can read the history: if the process sees
+// other files than the tests, one with copies.
+func (p *process) historyFolder() string {
+	if p.root == "" {
+		return p.dataFolder()
+	}
+	dir := p.t.TempDir()
+	for _, name := range []string{"history.db", "history.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(p.root, p.dataFolder(), name))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // wantSameStays compares the histories of two processes that have read the same stream.

@@ -106,6 +106,7 @@ type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	ended chan struct{}
+	root  string     // before the paths of its files; empty: it sees the same as the tests
 	log   kit.Output // its standard error
 }
 
@@ -155,11 +156,16 @@ func serve(t *testing.T, dir, nats string, variables ...string) *process {
 
 func serveAs(t *testing.T, path, dir, nats string, variables ...string) *process {
 	t.Helper()
-	return start(t, path, append([]string{
+	return start(t, path, environment(dir, nats, variables...), "serve")
+}
+
+// environment returns the variables of "rollcall serve".
+func environment(dir, nats string, variables ...string) []string {
+	return append([]string{
 		"ROLLCALL_DATA_DIR=" + dir, "NATS_URL=" + nats, "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=20ms",
 		"ROLLCALL_ALLOWED_LATENESS=" + lateness.String(), "ROLLCALL_MAX_SKEW=" + skew.String(),
-	}, variables...), "serve")
+	}, variables...)
 }
 
 // end sends a signal, waits for the process to end and returns its state.
