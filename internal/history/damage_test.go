@@ -168,6 +168,8 @@ func TestRosterDecides(t *testing.T) {
 				s.restart(false)
 			}
 			s.lost, s.ahead = true, true
+			s.finish()
+			s.checkOpen()
 		})
 	}
 }

@@ -260,11 +260,12 @@ func (m *merge) statement(c class, by *found) (text string, args []any) {
 // afterKey returns the condition that the rows i of a class come after a key.
 func (m *merge) afterKey(c class, a *StayKey, args []any) (string, []any) {
 	n := a.N
-	switch {
-	case c.number > a.Class, a.Class == openClass && !m.span.Oldest:
-		n = -1
-	case c.number < a.Class:
+	if c.number != a.Class { // all of its moment come after the key, or none
 		n = math.MaxInt64
+		first := StayKey{Since: a.Since, Machine: a.Machine, Class: c.number}
+		if after := first.compare(a, m.span.Oldest) > 0; after == m.span.Oldest {
+			n = -1
+		}
 	}
 	than := "<"
 	if m.span.Oldest {

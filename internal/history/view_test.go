@@ -301,8 +301,9 @@ func (w *world) checkPages() {
 		if err := w.w.write([]*batch{w.batch()}); err != nil {
 			t.Fatal(err)
 		}
-		now, _ := w.beginnings(s.Machines)
+		now, moments := w.beginnings(s.Machines)
 		maps.DeleteFunc(always, func(k string, n int) bool { return n != 1 || now[k] != 1 })
+		maps.DeleteFunc(alone, func(k string, n int) bool { return n != 1 || moments[k] != 1 })
 	}
 	for k := range always {
 		if n := listed[k]; n > 1 || n == 0 && alone[k[:strings.Index(k, "/")]] == 1 {

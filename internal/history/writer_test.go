@@ -148,7 +148,7 @@ func TestWriter(t *testing.T) {
 		}
 		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
 		defer func() { w.w.c.Close() }()
-		for range rapid.IntRange(1, 6).Draw(t, "steps") {
+		for range rapid.IntRange(3, 12).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:
 				w.reopen()
@@ -164,7 +164,7 @@ func TestWriter(t *testing.T) {
 				}
 			default:
 				batches := []*batch{w.batch()}
-				if rapid.IntRange(0, 3).Draw(t, "stricter") == 0 {
+				if rapid.IntRange(0, 9).Draw(t, "stricter") == 9 {
 					w.settings.AllowedLateness = min(w.settings.AllowedLateness, time.Duration(2*minute))
 					batches = append(batches, w.batch())
 				}
