@@ -187,12 +187,10 @@ func TestStoreRemoved(t *testing.T) {
 	}
 }
 
-// removeAll removes a folder into which the service may write at that moment.
-func removeAll(dir string) (err error) {
-	for range 100 {
-		if err = os.RemoveAll(dir); err == nil {
-			break
-		}
+// removeAll removes a folder at once: the service creates it again.
+func removeAll(dir string) error {
+	if err := os.Rename(dir, dir+"-removed"); err != nil {
+		return err
 	}
-	return err
+	return os.RemoveAll(dir + "-removed")
 }

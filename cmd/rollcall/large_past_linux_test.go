@@ -37,6 +37,7 @@ func largeService(t *testing.T, machines int) *process {
 	}
 	store(t, s.URL, events)
 	p.reaches(len(events))
+	kit.Eventually(t, func() bool { return p.metric("rollcall_history_position") == p.metric("rollcall_position") }, "the history is written")
 	kit.Environment(t, map[string]string{"NATS_URL": p.nats})
 	return p
 }

@@ -33,6 +33,7 @@ func (h *History) open() error {
 	}
 	h.w = w
 	w.c.SetInterrupt(h.interrupt)
+	w.withoutReaders = h.withoutReaders
 	if err = h.begin(); err == nil {
 		err = h.openReaders()
 	}
@@ -95,6 +96,20 @@ func (h *History) openReaders() error {
 		h.opened++
 	}
 	return nil
+}
+
+// withoutReaders waits until no question is being answered, and returns a function that
+// lets the next ones begin.
+func (h *History) withoutReaders() (resume func()) {
+	idle := make([]*reader, h.opened)
+	for i := range idle {
+		idle[i] = <-h.readers
+	}
+	return func() {
+		for _, r := range idle {
+			h.readers <- r
+		}
+	}
 }
 
 func openOrCreate(path string) (*writer, error) {

@@ -41,15 +41,18 @@ type batch struct {
 
 // writer writes the history. It has the one connection that may.
 type writer struct {
-	c        *sqlite.Conn
-	path     string
-	mostWAL  int64 // bytes
-	names    *names
-	windows  *windows
-	machines *cache[string, *machine]
-	open     *cache[int64, packed] // the open stays of machines
-	ended    *ended
-	state    state
+	c       *sqlite.Conn
+	path    string
+	mostWAL int64 // bytes
+	// withoutReaders waits until no question is being answered, and returns a function
+	// that lets the next ones begin; nil: there are none.
+	withoutReaders func() (resume func())
+	names          *names
+	windows        *windows
+	machines       *cache[string, *machine]
+	open           *cache[int64, packed] // the open stays of machines
+	ended          *ended
+	state          state
 	// changed is the earliest moment that the transaction tells otherwise of than
 	// the history did before.
 	changed roster.Time
@@ -166,7 +169,7 @@ func (w *writer) end(err error) error {
 	}
 	if err == nil {
 		failpoint.At("history-committed")
-		return truncateWAL(w.c, w.path, w.mostWAL)
+		return w.truncateWAL()
 	}
 	if !w.c.AutocommitEnabled() {
 		if undone := exec(w.c, "rollback"); undone != nil {
