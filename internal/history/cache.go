@@ -2,9 +2,9 @@ package history
 
 import "sync"
 
-// cache remembers what was used last, in two generations: when the recent one is full,
-// it becomes the older one, and what was not used since then is forgotten. It may be
-// used from several goroutines.
+// cache remembers the entries that were used last, in two generations. When the recent one
+// is full, it becomes the older one, and the older one is dropped: what was not used in
+// the meantime is forgotten. It is safe for concurrent use.
 type cache[K comparable, V any] struct {
 	mu            sync.Mutex
 	recent, older map[K]V

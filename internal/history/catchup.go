@@ -126,8 +126,8 @@ func (c *catching) begin() (roster.Position, error) {
 	if from.Proof.Stream == live.Proof.Stream && from.Proof.Created == live.Proof.Created && from.Base == live.Base {
 		return from, nil
 	}
-	// The snapshot is of another incarnation of the stream, or there is none: begin with
-	// the first message of this one, so that the judge knows the newest date of each
+	// There is no snapshot, or it is of another incarnation of the stream. Begin with the
+	// first message of this incarnation: the judge has to learn the newest date of each
 	// machine.
 	from = live
 	from.Proof.Sequence, from.Proof.Receipt, from.Proof.Hash = 0, 0, roster.Hash{}
@@ -265,9 +265,9 @@ func (c *catching) finish() error {
 	return c.reconcile(c.cut)
 }
 
-// judgedOtherwise reports whether messages that the fold accepted were refused when they
-// were read again, or the other way round: who lost the history has lost the settings
-// that decided then.
+// judgedOtherwise reports whether reading again accepted messages that the fold had refused,
+// or the other way round. That happens when the history was lost: the settings that
+// decided at that time were in it.
 func (c *catching) judgedOtherwise() bool {
 	judged, folded := c.judge.Status().Fates, c.cut.Status.Fates
 	return judged[roster.Lost] == folded[roster.Lost] && judged != folded

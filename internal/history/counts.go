@@ -8,8 +8,9 @@ import (
 	"rollcall/internal/roster"
 )
 
-// CountSpan asks how many were on at the multiples of a step since 1970 that lie in a
-// span of time: asking again later asks about the same moments.
+// CountSpan is a span of time and a step. The question is how many were on at each moment
+// in the span that is a whole number of steps after 1970-01-01T00:00:00Z. So a question
+// that is asked again a minute later is about the same moments.
 type CountSpan struct {
 	// From and To are both inclusive.
 	From, To roster.Time
@@ -34,8 +35,8 @@ func (q *CountSpan) Len() int64 {
 	return max(0, last-first+1)
 }
 
-// counts keeps what was counted. One question is answered at a time, so that the same
-// question of many is computed once.
+// counts keeps the results of earlier questions. It answers one question at a time: when
+// many ask the same, only the first has to count.
 type counts struct {
 	sweepLimits
 	busy   chan struct{} // full while a question is answered

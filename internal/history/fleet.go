@@ -78,8 +78,8 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 	return f, nil
 }
 
-// first leaves the fleet its first n machines, and returns a function that reports
-// whether a user was on one of them.
+// first drops all but the first n machines, and returns a function that reports whether a
+// user was on one of those.
 func (f *Fleet) first(n int) (has func(fleetUser) bool) {
 	f.machines = f.machines[:n:n]
 	most := int64(0)

@@ -76,8 +76,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// checkFleet compares the fleet at one moment, which may be kept since it was asked about
-// before, with what is written.
+// checkFleet compares two answers about the fleet at one moment: one that may have been kept
+// since an earlier call, and one that is read now.
 func (s *sim) checkFleet() {
 	const at = 110 * minute
 	var got, want []string

@@ -58,8 +58,8 @@ func (x *index) beginning() []any {
 	return key
 }
 
-// insert inserts n rows, in the order of their keys: into level 0, or, if they would fill
-// half of it, into the next.
+// insert inserts n rows, which must be in the order of their keys. They go to level 0, or
+// to level 1 if they would fill more than half of level 0.
 func (x *index) insert(n int, bindRow func(s *inserted, i int)) error {
 	level := 0
 	if n > x.levels[0].most/2 {

@@ -1,14 +1,10 @@
 package history
 
 import (
-	"iter"
-	"maps"
 	"math"
 
 	"rollcall/internal/roster"
 )
-
-func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
 
 // lose records a loss of the places up to one. From its newest date minus the allowed
 // lateness on, the greatest that there was, each machine may lack events; from the

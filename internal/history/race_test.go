@@ -2,6 +2,6 @@
 
 package history
 
-// share is which share of the checks of a property is run: the race detector makes each
-// about twenty times as expensive, and finds nothing more in more of them.
+// One in share checks of a property is run: under the race detector each takes several
+// times as long, and more of them would find no more races.
 const share = 10

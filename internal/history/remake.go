@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -94,7 +95,7 @@ func (w *writer) move(settings roster.Settings) error {
 
 // begun begins to move all recent events, which are those up to a place.
 func (w *windows) begun(place uint64) {
-	w.moving = slices.Sorted(keys(w.recent))
+	w.moving = slices.Sorted(maps.Keys(w.recent))
 	w.share, w.through = len(w.moving), place
 }
 
@@ -103,7 +104,7 @@ func (w *writer) moveAll(settings roster.Settings) error {
 	if err := w.windows.commit(w.state.Position.Place); err != nil {
 		return err
 	}
-	for _, id := range slices.Sorted(keys(w.windows.recent)) {
+	for _, id := range slices.Sorted(maps.Keys(w.windows.recent)) {
 		if err := w.moveOne(w.rows(id), settings); err != nil {
 			return err
 		}

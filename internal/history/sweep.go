@@ -130,7 +130,7 @@ func (s *sweep) apply(c shift, times int32) {
 	s.machines.add(c.machine, n)
 }
 
-// sessionsOf has how many sessions each user, or each machine, has, by its number in the
+// sessionsOf counts the sessions of each user, or of each machine, by its number in the
 // database: 4 bytes for each that was ever heard of.
 type sessionsOf struct {
 	numbers []int32

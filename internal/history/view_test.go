@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -228,14 +227,7 @@ func (w *world) checkStays(v *View, all []MachineStay) {
 // TestView: whatever is asked about any moment, machine, user or span, the answer is
 // what the definition says, page by page.
 func TestView(t *testing.T) {
-	n := 0
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
-		if n++; n%share != 0 {
-			return
-		}
-		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
-		defer func() { w.w.c.Close() }()
+	worlds(t, func(t *rapid.T, w *world) {
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
 			if err := w.w.write([]*batch{w.batch()}); err != nil {
 				t.Fatal(err)
@@ -259,14 +251,7 @@ func TestView(t *testing.T) {
 // asked for, and that can be told apart by how they began, none is listed twice, whether
 // or not it ends meanwhile, and none is missing that began alone at its moment.
 func TestPagesWhileWriting(t *testing.T) {
-	n := 0
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
-		if n++; n%share != 0 {
-			return
-		}
-		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
-		defer func() { w.w.c.Close() }()
+	worlds(t, func(t *rapid.T, w *world) {
 		w.settings.AllowedLateness = 0
 		for range 4 {
 			if err := w.w.write([]*batch{w.batch()}); err != nil {
@@ -312,8 +297,7 @@ func (w *world) checkPages() {
 	}
 }
 
-// began returns what tells a stay apart by how it began: the machine and the moment, and
-// its key and user.
+// began identifies a stay by how it began: its machine, moment, session and user.
 func began(s *MachineStay) string {
 	return fmt.Sprint(s.Machine, " ", begins(&s.Stay), "/", s.Session.ID, " ", s.Session.User)
 }

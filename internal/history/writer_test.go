@@ -26,6 +26,20 @@ type world struct {
 	later    roster.Time // by which the dates drawn are later
 }
 
+// worlds calls check with a share of the worlds that rapid draws, each of an empty history.
+func worlds(t *testing.T, check func(t *rapid.T, w *world)) {
+	n := 0
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		if n++; n%share != 0 {
+			return
+		}
+		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
+		defer func() { w.w.c.Close() }()
+		check(t, w)
+	})
+}
+
 func newWorld(t *rapid.T, path string) *world {
 	w := &world{
 		t: t, path: path, accepted: map[string][]roster.Event{}, newest: map[string]roster.Time{},
@@ -140,14 +154,7 @@ func (w *world) checkIndexes() {
 // TestWriter: in whatever order and batches events arrive, the stays in the database
 // are those of all events sorted.
 func TestWriter(t *testing.T) {
-	n := 0
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
-		if n++; n%share != 0 {
-			return
-		}
-		w := newWorld(t, filepath.Join(dir, fmt.Sprint(n)))
-		defer func() { w.w.c.Close() }()
+	worlds(t, func(t *rapid.T, w *world) {
 		for range rapid.IntRange(3, 12).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:

@@ -1,10 +1,16 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // historyRows are the targets of the history, with 10 M stays of a year, of 100,000
 // machines.
-func historyRows() []row {
+func historyRows() []row { return slices.Concat(historyCosts(), historyQuestions()) }
+
+// historyCosts are what writing the history costs.
+func historyCosts() []row {
 	return []row{
 		{
 			"history-write", "history, written in a replay, with 10 M stays in the file", "≥ 25,000 events/s",
@@ -46,6 +52,12 @@ func historyRows() []row {
 				return fmt.Sprintf("%.0f B", size), two(size / 150), size <= 150
 			},
 		},
+	}
+}
+
+// historyQuestions are what questions to the history take.
+func historyQuestions() []row {
+	return []row{
 		askRow("machine-at", "who was on a machine at a moment"),
 		askRow("user-at", "where a user was at a moment"),
 		askRow("machine-history", "a machine's newest 50 stays"),
