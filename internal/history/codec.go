@@ -179,7 +179,10 @@ func byKey(a, b *openStay) int {
 type decoder struct {
 	b     []byte
 	names *names
-	err   error
+	// used, if it is set, is called with the numbers of each entry, whose names are then
+	// not looked up.
+	used func(user, detail int64)
+	err  error
 }
 
 func (d *decoder) fail(err error) {
@@ -233,6 +236,10 @@ func (d *decoder) entry() (s roster.Session) {
 	d.b = d.b[n:]
 	detail := d.uint()
 	if d.err != nil {
+		return s
+	}
+	if d.used != nil {
+		d.used(int64(user), int64(detail))
 		return s
 	}
 	var err error

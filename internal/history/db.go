@@ -158,6 +158,18 @@ func number(c *sqlite.Conn, statement string) (n int64, err error) {
 	return n, err
 }
 
+// each calls show with each row that a statement returns.
+func each(c *sqlite.Conn, show func(*query), statement string, args ...any) error {
+	q, err := prepared(c, statement, args...)
+	if err != nil {
+		return err
+	}
+	for q.next() {
+		show(q)
+	}
+	return q.err
+}
+
 // query is a prepared statement with its arguments bound. Its rows are read with
 // next; it must be read to its end, or reset.
 type query struct {

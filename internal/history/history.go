@@ -135,7 +135,7 @@ type limits struct {
 	writeAtEnd time.Duration
 }
 
-var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 10 * time.Second, catchUpAt: 200_000, nearby: 10_000, writeAtEnd: time.Second}
+var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 30 * time.Second, catchUpAt: 200_000, nearby: 10_000, writeAtEnd: time.Second}
 
 // readers is how many questions are answered at a time.
 const readers = 4
@@ -335,6 +335,9 @@ const retainEvery = time.Minute
 func (h *History) retain() error {
 	if !h.more && time.Since(h.retained) < retainEvery {
 		return nil
+	}
+	if h.w.unused.marking() {
+		return h.w.unused.markSome()
 	}
 	more, err := h.w.retain(h.Keep, cmp.Or(h.MaxBytes, h.w.state.Bound))
 	if err != nil {

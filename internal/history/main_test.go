@@ -1,13 +1,17 @@
 package history
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
 
-// TestMain runs the tests without waiting for the disk: that what is committed survives
-// a kill is a matter of internal/test/faults.
+// TestMain runs the tests, but not the benchmarks, without waiting for the disk: that what
+// is committed survives a kill is a matter of internal/test/faults.
 func TestMain(m *testing.M) {
-	synchronous = "off"
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		synchronous = "off"
+	}
 	os.Exit(m.Run())
 }

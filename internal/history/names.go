@@ -21,6 +21,11 @@ type names struct {
 	details *cache[details, int64]
 	user    *cache[int64, string]
 	detail  *cache[int64, details]
+	// used is called with each number that is about to be written, of a user or of
+	// details; the other is 0. It may be nil.
+	used func(user, detail int64)
+	// added is how many bytes of names were added to the database.
+	added int
 }
 
 // maxNames is how many bytes of each the questions remember: twice these at most.
@@ -52,24 +57,33 @@ func (n *names) over(c *sqlite.Conn) *names {
 	return &other
 }
 
+// use notes that a number is about to be written.
+func (n *names) use(user, detail int64) {
+	if n.used != nil {
+		n.used(user, detail)
+	}
+}
+
 // userNumber returns a user's number, giving one to a new user.
-func (n *names) userNumber(name string) (int64, error) {
+func (n *names) userNumber(name string) (id int64, err error) {
+	defer func() { n.use(id, 0) }()
 	if id, ok := n.users.get(name); ok {
 		return id, nil
 	}
-	id, err := numberOf(n.c, "select id from users where name = ?", "insert into users (name) values (?)", name)
+	id, err = n.numberOf("select id from users where name = ?", "insert into users (name) values (?)", name)
 	if err == nil {
 		n.users.put(strings.Clone(name), id) // it may be part of a longer string
 	}
 	return id, err
 }
 
-// detailNumber returns the number of details.
-func (n *names) detailNumber(d details) (int64, error) {
+// detailNumber returns the number of details, giving one to new ones.
+func (n *names) detailNumber(d details) (id int64, err error) {
+	defer func() { n.use(0, id) }()
 	if id, ok := n.details.get(d); ok {
 		return id, nil
 	}
-	id, err := numberOf(n.c, "select id from details where remote = ? and service = ? and terminal = ?",
+	id, err = n.numberOf("select id from details where remote = ? and service = ? and terminal = ?",
 		"insert into details (remote, service, terminal) values (?, ?, ?)", d.remote, d.service, d.terminal)
 	if err == nil {
 		n.details.put(details{strings.Clone(d.terminal), strings.Clone(d.remote), strings.Clone(d.service)}, id)
@@ -77,23 +91,30 @@ func (n *names) detailNumber(d details) (int64, error) {
 	return id, err
 }
 
-// numberOf selects the number of a row, or inserts it.
-func numberOf(c *sqlite.Conn, find, insert string, args ...any) (int64, error) {
-	q, err := prepared(c, find, args...)
-	if err != nil {
+// forgetUser forgets a row of users: its number and its name.
+func (n *names) forgetUser(q *query) {
+	n.user.delete(q.ColumnInt64(0))
+	n.users.delete(q.ColumnText(1))
+}
+
+// forgetDetails forgets a row of details: its number, terminal, remote and service.
+func (n *names) forgetDetails(q *query) {
+	n.detail.delete(q.ColumnInt64(0))
+	n.details.delete(details{q.ColumnText(1), q.ColumnText(2), q.ColumnText(3)})
+}
+
+// numberOf selects the number of a row by its texts, or inserts it.
+func (n *names) numberOf(find, insert string, texts ...any) (id int64, err error) {
+	if err := each(n.c, func(q *query) { id = q.ColumnInt64(0) }, find, texts...); err != nil || id != 0 {
+		return id, err
+	}
+	if err := exec(n.c, insert, texts...); err != nil {
 		return 0, err
 	}
-	id := int64(0)
-	for q.next() {
-		id = q.ColumnInt64(0)
+	for _, text := range texts {
+		n.added += len(text.(string))
 	}
-	if q.err != nil || id != 0 {
-		return id, q.err
-	}
-	if err := exec(c, insert, args...); err != nil {
-		return 0, err
-	}
-	return c.LastInsertRowID(), nil
+	return n.c.LastInsertRowID(), nil
 }
 
 // userName returns the user of a number.

@@ -42,14 +42,9 @@ func (w *writer) remake(r *rows, events []roster.Event, skew time.Duration) erro
 
 // remake makes the stays of a window again.
 func (r *rows) remake(win *window) error {
-	doubts, err := r.doubts()
-	if err != nil {
-		return err
-	}
 	settled := win.settled()
-	f := win.chunks[0].base.clone()
-	f.begin(doubts, r.offBefore(settled))
-	if err := win.fold(f); err != nil {
+	f, err := r.fold(win)
+	if err != nil {
 		return err
 	}
 	if err := r.replaceEnded(settled, f.ended); err != nil {
@@ -70,12 +65,23 @@ func (r *rows) remake(win *window) error {
 	return err
 }
 
+// fold folds the events of a window.
+func (r *rows) fold(win *window) (*fold, error) {
+	doubts, err := r.doubts()
+	if err != nil {
+		return nil, err
+	}
+	f := win.chunks[0].base.clone()
+	f.begin(doubts, r.offBefore(win.settled()))
+	return f, win.fold(f)
+}
+
 // move moves recent events to the windows: a share of the machines, once there are
 // many events.
 func (w *writer) move(settings roster.Settings) error {
 	p := w.windows
 	if len(p.moving) == 0 {
-		if p.bytes <= maxRecent {
+		if p.bytes+p.names.added-p.named <= maxRecent {
 			return nil
 		}
 		p.begun(w.state.Position.Place)
@@ -96,21 +102,7 @@ func (w *writer) move(settings roster.Settings) error {
 // begun begins to move all recent events, which are those up to a place.
 func (w *windows) begun(place uint64) {
 	w.moving = slices.Sorted(maps.Keys(w.recent))
-	w.share, w.through = len(w.moving), place
-}
-
-// moveAll moves all recent events to the windows.
-func (w *writer) moveAll(settings roster.Settings) error {
-	if err := w.windows.commit(w.state.Position.Place); err != nil {
-		return err
-	}
-	for _, id := range slices.Sorted(maps.Keys(w.windows.recent)) {
-		if err := w.moveOne(w.rows(id), settings); err != nil {
-			return err
-		}
-	}
-	w.windows.moving = nil
-	return exec(w.c, "delete from recent")
+	w.share, w.through, w.named = len(w.moving), place, w.names.added
 }
 
 // moveOne moves a machine's recent events to its window.
@@ -126,10 +118,16 @@ func (w *writer) moveOne(r *rows, settings roster.Settings) error {
 	if events[0].Date < win.settled() {
 		return w.remake(r, nil, settings.MaxSkew)
 	}
+	//guard:false "a window is divided when many events are moved to it" TestEvictNames
+	if win.split(w.windows.most) {
+		if _, err := r.fold(win); err != nil {
+			return err
+		}
+	}
 	if err := w.windows.write(win, w.state.Position.Place); err != nil {
 		return err
 	}
-	if c := &win.chunks[0]; c.bytes > w.windows.most {
+	if c := &win.chunks[len(win.chunks)-1]; c.bytes > w.windows.most {
 		return w.beginChunk(r, c, settings)
 	}
 	return nil

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,23 +14,26 @@ const (
 	// retainAtOnce is how many stays one transaction deletes at most: questions and new
 	// events wait for no more.
 	retainAtOnce = 2000
-	// stayBytes is about what a stay takes in the file, with its indexes.
-	stayBytes = 110
 	// pagesAtOnce is how many pages the file shrinks by at a time.
 	pagesAtOnce = 1000
 )
 
-// retain deletes what is older than keep, and, while the file is larger than most bytes,
-// what the machines with the most bytes have that is oldest. It does a part of that,
-// and reports whether there is more to do.
+// retain deletes what is older than keep, then names that nothing refers to any more,
+// and, while the file is larger than most bytes, what the machines with the most bytes
+// have that is oldest. It does a part of that, and reports whether there is more to do.
 func (w *writer) retain(keep time.Duration, most int64) (more bool, err error) {
 	if err := exec(w.c, "begin immediate"); err != nil {
 		return false, err
 	}
 	w.changed = endOfTime
 	defer func() { err = w.end(err) }()
-	if more, err = w.expire(keep); err == nil && !more {
-		more, err = w.evict(most)
+	steps := []func() (bool, error){
+		func() (bool, error) { return w.expire(keep) },
+		func() (bool, error) { return w.forget(most) },
+		func() (bool, error) { return w.evict(most) },
+	}
+	for i := 0; i < len(steps) && err == nil && !more; i++ {
+		more, err = steps[i]()
 	}
 	if err != nil {
 		return false, err
@@ -38,6 +42,23 @@ func (w *writer) retain(keep time.Duration, most int64) (more bool, err error) {
 		return more, err
 	}
 	return more, run(w.c, fmt.Sprintf("pragma incremental_vacuum(%d)", pagesAtOnce))
+}
+
+// forget deletes the names that nothing refers to, once much that did was deleted, or if
+// the file is too large: no more is evicted as long as that may suffice.
+func (w *writer) forget(most int64) (more bool, err error) {
+	switch {
+	case w.unused != nil:
+		return w.unused.deleteSome()
+	case w.state.Freed == 0 || len(w.evicting) > 0:
+		return false, nil
+	}
+	size, err := w.size()
+	//guard:true "the names of what is gone are deleted before more is evicted" TestEvictNames
+	if err != nil || size <= most && w.state.Freed < max(w.forgetAt, w.state.Stays/10) {
+		return false, err
+	}
+	return true, w.beginUnused()
 }
 
 // expire deletes the stays that ended longer ago than keep, before the newest receipt.
@@ -95,50 +116,82 @@ func (w *writer) deleteEnded(statement string, args ...any) (int, error) {
 			return 0, err
 		}
 	}
+	w.state.Freed += int64(len(list))
 	return len(list), nil
 }
 
+// About how many bytes a row takes in the file, with its indexes, but without names.
+const (
+	stayBytes  = 110
+	strayBytes = 40
+	markBytes  = 20
+)
+
 // weight is about how many bytes of the file are a machine's.
 type weight struct {
-	machine, stays, window int64
-	through                roster.Time // the stays that ended by then are to be deleted
+	machine, rows, window int64
+	over                  int64       // of its rows, what is to be deleted
+	through               roster.Time // what was over by then is deleted; never: that is not known yet
 }
 
-func (a weight) bytes() int64 { return a.stays*stayBytes + a.window }
+func (a weight) bytes() int64 { return a.rows + a.window }
 
-// evict deletes, if the file is larger than most bytes, of the machines with the most
-// bytes the oldest stays: no machine can push out what others have told.
+// evict deletes, if the file is larger than most bytes, what is oldest of the machines
+// with the most bytes: no machine can push out what others have told.
 func (w *writer) evict(most int64) (more bool, err error) {
 	if len(w.evicting) == 0 {
 		size, err := w.size()
 		if err != nil || size <= most {
 			return false, err
 		}
-		if w.evicting, err = w.choose(size - most*9/10); err != nil || len(w.evicting) == 0 {
+		if w.evicting, err = w.choose(float64(size-most*9/10) / float64(size)); err != nil || len(w.evicting) == 0 {
 			return false, err
 		}
 	}
 	e := &w.evicting[0]
-	if e.stays > 0 && e.through == 0 {
-		if e.through, err = w.oldest(e.machine, e.stays); err != nil {
+	if e.over > 0 && e.through == never {
+		if e.through, err = w.oldest(e); err != nil {
 			return false, err
 		}
 	}
-	if e.stays > 0 {
-		n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user, e.ended", " and e.ended <= ?3")+") limit ?4",
-			e.machine, -1, e.through, retainAtOnce)
-		w.evicted += n
-		if err != nil || n == retainAtOnce {
-			return err == nil, err
+	if e.over > 0 {
+		if more, err = w.deleteThrough(e.machine, e.through); err != nil || more {
+			return more, err
 		}
 	}
+	// Its window goes, too: it refers to the names.
 	if e.window > 0 {
-		if err := w.windows.prune(e.machine, endOfTime); err != nil {
-			return false, err
-		}
+		e.through = endOfTime
 	}
+	if err := w.windows.prune(e.machine, min(e.through, endOfTime-1)+1); err != nil {
+		return false, err
+	}
+	w.state.Freed++
 	w.evicting = w.evicting[1:]
 	return true, nil
+}
+
+// deleteThrough deletes some of what was over on a machine at a date, and reports whether
+// there may be more.
+func (w *writer) deleteThrough(machine int64, date roster.Time) (more bool, err error) {
+	n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user, e.ended", " and i.since <= ?3 and e.ended <= ?3")+") limit ?4",
+		machine, -1, date, retainAtOnce)
+	w.evicted += n
+	if err != nil || n == retainAtOnce {
+		return err == nil, err
+	}
+	for _, t := range []struct{ table, key string }{{"strays", "machine, date, session, user"}, {"marks", "machine, date, type"}} {
+		if err := exec(w.c, fmt.Sprintf("delete from %s where (%s) in (select %[2]s from %[1]s where machine = ? and date <= ? limit ?)", t.table, t.key),
+			machine, date, retainAtOnce); err != nil {
+			return false, err
+		}
+		n := w.c.Changes()
+		w.state.Freed += int64(n)
+		if n == retainAtOnce {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // size returns how many bytes of the file are used.
@@ -153,15 +206,20 @@ func (w *writer) size() (int64, error) {
 	return (n[0] - n[1]) * n[2], nil
 }
 
-// choose returns what to evict, so that the machines with the most bytes lose so many
-// in all, down to one level.
-func (w *writer) choose(bytes int64) ([]weight, error) {
+// choose returns what to evict, so that the machines with the most bytes lose this share of
+// all, down to one level.
+func (w *writer) choose(share float64) ([]weight, error) {
 	all, err := w.weights()
 	if err != nil {
 		return nil, err
 	}
+	//guard:drop "the machines with the most bytes lose first" TestEvict
 	slices.SortFunc(all, func(a, b weight) int { return cmp.Compare(b.bytes(), a.bytes()) })
-	level, left, n := int64(0), bytes, int64(0)
+	sum := int64(0)
+	for i := range all {
+		sum += all[i].bytes()
+	}
+	level, left, n := int64(0), int64(share*float64(sum))+1, int64(0)
 	for i := range all {
 		n++
 		next := int64(0)
@@ -178,8 +236,8 @@ func (w *writer) choose(bytes int64) ([]weight, error) {
 	all = all[:n]
 	for i := range all {
 		over := all[i].bytes() - level
-		all[i].stays = min(all[i].stays, over/stayBytes+1)
-		if over <= all[i].stays*stayBytes {
+		all[i].over = min(all[i].rows, over)
+		if over <= all[i].rows {
 			all[i].window = 0
 		}
 	}
@@ -191,46 +249,66 @@ func (w *writer) weights() ([]weight, error) {
 	byID := map[int64]*weight{}
 	of := func(id int64) *weight {
 		if byID[id] == nil {
-			byID[id] = &weight{machine: id}
+			byID[id] = &weight{machine: id, through: never}
 		}
 		return byID[id]
 	}
-	q, err := prepared(w.c, "select machine, count(*) from (select machine from by_machine0 union all select machine from by_machine1 union all select machine from by_machine2) group by machine")
-	if err != nil {
-		return nil, err
+	for _, t := range []struct {
+		rows  string
+		bytes int64
+	}{
+		{"(select machine from by_machine0 union all select machine from by_machine1 union all select machine from by_machine2)", stayBytes},
+		{"strays", strayBytes},
+		{"marks", markBytes},
+	} {
+		err := each(w.c, func(q *query) { of(q.ColumnInt64(0)).rows += t.bytes * q.ColumnInt64(1) },
+			"select machine, count(*) from "+t.rows+" group by machine")
+		if err != nil {
+			return nil, err
+		}
 	}
-	for q.next() {
-		of(q.ColumnInt64(0)).stays = q.ColumnInt64(1)
-	}
-	if q.err != nil {
-		return nil, q.err
-	}
-	if q, err = prepared(w.c, "select id >> 32, sum(length(events) + length(base)) from windows group by 1"); err != nil {
-		return nil, err
-	}
-	for q.next() {
-		of(q.ColumnInt64(0)).window = q.ColumnInt64(1)
-	}
+	err := each(w.c, func(q *query) { of(q.ColumnInt64(0)).window = q.ColumnInt64(1) },
+		"select id >> 32, sum(length(events) + length(base)) from windows group by 1")
 	list := make([]weight, 0, len(byID))
 	for _, one := range byID {
 		list = append(list, *one)
 	}
-	return list, q.err
+	return list, err
 }
 
-// oldest returns the date by which the oldest n stays of a machine had ended, and records
-// that its history is incomplete up to then.
-func (w *writer) oldest(machine, n int64) (roster.Time, error) {
-	r := w.rows(machine)
-	list, err := r.since(never)
-	if err != nil || len(list) == 0 {
-		return 1, err
+// oldest returns a date by which as much was over on a machine as it is to lose, and
+// records that its history is incomplete up to then. To read nothing but an index, it takes
+// a stay to have lasted as long as one of its class can.
+func (w *writer) oldest(e *weight) (roster.Time, error) {
+	const hour = roster.Time(time.Hour)
+	newest, hours := never, map[roster.Time]int64{} // the bytes of what was over in each
+	over := func(date roster.Time, bytes int64) { hours[min(date, newest)/hour] += bytes }
+	date := func(bytes int64) func(*query) { return func(q *query) { over(q.time(0), bytes) } }
+	for _, t := range []struct {
+		show func(*query)
+		rows string
+	}{
+		{func(q *query) { newest = q.time(0) }, "select newest from machines where id = ?"},
+		{func(q *query) {
+			span := spanOf(q.ColumnInt(1))
+			over(min(q.time(0), endOfTime-span)+span, stayBytes)
+		}, "select since, class from (select * from by_machine0 union all select * from by_machine1 union all select * from by_machine2) where machine = ?"},
+		{date(strayBytes), "select date from strays where machine = ?"},
+		{date(markBytes), "select date from marks where machine = ?"},
+	} {
+		if err := each(w.c, t.show, t.rows, e.machine); err != nil {
+			return 0, err
+		}
 	}
-	//guard:drop "the oldest sessions are lost first" TestEvict
-	slices.SortFunc(list, func(a, b stored) int { return cmp.Compare(a.Ended, b.Ended) })
-	through := list[min(int64(len(list)), n)-1].Ended
+	through, left := newest, e.over
+	for _, h := range slices.Sorted(maps.Keys(hours)) {
+		if left -= hours[h]; left <= 0 {
+			through = min(through, (h+1)*hour-1)
+			break
+		}
+	}
 	w.changed = never
-	return through, r.doubt(0, through+1, never, evicted)
+	return through, w.rows(e.machine).doubt(0, through+1, never, evicted)
 }
 
 // evicted is the reason of a gap where the history had no space.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"rollcall/internal/roster"
 )
@@ -51,7 +54,12 @@ func filled(t *testing.T, machines map[string]int) *writer {
 // retainAll retains until there is nothing more to do.
 func retainAll(t *testing.T, w *writer, keep time.Duration, most int64) {
 	for n := 0; ; n++ {
-		more, err := w.retain(keep, most)
+		more, err := w.unused.marking(), error(nil)
+		if more {
+			err = w.unused.markSome()
+		} else {
+			more, err = w.retain(keep, most)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,4 +149,195 @@ func TestEvict(t *testing.T) {
 	}
 	retainAll(t, w, time.Duration(roster.MaxDate), size/2)
 	wantNumber(t, w, "select (select page_count from pragma_page_count) * (select page_size from pragma_page_size) <= "+fmt.Sprint(size*6/10), 1)
+}
+
+// TestEvictNames: names that only one machine told of, and logouts and boots that ended
+// nothing, count as that machine's: it can't push out others with them either.
+func TestEvictNames(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for name, told := range map[string]func(n int) roster.Event{
+		"users": func(n int) roster.Event {
+			return roster.Event{Type: roster.Login, Session: roster.Session{User: fmt.Sprint(long, n), ID: "1"}}
+		},
+		"details": func(n int) roster.Event {
+			return roster.Event{Type: roster.Login, Session: roster.Session{User: fmt.Sprint("u", n%2), ID: "1", Remote: fmt.Sprint(long, n)}}
+		},
+		"logouts": func(n int) roster.Event {
+			return roster.Event{Type: roster.Logout, Session: roster.Session{User: "lane", ID: fmt.Sprint(long, n)}}
+		},
+		"boots": func(int) roster.Event { return roster.Event{Type: roster.Boot} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := filled(t, map[string]int{"web1": 500, "web2": 500})
+			before, err := w.size()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &batch{settings: roster.DefaultSettings(), first: 1, end: w.state.Position, receipt: w.state.Receipt}
+			for n := range 20_000 {
+				e := told(n)
+				e.Machine, e.Date = "flood", minute*roster.Time(1+n)
+				b.end.Place++
+				b.events = append(b.events, Accepted{b.end.Place, e})
+			}
+			if err := w.write([]*batch{b}); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.moveAll(roster.DefaultSettings()); err != nil {
+				t.Fatal(err)
+			}
+			size, err := w.size()
+			if err != nil {
+				t.Fatal(err)
+			}
+			most := (before + size) / 2
+			retainAll(t, w, time.Duration(roster.MaxDate), most)
+			if now, err := w.size(); err != nil || now > most {
+				t.Errorf("%d bytes of %d, %v; want at most %d", now, size, err, most)
+			}
+			for _, name := range []string{"web1", "web2"} {
+				if ended, gaps := ofMachine(t, w, name); len(ended) != 500 || gaps != nil {
+					t.Errorf("%s: %d stays, gaps %v", name, len(ended), gaps)
+				}
+			}
+		})
+	}
+}
+
+// TestUnused: the names that nothing refers to are deleted, and no others, while events are
+// written and stays deleted.
+func TestUnused(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		w := filled(t, nil)
+		w.forgetAt = 1
+		lateness := roster.Settings{AllowedLateness: time.Hour}
+		place, now := uint64(0), roster.Time(0)
+		name := rapid.Map(rapid.IntRange(0, 30), func(n int) string { return fmt.Sprint("n", n) })
+		write := func(r *rapid.T) {
+			b := &batch{settings: lateness, first: 1}
+			for range rapid.IntRange(1, 5).Draw(r, "events") {
+				place++
+				now += roster.Time(rapid.IntRange(0, 100).Draw(r, "minutes")) * minute
+				e := roster.Event{
+					Machine: fmt.Sprint("web", rapid.IntRange(1, 2).Draw(r, "machine")), Date: now - minute*roster.Time(rapid.IntRange(0, 60).Draw(r, "late")),
+					Type: rapid.SampledFrom([]roster.Type{roster.Login, roster.Logout, roster.Present, roster.Boot}).Draw(r, "type"),
+				}
+				s := roster.Session{User: name.Draw(r, "user"), ID: rapid.SampledFrom([]string{"", "1", "2"}).Draw(r, "id")}
+				switch e.Type {
+				case roster.Login:
+					s.Remote = name.Draw(r, "remote")
+					e.Session = s
+				case roster.Logout:
+					e.Session = s
+				case roster.Present:
+					e.Sessions = []roster.Session{s}
+				}
+				e.Date = max(e.Date, 1)
+				b.events = append(b.events, Accepted{place, e})
+			}
+			b.end.Place, b.receipt = place, now
+			if err := w.write([]*batch{b}); err != nil {
+				r.Fatal(err)
+			}
+		}
+		do := func(r *rapid.T, what func() error) {
+			if err := what(); err != nil {
+				r.Fatal(err)
+			}
+		}
+		r.Repeat(map[string]func(*rapid.T){
+			"":      func(*rapid.T) {},
+			"write": write,
+			"delete": func(r *rapid.T) {
+				do(r, func() error {
+					if err := exec(w.c, "begin immediate"); err != nil {
+						return err
+					}
+					_, err := w.deleteEnded("select class, since, machine, n, user, ended from ended limit ?", rapid.IntRange(1, 5).Draw(r, "stays"))
+					if err == nil {
+						err = w.saveState()
+					}
+					return w.end(err)
+				})
+			},
+			"move": func(r *rapid.T) { do(r, func() error { return w.moveAll(lateness) }) },
+			"forget": func(r *rapid.T) {
+				do(r, func() error {
+					if w.unused.marking() {
+						return w.unused.markSome()
+					}
+					_, err := w.retain(time.Duration(roster.MaxDate), 1<<40)
+					return err
+				})
+			},
+		})
+		w.checkNames(r)
+	})
+}
+
+// checkNames looks for what nothing refers to until all of it is deleted, and checks that
+// nothing else is.
+func (w *writer) checkNames(t *rapid.T) {
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.state.Freed++
+	for more := true; more; {
+		if w.unused.marking() {
+			must(w.unused.markSome())
+			continue
+		}
+		var err error
+		more, err = w.retain(time.Duration(roster.MaxDate), 1<<40)
+		must(err)
+	}
+	users, remotes := map[string]bool{}, map[string]bool{}
+	use := func(s *roster.Session) { users[s.User], remotes[s.Remote] = true, true }
+	fresh := newNames(w.c, maxNames)
+	events := func(b []byte) {
+		d := decoder{b: b, names: fresh}
+		for _, e := range d.events() {
+			if e.Type == roster.Login || e.Type == roster.Logout {
+				use(&e.Session)
+			}
+			for i := range e.Sessions {
+				use(&e.Sessions[i])
+			}
+		}
+		must(d.err)
+	}
+	must(each(w.c, func(q *query) { events(q.bytes(0)) }, "select events from windows"))
+	must(each(w.c, func(q *query) {
+		d := decoder{b: q.bytes(0), names: fresh}
+		for _, s := range d.base().open {
+			use(&s.Session)
+		}
+		must(d.err)
+	}, "select base from windows"))
+	must(each(w.c, func(q *query) {
+		must(eachRun(q.bytes(0), func(_ int64, run []byte) error { events(run); return nil }))
+	}, "select events from recent"))
+	for _, table := range []string{"ended", "open"} {
+		must(each(w.c, func(q *query) { use(&roster.Session{User: q.ColumnText(0), Remote: q.ColumnText(1)}) },
+			"select (select name from users where id = user), (select remote from details where id = detail) from "+table))
+	}
+	must(each(w.c, func(q *query) { users[q.ColumnText(0)] = true }, "select (select name from users where id = user) from strays"))
+	if users[""] {
+		t.Fatal("a name that something refers to was deleted")
+	}
+	for of, used := range map[string]map[string]bool{"name from users": users, "remote from details": remotes} {
+		var got []string
+		must(each(w.c, func(q *query) { got = append(got, q.ColumnText(0)) }, "select "+of+" order by id"))
+		for i, name := range got {
+			if !used[name] && i < len(got)-1 {
+				t.Fatalf("%s: nothing refers to %s of %v", of, name, got)
+			}
+			delete(used, name)
+		}
+		if len(used) > 0 {
+			t.Fatalf("%s: %v were deleted", of, used)
+		}
+	}
 }

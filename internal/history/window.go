@@ -30,10 +30,12 @@ type windows struct {
 	moving  []int64
 	through uint64
 	share   int
+	named   int // the bytes of names that had been added when it began
 }
 
 const (
-	// maxRecent is how many bytes of events are recent before they are moved.
+	// maxRecent is how many bytes of events, and of names that are new with them, are
+	// recent before they are moved.
 	maxRecent = 32 << 20
 	// maxChunk is how many bytes of events a chunk gets: it fits in a page.
 	maxChunk = 1500
@@ -45,7 +47,7 @@ type chunk struct {
 	start   roster.Time
 	base    *fold          // who was on before
 	events  []roster.Event // in the order of their stamps
-	bytes   int            // of the events, as read
+	bytes   int            // about how many the events take
 	changed bool
 }
 
@@ -81,12 +83,7 @@ func (w *windows) load() error {
 // loadRow reads a row of recent; through has the places up to which the windows of
 // machines have their events.
 func (w *windows) loadRow(place uint64, row []byte, through map[int64]uint64) error {
-	d := decoder{b: row}
-	for len(d.b) > 0 {
-		id, n := int64(d.uint()), d.count()
-		if d.err != nil {
-			return d.err
-		}
+	return eachRun(row, func(id int64, run []byte) error {
 		if _, ok := through[id]; !ok {
 			p, err := w.lastPlace(id)
 			if err != nil {
@@ -95,8 +92,23 @@ func (w *windows) loadRow(place uint64, row []byte, through map[int64]uint64) er
 			through[id] = p
 		}
 		if through[id] < place {
-			w.recent[id] = append(w.recent[id], d.b[:n]...)
-			w.bytes += n
+			w.recent[id] = append(w.recent[id], run...)
+			w.bytes += len(run)
+		}
+		return nil
+	})
+}
+
+// eachRun calls show with each machine and its run of events in a row of recent.
+func eachRun(row []byte, show func(machine int64, run []byte) error) error {
+	d := decoder{b: row}
+	for len(d.b) > 0 {
+		machine, n := int64(d.uint()), d.count()
+		if d.err != nil {
+			return d.err
+		}
+		if err := show(machine, d.b[:n]); err != nil {
+			return err
 		}
 		d.b = d.b[n:]
 	}
@@ -165,7 +177,9 @@ func (w *windows) read(machine int64, date roster.Time) (*window, error) {
 	if len(win.chunks) == 0 {
 		win.chunks = []chunk{{id: first, base: newFold()}}
 	}
-	d := decoder{b: w.recent[machine], names: w.names}
+	recent := w.recent[machine]
+	win.chunks[len(win.chunks)-1].bytes += len(recent)
+	d := decoder{b: recent, names: w.names}
 	win.place(d.events())
 	return win, d.err
 }
@@ -196,24 +210,27 @@ func (w *window) place(events []roster.Event) {
 	}
 }
 
-// split divides the chunks that have become too large.
-func (w *window) split(most int) {
+// split divides the chunks that have become too large, and reports whether there were
+// any. Who was on before each is then to be found by folding the window.
+func (w *window) split(most int) (divided bool) {
 	for i := 0; i < len(w.chunks); i++ {
 		c := w.chunks[i]
-		n := len(c.events) / 2
+		n := len(c.events) / max(c.bytes/most, 1)
 		for n < len(c.events) && n > 0 && c.events[n].Date == c.events[n-1].Date {
 			n++
 		}
 		if c.bytes <= 2*most || n == 0 || n == len(c.events) {
 			continue
 		}
-		w.chunks = slices.Insert(w.chunks, i+1, chunk{start: c.events[n].Date, events: c.events[n:], base: newFold()})
-		w.chunks[i].events = slices.Clip(c.events[:n])
+		size := c.bytes * n / len(c.events)
+		w.chunks = slices.Insert(w.chunks, i+1, chunk{start: c.events[n].Date, events: c.events[n:], bytes: c.bytes - size, base: newFold()})
+		w.chunks[i].events, w.chunks[i].bytes = slices.Clip(c.events[:n]), size
 		for j := i; j < len(w.chunks); j++ {
 			w.chunks[j].id, w.chunks[j].changed = w.chunks[0].id+int64(j), true
 		}
-		i++
+		divided = true
 	}
+	return divided
 }
 
 // fold folds the events of the window, and writes down in each chunk who was on before.

@@ -44,6 +44,8 @@ type writer struct {
 	c       *sqlite.Conn
 	path    string
 	mostWAL int64 // bytes
+	// forgetAt is how many rows are deleted before names are that nothing refers to.
+	forgetAt int64
 	// withoutReaders waits until no question is being answered, and returns a function
 	// that lets the next ones begin; nil: there are none.
 	withoutReaders func() (resume func())
@@ -61,10 +63,12 @@ type writer struct {
 	// differs says that the history may differ from the roster in who is on.
 	differs bool
 	// Of retain: it is deleting what is too old; the machines that have too much; how
-	// many stays were evicted since the process began.
+	// many stays were evicted since the process began; the search for names that are not
+	// used, nil: there is none.
 	expiring bool
 	evicting []weight
 	evicted  int
+	unused   *unused
 }
 
 // state is what the table meta has.
@@ -93,6 +97,8 @@ type state struct {
 	// the place up to which losses are accepted.
 	Bound    int64  `json:"bound"`
 	Accepted uint64 `json:"accepted"`
+	// Freed counts the rows that were deleted since the names that nothing refers to were.
+	Freed int64 `json:"freed"`
 	// Doubts says that single machines were in doubt, not all because of a loss.
 	Doubts bool `json:"doubts"`
 }
@@ -106,7 +112,7 @@ const (
 
 // newWriter returns the writer of an open database.
 func newWriter(c *sqlite.Conn, path string) (*writer, error) {
-	w := &writer{c: c, path: path, mostWAL: maxWAL}
+	w := &writer{c: c, path: path, mostWAL: maxWAL, forgetAt: 100_000}
 	return w, w.reload()
 }
 
@@ -114,7 +120,7 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 // transaction failed.
 func (w *writer) reload() error {
 	w.names = newNames(w.c, 4*maxNames)
-	w.expiring, w.evicting = false, nil
+	w.expiring, w.evicting, w.unused = false, nil, nil
 	w.machines = newCache[string](maxMachines, func(*machine) int { return 1 })
 	w.open = newCache[int64](maxOpen, packed.size)
 	w.windows = &windows{c: w.c, names: w.names}

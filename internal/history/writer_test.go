@@ -151,6 +151,21 @@ func (w *world) checkIndexes() {
 	}
 }
 
+// moveAll moves all recent events to the windows.
+func (w *writer) moveAll(settings roster.Settings) (err error) {
+	if err := exec(w.c, "begin immediate"); err != nil {
+		return err
+	}
+	defer func() { err = w.end(err) }()
+	for _, id := range slices.Sorted(maps.Keys(w.windows.recent)) {
+		if err := w.moveOne(w.rows(id), settings); err != nil {
+			return err
+		}
+	}
+	w.windows.moving = nil
+	return exec(w.c, "delete from recent")
+}
+
 // TestWriter: in whatever order and batches events arrive, the stays in the database
 // are those of all events sorted.
 func TestWriter(t *testing.T) {
@@ -160,13 +175,7 @@ func TestWriter(t *testing.T) {
 			case 0:
 				w.reopen()
 			case 1:
-				if err := exec(w.w.c, "begin"); err != nil {
-					t.Fatal(err)
-				}
 				if err := w.w.moveAll(w.settings); err != nil {
-					t.Fatal(err)
-				}
-				if err := exec(w.w.c, "commit"); err != nil {
 					t.Fatal(err)
 				}
 			default:

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // historyRows are the targets of the history, with 10 M stays of a year, of 100,000
@@ -21,7 +22,7 @@ func historyCosts() []row {
 			},
 		},
 		{
-			"history-steady", "history at 1,000 events/s, written every 10 s, with 10 M stays in the file", "≤ 10 KB written an event",
+			"history-steady", "history at 1,000 events/s, written every 30 s, with 10 M stays in the file", "≤ 10 KB written an event",
 			[]run{{"history", "Write/steady", once}},
 			func(r results) (string, string, bool) {
 				written, cpu := r.median("Write/steady", "B-written/event"), r.median("Write/steady", "cpu-µs/event")
@@ -58,6 +59,10 @@ func historyCosts() []row {
 // historyQuestions are what questions to the history take.
 func historyQuestions() []row {
 	return []row{
+		questionRow("machine-at", "machine-now", "`rollcall.query.machine` at a moment"),
+		questionRow("user-at", "user-now", "`rollcall.query.user` at a moment"),
+		questionRow("machine-history", "machine-now", "`rollcall.query.history`, a machine's newest five sessions"),
+		questionRow("user-history", "user-now", "`rollcall.query.history`, a user's newest five sessions"),
 		askRow("machine-at", "who was on a machine at a moment"),
 		askRow("user-at", "where a user was at a moment"),
 		askRow("machine-history", "a machine's newest 50 stays"),
@@ -91,6 +96,16 @@ func serviceRow(name, what, target, metric, unit string, judge func(with, withou
 			ratio, met := judge(with, without)
 			return fmt.Sprintf("%.1f against %.1f %s", with, without, unit), ratio, met
 		},
+	}
+}
+
+// questionRow compares a question about the past, among 10⁷ stays, with one about now.
+func questionRow(past, now, what string) row {
+	past, now = "Question/"+past, "Question/"+now
+	return row{
+		"history-question-" + strings.TrimPrefix(past, "Question/"), what + " of a year with 10⁷ sessions, against one about now", "≤ 3 times",
+		[]run{{"history", now, "3000x"}, {"history", past, "3000x"}},
+		atMost(past, now, "p50-µs", 1, "µs", 3),
 	}
 }
 

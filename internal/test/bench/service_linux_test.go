@@ -72,18 +72,22 @@ func cpuOf(b *testing.B, pid int, url string) float64 {
 	for range served.events {
 		f.Next(&m)
 	}
-	before, start := ticks(b, pid), time.Now()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for range kit.Scale(6000) {
-		for range 10 {
-			f.Next(&m)
-			if _, err := js.PublishAsync(subjects.EventsOf(m.Event.Machine), served.encode(nil, &m.Event)); err != nil {
-				b.Fatal(err)
+	publish := func(seconds int) {
+		for range kit.Scale(seconds*10_000) / 100 {
+			for range 10 {
+				f.Next(&m)
+				if _, err := js.PublishAsync(subjects.EventsOf(m.Event.Machine), served.encode(nil, &m.Event)); err != nil {
+					b.Fatal(err)
+				}
 			}
+			<-tick.C
 		}
-		<-tick.C
 	}
+	publish(120) // by then it remembers what it needs
+	before, start := ticks(b, pid), time.Now()
+	publish(60)
 	used := (ticks(b, pid) - before) / time.Since(start).Seconds()
 	if err := js.DeleteStream(b.Context(), rollcallv1.DefaultEventsStream); err != nil { // it has more than it began with
 		b.Fatal(err)

@@ -1,0 +1,124 @@
+package history_test
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/api"
+	"rollcall/internal/history"
+	"rollcall/internal/query"
+	"rollcall/internal/report"
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// BenchmarkQuestion asks the service the same questions about now and about random
+// moments of a year with 10 M stays on 100,000 machines.
+func BenchmarkQuestion(b *testing.B) {
+	nc, random := serveYear(b, kit.Scale(10_000_000))
+	limit := uint32(5) // as many as are on a machine now
+	for _, q := range []struct {
+		name, endpoint string
+		request        func() any
+	}{
+		{"machine-now", "machine", func() any { return api.MachineRequest{Machine: random.machine()} }},
+		{"machine-at", "machine", func() any { return api.MachineRequest{Machine: random.machine(), Moment: random.moment()} }},
+		{"machine-history", "history", func() any { return api.HistoryRequest{Machine: random.machine(), Limit: &limit} }},
+		{"user-now", "user", func() any { return api.UserRequest{User: random.user()} }},
+		{"user-at", "user", func() any { return api.UserRequest{User: random.user(), Moment: random.moment()} }},
+		{"user-history", "history", func() any { return api.HistoryRequest{User: random.user(), Limit: &limit} }},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			var took []time.Duration
+			size := 0
+			for b.Loop() {
+				request, err := json.Marshal(q.request())
+				if err != nil {
+					b.Fatal(err)
+				}
+				start := time.Now()
+				answer, err := nc.Request("rollcall.query."+q.endpoint, request, 10*time.Second)
+				took = append(took, time.Since(start))
+				if err != nil || answer.Header.Get(micro.ErrorHeader) != "" {
+					b.Fatalf("asking %s: %v %v", request, err, answer)
+				}
+				size += len(answer.Data)
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1000, "p50-µs")
+			b.ReportMetric(float64(size)/float64(b.N), "B/answer")
+		})
+	}
+}
+
+// drawn draws from the names of a fleet.
+type drawn struct {
+	*rand.Rand
+	machines, users []string
+}
+
+func (d *drawn) machine() string { return d.machines[d.IntN(len(d.machines))] }
+func (d *drawn) user() string    { return d.users[d.IntN(len(d.users))] }
+
+// moment returns a moment of the year.
+func (d *drawn) moment() api.Moment {
+	return api.Moment{At: history.NewYear.Add(-time.Duration(d.Int64N(int64(365 * 24 * time.Hour)))).String()}
+}
+
+// drawFrom returns the names of the machines, and of the first users, of a fleet.
+func drawFrom(f *kit.Fleet, users int) *drawn {
+	d := &drawn{Rand: rand.New(rand.NewPCG(3, 0))}
+	machines, seen := map[string]bool{}, map[string]bool{}
+	var m roster.Message
+	for range f.Pairs() {
+		f.Next(&m)
+		machines[m.Event.Machine] = true
+		if user := m.Event.Session.User; !seen[user] && len(seen) < users {
+			seen[user] = true
+			d.users = append(d.users, user)
+		}
+	}
+	d.machines = slices.Sorted(maps.Keys(machines))
+	return d
+}
+
+// serveYear answers questions from a history of n stays of a year, until the benchmark
+// ends.
+func serveYear(b *testing.B, n int) (*nats.Conn, *drawn) {
+	b.Helper()
+	dir, pairs, users := history.YearOfStays(b, n)
+	fleet := func() *kit.Fleet { return kit.NewFleet(1, kit.Five, pairs) }
+	r := roster.New(roster.DefaultSettings())
+	fleet().Fold(r, pairs)
+	h := history.Open(history.Config{
+		Dir: dir, Roster: r, Keep: 1 << 62, MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		CaughtUp: func() bool { return true },
+	})
+	b.Cleanup(h.Close)
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		b.Fatal(err)
+	}
+	url := kit.StartServer(b).URL
+	kit.Run(b, query.New(query.Config{
+		Source: report.Source{Roster: r, Stream: rollcallv1.DefaultEventsStream, CaughtUp: func() bool { return true }},
+		Conn:   kit.Conn(b, url), Subjects: subjects, Log: slog.New(slog.DiscardHandler), History: h,
+	}).Run)
+	nc := kit.Conn(b, url)
+	kit.Eventually(b, func() bool {
+		_, err := nc.Request(subjects.Query("status"), nil, time.Minute)
+		return !errors.Is(err, nats.ErrNoResponders)
+	}, "the service answers")
+	return nc, drawFrom(fleet(), users)
+}
