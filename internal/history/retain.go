@@ -213,7 +213,6 @@ func (w *writer) choose(share float64) ([]weight, error) {
 	if err != nil {
 		return nil, err
 	}
-	//guard:drop "the machines with the most bytes lose first" TestEvict
 	slices.SortFunc(all, func(a, b weight) int { return cmp.Compare(b.bytes(), a.bytes()) })
 	sum := int64(0)
 	for i := range all {
