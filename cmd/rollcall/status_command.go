@@ -44,6 +44,9 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		if a.Limited > 0 {
 			f.add("limited", "machines with events refused because a limit was reached: %d", a.Limited)
 		}
+		if a.Missing > 0 {
+			f.add("missing", "events that never arrived: %d", a.Missing)
+		}
 		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
 		f.add("sessions", "%d", a.Sessions)
 		f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",

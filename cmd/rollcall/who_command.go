@@ -34,6 +34,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 		if first {
 			first = false
 			fmt.Fprintf(std.out, "%s: %s\n", printable(a.Machine), c.summary(&a))
+			c.missing(std, &a)
 		}
 		t := newTable("USER", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE")
 		for _, s := range a.Sessions {
@@ -41,6 +42,19 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 		}
 		return t.write(std.out, width(std.out))
 	})
+}
+
+// missing tells what never arrived from the machine.
+func (c *whoCmd) missing(std streams, a *api.MachineAnswer) {
+	if a.Missing > 0 {
+		fmt.Fprintf(std.err, "rollcall: who: events of %s that never arrived: %d\n", printable(a.Machine), a.Missing)
+	}
+	for _, o := range a.Origins {
+		if o.Reused > 0 {
+			fmt.Fprintf(std.err, "rollcall: who: events of origin %s with numbers of earlier ones: %d: the folder of the agent was restored from a copy, or two agents use copies of it\n",
+				printable(o.Origin), o.Reused)
+		}
+	}
 }
 
 // summary describes the machine itself.

@@ -93,12 +93,30 @@ type MachineAnswer struct {
 	Heard time.Time `json:"heard,omitzero"`
 	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
+	// Missing is how many of its events never arrived, as far as their numbers tell, at
+	// most 2^40; Origins are the counters of those heard last. Both are empty for a past
+	// moment.
+	Missing uint64   `json:"missing,omitzero"`
+	Origins []Origin `json:"origins,omitzero"`
 	// Cursor is for the question that continues after these sessions; empty if there
 	// are no more.
 	Cursor string `json:"cursor,omitzero"`
 	// Past is nil if the question was about now.
 	Past     *Past     `json:"past,omitzero"`
 	Sessions []Session `json:"sessions"`
+}
+
+// Origin is one counter of a machine's events: that of an agent's folder.
+type Origin struct {
+	Origin string `json:"origin"`
+	// Number is the greatest that was seen, and Date the newest date.
+	Number uint64    `json:"number"`
+	Date   time.Time `json:"date"`
+	// Missing is how many of its numbers were not seen.
+	Missing uint64 `json:"missing,omitzero"`
+	// Reused counts the events with a number that an earlier event had: the agent's folder
+	// was restored from a copy, or two agents use copies of it.
+	Reused uint64 `json:"reused,omitzero"`
 }
 
 // UserAnswer lists where a user is, by machine and session.

@@ -36,6 +36,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"LongestAnswer":    {reflect.TypeFor[LongestAnswer]()},
 	"MachineRequest":   {reflect.TypeFor[MachineRequest]()},
 	"MachineAnswer":    {reflect.TypeFor[MachineAnswer]()},
+	"Origin":           {reflect.TypeFor[Origin]()},
 	"OpenSession":      {reflect.TypeFor[Session]()},
 	"UserRequest":      {reflect.TypeFor[UserRequest]()},
 	"UserAnswer":       {reflect.TypeFor[UserAnswer]()},

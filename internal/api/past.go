@@ -50,7 +50,9 @@ type HistoryAnswer struct {
 	Head
 	// Cursor is for the question that continues after these sessions; empty if there
 	// are no more.
-	Cursor   string     `json:"cursor,omitzero"`
+	Cursor string `json:"cursor,omitzero"`
+	// Missing: see [MachineAnswer]; only in answers about one machine.
+	Missing  uint64     `json:"missing,omitzero"`
 	Past     *Past      `json:"past"`
 	Sessions []PastStay `json:"sessions"`
 }

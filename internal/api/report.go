@@ -53,6 +53,9 @@ type Machine struct {
 	Silent bool `json:"silent,omitzero"`
 	// Incomplete says that a login or logout of the machine may be missing.
 	Incomplete bool `json:"incomplete,omitzero"`
+	// Missing is how many of its events never arrived, as far as their numbers tell, at
+	// most 2^40.
+	Missing uint64 `json:"missing,omitzero"`
 	// Users are those who are on, in byte order of their names.
 	Users []string `json:"users"`
 }
@@ -134,7 +137,7 @@ func (r *Report) join(page *Report) {
 	machines := page.Machines
 	if n := len(r.Machines); n > 0 && len(machines) > 0 && r.Machines[n-1].Name == machines[0].Name {
 		last := &r.Machines[n-1]
-		last.Heard, last.Silent, last.Incomplete = machines[0].Heard, machines[0].Silent, machines[0].Incomplete
+		last.Heard, last.Silent, last.Incomplete, last.Missing = machines[0].Heard, machines[0].Silent, machines[0].Incomplete, machines[0].Missing
 		last.Users = append(last.Users, machines[0].Users...)
 		machines = machines[1:]
 	}

@@ -26,6 +26,9 @@ type StatusAnswer struct {
 	// Limited counts the machines that had events refused because of a limit since
 	// their last boot, shutdown or present.
 	Limited int `json:"limited,omitzero"`
+	// Missing is how many events of all machines never arrived, as far as their numbers
+	// tell. It falls only when one arrives.
+	Missing uint64 `json:"missing,omitzero"`
 	// Users counts those who are on at least one machine; OnSeveral, on more than one.
 	Users     int `json:"users"`
 	OnSeveral int `json:"on_several"`

@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,13 +43,13 @@ const (
 //	rollcall_position, rollcall_fates{fate}  the fates add up to the position
 //	rollcall_lag_messages, rollcall_caught_up
 //	rollcall_complete, rollcall_incomplete{reason}
-//	rollcall_machines_unsettled, rollcall_machines_limited
+//	rollcall_machines_unsettled, rollcall_machines_limited, rollcall_events_missing
 //	rollcall_build_info{version,goversion,revision}
 type Collector struct {
-	// Silent, if not nil, reports whether a machine that was last heard at heard
-	// is silent now. It must be quick, and safe for use by several goroutines.
+	// Silent, if not nil, reports whether a machine that was last heard at heard, and lists
+	// every so often who is on (0: unknown), is silent now. It must be quick, and safe for use by several goroutines.
 	// Set it before MustShow.
-	Silent func(heard roster.Time) bool
+	Silent func(heard roster.Time, every time.Duration) bool
 	// Stale, if not nil, reports that the state of the stream is unknown: NATS is
 	// disconnected or does not answer. Then there is no lag, and caught_up and
 	// complete are 0. The rules for Silent apply to it too.
@@ -77,6 +78,7 @@ var (
 	complete   = desc("complete", "1 when every event that concerns a machine heard within the allowed lateness is accounted for, and the current state of the stream is known, else 0.")
 	incomplete = desc("incomplete", "1 for each reason why events may be missing from the roster, else 0; stale: NATS is down or does not answer, so the state of the stream is unknown.", "reason")
 	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present dated more than ROLLCALL_MAX_SKEW after the loss.")
+	missing    = desc("events_missing", "Events that never arrived, as far as their numbers tell: it falls only when one arrives.")
 	limited    = desc("machines_limited", "Machines with events refused because of a limit since their last boot, shutdown or present.")
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion", "revision")
 )
@@ -88,7 +90,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, unsettled, limited, buildInfo,
+		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, unsettled, limited, missing, buildInfo,
 	} {
 		ch <- d
 	}
@@ -133,6 +135,7 @@ func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Stat
 	}
 	gauge(ch, unsettled, float64(open))
 	gauge(ch, limited, float64(st.Limited))
+	gauge(ch, missing, float64(st.Missing))
 }
 
 func boolValue(b bool) float64 {

@@ -93,7 +93,7 @@ func TestSeed(t *testing.T) {
 func TestSilent(t *testing.T) {
 	r := kit.Seed() // its machines were last heard 4, 5 and 6 seconds after
 	c := NewCollector(r, upToDate, Build{}, 100)
-	c.Silent = func(heard roster.Time) bool { return heard < roster.TimeOf(kit.At.Add(6*time.Second)) }
+	c.Silent = func(heard roster.Time, _ time.Duration) bool { return heard < roster.TimeOf(kit.At.Add(6*time.Second)) }
 	reg := NewRegistry()
 	reg.MustShow(c)
 	if got := value(t, reg, "rollcall_machines_silent"); got != 2 {

@@ -54,7 +54,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 	on := make([]machineUsers, 0, min(c.roster.Status().Machines, c.maxMachines))
 	shown, quiet := 0, 0
 	for v := range c.roster.Machines("") {
-		if c.Silent != nil && c.Silent(v.Heard()) {
+		if c.Silent != nil && c.Silent(v.Heard(), v.Every()) {
 			quiet++
 		}
 		//guard:true "a scrape is bounded" TestTooManyMachines
@@ -64,7 +64,7 @@ func (c *Collector) machines() []*dto.MetricFamily {
 	}
 	families := []*dto.MetricFamily{
 		singleGauge("rollcall_machines", "Machines with somebody logged in, or heard within the allowed lateness.", shown),
-		singleGauge("rollcall_machines_silent", "Those of rollcall_machines not heard for ROLLCALL_SILENT_AFTER: their users are the last known. 0 if ROLLCALL_SILENT_AFTER is off.", quiet),
+		singleGauge("rollcall_machines_silent", "Those of rollcall_machines that are silent: not heard for twice as long as their agent lists who is on, or else for ROLLCALL_SILENT_AFTER. Their users are the last known.", quiet),
 		singleGauge("rollcall_machines_omitted", "Machines without a rollcall_logged_in_users series, because there are more than ROLLCALL_METRICS_MAX_MACHINES.", shown-len(on)),
 	}
 	if len(on) > 0 { // a registry returns no family without metrics

@@ -105,6 +105,7 @@ func (s *Service) history(ctx context.Context, q *historyRequest) (answer []byte
 		if err != nil {
 			return err
 		}
+		s.Roster.Machine(q.Machine, func(v roster.View) { a.Missing = v.Missing() })
 		next, err := page.fill(v, q)
 		if err != nil {
 			return err

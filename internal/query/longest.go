@@ -63,7 +63,7 @@ func (s *Service) isOn(q *reportRequest, h *api.Head, stay *history.MachineStay,
 	var row report.Row
 	s.Roster.Machine(stay.Machine, func(v roster.View) {
 		if ok = v.Shown() && v.Place() <= place && q.matches(v, h.When) && isOpen(v, &stay.Session); ok {
-			row, silent = report.RowOf(v, report.Row{}), s.Silent(v.Heard(), h.When)
+			row, silent = report.RowOf(v, report.Row{}), s.Silent(v.Heard(), v.Every(), h.When)
 		}
 	})
 	if !ok {
@@ -92,7 +92,7 @@ func (s *Service) addLongest(q *reportRequest, h *api.Head, l *longest) {
 			if !on || !l.wants(o.Since) {
 				continue
 			}
-			stay := api.Stay{Machine: m.Name, Silent: s.Silent(m.Heard, h.When), Session: sessionOf(o)}
+			stay := api.Stay{Machine: m.Name, Silent: s.Silent(m.Heard, m.Every, h.When), Session: sessionOf(o)}
 			stay.SinceExact = inexact
 			if l.accepts(&stay) && !l.has(&stay) {
 				l.insert(stay)

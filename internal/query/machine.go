@@ -43,18 +43,18 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	}
 	st := s.Roster.Status()
 	a := api.MachineAnswer{Head: s.head(&st), Machine: q.Machine, Sessions: []api.Session{}}
-	var heard roster.Time
 	var place uint64
 	var open []roster.Session
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
-		heard, place, open = v.Heard(), v.Place(), v.AppendSessions(nil)
+		place, open = v.Place(), v.AppendSessions(nil)
+		a.Heard, a.Silent = v.Heard().Time(), s.Silent(v.Heard(), v.Every(), a.When)
+		a.Missing, a.Origins = v.Missing(), originsOf(v)
 		setMachineHead(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
 	//guard:false "an unknown machine is not one with nobody on" TestRefusedQuestions
 	if !known {
 		return nil, unknownMachine(q.Machine)
 	}
-	a.Heard, a.Silent = heard.Time(), s.Silent(heard, a.When)
 	open = open[sort.Search(len(open), func(i int) bool {
 		return cmp.Or(strings.Compare(open[i].User, q.after.first), strings.Compare(open[i].ID, q.after.second)) > 0
 	}):]
@@ -94,6 +94,15 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) (answer []by
 		return err
 	})
 	return answer, err
+}
+
+// originsOf returns the origins of a machine's events.
+func originsOf(v roster.View) []api.Origin {
+	var list []api.Origin
+	for _, o := range v.Origins() {
+		list = append(list, api.Origin{Origin: o.Name, Number: o.Number, Date: o.Date.Time(), Missing: o.Missing, Reused: o.Reused})
+	}
+	return list
 }
 
 // setMachineHead changes h to the head of an answer about one machine, with these

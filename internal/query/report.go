@@ -78,7 +78,7 @@ func (s *Service) report(ctx context.Context, q *reportRequest) ([]byte, error) 
 	}
 	rows, more := collectRows(s.Roster, q, head.When, room)
 	for i := range rows {
-		rows[i].Silent = s.Silent(rows[i].Heard, head.When)
+		rows[i].Silent = s.Silent(rows[i].Heard, rows[i].Every, head.When)
 	}
 	machines, next := appendRows(make([]byte, 0, 1<<10), rows, more, room)
 	head.Cursor = next

@@ -25,7 +25,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	st := s.Roster.Status()
 	a := api.StatusAnswer{
 		Head: s.head(&st), Version: s.Version, CaughtUp: s.CaughtUp(),
-		Users: st.Users, OnSeveral: st.Several, Sessions: st.Sessions, Limited: st.Limited,
+		Users: st.Users, OnSeveral: st.Several, Sessions: st.Sessions, Limited: st.Limited, Missing: st.Missing,
 		Fates: api.Fates{
 			Applied: st.Fates[roster.Applied], Superseded: st.Fates[roster.Superseded],
 			DeadLettered: st.Fates[roster.DeadLettered], Lost: st.Fates[roster.Lost],
@@ -52,7 +52,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 	}
 	for v := range s.Roster.Machines("") {
 		a.Machines++
-		if s.Silent(v.Heard(), a.When) {
+		if s.Silent(v.Heard(), v.Every(), a.When) {
 			a.Silent++
 		}
 	}

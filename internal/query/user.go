@@ -53,7 +53,7 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 	for i := range open {
 		stays[i] = api.Stay{Machine: open[i].Machine, Session: sessionOf(&open[i].Session)}
 		s.Roster.Machine(open[i].Machine, func(v roster.View) {
-			stays[i].Silent, places[i] = s.Silent(v.Heard(), a.When), v.Place()
+			stays[i].Silent, places[i] = s.Silent(v.Heard(), v.Every(), a.When), v.Place()
 		})
 	}
 	s.sinceOf(ctx, q.User, places, stays)

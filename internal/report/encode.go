@@ -20,7 +20,11 @@ type Row struct {
 	Shown bool
 	// Incomplete: see [api.Machine].
 	Incomplete bool
-	// Silent is set by the owner; see Source.Silent.
+	// Missing: see [api.Machine].
+	Missing uint64
+	// Every is how often it lists who is on; see Source.Silent, which the owner calls to
+	// set Silent.
+	Every  time.Duration
 	Silent bool
 }
 
@@ -30,7 +34,10 @@ func RowOf(v roster.View, reuse Row) Row {
 	if users == nil {
 		users = make([]string, 0, v.UserCount())
 	}
-	return Row{Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(), Incomplete: v.Limited() || !v.Settled()}
+	return Row{
+		Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(),
+		Incomplete: v.Limited() || !v.Settled(), Missing: v.Missing(), Every: v.Every(),
+	}
 }
 
 // MinSize returns a lower bound of the row's size in JSON, in bytes.
@@ -45,7 +52,7 @@ func (r *Row) MinSize() int {
 // Append appends the row in JSON, with as many of its users as fit in capacity
 // bytes but at least one, and returns how many.
 func (r *Row) Append(b []byte, capacity int) ([]byte, int) {
-	return appendMachine(b, &api.Machine{Name: r.Name, Heard: r.Heard.Time(), Silent: r.Silent, Incomplete: r.Incomplete, Users: r.Users}, capacity)
+	return appendMachine(b, &api.Machine{Name: r.Name, Heard: r.Heard.Time(), Silent: r.Silent, Incomplete: r.Incomplete, Missing: r.Missing, Users: r.Users}, capacity)
 }
 
 // AppendJSON appends a report as one JSON object: the keys in the order of the
@@ -117,6 +124,9 @@ func appendMachine(b []byte, m *api.Machine, capacity int) ([]byte, int) {
 	}
 	if m.Incomplete {
 		b = append(b, `,"incomplete":true`...)
+	}
+	if m.Missing > 0 {
+		b = strconv.AppendUint(append(b, `,"missing":`...), m.Missing, 10)
 	}
 	b = append(b, `,"users":[`...)
 	for i, user := range m.Users {

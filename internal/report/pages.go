@@ -95,6 +95,7 @@ func (p *pages) newPage() { p.ends = append(p.ends, len(p.body)) }
 func (p *pages) addToContent(m *Row) {
 	b := appendCounted(p.scratch[:0], m.Name)
 	b = strconv.AppendBool(strconv.AppendBool(b, m.Silent), m.Incomplete)
+	b = binary.AppendUvarint(b, m.Missing)
 	b = binary.AppendUvarint(b, uint64(len(m.Users)))
 	for _, user := range m.Users {
 		b = appendCounted(b, user)

@@ -237,7 +237,7 @@ func (p *Publisher) build(maxPayload int64) (api.Report, *pages, error) {
 	var m Row
 	for v := range cut.All() {
 		if m = RowOf(v, m); m.Shown {
-			m.Silent = p.Silent(m.Heard, head.When)
+			m.Silent = p.Silent(m.Heard, m.Every, head.When)
 			pages.add(&m)
 		}
 	}

@@ -28,7 +28,8 @@ type Source struct {
 	// when the service started. It must be safe for use by several goroutines.
 	CaughtUp func() bool
 	// SilentAfter is how long after its last event a machine is silent: its users
-	// are then the last known, and may no longer be on. 0: never.
+	// are then the last known, and may no longer be on. 0: never. A machine that says how
+	// often it lists who is on is silent after twice that.
 	SilentAfter time.Duration
 	// Stale reports that the state of the stream is unknown, so that the roster may
 	// be outdated; nil: never.
@@ -39,11 +40,16 @@ type Source struct {
 	KnownUntil func() time.Time
 }
 
-// Silent reports whether a machine last heard at heard is silent at a time of our
-// clock. It is only for display. No machine becomes silent while we ourselves
-// receive nothing.
-func (s *Source) Silent(heard roster.Time, at time.Time) bool {
-	if s.SilentAfter <= 0 {
+// Silent reports whether a machine last heard at heard, which lists every so often who is
+// on (0: unknown), is silent at a time of our clock. It is only for display. No machine
+// becomes silent while we ourselves receive nothing.
+func (s *Source) Silent(heard roster.Time, every time.Duration, at time.Time) bool {
+	after := s.SilentAfter
+	//guard:false "a machine with an agent is silent when its agent is" TestSilentEvery
+	if every > 0 {
+		after = 2 * every
+	}
+	if after <= 0 {
 		return false
 	}
 	if s.KnownUntil != nil {
@@ -52,7 +58,7 @@ func (s *Source) Silent(heard roster.Time, at time.Time) bool {
 			at = until
 		}
 	}
-	return heard < roster.TimeOf(at).Add(-s.SilentAfter)
+	return heard < roster.TimeOf(at).Add(-after)
 }
 
 // Reasons returns why a roster is incomplete or may be outdated. It is never nil.

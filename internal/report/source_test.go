@@ -24,12 +24,24 @@ func TestSilentUntil(t *testing.T) {
 		{time.Time{}, false},
 	} {
 		s := Source{SilentAfter: time.Hour, KnownUntil: func() time.Time { return tt.until }}
-		if got := s.Silent(heard, at); got != tt.want {
+		if got := s.Silent(heard, 0, at); got != tt.want {
 			t.Errorf("known until %v: silent %t, want %t", tt.until, got, tt.want)
 		}
 	}
-	if s := (Source{SilentAfter: time.Hour}); !s.Silent(heard, at) {
+	if s := (Source{SilentAfter: time.Hour}); !s.Silent(heard, 0, at) {
 		t.Error("not silent where all is known")
+	}
+}
+
+// TestSilentEvery: a machine that says how often it lists who is on is silent after twice
+// that, whatever is configured.
+func TestSilentEvery(t *testing.T) {
+	heard := roster.TimeOf(kit.At)
+	for _, configured := range []time.Duration{0, time.Minute, time.Hour} {
+		s := Source{SilentAfter: configured}
+		if s.Silent(heard, 15*time.Minute, kit.At.Add(30*time.Minute)) || !s.Silent(heard, 15*time.Minute, kit.At.Add(30*time.Minute+1)) {
+			t.Errorf("silent after %v: not after twice the machine's own", configured)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 	"unsafe"
 
 	"rollcall/internal/roster/mem"
@@ -88,7 +89,7 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	if d.version > 1 {
 		has = in.uvarint()
 	}
-	if has > allBounds {
+	if has > allBounds || d.version == 2 && has >= hasEvery {
 		in.fail(fmt.Errorf("bounds %#x: unknown", has))
 	}
 	var l limitState
@@ -100,6 +101,16 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	}
 	if has&hasRefused != 0 {
 		l.refused = in.stamp(m.newest)
+	}
+	if has&hasEvery != 0 {
+		m.every = time.Duration(in.uvarint())
+		//guard:false "an interval out of range is not restored" TestRestoreRefuses
+		if m.every < MinEvery || m.every > MaxEvery {
+			in.fail(errors.New("every: out of range"))
+		}
+	}
+	if has&hasNumbers != 0 {
+		m.numbers = in.numbering(m.newest)
 	}
 	if l != (limitState{}) {
 		m.limits = &l

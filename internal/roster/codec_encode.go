@@ -17,10 +17,16 @@ import (
 // zigzag, then its nanoseconds. A stamp is its date and its place.
 //
 //	head      place, the fates in their order, receipt, the losses in their order,
-//	          the receipt read first after the last loss (0: none), the fleet's floor
+//	          the receipt read first after the last loss (0: none), the fleet's floor,
+//	          the missing events of machines that are not in the roster
 //	machine*  its length in bytes, and in order of name:
 //	          name, newest (from 0), heard, bits of what follows: 1 floor,
-//	          2 reset, 4 refused; floor is a time, the others are stamps;
+//	          2 reset, 4 refused, 8 every, 16 numbers; floor is a time, reset and refused
+//	          are stamps, every is in nanoseconds; numbers are the missing events of
+//	          former origins, and the number of origins, each:
+//	              name, newest, highest, number of missing events in older gaps,
+//	              reused, number of gaps; each gap: its first number minus the last of
+//	              the gap before, its last number minus its first
 //	          number of sessions; each, in order of id, then user:
 //	              id ("" implicit), user ("" nobody), stamp, bits of what
 //	              follows: 1 since, 2 terminal, 4 remote, 8 service
@@ -30,7 +36,7 @@ import (
 // The floor is omitted unless it is later than newest minus the allowed lateness;
 // refused is omitted if it is below reset. In version 1 of the encoding the
 // head ends after the losses, and every machine has a floor and a reset, without
-// bits before them.
+// bits before them. Version 2 has no every, no numbers, and no missing events in the head.
 type Encoding struct {
 	cut *Cut
 	rec recorder
@@ -38,7 +44,7 @@ type Encoding struct {
 
 // EncodingVersion is the version of the encoding that Encode writes, and the
 // newest that Restore reads.
-const EncodingVersion = 2
+const EncodingVersion = 3
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
@@ -101,7 +107,8 @@ func appendHead(b []byte, st Status) []byte {
 	for _, place := range st.Losses {
 		b = binary.AppendUvarint(b, place)
 	}
-	return appendTime(appendTime(b, st.firstReceiptAfterLoss, 0), st.fleetFloor, 0)
+	b = appendTime(appendTime(b, st.firstReceiptAfterLoss, 0), st.fleetFloor, 0)
+	return binary.AppendUvarint(b, st.leftMissing)
 }
 
 // recorder encodes machines as records.
@@ -149,6 +156,8 @@ const (
 	hasFloor = 1 << iota
 	hasReset
 	hasRefused
+	hasEvery
+	hasNumbers
 	allBounds = 1<<iota - 1
 )
 
@@ -166,6 +175,14 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 	if m.limited() {
 		b[at] |= hasRefused
 		b = appendStamp(b, m.refused(), m.newest)
+	}
+	if m.every != 0 {
+		b[at] |= hasEvery
+		b = binary.AppendUvarint(b, uint64(m.every))
+	}
+	if m.numbers != nil {
+		b[at] |= hasNumbers
+		b = appendNumbering(b, m.numbers, m.newest)
 	}
 	return b
 }

@@ -3,11 +3,13 @@ package roster
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -216,10 +218,15 @@ func (d *decoder) bounds() error {
 		}
 		return nil
 	}
-	if err := d.time(&d.st.firstReceiptAfterLoss); err != nil {
+	if err := cmp.Or(d.time(&d.st.firstReceiptAfterLoss), d.time(&d.st.fleetFloor)); err != nil || d.version == 2 {
 		return err
 	}
-	return d.time(&d.st.fleetFloor)
+	err := d.number(&d.st.leftMissing)
+	if d.st.leftMissing > math.MaxInt64 {
+		return fmt.Errorf("%d missing events: out of range", d.st.leftMissing)
+	}
+	d.st.Missing = d.st.leftMissing
+	return err
 }
 
 func (d *decoder) time(t *Time) error {

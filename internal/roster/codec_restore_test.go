@@ -41,6 +41,15 @@ func TestRestoreRefusesInvalid(t *testing.T) {
 	}
 	with := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	one := session("1", "lane", 0)
+	// bounded returns a machine with the fields that the bits announce.
+	bounded := func(bits byte, fields ...byte) []byte {
+		b := appendTime(appendTime(appendString(nil, "a"), second, 0), second, second)
+		return encoded([3]byte{1, 0, 0}, append(append(append(b, bits), fields...), 0, 0))
+	}
+	// An origin: name "o", date as the machine's newest, highest 9, none in older gaps,
+	// none reused, and its gaps.
+	origin := func(gaps ...byte) []byte { return append([]byte{1, 'o', 0, 0, 9, 0, 0}, gaps...) }
+	minute := binary.AppendUvarint(nil, uint64(MinEvery))
 	short := appendTime(appendString(nil, "a"), second, 0)
 	for name, c := range map[string]struct {
 		encoding []byte
@@ -58,7 +67,17 @@ func TestRestoreRefusesInvalid(t *testing.T) {
 		"clearing twice":          {encoded([3]byte{1, 0, 2}, record("a", with([]byte{0, 2}, clearing("x"), clearing("x"))...)), "no name, or twice"},
 		"clearing of nobody":      {encoded([3]byte{1, 0, 1}, record("a", with([]byte{0, 1}, clearing(""))...)), "no name, or twice"},
 		"unknown details":         {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("1", "lane", 16), []byte{0})...)), "details 0x10: unknown"},
-		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 8)), "bounds 0x8: unknown"},
+		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 32)), "bounds 0x20: unknown"},
+		"an interval":             {bounded(hasEvery, minute...), ""},
+		"too short an interval":   {bounded(hasEvery, 1), "every: out of range"},
+		"too long an interval":    {bounded(hasEvery, binary.AppendUvarint(nil, uint64(MaxEvery)+1)...), "every: out of range"},
+		"numbers":                 {bounded(hasNumbers, with([]byte{7, 1}, origin(2, 1, 1, 3, 0))...), ""},
+		"an origin twice":         {bounded(hasNumbers, with([]byte{0, 2}, origin(0), origin(0))...), "not in the form"},
+		"five origins":            {bounded(hasNumbers, 0, 5), "not in the form"},
+		"a gap at 0":              {bounded(hasNumbers, with([]byte{0, 1}, origin(1, 0, 1))...), "not in the form"},
+		"a gap in a gap":          {bounded(hasNumbers, with([]byte{0, 1}, origin(2, 1, 3, 0, 0))...), "not in the form"},
+		"a gap at the highest":    {bounded(hasNumbers, with([]byte{0, 1}, origin(1, 9, 0))...), "not in the form"},
+		"33 gaps":                 {bounded(hasNumbers, with([]byte{0, 1}, origin(33))...), "not in the form"},
 		"date out of range":       {encoded([3]byte{1, 0, 0}, appendTime(appendString(nil, "a"), -second, 0)), "out of range"},
 		"too few machines":        {encoded([3]byte{2, 0, 0}, record("a")), "2 machines, read 1"},
 		"too few sessions":        {encoded([3]byte{1, 1, 0}, record("a")), "1 sessions, read 0"},
@@ -119,7 +138,7 @@ func TestRestoreVersion1(t *testing.T) {
 	if _, there := r.RegisterCounts(); there != 1 {
 		t.Errorf("%d registers, want the clearing", there)
 	}
-	if _, err := Restore(bytes.NewReader(b), Encoded{3, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 3") {
-		t.Errorf("version 3: %v", err)
+	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion + 1, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 4") {
+		t.Errorf("version 4: %v", err)
 	}
 }

@@ -169,6 +169,7 @@ func (b *copyBatch) add(m *machine) {
 	b.sessions = append(b.sessions, m.sessions.Rows...)
 	b.machines = append(b.machines, *m)
 	added := &b.machines[len(b.machines)-1]
+	added.numbers = m.numbers.clone()
 	added.sessions = mem.Table[session]{Rows: b.sessions[n:len(b.sessions):len(b.sessions)]}
 	if m.cleared != nil {
 		n := len(b.cleared)

@@ -94,7 +94,21 @@ type Event struct {
 	Session Session
 	// Sessions lists the open sessions, one entry each; for Present only.
 	Sessions []Session
+	// Every is how often the machine says that it lists who is on, from MinEvery to
+	// MaxEvery; for Present only. 0: it does not say.
+	Every time.Duration
+	// Number counts the events of an Origin from 1. They decide nothing: what is missing
+	// among them never arrived. An event has both or none.
+	Origin string
+	Number uint64
 }
+
+// MinEvery and MaxEvery are the limits of how often a machine may say that it lists who is
+// on.
+const (
+	MinEvery = time.Minute
+	MaxEvery = 24 * time.Hour
+)
 
 // Session is one session of one user on one machine.
 type Session struct {

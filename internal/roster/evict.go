@@ -136,7 +136,9 @@ func (r *Roster) evictHidden(st *Status) {
 	hidden = hidden[:(len(hidden)+1)/2]
 	for _, m := range hidden {
 		st.fleetFloor = max(st.fleetFloor, m.newest+1)
-		st.recount(r.standingOf(st, m, before), standing{})
+		was := r.standingOf(st, m, before)
+		st.recount(was, standing{})
+		st.leaveMissing(was.missing)
 		st.Machines--
 		r.change(m, nil, func() {
 			//guard:drop "a cut keeps machines evicted meanwhile" TestCutKeepsEvicted
@@ -155,5 +157,5 @@ func (m *machine) clear(r *Roster) {
 		r.people.release(c.user)
 		return false
 	})
-	m.limits, m.heard = nil, removed
+	m.limits, m.numbers, m.heard = nil, nil, removed
 }

@@ -26,7 +26,7 @@ func (f *folding) apply(e *Event) bool {
 	case Boot, Shutdown:
 		return f.raiseReset()
 	case Present:
-		return f.present(e.Sessions)
+		return f.present(e)
 	}
 	return false
 }
@@ -198,16 +198,18 @@ func (f *folding) raiseReset() bool {
 		f.r.people.release(c.user)
 		return false
 	})
-	m.reset = f.stamp
+	m.reset, m.every = f.stamp, 0
 	m.setExpireAtCount()
 	return true
 }
 
 // present resets the machine and opens the listed sessions, with the same stamp.
-func (f *folding) present(sessions []Session) bool {
+func (f *folding) present(e *Event) bool {
 	if !f.raiseReset() {
 		return false
 	}
+	f.m.every = e.Every
+	sessions := e.Sessions
 	for i := range sessions {
 		u := f.r.people.acquire(sessions[i].User)
 		f.raise(&sessions[i], keyOf(sessions[i].ID, u), u)

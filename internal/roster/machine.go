@@ -10,11 +10,13 @@ import (
 // machine has the registers of one machine. The fold writes them, under the
 // machine's lock.
 type machine struct {
-	name   string
-	newest Time
-	heard  Time        // the newest receipt accepted, or removed
-	limits *limitState // nil: none; replaced, never written to
-	reset  Stamp
+	name    string
+	newest  Time
+	heard   Time        // the newest receipt accepted, or removed
+	limits  *limitState // nil: none; replaced, never written to
+	numbers *numbering  // nil: none
+	reset   Stamp
+	every   time.Duration // how often the machine lists who is on, as the present at reset said; 0: unknown
 	// ended is at most the date of every closed register, and MinInt64 if one may
 	// be dropped whatever its date. While ended is within the allowed lateness,
 	// nothing has expired.
@@ -125,6 +127,7 @@ func (m *machine) closedCount() int   { return m.registerCount() - int(m.open) }
 func (m *machine) clone() *machine {
 	c := *m
 	c.sessions = m.sessions.Clone()
+	c.numbers = m.numbers.clone()
 	if m.cleared != nil {
 		cleared := m.cleared.Clone()
 		c.cleared = &cleared

@@ -79,6 +79,7 @@ func event(t *rapid.T, date roster.Time) roster.Event {
 			s.Service = rapid.SampledFrom([]string{"", "sshd"}).Draw(t, "service")
 			e.Sessions = append(e.Sessions, s)
 		}
+		e.Every = rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(t, "every")
 	}
 	return e
 }

@@ -48,12 +48,15 @@ func (r *Roster) advanceReceipt(st *Status, receipt Time) {
 }
 
 // standing is how the status counts a machine.
-type standing struct{ recent, hidden, unsettled, limited bool }
+type standing struct {
+	recent, hidden, unsettled, limited bool
+	missing                            uint64
+}
 
 // standingOf returns the standing of a machine. It is recent if it was heard at
 // since or later.
 func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
-	s := standing{recent: m.heard >= since, limited: m.limited()}
+	s := standing{recent: m.heard >= since, limited: m.limited(), missing: m.numbers.missing()}
 	s.hidden = !s.recent && m.users == 0
 	s.unsettled = s.recent && !st.settles(m.reset)
 	return s
@@ -64,6 +67,7 @@ func (st *Status) recount(was, is standing) {
 	st.Hidden += boolDelta(was.hidden, is.hidden)
 	st.Unsettled += boolDelta(was.unsettled, is.unsettled)
 	st.Limited += boolDelta(was.limited, is.limited)
+	st.Missing += is.missing - was.missing
 }
 
 func boolDelta(was, is bool) int {

@@ -16,6 +16,9 @@
 //	heard          the newest receipt accepted      every accepted event
 //	floor          logins dated before it are late  eviction (evict.go)
 //	refused        the last event over a limit      an event refused because of a limit
+//	every          how often it lists who is on     with reset: present
+//
+// Beside them, a machine has the numbers of its events that were not seen (origin.go).
 //
 // A session is open when its register has a user, and its stamp is not below
 // reset and is above that user's cleared. A closed register (one that has nothing
@@ -123,6 +126,9 @@ type Status struct {
 	// no such machine is left; 0 while nothing was read after the last loss.
 	Unsettled     int
 	CompleteAfter Time
+	// Missing counts the events that never arrived, as far as their numbers tell: it falls
+	// only when one arrives.
+	Missing uint64
 	// Limited counts the machines that had events refused because of a limit since
 	// their last boot, shutdown or present.
 	Limited int
@@ -130,6 +136,7 @@ type Status struct {
 	settling
 	firstReceiptAfterLoss Time   // the newest receipt when reading resumed after the last loss; 0: not yet
 	fleetFloor            Time   // see evictHidden
+	leftMissing           uint64 // of Missing, those of machines that are not in the roster
 	accepted              uint64 // see Accept
 }
 
@@ -171,7 +178,7 @@ func (r *Roster) Fold(b *Batch) {
 			//guard:drop "the fates add up to the position" TestFates
 			r.countLost(&st, m.Place-1, b.Missing)
 		}
-		machine := r.judge(&st, m, &hints[i%prefetchWindow], b.End.Judged)
+		machine := r.judge(&st, m, &hints[i%prefetchWindow], b.End.Judged, again)
 		if !again {
 			r.recordFate(&st, machine, m)
 		}
@@ -203,8 +210,9 @@ func (r *Roster) countLost(st *Status, through uint64, why Loss) {
 // judge gives a message its fate, folds it if it is accepted, and returns its
 // machine, or nil if the machine is new or the message was not decoded. A message
 // received no later than judged got its fate in an earlier incarnation of the
-// stream, so it is not dead-lettered again.
-func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time) (machine *machine) {
+// stream, so it is not dead-lettered again. Its number was seen then, and so was that of a
+// message that is read again.
+func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time, again bool) (machine *machine) {
 	r.advanceReceipt(st, m.Receipt)
 	if st.firstReceiptAfterLoss == 0 && st.loss > 0 && m.Place > st.loss {
 		r.recordResumed(st)
@@ -219,7 +227,12 @@ func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time) (m
 		}
 		m.Refusal = r.refuse(st, machine, m)
 	}
+	//guard:set m.Receipt<=judged false "a number is seen once" TestMissingJudgedBefore
+	again = again || m.Receipt <= judged
 	if m.Refusal != nil {
+		if machine != nil && !again {
+			r.see(st, machine, &m.Event)
+		}
 		m.Fate = DeadLettered
 		//guard:false "nothing is dead-lettered twice" ./internal/ingest:TestJudgedBefore
 		if m.Receipt <= judged {
@@ -228,7 +241,7 @@ func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time) (m
 		return machine
 	}
 	m.Fate = Superseded
-	if r.accept(st, machine, m, hint) {
+	if r.accept(st, machine, m, hint, again) {
 		m.Fate = Applied
 	}
 	return machine
@@ -246,7 +259,7 @@ func (r *Roster) recordFate(st *Status, machine *machine, m *Message) {
 
 // accept folds an accepted message into its machine (nil: a new one), and reports
 // whether it raised a register other than newest and heard.
-func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched) bool {
+func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, again bool) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
@@ -265,6 +278,9 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched) 
 	f := folding{r: r, st: st, m: m, stamp: Stamp{e.Date, msg.Place}, hint: hint}
 	before := m.registerCount()
 	raised := f.apply(e)
+	if !again {
+		m.see(e)
+	}
 	m.newest = max(m.newest, e.Date)
 	m.heard = max(m.heard, msg.Receipt)
 	m.expire(r, r.exact)

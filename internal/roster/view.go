@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // View shows one machine while its lock is held.
@@ -36,6 +37,10 @@ func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
 // Limited reports whether an event of the machine was refused because of a limit
 // since its last boot, shutdown or present.
 func (v View) Limited() bool { return v.m.limited() }
+
+// Every returns how often the machine says that it lists who is on; 0: it does not say, or
+// has booted or shut down since.
+func (v View) Every() time.Duration { return v.m.every }
 
 // Place returns the place of the newest event that decides who is on.
 func (v View) Place() uint64 {

@@ -32,7 +32,9 @@ func (s *service) wire(js jetstream.JetStream) error {
 	s.wireAnswers(js, source)
 	build := metrics.Build(s.build)
 	collector := metrics.NewCollector(s.roster, readProgress{s}, build, int(s.cfg.MetricsMaxMachines))
-	collector.Silent = func(heard roster.Time) bool { return source.Silent(heard, time.Now()) }
+	collector.Silent = func(heard roster.Time, every time.Duration) bool {
+		return source.Silent(heard, every, time.Now())
+	}
 	collector.Stale = s.stale
 	s.reg.MustShow(collector)
 	s.caughtUp.Store(s.reader)

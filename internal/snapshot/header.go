@@ -29,6 +29,7 @@ type headerJSON struct {
 	Several     int               `json:"users_on_several_machines"`
 	Sessions    int               `json:"sessions"`
 	Unsettled   int               `json:"unsettled"`
+	Missing     uint64            `json:"missing,omitzero"` // since format 3
 }
 
 // headerOptions: without the first option, encoding a duration is an error; without
@@ -41,7 +42,7 @@ func (h *Header) encode() ([]byte, error) {
 		Written: h.Written, Version: h.Version, Compression: compression,
 		Settings: h.Settings, Position: st.Position,
 		Fates: make(map[string]uint64), Receipt: st.Receipt, Losses: make(map[string]uint64),
-		Machines: st.Machines, Users: st.Users, Several: st.Several, Sessions: st.Sessions, Unsettled: st.Unsettled,
+		Machines: st.Machines, Users: st.Users, Several: st.Several, Sessions: st.Sessions, Unsettled: st.Unsettled, Missing: st.Missing,
 	}
 	for _, f := range roster.AllFates() {
 		j.Fates[f.String()] = st.Fates[f]
@@ -71,7 +72,7 @@ func decodeHeader(b []byte) (Header, error) {
 	}
 	h := Header{Written: j.Written, Version: j.Version, Settings: j.Settings, Status: roster.Status{
 		Position: j.Position, Receipt: j.Receipt,
-		Machines: j.Machines, Users: j.Users, Several: j.Several, Sessions: j.Sessions, Unsettled: j.Unsettled,
+		Machines: j.Machines, Users: j.Users, Several: j.Several, Sessions: j.Sessions, Unsettled: j.Unsettled, Missing: j.Missing,
 	}}
 	for _, f := range roster.AllFates() {
 		h.Status.Fates[f] = pop(j.Fates, f.String())

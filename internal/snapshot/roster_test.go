@@ -43,9 +43,27 @@ var goldenHeader = Header{
 	Written: time.Date(2026, 11, 22, 22, 0, 0, 123456789, time.UTC), Version: "1.0.0", Settings: goldenSettings,
 }
 
-// golden returns a roster with every kind of register, detail, fate and loss, which
-// continued with a greater allowed lateness.
+// golden returns a roster with everything that a snapshot has.
 func golden() *roster.Roster {
+	r := goldenBefore3()
+	numbered := func(m roster.Message, origin string, number uint64) roster.Message {
+		m.Event.Origin, m.Event.Number = origin, number
+		return m
+	}
+	list := goldenEvent(11, roster.Present, "agent", roster.Session{}, roster.Session{User: "ada", ID: "1"})
+	list.Event.Every = 15 * time.Minute
+	goldenFold(r, []roster.Message{
+		numbered(list, "6f0c", 3),
+		numbered(goldenEvent(12, roster.Login, "agent", roster.Session{User: "bob", ID: "2"}), "6f0c", 9),
+		numbered(goldenEvent(13, roster.Logout, "agent", roster.Session{ID: "2"}), "6f0c", 9),
+		numbered(goldenEvent(13, roster.Logout, "agent", roster.Session{ID: "2"}), "another", 1000),
+	}, nil)
+	return r
+}
+
+// goldenBefore3 returns a roster with every kind of register, detail, fate and loss that
+// snapshots had before format 3, which continued with a greater allowed lateness.
+func goldenBefore3() *roster.Roster {
 	before := goldenSettings
 	before.AllowedLateness = time.Hour
 	r := roster.New(before)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/roster"
 )
@@ -54,6 +55,13 @@ var acceptedJSON = []accepted{
 	{name: "type last", payload: `{"user":"lane","machine":"m.example.com","date":"2026-11-22T21:00:00Z","type":"login"}`, event: login()},
 	{name: "logout", payload: with("type", `"logout"`), event: login(typed(roster.Logout))},
 	{name: "logout of a session", payload: with("type", `"logout"`, "user", "", "session", `"1"`), event: login(typed(roster.Logout), user(""), func(e *roster.Event) { e.Session.ID = "1" })},
+	{name: "a number", payload: with("origin", `"6f0c"`, "number", "18446744073709551615"), event: login(func(e *roster.Event) { e.Origin, e.Number = "6f0c", 1<<64-1 })},
+	{name: "no number", payload: with("origin", `""`, "number", "0"), event: login()},
+	{name: "null for a number", payload: with("origin", "null", "number", "null", "every", `{}`), event: login()},
+	{name: "every of a present", payload: strings.Replace(present(`[]`), "{", `{"every":"15m",`, 1), event: login(typed(roster.Present), func(e *roster.Event) { e.Every = 15 * time.Minute })},
+	{name: "every too often", payload: strings.Replace(present(`[]`), "{", `{"every":"59s",`, 1), event: login(typed(roster.Present))},
+	{name: "every too seldom", payload: strings.Replace(present(`[]`), "{", `{"every":"24h1s",`, 1), event: login(typed(roster.Present))},
+	{name: "every of a login", payload: with("every", `"15m"`), event: login()},
 	{name: "boot", payload: with("type", `"boot"`, "user", ""), event: login(typed(roster.Boot))},
 	{name: "shutdown", payload: with("type", `"shutdown"`, "user", ""), event: login(typed(roster.Shutdown))},
 	{name: "present", payload: present(`[{"user":"a"},{"user":"a","session":"1"},{"user":"b","session":"2","since":"1970-01-01T00:00:01+00:00","terminal":"t","remote":"r","service":"s"}]`), event: login(typed(

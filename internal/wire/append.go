@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -17,10 +18,19 @@ func AppendJSON(dst []byte, e *roster.Event) []byte {
 	dst = append(append(dst, `","type":"`...), e.Type.String()...)
 	dst = append(dst, '"')
 	dst = appendMember(dst, fieldMachine, e.Machine)
+	if e.Origin != "" {
+		dst = appendMember(dst, fieldOrigin, e.Origin)
+	}
+	if e.Number != 0 {
+		dst = strconv.AppendUint(append(dst, `,"number":`...), e.Number, 10)
+	}
 	switch e.Type {
 	case roster.Login, roster.Logout:
 		dst = appendDetails(dst, &e.Session)
 	case roster.Present:
+		if e.Every != 0 {
+			dst = appendMember(dst, fieldEvery, e.Every.String())
+		}
 		dst = append(dst, `,"sessions":[`...)
 		for i := range e.Sessions {
 			if i > 0 {
@@ -105,6 +115,14 @@ func AppendProtobuf(dst []byte, e *roster.Event) []byte {
 			dst = protowire.AppendTag(dst, numberOf(fieldSessions, eventFields[:]), protowire.BytesType)
 			dst = protowire.AppendBytes(dst, entry)
 		}
+	}
+	dst = appendText(dst, fieldOrigin, eventFields[:], e.Origin)
+	if e.Number != 0 {
+		dst = protowire.AppendTag(dst, numberOf(fieldNumber, eventFields[:]), protowire.VarintType)
+		dst = protowire.AppendVarint(dst, e.Number)
+	}
+	if e.Type == roster.Present && e.Every > 0 {
+		dst = appendTimestamp(dst, fieldEvery, eventFields[:], roster.Time(e.Every))
 	}
 	return dst
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +21,8 @@ type draft struct {
 	// that kind.
 	wrong    fields
 	mistyped [fieldCount]jsontext.Kind
+	// every is the first problem with every: it is no duration.
+	every string
 	// entryMalformed and entryDate are the first problem with the reason
 	// malformed, and with bad_date, among the entries of sessions.
 	entryMalformed, entryDate string
@@ -44,6 +47,10 @@ func (d *draft) check(e *roster.Event) *roster.Refusal {
 	if !set.has(fieldSessions) {
 		e.Sessions = emptied(e.Sessions)
 	}
+	//guard:false "no machine makes itself silent, or never silent" ^TestAccepted
+	if !set.has(fieldEvery) || e.Every < roster.MinEvery || e.Every > roster.MaxEvery {
+		e.Every = 0
+	}
 	return cmp.Or(d.checkShape(set, e), d.checkRequired(e), d.checkType(), d.checkDates(set), checkNames(e))
 }
 
@@ -57,6 +64,9 @@ func (d *draft) checkShape(set fields, e *roster.Event) *roster.Refusal {
 	}
 	if !set.has(fieldSessions) {
 		return nil
+	}
+	if d.every != "" {
+		return malformed("write it as a number with a unit, such as 15m, or leave it out", "every: %s", d.every)
 	}
 	if d.entryMalformed != "" {
 		return malformed("list each session as an object with user, session, since, terminal, remote, service", "%s", d.entryMalformed)
@@ -76,8 +86,11 @@ func (d *draft) wrongKind(f field, kind jsontext.Kind) {
 }
 
 func wanted(f field) string {
-	if f == fieldSessions {
+	switch f {
+	case fieldSessions:
 		return "a list"
+	case fieldNumber:
+		return "a whole number from 1 to 18446744073709551615"
 	}
 	return "a string"
 }
@@ -122,6 +135,11 @@ func (d *draft) checkRequired(e *roster.Event) *roster.Refusal {
 	//guard:false "a logout names its user or session" TestRefused
 	case e.Type == roster.Logout && e.Session.User == "" && e.Session.ID == "":
 		return missingField("name who logged out, or the session that ended", "user")
+	case e.Origin == "" && e.Number != 0:
+		return missingField("name what the number counts, or leave it out", "origin")
+	//guard:false "a number and its origin come together" TestRefused
+	case e.Origin != "" && e.Number == 0:
+		return missingField("count the events of the origin from 1, or leave it out", "number")
 	}
 	for i := range e.Sessions {
 		if e.Sessions[i].User == "" {
@@ -169,6 +187,9 @@ func checkNames(e *roster.Event) *roster.Refusal {
 	if f, what := textProblem(&e.Session); what != "" {
 		return badName(f.String(), what)
 	}
+	if what := originProblem(e.Origin); what != "" {
+		return refuse(roster.BadName, fmt.Sprintf("send at most %d bytes of visible text", maxOrigin), "%s: %s", fieldOrigin, what)
+	}
 	for i := range e.Sessions {
 		//guard:false "the users of a present are checked like that of a login" TestRefused
 		if f, what := textProblem(&e.Sessions[i]); what != "" {
@@ -180,6 +201,16 @@ func checkNames(e *roster.Event) *roster.Refusal {
 
 func badName(where, what string) *roster.Refusal {
 	return refuse(roster.BadName, "send at most 255 bytes of visible text", "%s: %s", where, what)
+}
+
+// maxOrigin is how many bytes an origin may have.
+const maxOrigin = 64
+
+func originProblem(origin string) string {
+	if len(origin) > maxOrigin {
+		return fmt.Sprintf("%d bytes, at most %d", len(origin), maxOrigin)
+	}
+	return nameProblem(origin)
 }
 
 // textProblem returns the first text of a session that is not a valid name, and what

@@ -17,7 +17,10 @@ const (
 	fieldRemote
 	fieldService
 	fieldSince
-	fieldSeconds // of a timestamp in protobuf
+	fieldOrigin
+	fieldNumber
+	fieldEvery
+	fieldSeconds // of a timestamp or duration in protobuf
 	fieldNanos
 	fieldCount
 )
@@ -25,13 +28,13 @@ const (
 var fieldNames = [fieldCount]string{
 	fieldDate: "date", fieldType: "type", fieldMachine: "machine", fieldSessions: "sessions",
 	fieldUser: "user", fieldSession: "session", fieldTerminal: "terminal", fieldRemote: "remote",
-	fieldService: "service", fieldSince: "since", fieldSeconds: "seconds", fieldNanos: "nanos",
+	fieldService: "service", fieldSince: "since", fieldOrigin: "origin", fieldNumber: "number", fieldEvery: "every", fieldSeconds: "seconds", fieldNanos: "nanos",
 }
 
 func (f field) String() string { return fieldNames[f] }
 
 // fields is a set of fields.
-type fields uint16
+type fields uint32
 
 func setOf(some ...field) (set fields) {
 	for _, f := range some {
@@ -43,11 +46,11 @@ func setOf(some ...field) (set fields) {
 func (set fields) has(f field) bool { return set&(1<<f) != 0 }
 
 var (
-	always     = setOf(fieldDate, fieldType, fieldMachine)
-	details    = setOf(fieldUser, fieldSession, fieldTerminal, fieldRemote, fieldService)
-	ofEvent    = always | details | setOf(fieldSessions)
-	ofEntry    = details | setOf(fieldSince)
-	ofSessions = setOf(fieldSessions)
+	always    = setOf(fieldDate, fieldType, fieldMachine, fieldOrigin, fieldNumber)
+	details   = setOf(fieldUser, fieldSession, fieldTerminal, fieldRemote, fieldService)
+	ofPresent = setOf(fieldSessions, fieldEvery)
+	ofEvent   = always | details | ofPresent
+	ofEntry   = details | setOf(fieldSince)
 )
 
 // belonging returns the fields that belong to a type of event; 0 is a type
@@ -57,7 +60,7 @@ func belonging(t roster.Type) fields {
 	case roster.Login, roster.Logout:
 		return always | details
 	case roster.Present:
-		return always | ofSessions
+		return always | ofPresent
 	}
 	return always
 }

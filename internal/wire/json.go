@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -72,8 +74,14 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 	}
 	switch kind := raw.Kind(); {
 	case kind == 'n':
+	case f == fieldNumber:
+		d.readNumber(raw, e)
 	case kind != '"':
 		d.draft.wrongKind(f, kind)
+	case f == fieldOrigin:
+		e.Origin = textIn(raw)
+	case f == fieldEvery:
+		e.Every, d.draft.every = parseEvery(textIn(raw))
 	case f == fieldDate:
 		d.draft.date = parseDateText(textIn(raw))
 	case f == fieldType:
@@ -84,6 +92,27 @@ func (d *Decoder) readField(key string, e *roster.Event) error {
 		*textOf(&e.Session, f) = textIn(raw)
 	}
 	return nil
+}
+
+// readNumber reads the number of an event.
+func (d *Decoder) readNumber(raw jsontext.Value, e *roster.Event) {
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	if err != nil {
+		d.draft.wrongKind(fieldNumber, raw.Kind())
+	}
+	e.Number = n
+}
+
+// parseEvery parses a duration; an empty text is none.
+func parseEvery(text string) (every time.Duration, problem string) {
+	if text == "" {
+		return 0, ""
+	}
+	every, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, quote(text) + " is not a number with a unit"
+	}
+	return every, ""
 }
 
 // setType sets the type by its name.

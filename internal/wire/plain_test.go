@@ -25,6 +25,9 @@ type plainEvent struct {
 	typ       string // "": missing
 	texts     map[string]string
 	mistyped  map[string]bool
+	number    uint64
+	every     time.Duration
+	everyBad  bool
 	sessions  []plainEvent // with user, session, since (as date), terminal, remote, service
 }
 
@@ -40,11 +43,11 @@ func (p *plainEvent) verdict() (roster.Reason, roster.Event) {
 	case "login", "logout":
 		belongs = []string{"user", "session", "terminal", "remote", "service"}
 	case "present":
-		belongs = []string{"sessions"}
+		belongs = []string{"sessions", "every"}
 	}
-	belongs = append(belongs, "date", "type", "machine")
+	belongs = append(belongs, "date", "type", "machine", "origin", "number")
 	switch {
-	case p.malformed, p.hasMistyped(belongs), p.typ == "present" && p.entriesMalformed():
+	case p.malformed, p.hasMistyped(belongs), p.typ == "present" && (p.everyBad || p.entriesMalformed()):
 		return roster.Malformed, roster.Event{}
 	case p.lacks():
 		return roster.MissingField, roster.Event{}
@@ -53,14 +56,17 @@ func (p *plainEvent) verdict() (roster.Reason, roster.Event) {
 	case p.date.bad, p.typ == "present" && slices.ContainsFunc(p.sessions, func(s plainEvent) bool { return s.date.bad }):
 		return roster.BadDate, roster.Event{}
 	}
-	e := roster.Event{Date: roster.TimeOf(p.date.at), Machine: p.texts["machine"]}
+	e := roster.Event{Date: roster.TimeOf(p.date.at), Machine: p.texts["machine"], Origin: p.texts["origin"], Number: p.number}
 	e.Type, _ = roster.ParseType(p.typ)
-	names := []string{e.Machine}
+	names := []string{e.Machine, e.Origin}
 	if slices.Contains(belongs, "user") {
 		e.Session = p.session()
 		names = append(names, slices.Collect(maps.Values(p.texts))...)
 	}
 	if p.typ == "present" {
+		if p.every >= time.Minute && p.every <= 24*time.Hour {
+			e.Every = p.every
+		}
 		for _, s := range p.sessions {
 			session := s.session()
 			if s.date.present {
@@ -70,7 +76,7 @@ func (p *plainEvent) verdict() (roster.Reason, roster.Event) {
 			names = append(names, slices.Collect(maps.Values(s.texts))...)
 		}
 	}
-	if slices.ContainsFunc(names, plainlyBad) {
+	if len(e.Origin) > 64 || slices.ContainsFunc(names, plainlyBad) {
 		return roster.BadName, roster.Event{}
 	}
 	return "", e
@@ -99,6 +105,7 @@ func (p *plainEvent) entriesMalformed() bool {
 func (p *plainEvent) lacks() bool {
 	user, session := p.texts["user"], p.texts["session"]
 	return !p.date.present || p.typ == "" || p.texts["machine"] == "" ||
+		(p.texts["origin"] == "") != (p.number == 0) ||
 		p.typ == "login" && user == "" ||
 		p.typ == "logout" && user == "" && session == "" ||
 		p.typ == "present" && slices.ContainsFunc(p.sessions, func(s plainEvent) bool { return s.texts["user"] == "" })
@@ -124,7 +131,7 @@ func plainlyBad(name string) bool {
 }
 
 var (
-	eventKeys = []string{"date", "type", "machine", "user", "session", "terminal", "remote", "service", "sessions"}
+	eventKeys = []string{"date", "type", "machine", "user", "session", "terminal", "remote", "service", "sessions", "origin", "number", "every"}
 	entryKeys = []string{"user", "session", "since", "terminal", "remote", "service"}
 )
 
@@ -156,6 +163,10 @@ func (p *plainEvent) set(key string, value jsontext.Value) {
 		}
 		return
 	}
+	if key == "number" {
+		p.mistyped[key] = value.Kind() != '0' || json.Unmarshal(value, &p.number) != nil
+		return
+	}
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		p.mistyped[key] = true
@@ -166,6 +177,9 @@ func (p *plainEvent) set(key string, value jsontext.Value) {
 		p.date = plainDateOf(text)
 	case "type":
 		p.typ = text
+	case "every":
+		every, err := time.ParseDuration(text)
+		p.every, p.everyBad = every, err != nil && text != ""
 	default:
 		p.texts[key] = text
 	}
@@ -197,8 +211,8 @@ func inRange(at time.Time, ok bool) plainDate {
 // plainProtobuf reads a protobuf payload with the generated code.
 func plainProtobuf(payload []byte) (p plainEvent) {
 	var e rollcallv1.Event
-	if proto.Unmarshal(payload, &e) != nil || hasKnownNumber(e.ProtoReflect().GetUnknown(), 9) ||
-		hasKnownNumber(e.GetDate().ProtoReflect().GetUnknown(), 2) {
+	if proto.Unmarshal(payload, &e) != nil || hasKnownNumber(e.ProtoReflect().GetUnknown(), 12) ||
+		hasKnownNumber(e.GetDate().ProtoReflect().GetUnknown(), 2) || hasKnownNumber(e.GetEvery().ProtoReflect().GetUnknown(), 2) {
 		p.malformed = true
 		return p
 	}
@@ -209,8 +223,9 @@ func plainProtobuf(payload []byte) (p plainEvent) {
 	}
 	p.texts = map[string]string{
 		"machine": e.Machine, "user": e.User, "session": e.Session,
-		"terminal": e.Terminal, "remote": e.Remote, "service": e.Service,
+		"terminal": e.Terminal, "remote": e.Remote, "service": e.Service, "origin": e.Origin,
 	}
+	p.number, p.every = e.Number, e.Every.AsDuration()
 	for _, s := range e.Sessions {
 		p.malformed = p.malformed || hasKnownNumber(s.ProtoReflect().GetUnknown(), 6) ||
 			hasKnownNumber(s.GetSince().ProtoReflect().GetUnknown(), 2)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
+	"time"
 	"unicode/utf8"
 	"unsafe"
 
@@ -26,7 +28,7 @@ func (d *Decoder) readProtobuf(payload []byte, e *roster.Event) *roster.Refusal 
 }
 
 func (d *Decoder) readEvent(m message, e *roster.Event) error {
-	var at timestamp
+	var at, every timestamp
 	for m.next(eventFields[:]) {
 		var err error
 		switch m.field {
@@ -37,6 +39,12 @@ func (d *Decoder) readEvent(m message, e *roster.Event) error {
 			d.draft.setNumber(int32(m.varint))
 		case fieldMachine:
 			e.Machine, err = m.text()
+		case fieldOrigin:
+			e.Origin, err = m.text()
+		case fieldNumber:
+			e.Number = m.varint
+		case fieldEvery:
+			err = every.read(m.inner())
 		case fieldSessions:
 			e.Sessions = append(e.Sessions, roster.Session{})
 			err = d.readSession(m.inner(), e.Sessions)
@@ -47,7 +55,7 @@ func (d *Decoder) readEvent(m message, e *roster.Event) error {
 			return err
 		}
 	}
-	d.draft.date = at.date()
+	d.draft.date, e.Every = at.date(), every.duration()
 	return m.err
 }
 
@@ -71,6 +79,16 @@ func (d *Decoder) readSession(m message, sessions []roster.Session) error {
 	}
 	s.Since = d.since(i, since.date())
 	return m.err
+}
+
+// duration returns a google.protobuf.Duration, which has the fields of a Timestamp; 0 if it
+// is out of range.
+func (t *timestamp) duration() time.Duration {
+	const most = int64(math.MaxInt64/time.Second) - 1
+	if t.seconds < -most || t.seconds > most {
+		return 0
+	}
+	return time.Duration(t.seconds)*time.Second + time.Duration(t.nanos)
 }
 
 // read merges a google.protobuf.Timestamp into t: if a field occurs twice the last
@@ -113,6 +131,7 @@ var (
 	eventFields = [...]field{
 		1: fieldDate, 2: fieldType, 3: fieldMachine, 4: fieldUser, 5: fieldSession,
 		6: fieldTerminal, 7: fieldRemote, 8: fieldService, 9: fieldSessions,
+		10: fieldOrigin, 11: fieldNumber, 12: fieldEvery,
 	}
 	entryFields = [...]field{
 		1: fieldUser, 2: fieldSession, 3: fieldSince, 4: fieldTerminal, 5: fieldRemote, 6: fieldService,
@@ -214,7 +233,7 @@ func wireProblem(code int) string {
 
 func wireType(f field) protowire.Type {
 	switch f {
-	case fieldType, fieldSeconds, fieldNanos:
+	case fieldType, fieldNumber, fieldSeconds, fieldNanos:
 		return protowire.VarintType
 	}
 	return protowire.BytesType

@@ -13,6 +13,7 @@ package rollcallv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -97,9 +98,10 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 // `rollcall/events/<machine>`.
 //
 // A payload is this message, or one JSON object with the keys date, type,
-// machine, user, session, terminal, remote, service and sessions. In JSON a
-// date is a string and a type is "login", "logout", "boot", "shutdown" or
-// "present"; this is not protojson. Fields that do not belong to the type, and
+// machine, user, session, terminal, remote, service, sessions, origin, number and
+// every. In JSON a date is a string, a type is "login", "logout", "boot", "shutdown"
+// or "present", a number is a number, and every is a number with a unit: "15m"; this
+// is not protojson. Fields that do not belong to the type, and
 // unknown fields, are ignored; an empty string counts as absent.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -134,7 +136,20 @@ type Event struct {
 	Service string `protobuf:"bytes,8,opt,name=service,proto3" json:"service,omitempty"`
 	// For present only: everybody who is on, one entry for each session. Empty:
 	// nobody is on.
-	Sessions      []*Session `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions []*Session `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// What number counts: one counter of one publisher, such as an id drawn at random
+	// when an agent is installed. 1 to 64 bytes; the rules of machine apply. Required
+	// with a number, and not allowed without one.
+	Origin string `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`
+	// How many events of the origin there were so far, this one included: from 1, one
+	// more with each. Numbers decide nothing: they tell how many events never arrived
+	// (see MachineAnswer.missing). An event that is sent again keeps its number.
+	// Required with an origin.
+	Number uint64 `protobuf:"varint,11,opt,name=number,proto3" json:"number,omitempty"`
+	// For present only: how often the machine lists who is on, from one minute to 24
+	// hours; anything else counts as absent. The machine is silent once it was not heard
+	// for twice as long; without it, for ROLLCALL_SILENT_AFTER.
+	Every         *durationpb.Duration `protobuf:"bytes,12,opt,name=every,proto3" json:"every,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +243,27 @@ func (x *Event) GetService() string {
 func (x *Event) GetSessions() []*Session {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Event) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Event) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Event) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
 	}
 	return nil
 }
@@ -531,14 +567,17 @@ type Machine struct {
 	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	// Who is on, in byte order of their names.
 	Users []string `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
-	// No event came from the machine for longer than ROLLCALL_SILENT_AFTER: the users
-	// are the last known. Absent unless true.
+	// No event came from the machine for twice as long as its last present says that it
+	// lists who is on (Event.every), or else for longer than ROLLCALL_SILENT_AFTER: the
+	// users are the last known. Absent unless true.
 	Silent bool `protobuf:"varint,4,opt,name=silent,proto3" json:"silent,omitempty"`
 	// A login or logout of the machine may be missing: it is unsettled (see
 	// Report.unsettled), or an event of it was refused because of a limit since its
 	// last boot, shutdown or present; rollcall.query.machine gives the reasons.
 	// Absent unless true.
-	Incomplete    bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Incomplete bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// How many of its events never arrived; see MachineAnswer. Absent when 0.
+	Missing       uint64 `protobuf:"varint,6,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,6 +645,13 @@ func (x *Machine) GetIncomplete() bool {
 		return x.Incomplete
 	}
 	return false
+}
+
+func (x *Machine) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
 }
 
 // MachineRequest is the request to `rollcall.query.machine`, in JSON: who is on this
@@ -710,7 +756,13 @@ type MachineAnswer struct {
 	// Who is on: in byte order of users, then sessions. Empty: nobody.
 	Sessions []*OpenSession `protobuf:"bytes,11,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// Only in answers about a past moment.
-	Past          *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
+	Past *Past `protobuf:"bytes,12,opt,name=past,proto3" json:"past,omitempty"`
+	// How many of the machine's events never arrived, as far as their numbers tell, at
+	// most 2^40. Absent when 0, and about a past moment.
+	Missing uint64 `protobuf:"varint,13,opt,name=missing,proto3" json:"missing,omitempty"`
+	// The origins of the machine's events that were heard last, at most four, in byte
+	// order. Absent when there are none, and about a past moment.
+	Origins       []*Origin `protobuf:"bytes,14,rep,name=origins,proto3" json:"origins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -850,6 +902,104 @@ func (x *MachineAnswer) GetPast() *Past {
 	return nil
 }
 
+func (x *MachineAnswer) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *MachineAnswer) GetOrigins() []*Origin {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
+// Origin is one counter of a machine's events; see Event.origin.
+type Origin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Origin string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The greatest number that was seen. A number is seen when its event was accepted,
+	// or refused as future, late or limit.
+	Number uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// The newest date of its events.
+	Date *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=date,proto3" json:"date,omitempty"`
+	// How many of the numbers up to number were not seen. Absent when 0.
+	Missing uint64 `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`
+	// How many events had a number that was seen before, and a date above all others: the
+	// origin was restored from a copy, or two publishers use copies of it. Absent when 0.
+	Reused        uint64 `protobuf:"varint,5,opt,name=reused,proto3" json:"reused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Origin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Origin) ProtoMessage() {}
+
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Origin) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Origin) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Origin) GetDate() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Date
+	}
+	return nil
+}
+
+func (x *Origin) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *Origin) GetReused() uint64 {
+	if x != nil {
+		return x.Reused
+	}
+	return 0
+}
+
 // OpenSession is a session of a user who is on. In JSON user and since are always
 // present, and what is empty is absent.
 type OpenSession struct {
@@ -877,7 +1027,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1039,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[6]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1052,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OpenSession) GetUser() string {
@@ -971,7 +1121,7 @@ type UserRequest struct {
 
 func (x *UserRequest) Reset() {
 	*x = UserRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1133,7 @@ func (x *UserRequest) String() string {
 func (*UserRequest) ProtoMessage() {}
 
 func (x *UserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[7]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1146,7 @@ func (x *UserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserRequest.ProtoReflect.Descriptor instead.
 func (*UserRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UserRequest) GetUser() string {
@@ -1058,7 +1208,7 @@ type UserAnswer struct {
 
 func (x *UserAnswer) Reset() {
 	*x = UserAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1220,7 @@ func (x *UserAnswer) String() string {
 func (*UserAnswer) ProtoMessage() {}
 
 func (x *UserAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[8]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1233,7 @@ func (x *UserAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserAnswer.ProtoReflect.Descriptor instead.
 func (*UserAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UserAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1205,7 +1355,7 @@ type Stay struct {
 
 func (x *Stay) Reset() {
 	*x = Stay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1367,7 @@ func (x *Stay) String() string {
 func (*Stay) ProtoMessage() {}
 
 func (x *Stay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[9]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1380,7 @@ func (x *Stay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stay.ProtoReflect.Descriptor instead.
 func (*Stay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Stay) GetMachine() string {
@@ -1337,6 +1487,9 @@ type StatusAnswer struct {
 	// Those with events refused because of a limit since their last boot, shutdown or
 	// present. Absent when 0.
 	Limited uint64 `protobuf:"varint,22,opt,name=limited,proto3" json:"limited,omitempty"`
+	// How many events of all machines never arrived; see MachineAnswer. It falls only when
+	// one arrives. Absent when 0.
+	Missing uint64 `protobuf:"varint,26,opt,name=missing,proto3" json:"missing,omitempty"`
 	// Users who are on somewhere.
 	Users uint64 `protobuf:"varint,12,opt,name=users,proto3" json:"users,omitempty"`
 	// Those of them who are on more than one machine.
@@ -1360,7 +1513,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1525,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[10]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1538,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusAnswer) GetWhen() *timestamppb.Timestamp {
@@ -1500,6 +1653,13 @@ func (x *StatusAnswer) GetLimited() uint64 {
 	return 0
 }
 
+func (x *StatusAnswer) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
 func (x *StatusAnswer) GetUsers() uint64 {
 	if x != nil {
 		return x.Users
@@ -1569,7 +1729,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1741,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[11]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1754,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Check) GetName() string {
@@ -1626,7 +1786,7 @@ type InstancesRequest struct {
 
 func (x *InstancesRequest) Reset() {
 	*x = InstancesRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1798,7 @@ func (x *InstancesRequest) String() string {
 func (*InstancesRequest) ProtoMessage() {}
 
 func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1811,7 @@ func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstancesRequest.ProtoReflect.Descriptor instead.
 func (*InstancesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InstancesRequest) GetInstance() string {
@@ -1688,7 +1848,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1860,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1873,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Instance) GetInstance() string {
@@ -1782,7 +1942,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1954,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1967,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -1859,7 +2019,7 @@ type HistoryStatus struct {
 
 func (x *HistoryStatus) Reset() {
 	*x = HistoryStatus{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2031,7 @@ func (x *HistoryStatus) String() string {
 func (*HistoryStatus) ProtoMessage() {}
 
 func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2044,7 @@ func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryStatus.ProtoReflect.Descriptor instead.
 func (*HistoryStatus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HistoryStatus) GetPlace() uint64 {
@@ -1946,7 +2106,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2118,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2131,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -2038,7 +2198,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2210,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2223,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -2153,7 +2313,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2325,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2338,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2291,7 +2451,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2463,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2476,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Change) GetMachine() string {
@@ -2396,7 +2556,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2568,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2581,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2481,7 +2641,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2653,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2666,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2612,6 +2772,8 @@ type HistoryAnswer struct {
 	// The cursor to request the next page with. Absent on the last page. A page may
 	// have few sessions, or none, and a cursor: the search goes on with it.
 	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// See MachineAnswer. Only in answers about one machine; absent when 0.
+	Missing uint64 `protobuf:"varint,10,opt,name=missing,proto3" json:"missing,omitempty"`
 	// What the answer lacks.
 	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
 	// The sessions, by when they began.
@@ -2622,7 +2784,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2634,7 +2796,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2647,7 +2809,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2720,6 +2882,13 @@ func (x *HistoryAnswer) GetCursor() string {
 	return ""
 }
 
+func (x *HistoryAnswer) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
 func (x *HistoryAnswer) GetPast() *Past {
 	if x != nil {
 		return x.Past
@@ -2770,7 +2939,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2782,7 +2951,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2795,7 +2964,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -2886,7 +3055,7 @@ type CountsRequest struct {
 
 func (x *CountsRequest) Reset() {
 	*x = CountsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +3067,7 @@ func (x *CountsRequest) String() string {
 func (*CountsRequest) ProtoMessage() {}
 
 func (x *CountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3080,7 @@ func (x *CountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
 func (*CountsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CountsRequest) GetFrom() string {
@@ -2967,7 +3136,7 @@ type CountsAnswer struct {
 
 func (x *CountsAnswer) Reset() {
 	*x = CountsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +3148,7 @@ func (x *CountsAnswer) String() string {
 func (*CountsAnswer) ProtoMessage() {}
 
 func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +3161,7 @@ func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
 func (*CountsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3090,7 +3259,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3271,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3284,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Count) GetTime() *timestamppb.Timestamp {
@@ -3173,7 +3342,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3354,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3367,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -3255,7 +3424,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3436,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3449,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Gap) GetMachine() string {
@@ -3315,7 +3484,7 @@ var File_rollcall_v1_rollcall_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
-	"\x1arollcall/v1/rollcall.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n" +
+	"\x1arollcall/v1/rollcall.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n" +
 	"\x05Event\x12.\n" +
 	"\x04date\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04date\x12*\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x16.rollcall.v1.EventTypeR\x04type\x12\x18\n" +
@@ -3325,7 +3494,11 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\b \x01(\tR\aservice\x120\n" +
-	"\bsessions\x18\t \x03(\v2\x14.rollcall.v1.SessionR\bsessions\"\xb7\x01\n" +
+	"\bsessions\x18\t \x03(\v2\x14.rollcall.v1.SessionR\bsessions\x12\x16\n" +
+	"\x06origin\x18\n" +
+	" \x01(\tR\x06origin\x12\x16\n" +
+	"\x06number\x18\v \x01(\x04R\x06number\x12/\n" +
+	"\x05every\x18\f \x01(\v2\x19.google.protobuf.DurationR\x05every\"\xb7\x01\n" +
 	"\aSession\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x120\n" +
@@ -3349,7 +3522,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bmachines\x18\n" +
 	" \x03(\v2\x14.rollcall.v1.MachineR\bmachines\x12\x16\n" +
 	"\x06cursor\x18\v \x01(\tR\x06cursor\x12%\n" +
-	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xa3\x01\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xbd\x01\n" +
 	"\aMachine\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
@@ -3357,11 +3530,12 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06silent\x18\x04 \x01(\bR\x06silent\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\x05 \x01(\bR\n" +
-	"incomplete\"R\n" +
+	"incomplete\x12\x18\n" +
+	"\amissing\x18\x06 \x01(\x04R\amissing\"R\n" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\xba\x04\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\x83\x05\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -3378,7 +3552,15 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06cursor\x18\n" +
 	" \x01(\tR\x06cursor\x124\n" +
 	"\bsessions\x18\v \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\x12%\n" +
-	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xf1\x01\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\x12\x18\n" +
+	"\amissing\x18\r \x01(\x04R\amissing\x12-\n" +
+	"\aorigins\x18\x0e \x03(\v2\x13.rollcall.v1.OriginR\aorigins\"\x9a\x01\n" +
+	"\x06Origin\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12.\n" +
+	"\x04date\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04date\x12\x18\n" +
+	"\amissing\x18\x04 \x01(\x04R\amissing\x12\x16\n" +
+	"\x06reused\x18\x05 \x01(\x04R\x06reused\"\xf1\x01\n" +
 	"\vOpenSession\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x120\n" +
@@ -3420,7 +3602,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\b \x01(\tR\aserviceB\x0e\n" +
-	"\f_since_exact\"\xec\x06\n" +
+	"\f_since_exact\"\x86\a\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -3439,7 +3621,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bmachines\x18\n" +
 	" \x01(\x04R\bmachines\x12\x16\n" +
 	"\x06silent\x18\v \x01(\x04R\x06silent\x12\x18\n" +
-	"\alimited\x18\x16 \x01(\x04R\alimited\x12\x14\n" +
+	"\alimited\x18\x16 \x01(\x04R\alimited\x12\x18\n" +
+	"\amissing\x18\x1a \x01(\x04R\amissing\x12\x14\n" +
 	"\x05users\x18\f \x01(\x04R\x05users\x12\x1d\n" +
 	"\n" +
 	"on_several\x18\r \x01(\x04R\tonSeveral\x12\x1a\n" +
@@ -3533,7 +3716,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	" \x01(\tR\x05order\x12\x19\n" +
 	"\x05limit\x18\v \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
 	"\x06cursor\x18\x05 \x01(\tR\x06cursorB\b\n" +
-	"\x06_limit\"\xd3\x03\n" +
+	"\x06_limit\"\xed\x03\n" +
 	"\rHistoryAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -3544,7 +3727,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
 	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
-	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
+	"\x06cursor\x18\a \x01(\tR\x06cursor\x12\x18\n" +
+	"\amissing\x18\n" +
+	" \x01(\x04R\amissing\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
 	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\xbb\x02\n" +
 	"\bPastStay\x12\x18\n" +
@@ -3612,7 +3797,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -3621,95 +3806,100 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*Machine)(nil),               // 4: rollcall.v1.Machine
 	(*MachineRequest)(nil),        // 5: rollcall.v1.MachineRequest
 	(*MachineAnswer)(nil),         // 6: rollcall.v1.MachineAnswer
-	(*OpenSession)(nil),           // 7: rollcall.v1.OpenSession
-	(*UserRequest)(nil),           // 8: rollcall.v1.UserRequest
-	(*UserAnswer)(nil),            // 9: rollcall.v1.UserAnswer
-	(*Stay)(nil),                  // 10: rollcall.v1.Stay
-	(*StatusAnswer)(nil),          // 11: rollcall.v1.StatusAnswer
-	(*Check)(nil),                 // 12: rollcall.v1.Check
-	(*InstancesRequest)(nil),      // 13: rollcall.v1.InstancesRequest
-	(*Instance)(nil),              // 14: rollcall.v1.Instance
-	(*Fates)(nil),                 // 15: rollcall.v1.Fates
-	(*HistoryStatus)(nil),         // 16: rollcall.v1.HistoryStatus
-	(*Snapshot)(nil),              // 17: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 18: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 19: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 20: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 21: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 22: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 23: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 24: rollcall.v1.PastStay
-	(*CountsRequest)(nil),         // 25: rollcall.v1.CountsRequest
-	(*CountsAnswer)(nil),          // 26: rollcall.v1.CountsAnswer
-	(*Count)(nil),                 // 27: rollcall.v1.Count
-	(*Past)(nil),                  // 28: rollcall.v1.Past
-	(*Gap)(nil),                   // 29: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*Origin)(nil),                // 7: rollcall.v1.Origin
+	(*OpenSession)(nil),           // 8: rollcall.v1.OpenSession
+	(*UserRequest)(nil),           // 9: rollcall.v1.UserRequest
+	(*UserAnswer)(nil),            // 10: rollcall.v1.UserAnswer
+	(*Stay)(nil),                  // 11: rollcall.v1.Stay
+	(*StatusAnswer)(nil),          // 12: rollcall.v1.StatusAnswer
+	(*Check)(nil),                 // 13: rollcall.v1.Check
+	(*InstancesRequest)(nil),      // 14: rollcall.v1.InstancesRequest
+	(*Instance)(nil),              // 15: rollcall.v1.Instance
+	(*Fates)(nil),                 // 16: rollcall.v1.Fates
+	(*HistoryStatus)(nil),         // 17: rollcall.v1.HistoryStatus
+	(*Snapshot)(nil),              // 18: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 19: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 20: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 21: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 22: rollcall.v1.ChangesBeat
+	(*HistoryRequest)(nil),        // 23: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 24: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 25: rollcall.v1.PastStay
+	(*CountsRequest)(nil),         // 26: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 27: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 28: rollcall.v1.Count
+	(*Past)(nil),                  // 29: rollcall.v1.Past
+	(*Gap)(nil),                   // 30: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	30, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	31, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	30, // 3: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	30, // 4: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	30, // 5: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 6: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
-	4,  // 7: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	28, // 8: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	30, // 9: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	30, // 10: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 11: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 12: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	30, // 13: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	7,  // 14: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	28, // 15: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	30, // 16: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	30, // 17: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 18: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 19: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	10, // 20: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	28, // 21: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	30, // 22: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	30, // 23: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 24: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 25: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	15, // 26: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	17, // 27: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	16, // 28: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
-	12, // 29: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	14, // 30: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	30, // 31: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	30, // 32: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	30, // 33: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	30, // 34: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 35: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 36: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	10, // 37: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	30, // 38: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	30, // 39: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	30, // 40: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 41: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 42: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	28, // 43: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	24, // 44: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	30, // 45: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	30, // 46: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	30, // 47: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	30, // 48: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	30, // 49: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	28, // 50: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	27, // 51: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	30, // 52: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	30, // 53: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	30, // 54: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	29, // 55: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	30, // 56: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	30, // 57: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	32, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
+	31, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	31, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	31, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
+	29, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	31, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	31, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	31, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	8,  // 15: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
+	29, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	7,  // 17: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
+	31, // 18: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	31, // 19: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	31, // 20: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 21: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 22: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 23: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	29, // 24: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	31, // 25: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	31, // 26: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 27: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 28: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	16, // 29: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	18, // 30: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	17, // 31: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
+	13, // 32: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	15, // 33: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	31, // 34: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	31, // 35: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	31, // 36: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	31, // 37: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 38: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 39: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 40: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	31, // 41: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	31, // 42: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	31, // 43: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 44: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 45: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	29, // 46: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	25, // 47: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	31, // 48: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	31, // 49: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	31, // 50: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	31, // 51: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	31, // 52: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	29, // 53: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	28, // 54: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	31, // 55: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	31, // 56: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	31, // 57: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	30, // 58: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	31, // 59: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	31, // 60: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -3717,18 +3907,18 @@ func file_rollcall_v1_rollcall_proto_init() {
 	if File_rollcall_v1_rollcall_proto != nil {
 		return
 	}
-	file_rollcall_v1_rollcall_proto_msgTypes[6].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[9].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[7].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[10].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[17].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[21].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[11].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[18].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
