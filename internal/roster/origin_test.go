@@ -227,7 +227,7 @@ func TestMissingOfEvicted(t *testing.T) {
 // TestMissingJudgedBefore: what a copy of the stream gives again was seen before.
 func TestMissingJudgedBefore(t *testing.T) {
 	r := roster.New(settings())
-	for place, number := range []uint64{5, 6, 5} {
+	for place, number := range []uint64{5, 6, 7} {
 		r.Fold(&roster.Batch{
 			Messages: []roster.Message{{Place: uint64(place + 1), Receipt: start, Event: roster.Event{Date: start + roster.Time(number), Type: roster.Boot, Machine: "web", Origin: "o", Number: number}}},
 			End:      roster.Position{Place: uint64(place + 1), Judged: start * roster.Time(place%2)},
