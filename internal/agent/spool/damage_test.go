@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -57,8 +58,8 @@ func with(all map[string][]byte, name string, b []byte) map[string][]byte {
 	return changed
 }
 
-// tiny has segments of two or three records, and no log.
-var tiny = Config{Max: 1 << 20, MachineID: "m1", Log: slog.New(slog.DiscardHandler), segmentSize: 100, sync: noSync}
+// tiny has segments of three or four records, and no log.
+var tiny = Config{Max: 1 << 20, MachineID: "m1", Log: slog.New(slog.DiscardHandler), segmentSize: 140, sync: noSync}
 
 // spooled returns the files of a spool with 9 records, of which 1 is acked.
 func spooled(t *testing.T) (all map[string][]byte, origin string) {
@@ -68,7 +69,7 @@ func spooled(t *testing.T) (all map[string][]byte, origin string) {
 	ack(t, s, 1)
 	s.Close()
 	all = files(t, dir)
-	if len(all) != 6 {
+	if len(all) != 5 {
 		t.Fatalf("%d files", len(all))
 	}
 	return all, s.Origin()
@@ -108,11 +109,14 @@ func checkDamaged(t *testing.T, what string, all map[string][]byte, origin strin
 	return read, s
 }
 
-// TestEachBitFlipped: whichever bit of whichever file is flipped, it is noticed.
+// TestEachBitFlipped: whichever bit of whichever file is flipped, it is noticed. A short
+// run flips some.
 func TestEachBitFlipped(t *testing.T) {
+	t.Parallel()
 	all, origin := spooled(t)
+	step := kit.Length(27, 1)
 	for name, content := range all {
-		for bit := range 8 * len(content) {
+		for bit := 0; bit < 8*len(content); bit += step {
 			b := slices.Clone(content)
 			b[bit/8] ^= 1 << (bit % 8)
 			what := fmt.Sprintf("%s, bit %d", name, bit)
@@ -128,8 +132,34 @@ func TestEachBitFlipped(t *testing.T) {
 	}
 }
 
+// TestEachBitOfRecords: whichever bit of some records is flipped, those before it are
+// read, and no other.
+func TestEachBitOfRecords(t *testing.T) {
+	var b []byte
+	var ends []int
+	for n := range uint64(9) {
+		b = appendRecord(b, record(n+1))
+		ends = append(ends, len(b))
+	}
+	for bit := range 8 * len(b) {
+		b[bit/8] ^= 1 << (bit % 8)
+		in, n := bytes.NewReader(b), 0
+		for err := error(nil); err == nil; n++ {
+			var got Record
+			if got, err = readRecord(in); err == nil && !equal(got, record(uint64(n+1))) {
+				t.Fatalf("bit %d: read %v", bit, got)
+			}
+		}
+		if n--; n != slices.IndexFunc(ends, func(end int) bool { return bit/8 < end }) {
+			t.Errorf("bit %d: read %d records", bit, n)
+		}
+		b[bit/8] ^= 1 << (bit % 8)
+	}
+}
+
 // TestCutAtEachByte: each file is cut at each byte.
 func TestCutAtEachByte(t *testing.T) {
+	t.Parallel()
 	all, origin := spooled(t)
 	for name, content := range all {
 		for n := range content {
@@ -144,6 +174,7 @@ func TestCutAtEachByte(t *testing.T) {
 
 // TestAnyFileDamaged: any files are lost or are something else, in any combination.
 func TestAnyFileDamaged(t *testing.T) {
+	t.Parallel()
 	all, origin := spooled(t)
 	var names []string
 	for name := range all {

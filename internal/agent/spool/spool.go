@@ -121,7 +121,7 @@ func (s *Spool) load(machine []byte) error {
 			s.mark.acked = s.segments[0].first - 1
 		}
 		//guard:false "a record that a crash left whole counts" TestKilledAtEachStep
-		if last := s.segments[n-1].last(); last > s.mark.given {
+		if last := s.segments[n-1].last(); last >= s.mark.given {
 			s.mark.given, s.mark.state = last, state
 		}
 	}
@@ -180,8 +180,8 @@ func (s *Spool) Appended() <-chan struct{} { return s.appended }
 
 // Append stores records, whose numbers are consecutive from Next; at most 1 MiB at once.
 // When it returns nil they are on the disk. After an error, such as ENOSPC on a full
-// disk, it has stored nothing and the same records can be appended again. If the spool
-// then has more than Config.Max bytes, its oldest segments are dropped.
+// disk, it has stored nothing: append the same records again. If the spool would have
+// more than Config.Max bytes, its oldest segments are dropped.
 func (s *Spool) Append(list ...Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +218,7 @@ func (s *Spool) encode(list []Record) ([]byte, error) {
 }
 
 func (s *Spool) append(list []Record, b []byte) error {
-	if err := s.makeRoom(int64(len(b))); err != nil {
+	if err := s.makeRoom(int64(preambleSize + len(b))); err != nil {
 		return err
 	}
 	g, err := s.write(b)
@@ -265,11 +265,10 @@ func (s *Spool) makeRoom(n int64) error {
 	//guard:false "the spool is bounded" TestMax
 	for s.bytes()+n > s.max && len(s.segments) > 0 && !s.isOpen(s.segments[0]) {
 		g := s.segments[0]
-		if err := s.remove(segmentName(g.first)); err != nil {
+		if err := s.removeFirst(); err != nil {
 			return err
 		}
 		failpoint.At("spool-dropped")
-		s.segments = s.segments[1:]
 		s.reportLost("spool is full", max(g.first, s.mark.acked+1), g.last())
 		s.mark.acked = max(s.mark.acked, g.last())
 	}
@@ -315,16 +314,29 @@ func (s *Spool) removeAcked() error {
 		return nil
 	}
 	unsaved := s.writeMark(s.mark)
-	for _, g := range s.segments[:n] {
-		if err := s.remove(segmentName(g.first)); err != nil {
+	for range n {
+		if err := s.removeFirst(); err != nil {
 			return err
 		}
 		failpoint.At("spool-removed")
-		s.segments = s.segments[1:]
 	}
 	if unsaved != nil { // on a full disk there is space now
 		return s.writeMark(s.mark)
 	}
+	return nil
+}
+
+// removeFirst removes the first segment.
+func (s *Spool) removeFirst() error {
+	g := s.segments[0]
+	if err := s.remove(segmentName(g.first)); err != nil {
+		return err
+	}
+	//guard:false "acks make space on a full disk" TestFull
+	if s.reader != nil && s.reader.segment == g {
+		s.reader.close()
+	}
+	s.segments = s.segments[1:]
 	return nil
 }
 

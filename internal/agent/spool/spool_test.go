@@ -410,3 +410,55 @@ func TestConcurrent(t *testing.T) {
 	}
 	<-asked
 }
+
+// TestFailedSync: a file whose fsync failed is never synced again, whichever it was. The
+// records are stored in another.
+func TestFailedSync(t *testing.T) {
+	for failing := 1; failing <= 4; failing++ {
+		for already := range 2 {
+			c, calls := small(t), -1000
+			var failed *os.File // open, so that no other file gets its number
+			c.sync = func(f *os.File) error {
+				if failed != nil && sameFile(t, failed, f) {
+					t.Errorf("%s is synced again", f.Name())
+				}
+				if calls++; calls != failing {
+					return nil
+				}
+				failed, _ = os.Open(f.Name())
+				return syscall.EIO
+			}
+			dir := t.TempDir()
+			s := mustOpen(t, dir, c)
+			add(t, s, already)
+			next := s.Next()
+			calls = 0
+			err := s.Append(record(next), record(next+1))
+			if calls < failing {
+				continue
+			}
+			if info, _ := failed.Stat(); info.IsDir() {
+				failed.Close()
+				failed = nil
+			}
+			if !errors.Is(err, syscall.EIO) || s.Next() != next {
+				t.Fatalf("sync %d: %v, next %d", failing, err, s.Next())
+			}
+			add(t, s, 3)
+			want(t, numbers(t, s.Reader()), upTo(1, next+2))
+			s.crash()
+			s = mustOpen(t, dir, small(t))
+			want(t, numbers(t, s.Reader()), upTo(1, next+2))
+		}
+	}
+}
+
+func sameFile(t *testing.T, a, b *os.File) bool {
+	t.Helper()
+	x, err := a.Stat()
+	y, err2 := b.Stat()
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	return os.SameFile(x, y)
+}
