@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
-	"rollcall/deploy/internal/machine"
 	"rollcall/deploy/internal/program"
+	"rollcall/internal/test/machine"
 )
 
 // installed is a machine with rollcall installed as described in the unit.

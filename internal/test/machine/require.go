@@ -18,24 +18,44 @@ func require(t testing.TB) {
 	if why := unable(); why != "" {
 		t.Skipf("no machine can be booted here: %s", why)
 	}
-	if why := missing(); why != "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
+	without(t, missing())
+}
+
+// requireSSH skips the test if the host has no sshd.
+func requireSSH(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat("/usr/sbin/sshd"); err != nil {
+		without(t, "/usr/sbin/sshd is missing: apt-get install openssh-server")
+	}
+}
+
+// without skips the test because of a missing program, or fails it in continuous
+// integration.
+func without(t testing.TB, why string) {
+	t.Helper()
+	switch {
+	case why == "":
+	case os.Getenv("CI") != "":
+		t.Fatal(why)
+	default:
 		t.Skip(why)
 	}
 }
 
-// sysAdmin is the number of CAP_SYS_ADMIN.
-const sysAdmin = 21
+// The numbers of CAP_SYS_ADMIN and CAP_SYS_TIME.
+const (
+	sysAdmin = 21
+	sysTime  = 25
+)
 
 // unable returns why the host cannot boot a machine, or "".
 func unable() string {
 	filesystems, _ := os.ReadFile("/proc/filesystems")
+	status, _ := os.ReadFile("/proc/self/status")
 	switch {
 	case os.Geteuid() != 0:
 		return "not running as root"
-	case capabilities()>>sysAdmin&1 == 0:
+	case capabilities(string(status), "CapEff")>>sysAdmin&1 == 0:
 		return "root has no CAP_SYS_ADMIN"
 	case !slices.Contains(strings.Fields(string(filesystems)), "overlay"):
 		return "the kernel has no overlayfs (modprobe overlay)"
@@ -45,10 +65,10 @@ func unable() string {
 	return ""
 }
 
-// capabilities returns the effective capabilities of this process.
-func capabilities() uint64 {
-	status, _ := os.ReadFile("/proc/self/status")
-	_, after, _ := strings.Cut(string(status), "\nCapEff:\t")
+// capabilities returns a set of capabilities of a process, such as CapEff, from its
+// /proc/PID/status.
+func capabilities(status, name string) uint64 {
+	_, after, _ := strings.Cut(status, name+":\t")
 	digits, _, _ := strings.Cut(after, "\n")
 	set, _ := strconv.ParseUint(digits, 16, 64)
 	return set

@@ -1,0 +1,91 @@
+//go:build linux
+
+package machine
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dial connects to an address of the machine, such as "127.0.0.1:22".
+func (m *Machine) Dial(address string) (conn net.Conn, err error) {
+	err = m.parts.inNetwork(func() error {
+		conn, err = net.DialTimeout("tcp", address, patience)
+		return err
+	})
+	return conn, err
+}
+
+// Forward lets the machine's programs reach what listens on this address of the host,
+// with an IP address of 127.0.0.0/8, at the same address. It is so until the test ends,
+// also in later boots.
+func (m *Machine) Forward(address string) {
+	m.t.Helper()
+	var listener net.Listener
+	err := m.parts.inNetwork(func() (err error) {
+		listener, err = net.Listen("tcp", address)
+		return err
+	})
+	if err != nil {
+		m.t.Fatalf("forwarding %s from %s: %v", address, m.name, err)
+	}
+	m.t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go forward(conn, address)
+		}
+	}()
+}
+
+// forward passes on what is sent, in both directions, until one side ends the connection.
+func forward(inside net.Conn, address string) {
+	defer inside.Close()
+	outside, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer outside.Close()
+	ended := make(chan struct{}, 2)
+	copied := func(to io.Writer, from io.Reader) {
+		_, _ = io.Copy(to, from)
+		ended <- struct{}{}
+	}
+	go copied(outside, inside)
+	go copied(inside, outside)
+	<-ended
+}
+
+// inNetwork runs a function whose thread is in the machine's network. Sockets that it
+// opens stay there.
+func (p *parts) inNetwork(do func() error) error {
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	there, err := os.Open(p.namespace("net"))
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering a network: %w", err)
+	}
+	defer func() {
+		if err := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); err != nil {
+			panic(err) // the process would go on with a thread in the wrong network
+		}
+	}()
+	return do()
+}
