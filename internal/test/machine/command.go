@@ -15,7 +15,7 @@ import (
 // command returns a command that runs in the machine.
 func (m *Machine) command(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{
-		"--target", strconv.Itoa(m.first.Pid), "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup",
+		"--target", strconv.Itoa(m.first.Pid), "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--time",
 		"--", "setpriv", "--bounding-set", "-sys_time,-sys_module,-sys_rawio",
 		"env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
 	}, args...)...)

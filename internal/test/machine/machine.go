@@ -3,12 +3,12 @@
 // Package machine boots disposable machines with their own systemd, logind, D-Bus and
 // journal, for tests of what happens on real machines. A machine is a process tree in
 // namespaces. It has the programs of the host, and none of its services, settings of
-// units, disks or journals. Its network is its own, with loopback only. Its kernel and
-// clock are the host's, and it cannot change them.
+// units, disks or journals. Its network is its own, with loopback only. Its kernel is the
+// host's, and so is its date, which it cannot set.
 //
 // A machine can be powered off, cut from power, and booted again: it then has the same
-// machine ID, files and journal, and another boot ID. What it writes is in memory, and
-// is gone when the test ends.
+// machine ID, files and journal, another boot ID, and counts its uptime from zero. What it
+// writes is in memory, and is gone when the test ends.
 package machine
 
 import (
@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 //go:embed boot.sh
@@ -68,7 +70,8 @@ func (m *Machine) Boot() {
 	defer group.Close()
 	// A cgroup namespace is rooted at the cgroup of the process that creates it: unshare
 	// is in the new cgroup already.
-	cmd := m.parts.command("unshare", "--mount", "--cgroup", "bash", "-c", boot, "boot", m.name, m.parts.folder)
+	args := append([]string{"unshare", "--mount", "--cgroup"}, sinceNow()...)
+	cmd := m.parts.command(append(args, "bash", "-c", boot, "boot", m.name, m.parts.folder)...)
 	cmd.Stdout, cmd.Stderr = &m.console, &m.console
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
@@ -84,6 +87,15 @@ func (m *Machine) Boot() {
 		close(m.off)
 	}()
 	m.awaitUp()
+}
+
+// sinceNow returns the options of unshare for a time namespace whose clocks that count
+// from the boot begin now, to the second. The clock that has the date is always the host's.
+func sinceNow() []string {
+	var monotonic, boottime unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic)
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boottime)
+	return []string{"--time", fmt.Sprintf("--monotonic=-%d", monotonic.Sec), fmt.Sprintf("--boottime=-%d", boottime.Sec)}
 }
 
 // awaitUp waits until systemd has booted the machine.

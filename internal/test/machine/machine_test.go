@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/test/kit"
 )
@@ -82,7 +83,11 @@ func TestBootAgain(t *testing.T) {
 		m.Write("/run/file", 0o600, nil)
 		m.Login("ada", "")
 		off()
+		start := time.Now()
 		m.Boot()
+		if up := m.uptime(); up > time.Since(start)+time.Second {
+			t.Errorf("the machine is up for %v, and was booted %v ago", up, time.Since(start))
+		}
 		if got := m.has(file); got != file {
 			t.Errorf("%s has %q", file, got)
 		}
@@ -97,6 +102,17 @@ func TestBootAgain(t *testing.T) {
 		boots = append(boots, m.identity())
 	}
 	m.wantBoots(boots)
+}
+
+// uptime returns how long a unit of the machine thinks the machine has been up.
+func (m *Machine) uptime() time.Duration {
+	m.t.Helper()
+	seconds, _, _ := strings.Cut(m.Run("systemd-run", "--quiet", "--pipe", "--wait", "cat", "/proc/uptime"), " ")
+	d, err := time.ParseDuration(seconds + "s")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return d
 }
 
 // wantBoots checks that these are boots of one machine, that its journal has them all,

@@ -24,7 +24,7 @@ func require(t testing.TB) {
 // requireSSH skips the test if the host has no sshd.
 func requireSSH(t testing.TB) {
 	t.Helper()
-	if _, err := os.Stat("/usr/sbin/sshd"); err != nil {
+	if !exists("/usr/sbin/sshd") {
 		without(t, "/usr/sbin/sshd is missing: apt-get install openssh-server")
 	}
 }
@@ -59,6 +59,8 @@ func unable() string {
 		return "root has no CAP_SYS_ADMIN"
 	case !slices.Contains(strings.Fields(string(filesystems)), "overlay"):
 		return "the kernel has no overlayfs (modprobe overlay)"
+	case !exists("/proc/self/ns/time"):
+		return "the kernel has no time namespaces"
 	case cgroups() == "":
 		return "no writable cgroup2 is mounted"
 	}
@@ -86,10 +88,15 @@ func cgroups() string {
 	return ""
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // missing returns which program is missing and how to install it, or "".
 func missing() string {
 	for _, file := range []string{"/usr/lib/systemd/systemd", "/usr/bin/dbus-daemon"} {
-		if _, err := os.Stat(file); err != nil {
+		if !exists(file) {
 			return file + " is missing: apt-get install systemd dbus libpam-systemd"
 		}
 	}
