@@ -101,8 +101,11 @@ func checkDamaged(t *testing.T, what string, all map[string][]byte, origin strin
 	ack(t, s, next)
 	s.Close()
 	again, err := Open(dir, tiny)
-	if err != nil || again.Origin() != s.Origin() || again.Next() != next+3 {
-		t.Fatalf("%s: opened again: %v, next %d, was %d", what, err, again.Next(), next)
+	if err != nil {
+		t.Fatalf("%s: opening again: %v", what, err)
+	}
+	if again.Origin() != s.Origin() || again.Next() != next+3 {
+		t.Fatalf("%s: opened again, next is %d, was %d", what, again.Next(), next)
 	}
 	want(t, numbers(t, again.Reader()), upTo(next+1, next+2))
 	again.Close()

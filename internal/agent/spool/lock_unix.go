@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lockFolder opens a folder and locks it until it is closed.
+// lockFolder opens a folder and locks it.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -24,4 +24,11 @@ func lockFolder(dir string) (*os.File, error) {
 		err = errors.New("another process uses it")
 	}
 	return nil, err
+}
+
+// unlockFolder unlocks a folder and closes it. A child that is just being started has a
+// copy of the open file, so that closing it would not unlock it at once.
+func unlockFolder(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	f.Close()
 }

@@ -10,3 +10,5 @@ import (
 func lockFolder(string) (*os.File, error) {
 	return nil, errors.New("not supported on Windows")
 }
+
+func unlockFolder(f *os.File) { f.Close() }

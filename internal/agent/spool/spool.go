@@ -378,7 +378,7 @@ func (s *Spool) release() {
 		s.reader.close()
 	}
 	if s.lock != nil {
-		s.lock.Close()
+		unlockFolder(s.lock)
 		s.lock = nil
 	}
 }
