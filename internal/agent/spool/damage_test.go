@@ -319,3 +319,39 @@ func TestUnknownVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestWholeTail: a record that was stored by an Append that could not return counts.
+func TestWholeTail(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, small(t))
+	add(t, s, 5)
+	before := files(t, dir)
+	add(t, s, 1)
+	s.crash()
+	after := files(t, dir)
+	s = mustOpen(t, folder(t, with(after, markName, before[markName])), small(t))
+	if s.Next() != 7 || string(s.State()) != "state 6" || s.Stats().Dropped != 0 {
+		t.Errorf("next %d, state %q, %+v", s.Next(), s.State(), s.Stats())
+	}
+	want(t, numbers(t, s.Reader()), upTo(1, 6))
+}
+
+// TestLeftover: what an Append that failed left in a segment is not read, as the next
+// segment has these numbers.
+func TestLeftover(t *testing.T) {
+	first := preamble()
+	for n := range uint64(3) {
+		first = appendRecord(first, record(n+1))
+	}
+	first = appendRecord(first, Record{4, []byte("left"), nil})
+	s := mustOpen(t, folder(t, map[string][]byte{
+		originName:     appendRecord(preamble(), Record{0, []byte("origin"), machineHash("m1")}),
+		markName:       appendRecord(preamble(), Record{5, le.AppendUint64(nil, 0), record(5).State}),
+		segmentName(1): first,
+		segmentName(4): appendRecord(appendRecord(preamble(), record(4)), record(5)),
+	}), small(t))
+	want(t, numbers(t, s.Reader()), upTo(1, 5))
+	if s.Stats().Dropped != 0 || s.Origin() != "origin" {
+		t.Errorf("origin %s, %+v", s.Origin(), s.Stats())
+	}
+}

@@ -7,26 +7,32 @@ import (
 	"testing"
 )
 
-// FuzzOpen opens a folder in which acked and two segments have any content, and again
-// with correct checksums. Open refuses an unknown version and nothing else; the numbers
-// read rise and are below Next; the rest is counted; and the spool goes on.
+// FuzzOpen opens a folder in which acked and two segments have any content, or any with
+// correct checksums. Open refuses an unknown version and nothing else; the numbers read
+// rise and are below Next; the rest is counted; and the spool goes on.
 func FuzzOpen(f *testing.F) {
 	second := appendRecord(preamble(), record(4))
 	first := appendRecord(appendRecord(preamble(), record(1)), record(2))
 	acked := appendRecord(preamble(), Record{5, le.AppendUint64(nil, 1), []byte("state")})
-	f.Add(acked, first, second)
-	f.Add(acked[:30], first[:60], second)
-	f.Add(appendRecord(preamble(), Record{maxNumber, le.AppendUint64(nil, 9), nil}), first, appendRecord(second, record(5)))
-	f.Add([]byte{}, appendRecord(first, record(3)), appendRecord(second, record(6)))
-	f.Add(acked, appendRecord(first, record(9)), bytes.Replace(second, []byte{version}, []byte{version + 1}, 1))
-	dir, err := os.MkdirTemp("", "spool")
+	f.Add(acked, first, second, true)
+	f.Add(acked[:30], first[:60], second, true)
+	f.Add(appendRecord(preamble(), Record{maxNumber, le.AppendUint64(nil, 9), nil}), first, appendRecord(second, record(5)), true)
+	f.Add([]byte{}, appendRecord(first, record(3)), appendRecord(second, record(6)), false)
+	f.Add(acked, appendRecord(first, record(9)), bytes.Replace(second, []byte{version}, []byte{version + 1}, 1), false)
+	memory := "/dev/shm" // ten times as fast as most disks
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	dir, err := os.MkdirTemp(memory, "spool")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { os.RemoveAll(dir) })
-	f.Fuzz(func(t *testing.T, acked, first, second []byte) {
+	f.Fuzz(func(t *testing.T, acked, first, second []byte, seal bool) {
+		if seal {
+			acked, first, second = sealed(acked), sealed(first), sealed(second)
+		}
 		openFuzzed(t, dir, acked, first, second)
-		openFuzzed(t, dir, sealed(acked), sealed(first), sealed(second))
 	})
 }
 

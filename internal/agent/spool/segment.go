@@ -85,6 +85,7 @@ func (s *Spool) readSegment(first, end uint64) (g *segment, state []byte, err er
 	if err = readPreamble(in); errors.Is(err, errVersion) {
 		return nil, nil, fmt.Errorf("%s: %w", segmentName(first), err)
 	}
+	//guard:drop end "what a failed append left is not read" TestLeftover
 	for err == nil && g.last()+1 < end {
 		var r Record
 		r, err = readRecord(in)
@@ -157,6 +158,7 @@ func (s *Spool) abandon(g *segment) {
 	}
 	// Should this fail: what is left in a segment is not read beyond the next one.
 	_ = s.file.Truncate(g.size)
+	//guard:drop "a file whose fsync failed is not synced again" TestFailedSync
 	s.seal()
 	if g.count == 0 {
 		_ = s.remove(segmentName(g.first))

@@ -120,7 +120,7 @@ func (s *Spool) load(machine []byte) error {
 		if !marked {
 			s.mark.acked = s.segments[0].first - 1
 		}
-		//guard:false "a record that a crash left whole counts" TestKilledAtEachStep
+		//guard:false "a record that a crash left whole counts" TestWholeTail
 		if last := s.segments[n-1].last(); last >= s.mark.given {
 			s.mark.given, s.mark.state = last, state
 		}
@@ -270,6 +270,7 @@ func (s *Spool) makeRoom(n int64) error {
 		}
 		failpoint.At("spool-dropped")
 		s.reportLost("spool is full", max(g.first, s.mark.acked+1), g.last())
+		//guard:drop "a drop is reported once" TestMax
 		s.mark.acked = max(s.mark.acked, g.last())
 	}
 	return nil
@@ -313,6 +314,7 @@ func (s *Spool) removeAcked() error {
 	if n == 0 {
 		return nil
 	}
+	//guard:set s.writeMark(s.mark) error(nil) "acked records don't count as missing" TestAcksAreSaved
 	unsaved := s.writeMark(s.mark)
 	for range n {
 		if err := s.removeFirst(); err != nil {
