@@ -26,9 +26,13 @@ var allowed = map[string][]string{
 	"changes":    {"api"},
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
-	"config":     {"httpd", "natsconn"},
+	"config":     {"httpd", "natsconn", "wire"},
 	"client":     {"api", "config", "natsconn"},
 	"publish":    {"natsconn", "wire"},
+	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
+	"agent/command": {
+		"agent", "agent/spool", "config", "natsconn", "wire",
+	},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
 		"history", "query", "report", "snapshot", "stream",
@@ -38,7 +42,7 @@ var allowed = map[string][]string{
 // commands are the packages that each command may import, and those that only the file
 // of one command may.
 var (
-	commands  = []string{"api", "client", "config", "natsconn", "publish", "wire"}
+	commands  = []string{"agent/command", "api", "client", "config", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
 		"serve_command.go":         {"service"},
 		"snapshot_command.go":      {"snapshot"},

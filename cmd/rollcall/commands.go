@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/internal/agent/command"
 	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
 )
@@ -43,6 +44,7 @@ type commands struct {
 	Status        statusCmd        `cmd:"" help:"Print the status of the service."`
 	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
 	Snapshot      snapshotCmd      `cmd:"" help:"Inspect a snapshot."`
+	Agent         agentCmd         `cmd:"" help:"Tell rollcall who is logged in on this machine."`
 	Completion    completionCmd    `cmd:"" help:"Print a shell completion script."`
 	Complete      completeCmd      `cmd:"" hidden:""`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
@@ -51,10 +53,10 @@ type commands struct {
 // run runs a command line, prints errors on err, and returns the exit code. Canceling ctx
 // ends the command cleanly.
 func run(ctx context.Context, args []string, std streams) int {
-	command, err := parse(args, std)
-	if err == nil && command != nil {
-		command.BindTo(ctx, (*context.Context)(nil))
-		err = command.Run(std)
+	selected, err := parse(args, std)
+	if err == nil && selected != nil {
+		selected.BindTo(ctx, (*context.Context)(nil))
+		err = selected.Run(std, command.Streams{In: std.in, Out: std.out, Err: std.err})
 	}
 	for _, line := range errorLines(err) {
 		fmt.Fprintln(std.err, "rollcall:", line)
@@ -93,14 +95,14 @@ func parse(args []string, std streams) (*kong.Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the command line: %w", err)
 	}
-	command, err := parser.Parse(args)
+	selected, err := parser.Parse(args)
 	if helped {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, misused(err)
 	}
-	return command, nil
+	return selected, nil
 }
 
 // misused turns a parsing error of kong into a usage error that names the help.
@@ -115,7 +117,7 @@ func misused(err error) error {
 
 // printHelp prints the help of a command; that of serve lists the variables, too.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+	if err := command.PrintHelp(options, ctx); err != nil {
 		return err
 	}
 	switch selected := ctx.Selected(); {

@@ -13,6 +13,7 @@
 //	rollcall status          show the service's status
 //	rollcall healthcheck     check whether the service is alive, or ready
 //	rollcall snapshot        inspect a snapshot
+//	rollcall agent           tell rollcall who is logged in on this machine
 //	rollcall completion      print a shell completion script
 //	rollcall version         print the version
 //

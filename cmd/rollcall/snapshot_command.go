@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"rollcall/internal/config"
 	"rollcall/internal/roster"
 	"rollcall/internal/snapshot"
 )
@@ -98,7 +99,7 @@ func (in *inspection) writeText(w io.Writer) error {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
 		const column = 14
-		for i, line := range wrap(fmt.Sprintf(format, args...), helpWidth-column) {
+		for i, line := range config.Wrap(fmt.Sprintf(format, args...), helpWidth-column) {
 			if i > 0 {
 				name = ""
 			}

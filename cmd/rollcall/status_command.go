@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/api"
+	"rollcall/internal/config"
 )
 
 type statusCmd struct{ queryFlags }
@@ -143,7 +144,7 @@ func (f facts) write(out io.Writer, width int) error {
 	var b strings.Builder
 	for _, fact := range f {
 		name := fact[0]
-		for _, line := range wrap(fact[1], width-column) {
+		for _, line := range config.Wrap(fact[1], width-column) {
 			fmt.Fprintf(&b, "%-*s%s\n", column, name, line)
 			name = ""
 		}

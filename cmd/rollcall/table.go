@@ -9,6 +9,8 @@ import (
 
 	"github.com/rivo/uniseg"
 	"golang.org/x/term"
+
+	"rollcall/internal/config"
 )
 
 // plainWidth is the width in columns if the output is no terminal.
@@ -77,7 +79,7 @@ func (t *table) write(out io.Writer, width int) error {
 		last := len(row) - 1
 		lines := []string{row[last]}
 		if t.wrap && row[last] != "" {
-			lines = wrap(row[last], widths[last])
+			lines = config.Wrap(row[last], widths[last])
 		}
 		for i, text := range lines {
 			if i > 0 {

@@ -88,13 +88,18 @@ type Web struct {
 	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, which only administrators should reach, such as 127.0.0.1:6060" shown:"none"`
 }
 
-// Outputs configures reports, answers, metrics and logs.
+// Outputs configures reports, answers and metrics.
 type Outputs struct {
-	ReportInterval     interval  `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
-	SilentAfter        silence   `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
-	MetricsMaxMachines count     `split_words:"true" default:"50000" desc:"most machines in the metrics"`
-	LogLevel           logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat          logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`
+	ReportInterval     interval `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
+	SilentAfter        silence  `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
+	MetricsMaxMachines count    `split_words:"true" default:"50000" desc:"most machines in the metrics"`
+	Logs
+}
+
+// Logs configures logs.
+type Logs struct {
+	LogLevel  logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat logFormat `split_words:"true" desc:"text or json" shown:"text on a terminal, else json"`
 }
 
 // Subjects returns the subjects that the configuration names.

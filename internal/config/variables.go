@@ -34,14 +34,19 @@ func (v Variable) Name() string {
 	return v.key
 }
 
-var listing = template.Must(template.New("variables").Parse(
+var table = template.Must(template.New("variables").Parse(
 	`{{range .}}{{.Key}}|{{.Alt}}|{{or (.Tags.Get "shown") (.Tags.Get "default")}}|{{.Tags.Get "desc"}}
 {{end}}`))
 
-// Variables returns all variables in the order of config.go.
-func Variables() []Variable {
+// Variables returns the variables of the service, in the order of config.go.
+func Variables() []Variable { return variablesOf(new(Serve)) }
+
+// AgentVariables returns the variables that only the agent has.
+func AgentVariables() []Variable { return variablesOf(new(AgentSettings)) }
+
+func variablesOf(spec any) []Variable {
 	var list bytes.Buffer
-	if err := envconfig.Usaget(prefix, new(Serve), &list, listing); err != nil {
+	if err := envconfig.Usaget(prefix, spec, &list, table); err != nil {
 		panic(fmt.Sprintf("listing variables: %v", err)) // a mistake in config.go
 	}
 	var all []Variable

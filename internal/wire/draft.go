@@ -181,7 +181,7 @@ func (d *draft) checkDates(set fields) *roster.Refusal {
 
 // checkNames checks for a bad name among the texts of an event.
 func checkNames(e *roster.Event) *roster.Refusal {
-	if what := nameProblem(e.Machine); what != "" {
+	if what := NameProblem(e.Machine); what != "" {
 		return badName(fieldMachine.String(), what)
 	}
 	if f, what := textProblem(&e.Session); what != "" {
@@ -210,14 +210,14 @@ func originProblem(origin string) string {
 	if len(origin) > maxOrigin {
 		return fmt.Sprintf("%d bytes, at most %d", len(origin), maxOrigin)
 	}
-	return nameProblem(origin)
+	return NameProblem(origin)
 }
 
 // textProblem returns the first text of a session that is not a valid name, and what
 // is wrong with it.
 func textProblem(s *roster.Session) (field, string) {
 	for f := fieldUser; f <= fieldService; f++ {
-		if what := nameProblem(*textOf(s, f)); what != "" {
+		if what := NameProblem(*textOf(s, f)); what != "" {
 			return f, what
 		}
 	}

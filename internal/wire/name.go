@@ -9,14 +9,14 @@ import (
 // maxName is the length of the longest name in bytes.
 const maxName = 255
 
-// nameProblem returns why a text cannot be the name of a machine, user or session,
+// NameProblem returns why a text cannot be the name of a machine, user or session,
 // or a terminal, remote or service: it is too long, has an invisible character, or
 // is only white space. It returns "" if the text is valid, or empty, which
 // means that no name is given. The text must be valid UTF-8.
 //
 // White space before, within and after a name is kept: it is part of real names, and
 // whatever prints names can show it. Look-alike characters are not checked.
-func nameProblem(s string) string {
+func NameProblem(s string) string {
 	//guard:false "a name fits a subject, a cursor and a label" TestRefused
 	if len(s) > maxName {
 		return fmt.Sprintf("%d bytes, at most %d", len(s), maxName)

@@ -42,8 +42,8 @@ func TestInvisible(t *testing.T) {
 	for _, span := range invisible {
 		for r := span[0]; r <= span[1]; r++ {
 			for _, name := range []string{string(r), "lane" + string(r), string(r) + "lane", "la" + string(r) + "ne", "é" + string(r)} {
-				if !strings.HasPrefix(nameProblem(name), "invisible character U+") {
-					t.Errorf("%+q: %q", name, nameProblem(name))
+				if !strings.HasPrefix(NameProblem(name), "invisible character U+") {
+					t.Errorf("%+q: %q", name, NameProblem(name))
 				}
 			}
 		}
@@ -57,7 +57,7 @@ func TestVisible(t *testing.T) {
 		"lane", "John Smith", " lane", "lane ", "THESHIRE\\lane$", "山田　太郎", "葛\U000e0100城", "邉\U000e0101", "神\ufe00", "Ślązak", "o\u0301",
 		"Nguyễn", "ابوالفضل", "יוסף", "김철수", "각", "สมชาย", "ខ្មែរ", "मनोज", "ᠮᠣᠩ\u180bᠭᠣᠯ", "❤\ufe0f", "\u0600١٢", "⠇⠁⠝⠑", "a\u00a0b",
 	} {
-		if what := nameProblem(name); what != "" {
+		if what := NameProblem(name); what != "" {
 			t.Errorf("%+q: %s", name, what)
 		}
 	}
@@ -67,7 +67,7 @@ func TestVisible(t *testing.T) {
 // character that has forms.
 func TestVariationSelectors(t *testing.T) {
 	for _, name := range []string{"a\ufe0f", "1\ufe0f", "ᠮ\ufe00", "葛\u180b", "葛\U000e0100\U000e0100", "ᠮ\u180b\u180b", "葛 \U000e0100", "\u2800\ufe0f"} {
-		if nameProblem(name) == "" {
+		if NameProblem(name) == "" {
 			t.Errorf("%+q is accepted as a name", name)
 		}
 	}
@@ -79,7 +79,7 @@ func TestWhiteSpace(t *testing.T) {
 		if !unicode.IsSpace(r) {
 			continue
 		}
-		if nameProblem(strings.Repeat(string(r), 9)) == "" {
+		if NameProblem(strings.Repeat(string(r), 9)) == "" {
 			t.Errorf("%U is accepted as a name", r)
 		}
 	}

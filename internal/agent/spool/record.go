@@ -81,7 +81,7 @@ func checksum(length, content []byte) uint32 {
 // errDamaged for everything that is not a whole record.
 func readRecord(in io.Reader) (Record, error) {
 	var frame [frameSize]byte
-	if _, err := io.ReadFull(in, frame[:]); err == io.EOF { //nolint:errorlint // ReadFull does not wrap it
+	if _, err := io.ReadFull(in, frame[:]); err == io.EOF {
 		return Record{}, io.EOF
 	} else if err != nil {
 		return Record{}, fmt.Errorf("%w: %w", errDamaged, err)

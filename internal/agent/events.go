@@ -1,0 +1,240 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/agent/journal"
+	"rollcall/internal/agent/logind"
+	"rollcall/internal/agent/spool"
+	"rollcall/internal/roster"
+	"rollcall/internal/wire"
+)
+
+// records makes the events that records tell of: the first, and those that wait already.
+// They are written together.
+func (a *Agent) records(ctx context.Context, first journal.Record, waiting <-chan journal.Record) error {
+	if err := a.record(ctx, &first); err != nil {
+		return err
+	}
+	for {
+		select {
+		case r := <-waiting:
+			if err := a.record(ctx, &r); err != nil {
+				return err
+			}
+		default:
+			return a.flush(ctx)
+		}
+	}
+}
+
+// record makes the event that a record tells of.
+func (a *Agent) record(ctx context.Context, r *journal.Record) error {
+	e, ok, err := a.sessions.told(ctx, r)
+	if err != nil {
+		return err
+	}
+	a.Cursor = r.Cursor
+	if !ok {
+		return nil
+	}
+	back := a.add(&e, r.Time)
+	if back {
+		return a.present(ctx)
+	}
+	return nil
+}
+
+// present lists who is on.
+func (a *Agent) present(ctx context.Context) error {
+	date := a.clock.now() // before it is asked for: what happens meanwhile is told after it
+	all, err := a.logins.List(ctx)
+	if err != nil {
+		return err
+	}
+	on := append(a.sessions.list(all), a.told.list()...)
+	e := roster.Event{Type: roster.Present, Sessions: on, Every: a.Every}
+	a.add(&e, date)
+	return a.flush(ctx)
+}
+
+// add makes an event of the machine, dated at a time of the clock, that flush writes. It
+// reports whether dates follow a clock that was set back.
+func (a *Agent) add(e *roster.Event, at time.Time) (back bool) {
+	e.Machine, e.Origin = a.Machine, a.Spool.Origin()
+	e.Number = a.Spool.Next() + uint64(len(a.pending))
+	e.Date, back = a.dates.next(at)
+	payload := wire.AppendJSON(nil, e)
+	var read roster.Event
+	// Nothing that the service would refuse may stand in the way of what comes after it.
+	//guard:false "an event that would be refused is not spooled" TestNotSpooled
+	if refusal := a.decoder.Decode("", "", payload, &read); refusal != nil {
+		a.Log.Error("event left out", "type", e.Type.String(), "why", refusal.Problem)
+		return back
+	}
+	a.Date = e.Date
+	kept, err := json.Marshal(&a.state)
+	if err != nil {
+		panic(err) // it has a string and a number only
+	}
+	a.pending = append(a.pending, spool.Record{Number: e.Number, Payload: payload, State: kept})
+	return back
+}
+
+// flush writes what add has made. While the disk is full it waits: the journal keeps what
+// happens.
+func (a *Agent) flush(ctx context.Context) error {
+	for wait := time.Second; len(a.pending) > 0; wait = min(2*wait, time.Minute) {
+		err := a.Spool.Append(a.pending...)
+		if err == nil {
+			a.pending = a.pending[:0]
+			return nil
+		}
+		a.Log.Error("spool not written: waiting", "err", err)
+		if !pause(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// catchUp makes the events of what happened since the state was written.
+func (a *Agent) catchUp(ctx context.Context) error {
+	a.sessions.held = map[string]held{}
+	if err := a.recall(ctx); err != nil {
+		return err
+	}
+	query, ok := a.backlog()
+	if ok {
+		if err := journal.Read(ctx, query, func(r journal.Record) error { return a.past(ctx, &r) }); err != nil {
+			return err
+		}
+	}
+	if err := a.boot(a.bootID, a.clock.booted()); err != nil {
+		return err
+	}
+	return a.flush(ctx)
+}
+
+// backlog returns what of the journal is to be read; false: nothing.
+func (a *Agent) backlog() (journal.Query, bool) {
+	q := journal.Query{After: a.Cursor, Matches: journalMatches}
+	switch {
+	case a.Cursor != "" || a.Since == SinceAll:
+		return q, true
+	case a.Since == SinceNow && a.Boot == "":
+		return q, false
+	}
+	q.Boot = a.bootID
+	return q, true
+}
+
+// past makes the event that a record of the backlog tells of, and before it the boot that
+// it is the first record of.
+func (a *Agent) past(ctx context.Context, r *journal.Record) error {
+	booted := r.Time
+	if r.Boot == a.bootID {
+		booted = a.clock.booted()
+	}
+	if err := a.boot(r.Boot, booted); err != nil {
+		return err
+	}
+	if err := a.record(ctx, r); err != nil {
+		return err
+	}
+	if len(a.pending) < flushAt {
+		return nil
+	}
+	return a.flush(ctx)
+}
+
+// flushAt is how many events of a backlog are written at once.
+const flushAt = 200
+
+// boot makes the event of a boot, if it was not told yet.
+func (a *Agent) boot(id string, at time.Time) error {
+	if id == a.Boot {
+		return nil
+	}
+	if err := a.told.clear(); err != nil {
+		return err
+	}
+	a.Boot, a.bootTold = id, at
+	a.sessions.held = map[string]held{}
+	a.add(&roster.Event{Type: roster.Boot}, at)
+	return nil
+}
+
+// recall finds the sessions that began before the cursor and have not ended by then: their
+// logouts are still to be told. Of which class they are is asked where that matters.
+func (a *Agent) recall(ctx context.Context) error {
+	if a.Cursor == "" || a.Boot != a.bootID {
+		return nil
+	}
+	began := map[string]journal.Record{}
+	over := map[string]bool{}
+	err := journal.Read(ctx, journal.Query{Boot: a.bootID, Matches: journalMatches}, func(r journal.Record) error {
+		switch {
+		case r.Session == "":
+		case r.MessageID == sessionStarted:
+			began[r.Session] = r
+			delete(over, r.Session)
+		case r.MessageID == sessionRemoved:
+			delete(began, r.Session)
+		case r.MessageID == "" && r.Leader != 0:
+			over[r.Session] = true
+		}
+		if r.Cursor == a.Cursor {
+			return errRecalled
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errRecalled) {
+		return err
+	}
+	for id, r := range began {
+		if over[id] {
+			continue
+		}
+		if _, _, err := a.sessions.begin(ctx, &r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errRecalled = errors.New("all was recalled")
+
+// shutdown tells that the machine shuts down.
+func (a *Agent) shutdown(ctx context.Context) error {
+	a.add(&roster.Event{Type: roster.Shutdown}, a.clock.now())
+	return a.flush(ctx)
+}
+
+// UIDOf returns the number of an account of this machine. Those of a directory are none of
+// the system's.
+func (asked) UIDOf(_ context.Context, name string) (uid int, known bool) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, false
+	}
+	uid, err = strconv.Atoi(u.Uid)
+	return uid, err == nil
+}
+
+// asked answers what the rules ask of the machine.
+type asked struct{ *logind.Conn }
+
+func (asked) OfLeader(ctx context.Context, boot string, pid int, show func(journal.Record)) error {
+	return journal.Read(ctx, journal.Query{Boot: boot, Matches: []string{fmt.Sprintf("_PID=%d", pid)}}, func(r journal.Record) error {
+		show(r)
+		return nil
+	})
+}

@@ -1,0 +1,294 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+	"rollcall/internal/test/machine"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// installed is a machine with the agent as deploy/systemd has it, and the stream of a server
+// that it publishes to.
+type installed struct {
+	*machine.Machine
+	t  *testing.T
+	js jetstream.JetStream
+}
+
+// boot boots a machine without an agent.
+func boot(t *testing.T) *installed {
+	m := &installed{Machine: machine.Boot(t, "web1"), t: t}
+	server := kit.StartServer(t)
+	m.js = kit.JetStream(t, kit.Conn(t, server.URL))
+	kit.CreateStream(t, m.js, jetstream.StreamConfig{Name: rollcallv1.DefaultEventsStream, Subjects: []string{"rollcall.events.>"}, AllowDirect: true})
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Forward(u.Host)
+	m.Write("/etc/rollcall-agent/agent.env", 0o640, []byte("NATS_URL="+server.URL+"\n"))
+	binary := filepath.Join(t.TempDir(), "rollcall-agent")
+	if out, err := exec.Command("go", "build", "-o", binary, "rollcall/cmd/rollcall-agent").CombinedOutput(); err != nil {
+		t.Fatalf("building the agent: %v\n%s", err, out)
+	}
+	m.Copy(binary, "/usr/bin/rollcall-agent")
+	for file, to := range map[string]string{"rollcall-agent.service": "/etc/systemd/system", "rollcall-agent.conf": "/usr/lib/sysusers.d"} {
+		content, err := os.ReadFile(filepath.Join("../../deploy/systemd", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Write(filepath.Join(to, file), 0o644, content)
+	}
+	m.Run("systemd-sysusers")
+	m.Run("chgrp", "-R", "rollcall-agent", "/etc/rollcall-agent")
+	m.Run("systemctl", "daemon-reload")
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := m.Try("journalctl", "-u", "rollcall-agent", "--no-pager", "-n", "50")
+			t.Logf("log of the agent:\n%s", log)
+		}
+	})
+	return m
+}
+
+// events reads the stream from its beginning.
+func (m *installed) events() (messages []roster.Message) {
+	m.t.Helper()
+	c, err := m.js.OrderedConsumer(m.t.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	batch, err := c.FetchNoWait(1_000_000)
+	for err == nil {
+		n := len(messages)
+		for raw := range batch.Messages() {
+			meta, err := raw.Metadata()
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			read := roster.Message{Place: meta.Sequence.Stream, Receipt: roster.TimeOf(meta.Timestamp)}
+			if refusal := wire.NewDecoder(subjects).Decode(raw.Subject(), raw.Headers().Get(rollcallv1.HeaderContentType), raw.Data(), &read.Event); refusal != nil {
+				m.t.Fatal(refusal)
+			}
+			messages = append(messages, read)
+		}
+		if len(messages) == n {
+			return messages
+		}
+		batch, err = c.FetchNoWait(1_000_000)
+	}
+	if !errors.Is(err, nats.ErrTimeout) {
+		m.t.Fatal(err)
+	}
+	return messages
+}
+
+// roster folds the stream.
+func (m *installed) roster() *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	b := roster.Batch{Messages: m.events()}
+	if n := len(b.Messages); n > 0 {
+		b.End.Place = b.Messages[n-1].Place
+	}
+	r.Fold(&b)
+	return r
+}
+
+// on returns who is on: "ada c1".
+func (m *installed) on() (on []string) {
+	m.roster().Machine("web1", func(v roster.View) {
+		for _, s := range v.AppendSessions(nil) {
+			on = append(on, s.User+" "+s.ID)
+		}
+	})
+	return on
+}
+
+// wantOn waits until exactly these are on.
+func (m *installed) wantOn(what string, want ...string) {
+	m.t.Helper()
+	slices.Sort(want)
+	var got []string
+	defer func() {
+		if m.t.Failed() {
+			m.t.Logf("on are %q, want %q", got, want)
+		}
+	}()
+	kit.Eventually(m.t, func() bool {
+		got = m.on()
+		return slices.Equal(got, want)
+	}, what)
+}
+
+func as(user string, l *machine.Login) string { return user + " " + l.ID }
+
+// wantOnce checks that the beginning and the end of each of these sessions was told of once,
+// by an event of its own or by a list of who is on; that no number is missing, and that no
+// two dates are equal.
+func (m *installed) wantOnce(ids []string) {
+	m.t.Helper()
+	told, began, ended := map[string]int{}, map[string]int{}, map[string]int{}
+	on, dates := map[string]bool{}, map[roster.Time]uint64{}
+	set := func(id string, now bool) {
+		switch {
+		case now && !on[id]:
+			began[id]++
+		case !now && on[id]:
+			ended[id]++
+		}
+		on[id] = now
+	}
+	for _, message := range m.events() {
+		e := &message.Event
+		if other, is := dates[e.Date]; is && other != e.Number {
+			m.t.Errorf("numbers %d and %d have the date %v", other, e.Number, e.Date)
+		} else if is {
+			continue // it was published again
+		}
+		dates[e.Date] = e.Number
+		s := e.Session
+		switch e.Type {
+		case roster.Login, roster.Logout:
+			told[e.Type.String()+" "+s.ID]++
+			set(s.ID, e.Type == roster.Login)
+		case roster.Present:
+			listed := map[string]bool{}
+			for _, s := range e.Sessions {
+				listed[s.ID] = true
+				set(s.ID, true)
+			}
+			for id := range on {
+				set(id, listed[id])
+			}
+		}
+		if e.Type == roster.Login && (s.User != "ada" || s.Service != "sshd" || s.Remote != "127.0.0.1") {
+			m.t.Errorf("a login of %+v", s)
+		}
+	}
+	for _, id := range ids {
+		if began[id] != 1 || ended[id] != 1 || told["login "+id] > 1 || told["logout "+id] > 1 {
+			m.t.Errorf("session %s: began %d times, ended %d times, %d logins, %d logouts", id, began[id], ended[id], told["login "+id], told["logout "+id])
+		}
+	}
+	if st := m.roster().Status(); st.Missing != 0 || st.Fates[roster.DeadLettered] != 0 {
+		m.t.Errorf("%d missing, %d refused", st.Missing, st.Fates[roster.DeadLettered])
+	}
+}
+
+// TestMachine: on a real machine, who is on is who a person would say is on, at each step.
+func TestMachine(t *testing.T) {
+	m := boot(t)
+	m.AddUsers("ada", "bob")
+	before := m.Login("ada", "")
+	m.Run("systemctl", "start", "rollcall-agent")
+	m.wantOn("who was on before the agent is on", as("ada", before))
+
+	bob := m.LoginTerminal("bob", "")
+	m.wantOn("a login with a terminal", as("ada", before), as("bob", bob))
+	bob.End()
+	m.wantOn("a logout", as("ada", before))
+
+	left := m.Login("bob", "nohup sleep 1000 >/dev/null 2>&1 & sleep 1")
+	left.End()
+	m.wantOn("a process is left behind", as("ada", before))
+	m.Run("loginctl", "enable-linger", "bob")
+	m.Run("systemctl", "restart", "systemd-logind")
+	second := m.Login("bob", "")
+	m.wantOn("logind was restarted with somebody on", as("ada", before), as("bob", second))
+
+	m.Run("bash", "-c", `echo '{"type":"login","user":"carol","session":"ftp-1","service":"vsftpd"}' | rollcall-agent tell`)
+	m.Run("systemctl", "restart", "rollcall-agent")
+	m.Run("systemctl", "kill", "-s", "KILL", "rollcall-agent")
+	m.wantOn("a session told of, and the agent was restarted and killed", as("ada", before), as("bob", second), "carol ftp-1")
+
+	if out, err := m.Try("runuser", "-u", "bob", "--", "bash", "-c", `printf 'SESSION_ID=99\nUSER_ID=mallory\nLEADER=1\nMESSAGE_ID=8d45620c1a4348dbb17410da57c60c66\nMESSAGE=New session 99 of user mallory.\nSYSLOG_IDENTIFIER=systemd-logind\n' | logger --journald; logger -t systemd-logind "New session 98 of user mallory."`); err != nil {
+		t.Fatal(err, out)
+	}
+	m.Run("journalctl", "--sync")
+	third := m.Login("bob", "") // what is told after it is told after the forgery
+	m.wantOn("somebody else writes to the journal", as("ada", before), as("bob", second), as("bob", third), "carol ftp-1")
+
+	m.PowerOff()
+	if all := m.events(); all[len(all)-1].Event.Type != roster.Shutdown {
+		t.Errorf("the last event is %+v", all[len(all)-1].Event)
+	}
+	m.wantOn("the machine is off")
+	m.Boot()
+	m.Run("systemctl", "enable", "--now", "rollcall-agent")
+	again := m.Login("ada", "")
+	m.wantOn("it has booted again", as("ada", again))
+	m.Cut()
+	m.Boot()
+	m.wantOn("it was cut from power, and has booted")
+	if st := m.roster().Status(); st.Missing != 0 {
+		t.Errorf("%d events are missing", st.Missing)
+	}
+}
+
+// TestManyLogins: each of many logins at once is told of once, while the agent is killed.
+func TestManyLogins(t *testing.T) {
+	m := boot(t)
+	m.AddUsers("ada")
+	m.Run("systemctl", "start", "rollcall-agent")
+	var mu sync.Mutex
+	var ids []string
+	var g sync.WaitGroup
+	for range 10 {
+		g.Go(func() {
+			for range kit.Length(2, 20) {
+				l, err := m.TryLogin("ada", "", false)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				l.End()
+				mu.Lock()
+				ids = append(ids, l.ID)
+				mu.Unlock()
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); g.Wait() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for over := false; !over; {
+		select {
+		case <-ended:
+			over = true
+		case <-time.After(2 * time.Second):
+			m.Run("systemctl", "kill", "-s", "KILL", "rollcall-agent")
+		case <-ctx.Done():
+			return
+		}
+	}
+	m.wantOn("all have logged out")
+	kit.Eventually(t, func() bool {
+		status, err := m.Try("rollcall-agent", "status")
+		return err == nil && strings.Contains(status, "waiting 0,")
+	}, "all is stored")
+	if want := 10 * kit.Length(2, 20); len(ids) != want {
+		t.Fatalf("%d logins, want %d", len(ids), want)
+	}
+	m.wantOnce(ids)
+}

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/agent/spool"
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+	"rollcall/internal/wire"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+func testSubjects(t *testing.T) rollcallv1.Subjects {
+	subjects, err := rollcallv1.NewSubjects("rollcall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subjects
+}
+
+func openSpool(t *testing.T, dir string) *spool.Spool {
+	s, err := spool.Open(dir, spool.Config{MachineID: "m", Log: kit.Logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// appendLogins appends the next n events to a spool.
+func appendLogins(t *testing.T, s *spool.Spool, n int) {
+	for range n {
+		number := s.Next()
+		e := roster.Event{Type: roster.Login, Machine: "web 1", Date: roster.Time(number), Session: roster.Session{User: "lane", ID: fmt.Sprint(number)}, Origin: s.Origin(), Number: number}
+		if err := s.Append(spool.Record{Number: number, Payload: wire.AppendJSON(nil, &e), State: []byte("{}")}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// stored returns the numbers of the events in the stream, and how many messages it has.
+func stored(t *testing.T, js jetstream.JetStream) (numbers []uint64, messages int) {
+	c, err := js.OrderedConsumer(t.Context(), "E", jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, seen := wire.NewDecoder(testSubjects(t)), map[uint64]bool{}
+	for {
+		m, err := c.Next(jetstream.FetchMaxWait(time.Second))
+		if err != nil {
+			return numbers, messages
+		}
+		messages++
+		var e roster.Event
+		if refusal := d.Decode(m.Subject(), m.Headers().Get(rollcallv1.HeaderContentType), m.Data(), &e); refusal != nil {
+			t.Fatal(refusal)
+		}
+		if !seen[e.Number] {
+			numbers = append(numbers, e.Number)
+		}
+		seen[e.Number] = true
+	}
+}
+
+// TestPublish: every event of the spool gets into the stream, in order, while the server is
+// restarted, and while there is no stream; and none is published again once it is stored.
+func TestPublish(t *testing.T) {
+	server := kit.StartServer(t)
+	dir := t.TempDir()
+	s := openSpool(t, dir)
+	a := &Agent{Config: Config{Machine: "web 1", Subjects: testSubjects(t), Spool: s, Log: kit.Logger(t)}}
+	nc := kit.Conn(t, server.URL, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Publish(ctx, nc) }()
+	appendLogins(t, s, 100) // there is no stream yet
+	js := kit.JetStream(t, kit.Conn(t, server.URL, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1)))
+	kit.CreateStream(t, js, jetstream.StreamConfig{Name: "E", Subjects: []string{"rollcall.events.>"}})
+	for range 3 {
+		appendLogins(t, s, 60)
+		server.Restart()
+		appendLogins(t, s, 40)
+	}
+	kit.Eventually(t, func() bool { return s.Stats().Waiting == 0 }, "all is stored")
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	numbers, messages := stored(t, js)
+	if len(numbers) != 400 {
+		t.Fatalf("%d events are stored, want 400", len(numbers))
+	}
+	for i, n := range numbers {
+		if n != uint64(i+1) {
+			t.Fatalf("event %d is number %d", i+1, n)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The next life publishes nothing again.
+	a.Spool = openSpool(t, dir)
+	ctx, end = context.WithCancel(t.Context())
+	go func() { ended <- a.Publish(ctx, nc) }()
+	appendLogins(t, a.Spool, 1)
+	kit.Eventually(t, func() bool { return a.Spool.Stats().Waiting == 0 }, "the next event is stored")
+	end()
+	<-ended
+	if again, more := stored(t, js); len(again) != 401 || more != messages+1 {
+		t.Errorf("%d events and %d messages, want 401 and %d", len(again), more, messages+1)
+	}
+}

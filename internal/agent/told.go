@@ -1,0 +1,156 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/roster"
+)
+
+// told are the sessions that local programs told of, through the socket: those that logind
+// does not see. They are listed in every present, until their logout or the next boot.
+type told struct {
+	path     string
+	sessions map[string]toldSession // by id
+}
+
+// toldSession is a session as it stands in the file.
+type toldSession struct {
+	User     string      `json:"user"`
+	Since    roster.Time `json:"since"`
+	Terminal string      `json:"terminal,omitzero"`
+	Remote   string      `json:"remote,omitzero"`
+	Service  string      `json:"service,omitzero"`
+}
+
+// loadTold reads the file in the agent's folder.
+func loadTold(dir string) (*told, error) {
+	t := &told{filepath.Join(dir, "told.json"), map[string]toldSession{}}
+	text, err := os.ReadFile(t.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &t.sessions)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the sessions told of: %w", err)
+	}
+	return t, nil
+}
+
+// save writes the file, before the change is told to anybody.
+func (t *told) save() error {
+	text, err := json.Marshal(t.sessions, json.Deterministic(true))
+	if err == nil {
+		err = replaceFile(t.path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the sessions told of: %w", err)
+	}
+	return nil
+}
+
+// replaceFile replaces a file by another one that is on disk.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// maxTold is how many sessions may be told of at a time: more would not fit in a present.
+const maxTold = 1000
+
+// apply changes the sessions by an event.
+func (t *told) apply(e *roster.Event) error {
+	s := &e.Session
+	switch _, is := t.sessions[s.ID]; {
+	case e.Type == roster.Logout:
+		delete(t.sessions, s.ID)
+	case len(t.sessions) == maxTold && !is:
+		return fmt.Errorf("%d sessions were told of: tell of the logouts, too", maxTold)
+	default:
+		t.sessions[s.ID] = toldSession{s.User, e.Date, s.Terminal, s.Remote, s.Service}
+	}
+	return t.save()
+}
+
+// clear forgets all sessions, at a boot.
+func (t *told) clear() error {
+	if len(t.sessions) == 0 {
+		return nil
+	}
+	clear(t.sessions)
+	return t.save()
+}
+
+// list returns the sessions in the order of their ids.
+func (t *told) list() []roster.Session {
+	var list []roster.Session
+	for _, id := range slices.SortedFunc(maps.Keys(t.sessions), strings.Compare) {
+		s := t.sessions[id]
+		list = append(list, roster.Session{User: s.User, ID: id, Since: s.Since, Terminal: s.Terminal, Remote: s.Remote, Service: s.Service})
+	}
+	return list
+}
+
+// tell is an event that a local program told of, and where its answer goes.
+type tell struct {
+	event  roster.Event
+	answer chan error
+}
+
+// tell makes the event that a local program told of. Once it is answered it is on disk.
+func (a *Agent) tell(ctx context.Context, t tell) error {
+	err := a.checkTold(&t.event)
+	if err == nil {
+		if t.event.Date == 0 {
+			t.event.Date = roster.TimeOf(a.clock.now())
+		}
+		err = a.told.apply(&t.event)
+	}
+	if err != nil {
+		t.answer <- err
+		return nil
+	}
+	a.add(&t.event, t.event.Date.Time())
+	err = a.flush(ctx)
+	t.answer <- err
+	return err
+}
+
+// checkTold refuses what no local program can tell of.
+func (a *Agent) checkTold(e *roster.Event) error {
+	switch {
+	case e.Machine != "" && e.Machine != a.Machine:
+		return fmt.Errorf("machine: this is %q: leave it out", a.Machine)
+	case e.Type != roster.Login && e.Type != roster.Logout:
+		return errors.New("type: login or logout: the agent itself tells of the machine")
+	case e.Session.ID == "":
+		return errors.New("session: missing: name the session, so that its logout can end it")
+	}
+	return nil
+}
