@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"changes":    {"api"},
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
-	"config":     {"httpd", "natsconn", "wire"},
+	"config":     {"natsconn", "wire"},
 	"client":     {"api", "config", "natsconn"},
 	"publish":    {"natsconn", "wire"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 var (
 	commands  = []string{"agent/command", "api", "client", "config", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
-		"serve_command.go":         {"service"},
+		"serve_command.go":         {"httpd", "service"},
 		"snapshot_command.go":      {"snapshot"},
 		"healthcheck_command.go":   {"httpd"},
 		"historybackup_command.go": {"history"},

@@ -34,7 +34,7 @@ const healthTimeout = 3 * time.Second
 
 // Run requests /livez or /readyz from the service.
 func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := config.ReadHealth()
+	cfg, err := config.ReadHealth(httpd.CheckWebConfig)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/test/kit"
 )
 
@@ -20,7 +21,7 @@ func TestLogger(t *testing.T) {
 		{"text", "error", ""},
 	} {
 		kit.Environment(t, map[string]string{"ROLLCALL_LOG_FORMAT": test.format, "ROLLCALL_LOG_LEVEL": test.level})
-		cfg, err := config.ReadServe()
+		cfg, err := config.ReadServe(httpd.CheckWebConfig)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/service"
 	"rollcall/internal/throttle"
 )
@@ -20,7 +21,7 @@ func (serveCmd) Help() string {
 
 // Run runs the service until ctx is done.
 func (serveCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := config.ReadServe()
+	cfg, err := config.ReadServe(httpd.CheckWebConfig)
 	if err != nil {
 		return err
 	}

@@ -167,16 +167,16 @@ func ReadDeadLetters() (*ForDeadLetters, error) {
 	return cfg, cfg.Client.check(read(cfg)).orNil()
 }
 
-// ReadHealth reads the configuration of the healthcheck command. The error lists
-// all problems.
-func ReadHealth() (*Web, error) {
+// ReadHealth reads the configuration of the healthcheck command; readWeb reads a web
+// configuration file. The error lists all problems.
+func ReadHealth(readWeb func(path string) error) (*Web, error) {
 	cfg := new(Web)
-	return cfg, read(cfg).orNil()
+	return cfg, cfg.WebConfigFile.check(readWeb, read(cfg)).orNil()
 }
 
-// ReadServe reads the configuration of the serve command. The error lists all
-// problems.
-func ReadServe() (*Serve, error) {
+// ReadServe reads the configuration of the serve command; readWeb reads a web
+// configuration file. The error lists all problems.
+func ReadServe(readWeb func(path string) error) (*Serve, error) {
 	cfg := new(Serve)
-	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
+	return cfg, cfg.WebConfigFile.check(readWeb, cfg.Streams.check(cfg.Client.check(read(cfg)))).orNil()
 }

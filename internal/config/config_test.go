@@ -9,14 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/httpd"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
+// checkWeb says of a web configuration file what httpd would.
+func checkWeb(path string) error { return httpd.CheckWebConfig(path) }
+
 func TestDefaults(t *testing.T) {
 	kit.Environment(t, nil)
-	cfg, err := ReadServe()
+	cfg, err := ReadServe(checkWeb)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,7 @@ func TestVariableWithPrefixWins(t *testing.T) {
 // environment is not.
 func TestBareNamesAreNotRead(t *testing.T) {
 	kit.Environment(t, map[string]string{"STREAM": "no.name", "SUBJECT": "*", "MAX_SKEW": "x", "HTTP_ADDR": "x"})
-	if _, err := ReadServe(); err != nil {
+	if _, err := ReadServe(checkWeb); err != nil {
 		t.Error(err)
 	}
 }
@@ -100,13 +104,13 @@ func TestValues(t *testing.T) {
 	} {
 		for _, value := range values.good {
 			kit.Environment(t, map[string]string{name: value})
-			if _, err := ReadServe(); err != nil {
+			if _, err := ReadServe(checkWeb); err != nil {
 				t.Errorf("%s=%q: %v", name, value, err)
 			}
 		}
 		for _, value := range values.bad {
 			kit.Environment(t, map[string]string{name: value})
-			_, err := ReadServe()
+			_, err := ReadServe(checkWeb)
 			if err == nil || !strings.HasPrefix(err.Error(), name+": ") || strings.Count(err.Error(), "\n") > 0 {
 				t.Errorf("%s=%q: %v; want one problem", name, value, err)
 			}
@@ -147,7 +151,7 @@ func TestPairs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			kit.Environment(t, test.set)
-			_, err := ReadServe()
+			_, err := ReadServe(checkWeb)
 			found, _ := err.(Problems)
 			var names []string
 			for _, p := range found {
@@ -193,7 +197,7 @@ func TestKubernetesVariables(t *testing.T) {
 
 func TestSecretsAreNotFormatted(t *testing.T) {
 	kit.Environment(t, map[string]string{"NATS_URL": "nats://u:hunter2@a,nats://hunter2@b", "ROLLCALL_NATS_TOKEN": "hunter2"})
-	cfg, err := ReadServe()
+	cfg, err := ReadServe(checkWeb)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/httpd"
 	"rollcall/internal/natsconn"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -269,13 +268,18 @@ func Unreadable(path string) string {
 // webConfigFile is the path of the web configuration file of the HTTP server.
 type webConfigFile string
 
-// Set reads the path of a web configuration file.
-func (w *webConfigFile) Set(value string) error {
-	if _, err := httpd.ReadWebConfig(value); err != nil {
-		return invalid(value, "is invalid: "+err.Error(), "give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it")
+// check appends what is wrong with the file, if there is one.
+func (w webConfigFile) check(read func(path string) error, found Problems) Problems {
+	if w == "" {
+		return found
 	}
-	*w = webConfigFile(value)
-	return nil
+	if err := read(string(w)); err != nil {
+		return append(found, problem{
+			"ROLLCALL_WEB_CONFIG_FILE", fmt.Sprintf("%q is invalid: %v", string(w), err),
+			"give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it",
+		})
+	}
+	return found
 }
 
 // keyFile is the path of a file with a seed. The value is never printed: it may be the

@@ -31,6 +31,12 @@ type WebConfig struct {
 	Users bool
 }
 
+// CheckWebConfig returns what is wrong with a web configuration file.
+func CheckWebConfig(path string) error {
+	_, err := ReadWebConfig(path)
+	return err
+}
+
 // ReadWebConfig reads a web configuration file, and the files that it names. Its
 // errors quote no value of the file.
 func ReadWebConfig(path string) (WebConfig, error) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/test/kit"
 )
 
@@ -13,7 +14,7 @@ func TestDigest(t *testing.T) {
 	digest := func(name, value string) string {
 		t.Helper()
 		kit.Environment(t, map[string]string{name: value})
-		cfg, err := config.ReadServe()
+		cfg, err := config.ReadServe(httpd.CheckWebConfig)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -168,7 +169,7 @@ func TestFullStream(t *testing.T) {
 // ours returns the streams that Prepare creates.
 func ours(t *testing.T, s *service) natsconn.Streams {
 	t.Helper()
-	cfg, err := config.ReadServe()
+	cfg, err := config.ReadServe(httpd.CheckWebConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

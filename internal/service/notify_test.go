@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/roster"
 	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
@@ -20,7 +21,7 @@ func startService(t *testing.T, set map[string]string) (n *notifier, end func())
 	t.Helper()
 	set["ROLLCALL_DATA_DIR"], set["ROLLCALL_HTTP_ADDR"], set["ROLLCALL_EMBEDDED_ADDR"] = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
 	kit.Environment(t, set)
-	cfg, err := config.ReadServe()
+	cfg, err := config.ReadServe(httpd.CheckWebConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"rollcall/internal/config"
+	"rollcall/internal/httpd"
 	"rollcall/internal/test/kit"
 )
 
@@ -20,7 +21,7 @@ func TestTwoServices(t *testing.T) {
 		kit.Environment(t, map[string]string{
 			"ROLLCALL_DATA_DIR": dir, "ROLLCALL_EMBEDDED_ADDR": "127.0.0.1:0", "ROLLCALL_HTTP_ADDR": "127.0.0.1:0",
 		})
-		cfg, err := config.ReadServe()
+		cfg, err := config.ReadServe(httpd.CheckWebConfig)
 		if err != nil {
 			t.Fatal(err)
 		}
