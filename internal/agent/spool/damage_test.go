@@ -61,13 +61,14 @@ func with(all map[string][]byte, name string, b []byte) map[string][]byte {
 // tiny has segments of three or four records, and no log.
 var tiny = Config{Max: 1 << 20, MachineID: "m1", Log: slog.New(slog.DiscardHandler), segmentSize: 140, sync: noSync}
 
-// spooled returns the files of a spool with 9 records, of which 1 is acked.
+// spooled returns the files of a killed spool with 9 records, of which 1 is acked.
 func spooled(t *testing.T) (all map[string][]byte, origin string) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, tiny)
-	add(t, s, 9)
+	add(t, s, 8)
 	ack(t, s, 1)
-	s.Close()
+	add(t, s, 1)
+	s.crash()
 	all = files(t, dir)
 	if len(all) != 5 {
 		t.Fatalf("%d files", len(all))

@@ -110,7 +110,7 @@ func (s *Spool) reopen(g *segment) error {
 		return err
 	}
 	s.file = f
-	//guard:drop "new records are not written behind a torn one" TestCutAtEachByte
+	//guard:drop "new records are not written behind a torn one" TestTornBatch
 	if err := f.Truncate(g.size); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Spool) begin() (*segment, error) {
 		return g, err
 	}
 	failpoint.At("spool-begun")
-	//guard:set s.syncFolder() error(nil) "a power cut makes no number missing" TestProperty
+	//guard:set s.syncFolder() error(nil) "a power cut makes no number missing" TestSyncs
 	return g, s.syncFolder()
 }
 
