@@ -116,14 +116,12 @@ func (s *Spool) load(machine []byte) error {
 	if err != nil {
 		return err
 	}
-	if n := len(s.segments); n > 0 {
-		if !marked {
-			s.mark.acked = s.segments[0].first - 1
-		}
-		//guard:false "a record that a crash left whole counts" TestWholeTail
-		if last := s.segments[n-1].last(); last >= s.mark.given {
-			s.mark.given, s.mark.state = last, state
-		}
+	if !marked && len(s.segments) > 0 {
+		s.mark.acked = s.segments[0].first - 1
+	}
+	//guard:false "a record that a crash left whole counts" TestWholeTail
+	if last := s.lastRecord(); last > 0 && last >= s.mark.given {
+		s.mark.given, s.mark.state = last, state
 	}
 	s.reportMissing()
 	known := named && marked
@@ -137,6 +135,14 @@ func (s *Spool) load(machine []byte) error {
 		return nil
 	}
 	return s.writeMark(s.mark)
+}
+
+// lastRecord returns the number of the last record; 0: there is none.
+func (s *Spool) lastRecord() uint64 {
+	if len(s.segments) == 0 {
+		return 0
+	}
+	return s.segments[len(s.segments)-1].last()
 }
 
 // reportMissing reports the numbers from acked to given that no segment has.
