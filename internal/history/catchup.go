@@ -185,6 +185,10 @@ func (c *catching) fold(decode Decode, cancel context.CancelCauseFunc) {
 			return
 		}
 		end := b.End
+		//guard:false "the history reads no further than the fold" TestReadsNoFurtherThanTheFold
+		if c.cut == nil && end.Place > c.Roster.Status().Position.Place {
+			c.cut = c.handOver()
+		}
 		//guard:false "the history hands over to the fold at one place" TestSettingsOfTheTime
 		if c.cut != nil && end.Place > c.cut.Status.Position.Place {
 			end = c.cut.Status.Position

@@ -36,7 +36,7 @@ func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 		if err != nil {
 			return err
 		}
-		differs, err := w.agree(m, v.Name(), v.AppendSessions(nil), after)
+		differs, err := w.agree(m, v.Name(), v.AppendSessions(nil), v.Newest(), after)
 		if err != nil {
 			return err
 		}
@@ -59,8 +59,9 @@ func (h *History) writeAgreement(cut *roster.Cut) (err error) {
 }
 
 // agree makes a machine's open stays those that the roster has, and reports whether
-// they differed. A boot, shutdown or present dated after a date settles it.
-func (w *writer) agree(m *machine, name string, on []roster.Session, after roster.Time) (differs bool, err error) {
+// they differed, or the roster's newest date is one that the history lacks. A boot,
+// shutdown or present dated after a date settles it.
+func (w *writer) agree(m *machine, name string, on []roster.Session, newest, after roster.Time) (differs bool, err error) {
 	open := map[Key]*openStay{}
 	if m.id != 0 {
 		if open, err = w.rows(m.id).open(); err != nil {
@@ -83,12 +84,17 @@ func (w *writer) agree(m *machine, name string, on []roster.Session, after roste
 			from = min(from, s.Since)
 		}
 	}
+	//guard:false "the history learns the newest dates that only the roster has" TestOlderThanTheRosterKnows
+	if m.newest < newest {
+		from = min(from, newest)
+	}
 	//guard:true "the roster decides who is on" TestRosterDecides
 	if from == endOfTime {
 		return false, nil
 	}
+	m.newest = max(m.newest, newest)
 	if m.id == 0 {
-		m.first, m.newest = from, from
+		m.first = from
 		if w.state.Loss != 0 {
 			from = 0
 		}
@@ -137,7 +143,7 @@ func (w *writer) closeUnknown(seen map[int64]bool, after roster.Time) (n int, er
 	for _, name := range unknown {
 		m, err := loadMachine(w.c, name)
 		if err == nil {
-			_, err = w.agree(m, name, nil, after)
+			_, err = w.agree(m, name, nil, never, after)
 		}
 		if err != nil {
 			return n, err

@@ -21,6 +21,9 @@ func (v View) Name() string { return v.m.name }
 // Heard returns the receipt of the last event accepted from the machine.
 func (v View) Heard() Time { return v.m.heard }
 
+// Newest returns the newest date of an event accepted from the machine.
+func (v View) Newest() Time { return v.m.newest }
+
 // UserCount returns how many users are on.
 func (v View) UserCount() int { return int(v.m.users) }
 
