@@ -124,7 +124,12 @@ func (r *reader) view(ctx context.Context, show func(*View) error) (err error) {
 	if err := v.load(); err != nil {
 		return fmt.Errorf("reading the history: %w", err)
 	}
-	return show(v)
+	err = show(v)
+	//guard:false "a question that takes too long is not a failure of the disk" TestTooLong
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (v *View) load() error {

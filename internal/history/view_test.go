@@ -2,6 +2,8 @@ package history
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -244,6 +246,26 @@ func TestView(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// TestTooLong: what interrupts a question is told from what the disk does.
+func TestTooLong(t *testing.T) {
+	worlds(t, func(t *rapid.T, w *world) {
+		c, err := openReader(w.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		err = newReader(c).view(ctx, func(v *View) error {
+			cancel()
+			_, _, err := v.Stays(&Span{To: roster.MaxDate, Limit: 10})
+			return err
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v", err)
+		}
 	})
 }
 

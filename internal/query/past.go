@@ -103,6 +103,9 @@ func (s *Service) refusalOf(err error) error {
 	//guard:false "a client learns that it may ask again later" TestPastBusy
 	case errors.Is(err, history.ErrBusy):
 		return &refusal{rollcallv1.CodeBusy, err.Error()}
+	//guard:false "a client learns that its question takes too long" TestPastBusy
+	case errors.Is(err, context.DeadlineExceeded):
+		return &refusal{rollcallv1.CodeBusy, fmt.Sprintf("busy: the answer takes longer than %v: ask about less, or again later", pastTimeout)}
 	case errors.Is(err, context.Canceled):
 		return &refusal{rollcallv1.CodeUnavailable, "rollcall is shutting down: ask again later"}
 	}

@@ -582,9 +582,10 @@ func TestPastBusy(t *testing.T) {
 	s := New(Config{Log: kit.Logger(t)})
 	for err, code := range map[error]int{
 		fmt.Errorf("reading: %w", history.ErrBusy): rollcallv1.CodeBusy,
-		context.Canceled:                        rollcallv1.CodeUnavailable,
-		errors.New("disk I/O error\nselect"):    rollcallv1.CodeUnavailable,
-		&refusal{rollcallv1.CodeNotFound, "no"}: rollcallv1.CodeNotFound,
+		context.DeadlineExceeded:                   rollcallv1.CodeBusy,
+		context.Canceled:                           rollcallv1.CodeUnavailable,
+		errors.New("disk I/O error\nselect"):       rollcallv1.CodeUnavailable,
+		&refusal{rollcallv1.CodeNotFound, "no"}:    rollcallv1.CodeNotFound,
 	} {
 		refused, ok := errors.AsType[*refusal](s.refusalOf(err))
 		if !ok || refused.code != code || strings.Contains(refused.description, "\n") {
