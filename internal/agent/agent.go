@@ -83,9 +83,13 @@ type Agent struct {
 	pending  []spool.Record // made, and not written yet
 }
 
-// journalMatches select the records of logind that tell of sessions. They are fields that
-// only the journal itself can set.
-var journalMatches = []string{"_UID=0", "_SYSTEMD_UNIT=systemd-logind.service"}
+// journalMatches select the records of logind that tell of sessions, and those of the
+// journal that tell that it left some out. They are fields that only the journal itself can
+// set.
+var journalMatches = []string{
+	"_UID=0", "_SYSTEMD_UNIT=systemd-logind.service", "+",
+	"_TRANSPORT=driver", "MESSAGE_ID=" + messagesSuppressed,
+}
 
 // New returns an agent that goes on where the spool ends.
 func New(c Config) (*Agent, error) {

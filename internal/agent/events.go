@@ -43,6 +43,9 @@ func (a *Agent) record(ctx context.Context, r *journal.Record) error {
 	}
 	a.Cursor = r.Cursor
 	if !ok {
+		if isSuppression(r) && a.reading.Load() { // of a backlog a present follows anyway
+			return a.present(ctx)
+		}
 		return nil
 	}
 	back := a.add(&e, r.Time)

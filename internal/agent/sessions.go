@@ -20,6 +20,15 @@ const (
 	sessionRemoved = "3354939424b4456d9802ca8333ed424a"
 )
 
+// messagesSuppressed is the message id of the journal's records that it left out records of
+// a unit that wrote too many: see systemd's catalog, and RateLimitBurst in man journald.conf.
+const messagesSuppressed = "a596d6fe7bfa4994828e72309e95d61e"
+
+// isSuppression reports whether the journal tells that it left out records of logind.
+func isSuppression(r *journal.Record) bool {
+	return r.MessageID == messagesSuppressed && strings.Contains(r.Message, "systemd-logind")
+}
+
 // machine is what the rules ask of the machine. Its methods are those of logind.Conn, and
 // what the journal says of the process that a session began with.
 type machine interface {
