@@ -16,17 +16,13 @@ type Fleet struct {
 	// More says that there are machines after these.
 	More bool
 
-	machines []fleetMachine // in order of their names
-	on       []fleetUser    // in order of the machines' numbers
+	// Of many there are few bytes each: machines and users are numbers.
+	machines []uint32    // in the order of their names
+	last     string      // the name of the last of them
+	on       []fleetUser // in the order of the machines' numbers
 }
 
-type fleetMachine struct {
-	name string
-	id   int64
-}
-
-// fleetUser is a user who was on a machine, both by number: of many there are few
-// bytes each.
+// fleetUser is a user who was on a machine.
 type fleetUser struct{ machine, user uint32 }
 
 // maxFleet is how many machines a Fleet has at most, and maxOn, how many users on them
@@ -41,13 +37,13 @@ func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, 
 
 func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet, maxOn int) (*Fleet, error) {
 	f := &Fleet{Place: v.Place()}
-	q, err := prepared(v.c, `select id, name from machines where name > ? and first <= ?
+	q, err := prepared(v.c, `select id from machines where name > ? and first <= ?
 		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit ?`, after, at, silent, maxFleet+1)
 	if err != nil {
 		return nil, err
 	}
 	for q.next() {
-		f.machines = append(f.machines, fleetMachine{q.ColumnText(1), q.ColumnInt64(0)})
+		f.machines = append(f.machines, uint32(q.ColumnInt64(0)))
 	}
 	if q.err != nil {
 		return nil, q.err
@@ -75,20 +71,23 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 		}
 	}
 	f.sort()
-	return f, nil
+	if n := len(f.machines); n > 0 {
+		f.last, err = v.machineName(int64(f.machines[n-1]))
+	}
+	return f, err
 }
 
 // first drops all but the first n machines, and returns a function that reports whether a
 // user was on one of those.
 func (f *Fleet) first(n int) (has func(fleetUser) bool) {
 	f.machines = f.machines[:n:n]
-	most := int64(0)
+	most := uint32(0)
 	for _, m := range f.machines {
-		most = max(most, m.id)
+		most = max(most, m)
 	}
 	among := make([]bool, most+1)
 	for _, m := range f.machines {
-		among[m.id] = true
+		among[m] = true
 	}
 	has = func(u fleetUser) bool { return int(u.machine) < len(among) && among[u.machine] }
 	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !has(u) })
@@ -106,10 +105,22 @@ func (f *Fleet) sort() {
 // Machines calls show with each machine after one, and who was on it, until show
 // returns false.
 func (f *Fleet) Machines(v *View, after string, show func(name string, users []string) bool) error {
-	i := sort.Search(len(f.machines), func(i int) bool { return f.machines[i].name > after })
+	var failed error
+	i := sort.Search(len(f.machines), func(i int) bool {
+		name, err := v.machineName(int64(f.machines[i]))
+		failed = cmp.Or(failed, err)
+		return name > after
+	})
+	if failed != nil {
+		return failed
+	}
 	for _, m := range f.machines[i:] {
-		users, err := f.users(v, uint32(m.id))
-		if err != nil || !show(m.name, users) {
+		name, err := v.machineName(int64(m))
+		if err != nil {
+			return err
+		}
+		users, err := f.users(v, m)
+		if err != nil || !show(name, users) {
 			return err
 		}
 	}
@@ -157,7 +168,7 @@ func (k *fleets) get(at roster.Time, after string, holds func(place uint64) bool
 		if f.at != at || f.after > after || !holds(f.Place) {
 			continue
 		}
-		if last := f.machines; f.More && (len(last) == 0 || last[len(last)-1].name <= after) {
+		if f.More && f.last <= after {
 			continue
 		}
 		k.list = slices.Insert(slices.Delete(k.list, i, i+1), 0, f)
