@@ -151,6 +151,19 @@ func TestSettingsOfTheTime(t *testing.T) {
 	})
 }
 
+// TestSettingsBeforeABuilding: a history that was lost is built with the settings of the
+// time although the service is started once more, with others, before it is.
+func TestSettingsBeforeABuilding(t *testing.T) {
+	during(t, func(s *sim) {
+		s.fold(1000)
+		s.save()
+		s.remove()
+		s.restart(false)
+		s.restart(true)
+		s.lost = false // all was folded before
+	})
+}
+
 // TestRosterDecides: who is on in the roster, and nobody else, is on in the history, if it
 // was built anew without the events, and if the roster has lost the last of them.
 func TestRosterDecides(t *testing.T) {

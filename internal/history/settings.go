@@ -51,7 +51,8 @@ func (w *writer) decide(place uint64, s Settings) (err error) {
 	if err := exec(w.c, "delete from settings where place > ?", place); err != nil {
 		return err
 	}
-	if err := exec(w.c, `insert or replace into settings (place, settings) select ?1, ?2
+	// The first are those of the message before, too: others may follow at the same place.
+	if err := exec(w.c, `insert or replace into settings (place, settings) select iif(exists (select 1 from settings), ?1, max(?1 - 1, 0)), ?2
 		where ?2 is not (select settings from settings order by place desc limit 1)`, place, string(text)); err != nil {
 		return err
 	}
