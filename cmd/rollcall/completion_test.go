@@ -7,7 +7,7 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot completion version",
+		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot agent completion version",
 		"w":                           "who where watch",
 		"x":                           "",
 		"snapshot ":                   "inspect",

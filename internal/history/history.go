@@ -357,6 +357,7 @@ func (h *History) note(err error) {
 	defer h.mu.Unlock()
 	if h.failing = err; err != nil {
 		h.metrics.errors.Inc()
+		h.asked = true // it is tried again after a pause, not with the next regular write
 		return
 	}
 	if h.commits = append(h.commits, commit{h.written, h.w.changed}); len(h.commits) > maxCommits {
