@@ -10,7 +10,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -181,17 +180,16 @@ func (a *Agent) end() error {
 
 // follow makes events of what happens from now on.
 func (a *Agent) follow(ctx context.Context) error {
-	records, changes, lost := make(chan journal.Record, 256), make(chan logind.Change), make(chan error, 2)
+	records, restarts, lost := make(chan journal.Record, 256), make(chan struct{}), make(chan error, 2)
+	query := journal.Query{After: a.Cursor, Boot: a.bootID, Matches: journalMatches, Follow: true}
 	go func() {
-		lost <- journal.Read(ctx, journal.Query{After: a.Cursor, Boot: a.bootID, Matches: journalMatches, Follow: true}, func(r journal.Record) error {
-			return send(ctx, records, r)
-		})
+		lost <- journal.Read(ctx, query, func(r journal.Record) error { return send(ctx, records, r) })
 	}()
 	go func() {
 		for {
-			c, err := a.logins.Next(ctx)
+			err := a.logins.Restarted(ctx)
 			if err == nil {
-				err = send(ctx, changes, c)
+				err = send(ctx, restarts, struct{}{})
 			}
 			if err != nil {
 				lost <- err
@@ -210,8 +208,8 @@ func (a *Agent) follow(ctx context.Context) error {
 		case err = <-lost:
 		case r := <-records:
 			err = a.records(ctx, r, records)
-		case c := <-changes:
-			err = a.changed(ctx, c)
+		case <-restarts:
+			err = a.present(ctx)
 		case t := <-a.tells:
 			err = a.tell(ctx, t)
 		case <-steps:
@@ -224,19 +222,6 @@ func (a *Agent) follow(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-var errBusLost = errors.New("the connection to D-Bus has ended")
-
-// changed acts on a change that logind tells of.
-func (a *Agent) changed(ctx context.Context, c logind.Change) error {
-	switch c {
-	case logind.Lost:
-		return errBusLost
-	case logind.Started:
-		return a.present(ctx)
-	}
-	return nil
 }
 
 func send[T any](ctx context.Context, to chan<- T, v T) error {

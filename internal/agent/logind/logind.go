@@ -51,14 +51,11 @@ func Dial(ctx context.Context) (*Conn, error) {
 	}
 	c := &Conn{bus, make(chan *dbus.Signal, 1000)}
 	bus.Signal(c.signals)
-	for _, match := range [][]dbus.MatchOption{
-		{dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForShutdown")},
-		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, service)},
-	} {
-		if err := bus.AddMatchSignalContext(ctx, match...); err != nil {
-			bus.Close()
-			return nil, fmt.Errorf("connecting to D-Bus: asking for signals: %w", err)
-		}
+	err = bus.AddMatchSignalContext(ctx, dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchInterface("org.freedesktop.DBus"),
+		dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, service))
+	if err != nil {
+		bus.Close()
+		return nil, fmt.Errorf("connecting to D-Bus: asking for signals: %w", err)
 	}
 	return c, nil
 }
@@ -66,47 +63,26 @@ func Dial(ctx context.Context) (*Conn, error) {
 // Close ends the connection.
 func (c *Conn) Close() error { return c.bus.Close() }
 
-// Change is what a signal says.
-type Change int
-
-// The changes.
-const (
-	// Lost: the connection has ended.
-	Lost Change = iota
-	// Started: logind has started again.
-	Started
-	// Ending: the machine is about to shut down.
-	Ending
-)
-
-// Next waits for the next change.
-func (c *Conn) Next(ctx context.Context) (Change, error) {
+// Restarted waits until logind has started again. It returns ErrLost when the connection
+// has ended.
+func (c *Conn) Restarted(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return Lost, ctx.Err()
+			return ctx.Err()
 		case s, ok := <-c.signals:
 			if !ok {
-				return Lost, nil
+				return ErrLost
 			}
-			if change, is := changeOf(s); is {
-				return change, nil
+			if owner, _ := argument[string](s.Body, 2); owner != "" {
+				return nil
 			}
 		}
 	}
 }
 
-func changeOf(s *dbus.Signal) (Change, bool) {
-	switch s.Name {
-	case manager + ".PrepareForShutdown":
-		begins, _ := argument[bool](s.Body, 0)
-		return Ending, begins
-	case "org.freedesktop.DBus.NameOwnerChanged":
-		owner, _ := argument[string](s.Body, 2)
-		return Started, owner != ""
-	}
-	return Lost, false
-}
+// ErrLost says that the connection to D-Bus has ended.
+var ErrLost = errors.New("the connection to D-Bus has ended")
 
 func argument[T any](body []any, i int) (v T, ok bool) {
 	if i < len(body) {
