@@ -34,7 +34,7 @@ const (
 	askedWithin = 10 * time.Second
 )
 
-// Listen answers on the socket until the context is done.
+// Listen listens on the socket at path, and answers questions until the context is done.
 func (a *Agent) Listen(ctx context.Context, path string) error {
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {

@@ -54,7 +54,7 @@ func (w *writer) forget(most int64) (more bool, err error) {
 		return false, nil
 	}
 	size, err := w.size()
-	//guard:true "the names of what is gone are deleted before more is evicted" TestEvictNames
+	//guard:true "before more stays are evicted, the names that only evicted ones had are deleted" TestEvictNames
 	if err != nil || size <= most && w.state.Freed < max(w.forgetAt, w.state.Stays/10) {
 		return false, err
 	}

@@ -44,7 +44,8 @@ type writer struct {
 	c       *sqlite.Conn
 	path    string
 	mostWAL int64 // bytes
-	// forgetAt is how many rows are deleted before names are that nothing refers to.
+	// forgetAt: after this many rows were deleted, the names that nothing refers to any
+	// more are looked for and deleted.
 	forgetAt int64
 	// withoutReaders waits until no question is being answered, and returns a function
 	// that lets the next ones begin; nil: there are none.
@@ -391,16 +392,4 @@ func (w *writer) unplaced(r *rows, from roster.Time, skew time.Duration) error {
 // rows returns the stays of a machine.
 func (w *writer) rows(machine int64) *rows {
 	return &rows{c: w.c, names: w.names, machine: machine, known: w.open, ended: w.ended, changed: &w.changed}
-}
-
-// insertMarks writes the boots and shutdowns.
-func (r *rows) insertMarks(events []roster.Event) error {
-	for i := range events {
-		if t := events[i].Type; t == roster.Boot || t == roster.Shutdown {
-			if err := exec(r.c, "insert or ignore into marks (machine, date, type) values (?, ?, ?)", r.machine, events[i].Date, int(t)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -103,8 +103,8 @@ func (c *tellCmd) Run(ctx context.Context, std Streams) error {
 	return lines.Err()
 }
 
-// ofPAM returns the event of the variables that pam_exec sets. The session's id is the
-// process that has opened it, which is also the one that closes it.
+// ofPAM returns the event of the variables that pam_exec sets. The session's id contains the
+// number of the process that called pam_exec: the same process opens and closes a session.
 func ofPAM() (string, error) {
 	types := map[string]string{"open_session": "login", "close_session": "logout"}
 	kind := types[os.Getenv("PAM_TYPE")]

@@ -43,8 +43,9 @@
 //     being appended in a crash; it is whole, so it counts.
 //   - If segments are damaged or lost, given still holds. The numbers from acked to given
 //     that no segment has are lost: they are logged, counted in [Stats], and never given
-//     again, so whoever counts them sees the loss. Also State is not older than given:
-//     what happened up to there is told once or is counted as lost, never told twice.
+//     again, so whoever counts them sees the loss. State is that of the record given, or
+//     of a later one: what happened up to there is told once, or counted as lost, and
+//     never told twice.
 //   - A torn tail is what a crash leaves of records for which Append had not returned.
 //     It is cut, and as it is beyond given, nothing is lost and its numbers are free.
 //   - If acked or origin is damaged or lost, nothing proves which numbers were given. The

@@ -11,7 +11,7 @@ import (
 
 // Record is an event to be published, and what the agent has to remember with it.
 type Record struct {
-	// Number is one more than that of the record before.
+	// Number is the number of the record before, plus one.
 	Number uint64
 	// Payload is published.
 	Payload []byte

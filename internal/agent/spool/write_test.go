@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestSyncs: what each Append waits for, in order. A new segment has its name before
-// acked speaks of it; acked is on the disk before it gets its name; then that name is.
+// TestSyncs: Append fsyncs in this order: the folder, which has the name of a new segment; the
+// segment; the new content of acked; and the folder again, in which that takes its name.
 func TestSyncs(t *testing.T) {
 	dir := t.TempDir()
 	var synced []string

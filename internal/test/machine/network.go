@@ -21,9 +21,9 @@ func (m *Machine) Dial(address string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// Forward lets the machine's programs reach what listens on this address of the host,
-// with an IP address of 127.0.0.0/8, at the same address. It is so until the test ends,
-// also in later boots.
+// Forward lets the machine's programs reach, at the same address, what listens on an
+// address of the host within 127.0.0.0/8. This lasts until the test ends, through later
+// boots, too.
 func (m *Machine) Forward(address string) {
 	m.t.Helper()
 	var listener net.Listener
