@@ -15,7 +15,7 @@ import (
 const here = "rollcall/internal/"
 
 // everybody may import these.
-var everybody = []string{here + "roster", here + "failpoint", here + "throttle", "rollcall/proto/rollcall/v1"}
+var everybody = []string{here + "roster", here + "failpoint", here + "datadir", here + "throttle", "rollcall/proto/rollcall/v1"}
 
 // allowed are the arrows beside those. Whoever asks ([client], the commands) imports
 // no package of the service; only internal/service knows them all.
@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
 	"config":     {"natsconn", "wire"},
+	"enroll":     {"wire"},
 	"client":     {"api", "config", "natsconn"},
 	"publish":    {"natsconn", "wire"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
@@ -45,6 +46,7 @@ var (
 	commands  = []string{"agent/command", "api", "client", "config", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
 		"serve_command.go":         {"httpd", "service"},
+		"enroll_command.go":        {"enroll"},
 		"snapshot_command.go":      {"snapshot"},
 		"healthcheck_command.go":   {"httpd"},
 		"historybackup_command.go": {"history"},

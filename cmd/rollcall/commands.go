@@ -44,6 +44,8 @@ type commands struct {
 	Status        statusCmd        `cmd:"" help:"Print the status of the service."`
 	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
 	Snapshot      snapshotCmd      `cmd:"" help:"Inspect a snapshot."`
+	Enroll        enrollCmd        `cmd:"" help:"Make credentials for machines and readers, and the NATS server's accounts."`
+	Streams       streamsCmd       `cmd:"" help:"Create the streams that are missing, and check them."`
 	Agent         agentCmd         `cmd:"" help:"Tell rollcall who is logged in on this machine."`
 	Completion    completionCmd    `cmd:"" help:"Print a shell completion script."`
 	Complete      completeCmd      `cmd:"" hidden:""`

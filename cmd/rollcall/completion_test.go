@@ -7,9 +7,10 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot agent completion version",
+		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot enroll streams agent completion version",
 		"w":                           "who where watch",
 		"x":                           "",
+		"s":                           "serve status snapshot streams",
 		"snapshot ":                   "inspect",
 		"report --":                   "--at --help --longest --output --silent-for --user-on-several --utc",
 		"report --o":                  "--output",

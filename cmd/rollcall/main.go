@@ -13,6 +13,8 @@
 //	rollcall status          show the service's status
 //	rollcall healthcheck     check whether the service is alive, or ready
 //	rollcall snapshot        inspect a snapshot
+//	rollcall enroll          make credentials for machines and readers
+//	rollcall streams         create the streams that are missing, and check them
 //	rollcall agent           tell rollcall who is logged in on this machine
 //	rollcall completion      print a shell completion script
 //	rollcall version         print the version

@@ -10,9 +10,9 @@ import (
 // steps returns the commands of a section of the README.
 func steps(t *testing.T, section string) string {
 	t.Helper()
-	_, text, found := strings.Cut(read(t, "README.md"), "\n## "+section+"\n")
+	_, text, found := strings.Cut(read(t, "nkeys/README.md"), "\n## "+section+"\n")
 	if !found {
-		t.Fatalf("README.md has no section %s", section)
+		t.Fatalf("nkeys/README.md has no section %s", section)
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	var commands strings.Builder

@@ -2,222 +2,186 @@ package nats_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 
 	"rollcall/deploy/internal/program"
 )
 
-// role has the permissions that a signing key gives to users, as in the README.
-type role struct {
-	account            string
-	publish, subscribe []string
-}
-
-// roles have the accounts and permissions of accounts.conf; one template replaces the
-// entries of the machines.
-var roles = map[string]role{
-	"service": {
-		"ROLLCALL",
-		[]string{
-			"rollcall.reports", "rollcall.reports.>", "rollcall.changes", "rollcall.changes.>", "rollcall.deadletters.>", "_R_.>", "_INBOX_admin.>",
-			"_INBOX_rollcall.>", "rollcall.query.instances",
-			"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.INFO", "$JS.API.STREAM.INFO.ROLLCALL_EVENTS", "$JS.API.STREAM.INFO.ROLLCALL_DEADLETTERS",
-			"$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS.>", "$JS.API.CONSUMER.DELETE.ROLLCALL_EVENTS.*", "$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_EVENTS.*",
-			"$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS", "$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS.>",
-			"$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS", "$JS.API.DIRECT.GET.ROLLCALL_REPORTS",
-		},
-		[]string{"_INBOX_rollcall.>", "rollcall.query.>", "$SRV.>"},
-	},
-	"admin": {
-		"ROLLCALL",
-		[]string{"$JS.>", "$SRV.>", "rollcall.events.>", "rollcall.query.>"},
-		[]string{"_INBOX_admin.>", "$JS.EVENT.>", "rollcall.reports", "rollcall.reports.>", "rollcall.changes", "rollcall.changes.>"},
-	},
-	"machine": {"MACHINES", []string{"rollcall.events.{{name()}}"}, []string{"_INBOX_{{subject()}}.>"}},
-	"reader": {
-		"READERS",
-		[]string{"rollcall.query.>", "$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS", "$JS.API.DIRECT.GET.ROLLCALL_REPORTS.>"},
-		[]string{"_INBOX_reader.>", "rollcall.reports", "rollcall.reports.>", "rollcall.changes", "rollcall.changes.>"},
-	},
-}
-
-// imports are the accounts' imports from ROLLCALL.
-var imports = []struct {
-	account, subject string
-	kind             jwt.ExportType
-}{
-	{"MACHINES", "rollcall.events.>", jwt.Service},
-	{"READERS", "rollcall.query.>", jwt.Service},
-	{"READERS", "$JS.API.DIRECT.GET.ROLLCALL_DEADLETTERS", jwt.Service},
-	{"READERS", "$JS.API.DIRECT.GET.ROLLCALL_REPORTS.>", jwt.Service},
-	{"READERS", "rollcall.reports", jwt.Stream},
-	{"READERS", "rollcall.reports.>", jwt.Stream},
-	{"READERS", "rollcall.changes", jwt.Stream},
-	{"READERS", "rollcall.changes.>", jwt.Stream},
-}
-
-// operated is a world whose accounts are signed by an operator.
-type operated struct {
-	*world
-	operator nkeys.KeyPair
-	accounts map[string]*jwt.AccountClaims
-	keys     map[string]nkeys.KeyPair // of accounts
-	signing  map[string]nkeys.KeyPair // of roles
-	users    map[string]string        // public keys
-}
+// operated is a world whose accounts "rollcall enroll" has made.
+type operated struct{ *world }
 
 func newOperated(t *testing.T) *operated {
 	t.Helper()
-	o := &operated{
-		world: newFolder(t), accounts: map[string]*jwt.AccountClaims{},
-		keys: map[string]nkeys.KeyPair{}, signing: map[string]nkeys.KeyPair{}, users: map[string]string{},
-	}
-	o.operator = created(t, nkeys.CreateOperator)
-	claims := jwt.NewOperatorClaims(public(t, o.operator))
-	o.write("operator.jwt", encode(t, claims, o.operator))
-	for _, name := range []string{"SYSTEM", "ROLLCALL", "MACHINES", "READERS"} {
-		o.keys[name] = created(t, nkeys.CreateAccount)
-		o.accounts[name] = jwt.NewAccountClaims(public(t, o.keys[name]))
-		o.accounts[name].Name = name
-	}
-	limits := &o.accounts["ROLLCALL"].Limits
-	limits.DiskStorage, limits.MemoryStorage = jwt.NoLimit, jwt.NoLimit
-	for name, r := range roles {
-		o.signing[name] = created(t, nkeys.CreateAccount)
-		scope := jwt.NewUserScope()
-		scope.Key, scope.Role = public(t, o.signing[name]), name
-		scope.Template.Pub.Allow, scope.Template.Sub.Allow = r.publish, r.subscribe
-		o.accounts[r.account].SigningKeys.AddScopedSigner(scope)
-	}
-	for _, i := range imports {
-		subject := jwt.Subject(i.subject)
-		o.accounts["ROLLCALL"].Exports.Add(&jwt.Export{Name: i.subject, Subject: subject, Type: i.kind})
-		o.accounts[i.account].Imports.Add(&jwt.Import{Name: i.subject, Subject: subject, Account: o.accounts["ROLLCALL"].Subject, Type: i.kind})
-	}
-	o.configure()
+	o := &operated{newServer(t)}
+	o.enroll("--init", o.path("enrolled"), "--url", o.url, "--ca", o.path("ca.pem"))
+	o.write("accounts.conf", read(t, o.path("enrolled/accounts.conf")))
 	o.start()
-	for _, user := range []string{"service", "admin", "reader"} {
-		o.credential(user, user, time.Hour)
+	if out, err := command(t, o.as("admin"), "streams"); err != nil || !strings.HasSuffix(out, "ready: ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS\n") {
+		t.Fatalf("streams: %v: %s", err, out)
 	}
-	for _, machine := range machines {
-		o.credential(machine, "machine", time.Hour)
-	}
-	o.makeStreams(o.dial("admin"))
 	return o
 }
 
-// configure writes the server's configuration with the current accounts.
-func (o *operated) configure() {
+// enroll runs "rollcall enroll" in the folder that it made.
+func (o *operated) enroll(args ...string) string {
 	o.t.Helper()
-	var preload strings.Builder
-	for _, a := range o.accounts {
-		fmt.Fprintf(&preload, "  %s: %s\n", a.Subject, encode(o.t, a, o.operator))
+	if args[0] != "--init" {
+		args = append([]string{"--dir", o.path("enrolled")}, args...)
 	}
-	o.write("accounts.conf", fmt.Sprintf("operator: %q\nsystem_account: %s\nresolver: MEMORY\nresolver_preload {\n%s}\n",
-		o.path("operator.jwt"), o.accounts["SYSTEM"].Subject, preload.String()))
+	out, err := command(o.t, nil, append([]string{"enroll"}, args...)...)
+	if err != nil {
+		o.t.Fatalf("enroll %q: %v: %s", args, err, out)
+	}
+	return out
 }
 
-// credential creates a user with a role, and its credentials file.
-func (o *operated) credential(name, roleName string, valid time.Duration) {
+// load gives the server the accounts, as its operator would.
+func (o *operated) load() {
 	o.t.Helper()
-	key := created(o.t, nkeys.CreateUser)
-	user := jwt.NewUserClaims(public(o.t, key))
-	user.Name = name
-	user.IssuerAccount = o.accounts[roles[roleName].account].Subject
-	user.SetScoped(true)
-	user.Expires = time.Now().Add(valid).Unix()
-	seed, err := key.Seed()
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	creds, err := jwt.FormatUserConfig(encode(o.t, user, o.signing[roleName]), seed)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.users[name] = user.Subject
-	o.write("keys/"+name+".creds", string(creds))
+	o.write("accounts.conf", read(o.t, o.path("enrolled/accounts.conf")))
+	o.reload()
 }
 
-// as returns the variables with which rollcall logs in as a user.
-func (o *operated) as(name string) []string {
-	inbox := map[string]string{"service": "_INBOX_rollcall", "admin": "_INBOX_admin", "reader": "_INBOX_reader"}[name]
-	if inbox == "" {
-		inbox = "_INBOX_" + o.users[name]
+// folder returns where the files of service, admin, page, reader, or a machine are; a
+// machine is named as in subjects.
+func (o *operated) folder(name string) string {
+	for _, folder := range []string{name, "readers/" + name, "machines/" + name} {
+		if info, err := os.Stat(o.path("enrolled/" + folder + "/ca.pem")); err == nil && !info.IsDir() {
+			return o.path("enrolled/" + folder)
+		}
 	}
-	return []string{
-		"NATS_URL=" + o.url, "NATS_CA=" + o.path("ca.pem"), "NATS_CREDS=" + o.path("keys/"+name+".creds"), "NATS_INBOX_PREFIX=" + inbox,
+	o.t.Helper()
+	o.t.Fatalf("nobody is called %s", name)
+	return ""
+}
+
+// as returns the variables in a user's file, with the paths of this machine.
+func (o *operated) as(name string) (variables []string) {
+	o.t.Helper()
+	for _, file := range []string{"agent.env", "rollcall.env", "web.env", "nats.env"} {
+		text, err := os.ReadFile(filepath.Join(o.folder(name), file))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			variable, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			if filepath.IsAbs(value) {
+				value = filepath.Join(o.folder(name), filepath.Base(value))
+			}
+			if strings.HasPrefix(variable, "NATS_") {
+				variables = append(variables, variable+"="+value)
+			}
+		}
 	}
+	return variables
 }
 
 // dial connects as a user.
 func (o *operated) dial(name string) *conn {
 	o.t.Helper()
-	_, inbox, _ := strings.Cut(o.as(name)[3], "=")
-	return dial(o.t, o.url, nats.RootCAs(o.path("ca.pem")), nats.UserCredentials(o.path("keys/"+name+".creds")), nats.CustomInboxPrefix(inbox))
-}
-
-func created(t *testing.T, create func() (nkeys.KeyPair, error)) nkeys.KeyPair {
-	t.Helper()
-	key, err := create()
-	if err != nil {
-		t.Fatal(err)
+	set := map[string]string{}
+	for _, variable := range o.as(name) {
+		key, value, _ := strings.Cut(variable, "=")
+		set[key] = value
 	}
-	return key
+	return dial(o.t, set["NATS_URL"], nats.RootCAs(set["NATS_CA"]), nats.UserCredentials(set["NATS_CREDS"]), nats.CustomInboxPrefix(set["NATS_INBOX_PREFIX"]))
 }
 
-func public(t *testing.T, key nkeys.KeyPair) string {
-	t.Helper()
-	text, err := key.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+// hostile are names that mean something to NATS.
+var hostile = []string{
+	"web1", "web.example.com", "space ship", "*", "web.>", "50%", "{{subject()}}", ".", "a..b", "-x", `O"Brien\`, "$JS", "名前", strings.Repeat("x", 255),
 }
 
-func encode(t *testing.T, claims jwt.Claims, key nkeys.KeyPair) string {
-	t.Helper()
-	text, err := claims.Encode(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// TestOperator: with an operator everybody has the permissions they need, and one template
-// gives each machine its own subject.
-func TestOperator(t *testing.T) {
+// TestEnrolledMachines: each machine that was enrolled can publish for itself, whatever its
+// name is, and for nobody else.
+func TestEnrolledMachines(t *testing.T) {
 	o := newOperated(t)
 	s := program.Serve(t, o.as("service")...)
-	for name, machine := range map[string]string{"web1": "web1", "web.example.com": "web.example.com", "space%20ship": "space ship"} {
-		out, err := command(t, o.as(name), "publish", "--login", "lane", "--machine", machine)
+	report := ""
+	for _, name := range hostile {
+		_, made, _ := strings.Cut(o.enroll("--", name), ": ")
+		folder := filepath.Base(strings.TrimSuffix(made, ", for /etc/rollcall-agent\n"))
+		out, err := command(t, o.as(folder), "publish", "--login", "lane", "--machine="+name)
 		if err != nil || out != "1 stored\n" {
-			t.Errorf("%s: %v: %s", name, err, out)
+			t.Errorf("%q: %v: %s", name, err, out)
+		}
+		other := "web1"
+		if name == other {
+			other = "web2"
+		}
+		out, err = command(t, o.as(folder), "publish", "--login", "mallory", "--machine", other)
+		if err == nil || !strings.Contains(out, `Permissions Violation for Publish to "rollcall.events.`+other+`"`) {
+			t.Errorf("%q publishes for another machine: %v: %s", name, err, out)
+		}
+		report += "\n" + name + ": lane\n"
+	}
+	program.Eventually(t, "all are on", func() bool {
+		out, err := command(t, o.as("reader"), "report", "--output", "text")
+		all := err == nil && strings.Count(out, "\n") == len(hostile) && !strings.Contains(out, "mallory")
+		for line := range strings.SplitSeq(report, "\n") {
+			all = all && strings.Contains("\n"+out, "\n"+line)
+		}
+		return all
+	})
+	wantNoDenials(t, s.Log())
+}
+
+// TestEnrolledRights: with the credentials of each role, what it is for is allowed, and
+// nothing else.
+func TestEnrolledRights(t *testing.T) {
+	o := newOperated(t)
+	o.enroll("web1", "web3")
+	o.enroll("--role", "reader", "ada")
+	s := program.Serve(t, o.as("service")...)
+	if out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1"); err != nil {
+		t.Fatal(out)
+	}
+	for _, name := range []string{"reader", "ada", "page", "admin"} {
+		for _, c := range []struct{ command, want string }{
+			{"report", "web1: lane\n"}, {"who web1", "lane"}, {"where lane", "web1"}, {"history --user lane", "web1"}, {"status", "ROLLCALL_EVENTS"}, {"deadletters", ""},
+		} {
+			if out, err := command(t, o.as(name), strings.Fields(c.command)...); err != nil || !strings.Contains(out, c.want) {
+				t.Errorf("%s as %s: %v: %s", c.command, name, err, out)
+			}
 		}
 	}
-	out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web2")
-	if err == nil || !strings.Contains(out, `Permissions Violation for Publish to "rollcall.events.web2"`) {
-		t.Errorf("publishing for another machine: %v: %s", err, out)
-	}
-	for _, c := range []struct{ command, want string }{
-		{"report", "space ship: lane\nweb.example.com: lane\nweb1: lane\n"},
-		{"deadletters", ""},
-	} {
-		if out, err := command(t, o.as("reader"), c.command); err != nil || !strings.Contains(out, c.want) {
-			t.Errorf("%s: %v: %s", c.command, err, out)
+	inbox := func(name string) string {
+		for _, variable := range o.as(name) {
+			if prefix, is := strings.CutPrefix(variable, "NATS_INBOX_PREFIX="); is {
+				return prefix
+			}
 		}
+		t.Fatal(name)
+		return ""
 	}
+	machine := cases{
+		publish: []string{
+			"rollcall.events.web1.x", "rollcall.events.web3", "rollcall.events.WEB1", "rollcall.reports", "rollcall.changes.web1", "rollcall.deadletters.1", "rollcall.query.report",
+			"$JS.API.STREAM.INFO.ROLLCALL_EVENTS", "$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS", "$JS.API.CONSUMER.CREATE.ROLLCALL_EVENTS.x", "$JS.API.INFO",
+			"$SRV.PING", "_R_.x", "_INBOX_rollcall.x", inbox("web3") + ".x",
+		},
+		subscribe: []string{"rollcall.reports", "rollcall.changes.>", "rollcall.query.>", "$SRV.>", "_INBOX_rollcall.>", inbox("web3") + ".>", inbox("reader") + ".>"},
+	}
+	machine.denied(t, o.dial("web1"))
+	reader := cases{
+		publish:   []string{"rollcall.events.web1", "rollcall.reports", "rollcall.changes.web1", "_R_.x", "_INBOX_rollcall.x", "$JS.API.STREAM.MSG.GET.ROLLCALL_EVENTS"},
+		subscribe: []string{"rollcall.query.>", "_INBOX_rollcall.>", inbox("ada") + ".>"},
+	}
+	reader.denied(t, o.dial("reader"))
+	reader.denied(t, o.dial("page"))
 	cases{
-		publish:   []string{"rollcall.events.web1.x", "rollcall.reports", "$JS.API.STREAM.INFO.ROLLCALL_EVENTS", "_R_.x"},
-		subscribe: []string{"rollcall.reports", "_INBOX_reader.>"},
-	}.denied(t, o.dial("web1"))
-	cases{publish: []string{"rollcall.events.web1"}, subscribe: []string{"_INBOX_rollcall.>"}}.denied(t, o.dial("reader"))
-	cases{publish: []string{"rollcall.events.web1"}, subscribe: []string{"_INBOX_reader.>"}}.denied(t, o.dial("service"))
+		publish:   []string{"rollcall.events.web1", "rollcall.query.report", "$JS.API.STREAM.CREATE.ROLLCALL_DEADLETTERS", inbox("reader") + ".x"},
+		subscribe: []string{"rollcall.events", "rollcall.reports", inbox("reader") + ".>"},
+	}.denied(t, o.dial("service"))
 	wantNoDenials(t, s.Log())
 }
 
@@ -225,44 +189,121 @@ func TestOperator(t *testing.T) {
 // uses new ones in its file without a restart.
 func TestCredentialsEnd(t *testing.T) {
 	o := newOperated(t)
+	o.enroll("--expire", "1s", "web1")
+	o.enroll("web.example.com")
 	s := program.Serve(t, append(o.as("service"), "ROLLCALL_REPORT_INTERVAL=100ms")...)
+	web, service := o.as("web.example.com"), o.as("service")
 
-	o.credential("web1", "machine", -time.Minute)
-	out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1")
-	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "which expired at 2") || !strings.Contains(out, ": renew it") {
-		t.Errorf("expired: %v: %s", err, out)
+	publish := func(variables []string, machine string) (string, error) {
+		return command(t, variables, "publish", "--login", "lane", "--machine", machine)
 	}
-
-	o.accounts["ROLLCALL"].Revoke(o.users["service"])
-	o.accounts["MACHINES"].Revoke(o.users["web.example.com"])
-	o.configure()
-	o.reload()
+	program.Eventually(t, "the credentials expire", func() bool {
+		out, err := publish(o.as("web1"), "web1")
+		return fmt.Sprint(err) == "exit status 78" && strings.Contains(out, "which expired at 2") && strings.Contains(out, ": renew it")
+	})
+	stolen := read(t, o.folder("web.example.com")+"/agent.creds")
+	o.enroll("--role", "service", "--revoke", "service")
+	out := o.enroll("--revoke", "web.example.com")
+	if !strings.Contains(out, "web.example.com: 1 credentials revoked") || !strings.Contains(out, "nats-server --signal reload") {
+		t.Error(out)
+	}
+	o.load()
 	s.AwaitLog("nats refuses the login, retrying")
-	out, err = command(t, o.as("web.example.com"), "publish", "--login", "lane", "--machine", "web.example.com")
-	if fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "is it not revoked?") {
+	write(t, o.path("enrolled/machines/web.example.com/agent.creds"), stolen)
+	write(t, o.path("enrolled/machines/web.example.com/ca.pem"), o.ca.pem)
+	if out, err := publish(web, "web.example.com"); fmt.Sprint(err) != "exit status 78" || !strings.Contains(out, "is it not revoked?") {
 		t.Errorf("revoked: %v: %s", err, out)
 	}
+	if err := os.Remove(o.path("enrolled/machines/web.example.com/agent.creds")); err != nil {
+		t.Fatal(err)
+	}
 
-	o.credential("service", "service", time.Hour)
+	o.enroll("--role", "service", "service")
+	if again := o.as("service"); fmt.Sprint(again) != fmt.Sprint(service) {
+		t.Errorf("the service needs other variables after it was enrolled again: %q, before %q", again, service)
+	}
 	s.AwaitLog("reconnected to nats")
-	o.credential("web1", "machine", time.Hour)
-	if out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1"); err != nil {
-		t.Errorf("%v: %s", err, out)
+	o.enroll("web1", "web.example.com")
+	for _, name := range []string{"web1", "web.example.com"} {
+		if out, err := publish(o.as(name), name); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
 	}
 	program.Eventually(t, "the service reads on", func() bool {
 		out, err := command(t, o.as("reader"), "report")
-		return err == nil && out == "web1: lane\n"
+		return err == nil && out == "web.example.com: lane\nweb1: lane\n"
 	})
 }
 
-// TestExpires: credentials that expire while the service runs are refused, and new ones in
-// the same file are used without a restart.
+// TestExpires: credentials that expire while the service runs are refused, and renewed ones
+// in the same file are used without a restart.
 func TestExpires(t *testing.T) {
 	o := newOperated(t)
-	o.credential("service", "service", 6*time.Second)
+	o.enroll("--role", "service", "--expire", "6s", "service")
 	s := program.Serve(t, o.as("service")...)
 	s.AwaitLog("nats refuses the login, retrying")
 	s.AwaitLog("expired")
-	o.credential("service", "service", time.Hour)
+	o.enroll("--role", "service", "--expire", "90d", "service")
 	s.AwaitLog("reconnected to nats")
+}
+
+// TestEnrolledWhileRunning: a machine that is enrolled while the server runs needs nothing
+// of the server.
+func TestEnrolledWhileRunning(t *testing.T) {
+	o := newOperated(t)
+	began := time.Now()
+	o.enroll("--expire", "90d", "web9")
+	if out, err := command(t, o.as("web9"), "publish", "--login", "lane", "--machine", "web9"); err != nil || out != "1 stored\n" {
+		t.Errorf("%v after the enrolment: %v: %s", time.Since(began), err, out)
+	}
+}
+
+// TestSameRights: with keys instead of an operator, everybody has the same permissions, but
+// for the inbox: readers with a key share theirs.
+func TestSameRights(t *testing.T) {
+	o, w := newOperated(t), newFolder(t)
+	signed := map[string]jwt.Permissions{}
+	for line := range strings.Lines(read(t, o.path("accounts.conf"))) {
+		_, token, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		account, err := jwt.DecodeAccountClaims(token)
+		if err != nil {
+			continue
+		}
+		for _, key := range account.SigningKeys.Keys() {
+			scope, _ := account.SigningKeys.GetScope(key)
+			role := scope.(*jwt.UserScope)
+			signed[role.Role] = role.Template.Permissions
+		}
+	}
+	options, err := server.ProcessConfigFile(w.path("nats-server.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, permissions := range signed {
+		if role == "device" || role == "machine" || role == "page" {
+			continue
+		}
+		key := strings.TrimSpace(w.tool(w.path("bin/nats"), "auth", "nkey", "show", w.path("keys/"+role+".nk")))
+		i := slices.IndexFunc(options.Nkeys, func(u *server.NkeyUser) bool { return u.Nkey == key })
+		if i < 0 {
+			t.Fatalf("no user has the key of the role %s", role)
+		}
+		listed := options.Nkeys[i].Permissions
+		for what, lists := range map[string][2][]string{
+			"publish":   {listed.Publish.Allow, permissions.Pub.Allow},
+			"subscribe": {listed.Subscribe.Allow, permissions.Sub.Allow},
+		} {
+			for i := range lists {
+				for j, subject := range lists[i] {
+					if strings.HasPrefix(subject, "_INBOX_reader.") || strings.HasPrefix(subject, "_INBOX_{{") {
+						lists[i][j] = "its inbox"
+					}
+				}
+				slices.Sort(lists[i])
+			}
+			if !slices.Equal(lists[0], lists[1]) {
+				t.Errorf("%s may %s with a key\n%q, and signed\n%q", role, what, lists[0], lists[1])
+			}
+		}
+	}
 }

@@ -88,24 +88,13 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// newFolder copies the files of this folder and creates those that the README's commands
-// create. Only the address and the paths are changed.
+// newFolder is a folder with the server's configuration and certificates, and the keys,
+// as in nkeys/README.md.
 func newFolder(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), ca: newAuthority(t)}
-	port := freePort(t)
-	w.url = fmt.Sprintf("tls://127.0.0.1:%d", port)
-	w.write("nats-server.conf", w.replaced(read(t, "nats-server.conf"),
-		"listen: 127.0.0.1:4222", fmt.Sprintf("listen: 127.0.0.1:%d", port),
-		"/etc/nats/tls/server.pem", w.path("tls/server.pem"),
-		"/etc/nats/tls/server-key.pem", w.path("tls/server-key.pem"),
-		`store_dir: "/var/lib/nats"`, fmt.Sprintf("store_dir: %q", w.path("store")),
-	))
-	w.write("accounts.conf", read(t, "accounts.conf"))
-	w.write("add-machine", read(t, "add-machine"))
-	w.write("ca.pem", w.ca.pem)
-	w.certify(w.ca)
-
+	w := newServer(t)
+	w.write("accounts.conf", read(t, "nkeys/accounts.conf"))
+	w.write("add-machine", read(t, "nkeys/add-machine"))
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +111,24 @@ func newFolder(t *testing.T) *world {
 		users += strings.ToUpper(user) + ": " + key
 	}
 	w.write("users.conf", users)
+	return w
+}
+
+// newServer copies the server's configuration, of which only the address and the paths are
+// changed, and creates its certificates.
+func newServer(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), ca: newAuthority(t)}
+	port := freePort(t)
+	w.url = fmt.Sprintf("tls://127.0.0.1:%d", port)
+	w.write("nats-server.conf", w.replaced(read(t, "nats-server.conf"),
+		"listen: 127.0.0.1:4222", fmt.Sprintf("listen: 127.0.0.1:%d", port),
+		"/etc/nats/tls/server.pem", w.path("tls/server.pem"),
+		"/etc/nats/tls/server-key.pem", w.path("tls/server-key.pem"),
+		`store_dir: "/var/lib/nats"`, fmt.Sprintf("store_dir: %q", w.path("store")),
+	))
+	w.write("ca.pem", w.ca.pem)
+	w.certify(w.ca)
 	return w
 }
 

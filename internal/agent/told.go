@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/datadir"
 	"rollcall/internal/roster"
 )
 
@@ -52,33 +53,12 @@ func loadTold(dir string) (*told, error) {
 func (t *told) save() error {
 	text, err := json.Marshal(t.sessions, json.Deterministic(true))
 	if err == nil {
-		err = replaceFile(t.path, text)
+		err = datadir.Replace(t.path, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the sessions told of: %w", err)
 	}
 	return nil
-}
-
-// replaceFile replaces a file by another one that is on disk.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // maxTold is how many sessions may be told of at a time: more would not fit in a present.

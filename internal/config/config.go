@@ -160,6 +160,26 @@ func ReadClient() (*Client, error) {
 	return cfg, cfg.check(read(cfg)).orNil()
 }
 
+// ForStreams is the configuration of the commands that need to know the streams.
+type ForStreams struct {
+	Client
+	Streams
+}
+
+// ReadStreams reads the configuration of the commands that need to know the streams. The
+// error lists all problems.
+func ReadStreams() (*ForStreams, error) {
+	cfg := new(ForStreams)
+	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
+}
+
+// ServerURL checks the URL of one NATS server, or of several separated by commas.
+func ServerURL(value string) (string, error) {
+	var u serverURL
+	err := u.Set(value)
+	return string(u), err
+}
+
 // ReadDeadLetters reads the configuration of the deadletters command. The error
 // lists all problems.
 func ReadDeadLetters() (*ForDeadLetters, error) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -131,6 +132,7 @@ func (o Options) explain(err error) error {
 	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and is NATS_URL right?", o, err)
 }
 
+// isRefusal reports whether the server refuses the login.
 func isRefusal(err error) bool {
 	for _, refusal := range []error{
 		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
@@ -139,7 +141,8 @@ func isRefusal(err error) bool {
 			return true
 		}
 	}
-	return false
+	// If a login expires while it connects, the library has the server's text only.
+	return strings.Contains(strings.ToLower(err.Error()), nats.AUTHENTICATION_EXPIRED_ERR)
 }
 
 // Explain returns why a connection does not reconnect and, if the server refuses the

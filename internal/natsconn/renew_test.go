@@ -1,6 +1,7 @@
 package natsconn
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,10 @@ func TestRefused(t *testing.T) {
 	err := o.Refused(nats.ErrAuthorization)
 	if err == nil || !strings.Contains(err.Error(), `NATS at nats://127.0.0.1:4222 refuses NATS_NKEY "admin.nk" (`+nats.ErrAuthorization.Error()) {
 		t.Errorf("%v", err)
+	}
+	// The text of the server, which the library has while it connects.
+	if err := o.Refused(errors.New("nats: User Authentication Expired")); err == nil {
+		t.Error("a login that expires while it connects is not refused")
 	}
 	if err := o.Refused(nats.ErrSlowConsumer); err != nil {
 		t.Errorf("%v", err)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
+	"rollcall/internal/datadir"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -54,16 +54,7 @@ func createKey(file string) ([]byte, error) {
 		return nil, err
 	}
 	seed = append(seed, '\n')
-	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // 0600
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(seed)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return nil, err
-	}
-	return seed, os.Rename(temp.Name(), file)
+	return seed, datadir.Replace(file, seed, 0o600)
 }
 
 // setLogins sets who may connect: the holder of the key, in the account of the

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"rollcall/internal/datadir"
 	"rollcall/internal/failpoint"
 )
 
@@ -93,7 +94,7 @@ func (s *Spool) open(machineID string) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	lock, err := lockFolder(s.dir)
+	lock, err := datadir.Lock(s.dir)
 	if err != nil {
 		return err
 	}
@@ -386,7 +387,7 @@ func (s *Spool) release() {
 		s.reader.close()
 	}
 	if s.lock != nil {
-		unlockFolder(s.lock)
+		datadir.Unlock(s.lock)
 		s.lock = nil
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package spool
+package datadir
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// lockFolder opens a folder and locks it.
-func lockFolder(dir string) (*os.File, error) {
+// Lock opens a folder and locks it, for one process.
+func Lock(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	//guard:set LOCK_EX LOCK_SH "no two processes use one spool" TestLock
+	//guard:set LOCK_EX LOCK_SH "no two processes use one folder" TestLock
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
 		return f, nil
@@ -26,9 +26,9 @@ func lockFolder(dir string) (*os.File, error) {
 	return nil, err
 }
 
-// unlockFolder unlocks a folder and closes it. A child that is just being started has a
-// copy of the open file, so that closing it would not unlock it at once.
-func unlockFolder(f *os.File) {
+// Unlock unlocks a folder and closes it. A child that is just being started has a copy of
+// the open file, so that closing it would not unlock it at once.
+func Unlock(f *os.File) {
 	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
 	f.Close()
 }

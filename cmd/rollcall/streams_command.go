@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/client"
+	"rollcall/internal/config"
+	"rollcall/internal/natsconn"
+)
+
+type streamsCmd struct{}
+
+// Help is the text of "rollcall streams --help" before the flags.
+func (streamsCmd) Help() string {
+	return `The service creates its streams itself where it may. Where it may not, the admin does by this command. A stream that exists is never changed; with which of its settings events may be lost is logged. ROLLCALL_STREAM_REPLICAS and ROLLCALL_STREAM_MAX_BYTES are those of the streams that it creates.`
+}
+
+// Run creates the streams that are missing.
+func (c *streamsCmd) Run(ctx context.Context, std streams) error {
+	cfg, err := config.ReadStreams()
+	if err != nil {
+		return err
+	}
+	conn, err := client.Connect(ctx, &cfg.Client)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	s := natsconn.Streams{
+		Subjects: cfg.Subjects(),
+		Events:   string(cfg.Stream), Reports: string(cfg.ReportsStream), DeadLetters: string(cfg.DeadlettersStream),
+		MaxAge: time.Duration(cfg.StreamMaxAge), MaxBytes: int64(cfg.StreamMaxBytes), Replicas: int(cfg.StreamReplicas),
+	}
+	if _, err := natsconn.Prepare(ctx, js, s, slog.New(slog.NewTextHandler(std.err, nil))); err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	_, err = fmt.Fprintf(std.out, "ready: %s, %s, %s\n", s.Events, s.Reports, s.DeadLetters)
+	return err
+}

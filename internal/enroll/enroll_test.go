@@ -1,0 +1,311 @@
+package enroll
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+var settings = Settings{
+	URL: "tls://nats.example.com:4222", Subject: rollcallv1.DefaultSubject,
+	Streams: Streams{rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream, rollcallv1.DefaultDeadLettersStream},
+}
+
+// newFolder makes a folder; it is closed when the test ends.
+func newFolder(t *testing.T) *Folder {
+	t.Helper()
+	f, err := Init(filepath.Join(t.TempDir(), "enrolled"), settings, []byte("a certificate\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+// reopened closes a folder and opens it again.
+func reopened(t *testing.T, f *Folder) *Folder {
+	t.Helper()
+	f.Close()
+	again, err := Open(f.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(again.Close)
+	return again
+}
+
+func enrolled(t *testing.T, f *Folder, as Role, name string, o Options) Enrolled {
+	t.Helper()
+	made, err := f.Enroll(as, name, o)
+	if err != nil {
+		t.Fatalf("%s %q: %v", as, name, err)
+	}
+	return made
+}
+
+// claims reads a user's credentials.
+func claims(t *testing.T, path string) *jwt.UserClaims {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.ParseDecoratedJWT(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// accountsOf reads accounts.conf, by the accounts' names; each has to be valid.
+func accountsOf(t *testing.T, f *Folder) map[string]*jwt.AccountClaims {
+	t.Helper()
+	text, err := os.ReadFile(f.AccountsFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*jwt.AccountClaims{}
+	for line := range strings.Lines(string(text)) {
+		_, token, found := strings.Cut(strings.TrimSpace(line), ": ")
+		if !found || !strings.HasPrefix(line, "  A") {
+			continue
+		}
+		account, err := jwt.DecodeAccountClaims(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var issues jwt.ValidationResults
+		account.Validate(&issues)
+		for _, issue := range issues.Issues {
+			if issue.Blocking {
+				t.Errorf("%s: %s", account.Name, issue.Description)
+			}
+		}
+		all[account.Name] = account
+	}
+	if len(all) != len(accounts) {
+		t.Fatalf("%d accounts, want %d", len(all), len(accounts))
+	}
+	return all
+}
+
+// hostile are names that mean something to NATS, to a file system, a shell or systemd.
+var hostile = []string{
+	"*", ">", "web.*", "a.>", ".", "..", "a..b", ".a", "a.", "a b", "a/b", "../../etc/passwd", "50%", "%2A", "-x", "--init",
+	"{{name()}}", "{{subject()}}", `back\slash`, `"quoted"`, "'single'", "$HOME", "`id`", "#comment", ";", "名前", "Ünïcode", "a=b",
+	"two words", "$(id)", "\\", strings.Repeat("x", 255), strings.Repeat("é", 127), strings.Repeat(".", 255), "web1", "Web1",
+}
+
+// TestNames: every name gets a folder of its own below the machines', a user of its own whose
+// name is its spelling in subjects, and settings that a shell reads as they are.
+func TestNames(t *testing.T) {
+	f := newFolder(t)
+	folders := map[string]bool{}
+	for _, name := range hostile {
+		made := enrolled(t, f, Machine, name, Options{})
+		if parent := filepath.Dir(made.Folder); parent != filepath.Join(f.dir, "machines") || folders[made.Folder] {
+			t.Errorf("%q: folder %s", name, made.Folder)
+		}
+		folders[made.Folder] = true
+		if got := claims(t, filepath.Join(made.Folder, "agent.creds")); got.Name != rollcallv1.EncodeMachine(name) || strings.ContainsAny(got.Name, "*> ") {
+			t.Errorf("%q: the user is called %q", name, got.Name)
+		}
+		env := filepath.Join(made.Folder, "agent.env")
+		out, err := exec.Command("sh", "-c", `. "$0"; printf %s "$ROLLCALL_AGENT_MACHINE"`, env).Output()
+		if err != nil || string(out) != name {
+			t.Errorf("a shell reads %q as %q (%v)", name, out, err)
+		}
+	}
+	for _, name := range []string{"", " ", "a\nb", "a\x00b", "\x1b[31m", "a\u200bb", strings.Repeat("x", 256), "a\xffb"} {
+		if made, err := f.Enroll(Machine, name, Options{}); err == nil {
+			t.Errorf("%q is enrolled: %+v", name, made)
+		}
+	}
+}
+
+// TestRenewed: who is enrolled again keeps the key if the credentials are in the folder, and
+// else gets another, and the earlier ones are counted.
+func TestRenewed(t *testing.T) {
+	f := newFolder(t)
+	made := enrolled(t, f, Machine, "web1", Options{Expire: time.Hour})
+	creds := filepath.Join(made.Folder, "agent.creds")
+	first := claims(t, creds)
+	if end := time.Unix(first.Expires, 0); time.Until(end) > time.Hour || time.Until(end) < 50*time.Minute {
+		t.Errorf("valid until %v", end)
+	}
+	f = reopened(t, f)
+	if made = enrolled(t, f, Machine, "web1", Options{}); made.Others != 0 || claims(t, creds).Subject != first.Subject || claims(t, creds).Expires != 0 {
+		t.Errorf("renewed: %+v, %+v", made, claims(t, creds))
+	}
+	if err := os.Rename(made.Folder, filepath.Join(t.TempDir(), "moved")); err != nil {
+		t.Fatal(err)
+	}
+	f = reopened(t, f)
+	if made = enrolled(t, f, Machine, "web1", Options{}); made.Others != 1 || claims(t, creds).Subject == first.Subject {
+		t.Errorf("enrolled anew: %+v, %+v", made, claims(t, creds))
+	}
+	other := enrolled(t, f, Machine, "web2", Options{})
+	if err := os.Rename(filepath.Join(other.Folder, "agent.creds"), creds); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Enroll(Machine, "web1", Options{}); err == nil || !strings.Contains(err.Error(), "web1") {
+		t.Errorf("with the credentials of another machine: %v", err)
+	}
+}
+
+// TestRevoked: all credentials of a name are revoked, of no other; a new enrolment gets a new
+// key.
+func TestRevoked(t *testing.T) {
+	f := newFolder(t)
+	keys := map[string]bool{}
+	for range 3 {
+		made := enrolled(t, f, Machine, "web1", Options{})
+		keys[claims(t, filepath.Join(made.Folder, "agent.creds")).Subject] = true
+		if err := os.RemoveAll(made.Folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enrolled(t, f, Machine, "web2", Options{})
+	enrolled(t, f, Reader, "web1", Options{})
+	if n, err := f.Revoke(Machine, "web1"); n != 3 || err != nil {
+		t.Errorf("%d revoked (%v), want 3", n, err)
+	}
+	if _, err := f.Revoke(Machine, "web1"); err == nil {
+		t.Error("revoked twice")
+	}
+	f = reopened(t, f)
+	if err := f.WriteAccounts(); err != nil {
+		t.Fatal(err)
+	}
+	all := accountsOf(t, f)
+	for name, account := range all {
+		for key := range account.Revocations {
+			if name != machines || !keys[key] {
+				t.Errorf("%s revokes %s", name, key)
+			}
+		}
+	}
+	if got := len(all[machines].Revocations); got != len(keys) || got != 3 {
+		t.Errorf("%d keys are revoked, want 3", got)
+	}
+	made := enrolled(t, f, Machine, "web1", Options{})
+	if made.Others != 0 || keys[claims(t, filepath.Join(made.Folder, "agent.creds")).Subject] {
+		t.Errorf("after the revocation: %+v", made)
+	}
+}
+
+// TestSecrets: nobody else can read what is secret, and neither accounts.conf nor the
+// register has any of it.
+func TestSecrets(t *testing.T) {
+	f := newFolder(t)
+	for as, name := range map[Role]string{Machine: "web1", Device: "door", Reader: "ada", Service: "service", Admin: "admin", Page: "page"} {
+		enrolled(t, f, as, name, Options{})
+	}
+	if info, err := os.Stat(f.dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder has mode %v (%v)", info.Mode(), err)
+	}
+	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		text, err2 := os.ReadFile(path)
+		if err != nil || err2 != nil {
+			return fmt.Errorf("%w, %w", err, err2)
+		}
+		secret := slices.Contains([]string{".nk", ".creds", ".jwt"}, filepath.Ext(path))
+		if secret && info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		for line := range strings.FieldsSeq(string(text)) { // seeds begin with S
+			if len(line) == 58 && line[0] == 'S' && !secret {
+				t.Errorf("%s has a seed", path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestInit: a folder is made once; what is missing or wrong in it is named; half a line at
+// the end of the register, which a crash left, is cut.
+func TestInit(t *testing.T) {
+	f := newFolder(t)
+	enrolled(t, f, Machine, "web1", Options{})
+	if _, err := Open(f.dir); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("opened twice: %v", err)
+	}
+	f.Close()
+	if _, err := Init(f.dir, settings, nil); err == nil || !strings.Contains(err.Error(), "was made already") {
+		t.Errorf("made twice: %v", err)
+	}
+	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "--init") {
+		t.Errorf("opened before it was made: %v", err)
+	}
+	register := filepath.Join(f.dir, registerFile)
+	whole, err := os.ReadFile(register)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(register, append(whole, whole[:20]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = reopened(t, f)
+	enrolled(t, f, Machine, "web2", Options{})
+	if f = reopened(t, f); len(f.Entries()) != 2 {
+		t.Errorf("%+v", f.Entries())
+	}
+	f.Close()
+	if err := os.WriteFile(register, append([]byte("x\n"), whole...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(f.dir); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a damaged register: %v", err)
+	}
+	if err := os.Remove(register); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(keyFile(f.dir, "operator")); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Open(f.dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	enrolled(t, f, Machine, "web3", Options{}) // without the operator's key
+	if err := f.WriteAccounts(); err == nil || !strings.Contains(err.Error(), "operator.nk") {
+		t.Errorf("without the operator's key: %v", err)
+	}
+}
+
+func BenchmarkEnroll(b *testing.B) {
+	f, err := Init(filepath.Join(b.TempDir(), "enrolled"), settings, []byte("a certificate\n"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := f.Enroll(Machine, fmt.Sprint("web", n), Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "machines/s")
+}

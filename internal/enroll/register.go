@@ -1,0 +1,105 @@
+package enroll
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// registerFile has an Entry in each line, in JSON; of those with one key the last counts.
+const registerFile = "enrolled.jsonl"
+
+// Entry is what the register has of a user: no secrets.
+type Entry struct {
+	Role Role `json:"role"`
+	// Name is the machine's or the reader's.
+	Name string `json:"name"`
+	// Key is the user's public key. A user who was enrolled again while the first
+	// credentials were no longer in the folder has several.
+	Key     string     `json:"key"`
+	Issued  time.Time  `json:"issued"`
+	Expires *time.Time `json:"expires,omitempty"`
+	Revoked *time.Time `json:"revoked,omitempty"`
+}
+
+// Entries returns who is enrolled, by role and name, the oldest credentials first.
+func (f *Folder) Entries() []Entry {
+	return slices.SortedFunc(maps.Values(f.entries), func(a, b Entry) int {
+		if c := strings.Compare(string(a.Role)+"\x00"+a.Name, string(b.Role)+"\x00"+b.Name); c != 0 {
+			return c
+		}
+		return a.Issued.Compare(b.Issued)
+	})
+}
+
+// readRegister reads the register, and opens it for more.
+func (f *Folder) readRegister() error {
+	path := filepath.Join(f.dir, registerFile)
+	register, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	f.register = register
+	lines := bufio.NewScanner(register)
+	complete := int64(0)
+	for n := 1; lines.Scan(); n++ {
+		var e Entry
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			// A crash may have left half a line at the end, of a key that nobody got.
+			if size, err := register.Seek(0, 2); err == nil && complete+int64(len(lines.Bytes())) == size {
+				return register.Truncate(complete)
+			}
+			return fmt.Errorf("%s, line %d: %w: restore it from a copy", path, n, err)
+		}
+		f.entries[e.Key] = e
+		complete += int64(len(lines.Bytes())) + 1
+	}
+	return lines.Err()
+}
+
+// record adds an entry to the register, on disk.
+func (f *Folder) record(e Entry) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if _, err := f.register.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	f.entries[e.Key] = e
+	return f.register.Sync()
+}
+
+// newest returns the newest entry of a user that is not revoked.
+func (f *Folder) newest(as Role, name string) (newest Entry, found bool) {
+	for _, e := range f.entries {
+		if e.Role == as && e.Name == name && e.Revoked == nil && (!found || e.Issued.After(newest.Issued)) {
+			newest, found = e, true
+		}
+	}
+	return newest, found
+}
+
+// removeFiles removes a user's folder, with what it has of ours.
+func (f *Folder) removeFiles(as Role, name string) error {
+	dir := f.folderOf(as, name)
+	role := f.roles[as]
+	for _, file := range []string{role.creds, role.env, caFile} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package enroll
+
+import (
+	"github.com/nats-io/jwt/v2"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Role is what a user of NATS is for.
+type Role string
+
+// The roles. A machine publishes its own events; a device does so by MQTT; a reader asks
+// all questions, and so does the page; the service is "rollcall serve"; the admin manages
+// the streams, and publishes for machines that are gone.
+const (
+	Machine Role = "machine"
+	Device  Role = "device"
+	Reader  Role = "reader"
+	Page    Role = "page"
+	Service Role = "service"
+	Admin   Role = "admin"
+)
+
+// The accounts. There are several because NATS does not check the reply subject of a
+// request: within one account a reader could have a dead letter sent to a machine's
+// subject, where it would count as an event. Across accounts an answer can only go back to
+// the account that asked.
+const (
+	system   = "SYSTEM"
+	rollcall = "ROLLCALL" // the service, its streams, and their admin
+	machines = "MACHINES"
+	devices  = "DEVICES" // those of MQTT, which keeps its state in streams of its account
+	readers  = "READERS"
+)
+
+var accounts = []string{system, rollcall, machines, devices, readers}
+
+// maxDevices is the most that MQTT's own streams may keep, in bytes.
+const maxDevices = 1 << 30
+
+// role says what the users of a role may do, and which files they get.
+type role struct {
+	account            string
+	publish, subscribe []string
+	deny               []string // to subscribe
+	// inbox is the prefix of a user's own answers: whoever may subscribe to _INBOX.> can
+	// read everybody's. own is the user's public key.
+	inbox string
+	mqtt  bool
+	// folder has a folder for each user, env and creds are the files in it, and to is
+	// where they belong; "" is where they are made.
+	folder, env, creds, to string
+}
+
+// own is what NATS replaces by the user's public key, and name by the user's name.
+const (
+	own  = "{{subject()}}"
+	name = "{{name()}}"
+)
+
+// questions are what readers may ask; every service answers instances.
+var questions = []string{"report", "machine", "user", "history", "counts", "status", instances}
+
+const instances = "instances"
+
+// roles returns what each role may do.
+func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
+	base := s.Base()
+	reads := []string{s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges()}
+	letters, reports := "$JS.API.DIRECT.GET."+streams.DeadLetters, "$JS.API.DIRECT.GET."+streams.Reports
+	reader := role{
+		account:   readers,
+		publish:   []string{s.AllQueries(), letters, reports + ".>"},
+		subscribe: reads,
+		inbox:     "_INBOX_" + own,
+		folder:    "readers", env: "nats.env", creds: "nats.creds",
+	}
+	page := reader
+	page.folder, page.to, page.env = "page", "/etc/rollcall-web", "web.env"
+	return map[Role]role{
+		Machine: {
+			account: machines, publish: []string{s.Events() + "." + name}, inbox: "_INBOX_" + own,
+			folder: "machines", to: "/etc/rollcall-agent", env: "agent.env", creds: "agent.creds",
+		},
+		Device: {
+			account: devices, publish: []string{s.Events() + "." + name}, deny: []string{">"}, mqtt: true,
+			folder: "devices", env: "mqtt.env", creds: "mqtt.jwt",
+		},
+		Reader: reader,
+		Page:   page,
+		Service: {
+			account: rollcall,
+			publish: []string{
+				// What it publishes.
+				s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
+				// Answers: to other accounts, to the admin, and to another service on the same
+				// subjects. It asks whether there is one, as there should be none.
+				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances),
+				// To check the settings and the identity of the streams. It may not create, change,
+				// delete or purge any.
+				"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.INFO",
+				"$JS.API.STREAM.INFO." + streams.Events, "$JS.API.STREAM.INFO." + streams.DeadLetters,
+				// To read events: its own consumers, and the message at its position.
+				"$JS.API.CONSUMER.CREATE." + streams.Events + ".>", "$JS.API.CONSUMER.DELETE." + streams.Events + ".*",
+				"$JS.API.CONSUMER.MSG.NEXT." + streams.Events + ".*", "$JS.API.STREAM.MSG.GET." + streams.Events,
+				// To find out whether a dead letter is stored already, and which places were
+				// assigned before the stream of events was recreated.
+				letters + ".>", letters, reports,
+			},
+			subscribe: []string{s.AllQueries(), "$SRV.>"},
+			inbox:     "_INBOX_rollcall",
+			folder:    "service", to: "/etc/rollcall", env: "rollcall.env", creds: "nats.creds",
+		},
+		Admin: {
+			account:   rollcall,
+			publish:   []string{"$JS.>", "$SRV.>", s.Events() + ".>", s.AllQueries()},
+			subscribe: append([]string{"$JS.EVENT.>"}, reads...),
+			inbox:     "_INBOX_admin",
+			folder:    "admin", env: "nats.env", creds: "nats.creds",
+		},
+	}
+}
+
+// shared is what ROLLCALL exports, and another account imports.
+type shared struct {
+	account, subject string
+	kind             jwt.ExportType
+	response         jwt.ResponseType
+}
+
+func allShared(s rollcallv1.Subjects, streams Streams) []shared {
+	all := []shared{
+		{account: machines, subject: s.Events() + ".>", kind: jwt.Service},
+		{account: devices, subject: s.Events() + ".>", kind: jwt.Service},
+		{account: readers, subject: "$JS.API.DIRECT.GET." + streams.DeadLetters, kind: jwt.Service},
+		{account: readers, subject: "$JS.API.DIRECT.GET." + streams.Reports + ".>", kind: jwt.Service},
+	}
+	for _, q := range questions {
+		share := shared{account: readers, subject: s.Query(q), kind: jwt.Service}
+		if q == instances {
+			share.response = jwt.ResponseTypeStream
+		}
+		all = append(all, share)
+	}
+	for _, subject := range []string{s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges()} {
+		all = append(all, shared{account: readers, subject: subject, kind: jwt.Stream})
+	}
+	return all
+}
