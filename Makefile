@@ -67,6 +67,12 @@ guards: ## remove each guard, and see its test fail; takes hours
 deploy-test: ## the files in deploy; .ci/run packages installs the programs
 	cd deploy && $(GO) test -timeout 30m ./...
 
+# VERSION=v1.2.3 is the version of the packages.
+VERSION ?= v0.0.0
+.PHONY: packages
+packages: ## deb and rpm of rollcall and its agent for this architecture, in dist
+	cd deploy && $(GO) run ./release packages $(VERSION)
+
 .PHONY: generate
 generate: ## generate proto/rollcall/v1/*.pb.go
 	$(tool) buf generate

@@ -12,7 +12,7 @@ func TestCandidates(t *testing.T) {
 		"x":                           "",
 		"s":                           "serve status snapshot streams",
 		"snapshot ":                   "inspect",
-		"report --":                   "--at --help --longest --output --silent-for --user-on-several --utc",
+		"report --":                   "--at --expected --help --longest --output --silent-for --user-on-several --utc",
 		"report --o":                  "--output",
 		"report --output ":            "text json",
 		"history --output ":           "text json csv",

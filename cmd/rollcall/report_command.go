@@ -15,6 +15,7 @@ type reportCmd struct {
 	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for this long, such as 1h30m, and the last known users."`
 	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
 	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	Expected      string         `xor:"filter" placeholder:"FILE" help:"Print the machines that were never heard from, of those in FILE, one a line."`
 	queryFlags
 }
 
@@ -27,6 +28,8 @@ func (reportCmd) Help() string {
 func (c *reportCmd) Run(ctx context.Context, std streams) error {
 	request := api.ReportRequest{Filter: api.Filter{Machines: c.Machines}}
 	switch {
+	case c.Expected != "":
+		return c.runExpected(ctx, std)
 	case c.At != "":
 		return c.runAt(ctx, std, request)
 	case c.UserOnSeveral:

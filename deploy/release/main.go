@@ -1,7 +1,10 @@
 // Release creates the files of a release in dist: for each platform an archive and an SBOM
-// in CycloneDX (the modules of its program), and the checksums of all files.
+// in CycloneDX (the modules of its program), for Linux also packages (deb and rpm) of
+// rollcall and of its agent, and the checksums of all files. With "packages" it creates the
+// packages for this machine's architecture only.
 //
 //	cd deploy && go run ./release v1.2.3
+//	cd deploy && go run ./release packages v1.2.3
 //
 // The same commit, version and Go give the same bytes.
 package main
@@ -14,28 +17,44 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: go run ./release v1.2.3")
+	args, do := os.Args[1:], (*source).releaseAll
+	if len(args) > 0 && args[0] == "packages" {
+		args, do = args[1:], (*source).packagesOnly
+	}
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./release [packages] v1.2.3")
 		os.Exit(2)
 	}
-	if err := releaseAll(os.Args[1]); err != nil {
+	s, err := currentSource(args[0])
+	if err == nil {
+		err = do(s)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func releaseAll(version string) error {
-	s, err := currentSource(version)
-	if err != nil {
+func (s *source) releaseAll() error { return s.release(filepath.Join(s.root, "dist"), platforms) }
+
+// packagesOnly writes packages for this machine's architecture, over earlier ones.
+func (s *source) packagesOnly() error {
+	folder := filepath.Join(s.root, "dist")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	return s.release(filepath.Join(s.root, "dist"), platforms)
+	names, err := s.packageAll(folder, runtime.GOARCH)
+	for _, name := range names {
+		fmt.Println("dist/" + name)
+	}
+	return err
 }
 
 // platform is what a program is built for.
@@ -118,24 +137,30 @@ func (s *source) make(folder, name string, p platform) (names []string, err erro
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	program := filepath.Join(work, p.program())
-	if err := s.build(program, p); err != nil {
+	if err := s.build(program, "rollcall", p); err != nil {
 		return nil, err
+	}
+	var packages []string
+	if p.os == "linux" {
+		if packages, err = s.packageAll(folder, p.arch); err != nil {
+			return nil, err
+		}
 	}
 	list := name + ".cdx.json"
 	if err := s.writeList(filepath.Join(folder, list), program, p); err != nil {
 		return nil, fmt.Errorf("listing the modules: %w", err)
 	}
 	archive, err := s.pack(folder, name, program, p)
-	return []string{archive, list}, err
+	return append([]string{archive, list}, packages...), err
 }
 
-// build builds the program without a trace of this machine. The VCS stamp is left out, as
+// build builds a program without a trace of this machine. The VCS stamp is left out, as
 // it depends on uncommitted files.
-func (s *source) build(program string, p platform) error {
+func (s *source) build(program, name string, p platform) error {
 	_, err := output(s.root, []string{"CGO_ENABLED=0", "GOFLAGS=", "GOOS=" + p.os, "GOARCH=" + p.arch},
 		"go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -X main.version="+s.version+" -X main.commit="+s.commit,
-		"-o", program, "./cmd/rollcall")
+		"-o", program, "./cmd/"+name)
 	return err
 }
 

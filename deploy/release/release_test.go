@@ -19,6 +19,9 @@ import (
 // tried are this machine's platform and one of each other kind.
 var tried = []platform{{runtime.GOOS, runtime.GOARCH}, {"darwin", "arm64"}, {"windows", "amd64"}}
 
+// rpmArch are RPM's names of architectures.
+var rpmArch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+
 func made(t *testing.T) (folder string, files map[string][]byte) {
 	t.Helper()
 	s, err := currentSource("v1.2.3")
@@ -58,8 +61,23 @@ func TestRelease(t *testing.T) {
 		}
 		checkList(t, files[name+".cdx.json"])
 	}
-	if string(files["SHA256SUMS"]) != sums.String() || len(files) != 2*len(tried)+1 {
-		t.Errorf("%d files, and the sums\n%s, want\n%s", len(files), files["SHA256SUMS"], &sums)
+	for _, p := range []string{"rollcall", "rollcall-agent"} {
+		for _, file := range []string{p + "_1.2.3-1_" + runtime.GOARCH + ".deb", p + "-1.2.3-1." + rpmArch[runtime.GOARCH] + ".rpm"} {
+			if files[file] == nil {
+				t.Fatalf("no %s", file)
+			}
+			if sum := fmt.Sprintf("%x  %s\n", sha256.Sum256(files[file]), file); !strings.Contains(string(files["SHA256SUMS"]), sum) {
+				t.Errorf("the sums lack %s", sum)
+			}
+		}
+	}
+	for line := range strings.Lines(sums.String()) {
+		if !strings.Contains(string(files["SHA256SUMS"]), line) {
+			t.Errorf("the sums lack %s", line)
+		}
+	}
+	if len(files) != 2*len(tried)+4+1 {
+		t.Errorf("%d files, with the sums\n%s", len(files), files["SHA256SUMS"])
 	}
 
 	// The program in this machine's archive prints its version.

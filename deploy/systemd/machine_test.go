@@ -8,9 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nkeys"
-
 	"rollcall/deploy/internal/program"
 	"rollcall/internal/test/machine"
 )
@@ -26,9 +23,10 @@ type installed struct {
 func install(t *testing.T) *installed {
 	t.Helper()
 	m := &installed{machine.Boot(t, "rollcall-test"), t}
-	m.Write("/usr/local/bin/rollcall", 0o755, file(t, program.Rollcall(t)))
+	m.Write("/usr/bin/rollcall", 0o755, file(t, program.Rollcall(t)))
+	m.Write("/usr/lib/sysusers.d/rollcall.conf", 0o644, file(t, "rollcall.conf"))
+	m.Run("systemd-sysusers")
 	m.Write("/etc/systemd/system/"+unit, 0o644, file(t, unit))
-	m.Write("/etc/rollcall/nats.creds", 0o600, credentials(t))
 	m.configure("")
 	m.Run("systemctl", "daemon-reload")
 	t.Cleanup(func() {
@@ -42,7 +40,7 @@ func install(t *testing.T) *installed {
 // configure writes the unit's environment file.
 func (m *installed) configure(more string) {
 	m.t.Helper()
-	m.Write("/etc/rollcall/rollcall.env", 0o640, []byte("NATS_URL=\n"+more))
+	m.Write("/etc/rollcall/rollcall.env", 0o644, []byte("NATS_URL=\n"+more))
 }
 
 func file(t *testing.T, path string) []byte {
@@ -52,27 +50,6 @@ func file(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// credentials returns well-formed credentials; the embedded server requires none.
-func credentials(t *testing.T) []byte {
-	t.Helper()
-	key, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, _ := key.PublicKey()
-	seed, _ := key.Seed()
-	account, _ := nkeys.CreateAccount()
-	token, err := jwt.NewUserClaims(public).Encode(account)
-	if err != nil {
-		t.Fatal(err)
-	}
-	creds, err := jwt.FormatUserConfig(token, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return creds
 }
 
 // property returns a property of the unit.

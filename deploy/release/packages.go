@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/goreleaser/nfpm/v2"
+	_ "github.com/goreleaser/nfpm/v2/deb"
+	"github.com/goreleaser/nfpm/v2/files"
+	_ "github.com/goreleaser/nfpm/v2/rpm"
+)
+
+// packaged is a program with packages of its own.
+type packaged struct {
+	name        string
+	description string
+	section     string   // of its manual
+	commands    []string // in its manual, beside the program itself
+	completion  bool
+}
+
+var allPackaged = []packaged{
+	{
+		"rollcall", "Who is logged in where, now and at any past moment: the service and its commands", "1",
+		[]string{
+			"serve", "publish", "report", "who", "where", "history", "history backup", "watch", "deadletters", "status", "healthcheck",
+			"snapshot inspect", "enroll", "streams", "completion",
+		},
+		true,
+	},
+	{"rollcall-agent", "Tells rollcall who is logged in on this machine", "1", []string{"run", "status", "tell"}, false},
+}
+
+// packageAll writes a deb and an rpm of each program for an architecture, and returns their
+// names.
+func (s *source) packageAll(folder, arch string) (names []string, err error) {
+	work, err := os.MkdirTemp("", "rollcall-packages")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	for _, p := range allPackaged {
+		program := filepath.Join(work, p.name)
+		if err := s.build(program, p.name, platform{"linux", arch}); err != nil {
+			return nil, err
+		}
+		native := program
+		if runtime.GOOS != "linux" || arch != runtime.GOARCH { // the texts are those of a program that runs here
+			native = filepath.Join(work, p.name+"-native")
+			if err := s.build(native, p.name, platform{runtime.GOOS, runtime.GOARCH}); err != nil {
+				return nil, err
+			}
+		}
+		contents, err := s.contents(work, native, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		contents = append(contents, content(program, "/usr/bin/"+p.name, 0o755))
+		for _, format := range []string{"deb", "rpm"} {
+			name, err := s.packageOne(folder, format, arch, work, p, contents)
+			if err != nil {
+				return nil, fmt.Errorf("%s as %s: %w", p.name, format, err)
+			}
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// packageOne writes one package, and returns its name.
+func (s *source) packageOne(folder, format, arch, work string, p packaged, contents files.Contents) (name string, err error) {
+	packager, err := nfpm.Get(format)
+	if err != nil {
+		return "", err
+	}
+	info := &nfpm.Info{
+		Name: p.name, Arch: arch, Platform: "linux", Version: s.version, Release: "1",
+		Section: "net", Priority: "optional", Maintainer: "The rollcall authors", Description: p.description, License: "Apache-2.0",
+		MTime: s.date,
+		Overridables: nfpm.Overridables{
+			Depends:  []string{"systemd", "dbus"},
+			Contents: contents,
+			RPM:      nfpm.RPM{BuildHost: "rollcall", Summary: p.description},
+			Scripts: nfpm.Scripts{
+				PostInstall: filepath.Join(work, p.name+".postinstall.sh"),
+				PreRemove:   filepath.Join(work, p.name+".preremove.sh"),
+				PostRemove:  filepath.Join(work, p.name+".postremove.sh"),
+			},
+		},
+	}
+	for _, script := range []string{info.Scripts.PostInstall, info.Scripts.PreRemove, info.Scripts.PostRemove} {
+		of, _ := strings.CutPrefix(filepath.Base(script), p.name+".")
+		text, err := os.ReadFile(filepath.Join(s.root, "deploy/packages", of))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(script, bytes.ReplaceAll(text, []byte("NAME"), []byte(p.name)), 0o755); err != nil {
+			return "", err
+		}
+	}
+	info = nfpm.WithDefaults(info)
+	if err := nfpm.PrepareForPackager(info, format); err != nil {
+		return "", err
+	}
+	name = packager.ConventionalFileName(info)
+	f, err := os.Create(filepath.Join(folder, name))
+	if err != nil {
+		return "", err
+	}
+	return name, errors.Join(packager.Package(info, f), f.Close())
+}
+
+// contents returns the files beside the program.
+func (s *source) contents(work, program string, p packaged) (files.Contents, error) {
+	systemd := filepath.Join(s.root, "deploy/systemd")
+	env := map[string]string{"rollcall": "rollcall.env", "rollcall-agent": "agent.env"}[p.name]
+	doc := "/usr/share/doc/" + p.name + "/"
+	all := files.Contents{
+		content(filepath.Join(systemd, p.name+".service"), "/usr/lib/systemd/system/"+p.name+".service", 0o644),
+		content(filepath.Join(systemd, p.name+".conf"), "/usr/lib/sysusers.d/"+p.name+".conf", 0o644),
+		content(filepath.Join(systemd, env), doc+"examples/"+env, 0o644),
+		content(filepath.Join(s.root, "LICENSE"), doc+"copyright", 0o644),
+	}
+	write := func(name, to string, data []byte) error {
+		path := filepath.Join(work, p.name+"."+name)
+		all = append(all, content(path, to, 0o644))
+		return os.WriteFile(path, data, 0o644)
+	}
+	manual, err := s.manual(program, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := write("man", "/usr/share/man/man"+p.section+"/"+p.name+"."+p.section+".gz", manual); err != nil {
+		return nil, err
+	}
+	if !p.completion {
+		return all, nil
+	}
+	for shell, to := range map[string]string{
+		"bash": "/usr/share/bash-completion/completions/rollcall",
+		"fish": "/usr/share/fish/vendor_completions.d/rollcall.fish",
+		"zsh":  "/usr/share/zsh/vendor-completions/_rollcall",
+	} {
+		script, err := exec.Command(program, "completion", shell).Output()
+		if err != nil {
+			return nil, fmt.Errorf("completion for %s: %w", shell, err)
+		}
+		if err := write(shell, to, script); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func content(from, to string, mode os.FileMode) *files.Content {
+	return &files.Content{Source: from, Destination: to, FileInfo: &files.ContentFileInfo{Mode: mode, Owner: "root", Group: "root"}}
+}
+
+// manual returns the manual page, compressed: what the program says of itself, and of each
+// command.
+func (s *source) manual(program string, p packaged) ([]byte, error) {
+	var page bytes.Buffer
+	fmt.Fprintf(&page, ".TH %s %s %q %q\n.SH NAME\n%s \\- %s\n", strings.ToUpper(p.name), p.section, s.date.Format("2006-01-02"), "rollcall "+s.version, p.name, p.description)
+	for _, command := range append([]string{""}, p.commands...) {
+		title := strings.TrimSpace(p.name + " " + command)
+		help, err := exec.Command(program, append(strings.Fields(command), "--help")...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s --help: %w", title, err)
+		}
+		fmt.Fprintf(&page, ".SH %s\n.nf\n", strings.ToUpper(title))
+		for line := range strings.Lines(string(help)) {
+			line = strings.ReplaceAll(line, `\`, `\e`)
+			if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+				line = `\&` + line
+			}
+			_, _ = io.WriteString(&page, strings.ReplaceAll(line, "-", `\-`))
+		}
+		page.WriteString(".fi\n")
+	}
+	var packed bytes.Buffer
+	zipped, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	_, err = zipped.Write(page.Bytes())
+	err = errors.Join(err, zipped.Close())
+	return packed.Bytes(), err
+}

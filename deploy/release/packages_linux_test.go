@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"rollcall/deploy/internal/program"
+	"rollcall/internal/test/machine"
+)
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+// packagesOf creates the packages of a version for this machine.
+func packagesOf(t *testing.T, version string) string {
+	t.Helper()
+	s, err := currentSource(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if _, err := s.packageAll(folder, runtime.GOARCH); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// fleet is a machine that the packages are installed on, and the folder that its
+// credentials come from.
+type fleet struct {
+	*machine.Machine
+	t      *testing.T
+	folder string // of rollcall enroll
+	conf   string // of the server
+}
+
+// newFleet starts a NATS server that has an operator.
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{Machine: machine.Boot(t, "web1"), t: t, folder: filepath.Join(t.TempDir(), "enrolled"), conf: filepath.Join(t.TempDir(), "nats.conf")}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	f.rollcall("enroll", "--init", f.folder, "--url", "nats://"+address)
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\ninclude %q\n", address, t.TempDir(), "accounts.conf")
+	if err := os.WriteFile(f.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.load()
+	server := program.Start(t, nil, program.Build(t, "github.com/nats-io/nats-server/v2"), "-c", f.conf)
+	server.AwaitLog("Server is ready")
+	f.Forward(address)
+	if out, err := f.ask("admin", "streams"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return f
+}
+
+// load copies the accounts to where the server reads them.
+func (f *fleet) load() {
+	f.t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.folder, "accounts.conf"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(f.conf), "accounts.conf"), text, 0o600)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fleet) rollcall(args ...string) string {
+	f.t.Helper()
+	out, err := exec.Command(program.Rollcall(f.t), args...).CombinedOutput()
+	if err != nil {
+		f.t.Fatalf("rollcall %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// ask runs a command with the variables in a folder.
+func (f *fleet) ask(folder string, args ...string) (string, error) {
+	f.t.Helper()
+	cmd := exec.Command("sh", append([]string{"-ec", `set -a; . "$0"; exec "$@"`, filepath.Join(f.folder, folder, "nats.env"), program.Rollcall(f.t)}, args...)...)
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+// install copies a package to the machine and installs it.
+func (f *fleet) install(folder, name string) {
+	f.t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, name+"_*.deb"))
+	if err != nil || len(found) != 1 {
+		f.t.Fatal(found, err)
+	}
+	f.Copy(found[0], "/root/"+filepath.Base(found[0]))
+	f.Run("dpkg", "--install", "/root/"+filepath.Base(found[0]))
+}
+
+// copied copies the files of a folder of rollcall enroll to one on the machine, as scp does.
+func (f *fleet) copied(folder, to string) {
+	f.t.Helper()
+	names, err := filepath.Glob(filepath.Join(f.folder, folder, "*"))
+	if err != nil || len(names) == 0 {
+		f.t.Fatal(names, err)
+	}
+	for _, name := range names {
+		f.Copy(name, "/root/new/"+filepath.Base(name))
+		f.Run("cp", "/root/new/"+filepath.Base(name), to)
+	}
+}
+
+func (f *fleet) active(unit string) string {
+	out, _ := f.Try("systemctl", "is-active", unit)
+	return strings.TrimSpace(out)
+}
+
+// TestPackages: the packages are installed, upgraded and removed on a machine; with what
+// rollcall enroll made, copied there, both programs run as they are.
+func TestPackages(t *testing.T) {
+	f := newFleet(t)
+	first, second := packagesOf(t, "v1.2.3"), packagesOf(t, "v1.3.0")
+	for name, want := range map[string]string{"rollcall": "ROLLCALL HISTORY BACKUP", "rollcall-agent": "ROLLCALL-AGENT TELL"} {
+		f.install(first, name)
+		if state := f.active(name); state != "inactive" {
+			t.Errorf("%s is %s without settings", name, state)
+		}
+		if enabled := strings.TrimSpace(f.Run("systemctl", "is-enabled", name)); enabled != "enabled" {
+			t.Errorf("%s is %s", name, enabled)
+		}
+		if is := f.Run("stat", "-c", "%a %U:%G", "/etc/"+name); strings.TrimSpace(is) != "2750 root:"+name {
+			t.Errorf("/etc/%s: %s", name, is)
+		}
+		if page := f.Run("zcat", "/usr/share/man/man1/"+name+".1.gz"); !strings.Contains(page, want) {
+			t.Errorf("the manual of %s lacks %s:\n%s", name, want, page)
+		}
+	}
+	f.copied("service", "/etc/rollcall/")
+	f.Run("systemctl", "start", "rollcall")
+
+	f.rollcall("enroll", "--dir", f.folder, "web1")
+	f.copied("machines/web1", "/etc/rollcall-agent/")
+	f.Run("systemctl", "start", "rollcall-agent")
+	f.AddUsers("ada")
+	f.Login("ada", "")
+	f.await("ada is on", "ada")
+
+	before := f.Run("systemctl", "show", "--value", "--property=MainPID", "rollcall-agent")
+	for _, name := range []string{"rollcall", "rollcall-agent"} {
+		f.install(second, name)
+		program.Eventually(t, name+" runs after the upgrade", func() bool { return f.active(name) == "active" })
+	}
+	if after := f.Run("systemctl", "show", "--value", "--property=MainPID", "rollcall-agent"); after == before {
+		t.Error("the old agent runs after the upgrade")
+	}
+	if version := f.Run("rollcall", "version"); !strings.HasPrefix(version, "rollcall v1.3.0 ") {
+		t.Error(version)
+	}
+	f.AddUsers("bob")
+	f.Login("bob", "")
+	f.await("who logs in after the upgrade is on", "ada, bob")
+
+	for _, name := range []string{"rollcall", "rollcall-agent"} {
+		f.Run("dpkg", "--remove", name)
+		if state := f.active(name); state == "active" {
+			t.Errorf("%s is %s after it was removed", name, state)
+		}
+		f.Run("test", "-d", "/etc/"+name)
+		f.Run("test", "-d", "/var/lib/"+name)
+		f.Run("dpkg", "--purge", name)
+		for _, left := range []string{"/etc/" + name, "/var/lib/" + name, "/usr/lib/systemd/system/" + name + ".service"} {
+			if out, err := f.Try("test", "!", "-e", left); err != nil {
+				t.Errorf("after it was purged there is %s %s", left, out)
+			}
+		}
+	}
+}
+
+// await waits until these are on.
+func (f *fleet) await(what, users string) {
+	f.t.Helper()
+	program.Eventually(f.t, what, func() bool {
+		out, err := f.ask("readers/reader", "report")
+		return err == nil && out == "web1: "+users+"\n"
+	})
+}
