@@ -17,11 +17,19 @@ import (
 )
 
 // operated is a world whose accounts "rollcall enroll" has made.
-type operated struct{ *world }
+type operated struct {
+	*world
+	mqtt string // the address of its listener
+}
 
-func newOperated(t *testing.T) *operated {
+// newOperated starts a server; the files in more are appended to its configuration.
+func newOperated(t *testing.T, more ...string) *operated {
 	t.Helper()
-	o := &operated{newServer(t)}
+	o := &operated{newServer(t), fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	for _, file := range more {
+		o.write("nats-server.conf", read(t, o.path("nats-server.conf"))+o.replaced(read(t, file),
+			"0.0.0.0:8883", o.mqtt, "/etc/nats/tls/server.pem", o.path("tls/server.pem"), "/etc/nats/tls/server-key.pem", o.path("tls/server-key.pem")))
+	}
 	o.enroll("--init", o.path("enrolled"), "--url", o.url, "--ca", o.path("ca.pem"))
 	o.write("accounts.conf", read(t, o.path("enrolled/accounts.conf")))
 	o.start()
@@ -83,6 +91,18 @@ func (o *operated) as(name string) (variables []string) {
 		}
 	}
 	return variables
+}
+
+// inbox returns a user's prefix for answers.
+func (o *operated) inbox(name string) string {
+	o.t.Helper()
+	for _, variable := range o.as(name) {
+		if prefix, is := strings.CutPrefix(variable, "NATS_INBOX_PREFIX="); is {
+			return prefix
+		}
+	}
+	o.t.Fatalf("%s has no prefix for answers", name)
+	return ""
 }
 
 // dial connects as a user.
@@ -154,15 +174,7 @@ func TestEnrolledRights(t *testing.T) {
 			}
 		}
 	}
-	inbox := func(name string) string {
-		for _, variable := range o.as(name) {
-			if prefix, is := strings.CutPrefix(variable, "NATS_INBOX_PREFIX="); is {
-				return prefix
-			}
-		}
-		t.Fatal(name)
-		return ""
-	}
+	inbox := o.inbox
 	machine := cases{
 		publish: []string{
 			"rollcall.events.web1.x", "rollcall.events.web3", "rollcall.events.WEB1", "rollcall.reports", "rollcall.changes.web1", "rollcall.deadletters.1", "rollcall.query.report",
