@@ -8,9 +8,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// claims holds the fields of a user's JWT that help to explain a refused login.
+// claims holds the fields of a user's JWT that help to explain a refused login or a denied
+// permission.
 type claims struct {
-	Expires int64 `json:"exp"` // seconds since 1970, 0 for never
+	Expires int64  `json:"exp"` // seconds since 1970, 0 for never
+	Name    string `json:"name"`
+	Subject string `json:"sub"` // the user's public key
 }
 
 // decodeClaims decodes a JWT (RFC 7519). It does not verify the signature; the

@@ -1,6 +1,7 @@
 package natsconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,7 +28,7 @@ func Connect(ctx context.Context, o Options, name string, log *slog.Logger, more
 	if err != nil {
 		return nil, err
 	}
-	c.watch(&n)
+	c.watch(&n, o.user)
 	o.renewKey(&n)
 	n.CustomDialer = dialer{ctx}
 	return o.dial(ctx, n)
@@ -44,7 +45,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	if err != nil {
 		return nil, err
 	}
-	c.watch(&n)
+	c.watch(&n, o.user)
 	o.renewKey(&n)
 	n.CustomDialer = dialer{ctx}
 	for {
@@ -183,17 +184,44 @@ func (o Options) refusal(err error) error {
 }
 
 func (o Options) credsExpired() (time.Time, bool) {
+	return o.claims().expired(time.Now())
+}
+
+// claims returns what the JWT in NATS_CREDS says; nothing if there is none.
+func (o Options) claims() (c claims) {
 	var n nats.Options
 	if o.applyCreds(&n) != nil {
-		return time.Time{}, false
+		return c
 	}
-	token, err := n.UserJWT()
-	if err != nil {
-		return time.Time{}, false
+	if token, err := n.UserJWT(); err == nil {
+		c, _ = decodeClaims(token) //nolint:errcheck // then there is none
 	}
-	c, err := decodeClaims(token)
-	if err != nil {
-		return time.Time{}, false
+	return c
+}
+
+// user returns as whom the options log in; "" if only the server knows.
+func (o Options) user() string {
+	switch o.login() {
+	case byUser:
+		return o.User
+	case byCreds:
+		c := o.claims()
+		return cmp.Or(c.Name, c.Subject)
+	case byNKey:
+		var n nats.Options
+		_ = o.applyNKey(&n)
+		return n.Nkey
+	case byURL:
+		for _, server := range o.servers() {
+			u, err := parseServer(server)
+			if err != nil || u.User == nil {
+				continue
+			}
+			//guard:true "no token is logged" TestUser
+			if _, set := u.User.Password(); set { // alone it is a token
+				return u.User.Username()
+			}
+		}
 	}
-	return c.expired(time.Now())
+	return ""
 }

@@ -226,6 +226,18 @@ func TestRefusedLater(t *testing.T) {
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
 }
 
+// TestReconnectDelay: a caller's delay before a reconnect is kept.
+func TestReconnectDelay(t *testing.T) {
+	s := kit.StartServer(t)
+	asked := make(chan int, 100)
+	connected(t, Options{URL: s.URL}, nats.CustomReconnectDelay(func(attempts int) time.Duration {
+		asked <- attempts
+		return time.Millisecond
+	}))
+	s.Stop()
+	<-asked
+}
+
 // A protocol error closes the connection for good, which nothing else reports.
 func TestClosedForGood(t *testing.T) {
 	s := kit.StartServer(t)
@@ -273,7 +285,7 @@ func TestAsyncErrors(t *testing.T) {
 		}
 	}
 	kit.Eventually(t, func() bool { return calls.Load() >= 2 }, "our own handler gets both errors")
-	for _, text := range []string{"nats denies a permission", "denied", "nats subscription is too slow", "subject=much"} {
+	for _, text := range []string{"nats denies a permission", "denied", "user=u", "nats subscription is too slow", "subject=much"} {
 		if !r.Has(text) {
 			t.Errorf("log doesn't say %q:\n%s", text, r)
 		}

@@ -91,6 +91,22 @@ func TestOptionsNeverShowSecrets(t *testing.T) {
 	}
 }
 
+// TestUser: the log names the user, and no secret.
+func TestUser(t *testing.T) {
+	const body = "eyJuYW1lIjoid2ViMSIsInN1YiI6IlVBQiJ9" // {"name":"web1","sub":"UAB"}
+	for want, o := range map[string]Options{
+		"u":    {URL: "nats://127.0.0.1:1", User: "u", Password: secret},
+		"v":    {URL: "nats://127.0.0.1:1,nats://v:" + secret + "@127.0.0.1:2"},
+		"":     {URL: "nats://" + secret + "@127.0.0.1:1"},
+		"web1": {URL: "nats://127.0.0.1:1", Creds: creds(t, body)},
+		"UCAXBHK2V7C2QTTI2XCJUUHANAP74KNOO7OK4HMGDB4RYBC3KFVHY5IM": {URL: "nats://127.0.0.1:1", NKey: write(t, "nk", seed)},
+	} {
+		if got := o.user(); got != want {
+			t.Errorf("user %q, want %q", got, want)
+		}
+	}
+}
+
 func write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

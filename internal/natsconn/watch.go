@@ -14,17 +14,22 @@ import (
 )
 
 // watch makes the connection log its state changes and errors, before it calls the
-// handlers that the options already had.
-func (c *connLog) watch(n *nats.Options) {
+// handlers that the options already had. A delay before a reconnect that they have is kept.
+func (c *connLog) watch(n *nats.Options, user func() string) {
+	c.user = user
 	var last atomic.Pointer[nats.Conn]
 	n.DisconnectedErrCB = chain(func(nc *nats.Conn, err error) {
 		last.Store(nc)
 		c.disconnected(nc, err)
 	}, n.DisconnectedErrCB)
-	wait, jitter := n.ReconnectWait, n.ReconnectJitter
-	n.CustomReconnectDelayCB = func(int) time.Duration {
+	wait, jitter, delay := n.ReconnectWait, n.ReconnectJitter, n.CustomReconnectDelayCB
+	n.CustomReconnectDelayCB = func(attempts int) time.Duration {
 		if nc := last.Load(); nc != nil {
 			c.handshake(nc.LastError())
+		}
+		//guard:false "a fleet of agents does not come back at once" TestReconnectDelay
+		if delay != nil {
+			return delay(attempts)
 		}
 		return wait + rand.N(jitter+1)
 	}
@@ -107,6 +112,9 @@ func (c *connLog) failed(sub *nats.Subscription, err error) {
 		}
 		c.log(slog.LevelWarn, "slow", "nats subscription is too slow, messages were dropped", args...)
 	case errors.Is(err, nats.ErrPermissionViolation):
+		if user := c.user(); user != "" {
+			args = append(args, "user", user)
+		}
 		c.log(slog.LevelError, permission(err), "nats denies a permission", args...)
 	case isRefusal(err):
 		c.log(slog.LevelError, "refused", "nats refuses the login, retrying", args...)
