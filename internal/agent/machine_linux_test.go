@@ -1,52 +1,60 @@
-package agent_test
+package agent
 
 import (
-	"errors"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
-	"rollcall/internal/test/machine"
-	"rollcall/internal/wire"
+	testmachine "rollcall/internal/test/machine"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // installed is a machine with the agent as deploy/systemd has it, and the stream of a server
 // that it publishes to.
 type installed struct {
-	*machine.Machine
+	*testmachine.Machine
 	t  *testing.T
 	js jetstream.JetStream
 }
 
-// boot boots a machine without an agent.
+// boot boots a machine whose agent is not started yet, and starts a server with a stream.
 func boot(t *testing.T) *installed {
-	m := &installed{Machine: machine.Boot(t, "web1"), t: t}
+	m := &installed{Machine: testmachine.Boot(t, "web1"), t: t}
 	server := kit.StartServer(t)
 	m.js = kit.JetStream(t, kit.Conn(t, server.URL))
 	kit.CreateStream(t, m.js, jetstream.StreamConfig{Name: rollcallv1.DefaultEventsStream, Subjects: []string{"rollcall.events.>"}, AllowDirect: true})
-	u, err := url.Parse(server.URL)
+	m.install(server.URL)
+	return m
+}
+
+// built builds a program and returns its path.
+func built(t *testing.T, of string) (path string) {
+	path = filepath.Join(t.TempDir(), filepath.Base(of))
+	if out, err := exec.Command("go", "build", "-o", path, of).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", of, err, out)
+	}
+	return path
+}
+
+// install installs the agent, for a server on the host.
+func (m *installed) install(server string) {
+	t := m.t
+	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Forward(u.Host)
-	m.Write("/etc/rollcall-agent/agent.env", 0o640, []byte("NATS_URL="+server.URL+"\n"))
-	binary := filepath.Join(t.TempDir(), "rollcall-agent")
-	if out, err := exec.Command("go", "build", "-o", binary, "rollcall/cmd/rollcall-agent").CombinedOutput(); err != nil {
-		t.Fatalf("building the agent: %v\n%s", err, out)
-	}
-	m.Copy(binary, "/usr/bin/rollcall-agent")
+	m.Write("/etc/rollcall-agent/agent.env", 0o640, []byte("NATS_URL="+server+"\n"))
+	m.Copy(built(t, "rollcall/cmd/rollcall-agent"), "/usr/bin/rollcall-agent")
 	for file, to := range map[string]string{"rollcall-agent.service": "/etc/systemd/system", "rollcall-agent.conf": "/usr/lib/sysusers.d"} {
 		content, err := os.ReadFile(filepath.Join("../../deploy/systemd", file))
 		if err != nil {
@@ -63,59 +71,11 @@ func boot(t *testing.T) *installed {
 			t.Logf("log of the agent:\n%s", log)
 		}
 	})
-	return m
-}
-
-// events reads the stream from its beginning.
-func (m *installed) events() (messages []roster.Message) {
-	m.t.Helper()
-	c, err := m.js.OrderedConsumer(m.t.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	batch, err := c.FetchNoWait(1_000_000)
-	for err == nil {
-		n := len(messages)
-		for raw := range batch.Messages() {
-			meta, err := raw.Metadata()
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			read := roster.Message{Place: meta.Sequence.Stream, Receipt: roster.TimeOf(meta.Timestamp)}
-			if refusal := wire.NewDecoder(subjects).Decode(raw.Subject(), raw.Headers().Get(rollcallv1.HeaderContentType), raw.Data(), &read.Event); refusal != nil {
-				m.t.Fatal(refusal)
-			}
-			messages = append(messages, read)
-		}
-		if len(messages) == n {
-			return messages
-		}
-		batch, err = c.FetchNoWait(1_000_000)
-	}
-	if !errors.Is(err, nats.ErrTimeout) {
-		m.t.Fatal(err)
-	}
-	return messages
-}
-
-// roster folds the stream.
-func (m *installed) roster() *roster.Roster {
-	r := roster.New(roster.DefaultSettings())
-	b := roster.Batch{Messages: m.events()}
-	if n := len(b.Messages); n > 0 {
-		b.End.Place = b.Messages[n-1].Place
-	}
-	r.Fold(&b)
-	return r
 }
 
 // on returns who is on: "ada c1".
 func (m *installed) on() (on []string) {
-	m.roster().Machine("web1", func(v roster.View) {
+	fold(events(m.t, m.js)).Machine("web1", func(v roster.View) {
 		for _, s := range v.AppendSessions(nil) {
 			on = append(on, s.User+" "+s.ID)
 		}
@@ -139,7 +99,7 @@ func (m *installed) wantOn(what string, want ...string) {
 	}, what)
 }
 
-func as(user string, l *machine.Login) string { return user + " " + l.ID }
+func as(user string, l *testmachine.Login) string { return user + " " + l.ID }
 
 // wantOnce checks that the beginning and the end of each of these sessions was told of once,
 // by an event of its own or by a list of who is on; that no number is missing, and that no
@@ -157,7 +117,7 @@ func (m *installed) wantOnce(ids []string) {
 		}
 		on[id] = now
 	}
-	for _, message := range m.events() {
+	for _, message := range events(m.t, m.js) {
 		e := &message.Event
 		if other, is := dates[e.Date]; is && other != e.Number {
 			m.t.Errorf("numbers %d and %d have the date %v", other, e.Number, e.Date)
@@ -189,7 +149,7 @@ func (m *installed) wantOnce(ids []string) {
 			m.t.Errorf("session %s: began %d times, ended %d times, %d logins, %d logouts", id, began[id], ended[id], told["login "+id], told["logout "+id])
 		}
 	}
-	if st := m.roster().Status(); st.Missing != 0 || st.Fates[roster.DeadLettered] != 0 {
+	if st := fold(events(m.t, m.js)).Status(); st.Missing != 0 || st.Fates[roster.DeadLettered] != 0 {
 		m.t.Errorf("%d missing, %d refused", st.Missing, st.Fates[roster.DeadLettered])
 	}
 }
@@ -228,7 +188,7 @@ func TestMachine(t *testing.T) {
 	m.wantOn("somebody else writes to the journal", as("ada", before), as("bob", second), as("bob", third), "carol ftp-1")
 
 	m.PowerOff()
-	if all := m.events(); all[len(all)-1].Event.Type != roster.Shutdown {
+	if all := events(m.t, m.js); all[len(all)-1].Event.Type != roster.Shutdown {
 		t.Errorf("the last event is %+v", all[len(all)-1].Event)
 	}
 	m.wantOn("the machine is off")
@@ -239,7 +199,7 @@ func TestMachine(t *testing.T) {
 	m.Cut()
 	m.Boot()
 	m.wantOn("it was cut from power, and has booted")
-	if st := m.roster().Status(); st.Missing != 0 {
+	if st := fold(events(m.t, m.js)).Status(); st.Missing != 0 {
 		t.Errorf("%d events are missing", st.Missing)
 	}
 }
@@ -278,10 +238,7 @@ func TestManyLogins(t *testing.T) {
 		}
 	}
 	m.wantOn("all have logged out")
-	kit.Eventually(t, func() bool {
-		status, err := m.Try("rollcall-agent", "status")
-		return err == nil && strings.Contains(status, "waiting 0,")
-	}, "all is stored")
+	m.awaitStored()
 	if want := 10 * kit.Length(2, 20); len(ids) != want {
 		t.Fatalf("%d logins, want %d", len(ids), want)
 	}

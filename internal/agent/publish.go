@@ -16,13 +16,22 @@ import (
 
 // publisher publishes what is in the spool, in order, until the server has stored it.
 type publisher struct {
-	js      jetstream.JetStream
-	subject string
-	spool   *spool.Spool
-	log     *slog.Logger
-	sent    []sent // whose acks are awaited, in order
-	failed  bool   // one before them was not stored
+	connect Connect
+	// connected is called with each new connection.
+	connected func(*nats.Conn)
+	subject   string
+	spool     *spool.Spool
+	log       *slog.Logger
+
+	nc     *nats.Conn // nil: a new one is needed
+	js     jetstream.JetStream
+	closed <-chan struct{} // nc has ended for good
+	sent   []sent          // whose acks are awaited, in order
+	failed bool            // one before them was not stored
 }
+
+// Connect connects to the server; it waits until there is one, or the context is done.
+type Connect func(context.Context, ...nats.Option) (*nats.Conn, error)
 
 // sent is an event that was published.
 type sent struct {
@@ -38,9 +47,16 @@ const (
 	ackWithin = 10 * time.Second
 )
 
-// ReconnectDelay is how long an agent waits until it connects again: a random time, so that
+// connOptions are those of the agent's connections. What waits, waits in the spool: what the
+// library buffers while there is no server would be published twice, and after it was
+// dropped from the spool.
+//
+//guard:set nats.ReconnectBufSize(-1) nats.ReconnectBufSize(0) "what was dropped is not published" TestSpoolOverflows
+var connOptions = []nats.Option{nats.CustomReconnectDelay(reconnectDelay), nats.ReconnectBufSize(-1)}
+
+// reconnectDelay is how long an agent waits until it connects again: a random time, so that
 // those of a whole fleet don't come back at once.
-func ReconnectDelay(attempts int) time.Duration {
+func reconnectDelay(attempts int) time.Duration {
 	return rand.N(min(time.Duration(attempts+1)*2*time.Second, maxReconnectDelay))
 }
 
@@ -48,27 +64,89 @@ func ReconnectDelay(attempts int) time.Duration {
 const maxReconnectDelay = 30 * time.Second
 
 // run publishes until the context is done. Whatever goes wrong is tried again: an event is
-// never left out.
-func (p *publisher) run(ctx context.Context) {
-	for wait := time.Second; ctx.Err() == nil; {
+// never left out. Only if it cannot connect at all, for a wrong configuration, it returns.
+func (p *publisher) run(ctx context.Context) error {
+	defer p.disconnect()
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		before := p.spool.Stats().Acked
-		err := p.publish(ctx)
+		err := p.await(ctx)
+		switch {
+		case err == nil:
+			err = p.publish(ctx)
+		case p.js == nil:
+			return err
+		}
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		if p.spool.Stats().Acked > before {
 			wait = time.Second
 		}
 		p.log.Warn("events not stored: trying again", "err", err, "waiting", p.spool.Stats().Waiting)
-		if !pause(ctx, jittered(wait)) {
-			return
+		// Only when a connection begins does the server say how large an event may be.
+		//guard:false "events go on when the server allows larger ones" TestMaxPayload
+		if errors.Is(err, nats.ErrMaxPayload) {
+			p.disconnect()
 		}
-		wait = min(2*wait, time.Minute)
+		if !pause(ctx, jittered(wait)) {
+			return nil
+		}
+	}
+}
+
+// await waits until there is a connection to the server.
+func (p *publisher) await(ctx context.Context) error {
+	if p.nc == nil || p.nc.IsClosed() {
+		if err := p.begin(ctx); err != nil {
+			return err
+		}
+	}
+	changed := p.nc.StatusChanged(nats.CONNECTED)
+	defer p.nc.RemoveStatusListener(changed)
+	for !p.nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.closed:
+			return nats.ErrConnectionClosed
+		case <-changed:
+		}
+	}
+	return nil
+}
+
+// begin begins a connection. It reconnects by itself, but the library closes it when the
+// server reports an error that it does not know.
+func (p *publisher) begin(ctx context.Context) error {
+	closed := make(chan struct{})
+	nc, err := p.connect(ctx, append(connOptions, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*window))
+	if err != nil {
+		nc.Close()
+		return err
+	}
+	p.nc, p.js, p.closed = nc, js, closed
+	p.connected(nc)
+	return nil
+}
+
+// disconnect ends the connection.
+func (p *publisher) disconnect() {
+	if p.nc != nil {
+		p.nc.Close()
+		p.nc = nil
 	}
 }
 
 // publish publishes on from the first event that is not stored, until one cannot be.
 func (p *publisher) publish(ctx context.Context) error {
+	// The subscription to the acks may be one that the server has ended, for want of a
+	// permission, and the library waits for ever for those that don't come.
+	//guard:drop "acks are received again once they may be" TestPermissionTakenAway
+	defer p.js.CleanupPublisher()
 	defer p.drain()
 	read := p.spool.Reader()
 	for {
@@ -121,6 +199,9 @@ func (p *publisher) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	//guard:drop "a connection that has ended for good is replaced" TestMaxPayload
+	case <-p.closed:
+		return nats.ErrConnectionClosed
 	case <-appended:
 		return nil
 	case err := <-failed:
@@ -150,6 +231,9 @@ func (p *publisher) drain() {
 			}
 		case <-s.ack.Err():
 			p.failed = true
+		case <-p.closed:
+			p.sent, p.failed = nil, false
+			return
 		case <-end:
 			p.sent, p.failed = nil, false
 			return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,28 +43,59 @@ func appendLogins(t *testing.T, s *spool.Spool, n int) {
 	}
 }
 
-// stored returns the numbers of the events in the stream, and how many messages it has.
-func stored(t *testing.T, js jetstream.JetStream) (numbers []uint64, messages int) {
-	c, err := js.OrderedConsumer(t.Context(), "E", jetstream.OrderedConsumerConfig{})
+// events reads the stream from its beginning.
+func events(t *testing.T, js jetstream.JetStream) (messages []roster.Message) {
+	t.Helper()
+	c, err := js.OrderedConsumer(t.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, seen := wire.NewDecoder(testSubjects(t)), map[uint64]bool{}
+	d := wire.NewDecoder(testSubjects(t))
 	for {
-		m, err := c.Next(jetstream.FetchMaxWait(time.Second))
+		batch, err := c.FetchNoWait(100_000)
 		if err != nil {
-			return numbers, messages
+			t.Fatal(err)
 		}
-		messages++
-		var e roster.Event
-		if refusal := d.Decode(m.Subject(), m.Headers().Get(rollcallv1.HeaderContentType), m.Data(), &e); refusal != nil {
-			t.Fatal(refusal)
+		n := len(messages)
+		for raw := range batch.Messages() {
+			meta, err := raw.Metadata()
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := roster.Message{Place: meta.Sequence.Stream, Receipt: roster.TimeOf(meta.Timestamp)}
+			if refusal := d.Decode(raw.Subject(), raw.Headers().Get(rollcallv1.HeaderContentType), raw.Data(), &read.Event); refusal != nil {
+				t.Fatal(refusal)
+			}
+			messages = append(messages, read)
 		}
-		if !seen[e.Number] {
-			numbers = append(numbers, e.Number)
+		if len(messages) == n {
+			return messages
 		}
-		seen[e.Number] = true
 	}
+}
+
+// fold returns the roster of all messages of a stream.
+func fold(messages []roster.Message) *roster.Roster {
+	r := roster.New(roster.DefaultSettings())
+	b := roster.Batch{Messages: messages}
+	if n := len(messages); n > 0 {
+		b.End.Place = messages[n-1].Place
+	}
+	r.Fold(&b)
+	return r
+}
+
+// stored returns the numbers of the events in the stream, and how many messages it has.
+func stored(t *testing.T, js jetstream.JetStream) (numbers []uint64, messages int) {
+	t.Helper()
+	all, seen := events(t, js), map[uint64]bool{}
+	for _, m := range all {
+		if !seen[m.Event.Number] {
+			numbers = append(numbers, m.Event.Number)
+		}
+		seen[m.Event.Number] = true
+	}
+	return numbers, len(all)
 }
 
 // TestPublish: every event of the spool gets into the stream, in order, while the server is
@@ -75,13 +105,15 @@ func TestPublish(t *testing.T) {
 	dir := t.TempDir()
 	s := openSpool(t, dir)
 	a := &Agent{Config: Config{Machine: "web 1", Subjects: testSubjects(t), Spool: s, Log: kit.Logger(t)}}
-	nc := kit.Conn(t, server.URL, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1))
+	connect := func(_ context.Context, options ...nats.Option) (*nats.Conn, error) {
+		return kit.Conn(t, server.URL, options...), nil
+	}
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- a.Publish(ctx, nc) }()
+	go func() { ended <- a.Publish(ctx, connect) }()
 	appendLogins(t, s, 100) // there is no stream yet
-	js := kit.JetStream(t, kit.Conn(t, server.URL, nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1)))
-	kit.CreateStream(t, js, jetstream.StreamConfig{Name: "E", Subjects: []string{"rollcall.events.>"}})
+	js := kit.JetStream(t, kit.Conn(t, server.URL))
+	kit.CreateStream(t, js, jetstream.StreamConfig{Name: rollcallv1.DefaultEventsStream, Subjects: []string{"rollcall.events.>"}})
 	for range 3 {
 		appendLogins(t, s, 60)
 		server.Restart()
@@ -107,7 +139,7 @@ func TestPublish(t *testing.T) {
 	// The next life publishes nothing again.
 	a.Spool = openSpool(t, dir)
 	ctx, end = context.WithCancel(t.Context())
-	go func() { ended <- a.Publish(ctx, nc) }()
+	go func() { ended <- a.Publish(ctx, connect) }()
 	appendLogins(t, a.Spool, 1)
 	kit.Eventually(t, func() bool { return a.Spool.Stats().Waiting == 0 }, "the next event is stored")
 	end()

@@ -4,9 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"rollcall/internal/agent/logind"
 	"rollcall/internal/roster"
 	"rollcall/internal/wire"
@@ -47,16 +44,14 @@ func (a *Agent) Status() Status {
 	return s
 }
 
-// Publish publishes what is in the spool over a connection, until the context is done.
-func (a *Agent) Publish(ctx context.Context, nc *nats.Conn) error {
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*window))
-	if err != nil {
-		return err
+// Publish connects and publishes what is in the spool, until the context is done.
+func (a *Agent) Publish(ctx context.Context, connect Connect) error {
+	p := &publisher{connect: connect, connected: a.conn.Store, subject: a.Subjects.EventsOf(a.Machine), spool: a.Spool, log: a.Log}
+	err := p.run(ctx)
+	if ctx.Err() != nil {
+		return nil
 	}
-	a.conn.Store(nc)
-	p := &publisher{js: js, subject: a.Subjects.EventsOf(a.Machine), spool: a.Spool, log: a.Log}
-	p.run(ctx)
-	return nil
+	return err
 }
 
 // Once returns the events that an agent would publish at its start, in JSON, a line each.

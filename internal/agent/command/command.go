@@ -124,7 +124,11 @@ func run(ctx context.Context, cfg *config.Agent, name string, log *slog.Logger) 
 	defer g.Wait()
 	defer stop()
 	failed := make(chan error, 2)
-	g.Go(func() { failed <- publish(publishing, cfg, a, log) })
+	g.Go(func() {
+		failed <- a.Publish(publishing, func(ctx context.Context, options ...nats.Option) (*nats.Conn, error) {
+			return natsconn.Await(ctx, cfg.NATS(), "rollcall-agent", log, nil, options...)
+		})
+	})
 	g.Go(func() { failed <- a.Listen(publishing, cfg.AgentSocket) })
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -140,17 +144,4 @@ func run(ctx context.Context, cfg *config.Agent, name string, log *slog.Logger) 
 		return cause
 	}
 	return err
-}
-
-// publish connects to the server and publishes.
-func publish(ctx context.Context, cfg *config.Agent, a *agent.Agent, log *slog.Logger) error {
-	nc, err := natsconn.Await(ctx, cfg.NATS(), "rollcall-agent", log, nil, nats.CustomReconnectDelay(agent.ReconnectDelay))
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	defer nc.Close()
-	return a.Publish(ctx, nc)
 }

@@ -103,6 +103,17 @@ func (s *Server) Restart() {
 	s.Start()
 }
 
+// Reload changes options of the running server, as a changed configuration file and SIGHUP
+// do. They also apply to later starts.
+func (s *Server) Reload(change func(*server.Options)) {
+	s.t.Helper()
+	change(&s.options)
+	with := s.options
+	if err := s.running.ReloadOptions(&with); err != nil {
+		s.t.Fatalf("reloading the options of a NATS server: %v", err)
+	}
+}
+
 // NATS returns the running server itself.
 func (s *Server) NATS() *server.Server { return s.running }
 
