@@ -177,3 +177,30 @@ func text(e *roster.Event) string {
 	}
 	return text
 }
+
+// TestListed: a session that was over when the list was made, and whose records are still to
+// be read, is told of; one that was told of is not told of again.
+func TestListed(t *testing.T) {
+	in := func(id string, leader uint32, state string) logind.Session {
+		return logind.Session{ID: id, User: "lane", Leader: leader, Class: "user", State: state}
+	}
+	m := recorded{sessions: map[string]logind.Session{"1": in("1", 70, "closing"), "2": in("2", 80, "active"), "3": in("3", 90, "active")}}
+	s := sessions{machine: &m, held: map[string]held{}}
+	tell := func(r journal.Record, want string) {
+		t.Helper()
+		e, ok, err := s.told(t.Context(), &r)
+		if got := text(&e); err != nil || ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q, %v, %v; want %q", r.Message, got, ok, err, want)
+		}
+	}
+	tell(started("3", "lane", 90), "login lane 3")
+	m.sessions["3"] = in("3", 90, "closing")
+	if on := s.list([]logind.Session{m.sessions["1"], m.sessions["2"], m.sessions["3"]}); len(on) != 1 || on[0].ID != "2" {
+		t.Errorf("on are %+v", on)
+	}
+	tell(started("1", "lane", 70), "login lane 1")
+	tell(loggedOut("1", "lane", 70), "logout lane 1")
+	tell(started("2", "lane", 80), "")
+	tell(loggedOut("3", "lane", 90), "")
+	tell(started("3", "lane", 90), "") // logind was started again
+}
