@@ -89,6 +89,7 @@ func TestSocket(t *testing.T) {
 		{`{"type":"login","user":"chris","session":"ftp-2","machine":"web1"}`, ""},
 		{`{"type":"login","user":"lane"}`, "session: missing"},
 		{`{"type":"login","user":"lane","session":"1","machine":"db1"}`, `machine: this is "web1"`},
+		{`{"type":"login","user":"lane","session":"1","date":"2026-01-01T00:00:00Z"}`, "date: more than 9m0s from the clock"},
 		{`{"type":"boot"}`, "type: login or logout"},
 		{`{"type":"login","session":"1"}`, "user: missing"},
 		{`lane`, "not one JSON object"},

@@ -107,9 +107,6 @@ type tell struct {
 func (a *Agent) tell(ctx context.Context, t tell) error {
 	err := a.checkTold(&t.event)
 	if err == nil {
-		if t.event.Date == 0 {
-			t.event.Date = roster.TimeOf(a.clock.now())
-		}
 		err = a.told.apply(&t.event)
 	}
 	if err != nil {
@@ -129,6 +126,9 @@ func (a *Agent) checkTold(e *roster.Event) error {
 		return fmt.Errorf("machine: this is %q: leave it out", a.Machine)
 	case e.Type != roster.Login && e.Type != roster.Logout:
 		return errors.New("type: login or logout: the agent itself tells of the machine")
+	//guard:false "a program can tell of nothing that would be superseded or refused" TestSocket
+	case a.clock.now().Sub(e.Date.Time()).Abs() > setBack:
+		return fmt.Errorf("date: more than %v from the clock of this machine: leave it out", setBack)
 	case e.Session.ID == "":
 		return errors.New("session: missing: name the session, so that its logout can end it")
 	}
