@@ -111,14 +111,19 @@ func (a *Agent) flush(ctx context.Context) error {
 // catchUp makes the events of what happened since the state was written.
 func (a *Agent) catchUp(ctx context.Context) error {
 	a.sessions.held = map[string]held{}
-	if err := a.recall(ctx); err != nil {
+	var err error
+	switch {
+	case a.Boot == "" && a.Since == SinceNow:
+		// What happened until now is not told: it was, by somebody else.
+		a.Cursor, err = a.recall(ctx, "")
+	case a.Boot == a.bootID && a.Cursor != "":
+		_, err = a.recall(ctx, a.Cursor)
+	}
+	if err != nil {
 		return err
 	}
-	query, ok := a.backlog()
-	if ok {
-		if err := journal.Read(ctx, query, func(r journal.Record) error { return a.past(ctx, &r) }); err != nil {
-			return err
-		}
+	if err := journal.Read(ctx, a.backlog(), func(r journal.Record) error { return a.past(ctx, &r) }); err != nil {
+		return err
 	}
 	if err := a.boot(a.bootID, a.clock.booted()); err != nil {
 		return err
@@ -126,17 +131,13 @@ func (a *Agent) catchUp(ctx context.Context) error {
 	return a.flush(ctx)
 }
 
-// backlog returns what of the journal is to be read; false: nothing.
-func (a *Agent) backlog() (journal.Query, bool) {
+// backlog returns what of the journal is to be read.
+func (a *Agent) backlog() journal.Query {
 	q := journal.Query{After: a.Cursor, Matches: journalMatches}
-	switch {
-	case a.Cursor != "" || a.Since == SinceAll:
-		return q, true
-	case a.Since == SinceNow && a.Boot == "":
-		return q, false
+	if a.Cursor == "" && a.Since != SinceAll {
+		q.Boot = a.bootID
 	}
-	q.Boot = a.bootID
-	return q, true
+	return q
 }
 
 // past makes the event that a record of the backlog tells of, and before it the boot that
@@ -175,15 +176,14 @@ func (a *Agent) boot(id string, at time.Time) error {
 	return nil
 }
 
-// recall finds the sessions that began before the cursor and have not ended by then: their
-// logouts are still to be told. Of which class they are is asked where that matters.
-func (a *Agent) recall(ctx context.Context) error {
-	if a.Cursor == "" || a.Boot != a.bootID {
-		return nil
-	}
+// recall finds the sessions of this boot that began before a cursor, or until now if it is
+// empty, and have not ended by then: their logouts are still to be told. Of which class they
+// are is asked where that matters. It returns the cursor of the last record.
+func (a *Agent) recall(ctx context.Context, until string) (last string, err error) {
 	began := map[string]journal.Record{}
 	over := map[string]bool{}
-	err := journal.Read(ctx, journal.Query{Boot: a.bootID, Matches: journalMatches}, func(r journal.Record) error {
+	err = journal.Read(ctx, journal.Query{Boot: a.bootID, Matches: journalMatches}, func(r journal.Record) error {
+		last = r.Cursor
 		switch {
 		case r.Session == "":
 		case r.MessageID == sessionStarted:
@@ -194,23 +194,22 @@ func (a *Agent) recall(ctx context.Context) error {
 		case r.MessageID == "" && r.Leader != 0:
 			over[r.Session] = true
 		}
-		if r.Cursor == a.Cursor {
+		if r.Cursor == until {
 			return errRecalled
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, errRecalled) {
-		return err
+		return "", err
 	}
 	for id, r := range began {
 		if over[id] {
-			continue
-		}
-		if _, _, err := a.sessions.begin(ctx, &r); err != nil {
-			return err
+			a.sessions.held[id] = held{r.User, r.Leader, false}
+		} else if _, _, err := a.sessions.begin(ctx, &r); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	return last, nil
 }
 
 var errRecalled = errors.New("all was recalled")

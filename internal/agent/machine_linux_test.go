@@ -202,6 +202,26 @@ func TestMachine(t *testing.T) {
 	if st := fold(events(m.t, m.js)).Status(); st.Missing != 0 {
 		t.Errorf("%d events are missing", st.Missing)
 	}
+	m.testSinceNow()
+}
+
+// testSinceNow: an agent that is told to begin now tells of no login before.
+func (m *installed) testSinceNow() {
+	m.Run("systemctl", "stop", "rollcall-agent")
+	m.Run("rm", "-r", "/var/lib/rollcall-agent")
+	m.Run("bash", "-c", "echo ROLLCALL_AGENT_SINCE=now >>/etc/rollcall-agent/agent.env")
+	before := m.Login("ada", "")
+	m.Login("bob", "").End()
+	n := len(events(m.t, m.js))
+	m.Run("systemctl", "start", "rollcall-agent")
+	m.wantOn("who is on when an agent begins now", as("ada", before))
+	after := m.Login("bob", "")
+	m.wantOn("a login after that", as("ada", before), as("bob", after))
+	for _, message := range events(m.t, m.js)[n:] {
+		if e := &message.Event; e.Type == roster.Login && e.Session.ID != after.ID {
+			m.t.Errorf("a login of %+v is told, which was before", e.Session)
+		}
+	}
 }
 
 // TestManyLogins: each of many logins at once is told of once, while the agent is killed.
