@@ -112,7 +112,7 @@ func (o *outage) wantAll(dropped bool) {
 	all := events(o.t, o.js)
 	st := fold(all).Status()
 	agent := o.Status()
-	if uint64(st.Missing) != agent.Dropped || (agent.Dropped > 0) != dropped {
+	if st.Missing != agent.Dropped || (agent.Dropped > 0) != dropped {
 		o.t.Errorf("%d events are missing, and the agent dropped %d", st.Missing, agent.Dropped)
 	}
 	if st.Fates[roster.DeadLettered] != 0 {

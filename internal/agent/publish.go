@@ -173,8 +173,11 @@ func (p *publisher) send(r *spool.Record) error {
 	m.Header.Set(rollcallv1.HeaderContentType, rollcallv1.ContentTypeJSON)
 	m.Data = r.Payload
 	ack, err := p.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0)) // that would change their order
-	if err == nil {
+	switch {
+	case err == nil:
 		p.sent = append(p.sent, sent{r.Number, ack})
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // of a buffer that is not used
+		return nats.ErrDisconnected
 	}
 	return err
 }
