@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,7 +24,8 @@ func (a *Agent) records(ctx context.Context, first journal.Record, waiting <-cha
 	if err := a.record(ctx, &first); err != nil {
 		return err
 	}
-	for {
+	//guard:true "events are written while more and more happens" TestBurst
+	for len(a.pending) < flushAt {
 		select {
 		case r := <-waiting:
 			if err := a.record(ctx, &r); err != nil {
@@ -33,6 +35,7 @@ func (a *Agent) records(ctx context.Context, first journal.Record, waiting <-cha
 			return a.flush(ctx)
 		}
 	}
+	return a.flush(ctx)
 }
 
 // record makes the event that a record tells of.
@@ -71,8 +74,8 @@ func (a *Agent) present(ctx context.Context) error {
 // add makes an event of the machine, dated at a time of the clock, that flush writes. It
 // reports whether dates follow a clock that was set back.
 func (a *Agent) add(e *roster.Event, at time.Time) (back bool) {
-	e.Machine, e.Origin = a.Machine, a.Spool.Origin()
-	e.Number = a.Spool.Next() + uint64(len(a.pending))
+	number := a.Spool.Next() + uint64(len(a.pending))
+	e.Machine, e.Origin, e.Number = a.Machine, a.Spool.Origin(), number-a.Spool.Base()
 	e.Date, back = a.dates.next(at)
 	payload := wire.AppendJSON(nil, e)
 	var read roster.Event
@@ -87,23 +90,25 @@ func (a *Agent) add(e *roster.Event, at time.Time) (back bool) {
 	if err != nil {
 		panic(err) // it has a string and a number only
 	}
-	a.pending = append(a.pending, spool.Record{Number: e.Number, Payload: payload, State: kept})
+	a.pending = append(a.pending, spool.Record{Number: number, Payload: payload, State: kept})
 	return back
 }
 
 // flush writes what add has made. While the disk is full it waits: the journal keeps what
 // happens.
 func (a *Agent) flush(ctx context.Context) error {
-	for wait := time.Second; len(a.pending) > 0; wait = min(2*wait, time.Minute) {
-		err := a.Spool.Append(a.pending...)
+	for wait := time.Second; len(a.pending) > 0; {
+		n := spool.Fitting(a.pending)
+		err := a.Spool.Append(a.pending[:n]...)
 		if err == nil {
-			a.pending = a.pending[:0]
-			return nil
+			a.pending = slices.Delete(a.pending, 0, n)
+			continue
 		}
 		a.Log.Error("spool not written: waiting", "err", err)
 		if !pause(ctx, wait) {
 			return ctx.Err()
 		}
+		wait = min(2*wait, time.Minute)
 	}
 	return nil
 }
@@ -159,7 +164,7 @@ func (a *Agent) past(ctx context.Context, r *journal.Record) error {
 	return a.flush(ctx)
 }
 
-// flushAt is how many events of a backlog are written at once.
+// flushAt is how many events are made before they are written.
 const flushAt = 200
 
 // boot makes the event of a boot, if it was not told yet.

@@ -33,9 +33,9 @@ type Status struct {
 
 // Status returns the state of the agent.
 func (a *Agent) Status() Status {
-	st := a.Spool.Stats()
+	st, base := a.Spool.Stats(), a.Spool.Base()
 	s := Status{
-		Machine: a.Machine, Origin: a.Spool.Origin(), Number: a.Spool.Next() - 1, Stored: st.Acked, Waiting: st.Waiting,
+		Machine: a.Machine, Origin: a.Spool.Origin(), Number: a.Spool.Next() - 1 - base, Stored: max(st.Acked, base) - base, Waiting: st.Waiting,
 		Dropped: st.Dropped, Bytes: st.Bytes, ClassUnknown: int(a.sessions.unknown.Load()), Sources: a.reading.Load(),
 	}
 	if nc := a.conn.Load(); nc != nil && nc.IsConnected() {

@@ -28,7 +28,8 @@
 // The files origin and acked have one record and are replaced by a rename, so a crash
 // never damages them:
 //
-//	origin   number 0, the state is a hash of the machine-id, the payload is the origin
+//	origin   the number is the last one before those of the origin, the state is a hash
+//	         of the machine-id, the payload is the origin
 //	acked    the number is the highest given, the state is that of its record, the
 //	         payload is the number up to which all are acked or dropped, in 8 bytes
 //
@@ -50,7 +51,8 @@
 //     It is cut, and as it is beyond given, nothing is lost and its numbers are free.
 //   - If acked or origin is damaged or lost, nothing proves which numbers were given. The
 //     records are kept and the numbers go on after the last of them, but under a new
-//     origin. All of the records are sent again, with the old origin inside.
+//     origin, whose records are counted from there: see Base. All of the records are
+//     sent again, with the old origin inside.
 //
 // What this can't see: a folder restored from a backup, and a disk that loses what it
 // reported as written, in acked and in a segment at once.

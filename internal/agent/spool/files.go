@@ -62,16 +62,16 @@ func (s *Spool) readOrigin(machine []byte) (bool, error) {
 		s.log.Warn("the spool is of a machine with another machine-id: removing what is in it", "path", s.dir, "origin", string(r.Payload))
 		return false, s.removeAll()
 	}
-	s.origin = string(r.Payload)
+	s.origin, s.base = string(r.Payload), r.Number
 	return true, nil
 }
 
 // renewOrigin draws another origin. It is durable before the mark is, as numbers may be
 // given again.
 func (s *Spool) renewOrigin(machine []byte) error {
-	s.origin = rand.Text()
+	s.origin, s.base = rand.Text(), s.mark.given
 	s.log.Info("new origin for the numbers of events", "path", s.dir, "origin", s.origin, "next", s.mark.given+1)
-	return s.replace(originName, Record{0, []byte(s.origin), machine})
+	return s.replace(originName, Record{s.base, []byte(s.origin), machine})
 }
 
 // machineHash is what origin keeps of a machine-id, which is confidential by

@@ -51,6 +51,7 @@ type Spool struct {
 	segmentSize int64
 	sync        func(*os.File) error
 	origin      string
+	base        uint64 // the last number that is not the origin's
 	appended    chan struct{}
 
 	mu       sync.Mutex
@@ -125,7 +126,7 @@ func (s *Spool) load(machine []byte) error {
 		s.mark.given, s.mark.state = last, state
 	}
 	s.reportMissing()
-	known := named && marked
+	known := named && marked && s.base <= s.mark.given
 	//guard:false "without acked no number is given again" TestAnyFileDamaged
 	if !known {
 		if err := s.renewOrigin(machine); err != nil {
@@ -168,6 +169,10 @@ func (s *Spool) reportLost(cause string, first, last uint64) {
 // Origin names the counter that the numbers of new records belong to.
 func (s *Spool) Origin() string { return s.origin }
 
+// Base is the number of the last record before those of the origin: of a new one, whatever
+// counts its records counts from 1. It does not change while the spool is open.
+func (s *Spool) Base() uint64 { return s.base }
+
 // Next returns the number of the next record.
 func (s *Spool) Next() uint64 {
 	s.mu.Lock()
@@ -185,7 +190,20 @@ func (s *Spool) State() []byte {
 // Appended returns a channel that receives after records were appended.
 func (s *Spool) Appended() <-chan struct{} { return s.appended }
 
-// Append stores records, whose numbers are consecutive from Next; at most 1 MiB at once.
+// Fitting returns how many records, from the first on, one Append takes.
+func Fitting(list []Record) int {
+	size := 0
+	for i, r := range list {
+		//guard:false "many events at once are written" ./internal/agent:TestBurst
+		if size += r.size(); size > maxBatch {
+			return i
+		}
+	}
+	return len(list)
+}
+
+// Append stores records, whose numbers are consecutive from Next; at most 1 MiB at once, see
+// Fitting.
 // When it returns nil they are on the disk. After an error, such as ENOSPC on a full
 // disk, it has stored nothing: append the same records again. If the spool would have
 // more than Config.Max bytes, its oldest segments are dropped.
