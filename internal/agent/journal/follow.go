@@ -15,8 +15,9 @@ import (
 // program reads the journal.
 const program = "journalctl"
 
-// maxLine is how long a record may be, in bytes. The journal limits a field to 768 MiB;
-// those that are asked for are short.
+// maxLine is how long a record may be, in bytes; longer ones are left out. Those of logind
+// are short, but what a session's process wrote is read, too, and the journal takes fields
+// of 768 MiB.
 const maxLine = 1 << 20
 
 // outputFields are the fields that are asked for.
@@ -111,18 +112,33 @@ func Boot(ctx context.Context, kernel string) (string, error) {
 var errEnded = errors.New("reading the journal: journalctl has ended")
 
 func readLines(in io.Reader, show func(Record) error) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	for lines.Scan() {
-		r, err := parse(lines.Bytes())
+	var line []byte
+	for lines := bufio.NewReaderSize(in, 64<<10); ; {
+		part, more, err := lines.ReadLine()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		if err := show(r); err != nil {
-			return err
+		if len(line) <= maxLine {
+			line = append(line, part...)
 		}
+		if more {
+			continue
+		}
+		//guard:true "a long record does not keep those after it from being read" TestLongRecord
+		if len(line) <= maxLine {
+			r, err := parse(line)
+			if err == nil {
+				err = show(r)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		line = line[:0]
 	}
-	return lines.Err()
 }
 
 // limited keeps the beginning of what is written.
