@@ -84,16 +84,23 @@ func mayReceive(subjects ...string) func(*server.Options) {
 	}
 }
 
-// logins makes n logins, in some sessions that are always the same, each with names of this
-// length.
-func (o *outage) logins(n, length int) {
+// logins makes n logins, in sessions that are always the same.
+func (o *outage) logins(n int) {
 	o.t.Helper()
 	for i := range n {
-		o.add(&roster.Event{Type: roster.Login, Session: roster.Session{User: strings.Repeat("u", length), ID: fmt.Sprint(i % 100), Remote: strings.Repeat("r", length)}}, time.Now())
-		if len(o.pending) == flushAt {
-			o.write()
-		}
+		o.add(&roster.Event{Type: roster.Login, Session: roster.Session{User: "lane", ID: fmt.Sprint(i)}}, time.Now())
 	}
+	o.write()
+}
+
+// list makes a list of n sessions.
+func (o *outage) list(n int) {
+	o.t.Helper()
+	e := roster.Event{Type: roster.Present, Every: o.Every}
+	for i := range n {
+		e.Sessions = append(e.Sessions, roster.Session{User: "lane", ID: fmt.Sprint(i), Remote: "client-217.office.example.com", Service: "sshd"})
+	}
+	o.add(&e, time.Now())
 	o.write()
 }
 
@@ -145,14 +152,15 @@ func (o *outage) awaitLog(words ...string) {
 func TestSpoolOverflows(t *testing.T) {
 	t.Parallel()
 	o := startOutage(t)
-	o.logins(100, 10)
+	o.logins(100)
 	o.wantAll(false)
-	for range 2 {
-		o.server.Stop()
-		o.logins(14_000, 200) // of 500 bytes each
-		o.server.Start()
-		o.wantAll(true)
+	o.server.Stop()
+	for range 60 { // 6 MB
+		o.list(1000)
+		o.logins(10)
 	}
+	o.server.Start()
+	o.wantAll(true)
 }
 
 // TestPermissionTakenAway: an agent that may not publish any more, or not receive that its
@@ -170,17 +178,17 @@ func TestPermissionTakenAway(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			o := startOutage(t)
-			o.logins(10, 10)
+			o.logins(10)
 			o.wantAll(false)
 			o.server.Reload(c.take)
-			o.logins(300, 10)
+			o.logins(300)
 			o.awaitLog(c.says...)
 			o.awaitLog("events not stored")
 			if !c.stillStored && o.Status().Stored != 10 {
 				t.Errorf("%+v", o.Status())
 			}
 			o.server.Reload(c.give)
-			o.logins(10, 10)
+			o.logins(10)
 			o.wantAll(false)
 		})
 	}
@@ -198,15 +206,11 @@ func TestMaxPayload(t *testing.T) {
 				first = 1 << 20
 			}
 			o := startOutage(t, limit(first))
-			o.logins(10, 10)
+			o.logins(10)
 			o.wantAll(false)
 			o.server.Reload(limit(1024))
-			long := roster.Event{Type: roster.Present, Every: o.Every}
-			for i := range 100 {
-				long.Sessions = append(long.Sessions, roster.Session{User: "lane", ID: fmt.Sprint(i)})
-			}
-			o.add(&long, time.Now())
-			o.logins(10, 10)
+			o.list(100)
+			o.logins(10)
 			o.awaitLog("events not stored", "maximum payload")
 			o.server.Reload(limit(1 << 20))
 			o.wantAll(false)
