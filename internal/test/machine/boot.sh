@@ -1,13 +1,13 @@
 # The first process of a machine, which finally executes systemd. It has its own
-# namespaces and cgroup. It mounts the machine's root: an overlay on the host's, with all
-# changes in FOLDER/changes, which is in memory and outlives the boot.
+# namespaces and cgroup. It mounts the machine's root: an overlay on ROOT, the host's or
+# another one, with all changes in FOLDER/changes, which is in memory and outlives the boot.
 #
-#   bash -c "$(cat boot.sh)" boot NAME FOLDER
+#   bash -c "$(cat boot.sh)" boot NAME FOLDER ROOT
 set -euo pipefail
-name=$1 folder=$2 first=
+name=$1 folder=$2 root=$3 first=
 [ -e "$folder/changes" ] || first=yes
 mkdir -p "$folder"/{changes,work,root}
-mount -t overlay -o "lowerdir=/,upperdir=$folder/changes,workdir=$folder/work" overlay "$folder/root"
+mount -t overlay -o "lowerdir=$root,upperdir=$folder/changes,workdir=$folder/work" overlay "$folder/root"
 cd "$folder/root"
 mkdir -p host
 

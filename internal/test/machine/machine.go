@@ -2,7 +2,8 @@
 
 // Package machine boots disposable machines with their own systemd, logind, D-Bus and
 // journal, for tests of what happens on real machines. A machine is a process tree in
-// namespaces. It has the programs of the host, and none of its services, settings of
+// namespaces. It has the programs of the host, or of the folder that TEST_MACHINE_ROOT names
+// (such as one of debootstrap, for another systemd), and none of its services, settings of
 // units, disks or journals. Its network is its own, with loopback only. Its kernel is the
 // host's, and so is its date, which it cannot set.
 //
@@ -71,7 +72,7 @@ func (m *Machine) Boot() {
 	// A cgroup namespace is rooted at the cgroup of the process that creates it: unshare
 	// is in the new cgroup already.
 	args := append([]string{"unshare", "--mount", "--cgroup"}, sinceNow()...)
-	cmd := m.parts.command(append(args, "bash", "-c", boot, "boot", m.name, m.parts.folder)...)
+	cmd := m.parts.command(append(args, "bash", "-c", boot, "boot", m.name, m.parts.folder, root())...)
 	cmd.Stdout, cmd.Stderr = &m.console, &m.console
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,

@@ -3,13 +3,18 @@
 package machine
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
+
+// root returns the folder with the programs of the machines.
+func root() string { return cmp.Or(os.Getenv("TEST_MACHINE_ROOT"), "/") }
 
 // require skips the test if no machine can be booted. In continuous integration (CI is
 // set) a missing program fails the test instead.
@@ -24,7 +29,7 @@ func require(t testing.TB) {
 // requireSSH skips the test if the host has no sshd.
 func requireSSH(t testing.TB) {
 	t.Helper()
-	if !exists("/usr/sbin/sshd") {
+	if !exists(filepath.Join(root(), "/usr/sbin/sshd")) {
 		without(t, "/usr/sbin/sshd is missing: apt-get install openssh-server")
 	}
 }
@@ -96,7 +101,7 @@ func exists(path string) bool {
 // missing returns which program is missing and how to install it, or "".
 func missing() string {
 	for _, file := range []string{"/usr/lib/systemd/systemd", "/usr/bin/dbus-daemon"} {
-		if !exists(file) {
+		if !exists(filepath.Join(root(), file)) {
 			return file + " is missing: apt-get install systemd dbus libpam-systemd"
 		}
 	}
