@@ -28,8 +28,8 @@ lint: ## golangci-lint; the first time it is built, in minutes
 .PHONY: generated
 generated: ## check that generated files are up to date
 	@$(tool) buf lint
-	@before=$$(cat proto/rollcall/v1/*.pb.go | sha256sum); $(tool) buf generate; \
-	[ "$$before" = "$$(cat proto/rollcall/v1/*.pb.go | sha256sum)" ] || { echo "proto/rollcall/v1 was out of date: regenerated, commit it"; exit 1; }
+	@before=$$(cat proto/rollcall/v1/rollcallpb/*.pb.go | sha256sum); $(tool) buf generate; \
+	[ "$$before" = "$$(cat proto/rollcall/v1/rollcallpb/*.pb.go | sha256sum)" ] || { echo "proto/rollcall/v1/rollcallpb was out of date: regenerated, commit it"; exit 1; }
 	$(GO) mod tidy -diff
 	cd deploy && $(GO) mod tidy -diff
 
@@ -74,7 +74,7 @@ packages: ## deb and rpm of rollcall and its agent for this architecture, in dis
 	cd deploy && $(GO) run ./release packages $(VERSION)
 
 .PHONY: generate
-generate: ## generate proto/rollcall/v1/*.pb.go
+generate: ## generate proto/rollcall/v1/rollcallpb/*.pb.go
 	$(tool) buf generate
 
 .PHONY: docs

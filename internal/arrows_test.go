@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"natsserver": {"natsconn"},
 	"config":     {"natsconn", "wire"},
 	"enroll":     {"wire"},
-	"client":     {"api", "config", "natsconn"},
+	"client":     {"api", "config", "natsconn", "rollcall/proto/rollcall/v1/rollcallpb"},
 	"publish":    {"natsconn", "wire"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
 	"agent/command": {

@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/client"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // lettersOf starts a server whose stream of dead letters has these, and sets NATS_URL to
@@ -51,7 +52,7 @@ func deadLetter(place int, reason, detail, subject, payload string) *nats.Msg {
 }
 
 func TestDeadLetters(t *testing.T) {
-	inProtobuf, err := proto.Marshal(&rollcallv1.Event{Machine: "web2"})
+	inProtobuf, err := proto.Marshal(&rollcallpb.Event{Machine: "web2"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // at is when things happen in tests.
@@ -64,7 +64,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 // its message: the same JSON names, the same kinds of values, and a pointer where
 // the contract distinguishes an absent field from a zero one.
 func TestContract(t *testing.T) {
-	messages := rollcallv1.File_rollcall_v1_rollcall_proto.Messages()
+	messages := rollcallpb.File_rollcall_v1_rollcall_proto.Messages()
 	for i := range messages.Len() {
 		message := messages.Get(i)
 		if message.Name() == "Event" || message.Name() == "Session" {

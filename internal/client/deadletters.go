@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // DeadLetter is a message that was refused, and why.
@@ -114,7 +115,7 @@ func readLetter(m *nats.Msg, subjects rollcallv1.Subjects) DeadLetter {
 // the message was refused.
 func machineOf(payload []byte) string {
 	if !bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) {
-		var event rollcallv1.Event
+		var event rollcallpb.Event
 		if proto.Unmarshal(payload, &event) != nil {
 			return ""
 		}

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall/internal/roster"
-	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // plainEvent is a payload as the libraries decode it: an oracle that applies the
@@ -210,7 +210,7 @@ func inRange(at time.Time, ok bool) plainDate {
 
 // plainProtobuf reads a protobuf payload with the generated code.
 func plainProtobuf(payload []byte) (p plainEvent) {
-	var e rollcallv1.Event
+	var e rollcallpb.Event
 	if proto.Unmarshal(payload, &e) != nil || hasKnownNumber(e.ProtoReflect().GetUnknown(), 12) ||
 		hasKnownNumber(e.GetDate().ProtoReflect().GetUnknown(), 2) || hasKnownNumber(e.GetEvery().ProtoReflect().GetUnknown(), 2) {
 		p.malformed = true

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"rollcall/internal/roster"
-	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // readProtobuf decodes a rollcall.v1.Event by hand, so that strings stay in the
@@ -117,13 +116,9 @@ func (d *draft) setNumber(n int32) {
 	}
 }
 
-// eventTypes are the types by their numbers.
+// eventTypes are the types by their numbers in the contract.
 var eventTypes = [...]roster.Type{
-	rollcallv1.EventType_EVENT_TYPE_LOGIN:    roster.Login,
-	rollcallv1.EventType_EVENT_TYPE_LOGOUT:   roster.Logout,
-	rollcallv1.EventType_EVENT_TYPE_BOOT:     roster.Boot,
-	rollcallv1.EventType_EVENT_TYPE_SHUTDOWN: roster.Shutdown,
-	rollcallv1.EventType_EVENT_TYPE_PRESENT:  roster.Present,
+	1: roster.Login, 2: roster.Logout, 3: roster.Boot, 4: roster.Shutdown, 5: roster.Present,
 }
 
 // The fields of the messages by their numbers.

@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // bytesField is a field of a message: a string or a message.
@@ -191,8 +192,8 @@ func TestAcceptedProtobuf(t *testing.T) {
 
 // What AppendProtobuf writes is what the generated code writes, byte for byte.
 func TestAppendProtobufAsGenerated(t *testing.T) {
-	message := rollcallv1.Event{
-		Date: timestamppb.New(realEvent.Date.Time()), Type: rollcallv1.EventType_EVENT_TYPE_LOGIN, Machine: realEvent.Machine,
+	message := rollcallpb.Event{
+		Date: timestamppb.New(realEvent.Date.Time()), Type: rollcallpb.EventType_EVENT_TYPE_LOGIN, Machine: realEvent.Machine,
 		User: realEvent.Session.User, Session: realEvent.Session.ID, Terminal: realEvent.Session.Terminal,
 		Remote: realEvent.Session.Remote, Service: realEvent.Session.Service,
 	}

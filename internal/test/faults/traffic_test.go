@@ -16,6 +16,7 @@ import (
 
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
+	"rollcall/proto/rollcall/v1/rollcallpb"
 )
 
 // The allowed lateness and skew, small enough that the traffic exceeds them.
@@ -168,12 +169,12 @@ func (g *traffic) corrupt(msg *nats.Msg, e *event, text string) []byte {
 }
 
 func (e *event) protobuf() []byte {
-	m := &rollcallv1.Event{
+	m := &rollcallpb.Event{
 		Date: timestamppb.New(e.Date), Machine: e.Machine, User: e.User, Session: e.Session,
-		Type: rollcallv1.EventType(rollcallv1.EventType_value["EVENT_TYPE_"+strings.ToUpper(e.Type)]),
+		Type: rollcallpb.EventType(rollcallpb.EventType_value["EVENT_TYPE_"+strings.ToUpper(e.Type)]),
 	}
 	for _, s := range e.Sessions {
-		m.Sessions = append(m.Sessions, &rollcallv1.Session{User: s.User, Session: s.Session})
+		m.Sessions = append(m.Sessions, &rollcallpb.Session{User: s.User, Session: s.Session})
 	}
 	data, _ := proto.Marshal(m) // all strings are UTF-8
 	return data

@@ -1,6 +1,7 @@
-// Package rollcallv1 is rollcall's wire contract: the messages of
-// rollcall.proto, the names of subjects, streams and headers, and how a
-// machine's name is spelt in a subject.
+// Package rollcallv1 is rollcall's wire contract, beside the messages of
+// rollcall.proto: the names of subjects, streams and headers, and how a
+// machine's name is spelt in a subject. What protoc-gen-go makes of the messages
+// is in rollcallpb, so that programs which need only the names are small.
 package rollcallv1
 
 import (

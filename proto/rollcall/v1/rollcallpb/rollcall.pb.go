@@ -8,7 +8,7 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/rollcall.proto
 
-package rollcallv1
+package rollcallpb
 
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -3782,7 +3782,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x11EVENT_TYPE_LOGOUT\x10\x02\x12\x13\n" +
 	"\x0fEVENT_TYPE_BOOT\x10\x03\x12\x17\n" +
 	"\x13EVENT_TYPE_SHUTDOWN\x10\x04\x12\x16\n" +
-	"\x12EVENT_TYPE_PRESENT\x10\x05B'Z%rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x12EVENT_TYPE_PRESENT\x10\x05B'Z%rollcall/proto/rollcall/v1/rollcallpbb\x06proto3"
 
 var (
 	file_rollcall_v1_rollcall_proto_rawDescOnce sync.Once
