@@ -1,12 +1,10 @@
 package config
 
 import (
-	"bytes"
-	"fmt"
+	"cmp"
+	"reflect"
+	"regexp"
 	"strings"
-	"text/template"
-
-	"github.com/kelseyhightower/envconfig"
 )
 
 // Variable describes one variable of the structs in config.go.
@@ -34,25 +32,27 @@ func (v Variable) Name() string {
 	return v.key
 }
 
-var table = template.Must(template.New("variables").Parse(
-	`{{range .}}{{.Key}}|{{.Alt}}|{{or (.Tags.Get "shown") (.Tags.Get "default")}}|{{.Tags.Get "desc"}}
-{{end}}`))
-
 // Variables returns the variables of the service, in the order of config.go.
-func Variables() []Variable { return variablesOf(new(Serve)) }
+func Variables() []Variable { return variablesOf(reflect.TypeFor[Serve]()) }
 
 // AgentVariables returns the variables that only the agent has.
-func AgentVariables() []Variable { return variablesOf(new(AgentSettings)) }
+func AgentVariables() []Variable { return variablesOf(reflect.TypeFor[AgentSettings]()) }
 
-func variablesOf(spec any) []Variable {
-	var list bytes.Buffer
-	if err := envconfig.Usaget(prefix, spec, &list, table); err != nil {
-		panic(fmt.Sprintf("listing variables: %v", err)) // a mistake in config.go
-	}
-	var all []Variable
-	for line := range strings.Lines(list.String()) {
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 4)
-		all = append(all, Variable{f[0], f[1], f[2], f[3]})
+// variablesOf lists the variables of a struct by the rules of envconfig, whose own list is a
+// template: a program with text/template is a quarter larger, as the linker then keeps every
+// exported method.
+func variablesOf(spec reflect.Type) (all []Variable) {
+	for f := range spec.Fields() {
+		if f.Anonymous {
+			all = append(all, variablesOf(f.Type)...)
+			continue
+		}
+		bare := f.Tag.Get("envconfig")
+		name := cmp.Or(bare, strings.ToUpper(words.ReplaceAllString(f.Name, "${1}_${2}")))
+		all = append(all, Variable{prefix + "_" + name, bare, cmp.Or(f.Tag.Get("shown"), f.Tag.Get("default")), f.Tag.Get("desc")})
 	}
 	return all
 }
+
+// words matches what is before and after the end of a word in a name such as HTTPAddr.
+var words = regexp.MustCompile(`([a-z]|[A-Z]+)([A-Z][a-z])`)
