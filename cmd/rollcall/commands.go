@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	selected, err := parse(args, std)
 	if err == nil && selected != nil {
 		selected.BindTo(ctx, (*context.Context)(nil))
-		err = selected.Run(std, command.Streams{In: std.in, Out: std.out, Err: std.err})
+		err = selected.Run(std)
 	}
 	for _, line := range errorLines(err) {
 		fmt.Fprintln(std.err, "rollcall:", line)
@@ -117,9 +117,10 @@ func misused(err error) error {
 	return usageError{fmt.Errorf("%w; see %q", err, path+" --help")}
 }
 
-// printHelp prints the help of a command; that of serve lists the variables, too.
+// printHelp prints the help of a command; that of serve, and of the agent, lists the
+// variables, too.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	if err := command.PrintHelp(options, ctx); err != nil {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 		return err
 	}
 	switch selected := ctx.Selected(); {
@@ -128,6 +129,9 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 		return err
 	case selected.Name == "serve":
 		return printVariables(ctx.Stdout)
+	case selected.FullPath() == "rollcall agent run":
+		_, err := io.WriteString(ctx.Stdout, "\n"+command.Variables())
+		return err
 	}
 	return nil
 }

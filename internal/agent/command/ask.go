@@ -17,10 +17,8 @@ import (
 	"rollcall/internal/config"
 )
 
-type statusCmd struct{}
-
-// Run asks the agent on this machine for its state.
-func (statusCmd) Run(ctx context.Context, std Streams) error {
+// Status prints the state of the agent on this machine.
+func Status(ctx context.Context, out io.Writer) error {
 	s, err := dial(ctx)
 	if err != nil {
 		return err
@@ -50,32 +48,17 @@ func (statusCmd) Run(ctx context.Context, std Streams) error {
 		{"spool", fmt.Sprintf("%d bytes", st.Bytes)},
 		{"class unknown", fmt.Sprintf("%d sessions, taken for a person's", st.ClassUnknown)},
 	} {
-		if _, err := fmt.Fprintf(std.Out, "%-14s %s\n", fact[0], fact[1]); err != nil {
+		if _, err := fmt.Fprintf(out, "%-14s %s\n", fact[0], fact[1]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type tellCmd struct {
-	PAM bool `name:"pam" help:"Make the event of the variables that pam_exec sets, instead of reading it."`
-}
-
-// Help is the text before the flags.
-func (tellCmd) Help() string {
-	return `Reads events from standard input, in JSON, one a line: logins and logouts with a session, whose machine and date may be left out. Once it ends with exit code 0, they are on disk. Only root may tell.
-
-    {"type":"login","user":"lane","session":"ftp-217","remote":"10.0.0.7","service":"vsftpd"}
-
-With --pam, in the PAM configuration of a service that has no pam_systemd:
-
-    session optional pam_exec.so quiet /usr/bin/rollcall-agent tell --pam`
-}
-
-// Run tells of the events.
-func (c *tellCmd) Run(ctx context.Context, std Streams) error {
-	in := std.In
-	if c.PAM {
+// Tell tells the agent of the logins and logouts that it reads, one a line; or of the one
+// that the variables of pam_exec name.
+func Tell(ctx context.Context, in io.Reader, pam bool) error {
+	if pam {
 		event, err := ofPAM()
 		if err != nil {
 			return err

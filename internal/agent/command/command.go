@@ -1,5 +1,6 @@
-// Package command is the command line of the agent: that of rollcall-agent, and a part of
-// rollcall's.
+// Package command has the commands of the agent, which are those of rollcall-agent and a
+// part of rollcall's. It knows no command line: the parser of rollcall's would make
+// rollcall-agent a third larger.
 package command
 
 import (
@@ -13,7 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go"
 
 	"rollcall/internal/agent"
@@ -23,40 +23,9 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// Streams are the standard streams of a command.
-type Streams struct {
-	In       io.Reader
-	Out, Err io.Writer
-}
-
-// Agent is the command, with those below it.
-type Agent struct {
-	Run    runCmd    `cmd:"" default:"withargs" help:"Tell rollcall who is logged in on this machine, until a signal ends it."`
-	Status statusCmd `cmd:"" help:"Print the state of the agent on this machine."`
-	Tell   tellCmd   `cmd:"" help:"Tell the agent of a login or logout that logind does not see."`
-}
-
-type runCmd struct {
-	Once bool `help:"Print the events that it would begin with, in JSON, and end."`
-}
-
-// Help is the text before the flags.
-func (runCmd) Help() string {
-	return `It asks systemd who is logged in, and follows its journal: each login and logout becomes an event, which is kept on disk until the NATS server has stored it. It needs Linux with systemd, and NATS_URL.`
-}
-
-// PrintHelp prints the help of a command of the agent; that of run lists the variables, too.
-func PrintHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	err := kong.DefaultHelpPrinter(options, ctx)
-	if selected := ctx.Selected(); err == nil && selected != nil && selected.Name == "run" {
-		_, err = io.WriteString(ctx.Stdout, "\nEnvironment variables, with defaults in brackets, beside NATS_URL, NATS_CREDS and\n"+
-			"the others that begin with NATS_:\n\n"+config.Describe(config.AgentVariables(), 80))
-	}
-	return err
-}
-
-// Run runs the agent.
-func (c *runCmd) Run(ctx context.Context, std Streams) error {
+// Run tells rollcall who is logged in on this machine until the context is done, and writes
+// a log; or, once, it writes the events that it would begin with.
+func Run(ctx context.Context, out, log io.Writer, once bool) error {
 	cfg, err := config.ReadAgent()
 	if err != nil {
 		return err
@@ -68,16 +37,16 @@ func (c *runCmd) Run(ctx context.Context, std Streams) error {
 	if missing := missing(); missing != "" {
 		return natsconn.Misconfigured("this machine cannot run the agent: %s", missing)
 	}
-	if c.Once {
+	if once {
 		events, err := agent.Once(ctx, name)
 		if err == nil {
-			_, err = std.Out.Write(events)
+			_, err = out.Write(events)
 		}
 		return err
 	}
-	log := throttle.New(newHandler(std.Err, &cfg.Logs))
-	defer log.Flush()
-	return run(ctx, cfg, name, slog.New(log))
+	handler := throttle.New(newHandler(log, &cfg.Logs))
+	defer handler.Flush()
+	return run(ctx, cfg, name, slog.New(handler))
 }
 
 // newHandler returns the handler of the log, which the journal reads best as text.
