@@ -39,7 +39,9 @@ func boot(t *testing.T) *installed {
 // built builds a program and returns its path.
 func built(t *testing.T, of string) (path string) {
 	path = filepath.Join(t.TempDir(), filepath.Base(of))
-	if out, err := exec.Command("go", "build", "-o", path, of).CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, of)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", of, err, out)
 	}
 	return path

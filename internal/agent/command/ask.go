@@ -70,8 +70,8 @@ func Tell(ctx context.Context, in io.Reader, pam bool) error {
 		return err
 	}
 	defer s.Close()
-	lines := bufio.NewScanner(in)
-	for n := 1; lines.Scan(); n++ {
+	lines, n := bufio.NewScanner(in), 1
+	for ; lines.Scan(); n++ {
 		if len(strings.TrimSpace(lines.Text())) == 0 {
 			continue
 		}
@@ -82,6 +82,9 @@ func Tell(ctx context.Context, in io.Reader, pam bool) error {
 		case answer.Error != "":
 			return fmt.Errorf("line %d: %s", n, answer.Error)
 		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: longer than 64 KiB", n)
 	}
 	return lines.Err()
 }

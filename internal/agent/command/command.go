@@ -44,6 +44,9 @@ func Run(ctx context.Context, out, log io.Writer, once bool) error {
 		}
 		return err
 	}
+	if cfg.NATSURL == "" {
+		return config.NewProblem("NATS_URL", "not set", "set it to the NATS server, such as nats://10.0.0.5:4222")
+	}
 	handler := throttle.New(newHandler(log, &cfg.Logs))
 	defer handler.Flush()
 	return run(ctx, cfg, name, slog.New(handler))
