@@ -57,7 +57,7 @@ var connOptions = []nats.Option{nats.CustomReconnectDelay(reconnectDelay), nats.
 // reconnectDelay is how long an agent waits until it connects again: a random time, so that
 // those of a whole fleet don't come back at once.
 func reconnectDelay(attempts int) time.Duration {
-	return rand.N(min(time.Duration(attempts+1)*2*time.Second, maxReconnectDelay))
+	return rand.N(min(time.Duration(attempts+1)*5*time.Second, maxReconnectDelay))
 }
 
 // maxReconnectDelay is how long it waits at most.

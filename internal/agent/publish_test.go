@@ -32,11 +32,12 @@ func openSpool(t *testing.T, dir string) *spool.Spool {
 	return s
 }
 
-// appendLogins appends the next n events to a spool.
-func appendLogins(t *testing.T, s *spool.Spool, n int) {
+// appendLogins appends the next n events to the agent's spool.
+func appendLogins(t *testing.T, a *Agent, n int) {
+	s := a.Spool
 	for range n {
 		number := s.Next()
-		e := roster.Event{Type: roster.Login, Machine: "web 1", Date: roster.Time(number), Session: roster.Session{User: "lane", ID: fmt.Sprint(number)}, Origin: s.Origin(), Number: number}
+		e := roster.Event{Type: roster.Login, Machine: a.Machine, Date: roster.Time(number), Session: roster.Session{User: "lane", ID: fmt.Sprint(number)}, Origin: s.Origin(), Number: number}
 		if err := s.Append(spool.Record{Number: number, Payload: wire.AppendJSON(nil, &e), State: []byte("{}")}); err != nil {
 			t.Error(err)
 		}
@@ -111,13 +112,13 @@ func TestPublish(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Publish(ctx, connect) }()
-	appendLogins(t, s, 100) // there is no stream yet
+	appendLogins(t, a, 100) // there is no stream yet
 	js := kit.JetStream(t, kit.Conn(t, server.URL))
 	kit.CreateStream(t, js, jetstream.StreamConfig{Name: rollcallv1.DefaultEventsStream, Subjects: []string{"rollcall.events.>"}})
 	for range 3 {
-		appendLogins(t, s, 60)
+		appendLogins(t, a, 60)
 		server.Restart()
-		appendLogins(t, s, 40)
+		appendLogins(t, a, 40)
 	}
 	kit.Eventually(t, func() bool { return s.Stats().Waiting == 0 }, "all is stored")
 	end()
@@ -140,7 +141,7 @@ func TestPublish(t *testing.T) {
 	a.Spool = openSpool(t, dir)
 	ctx, end = context.WithCancel(t.Context())
 	go func() { ended <- a.Publish(ctx, connect) }()
-	appendLogins(t, a.Spool, 1)
+	appendLogins(t, a, 1)
 	kit.Eventually(t, func() bool { return a.Spool.Stats().Waiting == 0 }, "the next event is stored")
 	end()
 	<-ended

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -48,7 +47,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 	c.watch(&n, o.user)
 	o.renewKey(&n)
 	n.CustomDialer = dialer{ctx}
-	for {
+	for attempts := 1; ; attempts++ {
 		nc, err := o.dial(ctx, n)
 		//guard:drop isRetryable(err) "a wrong configuration ends the start" TestServerWithoutTLS
 		if err == nil || !isRetryable(err) {
@@ -62,7 +61,7 @@ func Await(ctx context.Context, o Options, name string, log *slog.Logger, waitin
 		} else {
 			c.log(slog.LevelWarn, "await", "nats is unreachable, retrying", "err", err)
 		}
-		if ended := pause(ctx, n.ReconnectWait+rand.N(n.ReconnectJitter+1)); ended != nil {
+		if ended := pause(ctx, n.CustomReconnectDelayCB(attempts)); ended != nil {
 			return nil, fmt.Errorf("%w: %w", err, ended)
 		}
 	}

@@ -207,6 +207,40 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
+// TestReconnectDelay: whoever connects may say how long to wait before each attempt: a fleet
+// waits longer than one service.
+func TestReconnectDelay(t *testing.T) {
+	s := kit.StartServer(t)
+	s.Stop()
+	var most atomic.Int32
+	delay := nats.CustomReconnectDelay(func(attempts int) time.Duration {
+		most.Store(int32(attempts))
+		return time.Millisecond
+	})
+	wantAsked := func(what string) {
+		kit.Eventually(t, func() bool { return most.Load() > 20 }, what)
+		s.Start()
+	}
+	first := make(chan *nats.Conn)
+	go func() {
+		nc, err := Await(t.Context(), Options{URL: s.URL}, "test", kit.Logger(t), nil, delay)
+		if err != nil {
+			t.Error(err)
+		}
+		first <- nc
+	}()
+	wantAsked("it is asked before the first connection")
+	nc := <-first
+	if nc == nil {
+		return
+	}
+	defer nc.Close()
+	most.Store(0)
+	s.Stop()
+	wantAsked("it is asked when the connection is lost")
+	kit.Eventually(t, nc.IsConnected, "the connection is back")
+}
+
 // A connection survives a later refusal: the server may be in the middle of a
 // reconfiguration.
 func TestRefusedLater(t *testing.T) {
@@ -224,18 +258,6 @@ func TestRefusedLater(t *testing.T) {
 	s.Stop()
 	s.Start(kit.WithPassword("", ""))
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
-}
-
-// TestReconnectDelay: a caller's delay before a reconnect is kept.
-func TestReconnectDelay(t *testing.T) {
-	s := kit.StartServer(t)
-	asked := make(chan int, 100)
-	connected(t, Options{URL: s.URL}, nats.CustomReconnectDelay(func(attempts int) time.Duration {
-		asked <- attempts
-		return time.Millisecond
-	}))
-	s.Stop()
-	<-asked
 }
 
 // A protocol error closes the connection for good, which nothing else reports.
