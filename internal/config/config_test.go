@@ -65,6 +65,34 @@ func TestVariableWithPrefixWins(t *testing.T) {
 	}
 }
 
+// TestAgentValues: what the agent's variables may be; and its machine has a name by which
+// people know it.
+func TestAgentValues(t *testing.T) {
+	for name, values := range map[string]struct{ good, bad []string }{
+		"ROLLCALL_AGENT_MACHINE": {[]string{"web1", "web 1", "*", strings.Repeat("a", 255)}, []string{" ", "a\nb", "a\xff", "a\u200b", strings.Repeat("a", 256)}},
+		"ROLLCALL_AGENT_SINCE":   {[]string{"boot", "now", "all"}, []string{"Boot", "yesterday"}},
+		"ROLLCALL_AGENT_PRESENT": {[]string{"1m", "24h"}, []string{"59s", "24h1s", "0", "-1m", "15"}},
+		"ROLLCALL_AGENT_SPOOL":   {[]string{"64MiB"}, []string{"0", "-1", "much"}},
+		"ROLLCALL_AGENT_SOCKET":  {[]string{"/run/socket"}, []string{"socket", "./socket"}},
+	} {
+		for i, value := range append(values.good, values.bad...) {
+			kit.Environment(t, map[string]string{name: value})
+			cfg, err := ReadAgent()
+			if good := i < len(values.good); good != (err == nil) || err != nil && !strings.Contains(err.Error(), name) {
+				t.Errorf("%s=%q: %v", name, value, err)
+			}
+			if got, err := cfg.Name(); name == "ROLLCALL_AGENT_MACHINE" && i < len(values.good) && (got != value || err != nil) {
+				t.Errorf("%s=%q: the name is %q, %v", name, value, got, err)
+			}
+		}
+	}
+	kit.Environment(t, nil)
+	cfg, err := ReadAgent()
+	if err != nil || cfg.Every() != 15*time.Minute || cfg.AgentSince != "boot" || cfg.AgentSpool != 64<<20 || cfg.AgentDir != "/var/lib/rollcall-agent" {
+		t.Errorf("by default: %+v, %v", cfg, err)
+	}
+}
+
 // Only names beginning with ROLLCALL_ are ours: STREAM or SUBJECT in somebody's
 // environment is not.
 func TestBareNamesAreNotRead(t *testing.T) {
