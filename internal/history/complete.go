@@ -107,21 +107,32 @@ func (v *View) gapsOfMatching(match func(string) bool, from, to roster.Time) (ga
 	return gaps, err
 }
 
-// gapsOfAll counts in the database: after a loss every machine has a gap.
+// gapsOfAll only counts machines: after a loss every machine has a gap. SQLite would count
+// different machines in a temporary table, of some MB for a large fleet.
 func (v *View) gapsOfAll(from, to roster.Time) (gaps Gaps, err error) {
-	q, err := prepared(v.c, "select d.reason, count(distinct d.machine), (select count(distinct d.machine)"+gapsWhere+")"+
-		gapsWhere+" group by d.reason", from, to)
+	const open, closed = " from doubts where until is null and since <= ?2", " from doubts where until > ?1 and since <= ?2"
+	err = each(v.c, func(q *query) { gaps.Reasons = append(gaps.Reasons, q.ColumnText(0)) },
+		"select reason"+open+" union select reason"+closed, from, to)
+	if err != nil || len(gaps.Reasons) == 0 {
+		return gaps, err
+	}
+	slices.Sort(gaps.Reasons)
+	var counted []bool // by the machine's number
+	err = each(v.c, func(q *query) {
+		n := q.ColumnInt(0)
+		if more := n + 1 - len(counted); more > 0 {
+			counted = append(counted, make([]bool, more)...)
+		}
+		if !counted[n] {
+			counted[n] = true
+			gaps.Machines++
+		}
+	}, "select machine"+open+" union all select machine"+closed, from, to)
 	if err != nil {
 		return gaps, err
 	}
-	for q.next() {
-		gaps.Reasons = append(gaps.Reasons, q.ColumnText(0))
-		gaps.Machines = q.ColumnInt(2)
-	}
-	if q.err != nil || gaps.Machines == 0 {
-		return gaps, q.err
-	}
-	if q, err = prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since limit ?3", from, to, MaxGaps); err != nil {
+	q, err := prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since limit ?3", from, to, MaxGaps)
+	if err != nil {
 		return gaps, err
 	}
 	err = v.eachGap(q, func(g *Gap) { gaps.First = append(gaps.First, *g) })

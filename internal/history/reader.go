@@ -108,9 +108,19 @@ func (h *History) await(ctx context.Context) {
 	}
 }
 
-func (r *reader) view(ctx context.Context, show func(*View) error) (err error) {
+// view calls show with what the reader sees now, unless ctx is done before.
+func (r *reader) view(ctx context.Context, show func(*View) error) error {
 	r.c.SetInterrupt(ctx.Done())
 	defer r.c.SetInterrupt(nil)
+	err := r.transaction(show)
+	//guard:false "a question that takes too long is not a failure of the disk" TestTooLong
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (r *reader) transaction(show func(*View) error) (err error) {
 	if err := exec(r.c, "begin"); err != nil {
 		return err
 	}
@@ -124,12 +134,7 @@ func (r *reader) view(ctx context.Context, show func(*View) error) (err error) {
 	if err := v.load(); err != nil {
 		return fmt.Errorf("reading the history: %w", err)
 	}
-	err = show(v)
-	//guard:false "a question that takes too long is not a failure of the disk" TestTooLong
-	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	return show(v)
 }
 
 func (v *View) load() error {

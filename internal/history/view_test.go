@@ -258,13 +258,16 @@ func TestTooLong(t *testing.T) {
 		}
 		defer c.Close()
 		ctx, cancel := context.WithCancel(t.Context())
-		err = newReader(c).view(ctx, func(v *View) error {
-			cancel()
-			_, _, err := v.Stays(&Span{To: roster.MaxDate, Limit: 10})
-			return err
-		})
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("%v", err)
+		// The second time it is too late before it begins.
+		for range 2 {
+			err = newReader(c).view(ctx, func(v *View) error {
+				cancel()
+				_, _, err := v.Stays(&Span{To: roster.MaxDate, Limit: 10})
+				return err
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("%v", err)
+			}
 		}
 	})
 }
