@@ -258,6 +258,7 @@ func TestTooLong(t *testing.T) {
 		}
 		defer c.Close()
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		// The second time it is too late before it begins.
 		for range 2 {
 			err = newReader(c).view(ctx, func(v *View) error {
