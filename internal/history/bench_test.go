@@ -278,9 +278,12 @@ func foldBeside(b *testing.B, open func(*roster.Roster) *History) {
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// viewOf calls show with a history as a reader sees it.
+// viewOf calls show with a history as a reader sees it, beside the writer: the connections
+// of a process share the memory of their page caches.
 func viewOf(b *testing.B, p *past, show func(*View)) {
 	b.Helper()
+	w := openForBench(b, p.path)
+	defer w.c.Close()
 	c, err := openReader(p.path)
 	must(b, err)
 	defer c.Close()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -101,6 +102,12 @@ func serveYear(b *testing.B, n int) (*nats.Conn, *drawn) {
 	fleet := func() *kit.Fleet { return kit.NewFleet(1, kit.Five, pairs) }
 	r := roster.New(roster.DefaultSettings())
 	fleet().Fold(r, pairs)
+	return serve(b, dir, r), drawFrom(fleet(), users)
+}
+
+// serve answers questions from a history and a roster, until the benchmark ends.
+func serve(b *testing.B, dir string, r *roster.Roster) *nats.Conn {
+	b.Helper()
 	h := history.Open(history.Config{
 		Dir: dir, Roster: r, Keep: 1 << 62, MaxBytes: 1 << 40, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 		CaughtUp: func() bool { return true },
@@ -120,5 +127,68 @@ func serveYear(b *testing.B, n int) (*nats.Conn, *drawn) {
 		_, err := nc.Request(subjects.Query("status"), nil, time.Minute)
 		return !errors.Is(err, nats.ErrNoResponders)
 	}, "the service answers")
-	return nc, drawFrom(fleet(), users)
+	return nc
 }
+
+// BenchmarkFleetPages asks for all pages of who was on anywhere at random moments, each
+// twice: of a stream of 1 M events of 200,000 pairs.
+func BenchmarkFleetPages(b *testing.B) {
+	pairs, events := kit.Scale(200_000), kit.Scale(1_000_000)
+	r := roster.New(roster.DefaultSettings())
+	kit.NewFleet(1, kit.Mixed, pairs).Fold(r, events)
+	nc := serve(b, history.OfStream(b, kit.NewFleet(1, kit.Mixed, pairs), events), r)
+	random := rand.New(rand.NewPCG(5, 0))
+	var first, again []time.Duration
+	users := 0
+	for b.Loop() {
+		// By a third of the stream all had logged in.
+		at := history.NewYear.Add(time.Duration(events/3+random.IntN(events*2/3)) * time.Second).String()
+		for _, took := range []*[]time.Duration{&first, &again} {
+			asked, n := askForAll(b, nc, at)
+			*took, users = append(*took, asked), n
+		}
+	}
+	slices.Sort(first)
+	slices.Sort(again)
+	b.ReportMetric(float64(users), "users")
+	b.ReportMetric(first[len(first)/2].Seconds()*1000, "first-ms")
+	b.ReportMetric(again[len(again)/2].Seconds()*1000, "again-ms")
+}
+
+// askForAll asks for all pages of a report, and returns how many users on machines they
+// have. It only looks for the cursor while time is taken.
+func askForAll(b *testing.B, nc *nats.Conn, at string) (took time.Duration, users int) {
+	b.Helper()
+	q := api.ReportRequest{Moment: api.Moment{At: at}}
+	var pages [][]byte
+	start := time.Now()
+	for more := true; more; more = q.Cursor != "" {
+		request, err := json.Marshal(&q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		answer, err := nc.Request("rollcall.query.report", request, 10*time.Second)
+		if err != nil || answer.Header.Get(micro.ErrorHeader) != "" {
+			b.Fatalf("asking %s: %v %v", request, err, answer)
+		}
+		pages = append(pages, answer.Data)
+		q.Cursor = ""
+		if found := cursor.FindSubmatch(answer.Data); found != nil {
+			q.Cursor = string(found[1])
+		}
+	}
+	took = time.Since(start)
+	for _, page := range pages {
+		var a api.PastReport
+		if err := json.Unmarshal(page, &a); err != nil {
+			b.Fatal(err)
+		}
+		for i := range a.Machines {
+			users += len(a.Machines[i].Users)
+		}
+	}
+	return took, users
+}
+
+// cursor is that of an answer.
+var cursor = regexp.MustCompile(`"cursor":"([^"]*)"`)
