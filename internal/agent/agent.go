@@ -61,6 +61,9 @@ type state struct {
 	Boot   string `json:"boot"`
 	// Date is the newest date given.
 	Date roster.Time `json:"date"`
+	// Booted is the date of that boot, and Before, the newest one given before it.
+	Booted roster.Time `json:"booted"`
+	Before roster.Time `json:"before"`
 }
 
 // Agent makes events of what happens on a machine.
@@ -68,7 +71,6 @@ type Agent struct {
 	Config
 	state
 	clock    clock
-	bootTold time.Time // when the machine booted, as was told last
 	told     *told
 	tells    chan tell
 	conn     atomic.Pointer[nats.Conn]
@@ -133,7 +135,7 @@ func (a *Agent) live(ctx context.Context) error {
 	if a.bootID, err = journal.Boot(ctx, a.kernelID); err != nil {
 		return err
 	}
-	a.bootTold = a.clock.booted()
+	a.sessions.boot = a.bootID
 	if err := a.catchUp(ctx); err != nil {
 		return err
 	}

@@ -43,17 +43,27 @@ type clock interface {
 	steps(context.Context) <-chan struct{}
 }
 
-// stepped lists who is on, after the clock was set. If that changes when the machine
-// booted, the boot is told again: it may have been told before the time was right.
+// stepped lists who is on, after the clock was set.
 func (a *Agent) stepped(ctx context.Context) error {
 	a.Log.Info("the clock was set")
-	if booted := a.clock.booted(); booted.Sub(a.bootTold).Abs() > stepAbove {
-		a.bootTold = booted
-		a.add(&roster.Event{Type: roster.Boot}, booted)
-	}
 	return a.present(ctx)
 }
 
-// stepAbove is how much the clock has to be set by to count as set: less is what NTP does
-// all the time.
-const stepAbove = time.Second
+// correctBoot tells the boot again, reckoned anew, if it was told before the time was right:
+// with a date before what the machine's earlier life told, or in the future. A boot that
+// the service could use is not told again: it would end the sessions that began since.
+func (a *Agent) correctBoot(now time.Time) {
+	booted := a.clock.booted()
+	//guard:false "a boot that was told with a date before the life before is told again" TestClockSet
+	//guard:true "a boot that counts is not told again, which would divide stays" TestClockSet
+	early := a.Booted < a.Before.Add(-setBack) && roster.TimeOf(booted) > a.Before
+	//guard:false "a boot that was told with a date in the future is told again" TestClockSet
+	future := a.Booted > roster.TimeOf(now.Add(setBack))
+	if !early && !future {
+		return
+	}
+	last := a.dates.last
+	a.dates.last = a.Before
+	a.add(&roster.Event{Type: roster.Boot}, booted)
+	a.dates.last = max(last, a.dates.last)
+}

@@ -23,8 +23,12 @@ func (systemClock) booted() time.Time {
 	return time.Now().Add(-time.Duration(t.Nano()))
 }
 
-// stepEvery is how often it is looked whether the clock was set.
-const stepEvery = 5 * time.Second
+// stepEvery is how often it is looked whether the clock was set, and stepAbove, by how much
+// it has to be set to count: less is what NTP does all the time.
+const (
+	stepEvery = 5 * time.Second
+	stepAbove = time.Second
+)
 
 // steps compares the clock with one that cannot be set.
 func (c systemClock) steps(ctx context.Context) <-chan struct{} {

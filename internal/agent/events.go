@@ -51,8 +51,8 @@ func (a *Agent) record(ctx context.Context, r *journal.Record) error {
 		}
 		return nil
 	}
-	back := a.add(&e, r.Time)
-	if back {
+	//guard:drop a.reading.Load() "a backlog from before the clock was set is told once, and then who is on" TestClockInBacklog
+	if back := a.add(&e, r.Time); back && a.reading.Load() {
 		return a.present(ctx)
 	}
 	return nil
@@ -61,11 +61,18 @@ func (a *Agent) record(ctx context.Context, r *journal.Record) error {
 // present lists who is on.
 func (a *Agent) present(ctx context.Context) error {
 	date := a.clock.now() // before it is asked for: what happens meanwhile is told after it
-	all, err := a.logins.List(ctx)
+	all, err := a.sessions.machine.List(ctx)
 	if err != nil {
 		return err
 	}
-	on := append(a.sessions.list(all), a.told.list()...)
+	a.correctBoot(date)
+	on := a.sessions.list(all)
+	for _, s := range a.told.list() {
+		//guard:true "a session that logind has, too, is listed once" TestListed
+		if _, is := a.sessions.held[s.ID]; !is {
+			on = append(on, s)
+		}
+	}
 	e := roster.Event{Type: roster.Present, Sessions: on, Every: a.Every}
 	a.add(&e, date)
 	return a.flush(ctx)
@@ -86,6 +93,9 @@ func (a *Agent) add(e *roster.Event, at time.Time) (back bool) {
 		return back
 	}
 	a.Date = e.Date
+	if e.Type == roster.Boot {
+		a.Booted = e.Date
+	}
 	kept, err := json.Marshal(&a.state)
 	if err != nil {
 		panic(err) // it has a string and a number only
@@ -116,15 +126,10 @@ func (a *Agent) flush(ctx context.Context) error {
 // catchUp makes the events of what happened since the state was written.
 func (a *Agent) catchUp(ctx context.Context) error {
 	a.sessions.held = map[string]held{}
-	var err error
-	switch {
-	case a.Boot == "" && a.Since == SinceNow:
-		// What happened until now is not told: it was, by somebody else.
-		a.Cursor, err = a.recall(ctx, "")
-	case a.Boot == a.bootID && a.Cursor != "":
-		_, err = a.recall(ctx, a.Cursor)
+	if err := a.findCursor(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := a.recall(ctx); err != nil {
 		return err
 	}
 	if err := journal.Read(ctx, a.backlog(), func(r journal.Record) error { return a.past(ctx, &r) }); err != nil {
@@ -136,10 +141,40 @@ func (a *Agent) catchUp(ctx context.Context) error {
 	return a.flush(ctx)
 }
 
+// findCursor forgets the cursor if the journal has its record no more: it was rotated, or
+// is kept in memory and the machine has booted. A first start that begins now begins with
+// the newest record.
+func (a *Agent) findCursor(ctx context.Context) error {
+	q := journal.Query{From: a.Cursor, Matches: journalMatches}
+	switch {
+	case a.Cursor != "":
+	case a.Since == SinceNow && a.Boot == "":
+		q.Last = 1
+	default:
+		return nil
+	}
+	first := ""
+	err := journal.Read(ctx, q, func(r journal.Record) error {
+		first = r.Cursor
+		return errFound
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return err
+	}
+	if a.Cursor != "" && !journal.IsSame(first, a.Cursor) {
+		a.Log.Warn("the journal has been rotated: what it has left of this boot is read")
+		first = ""
+	}
+	a.Cursor = first
+	return nil
+}
+
+var errFound = errors.New("found")
+
 // backlog returns what of the journal is to be read.
 func (a *Agent) backlog() journal.Query {
 	q := journal.Query{After: a.Cursor, Matches: journalMatches}
-	if a.Cursor == "" && a.Since != SinceAll {
+	if firstOfAll := a.Since == SinceAll && a.Boot == ""; a.Cursor == "" && !firstOfAll {
 		q.Boot = a.bootID
 	}
 	return q
@@ -175,20 +210,21 @@ func (a *Agent) boot(id string, at time.Time) error {
 	if err := a.told.clear(); err != nil {
 		return err
 	}
-	a.Boot, a.bootTold = id, at
+	a.Boot, a.Before = id, a.dates.last
 	a.sessions.held = map[string]held{}
 	a.add(&roster.Event{Type: roster.Boot}, at)
 	return nil
 }
 
-// recall finds the sessions of this boot that began before a cursor, or until now if it is
-// empty, and have not ended by then: their logouts are still to be told. Of which class they
-// are is asked where that matters. It returns the cursor of the last record.
-func (a *Agent) recall(ctx context.Context, until string) (last string, err error) {
+// recall finds the sessions that began before the cursor and have not ended by then: their
+// logouts are still to be told. Of which class they are is asked where that matters.
+func (a *Agent) recall(ctx context.Context) error {
+	if a.Cursor == "" || a.Boot == "" {
+		return nil
+	}
 	began := map[string]journal.Record{}
 	over := map[string]bool{}
-	err = journal.Read(ctx, journal.Query{Boot: a.bootID, Matches: journalMatches}, func(r journal.Record) error {
-		last = r.Cursor
+	err := journal.Read(ctx, journal.Query{Boot: a.Boot, Matches: journalMatches}, func(r journal.Record) error {
 		switch {
 		case r.Session == "":
 		case r.MessageID == sessionStarted:
@@ -199,28 +235,32 @@ func (a *Agent) recall(ctx context.Context, until string) (last string, err erro
 		case r.MessageID == "" && r.Leader != 0:
 			over[r.Session] = true
 		}
-		if r.Cursor == until {
-			return errRecalled
+		if journal.IsSame(r.Cursor, a.Cursor) {
+			return errFound
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errRecalled) {
-		return "", err
+	// Without that record, those that began are none of which anybody was told.
+	if !errors.Is(err, errFound) {
+		return err
 	}
 	for id, r := range began {
 		if over[id] {
 			a.sessions.held[id] = held{r.User, r.Leader, false}
 		} else if _, _, err := a.sessions.begin(ctx, &r); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return last, nil
+	return nil
 }
 
-var errRecalled = errors.New("all was recalled")
-
-// shutdown tells that the machine shuts down.
+// shutdown tells that the machine shuts down. What local programs told of ends with it: a
+// soft-reboot is followed by no boot.
 func (a *Agent) shutdown(ctx context.Context) error {
+	//guard:set a.told.clear() error(nil) "a soft-reboot ends what was told of" TestSoftReboot
+	if err := a.told.clear(); err != nil {
+		return err
+	}
 	a.add(&roster.Event{Type: roster.Shutdown}, a.clock.now())
 	return a.flush(ctx)
 }

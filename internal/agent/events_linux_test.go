@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/internal/agent/journal"
+	"rollcall/internal/agent/logind"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
 )
@@ -93,5 +95,37 @@ func TestBurst(t *testing.T) {
 	}
 	if err := a.flush(ctx); err != nil || len(spooled(t, a)) != flushAt+5000 {
 		t.Errorf("%v, %d are written", err, len(spooled(t, a)))
+	}
+}
+
+// TestListed: each session is listed once, also if a local program told of one that logind
+// has; a name or a detail that the service refuses keeps nobody else off the list.
+func TestListed(t *testing.T) {
+	a := newTestAgent(t, t.TempDir())
+	m := &recorded{sessions: map[string]logind.Session{}}
+	a.sessions.machine = m
+	for _, s := range []logind.Session{
+		{ID: "1", User: "lane", Class: "user", Remote: "host\u200b"},
+		{ID: "2", User: "la\u200bne", Class: "user"},
+		{ID: "3", User: "mary ann", Class: "user", TTY: "pts/0"},
+		{ID: "4", User: "gdm", Class: "greeter"},
+		{ID: "5", User: "chris", Class: "user", State: logind.Closing},
+	} {
+		s.Since = time.Now()
+		m.sessions[s.ID] = s
+	}
+	for _, id := range []string{"1", "ftp-1"} {
+		tellOf(t, a, &roster.Event{Type: roster.Login, Session: roster.Session{User: "carol", ID: id}})
+	}
+	if err := a.present(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events := spooled(t, a)
+	var got []string
+	for _, s := range events[len(events)-1].Sessions {
+		got = append(got, strings.TrimSpace(s.User+" "+s.ID+" "+s.Terminal+s.Remote))
+	}
+	if want := []string{"lane 1", "mary ann 3 pts/0", "carol ftp-1"}; !slices.Equal(got, want) {
+		t.Errorf("%v lists %q, want %q", events[len(events)-1].Type, got, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/agent/journal"
 	"rollcall/internal/agent/logind"
 	"rollcall/internal/roster"
+	"rollcall/internal/wire"
 )
 
 // The message ids of logind's records.
@@ -32,6 +33,7 @@ func isSuppression(r *journal.Record) bool {
 // machine is what the rules ask of the machine. Its methods are those of logind.Conn, and
 // what the journal says of the process that a session began with.
 type machine interface {
+	List(ctx context.Context) ([]logind.Session, error)
 	Session(ctx context.Context, id string) (logind.Session, error)
 	UnitOf(ctx context.Context, pid uint32) string
 	OfLeader(ctx context.Context, boot string, pid int, show func(journal.Record)) error
@@ -49,6 +51,7 @@ type held struct {
 // which order; logind, what: it forgets a session as soon as that has ended.
 type sessions struct {
 	machine machine
+	boot    string          // the present one: the machine can be asked of no other
 	held    map[string]held // by id
 	// unknown counts sessions that were gone before anybody could say of which class they
 	// were: they count as a person's.
@@ -62,17 +65,20 @@ func (s *sessions) told(ctx context.Context, r *journal.Record) (e roster.Event,
 		return e, false, nil
 	}
 	was, isHeld := s.held[r.Session]
+	isHeld = isHeld && was.user == r.User && (was.leader == r.Leader || r.Leader == 0)
 	switch {
 	case r.MessageID == sessionStarted:
 		// A logind that was started again tells again of those that go on.
-		if isHeld && was.user == r.User && was.leader == r.Leader {
+		if isHeld {
 			return e, false, nil
 		}
 		return s.begin(ctx, r)
+	//guard:false "the end of a session ends no other of the same id" ^TestSessions$
+	case !isHeld: // its id was used again, or nobody told that it began
 	case r.MessageID == sessionRemoved:
 		delete(s.held, r.Session)
 		return logout(r), was.person, nil
-	case r.MessageID == "" && r.Leader != 0 && was.person && was.leader == r.Leader:
+	case r.MessageID == "" && r.Leader != 0 && was.person:
 		over, err := s.isOver(ctx, r)
 		if !over || err != nil {
 			return e, false, err
@@ -91,32 +97,40 @@ func logout(r *journal.Record) roster.Event {
 // isOver reports whether a session that logind told of has no user any more: processes may
 // be left in it.
 func (s *sessions) isOver(ctx context.Context, r *journal.Record) (bool, error) {
-	is, err := s.machine.Session(ctx, r.Session)
-	switch {
+	switch is, err := s.ask(ctx, r); {
 	case errors.Is(err, logind.ErrGone):
 		return true, nil
 	case err != nil:
 		return false, err
+	default:
+		return is.State == logind.Closing, nil
 	}
-	return !isOf(&is, r) || is.State == logind.Closing, nil
 }
 
-// isOf reports whether a session that logind has is the one that a record tells of: ids are
-// used again.
-func isOf(s *logind.Session, r *journal.Record) bool {
-	return s.User == r.User && int(s.Leader) == r.Leader
+// ask returns the session that a record tells of. The error is ErrGone, too, if logind has
+// another one of that id: ids are used again, after a boot most of all.
+func (s *sessions) ask(ctx context.Context, r *journal.Record) (is logind.Session, err error) {
+	//guard:false "a session of an earlier boot is not taken for one of today's" ^TestSessions$
+	if r.Boot != s.boot {
+		return is, logind.ErrGone
+	}
+	is, err = s.machine.Session(ctx, r.Session)
+	if err == nil && (is.User != r.User || int(is.Leader) != r.Leader) {
+		return is, logind.ErrGone
+	}
+	return is, err
 }
 
 // begin returns the login of a session that began, if it is a person's.
 func (s *sessions) begin(ctx context.Context, r *journal.Record) (e roster.Event, person bool, err error) {
 	e = roster.Event{Type: roster.Login, Session: roster.Session{User: r.User, ID: r.Session}}
-	is, err := s.machine.Session(ctx, r.Session)
+	is, err := s.ask(ctx, r)
 	switch {
-	case err == nil && isOf(&is, r):
+	case err == nil:
 		person = isPerson(is.Class)
 		e.Session = sessionOf(&is)
 		e.Session.Since = 0
-	case err == nil || errors.Is(err, logind.ErrGone):
+	case errors.Is(err, logind.ErrGone):
 		if person, err = s.wasPerson(ctx, r, &e.Session); err != nil {
 			return e, false, err
 		}
@@ -137,7 +151,19 @@ func isPerson(class string) bool {
 }
 
 func sessionOf(s *logind.Session) roster.Session {
-	return roster.Session{User: s.User, ID: s.ID, Since: roster.TimeOf(s.Since), Terminal: s.TTY, Remote: s.Remote, Service: s.Service}
+	return roster.Session{
+		User: s.User, ID: s.ID, Since: roster.TimeOf(s.Since),
+		Terminal: acceptable(s.TTY), Remote: acceptable(s.Remote), Service: acceptable(s.Service),
+	}
+}
+
+// acceptable returns a detail, or nothing if the service would refuse the event because of
+// it: whoever names the host that a login comes from could hide it otherwise.
+func acceptable(detail string) string {
+	if wire.NameProblem(detail) != "" {
+		return ""
+	}
+	return detail
 }
 
 // The system's own accounts have these numbers (man systemd-sysusers).
@@ -149,7 +175,7 @@ func (s *sessions) wasPerson(ctx context.Context, r *journal.Record, d *roster.S
 	if r.Class != "" {
 		return isPerson(r.Class), nil
 	}
-	if isManager(s.machine.UnitOf(ctx, uint32(r.Leader))) {
+	if r.Boot == s.boot && isManager(s.machine.UnitOf(ctx, uint32(r.Leader))) {
 		return false, nil
 	}
 	manager, logged := false, false
@@ -209,13 +235,14 @@ func (s *sessions) list(all []logind.Session) []roster.Session {
 		was, isHeld := before[is.ID]
 		begun := isHeld && was.user == is.User && was.leader == int(is.Leader)
 		// It is over, but the record that it began is still to be read: that tells of it.
-		//guard:false "a session that was short while a list was made is told of" TestListed
+		//guard:false "a session that was short while a list was made is told of" TestEndedWhileListed
 		if is.State == logind.Closing && !begun {
 			continue
 		}
 		person := isPerson(is.Class) && is.State != logind.Closing
 		s.held[is.ID] = held{is.User, int(is.Leader), person}
-		if person {
+		//guard:true "a name that the service refuses hides nobody else" TestListed
+		if person && wire.NameProblem(is.User) == "" {
 			on[is.ID] = sessionOf(is)
 		}
 	}

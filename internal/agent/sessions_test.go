@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,10 @@ type recorded struct {
 	units    map[uint32]string        // by process
 	written  map[int][]journal.Record // by process
 	accounts map[string]int
+}
+
+func (m *recorded) List(context.Context) ([]logind.Session, error) {
+	return slices.Collect(maps.Values(m.sessions)), nil
 }
 
 func (m *recorded) Session(_ context.Context, id string) (logind.Session, error) {
@@ -51,6 +57,12 @@ func loggedOut(id, user string, leader int) journal.Record {
 
 func removed(id, user string, leader int) journal.Record {
 	return journal.Record{MessageID: sessionRemoved, Session: id, User: user, Leader: leader, Message: fmt.Sprintf("Removed session %s.", id)}
+}
+
+// earlier returns a record as of an earlier boot.
+func earlier(r journal.Record) journal.Record {
+	r.Boot = "an earlier one"
+	return r
 }
 
 // step is a record, what logind says of its session by then, and what it tells of.
@@ -130,6 +142,18 @@ func TestSessions(t *testing.T) {
 			{loggedOut("c1", "lane", 70), of("c1", "chris", 90, "user", "active"), ""},
 			{loggedOut("c1", "chris", 90), of("c1", "chris", 90, "user", "closing"), "logout chris c1"},
 		}},
+		"an id was used again before its end was told": {steps: []step{
+			{started("c1", "chris", 90), of("c1", "chris", 90, "user", "active"), "login chris c1 10.0.0.7 sshd"},
+			{removed("c1", "lane", 70), of("c1", "chris", 90, "user", "active"), ""},
+			{removed("c1", "chris", 90), nil, "logout chris c1"},
+		}},
+		"of an earlier boot, with the id, the user and the process of one of today's": {
+			machine: recorded{units: map[uint32]string{70: "user@1001.service"}, written: map[int][]journal.Record{70: {accepted}}},
+			steps: []step{
+				{earlier(started("1", "lane", 70)), of("1", "lane", 70, "greeter", "active"), "login lane 1 10.0.0.9 sshd"},
+				{earlier(loggedOut("1", "lane", 70)), of("1", "lane", 70, "greeter", "active"), "logout lane 1"},
+			},
+		},
 		"told late, when its id is another's": {steps: []step{
 			{started("c1", "lane", 70), of("c1", "chris", 90, "greeter", "active"), "login lane c1"},
 			{loggedOut("c1", "lane", 70), of("c1", "chris", 90, "greeter", "active"), "logout lane c1"},
@@ -178,9 +202,9 @@ func text(e *roster.Event) string {
 	return text
 }
 
-// TestListed: a session that was over when the list was made, and whose records are still to
+// TestEndedWhileListed: a session that was over when the list was made, and whose records are still to
 // be read, is told of; one that was told of is not told of again.
-func TestListed(t *testing.T) {
+func TestEndedWhileListed(t *testing.T) {
 	in := func(id string, leader uint32, state string) logind.Session {
 		return logind.Session{ID: id, User: "lane", Leader: leader, Class: "user", State: state}
 	}

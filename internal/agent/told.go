@@ -113,9 +113,16 @@ func (a *Agent) tell(ctx context.Context, t tell) error {
 		t.answer <- err
 		return nil
 	}
-	a.add(&t.event, t.event.Date.Time())
+	at := t.event.Date
+	if at < a.dates.last.Add(-setBack) { // it is told late: the clock was not set back
+		at = roster.TimeOf(a.clock.now())
+	}
+	back := a.add(&t.event, at.Time())
 	err = a.flush(ctx)
 	t.answer <- err
+	if back && err == nil {
+		return a.present(ctx)
+	}
 	return err
 }
 
@@ -126,9 +133,9 @@ func (a *Agent) checkTold(e *roster.Event) error {
 		return fmt.Errorf("machine: this is %q: leave it out", a.Machine)
 	case e.Type != roster.Login && e.Type != roster.Logout:
 		return errors.New("type: login or logout: the agent itself tells of the machine")
-	//guard:false "a program can tell of nothing that would be superseded or refused" TestSocket
-	case a.clock.now().Sub(e.Date.Time()).Abs() > setBack:
-		return fmt.Errorf("date: more than %v from the clock of this machine: leave it out", setBack)
+	//guard:false "a program can tell of nothing that the service would refuse for its date" TestSocket
+	case e.Date > roster.TimeOf(a.clock.now().Add(setBack)):
+		return errors.New("date: in the future: leave it out, or set the clock")
 	case e.Session.ID == "":
 		return errors.New("session: missing: name the session, so that its logout can end it")
 	}

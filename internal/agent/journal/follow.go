@@ -25,8 +25,11 @@ const outputFields = "_BOOT_ID,_SOURCE_REALTIME_TIMESTAMP,MESSAGE_ID,MESSAGE,SES
 // Query selects records.
 type Query struct {
 	// After is the cursor of the record after which reading begins; empty: with the
-	// first one.
+	// first one. A journal that has that record no more may leave out one more.
 	After string
+	// From is the cursor of the record with which reading begins; with the next one, if
+	// the journal has that record no more.
+	From string
 	// Boot selects records of one boot: its id, or "0" for the present one; empty: of
 	// all that the journal has.
 	Boot string
@@ -51,6 +54,9 @@ func (q *Query) args() []string {
 	}
 	if q.After != "" {
 		args = append(args, "--after-cursor="+q.After)
+	}
+	if q.From != "" {
+		args = append(args, "--cursor="+q.From)
 	}
 	return append(args, q.Matches...)
 }
@@ -105,6 +111,14 @@ func Boot(ctx context.Context, kernel string) (string, error) {
 		err = errors.New("reading the journal: it is empty, or may not be read: is this user in the group systemd-journal?")
 	}
 	return boot, err
+}
+
+// IsSame reports whether two cursors are of the same record. It has another one in another
+// file: journald copies what it had in memory to disk once that can be written.
+func IsSame(a, b string) bool {
+	_, recordA, _ := strings.Cut(a, ";b=")
+	_, recordB, _ := strings.Cut(b, ";b=")
+	return a == b || recordA != "" && recordA == recordB
 }
 
 // errEnded says that journalctl has ended, although it was to follow.
