@@ -63,7 +63,7 @@ func (w *world) right(what string) {
 // stays returns what the history has of each stay: the session, how long after the true
 // beginning of the world it began and ended, and what ended it.
 func (w *world) stays(t *testing.T) (stays []string) {
-	all, _ := StaysOf(t, w.stream)
+	all, _ := staysOf(t, w.stream)
 	minutes := func(at roster.Time) string {
 		return at.Time().Sub(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)).Truncate(time.Minute).String()
 	}

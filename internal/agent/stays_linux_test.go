@@ -12,9 +12,9 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// StaysOf returns the stays that the service's history makes of messages, the oldest first,
+// staysOf returns the stays that the service's history makes of messages, the oldest first,
 // and the roster.
-func StaysOf(t *testing.T, messages []roster.Message) (stays []history.MachineStay, r *roster.Roster) {
+func staysOf(t *testing.T, messages []roster.Message) (stays []history.MachineStay, r *roster.Roster) {
 	t.Helper()
 	r = roster.New(roster.DefaultSettings())
 	h := history.Open(history.Config{

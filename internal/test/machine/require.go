@@ -112,3 +112,14 @@ func missing() string {
 	}
 	return ""
 }
+
+// Need skips the test if the host lacks one of these programs, each of which the package of
+// its name has; in continuous integration it fails the test.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if !exists("/usr/bin/"+name) && !exists("/usr/sbin/"+name) {
+			without(t, name+" is missing: apt-get install "+name)
+		}
+	}
+}
