@@ -166,6 +166,7 @@ func TestPackages(t *testing.T) {
 	f.AddUsers("bob")
 	f.Login("bob", "")
 	f.await("who logs in after the upgrade is on", "ada, bob")
+	f.wantPAM()
 
 	for _, name := range []string{"rollcall", "rollcall-agent"} {
 		f.Run("dpkg", "--remove", name)
@@ -181,6 +182,26 @@ func TestPackages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// wantPAM opens sessions of a service that logind does not see, as in
+// deploy/publishers/README.md, for users whose names mean something to JSON or a shell.
+func (f *fleet) wantPAM() {
+	f.t.Helper()
+	f.Write("/etc/pam.d/vsftpd", 0o644, []byte("auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n"+
+		"session optional pam_exec.so quiet /usr/bin/rollcall-agent tell --pam\n"))
+	for _, user := range []string{"two words", `O"Brien\`, "lane@EXAMPLE.COM", "$(id)", "'single'", "名前"} {
+		f.Run("pamtester", "-Itty=/dev/pts/7", "-Irhost=10.0.0.7", "vsftpd", user, "open_session")
+		program.Eventually(f.t, user+" is on", func() bool {
+			out, err := f.ask("readers/reader", "where", user)
+			return err == nil && strings.Contains(out, "web1") && strings.Contains(out, "pts/7") && strings.Contains(out, "10.0.0.7") && strings.Contains(out, "vsftpd")
+		})
+	}
+	f.Run("pamtester", "vsftpd", "short", "open_session", "close_session")
+	program.Eventually(f.t, "a session that was closed is over", func() bool {
+		out, err := f.ask("readers/reader", "history", "--user", "short")
+		return err == nil && strings.Contains(out, "logout")
+	})
 }
 
 // await waits until these are on.

@@ -97,9 +97,14 @@ func ofPAM() (string, error) {
 	if kind == "" {
 		return "", fmt.Errorf("PAM_TYPE=%q: want open_session or close_session", os.Getenv("PAM_TYPE"))
 	}
+	// sshd opens its session before it has a terminal, and says "ssh".
+	terminal := strings.TrimPrefix(os.Getenv("PAM_TTY"), "/dev/")
+	if terminal == "ssh" {
+		terminal = ""
+	}
 	event := map[string]string{
 		"type": kind, "user": os.Getenv("PAM_USER"), "session": fmt.Sprintf("%s-%d", os.Getenv("PAM_SERVICE"), os.Getppid()),
-		"service": os.Getenv("PAM_SERVICE"), "remote": os.Getenv("PAM_RHOST"), "terminal": os.Getenv("PAM_TTY"),
+		"service": os.Getenv("PAM_SERVICE"), "remote": os.Getenv("PAM_RHOST"), "terminal": terminal,
 	}
 	b, err := json.Marshal(event)
 	return string(b), err
