@@ -26,7 +26,8 @@ var allowed = map[string][]string{
 	"changes":    {"api"},
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
-	"config":     {"natsconn", "wire"},
+	"config":     {"inventory", "natsconn", "wire"},
+	"inventory":  {"wire"},
 	"enroll":     {"wire"},
 	"client":     {"api", "config", "natsconn", "rollcall/proto/rollcall/v1/rollcallpb"},
 	"publish":    {"natsconn", "wire"},
@@ -36,14 +37,14 @@ var allowed = map[string][]string{
 	},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
-		"history", "query", "report", "snapshot", "stream",
+		"history", "inventory", "query", "report", "snapshot", "stream",
 	},
 }
 
 // commands are the packages that each command may import, and those that only the file
 // of one command may.
 var (
-	commands  = []string{"agent/command", "api", "client", "config", "natsconn", "publish", "wire"}
+	commands  = []string{"agent/command", "api", "client", "config", "inventory", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
 		"serve_command.go":         {"httpd", "service"},
 		"enroll_command.go":        {"enroll"},

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -13,13 +11,13 @@ import (
 	"rollcall/internal/api"
 	"rollcall/internal/client"
 	"rollcall/internal/config"
-	"rollcall/internal/wire"
+	"rollcall/internal/inventory"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // runExpected prints the machines of an inventory that the service has never heard from.
 func (c *reportCmd) runExpected(ctx context.Context, std streams) error {
-	expected, err := readInventory(c.Expected)
+	expected, err := inventory.Read(c.Expected)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -77,26 +75,4 @@ func unknown(ctx context.Context, names []string) (unknown []string, err error) 
 		}
 	}
 	return unknown, nil
-}
-
-// readInventory reads the names of machines, one a line.
-func readInventory(path string) (names []string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		name := lines.Text()
-		if name == "" {
-			continue
-		}
-		if problem := wire.NameProblem(name); problem != "" {
-			return nil, fmt.Errorf("%s, line %d: %q is no name: %s", path, n, name, problem)
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), lines.Err()
 }

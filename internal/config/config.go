@@ -90,9 +90,10 @@ type Web struct {
 
 // Outputs configures reports, answers and metrics.
 type Outputs struct {
-	ReportInterval     interval `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
-	SilentAfter        silence  `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
-	MetricsMaxMachines count    `split_words:"true" default:"50000" desc:"most machines in the metrics"`
+	ReportInterval     interval      `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
+	SilentAfter        silence       `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
+	ExpectedFile       inventoryFile `split_words:"true" desc:"file with the names of the machines that there should be, one a line, to count those never heard from" shown:"none"`
+	MetricsMaxMachines count         `split_words:"true" default:"50000" desc:"most machines in the metrics"`
 	Logs
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/inventory"
 	"rollcall/internal/natsconn"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -247,6 +248,18 @@ func (f *file) Set(value string) error {
 		return invalid(value, why, "give the path of a readable file")
 	}
 	*f = file(value)
+	return nil
+}
+
+// inventoryFile is a file with the names of machines.
+type inventoryFile string
+
+// Set reads the path of a file of which every line is a name.
+func (f *inventoryFile) Set(value string) error {
+	if _, err := inventory.Read(value); err != nil {
+		return &fault{err.Error(), "give a file with the name of a machine in each line"}
+	}
+	*f = inventoryFile(value)
 	return nil
 }
 

@@ -37,6 +37,13 @@ func (s *service) wire(js jetstream.JetStream) error {
 	}
 	collector.Stale = s.stale
 	s.reg.MustShow(collector)
+	if file := string(s.cfg.ExpectedFile); file != "" {
+		counted, err := newExpected(file, s.roster, s.reader.CaughtUp, s.log)
+		if err != nil {
+			return err
+		}
+		s.reg.MustRegister(counted)
+	}
 	s.caughtUp.Store(s.reader)
 	return nil
 }

@@ -1,6 +1,8 @@
 package prometheustest
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"rollcall/deploy/internal/program"
@@ -11,7 +13,11 @@ import (
 // snapshots. It returns when Prometheus has the data.
 func Busy(t testing.TB) *Server {
 	t.Helper()
-	service := program.Serve(t, "ROLLCALL_SNAPSHOT_INTERVAL=1s", "ROLLCALL_REPORT_INTERVAL=1s")
+	inventory := filepath.Join(t.TempDir(), "machines.txt")
+	if err := os.WriteFile(inventory, []byte("db1\nweb1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	service := program.Serve(t, "ROLLCALL_SNAPSHOT_INTERVAL=1s", "ROLLCALL_REPORT_INTERVAL=1s", "ROLLCALL_EXPECTED_FILE="+inventory)
 	server := Start(t, service.URL)
 	for _, event := range [][]string{
 		{"--login", "lane", "--machine", "web1"},
