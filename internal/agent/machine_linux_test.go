@@ -40,7 +40,7 @@ func boot(t *testing.T) *installed {
 func built(t *testing.T, of string) (path string) {
 	path = filepath.Join(t.TempDir(), filepath.Base(of))
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, of)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // as it is released
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", of, err, out)
 	}
