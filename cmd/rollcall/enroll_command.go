@@ -178,15 +178,16 @@ func (c *enrollCmd) init(std streams) error {
 }
 
 func (c *enrollCmd) revoke(f *enroll.Folder, std streams) error {
+	var failed []error
 	err := c.each(std, func(name string) error {
 		n, err := f.Revoke(c.Role, name)
 		if err == nil {
 			_, err = fmt.Fprintf(std.out, "%s: %d credentials revoked\n", name, n)
 		}
-		return err
+		failed = append(failed, err)
+		return nil // the others are to be revoked, too
 	})
-	// Those before one that failed were revoked.
-	return errors.Join(err, rewritten(f, std.err))
+	return errors.Join(append(failed, err, rewritten(f, std.err))...)
 }
 
 // rewritten writes accounts.conf, and says what to do with it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"rollcall/internal/config"
@@ -25,6 +27,8 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	// Whoever reads the log may end: that must not end the service.
+	signal.Ignore(syscall.SIGPIPE)
 	throttled := throttle.New(newHandler(std.err, &cfg.Outputs))
 	defer throttled.Flush()
 	log := slog.New(throttled)

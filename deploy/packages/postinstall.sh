@@ -12,7 +12,7 @@ fi
 # that are installed.
 if [ "$1" = configure ] && [ -z "$2" ] || [ "$1" = 1 ]; then
 	systemctl enable NAME.service
-	[ ! -d /run/systemd/system ] || systemctl start NAME.service
-elif [ -d /run/systemd/system ]; then
-	systemctl try-restart NAME.service
+fi
+if [ -d /run/systemd/system ] && systemctl is-enabled --quiet NAME.service; then
+	systemctl restart NAME.service
 fi

@@ -3,5 +3,6 @@
 set -e
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 if [ "$1" = purge ]; then
+	rm -f /etc/systemd/system/multi-user.target.wants/NAME.service
 	rm -rf /etc/NAME /var/lib/NAME
 fi

@@ -104,7 +104,8 @@ func (f *fleet) install(folder, name string) {
 	f.Run("dpkg", "--install", "/root/"+filepath.Base(found[0]))
 }
 
-// copied copies the files of a folder of rollcall enroll to one on the machine, as scp does.
+// copied copies the files of a folder of rollcall enroll to one on the machine, as "scp -r"
+// does, and as if the umask of both sides were the strictest: only root can read them.
 func (f *fleet) copied(folder, to string) {
 	f.t.Helper()
 	names, err := filepath.Glob(filepath.Join(f.folder, folder, "*"))
@@ -113,8 +114,10 @@ func (f *fleet) copied(folder, to string) {
 	}
 	for _, name := range names {
 		f.Copy(name, "/root/new/"+filepath.Base(name))
-		f.Run("cp", "/root/new/"+filepath.Base(name), to)
+		f.Run("install", "-m", "600", "/root/new/"+filepath.Base(name), to)
 	}
+	f.Run("chmod", "u=rwx,g=,o=", to)
+	f.Run("chmod", "g-s", to)
 }
 
 func (f *fleet) active(unit string) string {
@@ -167,6 +170,10 @@ func TestPackages(t *testing.T) {
 	f.Login("bob", "")
 	f.await("who logs in after the upgrade is on", "ada, bob")
 	f.wantPAM()
+
+	f.Run("dpkg", "--remove", "rollcall-agent")
+	f.install(second, "rollcall-agent")
+	program.Eventually(t, "the agent runs after it was removed and installed again", func() bool { return f.active("rollcall-agent") == "active" })
 
 	for _, name := range []string{"rollcall", "rollcall-agent"} {
 		f.Run("dpkg", "--remove", name)

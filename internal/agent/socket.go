@@ -36,6 +36,10 @@ const (
 
 // Listen listens on the socket at path, and answers questions until the context is done.
 func (a *Agent) Listen(ctx context.Context, path string) error {
+	if other, err := net.Dial("unix", path); err == nil {
+		other.Close()
+		return fmt.Errorf("listening for local programs: another agent answers on %s: stop it, or set ROLLCALL_AGENT_SOCKET", path)
+	}
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
 		err = os.Remove(path) // that of an earlier life
@@ -120,6 +124,9 @@ func (a *Agent) parse(line []byte, e *roster.Event) error {
 	var members map[string]any
 	if err := json.Unmarshal(line, &members); err != nil {
 		return fmt.Errorf("not one JSON object: %w", err)
+	}
+	if members == nil { // null
+		return errors.New("not one JSON object")
 	}
 	_, dated := members["date"]
 	if !dated {

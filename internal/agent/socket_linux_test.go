@@ -94,6 +94,8 @@ func TestSocket(t *testing.T) {
 		{`{"type":"boot"}`, "type: login or logout"},
 		{`{"type":"login","session":"1"}`, "user: missing"},
 		{`lane`, "not one JSON object"},
+		{`null`, "not one JSON object"},
+		{`[]`, "not one JSON object"},
 		{`{"type":"logout","session":"ftp-2"}`, ""},
 	} {
 		if _, err := conn.Write([]byte(c.asked + "\n")); err != nil {

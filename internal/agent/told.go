@@ -49,15 +49,16 @@ func loadTold(dir string) (*told, error) {
 	return t, nil
 }
 
-// save writes the file, before the change is told to anybody.
-func (t *told) save() error {
-	text, err := json.Marshal(t.sessions, json.Deterministic(true))
+// save writes the file, and only then has these sessions.
+func (t *told) save(sessions map[string]toldSession) error {
+	text, err := json.Marshal(sessions, json.Deterministic(true))
 	if err == nil {
 		err = datadir.Replace(t.path, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the sessions told of: %w", err)
 	}
+	t.sessions = sessions
 	return nil
 }
 
@@ -66,16 +67,16 @@ const maxTold = 1000
 
 // apply changes the sessions by an event.
 func (t *told) apply(e *roster.Event) error {
-	s := &e.Session
-	switch _, is := t.sessions[s.ID]; {
+	s, next := &e.Session, maps.Clone(t.sessions)
+	switch _, is := next[s.ID]; {
 	case e.Type == roster.Logout:
-		delete(t.sessions, s.ID)
-	case len(t.sessions) == maxTold && !is:
+		delete(next, s.ID)
+	case len(next) == maxTold && !is:
 		return fmt.Errorf("%d sessions were told of: tell of the logouts, too", maxTold)
 	default:
-		t.sessions[s.ID] = toldSession{s.User, e.Date, s.Terminal, s.Remote, s.Service}
+		next[s.ID] = toldSession{s.User, e.Date, s.Terminal, s.Remote, s.Service}
 	}
-	return t.save()
+	return t.save(next)
 }
 
 // clear forgets all sessions, at a boot.
@@ -83,8 +84,7 @@ func (t *told) clear() error {
 	if len(t.sessions) == 0 {
 		return nil
 	}
-	clear(t.sessions)
-	return t.save()
+	return t.save(map[string]toldSession{})
 }
 
 // list returns the sessions in the order of their ids.
@@ -138,6 +138,12 @@ func (a *Agent) checkTold(e *roster.Event) error {
 		return errors.New("date: in the future: leave it out, or set the clock")
 	case e.Session.ID == "":
 		return errors.New("session: missing: name the session, so that its logout can end it")
+	}
+	_, ofLogind := a.sessions.held[e.Session.ID]
+	_, told := a.told.sessions[e.Session.ID]
+	//guard:false "a program tells of no session of logind's" TestToldOfLogind
+	if ofLogind && !told {
+		return fmt.Errorf("session: logind has one of the id %q, of which the agent tells itself: use another id", e.Session.ID)
 	}
 	return nil
 }

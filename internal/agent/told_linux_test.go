@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,28 @@ func TestToldLate(t *testing.T) {
 	login.Date = roster.TimeOf(time.Now().Add(time.Hour))
 	if err := a.checkTold(&login); err == nil || !strings.Contains(err.Error(), "date: in the future") {
 		t.Errorf("a date in the future: %v", err)
+	}
+}
+
+// TestToldOfLogind: a program can neither take the place of a session of logind's, nor end
+// it.
+func TestToldOfLogind(t *testing.T) {
+	a := newTestAgent(t, t.TempDir())
+	a.sessions.held["7"] = held{"lane", 70, true}
+	for _, kind := range []roster.Type{roster.Login, roster.Logout} {
+		e := roster.Event{Type: kind, Date: roster.TimeOf(time.Now()), Session: roster.Session{User: "carol", ID: "7"}}
+		if err := a.checkTold(&e); err == nil || !strings.Contains(err.Error(), `logind has one of the id "7"`) {
+			t.Errorf("%v of a session of logind's: %v", kind, err)
+		}
+	}
+}
+
+// TestToldNotWritten: what could not be written was not told.
+func TestToldNotWritten(t *testing.T) {
+	a := newTestAgent(t, t.TempDir())
+	a.told.path = filepath.Join(a.Dir, "gone", "told.json")
+	if err := a.told.apply(&roster.Event{Type: roster.Login, Session: roster.Session{User: "carol", ID: "ftp-1"}}); err == nil || len(a.told.list()) != 0 {
+		t.Errorf("%v, told of %+v", err, a.told.list())
 	}
 }
 

@@ -137,7 +137,12 @@ func (f *Folder) Revoke(as Role, name string) (int, error) {
 		if e.Role != as || e.Name != name || e.Revoked != nil {
 			continue
 		}
-		e.Revoked = &now
+		// The clock may have been set back since it was issued.
+		at := now
+		if e.Issued.After(at) {
+			at = e.Issued
+		}
+		e.Revoked = &at
 		if err := f.record(e); err != nil {
 			return n, err
 		}

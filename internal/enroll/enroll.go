@@ -11,11 +11,14 @@
 package enroll
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -59,6 +62,7 @@ type Folder struct {
 	lock     *os.File
 	register *os.File
 	entries  map[string]Entry // by key
+	lines    int              // of the register
 }
 
 // Init makes a folder, with new keys, and opens it. ca are the certificates with which
@@ -67,36 +71,15 @@ func Init(dir string, s Settings, ca []byte) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, settingsFile)); err == nil {
 		return nil, fmt.Errorf("%s was made already: enroll from it, or name another folder", dir)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, keysFolder), 0o700); err != nil {
-		return nil, err
-	}
-	s.Keys = map[string]string{}
-	if err := makeKey(dir, "operator", nkeys.CreateOperator, s.Keys); err != nil {
-		return nil, err
-	}
-	names := accounts
-	for role := range roles(rollcallv1.Subjects{}, s.Streams) {
-		names = append(names[:len(names):len(names)], string(role))
-	}
-	for _, name := range names {
-		if err := makeKey(dir, name, nkeys.CreateAccount, s.Keys); err != nil {
-			return nil, err
-		}
-	}
-	if err := makeOperator(dir, s.Keys); err != nil {
-		return nil, err
-	}
 	if len(ca) > 0 {
-		if err := datadir.Replace(filepath.Join(dir, caFile), ca, 0o644); err != nil {
-			return nil, err
+		if err := checkCA(ca); err != nil {
+			return nil, fmt.Errorf("the file of certificates: %w", err)
 		}
 	}
-	text, err := json.Marshal(s, json.Deterministic(true), jsontext.WithIndent("  "))
-	if err == nil {
-		// Written last: without it, Init begins again.
-		err = datadir.Replace(filepath.Join(dir, settingsFile), append(text, '\n'), 0o600)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
 	}
-	if err != nil {
+	if err := makeFolder(dir, s, ca); err != nil {
 		return nil, err
 	}
 	f, err := Open(dir)
@@ -104,6 +87,72 @@ func Init(dir string, s Settings, ca []byte) (*Folder, error) {
 		err = f.WriteAccounts()
 	}
 	return f, err
+}
+
+// makeFolder makes what Open expects. It never replaces a key: who has lost the settings, but
+// not the keys, would lose these, too.
+func makeFolder(dir string, s Settings, ca []byte) error {
+	lock, err := datadir.Lock(dir)
+	if err != nil {
+		return fmt.Errorf("locking %s: %w", dir, err)
+	}
+	defer datadir.Unlock(lock)
+	for _, name := range []string{keysFolder, registerFile, settingsFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("%s has %s already: restore what it lacks from a copy, or name another folder", dir, name)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, keysFolder), 0o700); err != nil {
+		return err
+	}
+	s.Keys = map[string]string{}
+	if err := makeKey(dir, "operator", nkeys.CreateOperator, s.Keys); err != nil {
+		return err
+	}
+	names := slices.Clone(accounts)
+	for role := range roles(rollcallv1.Subjects{}, s.Streams) {
+		names = append(names, string(role))
+	}
+	for _, name := range names {
+		if err := makeKey(dir, name, nkeys.CreateAccount, s.Keys); err != nil {
+			return err
+		}
+	}
+	if err := makeOperator(dir, s.Keys); err != nil {
+		return err
+	}
+	if len(ca) > 0 {
+		if err := datadir.Replace(filepath.Join(dir, caFile), ca, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := datadir.Replace(filepath.Join(dir, registerFile), nil, 0o600); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	return datadir.Replace(filepath.Join(dir, settingsFile), append(text, '\n'), 0o600)
+}
+
+// checkCA refuses what is no certificate: a key that belongs to one would be copied to every
+// machine.
+func checkCA(text []byte) error {
+	n := 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("it has a %s: give the certificates only", block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return err
+		}
+		n++
+	}
+	if n == 0 {
+		return errors.New("it has no certificate in PEM")
+	}
+	return nil
 }
 
 // makeKey makes a key pair.

@@ -1,13 +1,20 @@
+//go:build unix
+
 package enroll
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,10 +28,25 @@ var settings = Settings{
 	Streams: Streams{rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream, rollcallv1.DefaultDeadLettersStream},
 }
 
+// certificate returns one in PEM.
+func certificate(t testing.TB) []byte {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(nil, template, template, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 // newFolder makes a folder; it is closed when the test ends.
 func newFolder(t *testing.T) *Folder {
 	t.Helper()
-	f, err := Init(filepath.Join(t.TempDir(), "enrolled"), settings, []byte("a certificate\n"))
+	f, err := Init(filepath.Join(t.TempDir(), "enrolled"), settings, certificate(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +224,15 @@ func TestRevoked(t *testing.T) {
 	if got := len(all[machines].Revocations); got != len(keys) || got != 3 {
 		t.Errorf("%d keys are revoked, want 3", got)
 	}
+	later := f.Entries()[0]
+	later.Issued = time.Now().Add(time.Hour).Truncate(time.Second).UTC() // by another clock
+	later.Revoked, later.Name, later.Key = nil, "later", "U1"
+	if err := f.record(later); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Revoke(Machine, "later"); err != nil || f.entries["U1"].Revoked.Before(later.Issued) {
+		t.Errorf("revoked at %v what was issued at %v (%v)", f.entries["U1"].Revoked, later.Issued, err)
+	}
 	made := enrolled(t, f, Machine, "web1", Options{})
 	if made.Others != 0 || keys[claims(t, filepath.Join(made.Folder, "agent.creds")).Subject] {
 		t.Errorf("after the revocation: %+v", made)
@@ -211,6 +242,7 @@ func TestRevoked(t *testing.T) {
 // TestSecrets: nobody else can read what is secret, and neither accounts.conf nor the
 // register has any of it.
 func TestSecrets(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
 	f := newFolder(t)
 	for as, name := range map[Role]string{Machine: "web1", Device: "door", Reader: "ada", Service: "service", Admin: "admin", Page: "page"} {
 		enrolled(t, f, as, name, Options{})
@@ -230,6 +262,9 @@ func TestSecrets(t *testing.T) {
 		secret := slices.Contains([]string{".nk", ".creds", ".jwt"}, filepath.Ext(path))
 		if secret && info.Mode().Perm()&0o007 != 0 {
 			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		if ofUser := filepath.Dir(path) != f.dir && filepath.Ext(path) != ".nk"; ofUser && info.Mode().Perm()&0o040 == 0 {
+			t.Errorf("%s has mode %v: where it is copied to, the program's group could not read it", path, info.Mode())
 		}
 		for line := range strings.FieldsSeq(string(text)) { // seeds begin with S
 			if len(line) == 58 && line[0] == 'S' && !secret {
@@ -255,6 +290,25 @@ func TestInit(t *testing.T) {
 	if _, err := Init(f.dir, settings, nil); err == nil || !strings.Contains(err.Error(), "was made already") {
 		t.Errorf("made twice: %v", err)
 	}
+	if err := os.Rename(filepath.Join(f.dir, settingsFile), filepath.Join(f.dir, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Init(f.dir, settings, nil); err == nil || !strings.Contains(err.Error(), "has keys already") {
+		t.Errorf("made over keys whose settings are lost: %v", err)
+	}
+	if err := os.Rename(filepath.Join(f.dir, "moved"), filepath.Join(f.dir, settingsFile)); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(keyFile(f.dir, "operator"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := append(certificate(t), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})...)
+	for _, ca := range [][]byte{key, private, []byte("root:x:0:0"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})} {
+		if _, err := Init(filepath.Join(t.TempDir(), "other"), settings, ca); err == nil {
+			t.Errorf("no certificate, but taken for one: %s", ca)
+		}
+	}
 	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "--init") {
 		t.Errorf("opened before it was made: %v", err)
 	}
@@ -271,6 +325,17 @@ func TestInit(t *testing.T) {
 	if f = reopened(t, f); len(f.Entries()) != 2 {
 		t.Errorf("%+v", f.Entries())
 	}
+	if whole, err = os.ReadFile(register); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(register, whole[:len(whole)-1], 0o600); err != nil { // without the last line's end
+		t.Fatal(err)
+	}
+	f = reopened(t, f)
+	enrolled(t, f, Machine, "web4", Options{})
+	if f = reopened(t, f); len(f.Entries()) != 3 {
+		t.Errorf("%+v", f.Entries())
+	}
 	f.Close()
 	if err := os.WriteFile(register, append([]byte("x\n"), whole...), 0o600); err != nil {
 		t.Fatal(err)
@@ -279,6 +344,12 @@ func TestInit(t *testing.T) {
 		t.Errorf("a damaged register: %v", err)
 	}
 	if err := os.Remove(register); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(f.dir); err == nil || !strings.Contains(err.Error(), "nobody is revoked") {
+		t.Errorf("a lost register: %v", err)
+	}
+	if err := os.WriteFile(register, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(keyFile(f.dir, "operator")); err != nil {
@@ -295,7 +366,7 @@ func TestInit(t *testing.T) {
 }
 
 func BenchmarkEnroll(b *testing.B) {
-	f, err := Init(filepath.Join(b.TempDir(), "enrolled"), settings, []byte("a certificate\n"))
+	f, err := Init(filepath.Join(b.TempDir(), "enrolled"), settings, certificate(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -29,6 +30,8 @@ type Entry struct {
 	Issued  time.Time  `json:"issued"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Revoked *time.Time `json:"revoked,omitempty"`
+
+	line int // in the register
 }
 
 // Entries returns who is enrolled, by role and name, the oldest credentials first.
@@ -37,16 +40,16 @@ func (f *Folder) Entries() []Entry {
 		if c := strings.Compare(string(a.Role)+"\x00"+a.Name, string(b.Role)+"\x00"+b.Name); c != 0 {
 			return c
 		}
-		return a.Issued.Compare(b.Issued)
+		return a.line - b.line
 	})
 }
 
 // readRegister reads the register, and opens it for more.
 func (f *Folder) readRegister() error {
 	path := filepath.Join(f.dir, registerFile)
-	register, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	register, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: restore it from a copy: without it nobody is revoked", err)
 	}
 	f.register = register
 	lines := bufio.NewScanner(register)
@@ -55,15 +58,29 @@ func (f *Folder) readRegister() error {
 		var e Entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			// A crash may have left half a line at the end, of a key that nobody got.
-			if size, err := register.Seek(0, 2); err == nil && complete+int64(len(lines.Bytes())) == size {
+			if size, err := register.Seek(0, io.SeekEnd); err == nil && complete+int64(len(lines.Bytes())) == size {
 				return register.Truncate(complete)
 			}
 			return fmt.Errorf("%s, line %d: %w: restore it from a copy", path, n, err)
 		}
-		f.entries[e.Key] = e
+		f.add(e)
 		complete += int64(len(lines.Bytes())) + 1
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	// The last line may have been written without its end.
+	if size, err := register.Seek(0, io.SeekEnd); err != nil || size >= complete {
+		return err
+	}
+	_, err = register.Write([]byte("\n"))
+	return err
+}
+
+func (f *Folder) add(e Entry) {
+	f.lines++
+	e.line = f.lines
+	f.entries[e.Key] = e
 }
 
 // record adds an entry to the register, on disk.
@@ -75,31 +92,38 @@ func (f *Folder) record(e Entry) error {
 	if _, err := f.register.Write(append(line, '\n')); err != nil {
 		return err
 	}
-	f.entries[e.Key] = e
+	f.add(e)
 	return f.register.Sync()
 }
 
 // newest returns the newest entry of a user that is not revoked.
 func (f *Folder) newest(as Role, name string) (newest Entry, found bool) {
 	for _, e := range f.entries {
-		if e.Role == as && e.Name == name && e.Revoked == nil && (!found || e.Issued.After(newest.Issued)) {
+		if e.Role == as && e.Name == name && e.Revoked == nil && (!found || e.line > newest.line) {
 			newest, found = e, true
 		}
 	}
 	return newest, found
 }
 
-// removeFiles removes a user's folder, with what it has of ours.
+// removeFiles removes a user's folder, with what it has of ours; what else is in it stays.
 func (f *Folder) removeFiles(as Role, name string) error {
 	dir := f.folderOf(as, name)
 	role := f.roles[as]
+	removeHalf(dir, role)
 	for _, file := range []string{role.creds, role.env, caFile} {
 		if err := os.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	_ = os.Remove(dir) // if it is empty
 	return nil
+}
+
+// removeHalf removes credentials that a crash left half made.
+func removeHalf(dir string, r role) {
+	names, _ := filepath.Glob(filepath.Join(dir, r.creds+".*"))
+	for _, name := range names {
+		_ = os.Remove(name)
+	}
 }

@@ -32,7 +32,7 @@ type Enrolled struct {
 	// Folder has the files, of which each is to be copied to the folder To; empty if they
 	// are used where they are.
 	Folder, To string
-	// Others counts the user's earlier credentials that are valid still.
+	// Others counts the user's earlier credentials with other keys that are valid still.
 	Others int
 }
 
@@ -54,7 +54,7 @@ func (f *Folder) Enroll(as Role, name string, o Options) (Enrolled, error) {
 		return made, err
 	}
 	for _, e := range f.entries {
-		if e.Role == as && e.Name == name && e.Revoked == nil && e.Key != entry.Key {
+		if e.Role == as && e.Name == name && e.Revoked == nil && e.Key != entry.Key && (e.Expires == nil || e.Expires.After(time.Now())) {
 			made.Others++
 		}
 	}
@@ -149,9 +149,14 @@ const ofFolder = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 // writeFiles writes the credentials, the settings, and the certificates to trust. The group
 // may read them: where they are copied to, it is that of the program.
 func (f *Folder) writeFiles(dir string, r role, pair nkeys.KeyPair, token, env string) error {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	err := os.MkdirAll(dir, 0o750)
+	if err == nil {
+		err = os.Chmod(dir, 0o750) // whatever the umask
+	}
+	if err != nil {
 		return err
 	}
+	removeHalf(dir, r)
 	creds := []byte(token)
 	if !r.mqtt {
 		seed, err := pair.Seed()
@@ -165,17 +170,22 @@ func (f *Folder) writeFiles(dir string, r role, pair nkeys.KeyPair, token, env s
 	ca, err := os.ReadFile(filepath.Join(f.dir, caFile))
 	switch {
 	case err == nil:
-		err = os.WriteFile(filepath.Join(dir, caFile), ca, 0o644)
+		err = write(filepath.Join(dir, caFile), ca, 0o644)
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, r.env), []byte(env), 0o640)
+		err = write(filepath.Join(dir, r.env), []byte(env), 0o640)
 	}
 	if err == nil {
 		err = datadir.Replace(filepath.Join(dir, r.creds), creds, 0o640)
 	}
 	return err
+}
+
+// write writes a file that can be made anew, whatever the umask.
+func write(path string, content []byte, mode os.FileMode) error {
+	return errors.Join(os.WriteFile(path, content, mode), os.Chmod(path, mode))
 }
 
 // environment returns the settings: variables as systemd's EnvironmentFile and a shell read

@@ -10,9 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 
@@ -47,6 +49,8 @@ func Run(ctx context.Context, out, log io.Writer, once bool) error {
 	if cfg.NATSURL == "" {
 		return config.NewProblem("NATS_URL", "not set", "set it to the NATS server, such as nats://10.0.0.5:4222")
 	}
+	// journald, which gets the log, may end: that must not end the agent.
+	signal.Ignore(syscall.SIGPIPE)
 	handler := throttle.New(newHandler(log, &cfg.Logs))
 	defer handler.Flush()
 	return run(ctx, cfg, name, slog.New(handler))
