@@ -36,7 +36,7 @@ const (
 
 // Listen listens on the socket at path, and answers questions until the context is done.
 func (a *Agent) Listen(ctx context.Context, path string) error {
-	if other, err := net.Dial("unix", path); err == nil {
+	if other, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
 		other.Close()
 		return fmt.Errorf("listening for local programs: another agent answers on %s: stop it, or set ROLLCALL_AGENT_SOCKET", path)
 	}
