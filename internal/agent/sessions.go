@@ -141,7 +141,9 @@ func (s *sessions) begin(ctx context.Context, r *journal.Record) (e roster.Event
 	return e, person, nil
 }
 
-// isPerson reports whether sessions of a class are those of persons.
+// isPerson reports whether sessions of a class are those of persons. The classes of systemd
+// 256 (user-incomplete) and of 258 (the light ones) are taken from its documentation,
+// org.freedesktop.login1(5) and pam_systemd(8); 252 and 257 were run.
 func isPerson(class string) bool {
 	switch class {
 	case "user", "user-early", "user-incomplete", "user-light", "user-early-light":

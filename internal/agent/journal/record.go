@@ -30,7 +30,8 @@ type Record struct {
 	PID     int
 	UID     int    // -1: unknown
 	Program string // the name of its process
-	// Class is of the session; empty before systemd 258.
+	// Class is of the session; empty before systemd 258, of which this is taken from the
+	// source.
 	Class string
 }
 
