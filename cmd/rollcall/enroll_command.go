@@ -45,12 +45,12 @@ Enrolling a machine again renews its credentials, if they are still in the folde
 // lifetime is a duration that may be given in days.
 type lifetime time.Duration
 
-// UnmarshalText reads a value such as 90d or 12h.
+// UnmarshalText parses a lifetime such as 90d or 12h, of at least a second.
 func (l *lifetime) UnmarshalText(text []byte) error {
 	d, err := time.ParseDuration(string(text))
 	if days, is := strings.CutSuffix(string(text), "d"); is {
-		var n uint16
-		n, err = parseDays(days)
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
 		d = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || d < time.Second {
@@ -58,11 +58,6 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 	}
 	*l = lifetime(d)
 	return nil
-}
-
-func parseDays(text string) (uint16, error) {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return uint16(n), err
 }
 
 // Validate refuses flags that cannot be combined.

@@ -100,8 +100,8 @@ func (f *fleet) install(folder, name string) {
 	if err != nil || len(found) != 1 {
 		f.t.Fatal(found, err)
 	}
-	f.Copy(found[0], "/root/"+filepath.Base(found[0]))
-	f.Run("dpkg", "--install", "/root/"+filepath.Base(found[0]))
+	f.Copy(found[0], "/srv/"+filepath.Base(found[0]))
+	f.Run("dpkg", "--install", "/srv/"+filepath.Base(found[0]))
 }
 
 // copied copies the files of a folder of rollcall enroll to one on the machine, as "scp -r"
@@ -113,8 +113,8 @@ func (f *fleet) copied(folder, to string) {
 		f.t.Fatal(names, err)
 	}
 	for _, name := range names {
-		f.Copy(name, "/root/new/"+filepath.Base(name))
-		f.Run("install", "-m", "600", "/root/new/"+filepath.Base(name), to)
+		f.Copy(name, "/srv/new/"+filepath.Base(name))
+		f.Run("install", "-m", "600", "/srv/new/"+filepath.Base(name), to)
 	}
 	f.Run("chmod", "u=rwx,g=,o=", to)
 	f.Run("chmod", "g-s", to)

@@ -49,9 +49,9 @@ func (a *Agent) stepped(ctx context.Context) error {
 	return a.present(ctx)
 }
 
-// correctBoot tells the boot again, reckoned anew, if it was told before the time was right:
-// with a date before what the machine's earlier life told, or in the future. A boot that
-// the service could use is not told again: it would end the sessions that began since.
+// correctBoot tells of the boot again, with a newly computed date, if the first date was
+// wrong: before the events of the machine's earlier life, or in the future. A boot that the
+// service could use is not told of again: it would end the sessions that began since.
 func (a *Agent) correctBoot(now time.Time) {
 	booted := a.clock.booted()
 	//guard:false "a boot that was told with a date before the life before is told again" TestClockSet

@@ -23,8 +23,8 @@ func (systemClock) booted() time.Time {
 	return time.Now().Add(-time.Duration(t.Nano()))
 }
 
-// stepEvery is how often it is looked whether the clock was set, and stepAbove, by how much
-// it has to be set to count: less is what NTP does all the time.
+// stepEvery is how often to check whether the clock was set. stepAbove is the smallest step
+// that counts: NTP makes smaller ones all the time.
 const (
 	stepEvery = 5 * time.Second
 	stepAbove = time.Second

@@ -141,9 +141,9 @@ func (a *Agent) catchUp(ctx context.Context) error {
 	return a.flush(ctx)
 }
 
-// findCursor forgets the cursor if the journal has its record no more: it was rotated, or
-// is kept in memory and the machine has booted. A first start that begins now begins with
-// the newest record.
+// findCursor forgets the cursor if the journal no longer has its record, because it was
+// rotated, or is kept in memory and the machine has booted. On a first start with SinceNow
+// the cursor becomes that of the newest record.
 func (a *Agent) findCursor(ctx context.Context) error {
 	q := journal.Query{From: a.Cursor, Matches: journalMatches}
 	switch {
@@ -199,7 +199,7 @@ func (a *Agent) past(ctx context.Context, r *journal.Record) error {
 	return a.flush(ctx)
 }
 
-// flushAt is how many events are made before they are written.
+// flushAt is how many events are collected before they are written to the spool together.
 const flushAt = 200
 
 // boot makes the event of a boot, if it was not told yet.
@@ -240,7 +240,7 @@ func (a *Agent) recall(ctx context.Context) error {
 		}
 		return nil
 	})
-	// Without that record, those that began are none of which anybody was told.
+	// If that record is gone, nobody was told of the sessions found so far.
 	if !errors.Is(err, errFound) {
 		return err
 	}

@@ -206,11 +206,12 @@ func TestMachine(t *testing.T) {
 	if st := fold(events(m.t, m.js)).Status(); st.Missing != 0 {
 		t.Errorf("%d events are missing", st.Missing)
 	}
-	m.testSinceNow()
+	m.wantNothingBefore()
 }
 
-// testSinceNow: an agent that is told to begin now tells of no login before.
-func (m *installed) testSinceNow() {
+// wantNothingBefore checks that with ROLLCALL_AGENT_SINCE=now an agent does not report logins
+// from before its first start.
+func (m *installed) wantNothingBefore() {
 	m.Run("systemctl", "stop", "rollcall-agent")
 	m.Run("rm", "-r", "/var/lib/rollcall-agent")
 	m.Run("bash", "-c", "echo ROLLCALL_AGENT_SINCE=now >>/etc/rollcall-agent/agent.env")

@@ -144,8 +144,8 @@ func (p *publisher) disconnect() {
 
 // publish publishes on from the first event that is not stored, until one cannot be.
 func (p *publisher) publish(ctx context.Context) error {
-	// The subscription to the acks may be one that the server has ended, for want of a
-	// permission, and the library waits for ever for those that don't come.
+	// If a permission was taken away, the server may have ended the subscription on which acks
+	// arrive, and the library would wait for ever. This makes it subscribe again.
 	//guard:drop "acks are received again once they may be" TestPermissionTakenAway
 	defer p.js.CleanupPublisher()
 	defer p.drain()

@@ -49,7 +49,8 @@ func loadTold(dir string) (*told, error) {
 	return t, nil
 }
 
-// save writes the file, and only then has these sessions.
+// save writes these sessions to the file; only if that succeeds do they replace the earlier
+// ones.
 func (t *told) save(sessions map[string]toldSession) error {
 	text, err := json.Marshal(sessions, json.Deterministic(true))
 	if err == nil {

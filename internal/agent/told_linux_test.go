@@ -63,8 +63,8 @@ func TestToldNotWritten(t *testing.T) {
 	}
 }
 
-// TestSoftReboot: a shutdown after which the machine has the same boot id, as after
-// "systemctl soft-reboot", ends what was told of.
+// TestSoftReboot: a shutdown ends the sessions that programs told of, even if the boot id stays
+// the same afterwards, as it does after "systemctl soft-reboot".
 func TestSoftReboot(t *testing.T) {
 	dir := t.TempDir()
 	a := newTestAgent(t, dir)

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-	"unicode/utf8"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/wire"
@@ -32,20 +31,11 @@ type machineName string
 
 // Set reads a name that the service accepts.
 func (m *machineName) Set(value string) error {
-	if problem := nameProblem(value); problem != "" {
+	if problem := wire.NameProblem(value); problem != "" {
 		return invalid(value, "is no name: "+problem, "use 1 to 255 bytes of visible text")
 	}
 	*m = machineName(value)
 	return nil
-}
-
-// nameProblem returns what is wrong with the name of a machine, or "".
-func nameProblem(name string) string {
-	//guard:false "an agent has a name that the service accepts" TestAgentValues
-	if !utf8.ValidString(name) {
-		return "not valid UTF-8"
-	}
-	return wire.NameProblem(name)
 }
 
 // since is from where the first start reads the journal: see the variable.
@@ -83,7 +73,7 @@ func (a *AgentSettings) Name() (string, error) {
 	switch {
 	case err != nil:
 		return "", NewProblem("ROLLCALL_AGENT_MACHINE", "not set, and the host name cannot be read: "+err.Error(), remedy)
-	case name == "localhost" || name == "localhost.localdomain" || nameProblem(name) != "":
+	case name == "localhost" || name == "localhost.localdomain" || wire.NameProblem(name) != "":
 		return "", NewProblem("ROLLCALL_AGENT_MACHINE", "not set, and the host name is "+name, remedy)
 	}
 	return name, nil

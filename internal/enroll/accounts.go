@@ -127,9 +127,9 @@ func (f *Folder) share(all map[string]*jwt.AccountClaims) {
 	}
 }
 
-// Revoke ends the validity of all credentials of a user, and removes the user's folder. It
-// returns how many there were. The server refuses them once accounts.conf, written by
-// [Folder.WriteAccounts], was loaded.
+// Revoke revokes all credentials of a user, removes the user's folder, and returns how many
+// credentials there were. The server goes on accepting them until it has loaded the
+// accounts.conf that [Folder.WriteAccounts] writes afterwards.
 func (f *Folder) Revoke(as Role, name string) (int, error) {
 	// The server compares whole seconds, and refuses what was issued in that second too.
 	now, n := time.Now().UTC().Truncate(time.Second), 0

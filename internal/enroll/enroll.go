@@ -7,7 +7,7 @@
 //	keys             the secret keys of the operator, the accounts and the roles
 //	enrolled.jsonl   who was enrolled, and who was revoked (register.go)
 //	accounts.conf    for the server, with operator.jwt in it (accounts.go)
-//	machines/web1    what web1 needs, and so on for the other roles (user.go)
+//	machines/web1    the files for the machine web1; other roles have folders beside it (user.go)
 package enroll
 
 import (

@@ -106,7 +106,8 @@ func (f *Folder) newest(as Role, name string) (newest Entry, found bool) {
 	return newest, found
 }
 
-// removeFiles removes a user's folder, with what it has of ours; what else is in it stays.
+// removeFiles removes the files that Enroll wrote for a user, and the folder if it is then
+// empty.
 func (f *Folder) removeFiles(as Role, name string) error {
 	dir := f.folderOf(as, name)
 	role := f.roles[as]
@@ -120,7 +121,7 @@ func (f *Folder) removeFiles(as Role, name string) error {
 	return nil
 }
 
-// removeHalf removes credentials that a crash left half made.
+// removeHalf removes the temporary file of credentials that a crash may have left.
 func removeHalf(dir string, r role) {
 	names, _ := filepath.Glob(filepath.Join(dir, r.creds+".*"))
 	for _, name := range names {

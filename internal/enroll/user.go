@@ -39,7 +39,11 @@ type Enrolled struct {
 // Enroll makes a user's credentials, and the settings to use them. Where the earlier ones
 // are in the folder, they are renewed: the key stays, so that the settings do.
 func (f *Folder) Enroll(as Role, name string, o Options) (Enrolled, error) {
-	if problem := wire.NameProblem(name); problem != "" || name == "" {
+	problem := wire.NameProblem(name)
+	if name == "" {
+		problem = "it is empty"
+	}
+	if problem != "" {
 		return Enrolled{}, fmt.Errorf("%q is no name: %s: use 1 to 255 bytes of visible text", name, problem)
 	}
 	role := f.roles[as]

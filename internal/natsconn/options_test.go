@@ -91,7 +91,7 @@ func TestOptionsNeverShowSecrets(t *testing.T) {
 	}
 }
 
-// TestUser: the log names the user, and no secret.
+// TestUser: what the log calls the user is the name or the public key, never a secret.
 func TestUser(t *testing.T) {
 	const body = "eyJuYW1lIjoid2ViMSIsInN1YiI6IlVBQiJ9" // {"name":"web1","sub":"UAB"}
 	for want, o := range map[string]Options{

@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // maxName is the length of the longest name in bytes.
 const maxName = 255
 
 // NameProblem returns why a text cannot be the name of a machine, user or session,
-// or a terminal, remote or service: it is too long, has an invisible character, or
-// is only white space. It returns "" if the text is valid, or empty, which
-// means that no name is given. The text must be valid UTF-8.
+// or a terminal, remote or service: it is too long, not valid UTF-8, has an invisible
+// character, or is only white space. It returns "" if the text is valid, or empty,
+// which means that no name is given.
 //
 // White space before, within and after a name is kept: it is part of real names, and
 // whatever prints names can show it. Look-alike characters are not checked.
@@ -26,6 +27,10 @@ func NameProblem(s string) string {
 			return blank
 		}
 		return ""
+	}
+	//guard:false "an agent has a name that the service accepts" ./internal/config:TestAgentValues
+	if !utf8.ValidString(s) {
+		return "not valid UTF-8"
 	}
 	before, visible := rune(0), false
 	for at, r := range s {

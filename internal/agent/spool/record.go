@@ -104,3 +104,15 @@ func readRecord(in io.Reader) (Record, error) {
 	}
 	return Record{number, b[headSize+s:], bytes.Clone(b[headSize : headSize+s])}, nil
 }
+
+// Fitting returns how many records, from the first on, one Append takes.
+func Fitting(list []Record) int {
+	size := 0
+	for i, r := range list {
+		//guard:false "many events at once are written" ./internal/agent:TestBurst
+		if size += r.size(); size > maxBatch {
+			return i
+		}
+	}
+	return len(list)
+}

@@ -190,18 +190,6 @@ func (s *Spool) State() []byte {
 // Appended returns a channel that receives after records were appended.
 func (s *Spool) Appended() <-chan struct{} { return s.appended }
 
-// Fitting returns how many records, from the first on, one Append takes.
-func Fitting(list []Record) int {
-	size := 0
-	for i, r := range list {
-		//guard:false "many events at once are written" ./internal/agent:TestBurst
-		if size += r.size(); size > maxBatch {
-			return i
-		}
-	}
-	return len(list)
-}
-
 // Append stores records, whose numbers are consecutive from Next; at most 1 MiB at once, see
 // Fitting.
 // When it returns nil they are on the disk. After an error, such as ENOSPC on a full
