@@ -136,3 +136,39 @@ type LongestAnswer struct {
 	Head
 	Sessions []Stay `json:"sessions"`
 }
+
+// SessionsAnswer lists who is on, by machine, user and session.
+type SessionsAnswer struct {
+	Head
+	// Cursor is for the question that continues after these sessions; empty if there
+	// are no more.
+	Cursor string `json:"cursor,omitzero"`
+	// Past is nil if the question was about now.
+	Past *Past `json:"past,omitzero"`
+	// Machines are in byte order of their names. One that doesn't fit continues at the
+	// beginning of the next page.
+	Machines []MachineSessions `json:"machines"`
+}
+
+// MachineSessions is one machine, and who is on it.
+type MachineSessions struct {
+	Name string `json:"machine"`
+	// Heard, Silent, Incomplete and Missing: see [Machine]; empty for a past moment.
+	Heard      time.Time `json:"heard,omitzero"`
+	Silent     bool      `json:"silent,omitzero"`
+	Incomplete bool      `json:"incomplete,omitzero"`
+	Missing    uint64    `json:"missing,omitzero"`
+	Sessions   []Session `json:"sessions"`
+}
+
+// FindAnswer has names that contain a text, the nearest first.
+type FindAnswer struct {
+	Head
+	Machines []string `json:"machines"`
+	Users    []string `json:"users"`
+	// MoreMachines and MoreUsers say that there are others.
+	MoreMachines bool `json:"more_machines,omitzero"`
+	MoreUsers    bool `json:"more_users,omitzero"`
+	// Partial says that names may be missing that only the history knows.
+	Partial bool `json:"partial,omitzero"`
+}

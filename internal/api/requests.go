@@ -53,6 +53,43 @@ type UserRequest struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
+// SessionsRequest asks who is on, session by session.
+type SessionsRequest struct {
+	// Names are machines, at most 300, and Machines is a pattern; see [Matches]. User,
+	// Remote, Service and ID select sessions. Empty: any.
+	Names    []string `json:"names,omitzero"`
+	Machines string   `json:"machines,omitzero"`
+	User     string   `json:"user,omitzero"`
+	Remote   string   `json:"remote,omitzero"`
+	Service  string   `json:"service,omitzero"`
+	ID       string   `json:"session,omitzero"`
+	// Parts says that Machines, User, Remote, Service and ID select what contains them;
+	// see [Contains].
+	Parts bool `json:"parts,omitzero"`
+	Moment
+	// Limit is how many sessions the answer may have at most, from 1; nil: as many as
+	// fit.
+	Limit *uint32 `json:"limit,omitzero"`
+	// Cursor is from an earlier answer; empty: from the beginning.
+	Cursor string `json:"cursor,omitzero"`
+}
+
+// FindRequest asks which names contain a text; see [Contains].
+type FindRequest struct {
+	Text string `json:"text,omitzero"`
+	// Kind is Machines or Users; empty: both.
+	Kind string `json:"kind,omitzero"`
+	// Limit is how many machines, and how many users, the answer may have at most: 1 to
+	// 200; nil: 20.
+	Limit *uint32 `json:"limit,omitzero"`
+}
+
+// The kinds of names that can be found.
+const (
+	Machines = "machines"
+	Users    = "users"
+)
+
 // HistoryRequest asks for the sessions that overlap a span of time.
 type HistoryRequest struct {
 	// Machine, Names, Machines, User, Remote and Service select sessions; empty: any.

@@ -59,7 +59,7 @@ const (
 )
 
 // questions are what readers may ask; every service answers instances.
-var questions = []string{"report", "machine", "user", "history", "counts", "status", instances}
+var questions = []string{"report", "machine", "user", "history", "counts", "sessions", "find", "status", instances}
 
 const instances = "instances"
 

@@ -86,6 +86,28 @@ func (v *View) KnowsMachine(name string) (bool, error) {
 	return id != 0, err
 }
 
+// UserNames calls show with the name of each user that an event told of, in no order.
+func (v *View) UserNames(show func(name string)) error {
+	return v.eachName("select name from users", show)
+}
+
+// MachineNames calls show with the name of each machine of which an event was accepted, in
+// no order.
+func (v *View) MachineNames(show func(name string)) error {
+	return v.eachName("select name from machines", show)
+}
+
+func (v *View) eachName(statement string, show func(name string)) error {
+	q, err := prepared(v.c, statement)
+	if err != nil {
+		return err
+	}
+	for q.next() {
+		show(q.ColumnText(0))
+	}
+	return q.err
+}
+
 // Heard reports whether a machine is one of those that FleetAt has at a moment.
 func (v *View) Heard(at roster.Time, name string, silent roster.Time) (heard bool, err error) {
 	q, err := prepared(v.c, `select 1 from machines where name = ?3 and first <= ?1

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,8 +12,10 @@ import (
 // cursor says where an answer ended. In a report: after the machine first or, if
 // second isn't empty, within that machine after the user second. In the sessions
 // of a machine: after the session of user first with ID second. In the sessions
-// of a user: after the session on machine first with ID second.
-type cursor struct{ first, second string }
+// of a user: after the session on machine first with ID second. In those of many machines:
+// after the machine first or, if second isn't empty, within that machine after the session
+// of user second with ID third.
+type cursor struct{ first, second, third string }
 
 // cursorSeparator separates the names; no name contains it.
 const cursorSeparator = "\x00"
@@ -22,22 +25,24 @@ const maxName = 255
 
 // maxCursor is the length of the longest cursor in bytes: that of an answer about a
 // past moment.
-var maxCursor = base64.RawURLEncoding.EncodedLen(len(digest{}) + binary.MaxVarintLen64 + 2*maxName + len(cursorSeparator))
+var maxCursor = base64.RawURLEncoding.EncodedLen(len(digest{}) + binary.MaxVarintLen64 + 3*maxName + 2*len(cursorSeparator))
 
 // String returns the cursor as clients see it: opaque, of letters, digits, - and _.
 func (c cursor) String() string { return base64.RawURLEncoding.EncodeToString([]byte(c.raw())) }
 
 func (c cursor) raw() string {
-	if c.second != "" {
-		return c.first + cursorSeparator + c.second
+	names := []string{c.first, c.second, c.third}
+	for len(names) > 1 && names[len(names)-1] == "" {
+		names = names[:len(names)-1]
 	}
-	return c.first
+	return strings.Join(names, cursorSeparator)
 }
 
 var errCursor = errors.New("cursor: not a cursor of rollcall's: omit it to start from the beginning")
 
-// parseCursor is the inverse of String. "" is the cursor at the beginning.
-func parseCursor(s string) (cursor, error) {
+// parseCursor is the inverse of String, for a cursor of at most so many names. "" is the
+// cursor at the beginning.
+func parseCursor(s string, names int) (cursor, error) {
 	if s == "" {
 		return cursor{}, nil
 	}
@@ -45,20 +50,19 @@ func parseCursor(s string) (cursor, error) {
 	if err != nil {
 		return cursor{}, errCursor
 	}
-	return parseRaw(b)
+	return parseRaw(b, names)
 }
 
-// parseRaw is the inverse of raw.
-func parseRaw(b []byte) (cursor, error) {
+// parseRaw is the inverse of raw, for at most so many names.
+func parseRaw(b []byte, most int) (cursor, error) {
 	//guard:false "an invalid cursor is refused" TestBadRequests
 	if !utf8.Valid(b) {
 		return cursor{}, errCursor
 	}
-	first, second, both := strings.Cut(string(b), cursorSeparator)
-	c := cursor{first, second}
-	if first == "" || len(first) > maxName || len(second) > maxName ||
-		both && second == "" || strings.Contains(second, cursorSeparator) {
+	names := strings.Split(string(b), cursorSeparator)
+	if len(names) > most || slices.ContainsFunc(names, func(name string) bool { return name == "" || len(name) > maxName }) {
 		return cursor{}, errCursor
 	}
-	return c, nil
+	names = append(names, "", "")
+	return cursor{names[0], names[1], names[2]}, nil
 }

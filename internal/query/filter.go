@@ -4,10 +4,8 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"sort"
 	"time"
 
-	"rollcall/internal/api"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 )
@@ -17,9 +15,12 @@ func (q *reportRequest) checkFilter() (err error) {
 	if err := checkNames(q.Names); err != nil {
 		return err
 	}
-	q.names = sortedNames(q.Names)
-	if err := checkGlob(q.Machines); err != nil || q.SilentFor == "" {
+	if err := checkGlob(q.Machines); err != nil {
 		return err
+	}
+	q.asked = selectionOf(q.Names, q.Machines)
+	if q.SilentFor == "" {
+		return nil
 	}
 	q.silentFor, err = time.ParseDuration(q.SilentFor)
 	if err != nil || q.silentFor <= 0 {
@@ -37,15 +38,7 @@ func checkGlob(pattern string) error {
 
 // matches reports whether a machine matches the filter, without regard to its users.
 func (q *reportRequest) matches(v roster.View, now time.Time) bool {
-	return api.Matches(q.Machines, v.Name()) && q.isNamed(v.Name()) &&
-		(q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
-}
-
-// isNamed reports whether a machine is among those that the request names, if it names
-// any.
-func (q *reportRequest) isNamed(machine string) bool {
-	_, found := slices.BinarySearch(q.names, machine)
-	return q.names == nil || found
+	return q.asked.selects(v.Name()) && (q.silentFor == 0 || v.Heard() < roster.TimeOf(now).Add(-q.silentFor))
 }
 
 // rows yields, in order, the machines after the given one that match the filter. It
@@ -54,7 +47,7 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 	return func(yield func(report.Row) bool) {
 		for {
 			rows := make([]report.Row, 0, atOnce)
-			for v := range q.machines(r, after) {
+			for v := range q.asked.machines(r, after) {
 				if q.matches(v, now) {
 					rows = append(rows, report.RowOf(v, report.Row{}))
 				}
@@ -71,18 +64,6 @@ func (q *reportRequest) rows(r *roster.Roster, after string, now time.Time, atOn
 				return
 			}
 			after = rows[len(rows)-1].Name
-		}
-	}
-}
-
-// machines yields, in order, those that the request names, or all, after one.
-func (q *reportRequest) machines(r *roster.Roster, after string) iter.Seq[roster.View] {
-	if q.names == nil {
-		return r.Machines(after)
-	}
-	return func(yield func(roster.View) bool) {
-		for more, i := true, sort.SearchStrings(q.names, after+"\x00"); more && i < len(q.names); i++ {
-			r.Machine(q.names[i], func(v roster.View) { more = !v.Shown() || yield(v) })
 		}
 	}
 }

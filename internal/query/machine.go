@@ -32,7 +32,7 @@ func (q *machineRequest) check() (err error) {
 		question.Cursor = ""
 		return q.moment.parse(q.At, q.Cursor, digestOf("machine", &question))
 	}
-	q.after, err = parseCursor(q.Cursor)
+	q.after, err = parseCursor(q.Cursor, 2)
 	return err
 }
 
@@ -64,7 +64,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	}
 	s.sinceOn(ctx, q.Machine, place, sessions)
 	return encodeList(s.Conn.MaxPayload(), sessions,
-		cursorAfter(sessions, func(last *api.Session) cursor { return cursor{last.User, last.ID} }),
+		cursorAfter(sessions, func(last *api.Session) cursor { return cursor{first: last.User, second: last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
@@ -89,7 +89,7 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) (answer []by
 			}
 		}
 		answer, err = encodeList(s.Conn.MaxPayload(), sessions,
-			listCursor(sessions, func(last *api.Session) string { return q.moment.next(cursor{last.User, last.ID}) }),
+			listCursor(sessions, func(last *api.Session) string { return q.moment.next(cursor{first: last.User, second: last.ID}) }),
 			func(next string) any { a.Cursor = next; return &a })
 		return err
 	})

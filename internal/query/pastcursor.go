@@ -62,7 +62,7 @@ func (d digest) parseMoment(s string) (at roster.Time, after cursor, err error) 
 	if size <= 0 || n < 0 || roster.Time(n) > roster.MaxDate {
 		return 0, cursor{}, errCursor
 	}
-	after, err = parseRaw(rest[size:])
+	after, err = parseRaw(rest[size:], 3)
 	return roster.Time(n), after, err
 }
 

@@ -16,10 +16,7 @@ import (
 // reportAt answers with the machines of a past moment.
 func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error) {
 	at, future := s.resolve(&q.moment)
-	about := &about{machines: history.Filter{Machines: q.names}, from: at, to: at, fleet: q.names == nil}
-	if q.Machines != "" {
-		about.machines.Match = func(machine string) bool { return api.Matches(q.Machines, machine) }
-	}
+	about := &about{machines: q.asked.filter(), from: at, to: at, fleet: q.asked.names == nil}
 	a := api.PastReport{ID: nuid.Next()}
 	page := &machinePage{reportRequest: q, at: at, after: q.moment.after}
 	err := s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) (err error) {
@@ -27,7 +24,7 @@ func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error
 		if page.room, err = roomOf(s.Conn.MaxPayload(), &a); err != nil {
 			return err
 		}
-		if q.names != nil {
+		if q.asked.names != nil {
 			return page.addNames(v, at.Add(-s.Roster.Settings().AllowedLateness))
 		}
 		if err := page.addRest(v); err != nil || page.full {
@@ -69,7 +66,7 @@ type machinePage struct {
 // add adds a machine if it matches the filter, with those of its users who fit. It
 // returns false once the page is full.
 func (p *machinePage) add(name string, users []string) bool {
-	if !api.Matches(p.Machines, name) {
+	if !p.asked.selects(name) {
 		return true
 	}
 	p.room -= mostQuoted(name) + len(`{"machine":,"users":[]},`)
@@ -82,7 +79,7 @@ func (p *machinePage) add(name string, users []string) bool {
 	m := api.PastMachine{Name: name, Users: []string{}}
 	for i, user := range users {
 		if p.room -= mostQuoted(user) + len(","); p.room < 0 && i > 0 {
-			p.full, p.next = true, cursor{name, users[i-1]}
+			p.full, p.next = true, cursor{first: name, second: users[i-1]}
 			break
 		}
 		m.Users = append(m.Users, user)
@@ -108,7 +105,7 @@ func (p *machinePage) addNames(v *history.View, silent roster.Time) error {
 	if err := p.addRest(v); err != nil {
 		return err
 	}
-	for _, name := range p.names {
+	for _, name := range p.asked.names {
 		if name <= p.after.first || p.full {
 			continue
 		}

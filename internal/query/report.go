@@ -16,8 +16,8 @@ import (
 // reportRequest is a question for the report, or for a part of it.
 type reportRequest struct {
 	api.ReportRequest
+	asked     selection
 	silentFor time.Duration // 0: any
-	names     []string      // in order; nil: any
 	moment    moment        // if it is about the past
 	after     cursor
 }
@@ -46,7 +46,7 @@ func (q *reportRequest) check() (err error) {
 	case q.Cursor != "" || q.Limit != nil:
 		return errors.New("longest: has no pages: omit cursor and limit")
 	}
-	q.after, err = parseCursor(q.Cursor)
+	q.after, err = parseCursor(q.Cursor, 2)
 	return err
 }
 
@@ -141,7 +141,7 @@ func appendRows(b []byte, rows []report.Row, more bool, room int) ([]byte, strin
 		case i > 0 && (n < len(m.Users) || len(b) > room):
 			return b[:before], cursor{first: rows[i-1].Name}.String()
 		case n < len(m.Users):
-			return b, cursor{m.Name, m.Users[n-1]}.String()
+			return b, cursor{first: m.Name, second: m.Users[n-1]}.String()
 		}
 	}
 	if more {

@@ -174,7 +174,7 @@ func TestAnswersJoined(t *testing.T) {
 				break
 			}
 			var err error
-			if q.after, err = parseCursor(next); err != nil {
+			if q.after, err = parseCursor(next, 2); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -190,7 +190,7 @@ func TestAnswersJoined(t *testing.T) {
 func TestMachineChangesBetweenAnswers(t *testing.T) {
 	r := roster.New(roster.DefaultSettings())
 	kit.Feed(r, kit.Login("a", "k"), kit.Login("a", "m"), kit.Login("b", "z"))
-	within := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(uint32(10))}, after: cursor{"a", "k"}}
+	within := &reportRequest{ReportRequest: api.ReportRequest{Limit: new(uint32(10))}, after: cursor{first: "a", second: "k"}}
 	if rows, _ := collectRows(r, within, kit.At, 1000); len(rows) != 2 || !slices.Equal(rows[0].Users, []string{"m"}) {
 		t.Errorf("got %+v", rows)
 	}

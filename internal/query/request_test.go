@@ -46,9 +46,9 @@ func TestBadRequests(t *testing.T) {
 		`{"cursor":"YQBiAGM"}`:          "cursor: ", // a third name
 		`{"cursor":"_w"}`:               "cursor: ", // no UTF-8
 		`{"cursor":"` + long(256) + `"`: "request: ",
-		`{"cursor":"` + cursor{first: long(256)}.String() + `"}`:      "cursor: ",
-		`{"cursor":"` + cursor{"a", long(256)}.String() + `"}`:        "cursor: ",
-		`{"cursor":"` + cursor{long(255), long(255)}.String() + `"}`:  "",
+		`{"cursor":"` + cursor{first: long(256)}.String() + `"}`:                    "cursor: ",
+		`{"cursor":"` + cursor{first: "a", second: long(256)}.String() + `"}`:       "cursor: ",
+		`{"cursor":"` + cursor{first: long(255), second: long(255)}.String() + `"}`: "",
 		`{"` + long(1000) + `":1}`:                                    `"xxx`,
 		`{"cursor":"` + strings.Repeat("A", 2000) + `","limit":null}`: "cursor: ",
 		`{"cursor":"` + strings.Repeat("A", maxRequest) + `"}`:        "request: ",
@@ -73,9 +73,9 @@ func TestBadRequests(t *testing.T) {
 func long(n int) string { return strings.Repeat("x", n) }
 
 func TestCursor(t *testing.T) {
-	for _, c := range []cursor{{}, {first: "a"}, {"a", "b"}, {`"\"`, "日本語"}, {long(255), long(255)}} {
+	for _, c := range []cursor{{}, {first: "a"}, {first: "a", second: "b"}, {`"\"`, "日本語", "c"}, {long(255), long(255), long(255)}} {
 		s := c.String()
-		if got, err := parseCursor(s); err != nil || got != c {
+		if got, err := parseCursor(s, 3); err != nil || got != c {
 			t.Errorf("%q: %+v, %v; want %+v", s, got, err, c)
 		}
 		if len(s) > maxCursor {
@@ -101,7 +101,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			return
 		}
-		if again, err := parseCursor(q.after.String()); err != nil || again != q.after || q.limit() < 1 {
+		if again, err := parseCursor(q.after.String(), 3); err != nil || again != q.after || q.limit() < 1 {
 			t.Fatalf("%+v, cursor %+v, %v", q, again, err)
 		}
 	})

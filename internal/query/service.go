@@ -92,6 +92,8 @@ func (s *Service) endpoints() []endpoint {
 		newEndpoint("report", s.report),
 		newEndpoint("machine", s.machine),
 		newEndpoint("user", s.user),
+		newEndpoint("sessions", s.sessions),
+		newEndpoint("find", s.find),
 		newEndpoint("history", s.history),
 		newEndpoint("counts", s.counts),
 		newEndpoint("status", s.status).answeredEarly(),

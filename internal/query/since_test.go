@@ -144,7 +144,7 @@ func TestPastCursor(t *testing.T) {
 			return rapid.StringMatching(fmt.Sprintf(`[a-z"\\]{%d,255}`, least)).Draw(t, label)
 		}
 		at := roster.Time(rapid.Int64Range(0, int64(roster.MaxDate)).Draw(t, "at"))
-		after := cursor{name(1, "first"), name(0, "second")}
+		after := cursor{first: name(1, "first"), second: name(0, "second")}
 		text := d.momentCursor(at, after)
 		if gotAt, got, err := d.parseMoment(text); gotAt != at || got != after || err != nil || len(text) > maxCursor {
 			t.Fatalf("%s %+v: %s %+v, %v", at, after, gotAt, got, err)

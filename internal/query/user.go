@@ -29,7 +29,7 @@ func (q *userRequest) check() (err error) {
 		question.Cursor = ""
 		return q.moment.parse(q.At, q.Cursor, digestOf("user", &question))
 	}
-	q.after, err = parseCursor(q.Cursor)
+	q.after, err = parseCursor(q.Cursor, 2)
 	return err
 }
 
@@ -58,7 +58,7 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 	}
 	s.sinceOf(ctx, q.User, places, stays)
 	return encodeList(s.Conn.MaxPayload(), stays,
-		cursorAfter(stays, func(last *api.Stay) cursor { return cursor{last.Machine, last.ID} }),
+		cursorAfter(stays, func(last *api.Stay) cursor { return cursor{first: last.Machine, second: last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
 }
 
@@ -82,7 +82,7 @@ func (s *Service) userAt(ctx context.Context, q *userRequest) (answer []byte, er
 			}
 		}
 		answer, err = encodeList(s.Conn.MaxPayload(), stays,
-			listCursor(stays, func(last *api.Stay) string { return q.moment.next(cursor{last.Machine, last.ID}) }),
+			listCursor(stays, func(last *api.Stay) string { return q.moment.next(cursor{first: last.Machine, second: last.ID}) }),
 			func(next string) any { a.Cursor = next; return &a })
 		return err
 	})

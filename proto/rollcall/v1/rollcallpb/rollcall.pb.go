@@ -2605,6 +2605,608 @@ func (x *ChangesBeat) GetSince() uint64 {
 	return 0
 }
 
+// SessionsRequest is the request to `rollcall.query.sessions`, in JSON: who is on, on which
+// machines, in which sessions? An empty request asks for all. What is set applies
+// together.
+type SessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only these machines, at most 300. Optional.
+	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// Only machines whose name matches this pattern: see ReportRequest. Optional.
+	Machines string `protobuf:"bytes,2,opt,name=machines,proto3" json:"machines,omitempty"`
+	// Only sessions of this user. Optional.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// Only sessions with this remote. Optional.
+	Remote string `protobuf:"bytes,4,opt,name=remote,proto3" json:"remote,omitempty"`
+	// Only sessions of this service. Optional.
+	Service string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	// Only sessions with this id. Optional.
+	Session string `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`
+	// machines, user, remote, service and session are parts: they select what contains
+	// them, in upper or lower case. Optional.
+	Parts bool `protobuf:"varint,7,opt,name=parts,proto3" json:"parts,omitempty"`
+	// A moment: see MachineRequest. Optional.
+	At string `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	// At most this many sessions, from 1. Optional: as many as fit one message.
+	Limit *uint32 `protobuf:"varint,9,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	// The cursor of an earlier answer: continue after its last session. Optional.
+	Cursor        string `protobuf:"bytes,10,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsRequest) Reset() {
+	*x = SessionsRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsRequest) ProtoMessage() {}
+
+func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
+func (*SessionsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SessionsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *SessionsRequest) GetMachines() string {
+	if x != nil {
+		return x.Machines
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
+func (x *SessionsRequest) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
+func (x *SessionsRequest) GetLimit() uint32 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+func (x *SessionsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// SessionsAnswer is what `rollcall.query.sessions` answers, in JSON, by the rules of
+// Report. A page may be empty though others follow: what is asked for was not found yet.
+type SessionsAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report. The answer includes every event up to place, and perhaps some after
+	// it.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
+	// The cursor to request the next page with. Absent on the last page.
+	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only in answers about a past moment.
+	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
+	// The machines in byte order of their names. Those with nobody on are among them, unless
+	// user, remote, service or session is set. A machine whose sessions do not fit on one
+	// page continues at the beginning of the next, with the same name.
+	Machines      []*MachineSessions `protobuf:"bytes,9,rep,name=machines,proto3" json:"machines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsAnswer) Reset() {
+	*x = SessionsAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsAnswer) ProtoMessage() {}
+
+func (x *SessionsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsAnswer.ProtoReflect.Descriptor instead.
+func (*SessionsAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SessionsAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *SessionsAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *SessionsAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *SessionsAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *SessionsAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *SessionsAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *SessionsAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *SessionsAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
+}
+
+func (x *SessionsAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
+	}
+	return nil
+}
+
+func (x *SessionsAnswer) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *SessionsAnswer) GetPast() *Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *SessionsAnswer) GetMachines() []*MachineSessions {
+	if x != nil {
+		return x.Machines
+	}
+	return nil
+}
+
+// MachineSessions is one machine of a SessionsAnswer.
+type MachineSessions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// See Machine. Absent about a past moment.
+	Heard *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
+	// See Machine. Absent unless true.
+	Silent bool `protobuf:"varint,3,opt,name=silent,proto3" json:"silent,omitempty"`
+	// See Machine. Absent unless true.
+	Incomplete bool `protobuf:"varint,4,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// See MachineAnswer. Absent when 0.
+	Missing uint64 `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
+	// Who is on: in byte order of users, then sessions.
+	Sessions      []*OpenSession `protobuf:"bytes,6,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MachineSessions) Reset() {
+	*x = MachineSessions{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MachineSessions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MachineSessions) ProtoMessage() {}
+
+func (x *MachineSessions) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MachineSessions.ProtoReflect.Descriptor instead.
+func (*MachineSessions) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *MachineSessions) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *MachineSessions) GetHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Heard
+	}
+	return nil
+}
+
+func (x *MachineSessions) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *MachineSessions) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
+func (x *MachineSessions) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *MachineSessions) GetSessions() []*OpenSession {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// FindRequest is the request to `rollcall.query.find`, in JSON: which machines and users
+// have names that contain this text?
+type FindRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The text; upper and lower case do not matter. Optional: without it, all names.
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// machines or users, to find only those. Optional.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// At most this many machines, and at most this many users: 1 to 200. Optional: 20.
+	Limit         *uint32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRequest) Reset() {
+	*x = FindRequest{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRequest) ProtoMessage() {}
+
+func (x *FindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRequest.ProtoReflect.Descriptor instead.
+func (*FindRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *FindRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *FindRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *FindRequest) GetLimit() uint32 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+// FindAnswer is what `rollcall.query.find` answers, in JSON, by the rules of Report: names
+// that are equal to the text come first, then those that begin with it, those with a word
+// that begins with it, and the others; and of those the shorter ones.
+type FindAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// See Report. The answer includes every event up to place, and perhaps some after
+	// it.
+	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
+	// See Report.
+	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	// See Report.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// See Report.
+	Place uint64 `protobuf:"varint,4,opt,name=place,proto3" json:"place,omitempty"`
+	// See Report.
+	Complete bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	// See Report.
+	Reasons []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// See Report.
+	Unsettled uint64 `protobuf:"varint,20,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// See Report.
+	SettlesAfter *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=settles_after,json=settlesAfter,proto3" json:"settles_after,omitempty"`
+	// See Report.
+	CompleteAfter *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=complete_after,json=completeAfter,proto3" json:"complete_after,omitempty"`
+	// Machines, of those that reports show and those that the history knows.
+	Machines []string `protobuf:"bytes,7,rep,name=machines,proto3" json:"machines,omitempty"`
+	// There are more machines than these. Absent unless true.
+	MoreMachines bool `protobuf:"varint,8,opt,name=more_machines,json=moreMachines,proto3" json:"more_machines,omitempty"`
+	// Users, of those who are on and those who the history knows.
+	Users []string `protobuf:"bytes,9,rep,name=users,proto3" json:"users,omitempty"`
+	// There are more users than these. Absent unless true.
+	MoreUsers bool `protobuf:"varint,10,opt,name=more_users,json=moreUsers,proto3" json:"more_users,omitempty"`
+	// The history was not read, or not in time: names that only it knows are missing.
+	// Absent unless true.
+	Partial       bool `protobuf:"varint,11,opt,name=partial,proto3" json:"partial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindAnswer) Reset() {
+	*x = FindAnswer{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindAnswer) ProtoMessage() {}
+
+func (x *FindAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindAnswer.ProtoReflect.Descriptor instead.
+func (*FindAnswer) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FindAnswer) GetWhen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *FindAnswer) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *FindAnswer) GetPlace() uint64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *FindAnswer) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *FindAnswer) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetUnsettled() uint64 {
+	if x != nil {
+		return x.Unsettled
+	}
+	return 0
+}
+
+func (x *FindAnswer) GetSettlesAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettlesAfter
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetCompleteAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAfter
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetMachines() []string {
+	if x != nil {
+		return x.Machines
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetMoreMachines() bool {
+	if x != nil {
+		return x.MoreMachines
+	}
+	return false
+}
+
+func (x *FindAnswer) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *FindAnswer) GetMoreUsers() bool {
+	if x != nil {
+		return x.MoreUsers
+	}
+	return false
+}
+
+func (x *FindAnswer) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
 // HistoryRequest is the request to `rollcall.query.history`, in JSON: which sessions
 // overlap this time? An empty request asks for all. If several of machine, names,
 // machines, user, remote and service are set, all of them apply.
@@ -2641,7 +3243,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +3255,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +3268,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -2784,7 +3386,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +3398,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +3411,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2939,7 +3541,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2951,7 +3553,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2964,7 +3566,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -3055,7 +3657,7 @@ type CountsRequest struct {
 
 func (x *CountsRequest) Reset() {
 	*x = CountsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3067,7 +3669,7 @@ func (x *CountsRequest) String() string {
 func (*CountsRequest) ProtoMessage() {}
 
 func (x *CountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3080,7 +3682,7 @@ func (x *CountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
 func (*CountsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CountsRequest) GetFrom() string {
@@ -3136,7 +3738,7 @@ type CountsAnswer struct {
 
 func (x *CountsAnswer) Reset() {
 	*x = CountsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3148,7 +3750,7 @@ func (x *CountsAnswer) String() string {
 func (*CountsAnswer) ProtoMessage() {}
 
 func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3161,7 +3763,7 @@ func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
 func (*CountsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3259,7 +3861,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3873,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3886,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Count) GetTime() *timestamppb.Timestamp {
@@ -3342,7 +3944,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3354,7 +3956,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3367,7 +3969,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -3424,7 +4026,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +4038,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +4051,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Gap) GetMachine() string {
@@ -3702,7 +4304,65 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vChangesBeat\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since\"\x99\x02\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"\x86\x02\n" +
+	"\x0fSessionsRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x1a\n" +
+	"\bmachines\x18\x02 \x01(\tR\bmachines\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x16\n" +
+	"\x06remote\x18\x04 \x01(\tR\x06remote\x12\x18\n" +
+	"\aservice\x18\x05 \x01(\tR\aservice\x12\x18\n" +
+	"\asession\x18\x06 \x01(\tR\asession\x12\x14\n" +
+	"\x05parts\x18\a \x01(\bR\x05parts\x12\x0e\n" +
+	"\x02at\x18\b \x01(\tR\x02at\x12\x19\n" +
+	"\x05limit\x18\t \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
+	"\x06cursor\x18\n" +
+	" \x01(\tR\x06cursorB\b\n" +
+	"\x06_limit\"\xdb\x03\n" +
+	"\x0eSessionsAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
+	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
+	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x128\n" +
+	"\bmachines\x18\t \x03(\v2\x1c.rollcall.v1.MachineSessionsR\bmachines\"\xe5\x01\n" +
+	"\x0fMachineSessions\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
+	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
+	"\x06silent\x18\x03 \x01(\bR\x06silent\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x04 \x01(\bR\n" +
+	"incomplete\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\x04R\amissing\x124\n" +
+	"\bsessions\x18\x06 \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\"Z\n" +
+	"\vFindRequest\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
+	"\x05limit\x18\x03 \x01(\rH\x00R\x05limit\x88\x01\x01B\b\n" +
+	"\x06_limit\"\xee\x03\n" +
+	"\n" +
+	"FindAnswer\x12.\n" +
+	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x14\n" +
+	"\x05place\x18\x04 \x01(\x04R\x05place\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\x12\x18\n" +
+	"\areasons\x18\x06 \x03(\tR\areasons\x12\x1c\n" +
+	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
+	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
+	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x1a\n" +
+	"\bmachines\x18\a \x03(\tR\bmachines\x12#\n" +
+	"\rmore_machines\x18\b \x01(\bR\fmoreMachines\x12\x14\n" +
+	"\x05users\x18\t \x03(\tR\x05users\x12\x1d\n" +
+	"\n" +
+	"more_users\x18\n" +
+	" \x01(\bR\tmoreUsers\x12\x18\n" +
+	"\apartial\x18\v \x01(\bR\apartial\"\x99\x02\n" +
 	"\x0eHistoryRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x14\n" +
 	"\x05names\x18\x06 \x03(\tR\x05names\x12\x1a\n" +
@@ -3797,7 +4457,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -3822,84 +4482,99 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*LongestAnswer)(nil),         // 20: rollcall.v1.LongestAnswer
 	(*Change)(nil),                // 21: rollcall.v1.Change
 	(*ChangesBeat)(nil),           // 22: rollcall.v1.ChangesBeat
-	(*HistoryRequest)(nil),        // 23: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 24: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 25: rollcall.v1.PastStay
-	(*CountsRequest)(nil),         // 26: rollcall.v1.CountsRequest
-	(*CountsAnswer)(nil),          // 27: rollcall.v1.CountsAnswer
-	(*Count)(nil),                 // 28: rollcall.v1.Count
-	(*Past)(nil),                  // 29: rollcall.v1.Past
-	(*Gap)(nil),                   // 30: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*SessionsRequest)(nil),       // 23: rollcall.v1.SessionsRequest
+	(*SessionsAnswer)(nil),        // 24: rollcall.v1.SessionsAnswer
+	(*MachineSessions)(nil),       // 25: rollcall.v1.MachineSessions
+	(*FindRequest)(nil),           // 26: rollcall.v1.FindRequest
+	(*FindAnswer)(nil),            // 27: rollcall.v1.FindAnswer
+	(*HistoryRequest)(nil),        // 28: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 29: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 30: rollcall.v1.PastStay
+	(*CountsRequest)(nil),         // 31: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 32: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 33: rollcall.v1.Count
+	(*Past)(nil),                  // 34: rollcall.v1.Past
+	(*Gap)(nil),                   // 35: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	31, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	36, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	32, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
-	31, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	31, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	31, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
+	36, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	36, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	36, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	29, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	31, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	31, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	31, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	34, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	36, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	36, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	8,  // 15: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	29, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	34, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
 	7,  // 17: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
-	31, // 18: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
-	31, // 19: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	31, // 20: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 21: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 22: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 18: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	36, // 19: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	36, // 20: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 21: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 22: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	11, // 23: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	29, // 24: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	31, // 25: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	31, // 26: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 27: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 28: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	34, // 24: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	36, // 25: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	36, // 26: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 27: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 28: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	16, // 29: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
 	18, // 30: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
 	17, // 31: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
 	13, // 32: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
 	15, // 33: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	31, // 34: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	31, // 35: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	31, // 36: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	31, // 37: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 38: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 39: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 34: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	36, // 35: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	36, // 36: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	36, // 37: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 38: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 39: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	11, // 40: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	31, // 41: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	31, // 42: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	31, // 43: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 44: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 45: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	29, // 46: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	25, // 47: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	31, // 48: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	31, // 49: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	31, // 50: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	31, // 51: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	31, // 52: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	29, // 53: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	28, // 54: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	31, // 55: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	31, // 56: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	31, // 57: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	30, // 58: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	31, // 59: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	31, // 60: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	36, // 41: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	36, // 42: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	36, // 43: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 44: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 45: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	34, // 46: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
+	25, // 47: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
+	36, // 48: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
+	8,  // 49: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
+	36, // 50: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 51: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 52: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 53: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 54: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 55: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	34, // 56: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	30, // 57: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	36, // 58: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	36, // 59: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	36, // 60: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	36, // 61: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	36, // 62: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	34, // 63: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	33, // 64: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	36, // 65: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	36, // 66: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	36, // 67: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	35, // 68: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	36, // 69: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	36, // 70: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -3912,13 +4587,15 @@ func file_rollcall_v1_rollcall_proto_init() {
 	file_rollcall_v1_rollcall_proto_msgTypes[11].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[18].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[22].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[25].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[27].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
