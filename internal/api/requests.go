@@ -55,16 +55,17 @@ type UserRequest struct {
 
 // SessionsRequest asks who is on, session by session.
 type SessionsRequest struct {
-	// Names are machines, at most 300, and Machines is a pattern; see [Matches]. User,
-	// Remote, Service and ID select sessions. Empty: any.
+	// Names are machines, at most 300, and Machines and Users are patterns; see
+	// [Matches]. User, Remote, Service and ID select sessions. Empty: any.
 	Names    []string `json:"names,omitzero"`
 	Machines string   `json:"machines,omitzero"`
+	Users    string   `json:"users,omitzero"`
 	User     string   `json:"user,omitzero"`
 	Remote   string   `json:"remote,omitzero"`
 	Service  string   `json:"service,omitzero"`
 	ID       string   `json:"session,omitzero"`
-	// Parts says that Machines, User, Remote, Service and ID select what contains them;
-	// see [Contains].
+	// Parts says that Machines, Users, User, Remote, Service and ID select what contains
+	// them; see [Contains].
 	Parts bool `json:"parts,omitzero"`
 	Moment
 	// Limit is how many sessions the answer may have at most, from 1; nil: as many as
@@ -100,6 +101,10 @@ type HistoryRequest struct {
 	User     string   `json:"user,omitzero"`
 	Remote   string   `json:"remote,omitzero"`
 	Service  string   `json:"service,omitzero"`
+	// Parts says that Machines, User, Remote and Service select what contains them; see
+	// [Contains]. Open selects the sessions that have not ended.
+	Parts bool `json:"parts,omitzero"`
+	Open  bool `json:"open,omitzero"`
 	// From and To are in RFC 3339, and inclusive; empty: no bound.
 	From string `json:"from,omitzero"`
 	To   string `json:"to,omitzero"`

@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -18,8 +17,12 @@ type Filter struct {
 	// Machines are names; nil: any. At most MaxMachines.
 	Machines []string
 	// Match, if not nil, reports whether a machine is selected.
-	Match                 func(machine string) bool
-	User, Remote, Service string
+	Match func(machine string) bool
+	User  string
+	// Accept, if not nil, reports whether a session is selected.
+	Accept func(*roster.Session) bool
+	// Open selects those that have not ended.
+	Open bool
 }
 
 // MaxMachines is how many machines a filter may name.
@@ -147,7 +150,11 @@ func (m *merge) open() (bool, error) {
 	if err != nil || by == nil {
 		return false, err
 	}
-	for _, c := range append(slices.Clone(m.view.classes), class{number: openClass}) {
+	classes := []class{{number: openClass}}
+	if !m.span.Open {
+		classes = append(classes, m.view.classes...)
+	}
+	for _, c := range classes {
 		text, args := m.statement(c, by)
 		q, err := prepared(m.view.c, text, args...)
 		if err != nil {
@@ -334,7 +341,7 @@ func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 	if s.How != NotEnded && s.Ended <= m.span.From && key.Since < m.span.From {
 		return stay, false, nil
 	}
-	if f.Remote != "" && s.Session.Remote != f.Remote || f.Service != "" && s.Session.Service != f.Service {
+	if f.Accept != nil && !f.Accept(&s.Session) {
 		return stay, false, nil
 	}
 	name, err := m.view.machineName(id)

@@ -184,7 +184,12 @@ func (w *world) span() (*Span, func(*MachineStay) bool) {
 	maybe := func(name string, values ...string) string {
 		return rapid.SampledFrom(append([]string{"", ""}, values...)).Draw(t, name)
 	}
-	s.User, s.Remote, s.Service = maybe("user asked", "alice", "bob", "dave"), maybe("remote asked", "10.0.0.7"), maybe("service asked", "sshd")
+	s.User, s.Open = maybe("user asked", "alice", "bob", "dave"), rapid.IntRange(0, 5).Draw(t, "open asked") == 0
+	accepts := func(*roster.Session) bool { return true }
+	if remote := maybe("remote asked", "10.0.0.7"); remote != "" {
+		accepts = func(s *roster.Session) bool { return s.Remote == remote }
+		s.Accept = accepts
+	}
 	if rapid.Bool().Draw(t, "by machine") {
 		s.Machines = rapid.SliceOfNDistinct(rapid.SampledFrom(machinesDrawn), 1, 3, rapid.ID).Draw(t, "machines asked")
 	}
@@ -193,8 +198,7 @@ func (w *world) span() (*Span, func(*MachineStay) bool) {
 	}
 	return s, func(m *MachineStay) bool {
 		return begins(&m.Stay) <= s.To && (m.How == NotEnded || m.Ended > s.From || begins(&m.Stay) >= s.From) &&
-			(s.User == "" || m.Session.User == s.User) && (s.Remote == "" || m.Session.Remote == s.Remote) &&
-			(s.Service == "" || m.Session.Service == s.Service) &&
+			(s.User == "" || m.Session.User == s.User) && accepts(&m.Session) && (!s.Open || m.How == NotEnded) &&
 			(s.Machines == nil || slices.Contains(s.Machines, m.Machine)) && (s.Match == nil || s.Match(m.Machine))
 	}
 }

@@ -18,7 +18,7 @@ func (q *reportRequest) checkFilter() (err error) {
 	if err := checkGlob(q.Machines); err != nil {
 		return err
 	}
-	q.asked = selectionOf(q.Names, q.Machines)
+	q.asked = selectionOf(q.Names, q.Machines, false)
 	if q.SilentFor == "" {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 // historyRequest asks for the sessions that overlap a span of time.
 type historyRequest struct {
 	api.HistoryRequest
+	fields fields
 	digest digest
 	span   history.Span
 }
@@ -25,17 +27,14 @@ type historyRequest struct {
 func (*historyRequest) aboutPast() bool { return true }
 
 func (q *historyRequest) check() (err error) {
-	for _, text := range [][2]string{
-		{"machine", q.Machine}, {"machines", q.Machines}, {"user", q.User}, {"remote", q.Remote}, {"service", q.Service},
-	} {
-		if text[1] == "" {
-			continue
-		}
-		if err := checkName(text[0], text[1]); err != nil {
-			return err
-		}
+	if q.Machine != "" {
+		err = checkName("machine", q.Machine)
 	}
-	if err := checkNames(q.Names); err != nil {
+	if err = cmp.Or(err, checkNames(q.Names), checkGlob(q.Machines)); err != nil {
+		return err
+	}
+	w := wanted{user: q.User, remote: q.Remote, service: q.Service, parts: q.Parts}
+	if q.fields, err = w.fields(); err != nil {
 		return err
 	}
 	if err := q.parseSpan(); err != nil {
@@ -79,7 +78,7 @@ func (q *historyRequest) parseSpan() (err error) {
 
 // filter returns which stays are asked for.
 func (q *historyRequest) filter() history.Filter {
-	f := history.Filter{User: q.User, Remote: q.Remote, Service: q.Service, Machines: sortedNames(q.Names)}
+	f := selectionOf(q.Names, q.Machines, q.Parts).filter()
 	switch {
 	case q.Machine == "":
 	case f.Machines == nil || slices.Contains(f.Machines, q.Machine):
@@ -87,9 +86,13 @@ func (q *historyRequest) filter() history.Filter {
 	default:
 		f.Machines = []string{}
 	}
-	if q.Machines != "" {
-		f.Match = func(machine string) bool { return api.Matches(q.Machines, machine) }
+	if !q.Parts {
+		f.User = q.User
 	}
+	if len(q.fields) > 0 {
+		f.Accept = q.fields.match
+	}
+	f.Open = q.Open
 	return f
 }
 
@@ -97,7 +100,7 @@ func (q *historyRequest) filter() history.Filter {
 func (s *Service) history(ctx context.Context, q *historyRequest) (answer []byte, err error) {
 	about := &about{machines: q.span.Filter, from: q.span.From, to: q.span.To, fleet: q.span.Machines == nil}
 	err = s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) error {
-		if err := s.checkKnown(v, q.Machine, q.User); err != nil {
+		if err := s.checkKnown(v, q.Machine, q.span.User); err != nil {
 			return err
 		}
 		a := api.HistoryAnswer{Head: head, Past: past, Sessions: []api.PastStay{}}

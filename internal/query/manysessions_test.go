@@ -74,17 +74,19 @@ func plainSessions(events []roster.Event, q *api.SessionsRequest) (sessions, mac
 		return wanted == "" || value == wanted ||
 			q.Parts && strings.Contains(strings.ToLower(value), strings.ToLower(wanted))
 	}
-	selected := func(machine string) bool {
-		named := len(q.Names) == 0 || slices.Contains(q.Names, machine)
+	matches := func(name, pattern string) bool {
 		if q.Parts {
-			return named && has(machine, q.Machines)
+			return has(name, pattern)
 		}
-		return named && api.Matches(q.Machines, machine)
+		return api.Matches(pattern, name)
+	}
+	selected := func(machine string) bool {
+		return (len(q.Names) == 0 || slices.Contains(q.Names, machine)) && matches(machine, q.Machines)
 	}
 	machines = slices.DeleteFunc(machines, func(m string) bool { return !selected(m) })
 	for k, users := range on {
 		for _, s := range users {
-			if selected(k.machine) && has(s.User, q.User) && has(s.Remote, q.Remote) && has(s.Service, q.Service) && has(k.id, q.ID) {
+			if selected(k.machine) && matches(s.User, q.Users) && has(s.User, q.User) && has(s.Remote, q.Remote) && has(s.Service, q.Service) && has(k.id, q.ID) {
 				sessions = append(sessions, fmt.Sprintf("%s %s %s", k.machine, s.User, k.id))
 			}
 		}
@@ -137,6 +139,7 @@ func TestSessions(t *testing.T) {
 func drawSessionsRequest(t *rapid.T) (q api.SessionsRequest) {
 	q.Machines = rapid.SampledFrom([]string{"", "", "db", "web*", "*[0-9]", "B"}).Draw(t, "machines")
 	q.User = rapid.SampledFrom([]string{"", "", "anna", "ANN", "ö"}).Draw(t, "user")
+	q.Users = rapid.SampledFrom([]string{"", "", "*n*", "ann?", "A"}).Draw(t, "users")
 	q.Remote = rapid.SampledFrom([]string{"", "", "", "10.0.0.7", "bastion"}).Draw(t, "remote")
 	q.Service = rapid.SampledFrom([]string{"", "", "", "sshd", "SSH"}).Draw(t, "service")
 	q.ID = rapid.SampledFrom([]string{"", "", "", "c1"}).Draw(t, "session")
@@ -160,7 +163,7 @@ func (m *memory) checkSessions(t *testing.T, events []roster.Event, q *api.Sessi
 	if !slices.Equal(got, want) {
 		t.Fatalf("%+v of %+v: got %q, want %q", q, events, got, want)
 	}
-	if q.User+q.Remote+q.Service+q.ID == "" && !slices.Equal(gotMachines, machines) {
+	if q.User+q.Users+q.Remote+q.Service+q.ID == "" && !slices.Equal(gotMachines, machines) {
 		t.Fatalf("%+v of %+v: got machines %q, want %q", q, events, gotMachines, machines)
 	}
 	for i := range pages {
@@ -323,4 +326,37 @@ func TestFindNearest(t *testing.T) {
 			t.Fatalf("got %q, more %t; want %q of %d", got, more, want, len(all))
 		}
 	})
+}
+
+// TestHistoryParts: what is asked for by parts, or as open only, is what a plain program
+// selects of the whole history.
+func TestHistoryParts(t *testing.T) {
+	m := remember(t, rapid.Custom(drawTown).Filter(func(events []roster.Event) bool { return len(events) > 40 }).Example(1))
+	all := one[api.HistoryAnswer](t, m, "history", &api.HistoryRequest{}).Sessions
+	if len(all) < 10 {
+		t.Fatalf("%d sessions", len(all))
+	}
+	for _, q := range []api.HistoryRequest{
+		{Machines: "DB1", Parts: true},
+		{User: "ANNA", Parts: true},
+		{User: "anna", Remote: "0.7", Parts: true},
+		{Service: "SSH", Parts: true, Open: true},
+		{Machine: "db1", User: "a", Parts: true},
+		{Remote: "10.0.0.7"},
+		{User: "anna", Open: true},
+	} {
+		has := func(value, wanted string) bool {
+			return wanted == "" || value == wanted || q.Parts && strings.Contains(strings.ToLower(value), strings.ToLower(wanted))
+		}
+		var want []api.PastStay
+		for _, s := range all {
+			if (q.Machine == "" || s.Machine == q.Machine) && has(s.Machine, q.Machines) && has(s.User, q.User) &&
+				has(s.Remote, q.Remote) && has(s.Service, q.Service) && (!q.Open || s.How == "open") {
+				want = append(want, s)
+			}
+		}
+		if got := one[api.HistoryAnswer](t, m, "history", &q).Sessions; len(want) == 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v: got %+v, want %+v", q, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"strings"
 
 	"rollcall/internal/api"
 	"rollcall/internal/history"
@@ -16,10 +17,15 @@ type selection struct {
 	match func(name string) bool // nil: any
 }
 
-// selectionOf selects the machines of these names, if there are any, that match a pattern.
-func selectionOf(names []string, pattern string) selection {
+// selectionOf selects the machines of these names, if there are any, that match a pattern
+// or, if parts is true, contain it.
+func selectionOf(names []string, pattern string, parts bool) selection {
 	s := selection{names: sortedNames(names)}
-	if pattern != "" {
+	switch part := api.Fold(pattern); {
+	case pattern == "":
+	case parts:
+		s.match = func(name string) bool { return strings.Contains(api.Fold(name), part) }
+	default:
 		s.match = func(name string) bool { return api.Matches(pattern, name) }
 	}
 	return s
@@ -49,6 +55,6 @@ func (s *selection) machines(r *roster.Roster, after string) iter.Seq[roster.Vie
 }
 
 // filter returns the selection for a question to the history.
-func (s *selection) filter() history.Filter {
+func (s selection) filter() history.Filter {
 	return history.Filter{Machines: s.names, Match: s.match}
 }

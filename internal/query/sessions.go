@@ -17,15 +17,9 @@ import (
 type sessionsRequest struct {
 	api.SessionsRequest
 	asked  selection
-	fields []field
+	fields fields
 	moment moment // if it is about the past
 	after  cursor
-}
-
-// field is a text that a field of a session must have, or contain.
-type field struct {
-	wanted string
-	of     func(*roster.Session) string
 }
 
 func (q *sessionsRequest) aboutPast() bool { return q.At != "" }
@@ -37,12 +31,9 @@ func (q *sessionsRequest) check() (err error) {
 	if err := cmp.Or(checkNames(q.Names), checkGlob(q.Machines)); err != nil {
 		return err
 	}
-	q.asked = selectionOf(q.Names, q.Machines)
-	if q.Parts && q.Machines != "" {
-		part := api.Fold(q.Machines)
-		q.asked.match = func(name string) bool { return strings.Contains(api.Fold(name), part) }
-	}
-	if err := q.checkFields(); err != nil {
+	q.asked = selectionOf(q.Names, q.Machines, q.Parts)
+	w := wanted{q.User, q.Users, q.Remote, q.Service, q.ID, q.Parts}
+	if q.fields, err = w.fields(); err != nil {
 		return err
 	}
 	if q.aboutPast() {
@@ -54,46 +45,17 @@ func (q *sessionsRequest) check() (err error) {
 	return err
 }
 
-func (q *sessionsRequest) checkFields() error {
-	for _, f := range []struct {
-		key, wanted string
-		of          func(*roster.Session) string
-	}{
-		{"user", q.User, func(s *roster.Session) string { return s.User }},
-		{"remote", q.Remote, func(s *roster.Session) string { return s.Remote }},
-		{"service", q.Service, func(s *roster.Session) string { return s.Service }},
-		{"session", q.ID, func(s *roster.Session) string { return s.ID }},
-	} {
-		if f.wanted == "" {
-			continue
-		}
-		if err := checkName(f.key, f.wanted); err != nil {
-			return err
-		}
-		if q.Parts {
-			f.wanted = api.Fold(f.wanted)
-		}
-		q.fields = append(q.fields, field{f.wanted, f.of})
-	}
-	return nil
-}
-
 // wants reports whether a session is asked for, and comes after the cursor.
 func (q *sessionsRequest) wants(machine string, s *roster.Session) bool {
 	if machine == q.after.first && cmp.Or(strings.Compare(s.User, q.after.second), strings.Compare(s.ID, q.after.third)) <= 0 {
 		return false
 	}
-	for _, f := range q.fields {
-		if value := f.of(s); value != f.wanted && (!q.Parts || !strings.Contains(api.Fold(value), f.wanted)) {
-			return false
-		}
-	}
-	return true
+	return q.fields.match(s)
 }
 
 // wantsUser reports whether sessions of a user may be asked for.
 func (q *sessionsRequest) wantsUser(user string) bool {
-	return q.User == "" || user == q.User || q.Parts && api.Contains(user, q.User)
+	return q.fields.matchUser(user)
 }
 
 // wantsEmpty reports whether machines with nobody on are asked for.

@@ -2622,8 +2622,10 @@ type SessionsRequest struct {
 	Service string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
 	// Only sessions with this id. Optional.
 	Session string `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`
-	// machines, user, remote, service and session are parts: they select what contains
-	// them, in upper or lower case. Optional.
+	// Only sessions of users whose name matches this pattern. Optional.
+	Users string `protobuf:"bytes,11,opt,name=users,proto3" json:"users,omitempty"`
+	// machines, users, user, remote, service and session are parts: they select what
+	// contains them, in upper or lower case. Optional.
 	Parts bool `protobuf:"varint,7,opt,name=parts,proto3" json:"parts,omitempty"`
 	// A moment: see MachineRequest. Optional.
 	At string `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
@@ -2707,6 +2709,13 @@ func (x *SessionsRequest) GetSession() string {
 	return ""
 }
 
+func (x *SessionsRequest) GetUsers() string {
+	if x != nil {
+		return x.Users
+	}
+	return ""
+}
+
 func (x *SessionsRequest) GetParts() bool {
 	if x != nil {
 		return x.Parts
@@ -2763,7 +2772,7 @@ type SessionsAnswer struct {
 	// Only in answers about a past moment.
 	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
 	// The machines in byte order of their names. Those with nobody on are among them, unless
-	// user, remote, service or session is set. A machine whose sessions do not fit on one
+	// users, user, remote, service or session is set. A machine whose sessions do not fit on one
 	// page continues at the beginning of the next, with the same name.
 	Machines      []*MachineSessions `protobuf:"bytes,9,rep,name=machines,proto3" json:"machines,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3233,6 +3242,11 @@ type HistoryRequest struct {
 	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
 	// newest, which is the default: those that began last come first; or oldest.
 	Order string `protobuf:"bytes,10,opt,name=order,proto3" json:"order,omitempty"`
+	// machines, user, remote and service are parts: they select what contains them, in
+	// upper or lower case. Optional.
+	Parts bool `protobuf:"varint,12,opt,name=parts,proto3" json:"parts,omitempty"`
+	// Only sessions that have not ended. Optional.
+	Open bool `protobuf:"varint,13,opt,name=open,proto3" json:"open,omitempty"`
 	// At most this many sessions, from 1. Optional: as many as fit one message.
 	Limit *uint32 `protobuf:"varint,11,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// The cursor of an earlier answer: continue after its last session. Optional.
@@ -3332,6 +3346,20 @@ func (x *HistoryRequest) GetOrder() string {
 		return x.Order
 	}
 	return ""
+}
+
+func (x *HistoryRequest) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
+func (x *HistoryRequest) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
 }
 
 func (x *HistoryRequest) GetLimit() uint32 {
@@ -4304,7 +4332,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\vChangesBeat\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since\"\x86\x02\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"\x9c\x02\n" +
 	"\x0fSessionsRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x12\x1a\n" +
 	"\bmachines\x18\x02 \x01(\tR\bmachines\x12\x12\n" +
@@ -4312,6 +4340,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06remote\x18\x04 \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\x05 \x01(\tR\aservice\x12\x18\n" +
 	"\asession\x18\x06 \x01(\tR\asession\x12\x14\n" +
+	"\x05users\x18\v \x01(\tR\x05users\x12\x14\n" +
 	"\x05parts\x18\a \x01(\bR\x05parts\x12\x0e\n" +
 	"\x02at\x18\b \x01(\tR\x02at\x12\x19\n" +
 	"\x05limit\x18\t \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
@@ -4362,7 +4391,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"more_users\x18\n" +
 	" \x01(\bR\tmoreUsers\x12\x18\n" +
-	"\apartial\x18\v \x01(\bR\apartial\"\x99\x02\n" +
+	"\apartial\x18\v \x01(\bR\apartial\"\xc3\x02\n" +
 	"\x0eHistoryRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x14\n" +
 	"\x05names\x18\x06 \x03(\tR\x05names\x12\x1a\n" +
@@ -4373,7 +4402,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\tR\x02to\x12\x14\n" +
 	"\x05order\x18\n" +
-	" \x01(\tR\x05order\x12\x19\n" +
+	" \x01(\tR\x05order\x12\x14\n" +
+	"\x05parts\x18\f \x01(\bR\x05parts\x12\x12\n" +
+	"\x04open\x18\r \x01(\bR\x04open\x12\x19\n" +
 	"\x05limit\x18\v \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
 	"\x06cursor\x18\x05 \x01(\tR\x06cursorB\b\n" +
 	"\x06_limit\"\xed\x03\n" +
