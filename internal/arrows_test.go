@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 // commands are the packages that each command may import, and those that only the file
 // of one command may.
 var (
-	commands  = []string{"agent/command", "api", "client", "config", "inventory", "natsconn", "publish", "wire"}
+	commands  = []string{"agent/command", "api", "client", "config", "inventory", "moment", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
 		"serve_command.go":         {"httpd", "service"},
 		"enroll_command.go":        {"enroll"},

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"rollcall/internal/config"
 	"rollcall/internal/enroll"
+	"rollcall/internal/moment"
 )
 
 type enrollCmd struct {
@@ -42,17 +42,12 @@ func (enrollCmd) Help() string {
 Enrolling a machine again renews its credentials, if they are still in the folder. Keep the folder where neither the server nor a machine can read it: whoever has its keys can be everybody.`
 }
 
-// lifetime is a duration that may be given in days.
+// lifetime is how long credentials are valid.
 type lifetime time.Duration
 
 // UnmarshalText parses a lifetime such as 90d or 12h, of at least a second.
 func (l *lifetime) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	if days, is := strings.CutSuffix(string(text), "d"); is {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * 24 * time.Hour
-	}
+	d, err := moment.ParseSpan(string(text))
 	if err != nil || d < time.Second {
 		return fmt.Errorf("%q is no lifetime: use a number of days or hours, such as 90d or 12h", text)
 	}

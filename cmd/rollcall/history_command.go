@@ -16,8 +16,8 @@ type historyCmd struct {
 	User     string   `placeholder:"USER" help:"Only sessions of this user."`
 	Remote   string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
 	Service  string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
-	From     string   `placeholder:"TIME" help:"Only sessions that were open at this time or later: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	To       string   `placeholder:"TIME" help:"Only sessions that began at this time or earlier. A date means its beginning."`
+	From     timeFlag `placeholder:"TIME" help:"Only sessions that were open then or later: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day means its beginning."`
+	To       timeFlag `placeholder:"TIME" help:"Only sessions that began then or earlier. A day means its end."`
 	Oldest   bool     `help:"Print the session that began first first, instead of the one that began last."`
 	Limit    *uint32  `placeholder:"N" help:"Print at most N sessions."`
 	Output   string   `enum:"text,json,csv" default:"text" placeholder:"FORMAT" help:"text; csv: all columns, with times in UTC; or json: the service's answer as one JSON object per line."`
@@ -78,8 +78,8 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 		r.Limit = new(*c.Limit)
 	}
 	var err error
-	if r.From, err = c.moment("--from", c.From); err == nil {
-		r.To, err = c.moment("--to", c.To)
+	if r.From, err = c.begin("--from", c.From); err == nil {
+		r.To, err = c.end("--to", c.To)
 	}
 	return r, err
 }

@@ -1,36 +1,90 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/internal/moment"
 )
 
-// momentForms are the formats of a time without a zone.
-var momentForms = []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05"}
+// timeFlag is a moment as given. It may begin with a - and a digit: -1h.
+type timeFlag string
 
-// moment parses the time given for a flag and formats it for a request. A time without a
-// zone is in the local zone, or in UTC with --utc. No value gives "".
-func (q *zoneFlags) moment(flag, value string) (string, error) {
-	zone := time.Local
+// Decode reads the next argument as the moment, unless it is another flag.
+func (f *timeFlag) Decode(ctx *kong.DecodeContext) error {
+	next := ctx.Scan.Peek()
+	//guard:drop beginsLikeSpan "-1h is a time, not a flag" TestTimeFlags
+	if next.IsEOL() || !next.IsValue() && !beginsLikeSpan(next.String()) {
+		return errors.New(`a time is missing, such as 10:17, "yesterday 10:17", "2026-11-22 10:17" or -1h`)
+	}
+	*f = timeFlag(ctx.Scan.Pop().String())
+	//guard:false "an empty time does not mean now" TestTimeFlags
+	if *f == "" {
+		return errors.New("the time is empty: leave the flag out, or give one such as now or -1h")
+	}
+	return nil
+}
+
+// beginsLikeSpan reports whether an argument begins with a - and a digit.
+func beginsLikeSpan(text string) bool {
+	return len(text) > 1 && text[0] == '-' && '0' <= text[1] && text[1] <= '9'
+}
+
+// spanFlag is a span of time.
+type spanFlag time.Duration
+
+// Decode reads the next argument as the span.
+func (f *spanFlag) Decode(ctx *kong.DecodeContext) error {
+	next := ctx.Scan.Peek()
+	if next.IsEOL() || !next.IsValue() && !beginsLikeSpan(next.String()) {
+		return errors.New("a span of time is missing, such as 90m, 1h30m or 2d")
+	}
+	text := ctx.Scan.Pop().String()
+	d, err := moment.ParseSpan(text)
+	if err != nil {
+		return fmt.Errorf("%q: %w", text, err)
+	}
+	if d == 0 {
+		return fmt.Errorf("%q: use more than 0, such as 90m, 1h30m or 2d", text)
+	}
+	*f = spanFlag(d)
+	return nil
+}
+
+// period returns what the time given for a flag names. A time without a zone is in the
+// local zone, or in UTC with --utc.
+func (q *zoneFlags) period(flag string, value timeFlag) (moment.Period, error) {
+	zone := local
 	if q.UTC {
 		zone = time.UTC
 	}
+	period, err := moment.Parse(string(value), time.Now(), zone)
+	if err != nil {
+		return period, usageError{fmt.Errorf("%s=%s: %w", flag, quoteUnprintable(string(value)), err)}
+	}
+	return period, nil
+}
+
+// end formats the time given for a flag for a request: the last instant of what it names.
+// No value gives "".
+func (q *zoneFlags) end(flag string, value timeFlag) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	t, err := parseMoment(value, zone)
-	if year := t.UTC().Year(); err != nil || year < 1970 || year > 2261 {
-		return "", usageError{fmt.Errorf("%s=%s: use a time from 1970 to 2261, such as 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or 2006-01-02T15:04:05Z", flag, value)}
-	}
-	return t.UTC().Format(time.RFC3339Nano), nil
+	period, err := q.period(flag, value)
+	return formatted(period.Last), err
 }
 
-func parseMoment(value string, zone *time.Location) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, value)
-	for _, form := range momentForms {
-		if err != nil {
-			t, err = time.ParseInLocation(form, value, zone)
-		}
+// begin is like end, for the first instant.
+func (q *zoneFlags) begin(flag string, value timeFlag) (string, error) {
+	if value == "" {
+		return "", nil
 	}
-	return t, err
+	period, err := q.period(flag, value)
+	return formatted(period.First), err
 }
+
+func formatted(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

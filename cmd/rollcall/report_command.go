@@ -10,12 +10,12 @@ import (
 )
 
 type reportCmd struct {
-	Machines      string         `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
-	UserOnSeveral bool           `xor:"filter" help:"Print the users who are on more than one machine, and where."`
-	SilentFor     *time.Duration `xor:"filter" placeholder:"DURATION" help:"Print the machines not heard from for this long, such as 1h30m, and the last known users."`
-	Longest       *uint32        `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
-	At            string         `xor:"filter" placeholder:"TIME" help:"Print who was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
-	Expected      string         `xor:"filter" placeholder:"FILE" help:"Print the machines that were never heard from, of those in FILE, one a line."`
+	Machines      string    `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	UserOnSeveral bool      `xor:"filter" help:"Print the users who are on more than one machine, and where."`
+	SilentFor     *spanFlag `xor:"filter" placeholder:"SPAN" help:"Print the machines not heard from for this long, such as 90m, 1h30m or 2d, and the last known users."`
+	Longest       *uint32   `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
+	At            timeFlag  `xor:"filter" placeholder:"TIME" help:"Print who was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
+	Expected      string    `xor:"filter" placeholder:"FILE" help:"Print the machines that were never heard from, of those in FILE, one a line."`
 	queryFlags
 }
 
@@ -36,10 +36,7 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		request.OnSeveral = true
 		return c.runSeveral(ctx, std, request)
 	case c.SilentFor != nil:
-		if *c.SilentFor <= 0 {
-			return usageError{fmt.Errorf("--silent-for=%v: use more than 0, such as 1h30m", *c.SilentFor)}
-		}
-		request.SilentFor = c.SilentFor.String()
+		request.SilentFor = time.Duration(*c.SilentFor).String()
 		return c.runSilent(ctx, std, request)
 	case c.Longest != nil:
 		if *c.Longest < 1 || *c.Longest > 1000 {
@@ -67,7 +64,7 @@ func (c *reportCmd) askReport(ctx context.Context, std streams, request api.Repo
 // runAt prints the report of a past moment.
 func (c *reportCmd) runAt(ctx context.Context, std streams, request api.ReportRequest) error {
 	var err error
-	if request.At, err = c.moment("--at", c.At); err != nil {
+	if request.At, err = c.end("--at", c.At); err != nil {
 		return err
 	}
 	text := api.NewText(std.out)

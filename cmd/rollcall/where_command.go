@@ -8,8 +8,8 @@ import (
 )
 
 type whereCmd struct {
-	User string `arg:"" help:"The user's name."`
-	At   string `placeholder:"TIME" help:"Print where the user was logged in at this time: 2006-01-02, 2006-01-02T15:04, 2006-01-02T15:04:05 or RFC 3339."`
+	User string   `arg:"" help:"The user's name."`
+	At   timeFlag `placeholder:"TIME" help:"Print where the user was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
 	queryFlags
 }
 
@@ -20,7 +20,7 @@ func (whereCmd) Help() string {
 
 // Run asks where a user is logged in, and prints it.
 func (c *whereCmd) Run(ctx context.Context, std streams) error {
-	at, err := c.moment("--at", c.At)
+	at, err := c.end("--at", c.At)
 	if err != nil {
 		return err
 	}
