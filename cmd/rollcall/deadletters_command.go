@@ -19,9 +19,8 @@ import (
 type deadlettersCmd struct {
 	Reason  string `placeholder:"REASON" help:"Only those refused for this reason, such as bad_date."`
 	Machine string `placeholder:"MACHINE" help:"Only those of this machine, as named by the subject or else the payload."`
-	Limit   uint32 `default:"1000" placeholder:"N" help:"Print at most N, the latest ones. Default: ${default}."`
-	Output  string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one JSON object per line and message."`
-	UTC     bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+	Limit   uint32 `short:"n" default:"1000" placeholder:"N" help:"Print at most N, the latest ones. Default: ${default}."`
+	queryFlags
 }
 
 // Help is the text of "rollcall deadletters --help" before the flags.
@@ -36,6 +35,10 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	}
 	if c.Limit == 0 {
 		return usageError{errors.New("--limit=0: use 1 or more")}
+	}
+	list, err := newListing(std, &c.outputFlags, &c.zoneFlags, letterColumns)
+	if err != nil {
+		return err
 	}
 	cfg, err := config.ReadDeadLetters()
 	if err != nil {
@@ -58,33 +61,53 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if found.count > found.most {
 		fmt.Fprintf(std.err, "rollcall: deadletters: printed the latest %d of %d; --limit prints more\n", found.most, found.count)
 	}
-	return c.print(std, found.inOrder())
+	return c.print(std, list, found.inOrder())
 }
 
-func (c *deadlettersCmd) print(std streams, all []client.DeadLetter) error {
+// print prints dead letters. They have the same fields as JSON and as rows.
+func (c *deadlettersCmd) print(std streams, list *listing[client.DeadLetter], all []client.DeadLetter) error {
 	if c.Output == "json" {
 		for i := range all {
 			line, err := json.Marshal(&all[i], jsontext.AllowInvalidUTF8(true))
 			if err != nil {
 				return fmt.Errorf("deadletters: encoding: %w", err)
 			}
-			if _, err := std.out.Write(append(line, '\n')); err != nil {
+			if err := std.printPage(line); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	t := newTable("PLACE", "RECEIPT", "REASON", "MACHINE", "DETAIL")
-	t.wrap = true
-	times := zoneFlags{UTC: c.UTC}
-	for _, l := range all {
-		receipt := l.Receipt
-		if at, err := time.Parse(time.RFC3339Nano, receipt); err == nil {
-			receipt = times.time(at)
-		}
-		t.add(fmt.Sprint(l.Place), receipt, l.Reason, l.Machine, l.Detail)
+	if list.table != nil {
+		list.table.wrap = true
 	}
-	return t.write(std.out, width(std.out))
+	if err := list.print(all); err != nil || c.Output != "text" || len(all) > 0 {
+		return err
+	}
+	if c.Reason+c.Machine != "" {
+		std.note("no dead letters match")
+	} else {
+		std.note("no dead letters")
+	}
+	return nil
+}
+
+// letterColumns are the columns of dead letters.
+var letterColumns = []column[client.DeadLetter]{
+	{field: "place", title: "PLACE", value: func(l *client.DeadLetter) any { return l.Place }},
+	{field: "receipt", title: "RECEIPT", value: func(l *client.DeadLetter) any {
+		if at, err := time.Parse(time.RFC3339Nano, l.Receipt); err == nil {
+			return at
+		}
+		return l.Receipt // anybody may have stored it
+	}},
+	{field: "reason", title: "REASON", value: func(l *client.DeadLetter) any { return l.Reason }},
+	{field: "machine", title: "MACHINE", value: func(l *client.DeadLetter) any { return l.Machine }},
+	{field: "detail", title: "DETAIL", value: func(l *client.DeadLetter) any { return l.Detail }},
+	{field: "subject", value: func(l *client.DeadLetter) any { return l.Subject }},
+	{field: "stream", value: func(l *client.DeadLetter) any { return l.Stream }},
+	{field: "sequence", value: func(l *client.DeadLetter) any { return l.Sequence }},
+	{field: "size", value: func(l *client.DeadLetter) any { return l.Size }},
 }
 
 // latest keeps the dead letters with the greatest places, at most so many.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"fmt"
 	"time"
 
@@ -11,22 +10,28 @@ import (
 )
 
 type historyCmd struct {
-	Machines string   `arg:"" optional:"" name:"glob" help:"Only sessions on these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	Machines string   `arg:"" optional:"" name:"glob" help:"Only sessions on these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
 	Machine  []string `placeholder:"MACHINE" sep:"none" help:"Only sessions on this machine. It can be repeated, up to 300 times."`
 	User     string   `placeholder:"USER" help:"Only sessions of this user."`
 	Remote   string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
 	Service  string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
+	Match    bool     `short:"m" help:"GLOB, MACHINE, USER, REMOTE and SERVICE are parts, in upper or lower case."`
+	Open     bool     `help:"Only sessions that have not ended."`
 	From     timeFlag `placeholder:"TIME" help:"Only sessions that were open then or later: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day means its beginning."`
 	To       timeFlag `placeholder:"TIME" help:"Only sessions that began then or earlier. A day means its end."`
-	Oldest   bool     `help:"Print the session that began first first, instead of the one that began last."`
-	Limit    *uint32  `placeholder:"N" help:"Print at most N sessions."`
-	Output   string   `enum:"text,json,csv" default:"text" placeholder:"FORMAT" help:"text; csv: all columns, with times in UTC; or json: the service's answer as one JSON object per line."`
-	zoneFlags
+	Reverse  bool     `short:"r" help:"Print the session that began first first, instead of the one that began last."`
+	Limit    *uint32  `short:"n" placeholder:"N" help:"Print at most N sessions."`
+	queryFlags
 }
 
 // Help is the text of "rollcall history --help" before the flags.
 func (historyCmd) Help() string {
-	return `Asks the running service for its history. Prints a line for each session, the latest first: when it began and ended, how long it lasted, and how it ended: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's session of the same name. The table has the column REMOTE if it is at least 100 columns wide; --output csv and json have all fields.`
+	return `Asks the running service for its history. Prints a line for each session, the latest first: when it began and ended, how long it lasted, and how it ended: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's session of the same name.
+
+Examples:
+  rollcall history --machine web1 -n 20
+  rollcall history --user lane --from yesterday
+  rollcall history 'web*' --from 'mon 10:00' --to 'mon 12:00' -o csv`
 }
 
 // Run asks for the sessions in a span of time and prints them.
@@ -35,32 +40,75 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	print := c.printer(std)
-	sessions := 0
-	err = c.pages(ctx, std, "history", "history", request, func(page []byte) error {
+	ask, err := newAsker(ctx, std, "history", &c.zoneFlags)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
+	if err = c.print(ctx, ask, request); !isUnknown(err) {
+		return err
+	}
+	if err := c.resolve(ctx, ask, request, err); err != nil {
+		return err
+	}
+	return c.print(ctx, ask, request)
+}
+
+// resolve replaces the machine or user that the service does not know by the one whose
+// name contains it, as "rollcall who" does.
+func (c *historyCmd) resolve(ctx context.Context, ask *asker, request *api.HistoryRequest, refused error) (err error) {
+	kind, name := api.Users, &request.User
+	if request.Machine != "" {
+		if known, err := ask.knowsMachine(ctx, request.Machine); err != nil {
+			return err
+		} else if !known {
+			kind, name = api.Machines, &request.Machine
+		}
+	}
+	if *name, err = ask.resolve(ctx, kind, *name, &c.outputFlags, refused); err == nil {
+		ask.std.note("%s:", printable(*name))
+	}
+	return err
+}
+
+// print prints the answer to a request.
+func (c *historyCmd) print(ctx context.Context, ask *asker, request *api.HistoryRequest) error {
+	view := historyView{&c.zoneFlags, c.width(ask.std.out) < narrow}
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, view.columns())
+	if err != nil {
+		return err
+	}
+	sessions := uint32(0)
+	err = ask.pages(ctx, "history", request, func(page []byte) error {
 		a, err := api.Decode[api.HistoryAnswer](page)
 		if err != nil {
 			return err
 		}
-		sessions += len(a.Sessions)
-		if err := print(page, a.Sessions); err != nil || c.Limit == nil {
+		if sessions += uint32(len(a.Sessions)); c.Output == "json" {
+			err = ask.std.printPage(page)
+		} else {
+			err = list.print(a.Sessions)
+		}
+		if err != nil || c.Limit == nil {
 			return err
 		}
-		if sessions >= int(*c.Limit) {
+		if sessions >= *c.Limit {
 			return errEnough
 		}
-		*request.Limit = *c.Limit - uint32(sessions) // of the next page
+		*request.Limit = *c.Limit - sessions // of the next page
 		return nil
 	})
-	if err == nil && sessions == 0 && c.Output == "text" {
-		_, err = fmt.Fprintln(std.out, "no sessions")
+	if err == nil && list.rows == 0 && c.Output == "text" {
+		ask.std.note("no sessions")
 	}
 	return err
 }
 
 // request returns the request.
 func (c *historyCmd) request() (*api.HistoryRequest, error) {
-	r := &api.HistoryRequest{Machines: c.Machines, User: c.User, Remote: c.Remote, Service: c.Service}
+	r := &api.HistoryRequest{
+		Machines: c.Machines, User: c.User, Remote: c.Remote, Service: c.Service, Parts: c.Match, Open: c.Open,
+	}
 	switch len(c.Machine) {
 	case 0:
 	case 1:
@@ -68,7 +116,13 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 	default:
 		r.Names = c.Machine
 	}
-	if c.Oldest {
+	if c.Match && len(c.Machine) > 0 {
+		if len(c.Machine) > 1 || c.Machines != "" {
+			return nil, usageError{fmt.Errorf("--match: give one part of the machines' names")}
+		}
+		r.Machine, r.Machines = "", c.Machine[0]
+	}
+	if c.Reverse {
 		r.Order = api.Oldest
 	}
 	if c.Limit != nil {
@@ -84,76 +138,67 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 	return r, err
 }
 
-// printer returns the function that prints a page.
-func (c *historyCmd) printer(std streams) func(page []byte, sessions []api.PastStay) error {
-	switch c.Output {
-	case "json":
-		return func(page []byte, _ []api.PastStay) error { return std.printPage(page) }
-	case "csv":
-		w := csv.NewWriter(std.out)
-		w.Write(csvHeader) //nolint:errcheck // Flush returns it
-		return func(_ []byte, sessions []api.PastStay) error {
-			for i := range sessions {
-				w.Write(csvRow(&sessions[i])) //nolint:errcheck // so does Error
-			}
-			w.Flush()
-			return w.Error()
-		}
-	}
-	return func(_ []byte, sessions []api.PastStay) error {
-		return c.table(sessions, width(std.out)).write(std.out, width(std.out))
+// historyView formats times of a history.
+type historyView struct {
+	*zoneFlags
+	minutes bool
+}
+
+// columns are the columns of a history.
+func (v *historyView) columns() []column[api.PastStay] {
+	return []column[api.PastStay]{
+		{
+			field: "user", title: "USER", value: func(s *api.PastStay) any { return s.User },
+			cell: func(s *api.PastStay) string { return cmp.Or(s.User, "(unknown)") },
+		},
+		{field: "machine", title: "MACHINE", value: func(s *api.PastStay) any { return s.Machine }},
+		{field: "since", title: "SINCE", value: func(s *api.PastStay) any { return s.Since }, cell: v.since},
+		{field: "ended", title: "UNTIL", value: func(s *api.PastStay) any { return s.Ended }, cell: v.until},
+		{title: "FOR", cell: lasted},
+		{field: "how", title: "END", value: func(s *api.PastStay) any { return s.How }},
+		{field: "remote", title: "REMOTE", value: func(s *api.PastStay) any { return s.Remote }},
+		{field: "terminal", value: func(s *api.PastStay) any { return s.Terminal }},
+		{field: "service", value: func(s *api.PastStay) any { return s.Service }},
+		{field: "session", value: func(s *api.PastStay) any { return s.ID }},
 	}
 }
 
-var csvHeader = []string{"machine", "user", "session", "since", "ended", "how", "terminal", "remote", "service"}
-
-func csvRow(s *api.PastStay) []string {
-	date := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format(time.RFC3339Nano)
+// lasted returns how long a session lasted; "" while it is open.
+func lasted(s *api.PastStay) string {
+	if s.Ended.IsZero() || s.SinceUnknown {
+		return ""
 	}
-	return []string{s.Machine, s.User, s.ID, date(s.Since), date(s.Ended), s.How, s.Terminal, s.Remote, s.Service}
+	return span(s.Ended.Sub(s.Since))
 }
 
-// remoteMinWidth is the least width of a table with the column REMOTE.
-const remoteMinWidth = 100
+// narrow is the width in columns below which times have no seconds, to leave room for names.
+const narrow = 100
 
-// table returns a row for each session. Session, terminal and service are only in the
-// other formats: the table has no room for them.
-func (c *historyCmd) table(sessions []api.PastStay, width int) *table {
-	t := newTable("USER", "MACHINE", "SINCE", "UNTIL", "FOR", "END", "REMOTE")
-	for _, s := range sessions {
-		lasted := ""
-		if !s.Ended.IsZero() && !s.SinceUnknown {
-			lasted = span(s.Ended.Sub(s.Since))
-		}
-		if width < remoteMinWidth {
-			s.Remote = ""
-		}
-		t.add(cmp.Or(s.User, "(unknown)"), s.Machine, c.since(&s), c.until(&s), lasted, s.How, s.Remote)
+// shown formats a time.
+func (v *historyView) shown(t time.Time) string {
+	if v.minutes {
+		return v.minute(t)
 	}
-	return t
+	return v.time(t)
 }
 
 // since returns when a session began.
-func (c *historyCmd) since(s *api.PastStay) string {
+func (v *historyView) since(s *api.PastStay) string {
 	if s.SinceUnknown {
 		return "unknown"
 	}
-	return c.time(s.Since)
+	return v.shown(s.Since)
 }
 
 // until returns when a session ended: the time of day if that was on the day on which it
 // began; "" while it is open.
-func (c *historyCmd) until(s *api.PastStay) string {
+func (v *historyView) until(s *api.PastStay) string {
 	if s.Ended.IsZero() {
 		return ""
 	}
 	const day = len(time.DateOnly)
-	until := c.time(s.Ended)
-	if !s.SinceUnknown && c.time(s.Since)[:day] == until[:day] {
+	until := v.shown(s.Ended)
+	if !s.SinceUnknown && v.shown(s.Since)[:day] == until[:day] {
 		return until[day+1:]
 	}
 	return until

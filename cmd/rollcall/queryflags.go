@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,63 +14,15 @@ import (
 	"rollcall/internal/config"
 )
 
-// queryFlags are the flags of all commands that ask the service.
+// queryFlags are the flags of all commands that ask the service for a list.
 type queryFlags struct {
-	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as one JSON object per line; several if it does not fit in one message."`
+	outputFlags
 	zoneFlags
 }
 
 // zoneFlags are the flags of all commands that read or print times.
 type zoneFlags struct {
 	UTC bool `name:"utc" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
-}
-
-// ask asks a question and prints the answer page by page. command is the name in error
-// messages; print prints a page as text.
-func (q *queryFlags) ask(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
-	if q.Output == "json" {
-		print = std.printPage
-	}
-	return q.pages(ctx, std, command, endpoint, request, print)
-}
-
-// printPage prints a page as JSON.
-func (s streams) printPage(page []byte) error {
-	_, err := s.out.Write(append(page, '\n'))
-	return err
-}
-
-// errEnough ends pages without an error.
-var errEnough = errors.New("enough")
-
-// pages asks a question and calls print for each page of the answer, until it returns
-// errEnough. Then it prints what the answer lacks.
-func (q *zoneFlags) pages(ctx context.Context, std streams, command, endpoint string, request any, print func(page []byte) error) error {
-	cfg, err := config.ReadClient()
-	if err != nil {
-		return err
-	}
-	conn, err := client.Connect(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	var missing incompleteness
-	for page, err := range client.Pages(ctx, conn, cfg.Subjects().Query(endpoint), request) {
-		if err != nil {
-			return unanswered(command, err, cfg)
-		}
-		if err := missing.add(page); err != nil {
-			return fmt.Errorf("%s: reading the answer: %w", command, err)
-		}
-		if err := print(page); errors.Is(err, errEnough) {
-			break
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", command, err)
-		}
-	}
-	missing.print(std, command, q)
-	return nil
 }
 
 // unanswered returns the error of a question without an answer: the refusal of the service,
@@ -172,4 +123,12 @@ func (q *zoneFlags) time(t time.Time) string {
 		return t.UTC().Format("2006-01-02 15:04:05Z")
 	}
 	return t.In(local).Format(time.DateTime)
+}
+
+// minute is time without the seconds.
+func (q *zoneFlags) minute(t time.Time) string {
+	if q.UTC {
+		return t.UTC().Format("2006-01-02 15:04Z")
+	}
+	return t.In(local).Format("2006-01-02 15:04")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"rollcall/internal/api"
@@ -21,63 +22,165 @@ type reportCmd struct {
 
 // Help is the text of "rollcall report --help" before the flags.
 func (reportCmd) Help() string {
-	return `Asks the running service. Prints a line for each machine with somebody logged in: "machine: user, user". If the report is not complete, a message on standard error says so.`
+	return `Asks the running service. Prints a line for each machine with somebody logged in: "machine: user, user". If the report is not complete, a message on standard error says so.
+
+Examples:
+  rollcall report
+  rollcall report 'web*' --at yesterday
+  rollcall report --silent-for 2d
+  rollcall report -o csv --fields machine,heard`
 }
 
 // Run asks the service for its report and prints it.
 func (c *reportCmd) Run(ctx context.Context, std streams) error {
-	request := api.ReportRequest{Filter: api.Filter{Machines: c.Machines}}
-	switch {
-	case c.Expected != "":
+	if c.Expected != "" {
 		return c.runExpected(ctx, std)
+	}
+	request := &api.ReportRequest{Filter: api.Filter{Machines: c.Machines}}
+	run := c.runNow
+	switch {
 	case c.At != "":
-		return c.runAt(ctx, std, request)
+		run = c.runAt
+		var err error
+		if request.At, err = c.end("--at", c.At); err != nil {
+			return err
+		}
 	case c.UserOnSeveral:
-		request.OnSeveral = true
-		return c.runSeveral(ctx, std, request)
+		run, request.OnSeveral = c.runSeveral, true
 	case c.SilentFor != nil:
-		request.SilentFor = time.Duration(*c.SilentFor).String()
-		return c.runSilent(ctx, std, request)
+		run, request.SilentFor = c.runSilent, time.Duration(*c.SilentFor).String()
 	case c.Longest != nil:
 		if *c.Longest < 1 || *c.Longest > 1000 {
 			return usageError{fmt.Errorf("--longest=%d: use 1 to 1000", *c.Longest)}
 		}
-		request.Longest = c.Longest
-		return c.runLongest(ctx, std, request)
+		run, request.Longest = c.runLongest, c.Longest
 	}
-	text := api.NewText(std.out)
-	err := c.askReport(ctx, std, request, text.Write)
-	return errors.Join(err, text.Close())
+	ask, err := newAsker(ctx, std, "report", &c.zoneFlags)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
+	return run(ctx, ask, request)
 }
 
-// askReport asks for a report and calls print for each page.
-func (c *reportCmd) askReport(ctx context.Context, std streams, request api.ReportRequest, print func(*api.Report) error) error {
-	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
+// reportPrinter prints reports: as lines of text, in a pipe too, or as rows.
+type reportPrinter struct {
+	*reportCmd
+	text  *api.Text
+	list  *listing[api.Machine]
+	count reportCount
+}
+
+// printer returns the printer of a report.
+func (c *reportCmd) printer(std streams, columns []column[api.Machine]) (*reportPrinter, error) {
+	p := &reportPrinter{reportCmd: c, text: api.NewText(std.out)}
+	if c.Output == "text" && len(c.Fields) == 0 {
+		return p, nil
+	}
+	var err error
+	p.list, err = newListing(std, &c.outputFlags, &c.zoneFlags, columns)
+	return p, err
+}
+
+func (p *reportPrinter) print(machines []api.Machine) error {
+	p.count.add(machines)
+	if p.list != nil {
+		return p.list.print(machines)
+	}
+	return p.text.Write(&api.Report{Machines: machines})
+}
+
+// runNow prints the report.
+func (c *reportCmd) runNow(ctx context.Context, ask *asker, request *api.ReportRequest) error {
+	p, err := c.printer(ask.std, machineColumns)
+	if err != nil {
+		return err
+	}
+	err = ask.pages(ctx, "report", request, decodedReport(ask.std, &c.outputFlags, func(r *api.Report) error { return p.print(r.Machines) }))
+	return p.end(ask, err)
+}
+
+// runAt prints the report of a past moment.
+func (c *reportCmd) runAt(ctx context.Context, ask *asker, request *api.ReportRequest) error {
+	p, err := c.printer(ask.std, []column[api.Machine]{machineColumns[0], usersColumn})
+	if err != nil {
+		return err
+	}
+	err = ask.pages(ctx, "report", request, decoded(ask.std, &c.outputFlags, func(a *api.PastReport) error {
+		machines := make([]api.Machine, len(a.Machines))
+		for i, m := range a.Machines {
+			machines[i] = api.Machine{Name: m.Name, Users: m.Users}
+		}
+		return p.print(machines)
+	}))
+	return p.end(ask, err)
+}
+
+// end ends the last line, and says below how many machines and users there are.
+func (p *reportPrinter) end(ask *asker, err error) error {
+	if err = errors.Join(err, p.text.Close()); err == nil && p.Output == "text" && p.list == nil {
+		ask.std.note("%s", p.count.line(p.Machines))
+	}
+	return err
+}
+
+var usersColumn = column[api.Machine]{field: "users", value: func(m *api.Machine) any { return m.Users }}
+
+// machineColumns are the columns of a report. A machine whose users do not fit in one
+// message has several rows.
+var machineColumns = []column[api.Machine]{
+	{field: "machine", value: func(m *api.Machine) any { return m.Name }},
+	{field: "heard", value: func(m *api.Machine) any { return m.Heard }},
+	{field: "silent", value: func(m *api.Machine) any { return m.Silent }},
+	{field: "incomplete", value: func(m *api.Machine) any { return m.Incomplete }},
+	{field: "missing", value: func(m *api.Machine) any { return m.Missing }},
+	usersColumn,
+}
+
+// decodedReport is decoded for reports.
+func decodedReport(std streams, o *outputFlags, print func(*api.Report) error) func(page []byte) error {
+	return func(page []byte) error {
+		if o.Output == "json" {
+			return std.printPage(page)
+		}
 		r, err := api.DecodeReport(page)
 		if err != nil {
 			return err
 		}
 		return print(&r)
-	})
+	}
 }
 
-// runAt prints the report of a past moment.
-func (c *reportCmd) runAt(ctx context.Context, std streams, request api.ReportRequest) error {
-	var err error
-	if request.At, err = c.end("--at", c.At); err != nil {
-		return err
+// reportCount counts what a report tells of. Users are told apart by hashes: of a large
+// fleet their names would take too much memory.
+type reportCount struct {
+	machines, inUse, silent int
+	last                    string // machine
+	seed                    maphash.Seed
+	users                   map[uint64]struct{}
+}
+
+func (t *reportCount) add(machines []api.Machine) {
+	if t.users == nil {
+		t.seed, t.users = maphash.MakeSeed(), make(map[uint64]struct{})
 	}
-	text := api.NewText(std.out)
-	err = c.ask(ctx, std, "report", "report", request, func(page []byte) error {
-		a, err := api.Decode[api.PastReport](page)
-		if err != nil {
-			return err
+	for i := range machines {
+		m := &machines[i]
+		if m.Name != t.last { // else it goes on from the page before
+			t.last = m.Name
+			t.machines++
+			t.inUse += count(len(m.Users) > 0)
+			t.silent += count(m.Silent)
 		}
-		var r api.Report
-		for _, m := range a.Machines {
-			r.Machines = append(r.Machines, api.Machine{Name: m.Name, Users: m.Users})
+		for _, user := range m.Users {
+			t.users[maphash.String(t.seed, user)] = struct{}{}
 		}
-		return text.Write(&r)
-	})
-	return errors.Join(err, text.Close())
+	}
+}
+
+func (t *reportCount) line(pattern string) string {
+	if t.machines == 0 {
+		return noMachines(pattern)
+	}
+	return fleetLine(t.inUse, t.machines, len(t.users), t.silent)
 }

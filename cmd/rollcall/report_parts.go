@@ -5,59 +5,104 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"rollcall/internal/api"
 )
 
+// onSeveral is a user who is on several machines.
+type onSeveral struct {
+	user     string
+	machines []string
+}
+
 // runSeveral prints the users who are on more than one machine. The machines of a user
 // may be on any page, so all pages are read first.
-func (c *reportCmd) runSeveral(ctx context.Context, std streams, request api.ReportRequest) error {
+func (c *reportCmd) runSeveral(ctx context.Context, ask *asker, request *api.ReportRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, []column[onSeveral]{
+		{field: "user", title: "USER", value: func(u *onSeveral) any { return u.user }},
+		{field: "count", title: "COUNT", value: func(u *onSeveral) any { return len(u.machines) }},
+		{field: "machines", title: "MACHINES", value: func(u *onSeveral) any { return u.machines }},
+	})
+	if err != nil {
+		return err
+	}
 	on := make(map[string][]string)
-	err := c.askReport(ctx, std, request, func(page *api.Report) error {
+	err = ask.pages(ctx, "report", request, decodedReport(ask.std, &c.outputFlags, func(page *api.Report) error {
 		for _, m := range page.Machines {
 			for _, user := range m.Users {
 				on[user] = append(on[user], m.Name)
 			}
 		}
 		return nil
+	}))
+	if err != nil || c.Output == "json" {
+		return err
+	}
+	var rows []onSeveral
+	for _, user := range slices.Sorted(maps.Keys(on)) {
+		rows = append(rows, onSeveral{user, on[user]})
+	}
+	if err := list.print(rows); err != nil || c.Output != "text" {
+		return err
+	}
+	ask.std.note("%s on several machines", plural(len(rows), "user"))
+	return nil
+}
+
+// silentRow is a machine, and when it was asked about.
+type silentRow struct {
+	api.Machine
+	when time.Time
+}
+
+// runSilent prints the machines that have been silent for so long.
+func (c *reportCmd) runSilent(ctx context.Context, ask *asker, request *api.ReportRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, []column[silentRow]{
+		{field: "machine", title: "MACHINE", value: func(m *silentRow) any { return m.Name }},
+		{field: "heard", title: "LAST HEARD", value: func(m *silentRow) any { return m.Heard }},
+		{title: "FOR", cell: func(m *silentRow) string { return span(m.when.Sub(m.Heard)) }},
+		{field: "users", title: "LAST KNOWN USERS", value: func(m *silentRow) any { return m.Users }},
 	})
 	if err != nil {
 		return err
 	}
-	t := newTable("USER", "COUNT", "MACHINES")
-	for _, user := range slices.Sorted(maps.Keys(on)) {
-		t.add(user, strconv.Itoa(len(on[user])), joined(on[user]))
+	machines := 0
+	err = ask.pages(ctx, "report", request, decodedReport(ask.std, &c.outputFlags, func(page *api.Report) error {
+		rows := make([]silentRow, len(page.Machines))
+		for i, m := range page.Machines {
+			rows[i] = silentRow{m, page.When}
+		}
+		machines += len(rows)
+		return list.print(rows)
+	}))
+	if err == nil && c.Output == "text" {
+		ask.std.note("%s not heard from for %s", plural(machines, "machine"), span(time.Duration(*c.SilentFor)))
 	}
-	return t.write(std.out, width(std.out))
+	return err
 }
 
-// runSilent prints the machines that have been silent for so long.
-func (c *reportCmd) runSilent(ctx context.Context, std streams, request api.ReportRequest) error {
-	return c.askReport(ctx, std, request, func(page *api.Report) error {
-		t := newTable("MACHINE", "LAST HEARD", "FOR", "LAST KNOWN USERS")
-		for _, m := range page.Machines {
-			t.add(m.Name, c.time(m.Heard), span(page.When.Sub(m.Heard)), joined(m.Users))
+// runLongest prints the sessions that have lasted longest.
+func (c *reportCmd) runLongest(ctx context.Context, ask *asker, request *api.ReportRequest) error {
+	var when time.Time
+	columns := sessionColumns(userColumn, machineColumn, "SERVICE", "SESSION")
+	lasted := column[sessionRow]{title: "FOR", cell: func(r *sessionRow) string { return span(when.Sub(r.Since)) }}
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, slices.Insert(columns, 3, lasted))
+	if err != nil {
+		return err
+	}
+	err = ask.pages(ctx, "report", request, decoded(ask.std, &c.outputFlags, func(a *api.LongestAnswer) error {
+		when = a.When
+		rows := make([]sessionRow, len(a.Sessions))
+		for i, s := range a.Sessions {
+			rows[i] = sessionRow{s.Machine, s.Silent, s.Session}
 		}
-		return t.write(std.out, width(std.out))
-	})
-}
-
-// runLongest prints the sessions that have lasted longest. "rollcall who" prints their
-// ids and services, for which the table has no space.
-func (c *reportCmd) runLongest(ctx context.Context, std streams, request api.ReportRequest) error {
-	return c.ask(ctx, std, "report", "report", request, func(page []byte) error {
-		a, err := api.Decode[api.LongestAnswer](page)
-		if err != nil {
-			return err
-		}
-		t := newTable("USER", "MACHINE", "SINCE", "FOR", "TERMINAL", "REMOTE", "NOTE")
-		for _, s := range a.Sessions {
-			t.add(s.User, s.Machine, c.time(s.Since), span(a.When.Sub(s.Since)), s.Terminal, s.Remote, note(s.Silent))
-		}
-		return t.write(std.out, width(std.out))
-	})
+		return list.print(rows)
+	}))
+	if err == nil && list.rows == 0 && c.Output == "text" {
+		ask.std.note("no sessions")
+	}
+	return err
 }
 
 // span formats a duration in its two greatest units: "3d4h". A negative one, of a date in

@@ -12,7 +12,10 @@ import (
 	"rollcall/internal/config"
 )
 
-type statusCmd struct{ queryFlags }
+type statusCmd struct {
+	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as it is."`
+	zoneFlags
+}
 
 // Help is the text of "rollcall status --help" before the flags.
 func (statusCmd) Help() string {
@@ -21,7 +24,15 @@ func (statusCmd) Help() string {
 
 // Run asks the service for its status and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
-	return c.ask(ctx, std, "status", "status", api.StatusRequest{}, func(page []byte) error {
+	ask, err := newAsker(ctx, std, "status", &c.zoneFlags)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
+	return ask.pages(ctx, "status", api.StatusRequest{}, func(page []byte) error {
+		if c.Output == "json" {
+			return std.printPage(page)
+		}
 		a, err := api.Decode[api.StatusAnswer](page)
 		if err != nil {
 			return err

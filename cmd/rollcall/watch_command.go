@@ -19,7 +19,7 @@ import (
 
 type watchCmd struct {
 	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
-	Output   string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
+	Output   string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
 	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
 }
 

@@ -8,14 +8,20 @@ import (
 )
 
 type whereCmd struct {
-	User string   `arg:"" help:"The user's name."`
-	At   timeFlag `placeholder:"TIME" help:"Print where the user was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
+	User  string   `arg:"" help:"A user's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
+	Match bool     `short:"m" help:"USER is a part of a name, in upper or lower case; print all that match."`
+	At    timeFlag `placeholder:"TIME" help:"Print where the user was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
 	queryFlags
 }
 
 // Help is the text of "rollcall where --help" before the flags.
 func (whereCmd) Help() string {
-	return `Asks the running service. Prints a line for each open session of the user. On a silent machine it is the last known state.`
+	return `Asks the running service. Prints a line for each open session of the user. On a silent machine it is the last known state. An exact name always wins. If there is none, a terminal shows the one user whose name contains it; in a pipe, or if there are several, it is an error.
+
+Examples:
+  rollcall where lane
+  rollcall where -m anna
+  rollcall where lane --at 'mon 10:17' -o jsonl`
 }
 
 // Run asks where a user is logged in, and prints it.
@@ -24,32 +30,89 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	request := api.UserRequest{User: c.User, Moment: api.Moment{At: at}}
-	return c.ask(ctx, std, "where", "user", request, func(page []byte) error {
-		a, err := api.Decode[api.UserAnswer](page)
-		if err != nil {
-			return err
-		}
-		if len(a.Sessions) == 0 && a.Past != nil {
-			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere at %s\n", printable(a.User), c.time(a.Past.At))
-			return err
-		}
-		if len(a.Sessions) == 0 {
-			_, err := fmt.Fprintf(std.out, "%s: not logged in anywhere\n", printable(a.User))
-			return err
-		}
-		t := newTable("MACHINE", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE", "NOTE")
-		for _, s := range a.Sessions {
-			t.add(s.Machine, c.time(s.Since), s.ID, s.Terminal, s.Remote, s.Service, note(s.Silent))
-		}
-		return t.write(std.out, width(std.out))
-	})
+	ask, err := newAsker(ctx, std, "where", &c.zoneFlags)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
+	all := api.SessionsRequest{Users: c.User, Parts: c.Match, Moment: api.Moment{At: at}}
+	if c.Match {
+		return c.several(ctx, ask, &all)
+	}
+	request := api.UserRequest{User: c.User, Moment: all.Moment}
+	err = c.one(ctx, ask, &request)
+	switch {
+	case !isUnknown(err):
+		return err
+	case isGlob(c.User):
+		return c.several(ctx, ask, &all)
+	}
+	if request.User, err = ask.resolve(ctx, api.Users, c.User, &c.outputFlags, err); err != nil {
+		return err
+	}
+	return c.one(ctx, ask, &request)
 }
 
-// note is the cell that marks a silent machine.
-func note(silent bool) string {
-	if silent {
-		return "silent"
+// one prints where one user is logged in.
+func (c *whereCmd) one(ctx context.Context, ask *asker, request *api.UserRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(machineColumn, userColumn, "USER"))
+	if err != nil {
+		return err
 	}
-	return ""
+	var rows []sessionRow
+	var past *api.Past
+	err = ask.pages(ctx, "user", request, decoded(ask.std, &c.outputFlags, func(a *api.UserAnswer) error {
+		past = a.Past
+		for _, s := range a.Sessions {
+			rows = append(rows, sessionRow{s.Machine, s.Silent, s.Session})
+		}
+		return nil
+	}))
+	if err != nil || c.Output == "json" {
+		return err
+	}
+	if c.Output == "text" {
+		ask.std.note("%s: %s", printable(request.User), c.summary(ask.std, rows, past))
+	}
+	return list.print(rows)
+}
+
+// summary describes where a user is.
+func (c *whereCmd) summary(std streams, rows []sessionRow, past *api.Past) string {
+	machines := make(map[string]bool)
+	for i := range rows {
+		machines[rows[i].machine] = true
+	}
+	text := "on " + plural(len(machines), "machine")
+	switch {
+	case len(rows) == 0:
+		text = "not logged in anywhere"
+	case len(machines) > 1 && colours(std.out):
+		text = paint(text, warning)
+	}
+	if past != nil {
+		text += " at " + c.time(past.At)
+	}
+	return text
+}
+
+// several prints where the users are that match.
+func (c *whereCmd) several(ctx context.Context, ask *asker, request *api.SessionsRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(machineColumn, userColumn))
+	if err != nil {
+		return err
+	}
+	var counts tally
+	err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
+		counts.add(a.Machines)
+		return list.print(sessionRows(a.Machines))
+	}))
+	if err == nil && c.Output == "text" {
+		text := fmt.Sprintf("%s on %s", plural(len(counts.users), "user"), plural(counts.inUse, "machine"))
+		if counts.sessions == 0 {
+			text = "no users who are logged in match " + quoteUnprintable(c.User)
+		}
+		ask.std.note("%s", text)
+	}
+	return err
 }

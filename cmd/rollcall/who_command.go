@@ -8,40 +8,121 @@ import (
 )
 
 type whoCmd struct {
-	Machine string   `arg:"" help:"The machine's name."`
+	Machine string   `arg:"" optional:"" help:"A machine's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it. Without it: everybody."`
+	Match   bool     `short:"m" help:"MACHINE and the other names are parts of names, in upper or lower case; print all that match."`
+	User    string   `placeholder:"USER" help:"Only sessions of this user."`
+	Remote  string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
+	Service string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
+	Session string   `placeholder:"ID" help:"Only the session with this id."`
 	At      timeFlag `placeholder:"TIME" help:"Print who was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
 	queryFlags
 }
 
 // Help is the text of "rollcall who --help" before the flags.
 func (whoCmd) Help() string {
-	return `Asks the running service. Prints when the machine was last heard from, and a line for each open session. A machine that the service does not know is an error.`
+	return `Asks the running service. Prints a line for each open session of a machine, below when it was last heard from; or those of several machines, or of all. An exact name always wins. If there is none, a terminal shows the one machine whose name contains it; in a pipe, or if there are several, it is an error.
+
+Examples:
+  rollcall who web1
+  rollcall who 'web*' --at 'yesterday 10:17'
+  rollcall who -m db --remote 10.0.
+  rollcall who -o csv --fields user,machine,since`
 }
 
-// Run asks who is logged in on a machine, and prints it.
+// Run asks who is logged in, and prints it.
 func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	at, err := c.end("--at", c.At)
 	if err != nil {
 		return err
 	}
-	request := api.MachineRequest{Machine: c.Machine, Moment: api.Moment{At: at}}
+	ask, err := newAsker(ctx, std, "who", &c.zoneFlags)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
+	all := api.SessionsRequest{
+		User: c.User, Remote: c.Remote, Service: c.Service, ID: c.Session, Parts: c.Match, Moment: api.Moment{At: at},
+	}
+	switch filtered := c.User+c.Remote+c.Service+c.Session != ""; {
+	case c.Machine == "" || c.Match:
+		all.Machines = c.Machine
+		return c.several(ctx, ask, &all)
+	case filtered && isGlob(c.Machine):
+		all.Machines = c.Machine
+		return c.several(ctx, ask, &all)
+	case filtered:
+		all.Names = []string{c.Machine}
+		return c.several(ctx, ask, &all)
+	}
+	request := api.MachineRequest{Machine: c.Machine, Moment: all.Moment}
+	err = c.one(ctx, ask, &request)
+	switch {
+	case !isUnknown(err):
+		return err
+	case isGlob(c.Machine):
+		all.Machines = c.Machine
+		return c.several(ctx, ask, &all)
+	}
+	if request.Machine, err = ask.resolve(ctx, api.Machines, c.Machine, &c.outputFlags, err); err != nil {
+		return err
+	}
+	return c.one(ctx, ask, &request)
+}
+
+// one prints who is logged in on one machine.
+func (c *whoCmd) one(ctx context.Context, ask *asker, request *api.MachineRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(userColumn, machineColumn, "MACHINE", "NOTE"))
+	if err != nil {
+		return err
+	}
 	first := true
-	return c.ask(ctx, std, "who", "machine", request, func(page []byte) error {
-		a, err := api.Decode[api.MachineAnswer](page)
-		if err != nil {
-			return err
+	err = ask.pages(ctx, "machine", request, decoded(ask.std, &c.outputFlags, func(a *api.MachineAnswer) error {
+		if first && c.Output == "text" {
+			ask.std.note("%s: %s", printable(a.Machine), c.summary(ask.std, a))
+			c.missing(ask.std, a)
 		}
-		if first {
-			first = false
-			fmt.Fprintf(std.out, "%s: %s\n", printable(a.Machine), c.summary(&a))
-			c.missing(std, &a)
-		}
-		t := newTable("USER", "SINCE", "SESSION", "TERMINAL", "REMOTE", "SERVICE")
-		for _, s := range a.Sessions {
-			t.add(s.User, c.time(s.Since), s.ID, s.Terminal, s.Remote, s.Service)
-		}
-		return t.write(std.out, width(std.out))
-	})
+		first = false
+		return list.print(sessionRows([]api.MachineSessions{{Name: a.Machine, Silent: a.Silent, Sessions: a.Sessions}}))
+	}))
+	return err
+}
+
+// several prints who is logged in on several machines.
+func (c *whoCmd) several(ctx context.Context, ask *asker, request *api.SessionsRequest) error {
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(userColumn, machineColumn))
+	if err != nil {
+		return err
+	}
+	var counts tally
+	err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
+		counts.add(a.Machines)
+		return list.print(sessionRows(a.Machines))
+	}))
+	if err == nil && c.Output == "text" {
+		ask.std.note("%s", c.total(&counts))
+	}
+	return err
+}
+
+// total describes a list of sessions.
+func (c *whoCmd) total(t *tally) string {
+	switch filtered := c.User+c.Remote+c.Service+c.Session != ""; {
+	case filtered && t.sessions == 0:
+		return "no sessions match"
+	case filtered:
+		return fmt.Sprintf("%s of %s on %s", plural(t.sessions, "session"), plural(len(t.users), "user"), plural(t.inUse, "machine"))
+	case t.machines == 0:
+		return noMachines(c.Machine)
+	}
+	return fleetLine(t.inUse, t.machines, len(t.users), t.silent)
+}
+
+// noMachines says that no machine is known, or none that a pattern selects.
+func noMachines(pattern string) string {
+	if pattern == "" {
+		return "no machines: rollcall has accepted no event yet"
+	}
+	return "no machines match " + quoteUnprintable(pattern)
 }
 
 // missing tells what never arrived from the machine.
@@ -58,17 +139,21 @@ func (c *whoCmd) missing(std streams, a *api.MachineAnswer) {
 }
 
 // summary describes the machine itself.
-func (c *whoCmd) summary(a *api.MachineAnswer) string {
+func (c *whoCmd) summary(std streams, a *api.MachineAnswer) string {
 	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
+	silent := "silent"
+	if colours(std.out) {
+		silent = paint(silent, warning)
+	}
 	switch {
 	case a.Past != nil && nobody:
 		return "nobody was logged in at " + c.time(a.Past.At)
 	case a.Past != nil:
 		return "at " + c.time(a.Past.At)
 	case a.Silent && nobody:
-		return "silent, " + heard + "; nobody was logged in then"
+		return silent + ", " + heard + "; nobody was logged in then"
 	case a.Silent:
-		return "silent, " + heard + "; these are the last known:"
+		return silent + ", " + heard + "; these are the last known:"
 	case nobody:
 		return "nobody is logged in; " + heard
 	}
