@@ -205,7 +205,7 @@ func (l written) all() string {
 func TestAnswersUsage(t *testing.T) {
 	for _, args := range []string{
 		"who", "where", "who a b", "where a --output xml", "report a b", "report --longest 0", "report --longest 1001",
-		"report --longest x", "report --silent-for 0s", "report --silent-for=-1h", "report --silent-for 1d", "report --longest 3 --user-on-several",
+		"report --longest x", "report --silent-for 0s", "report --silent-for=-1h", "report --silent-for 1y", "report --longest 3 --user-on-several",
 	} {
 		if r := rollcall(t.Context(), nil, strings.Fields(args)...); r.code != exitUsage {
 			t.Errorf("%s: %+v", args, r)

@@ -22,17 +22,18 @@ type asker struct {
 	conn    *nats.Conn
 }
 
-// newAsker connects. Close the asker.
-func newAsker(ctx context.Context, std streams, command string, times *zoneFlags) (*asker, error) {
+// newAsker connects. Close the asker, and ask with the context that is returned: see
+// [client.Connect].
+func newAsker(ctx context.Context, std streams, command string, times *zoneFlags) (context.Context, *asker, error) {
 	cfg, err := config.ReadClient()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	conn, err := client.Connect(ctx, cfg)
+	ctx, conn, err := client.Connect(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &asker{command, std, times, cfg, conn}, nil
+	return ctx, &asker{command, std, times, cfg, conn}, nil
 }
 
 func (a *asker) close() { a.conn.Close() }

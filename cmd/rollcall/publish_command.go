@@ -48,8 +48,9 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	p := publish.New(cfg.Subjects(), judge)
-	conn, err := client.Connect(ctx, cfg, p.Options()...)
+	p := publish.New(cfg.Subjects(), judge, cfg.NATS().Denied)
+	// The publisher continues with the other events if one is denied.
+	_, conn, err := client.Connect(ctx, cfg, p.Options()...)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (statusCmd) Help() string {
 
 // Run asks the service for its status and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
-	ask, err := newAsker(ctx, std, "status", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "status", &c.zoneFlags)
 	if err != nil {
 		return err
 	}

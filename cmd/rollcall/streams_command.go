@@ -26,7 +26,7 @@ func (c *streamsCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	conn, err := client.Connect(ctx, &cfg.Client)
+	ctx, conn, err := client.Connect(ctx, &cfg.Client)
 	if err != nil {
 		return err
 	}

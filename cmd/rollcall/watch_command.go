@@ -42,7 +42,7 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 		Incomplete: func(reason string) { notify(fmt.Sprintf("not complete (%s)", quoteUnprintable(reason))) },
 		Refused:    func(err error) error { return client.Refused(cfg, err) },
 	})
-	conn, err := client.Connect(ctx, cfg, mirror.Options()...)
+	watched, conn, err := client.Connect(watched, cfg, mirror.Options()...)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type paged struct {
 // Pages asks a question on its subject and yields the answers, page by page,
 // beginning with the first. The request must encode as a JSON object without a
 // cursor; it is encoded again for each page. The last value that Pages yields may be
-// an error: a *Refusal, the context's, or one that says why nobody answered.
+// an error: a *Refusal, the cause of the context's end, or one that says why nobody answered.
 func Pages(ctx context.Context, nc *nats.Conn, subject string, request any) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		cursor := ""
@@ -102,7 +102,7 @@ func One(ctx context.Context, nc *nats.Conn, subject string, request any) ([]byt
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		case <-time.After(wait):
 			wait *= 2
 		}
@@ -115,11 +115,11 @@ func once(ctx context.Context, nc *nats.Conn, subject string, data []byte) ([]by
 	message, err := nc.RequestWithContext(one, subject, data)
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, fmt.Errorf("no rollcall answers on %s: is `rollcall serve` running on this NATS server?", subject)
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fmt.Errorf("no answer on %s within %v: is rollcall overloaded, or may this connection not publish there?", subject, timeout)
+		return nil, fmt.Errorf("no answer on %s within %v: is rollcall overloaded, or may it not answer?", subject, timeout)
 	case err != nil:
 		return nil, fmt.Errorf("asking on %s: %w", subject, err)
 	}

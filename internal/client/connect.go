@@ -15,12 +15,38 @@ import (
 // Connect connects a program that asks or publishes. An unreachable server is an
 // error at once. Nothing is logged: a later problem of the connection shows as an
 // error wherever it is used.
-func Connect(ctx context.Context, c *config.Client, more ...nats.Option) (*nats.Conn, error) {
-	nc, err := dial(ctx, c, more)
-	if err != nil && c.NATSURL == "" {
-		return nil, fmt.Errorf("%w; NATS_URL is not set, so this is the address of the server that \"rollcall serve\" starts", err)
+//
+// Connect also returns a context for requests on the connection. It is canceled, with a
+// [*natsconn.Denial] as its cause, once the server denies a permission: nothing else would
+// end the wait for an answer.
+func Connect(ctx context.Context, c *config.Client, more ...nats.Option) (context.Context, *nats.Conn, error) {
+	asked, cancel := context.WithCancelCause(ctx)
+	nc, err := dial(asked, c, append(more, onDenial(c, cancel)))
+	if err != nil {
+		cancel(nil)
 	}
-	return nc, err
+	if err != nil && c.NATSURL == "" {
+		err = fmt.Errorf("%w; NATS_URL is not set, so this is the address of the server that \"rollcall serve\" starts", err)
+	}
+	return asked, nc, err
+}
+
+// onDenial returns the option that calls cancel with each denied permission, before the
+// error handler that the options already have.
+func onDenial(c *config.Client, cancel context.CancelCauseFunc) nats.Option {
+	return func(o *nats.Options) error {
+		handle := o.AsyncErrorCB
+		o.AsyncErrorCB = func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			//guard:false "a denied permission ends the wait for an answer" ./cmd/rollcall:TestDenied
+			if denial := c.NATS().Denied(err); denial != nil {
+				cancel(denial)
+			}
+			if handle != nil {
+				handle(nc, sub, err)
+			}
+		}
+		return nil
+	}
 }
 
 // Refused returns the error to report if err, from an established connection, means

@@ -51,7 +51,7 @@ func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subje
 		case errors.Is(err, nats.ErrNoResponders):
 			return fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
 		case err != nil:
-			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(ctx.Err(), err))
+			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
 		case m == nil:
 			return nil
 		}

@@ -114,9 +114,6 @@ func (m *Mirror) Options() []nats.Option {
 			switch {
 			case errors.Is(err, nats.ErrSlowConsumer):
 				signal(m.resync)
-			case errors.Is(err, nats.ErrPermissionViolation):
-				m.Fail(fmt.Errorf("%w; use credentials that may subscribe to %s and %s, and ask on %s",
-					err, m.Subjects.Changes(), m.Subjects.AllChanges(), m.Subjects.Query("report")))
 			default:
 				if refusal := m.Refused(err); refusal != nil {
 					select {

@@ -205,7 +205,7 @@ func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamL
 	for info := range lister.Info() {
 		all = append(all, info)
 	}
-	return all, lister.Err()
+	return all, orDenial(ctx, lister.Err())
 }
 
 func create(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
@@ -213,9 +213,17 @@ func create(ctx context.Context, js jetstream.JetStream, config jetstream.Stream
 	defer cancel()
 	stream, err := js.CreateStream(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, orDenial(ctx, err)
 	}
 	return stream.CachedInfo(), nil
+}
+
+// orDenial returns the denial with which ctx was canceled, if it was, else err.
+func orDenial(ctx context.Context, err error) error {
+	if denial, ok := errors.AsType[*Denial](context.Cause(ctx)); ok && errors.Is(err, context.Canceled) {
+		return denial
+	}
+	return err
 }
 
 // untilReady retries while JetStream is not ready or somebody else creates our
@@ -273,7 +281,10 @@ func isTemporary(err error) bool {
 // connection's last error has the reason.
 func explain(nc *nats.Conn, doing, request string, err error) error {
 	last := nc.LastError()
+	denial, denied := errors.AsType[*Denial](err)
 	switch {
+	case denied:
+		return Misconfigured("%s: %w", doing, denial)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled):
@@ -301,7 +312,12 @@ func explainCreate(nc *nats.Conn, r role, absent []string, err error) error {
 	case errNoPeers, errNoReplicas:
 		return Misconfigured("%s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", doing, err, r.config.Replicas)
 	}
-	if last := nc.LastError(); errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
+	last := nc.LastError()
+	denial, denied := errors.AsType[*Denial](err)
+	if denied {
+		last = denial
+	}
+	if denied && denial.Publish || errors.Is(err, context.DeadlineExceeded) && errors.Is(last, nats.ErrPermissionViolation) {
 		create := "$JS.API.STREAM.CREATE."
 		return Misconfigured("missing streams %s: this login may not create them: %w: create them with a login that may (commands: deploy/nats/README.md, Streams), or let this one publish to %s",
 			strings.Join(absent, ", "), last, create+strings.Join(absent, ", "+create))

@@ -3,10 +3,11 @@ package publish
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"rollcall/internal/natsconn"
 )
 
 // connErrors collects failures that never arrive as an ack: denied permissions
@@ -16,6 +17,7 @@ type connErrors struct {
 	publish map[string]error // by subject
 	all     error
 	changed chan struct{} // closed when an error is added
+	denied  func(error) *natsconn.Denial
 }
 
 var errLost = errors.New("the connection was lost; check that the server is running, then publish from here on")
@@ -26,14 +28,14 @@ var errNoAck = errors.New("no ack, so it may or may not be stored")
 // errAckLost matches the errors after which no ack will arrive.
 var errAckLost = errors.New("no ack will arrive")
 
-func newConnErrors() *connErrors {
-	return &connErrors{publish: map[string]error{}, changed: make(chan struct{})}
+func newConnErrors(denied func(error) *natsconn.Denial) *connErrors {
+	return &connErrors{publish: map[string]error{}, changed: make(chan struct{}), denied: denied}
 }
 
 // options returns the connection options that collect its errors.
 func (c *connErrors) options() []nats.Option {
 	return []nats.Option{
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.denied(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.addDenied(err) }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) {
 			//guard:drop "a lost server is reported, not waited for" TestLostServer
 			c.add("", errLost)
@@ -41,18 +43,15 @@ func (c *connErrors) options() []nats.Option {
 	}
 }
 
-// deniedPublish finds the subject in the server's error text.
-var deniedPublish = regexp.MustCompile(`(?i)Permissions Violation for Publish to "([^"]+)"`)
-
-func (c *connErrors) denied(err error) {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		return
+// addDenied adds a denied permission: to publish to one subject, or to receive acks.
+func (c *connErrors) addDenied(err error) {
+	switch denial := c.denied(err); {
+	case denial == nil:
+	case denial.Publish:
+		c.add(denial.Subject, denial)
+	default:
+		c.add("", fmt.Errorf("%w, then publish from here on", denial))
 	}
-	if found := deniedPublish.FindStringSubmatch(err.Error()); found != nil {
-		c.add(found[1], fmt.Errorf("%w; use credentials that may publish to it", err))
-		return
-	}
-	c.add("", fmt.Errorf("%w; set NATS_INBOX_PREFIX to a prefix that these credentials may subscribe to, then publish from here on", err))
 }
 
 // add adds an error for publishing to a subject; "" means every subject.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -63,9 +64,10 @@ type Publisher struct {
 	tally    Tally
 }
 
-// New returns a publisher for one connection, which must have its Options.
-func New(subjects rollcallv1.Subjects, decoder *wire.Decoder) *Publisher {
-	return &Publisher{subjects: subjects, decoder: decoder, errors: newConnErrors()}
+// New returns a publisher for one connection, which must have its Options. Denied returns
+// the denied permission that an error of the connection reports, or nil.
+func New(subjects rollcallv1.Subjects, decoder *wire.Decoder, denied func(error) *natsconn.Denial) *Publisher {
+	return &Publisher{subjects: subjects, decoder: decoder, errors: newConnErrors(denied)}
 }
 
 // Options returns the options that the connection must have.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall/internal/natsconn"
 	"rollcall/internal/test/kit"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -42,7 +43,7 @@ func TestLostServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(subjects, wire.NewDecoder(subjects))
+	p := New(subjects, wire.NewDecoder(subjects), natsconn.Options{}.Denied)
 	conn, err := nats.Connect(s.URL, p.Options()...)
 	if err != nil {
 		t.Fatal(err)

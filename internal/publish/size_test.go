@@ -33,7 +33,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	p := publish.New(subjects, wire.NewDecoder(subjects))
+	p := publish.New(subjects, wire.NewDecoder(subjects), natsconn.Options{}.Denied)
 	conn, err := natsconn.Connect(context.Background(), natsconn.Options{URL: os.Args[1]}, "publisher", slog.Default(), p.Options()...)
 	if err != nil {
 		panic(err)
