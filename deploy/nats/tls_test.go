@@ -39,7 +39,7 @@ func TestRotatedCertificate(t *testing.T) {
 	w.certify(other)
 	w.reload()
 	w.disconnect()
-	s.AwaitLog("nats server certificate not trusted by NATS_CA, retrying")
+	s.AwaitLog("nats server certificate is not accepted, retrying")
 	s.AwaitLog("certificate signed by unknown authority")
 	if got := s.Get("/readyz?verbose"); !strings.Contains(got, "[-] nats: RECONNECTING: ") {
 		t.Error(got)

@@ -77,8 +77,7 @@ func isRetryable(err error) bool {
 	if !errors.Is(err, ErrConfiguration) || isRefusal(err) || errors.Is(err, nats.ErrNkeysNotSupported) {
 		return true
 	}
-	var dated x509.CertificateInvalidError
-	return isRemote(err) || errors.As(err, &dated) && dated.Reason == x509.Expired
+	return isRemote(err) || isExpired(err)
 }
 
 // isRemote reports whether the server ended the TLS handshake.
@@ -119,7 +118,7 @@ func (o Options) explain(err error) error {
 	case isRefusal(err):
 		return Misconfigured("NATS at %s refuses %w", o, o.refusal(err))
 	case errors.As(err, &certificate):
-		return Misconfigured("NATS at %s: %w: set NATS_CA to the file of the authority that signed the server's certificate", o, err)
+		return Misconfigured("NATS at %s: %w: %s", o, err, certificateRemedy(err))
 	case isRemote(err):
 		return Misconfigured("NATS at %s refuses the TLS connection: %w: check NATS_CERT and NATS_KEY", o, err)
 	case errors.Is(err, nats.ErrSecureConnWanted):
@@ -130,6 +129,27 @@ func (o Options) explain(err error) error {
 		return fmt.Errorf("connecting to NATS at %s: no server is listening there: start it, or correct NATS_URL", o)
 	}
 	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and is NATS_URL right?", o, err)
+}
+
+// certificateRemedy says what to do about a server certificate that was not accepted.
+func certificateRemedy(err error) string {
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	switch {
+	case isExpired(err) && errors.As(err, &invalid) && invalid.Cert != nil && time.Now().Before(invalid.Cert.NotBefore):
+		return "correct the clock of this machine, or wait until the certificate is valid"
+	case isExpired(err):
+		return "renew the server's certificate and reload the server, or correct the clock of this machine"
+	case errors.As(err, &name):
+		return "use one of the certificate's names in NATS_URL, or renew the certificate with the name in NATS_URL"
+	}
+	return "set NATS_CA to the file of the authority that signed the server's certificate"
+}
+
+// isExpired reports whether a certificate is outside of its time of validity.
+func isExpired(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
 
 // isRefusal reports whether the server refuses the login.

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,23 @@ func TestExpiredCertificate(t *testing.T) {
 	}
 }
 
+// TestCertificateRemedy: what is to be done depends on what is wrong with the certificate.
+func TestCertificateRemedy(t *testing.T) {
+	later := &x509.Certificate{NotBefore: time.Now().Add(time.Hour), NotAfter: time.Now().Add(2 * time.Hour)}
+	for want, reason := range map[string]error{
+		"NATS_CA":                    x509.UnknownAuthorityError{},
+		"renew the server's":         x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
+		"correct the clock of":       x509.CertificateInvalidError{Cert: later, Reason: x509.Expired},
+		"the certificate's names in": x509.HostnameError{Certificate: &x509.Certificate{}, Host: "other"},
+	} {
+		err := (Options{}).explain(&tls.CertificateVerificationError{Err: reason})
+		wantError(t, err, true, want)
+		if want != "NATS_CA" && strings.Contains(err.Error(), "authority") {
+			t.Errorf("%v: the authority is not what is wrong", err)
+		}
+	}
+}
+
 // TestUntrustedLater: a certificate that is no longer trusted is logged, which the
 // library does not do; once it is trusted again, the connection reconnects without
 // a restart.
@@ -165,7 +183,7 @@ func TestUntrustedLater(t *testing.T) {
 	if err := nc.ForceReconnect(); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, func() bool { return r.Has("nats server certificate not trusted by NATS_CA") }, "the log reports the certificate")
+	kit.Eventually(t, func() bool { return r.Has("nats server certificate is not accepted") }, "the log reports the certificate")
 	overwrite(t, ours.file, trusted)
 	kit.Eventually(t, nc.IsConnected, "the connection is back")
 }
