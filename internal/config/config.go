@@ -43,7 +43,7 @@ type Client struct {
 	NATSCA          file      `envconfig:"NATS_CA" desc:"file with the certificates to trust, in PEM"`
 	NATSCert        file      `envconfig:"NATS_CERT" desc:"file with the client's certificate, in PEM"`
 	NATSKey         file      `envconfig:"NATS_KEY" desc:"file with that certificate's key, in PEM"`
-	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"prefix of the subjects on which answers are received" shown:"_INBOX"`
+	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"prefix of the subjects on which answers are received; {{subject()}} in it is the user's public key" shown:"_INBOX"`
 	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
 	DataDir         string    `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots, the history, and the embedded server's streams and key"`
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // Options say which server to connect to, and as whom. Errors name them by the
@@ -25,7 +27,7 @@ type Options struct {
 	CA          string // NATS_CA: a PEM file of the authorities that sign the server's certificate
 	Cert        string // NATS_CERT: a PEM file, the client's certificate
 	Key         string // NATS_KEY: a PEM file, the certificate's private key
-	InboxPrefix string // NATS_INBOX_PREFIX: replaces _INBOX
+	InboxPrefix string // NATS_INBOX_PREFIX: replaces _INBOX; {{subject()}} in it is the user's public key
 }
 
 // String returns the address alone, without secrets.
@@ -198,7 +200,7 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 		{"NATS_NKEY", o.NKey, o.applyNKey},
 		{"NATS_CA", o.CA, nats.RootCAs(o.CA)},
 		{"NATS_CERT and NATS_KEY", o.Cert, nats.ClientCert(o.Cert, o.Key)},
-		{"NATS_INBOX_PREFIX", o.InboxPrefix, nats.CustomInboxPrefix(o.InboxPrefix)},
+		{"NATS_INBOX_PREFIX", o.InboxPrefix, o.applyInbox},
 	} {
 		if s.value == "" {
 			continue
@@ -218,12 +220,37 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 	return n, nil
 }
 
-// applyCreds reads and checks the file at once; the library would do so only when
-// connecting.
+// applyCreds reads and checks the file at once, and lets the library read it at each login.
+// The library's own UserCredentials takes $ and ~ in the path for a variable and a folder.
 func (o Options) applyCreds(n *nats.Options) error {
-	if err := nats.UserCredentials(o.Creds)(n); err != nil {
+	token := func() (string, error) {
+		text, err := os.ReadFile(o.Creds)
+		if err != nil {
+			return "", err
+		}
+		return nkeys.ParseDecoratedJWT(text)
+	}
+	if err := nats.UserJWT(token, o.sign)(n); err != nil {
 		return err
 	}
+	return o.checkCreds(n)
+}
+
+// sign signs the server's challenge with the seed in NATS_CREDS.
+func (o Options) sign(nonce []byte) ([]byte, error) {
+	text, err := os.ReadFile(o.Creds)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := nkeys.ParseDecoratedNKey(text)
+	if err != nil {
+		return nil, err
+	}
+	defer pair.Wipe()
+	return pair.Sign(nonce)
+}
+
+func (o Options) checkCreds(n *nats.Options) error {
 	token, err := n.UserJWT()
 	if err != nil {
 		return err
@@ -251,4 +278,23 @@ func (o Options) applyNKey(n *nats.Options) error {
 	return option(n)
 }
 
-var errNoJWT = errors.New("no user JWT in the file: use a credentials file, as written by `nats auth user credential`")
+// ownKey is what the templates of NATS call the user's public key.
+const ownKey = "{{subject()}}"
+
+// applyInbox sets the prefix of the subjects on which answers are received.
+func (o Options) applyInbox(n *nats.Options) error {
+	prefix := o.InboxPrefix
+	if strings.Contains(prefix, ownKey) {
+		key := o.claims().Subject
+		if o.NKey != "" {
+			key = o.user()
+		}
+		if key == "" {
+			return errors.New("{{subject()}} is the public key of the user: set NATS_CREDS or NATS_NKEY")
+		}
+		prefix = strings.ReplaceAll(prefix, ownKey, key)
+	}
+	return nats.CustomInboxPrefix(prefix)(n)
+}
+
+var errNoJWT = errors.New("no user JWT in the file: use a credentials file, as made by rollcall enroll")

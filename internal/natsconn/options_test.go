@@ -47,6 +47,7 @@ func TestWrongOptions(t *testing.T) {
 		"ca broken":             {Options{URL: url, CA: bad}, []string{"NATS_CA", bad, "certificate"}},
 		"cert missing":          {Options{URL: url, Cert: none, Key: bad}, []string{"NATS_CERT and NATS_KEY", none, "no such file"}},
 		"cert broken":           {Options{URL: url, Cert: bad, Key: bad}, []string{"NATS_CERT and NATS_KEY", bad}},
+		"own key without one":   {Options{URL: url, InboxPrefix: "_INBOX_{{subject()}}"}, []string{"NATS_INBOX_PREFIX", "public key", "NATS_CREDS"}},
 		"inbox prefix":          {Options{URL: url, InboxPrefix: "a.>"}, []string{"NATS_INBOX_PREFIX", "a.>"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +104,36 @@ func TestUser(t *testing.T) {
 	} {
 		if got := o.user(); got != want {
 			t.Errorf("user %q, want %q", got, want)
+		}
+	}
+}
+
+// TestOwnInbox: {{subject()}} in the prefix of answers is the user's public key.
+func TestOwnInbox(t *testing.T) {
+	const body = "eyJuYW1lIjoid2ViMSIsInN1YiI6IlVBQiJ9" // {"name":"web1","sub":"UAB"}
+	for want, o := range map[string]Options{
+		"_INBOX_UAB": {URL: "nats://127.0.0.1:1", Creds: creds(t, body), InboxPrefix: "_INBOX_{{subject()}}"},
+		"a.UCAXBHK2V7C2QTTI2XCJUUHANAP74KNOO7OK4HMGDB4RYBC3KFVHY5IM": {URL: "nats://127.0.0.1:1", NKey: write(t, "nk", seed), InboxPrefix: "a.{{subject()}}"},
+	} {
+		if n, err := o.natsOptions("test", nil); err != nil || n.InboxPrefix != want {
+			t.Errorf("prefix %q (%v), want %q", n.InboxPrefix, err, want)
+		}
+	}
+}
+
+// TestPathOfCreds: no character in the path of the credentials means anything.
+func TestPathOfCreds(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text, err := os.ReadFile(creds(t, "e30"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"$HOME", "~", "${x}.creds", "%41"} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (Options{URL: "nats://127.0.0.1:1", Creds: path}).natsOptions("test", nil); err != nil {
+			t.Errorf("%q: %v", path, err)
 		}
 	}
 }
