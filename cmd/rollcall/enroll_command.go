@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,16 +12,17 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/enroll"
+	"rollcall/internal/inventory"
 	"rollcall/internal/moment"
 )
 
 type enrollCmd struct {
-	Names    []string    `arg:"" optional:"" name:"name" help:"The machines. - reads them from standard input, one a line."`
+	Names    []string    `arg:"" optional:"" name:"name" help:"The machines. - reads them from standard input, one a line; lines that begin with # are comments."`
 	Init     string      `group:"init" placeholder:"DIR" help:"Make the folder DIR, with the keys of an operator and its accounts, and credentials of the service, the admin, a reader and the page."`
 	URL      string      `group:"init" name:"url" help:"Where clients find the NATS server; several are separated by commas."`
 	CA       string      `group:"init" name:"ca" type:"existingfile" placeholder:"FILE" help:"The certificates with which clients check the server, in PEM."`
-	Dir      string      `short:"d" default:"." help:"The folder that --init made."`
-	Role     enroll.Role `enum:"machine,device,reader,page,service,admin" default:"machine" help:"What the names are: machine, device, reader, page, service or admin."`
+	Dir      string      `short:"d" help:"The folder that --init made; without it, the current one."`
+	Role     enroll.Role `enum:",machine,device,reader,page,service,admin" default:"" help:"What the names are: machine (the default), device, reader, page, service or admin."`
 	MQTT     bool        `name:"mqtt" help:"The names are devices, which publish by MQTT: --role device."`
 	Expire   lifetime    `help:"How long the credentials are valid, such as 90d or 12h; without it, until they are revoked."`
 	Since    string      `enum:",boot,now,all" default:"" help:"From where the agent reads the journal at its first start: boot, now or all."`
@@ -39,48 +40,89 @@ func (enrollCmd) Help() string {
     rollcall enroll web1 db1.example.com
     scp -r machines/web1/. root@web1:/etc/rollcall-agent/
 
-Enrolling a machine again renews its credentials, if they are still in the folder. Keep the folder where neither the server nor a machine can read it: whoever has its keys can be everybody.`
+Enrolling a machine again renews its credentials, if they are still in the folder. --init on a folder that was made with the same settings makes what is missing, and changes nothing. Keep the folder where neither the server nor a machine can read it: whoever has its keys can be everybody.`
 }
 
 // lifetime is how long credentials are valid.
 type lifetime time.Duration
 
-// UnmarshalText parses a lifetime such as 90d or 12h, of at least a second.
+// maxDays is the longest lifetime, in days.
+const maxDays = 36500
+
+// UnmarshalText parses a lifetime such as 90d or 12h, from a second to a hundred years.
 func (l *lifetime) UnmarshalText(text []byte) error {
 	d, err := moment.ParseSpan(string(text))
-	if err != nil || d < time.Second {
+	switch {
+	case errors.Is(err, moment.ErrTooLong) || d > maxDays*24*time.Hour:
+		return fmt.Errorf("%q is too long: use at most %dd, or leave --expire out: then they are valid until they are revoked", text, maxDays)
+	case err != nil:
 		return fmt.Errorf("%q is no lifetime: use a number of days or hours, such as 90d or 12h", text)
+	case d < time.Second:
+		return fmt.Errorf("%q is too short: use at least 1s", text)
 	}
 	*l = lifetime(d)
 	return nil
 }
 
+// mode returns what is to be done: --init, --revoke, --list, --accounts, or an enrolment.
+func (c *enrollCmd) mode() (string, error) {
+	var modes []string
+	for _, mode := range []struct {
+		name  string
+		given bool
+	}{{"--init", c.Init != ""}, {"--revoke", c.Revoke}, {"--list", c.List}, {"--accounts", c.Accounts}} {
+		if mode.given {
+			modes = append(modes, mode.name)
+		}
+	}
+	switch len(modes) {
+	case 0:
+		return "an enrolment", nil
+	case 1:
+		return modes[0], nil
+	}
+	return "", errors.New("give one of --init, --revoke, --list and --accounts")
+}
+
 // Validate refuses flags that cannot be combined.
 func (c *enrollCmd) Validate() error {
-	if c.MQTT {
-		c.Role = enroll.Device
+	mode, err := c.mode()
+	if err != nil {
+		return err
 	}
-	modes := 0
-	for _, mode := range []bool{c.Init != "", c.Revoke, c.List, c.Accounts} {
-		if mode {
-			modes++
+	const ofNames = "an enrolment --revoke"
+	for _, flag := range []struct {
+		name  string
+		given bool
+		in    string
+	}{
+		{"--url", c.URL != "", "--init"},
+		{"--ca", c.CA != "", "--init"},
+		{"--dir", c.Dir != "", ofNames + " --list --accounts"},
+		{"--role", c.Role != "", ofNames},
+		{"--mqtt", c.MQTT, ofNames},
+		{"--expire", c.Expire != 0, "an enrolment --init"},
+		{"--since", c.Since != "", "an enrolment"},
+		{"a name", len(c.Names) > 0, ofNames},
+	} {
+		if flag.given && !strings.Contains(flag.in, mode) {
+			return fmt.Errorf("%s does not go with %s", flag.name, mode)
 		}
 	}
 	switch {
-	case modes > 1:
-		return errors.New("give one of --init, --revoke, --list and --accounts")
-	case c.Init != "" && c.URL == "":
+	case c.MQTT && c.Role != "":
+		return errors.New("--mqtt is --role device: give one of them")
+	case mode == "--init" && c.URL == "":
 		return errors.New("--init needs --url")
-	case c.Init == "" && (c.URL != "" || c.CA != ""):
-		return errors.New("--url and --ca belong to --init")
-	case (c.Init != "" || c.List || c.Accounts) && len(c.Names) > 0:
-		return errors.New("--init, --list and --accounts take no names")
-	case c.Revoke && (c.Expire != 0 || c.Since != ""):
-		return errors.New("--expire and --since belong to an enrolment")
-	case c.Since != "" && c.Role != enroll.Machine:
-		return errors.New("--since is for machines")
-	case c.Init == "" && !c.List && !c.Accounts && len(c.Names) == 0:
+	case strings.Contains(ofNames, mode) && len(c.Names) == 0:
 		return errors.New("no name given")
+	}
+	c.Dir, c.Role = cmp.Or(c.Dir, "."), cmp.Or(c.Role, enroll.Machine)
+	if c.MQTT {
+		c.Role = enroll.Device
+	}
+	if c.Since != "" && c.Role != enroll.Machine {
+		return errors.New("--since is for machines")
 	}
 	return nil
 }
@@ -136,7 +178,7 @@ func (c *enrollCmd) init(std streams) error {
 	if err != nil {
 		return err
 	}
-	url, err := config.ServerURL(c.URL)
+	url, err := config.PublicURL(c.URL)
 	if err != nil {
 		return fmt.Errorf("--url: %w", err)
 	}
@@ -155,6 +197,10 @@ func (c *enrollCmd) init(std streams) error {
 	}
 	defer f.Close()
 	for _, role := range []enroll.Role{enroll.Service, enroll.Admin, enroll.Reader, enroll.Page} {
+		if f.Has(role, string(role)) {
+			fmt.Fprintf(std.err, "rollcall: enroll: the %s was enrolled already\n", role)
+			continue
+		}
 		made, err := f.Enroll(role, string(role), enroll.Options{Expire: time.Duration(c.Expire)})
 		if err == nil {
 			err = printEnrolled(std, string(role), made)
@@ -171,7 +217,10 @@ func (c *enrollCmd) revoke(f *enroll.Folder, std streams) error {
 	var failed []error
 	err := c.each(std, func(name string) error {
 		n, err := f.Revoke(c.Role, name)
-		if err == nil {
+		switch {
+		case err == nil && n == 0:
+			_, err = fmt.Fprintf(std.out, "%s: revoked already\n", name)
+		case err == nil:
 			_, err = fmt.Fprintf(std.out, "%s: %d credentials revoked\n", name, n)
 		}
 		failed = append(failed, err)
@@ -198,17 +247,8 @@ func (c *enrollCmd) each(std streams, do func(name string) error) error {
 			}
 			continue
 		}
-		lines := bufio.NewScanner(std.in)
-		for n := 1; lines.Scan(); n++ {
-			if lines.Text() == "" {
-				continue
-			}
-			if err := do(lines.Text()); err != nil {
-				return fmt.Errorf("standard input, line %d: %w", n, err)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return fmt.Errorf("standard input: %w", err)
+		if err := inventory.Each(std.in, do); err != nil {
+			return fmt.Errorf("standard input, %w", err)
 		}
 	}
 	return nil

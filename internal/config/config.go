@@ -92,7 +92,7 @@ type Web struct {
 type Outputs struct {
 	ReportInterval     interval      `split_words:"true" default:"30s" desc:"how often a report is published, if it changed"`
 	SilentAfter        silence       `split_words:"true" default:"0" desc:"how long after its last event a machine counts as silent, its users being the last known; 0: never"`
-	ExpectedFile       inventoryFile `split_words:"true" desc:"file with the names of the machines that there should be, one a line, to count those never heard from" shown:"none"`
+	ExpectedFile       inventoryFile `split_words:"true" desc:"file with the names of the machines that there should be, one a line (lines that begin with # are comments), to count those never heard from" shown:"none"`
 	MetricsMaxMachines count         `split_words:"true" default:"50000" desc:"most machines in the metrics"`
 	Logs
 }
@@ -172,13 +172,6 @@ type ForStreams struct {
 func ReadStreams() (*ForStreams, error) {
 	cfg := new(ForStreams)
 	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
-}
-
-// ServerURL checks the URL of one NATS server, or of several separated by commas.
-func ServerURL(value string) (string, error) {
-	var u serverURL
-	err := u.Set(value)
-	return string(u), err
 }
 
 // ReadDeadLetters reads the configuration of the deadletters command. The error

@@ -11,17 +11,13 @@
 package enroll
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nkeys"
 
 	"rollcall/internal/datadir"
@@ -62,117 +58,9 @@ type Folder struct {
 	lock     *os.File
 	register *os.File
 	entries  map[string]Entry // by key
+	issued   []Entry          // all that were, in the order of the register
 	lines    int              // of the register
 }
-
-// Init makes a folder, with new keys, and opens it. ca are the certificates with which
-// clients check the server, in PEM; empty if the system has them.
-func Init(dir string, s Settings, ca []byte) (*Folder, error) {
-	if _, err := os.Stat(filepath.Join(dir, settingsFile)); err == nil {
-		return nil, fmt.Errorf("%s was made already: enroll from it, or name another folder", dir)
-	}
-	if len(ca) > 0 {
-		if err := checkCA(ca); err != nil {
-			return nil, fmt.Errorf("the file of certificates: %w", err)
-		}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := makeFolder(dir, s, ca); err != nil {
-		return nil, err
-	}
-	f, err := Open(dir)
-	if err == nil {
-		err = f.WriteAccounts()
-	}
-	return f, err
-}
-
-// makeFolder makes what Open expects. It never replaces a key: who has lost the settings, but
-// not the keys, would lose these, too.
-func makeFolder(dir string, s Settings, ca []byte) error {
-	lock, err := datadir.Lock(dir)
-	if err != nil {
-		return fmt.Errorf("locking %s: %w", dir, err)
-	}
-	defer datadir.Unlock(lock)
-	for _, name := range []string{keysFolder, registerFile, settingsFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return fmt.Errorf("%s has %s already: restore what it lacks from a copy, or name another folder", dir, name)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(dir, keysFolder), 0o700); err != nil {
-		return err
-	}
-	s.Keys = map[string]string{}
-	if err := makeKey(dir, "operator", nkeys.CreateOperator, s.Keys); err != nil {
-		return err
-	}
-	names := slices.Clone(accounts)
-	for role := range roles(rollcallv1.Subjects{}, s.Streams) {
-		names = append(names, string(role))
-	}
-	for _, name := range names {
-		if err := makeKey(dir, name, nkeys.CreateAccount, s.Keys); err != nil {
-			return err
-		}
-	}
-	if err := makeOperator(dir, s.Keys); err != nil {
-		return err
-	}
-	if len(ca) > 0 {
-		if err := datadir.Replace(filepath.Join(dir, caFile), ca, 0o644); err != nil {
-			return err
-		}
-	}
-	if err := datadir.Replace(filepath.Join(dir, registerFile), nil, 0o600); err != nil {
-		return err
-	}
-	text, err := json.Marshal(s, json.Deterministic(true), jsontext.WithIndent("  "))
-	if err != nil {
-		return err
-	}
-	return datadir.Replace(filepath.Join(dir, settingsFile), append(text, '\n'), 0o600)
-}
-
-// checkCA refuses what is no certificate: a key that belongs to one would be copied to every
-// machine.
-func checkCA(text []byte) error {
-	n := 0
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("it has a %s: give the certificates only", block.Type)
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return err
-		}
-		n++
-	}
-	if n == 0 {
-		return errors.New("it has no certificate in PEM")
-	}
-	return nil
-}
-
-// makeKey makes a key pair.
-func makeKey(dir, name string, create func() (nkeys.KeyPair, error), public map[string]string) error {
-	pair, err := create()
-	if err != nil {
-		return err
-	}
-	defer pair.Wipe()
-	if public[name], err = pair.PublicKey(); err != nil {
-		return err
-	}
-	seed, err := pair.Seed()
-	if err != nil {
-		return err
-	}
-	return datadir.Replace(keyFile(dir, name), append(seed, '\n'), 0o600)
-}
-
-func keyFile(dir, name string) string { return filepath.Join(dir, keysFolder, name+".nk") }
 
 // Open opens a folder that Init has made.
 func Open(dir string) (*Folder, error) {
@@ -194,7 +82,12 @@ func Open(dir string) (*Folder, error) {
 	if f.lock, err = datadir.Lock(dir); err != nil {
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	if err := f.readRegister(); err != nil {
+	err = f.readRegister()
+	if err == nil {
+		//guard:drop "nothing stays of a write that was cut off" TestKilledAtEachWrite
+		err = datadir.RemoveUnfinished(dir, settingsFile, registerFile, accountsFile, operatorFile, caFile)
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -209,9 +102,12 @@ func (f *Folder) Close() {
 	datadir.Unlock(f.lock)
 }
 
-// readKey reads a secret key. Those that a command does not need may be elsewhere.
-func readKey(dir, name string, public map[string]string) (nkeys.KeyPair, error) {
-	path := keyFile(dir, name)
+func keyFile(folder, name string) string { return filepath.Join(folder, name+".nk") }
+
+// readKey reads a secret key, in a folder of keys. Those that a command does not need may be
+// elsewhere.
+func readKey(folder, name string, public map[string]string) (nkeys.KeyPair, error) {
+	path := keyFile(folder, name)
 	seed, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -220,6 +116,7 @@ func readKey(dir, name string, public map[string]string) (nkeys.KeyPair, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	//guard:drop "key != public[name]" "nothing is signed by a key of something else" TestWrongKey
 	if key, err := pair.PublicKey(); err != nil || key != public[name] {
 		return nil, fmt.Errorf("%s is not the key in %s", path, settingsFile)
 	}

@@ -6,14 +6,17 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -206,8 +209,11 @@ func TestRevoked(t *testing.T) {
 	if n, err := f.Revoke(Machine, "web1"); n != 3 || err != nil {
 		t.Errorf("%d revoked (%v), want 3", n, err)
 	}
-	if _, err := f.Revoke(Machine, "web1"); err == nil {
-		t.Error("revoked twice")
+	if n, err := f.Revoke(Machine, "web1"); n != 0 || err != nil {
+		t.Errorf("revoked again: %d, %v", n, err)
+	}
+	if _, err := f.Revoke(Machine, "nobody"); err == nil {
+		t.Error("nobody is revoked")
 	}
 	f = reopened(t, f)
 	if err := f.WriteAccounts(); err != nil {
@@ -287,9 +293,7 @@ func TestInit(t *testing.T) {
 		t.Errorf("opened twice: %v", err)
 	}
 	f.Close()
-	if _, err := Init(f.dir, settings, nil); err == nil || !strings.Contains(err.Error(), "was made already") {
-		t.Errorf("made twice: %v", err)
-	}
+	f = wantSame(t, f)
 	if err := os.Rename(filepath.Join(f.dir, settingsFile), filepath.Join(f.dir, "moved")); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +303,7 @@ func TestInit(t *testing.T) {
 	if err := os.Rename(filepath.Join(f.dir, "moved"), filepath.Join(f.dir, settingsFile)); err != nil {
 		t.Fatal(err)
 	}
-	key, err := os.ReadFile(keyFile(f.dir, "operator"))
+	key, err := os.ReadFile(keyFile(f.keys(), "operator"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +356,7 @@ func TestInit(t *testing.T) {
 	if err := os.WriteFile(register, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(keyFile(f.dir, "operator")); err != nil {
+	if err := os.Remove(keyFile(f.keys(), "operator")); err != nil {
 		t.Fatal(err)
 	}
 	if f, err = Open(f.dir); err != nil {
@@ -362,6 +366,187 @@ func TestInit(t *testing.T) {
 	enrolled(t, f, Machine, "web3", Options{}) // without the operator's key
 	if err := f.WriteAccounts(); err == nil || !strings.Contains(err.Error(), "operator.nk") {
 		t.Errorf("without the operator's key: %v", err)
+	}
+}
+
+// wantSame checks that a folder that was made is opened by Init as it is, with the same
+// settings only.
+func wantSame(t *testing.T, f *Folder) *Folder {
+	t.Helper()
+	ca, err := os.ReadFile(filepath.Join(f.dir, caFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, another := settings, settings
+	other.URL, another.Streams.Events = "nats://127.0.0.1", "OTHER"
+	for says, c := range map[string]struct {
+		settings Settings
+		ca       []byte
+	}{
+		"with other certificates":                   {settings, nil},
+		"for tls://nats.example.com":                {other, ca},
+		"for another subject or other streams: enr": {another, ca},
+	} {
+		if _, err := Init(f.dir, c.settings, c.ca); err == nil || !strings.Contains(err.Error(), "was made already, "+says) {
+			t.Errorf("made twice: %v, want an error that says %s", err, says)
+		}
+	}
+	before, err := os.ReadFile(f.AccountsFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Init(f.dir, settings, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(f.AccountsFile())
+	if err != nil || string(after) != string(before) || !maps.Equal(again.settings.Keys, f.settings.Keys) {
+		t.Errorf("made again: %v, other keys %v", err, !maps.Equal(again.settings.Keys, f.settings.Keys))
+	}
+	again.Close()
+	return again
+}
+
+// TestList: of the credentials of one key those are listed that are valid still, and the last
+// ones; of a revoked key only that it is.
+func TestList(t *testing.T) {
+	f := newFolder(t)
+	for _, expire := range []time.Duration{0, time.Nanosecond, time.Hour, 2 * time.Nanosecond} {
+		enrolled(t, f, Machine, "web1", Options{Expire: expire})
+	}
+	enrolled(t, f, Machine, "web2", Options{Expire: time.Hour})
+	enrolled(t, f, Machine, "web2", Options{})
+	listed := func() (list []string) {
+		for _, e := range f.Entries() {
+			end := ""
+			if e.Expires != nil {
+				end = e.Expires.Sub(e.Issued).String()
+			}
+			if e.Revoked != nil {
+				end = "revoked"
+			}
+			list = append(list, e.Name+" "+end)
+		}
+		return list
+	}
+	if got, want := listed(), []string{"web1 ", "web1 1h0m0s", "web1 2ns", "web2 1h0m0s", "web2 "}; !slices.Equal(got, want) {
+		t.Errorf("listed are %q, want %q", got, want)
+	}
+	f = reopened(t, f)
+	if _, err := f.Revoke(Machine, "web1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, want := listed(), []string{"web1 revoked", "web2 1h0m0s", "web2 "}; !slices.Equal(got, want) {
+			t.Errorf("listed are %q, want %q", got, want)
+		}
+		f = reopened(t, f)
+	}
+	if err := os.RemoveAll(filepath.Join(f.dir, "machines", "web2")); err != nil {
+		t.Fatal(err)
+	}
+	enrolled(t, f, Machine, "web2", Options{Expire: time.Nanosecond})
+	if err := os.RemoveAll(filepath.Join(f.dir, "machines", "web2")); err != nil {
+		t.Fatal(err)
+	}
+	if made := enrolled(t, f, Machine, "web2", Options{}); made.Others != 1 {
+		t.Errorf("%d others, want the key of the first two credentials", made.Others)
+	}
+}
+
+// TestEarlierFolder: accounts.conf that is written anew by a version that has one role more
+// has that, the same operator, keys and revocations; before, the role is refused.
+func TestEarlierFolder(t *testing.T) {
+	f := newFolder(t)
+	enrolled(t, f, Machine, "web1", Options{})
+	if _, err := f.Revoke(Machine, "web1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteAccounts(); err != nil {
+		t.Fatal(err)
+	}
+	before := accountsOf(t, f)
+	lost := f.settings.Keys[string(Page)]
+	delete(f.settings.Keys, string(Page))
+	if err := errors.Join(writeSettings(f.dir, f.settings), os.Remove(keyFile(f.keys(), string(Page)))); err != nil {
+		t.Fatal(err)
+	}
+	f = reopened(t, f)
+	if _, err := f.Enroll(Page, "page", Options{}); err == nil || !strings.Contains(err.Error(), "rollcall enroll --accounts") {
+		t.Errorf("enrolled with a role that the folder does not know: %v", err)
+	}
+	if err := f.WriteAccounts(); err != nil {
+		t.Fatal(err)
+	}
+	f = reopened(t, f)
+	if key := f.settings.Keys[string(Page)]; key == "" || key == lost {
+		t.Errorf("the key of the new role is %q", key)
+	}
+	enrolled(t, f, Page, "page", Options{})
+	for name, account := range accountsOf(t, f) {
+		was := before[name]
+		if account.Subject != was.Subject || !maps.Equal(account.Revocations, was.Revocations) || len(account.SigningKeys) != len(was.SigningKeys) {
+			t.Errorf("%s is\n%+v, was\n%+v", name, account, was)
+		}
+		for key := range account.SigningKeys {
+			if _, known := was.SigningKeys[key]; !known && key != f.settings.Keys[string(Page)] {
+				t.Errorf("%s has the new key %s", name, key)
+			}
+		}
+	}
+}
+
+// TestWrongKey: a key that is not the one in the settings signs nothing.
+func TestWrongKey(t *testing.T) {
+	f := newFolder(t)
+	if err := os.Rename(keyFile(f.keys(), string(Reader)), keyFile(f.keys(), string(Machine))); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := f.Enroll(Machine, "web1", Options{}); err == nil || !strings.Contains(err.Error(), "is not the key in enroll.json") {
+		t.Errorf("enrolled with the readers' key: %+v, %v", made, err)
+	}
+}
+
+// TestTwoAtOnce: of several that make or use a folder at once each succeeds, or is told that
+// another uses it; all have the same keys.
+func TestTwoAtOnce(t *testing.T) {
+	dir, ca := filepath.Join(t.TempDir(), "enrolled"), certificate(t)
+	var all sync.WaitGroup
+	made := make(chan string, 1000)
+	for n := range 8 {
+		all.Go(func() {
+			for done := 0; done < 5; {
+				f, err := Init(dir, settings, ca)
+				if err != nil {
+					if !strings.Contains(err.Error(), "another process uses it") {
+						t.Error(err)
+						return
+					}
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				if _, err := f.Enroll(Machine, fmt.Sprint("m", n, ".", done), Options{}); err != nil {
+					t.Error(err)
+				}
+				made <- f.settings.Keys["operator"]
+				done++
+				f.Close()
+			}
+		})
+	}
+	all.Wait()
+	close(made)
+	operators := map[string]bool{}
+	for operator := range made {
+		operators[operator] = true
+	}
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if len(operators) != 1 || len(f.Entries()) != 8*5 {
+		t.Errorf("%d operators, %d are enrolled", len(operators), len(f.Entries()))
 	}
 }
 

@@ -62,7 +62,7 @@ func parse(text string, now time.Time, zone *time.Location) (Period, error) {
 	}
 	if before, err := ParseSpan(ago(text)); err == nil {
 		return instant(now.Add(-before)), nil
-	} else if errors.Is(err, errLong) {
+	} else if errors.Is(err, ErrTooLong) {
 		return Period{}, err
 	}
 	when, err := split(text)

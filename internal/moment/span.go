@@ -27,10 +27,10 @@ func init() {
 	}
 }
 
-var (
-	errSpan = errors.New("not a span of time: use one such as 90m, 1h30m or 2d")
-	errLong = errors.New("too long: use at most 292 years, in weeks, days or smaller units")
-)
+var errSpan = errors.New("not a span of time: use one such as 90m, 1h30m or 2d")
+
+// ErrTooLong says that a span does not fit a [time.Duration].
+var ErrTooLong = errors.New("too long: use at most 292 years, in weeks, days or smaller units")
 
 // spanForm is a number, its fraction and its unit.
 var spanForm = regexp.MustCompile(`^(\d+)(?:\.(\d+))?\s*(\pL+)\s*`)
@@ -53,7 +53,7 @@ func ParseSpan(text string) (time.Duration, error) {
 		part := time.Duration(n)*unit + fractionOf(unit, found[2])
 		//guard:false "a span that is too long is refused" TestParseSpan
 		if err != nil || n > int64(math.MaxInt64/unit) || sum+part < sum {
-			return 0, errLong
+			return 0, ErrTooLong
 		}
 		sum += part
 		rest = rest[len(found[0]):]
