@@ -58,6 +58,12 @@ func TestLeastPrivilege(t *testing.T) {
 				t.Errorf("%s can write to %s", name, volume.Source)
 			}
 		}
+		// Who has the keys of everybody has no network, and nobody else writes to them.
+		for _, volume := range s.Volumes {
+			if volume.Source == "enrolled" && (s.NetworkMode != "none" || !volume.ReadOnly && !slices.Contains([]string{"init", "enroll"}, name)) {
+				t.Errorf("%s has the keys of everybody", name)
+			}
+		}
 		if s.Pid != "" || s.Ipc != "" || len(s.Devices) > 0 {
 			t.Errorf("%s shares namespaces or devices of the host", name)
 		}
@@ -180,7 +186,7 @@ func TestVariables(t *testing.T) {
 	if err := help.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"rollcall", "ask"} {
+	for _, name := range []string{"rollcall", "ask", "streams", "admin", "init", "enroll"} {
 		for variable := range project.Services[name].Environment {
 			if !regexp.MustCompile(`(?m)^  ` + variable + ` `).MatchString(help.Log()) {
 				t.Errorf("%s: rollcall does not know %s", name, variable)

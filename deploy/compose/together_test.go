@@ -2,12 +2,13 @@ package compose_test
 
 import (
 	"fmt"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -22,47 +23,96 @@ type machine struct {
 	t       *testing.T
 	project *types.Project
 	dir     string
-	nats    string // URL of the server
+	nats    string // address of the server
 }
 
-// TestTogether: the programs work together as compose.yaml configures them, with the keys
-// that prepare creates and as the users that it names.
+// TestTogether: the programs work together as compose.yaml configures them, with the
+// credentials that "rollcall enroll" makes, and as the users that compose.yaml names.
 func TestTogether(t *testing.T) {
 	m := newMachine(t)
+	m.run("init")
 	m.run("prepare")
 	m.startNATS()
-	m.run("streams")
-	m.run("streams") // again, with existing streams
+	for range 2 { // again, with existing streams
+		if got := m.run("streams"); !strings.HasSuffix(got, "ready: ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS\n") {
+			t.Errorf("streams: %s", got)
+		}
+	}
 	service := m.serve()
 
 	m.checkHealth(service)
-	m.runWith("admin", "pub", "--jetstream", "rollcall.events.web1",
-		`{"date":"2026-11-22T21:00:00Z","type":"login","machine":"web1","user":"lane"}`)
+	m.runWith("admin", "publish", "--login", "lane", "--machine", "web1")
 	program.Eventually(t, "the login is in the report", func() bool {
 		return strings.Contains(m.runWith("ask", "report"), "web1: lane\n")
 	})
-	if got := m.runWith("admin", "stream", "ls", "--names"); strings.Count(got, "ROLLCALL_") != 3 {
-		t.Errorf("the streams are %s", got)
+	if got := m.run("ask"); got != "web1: lane\n" {
+		t.Errorf("ask: %s", got)
 	}
-}
-
-// TestPrepareAgain: prepare adds a machine, and changes no existing key.
-func TestPrepareAgain(t *testing.T) {
-	m := newMachine(t)
-	m.run("prepare")
-	before := read(t, m.path("keys/service.nk"))
-	users := read(t, m.path("nats-config/users.conf"))
-	m.runWith("prepare", "web2")
-	if read(t, m.path("service-key/service.nk")) != before || read(t, m.path("nats-config/users.conf")) != users {
-		t.Error("the keys have changed")
-	}
-	machines := read(t, m.path("nats-config/machines.conf"))
-	for _, name := range []string{"web1", "web2"} {
-		if !strings.Contains(machines, `"rollcall.events.`+name+`"`) {
-			t.Errorf("%s may not publish: %s", name, machines)
+	for line := range strings.Lines(service.Log()) {
+		if strings.Contains(line, "denies") || strings.Contains(line, "Violation") {
+			t.Error(line)
 		}
 	}
 }
+
+// TestMachines: a machine that is enrolled can publish at once, for itself only, and not
+// after it was revoked; bringing everything up again changes no credentials.
+func TestMachines(t *testing.T) {
+	m := newMachine(t)
+	m.run("init")
+	m.run("prepare")
+	server := m.startNATS()
+	m.run("streams")
+	before := read(t, m.path("service/nats.creds"))
+	m.runWith("enroll", "web2")
+	m.run("init")
+	m.run("prepare")
+	if read(t, m.path("service/nats.creds")) != before {
+		t.Error("the service has other credentials after compose was brought up again")
+	}
+	if out, err := m.publishAs("web2", "web2"); err != nil || out != "1 stored\n" {
+		t.Errorf("web2 publishes: %v: %s", err, out)
+	}
+	if out, err := m.publishAs("web2", "web1"); err == nil || !strings.Contains(out, "Permissions Violation") {
+		t.Errorf("web2 publishes for another machine: %v: %s", err, out)
+	}
+	if got := m.run("enroll"); !regexp.MustCompile(`(?m)^machine +web2 `).MatchString(got) {
+		t.Errorf("enrolled are\n%s", got)
+	}
+	kept, err := os.ReadFile(m.path("enrolled/machines/web2/agent.creds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := read(t, m.path("enrolled/machines/web2/agent.env"))
+	m.runWith("enroll", "--revoke", "web2")
+	write(t, m.path("enrolled/machines/web2/agent.creds"), string(kept))
+	write(t, m.path("enrolled/machines/web2/agent.env"), env)
+	m.run("prepare")
+	server.Signal(syscall.SIGHUP)
+	server.AwaitLog("Reloaded server configuration")
+	if out, err := m.publishAs("web2", "web2"); err == nil || !strings.Contains(out, "is it not revoked?") {
+		t.Errorf("web2 publishes after it was revoked: %v: %s", err, out)
+	}
+}
+
+// publishAs publishes a login on a machine with the files that were made for one.
+func (m *machine) publishAs(name, on string) (string, error) {
+	m.t.Helper()
+	folder := m.path("enrolled/machines/" + name)
+	var variables []string
+	for line := range strings.Lines(read(m.t, filepath.Join(folder, "agent.env"))) {
+		line = strings.TrimSpace(strings.ReplaceAll(line, "/etc/rollcall-agent", folder))
+		if strings.HasPrefix(line, "NATS_") {
+			variables = append(variables, strings.ReplaceAll(line, containersNATS, m.nats))
+		}
+	}
+	p := program.Start(m.t, variables, program.Rollcall(m.t), "publish", "--login", "lane", "--machine", on)
+	err := p.Wait()
+	return p.Log(), err
+}
+
+// containersNATS is the server's address for containers.
+const containersNATS = "nats://nats:4222"
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
@@ -71,11 +121,9 @@ func newMachine(t *testing.T) *machine {
 		m.mkdir(name)
 	}
 	m.mkdir("tmp")
-	// What compose mounts into another volume.
-	if err := os.Symlink(m.path("keys"), m.path("nats-config/keys")); err != nil {
-		t.Fatal(err)
-	}
-	m.tools()
+	// chown needs root.
+	m.mkdir("bin")
+	write(t, m.path("bin/chown"), "#!/bin/sh\n")
 	return m
 }
 
@@ -88,23 +136,14 @@ func (m *machine) mkdir(name string) {
 	}
 }
 
-// tools creates a folder with the programs of the containers: the nats tool, and a chown
-// that does nothing, as the real one needs root.
-func (m *machine) tools() {
-	m.t.Helper()
-	m.mkdir("bin")
-	write(m.t, m.path("bin/chown"), "#!/bin/sh\n")
-	build := exec.Command("go", "build", "-modfile=internal/test/tools/go.mod", "-o", m.path("bin/nats"), "github.com/nats-io/natscli/nats")
-	build.Dir = program.Root(m.t)
-	if out, err := build.CombinedOutput(); err != nil {
-		m.t.Fatalf("building the nats tool: %v\n%s", err, out)
-	}
-}
-
 // here replaces the paths of a service's container in text by those here, and
 // the server's address.
 func (m *machine) here(s types.ServiceConfig, text string) string {
 	targets := slices.Clone(s.Tmpfs)
+	if s.Name == "init" { // what it writes down is for containers
+		defer func(nats string) { m.nats = nats }(m.nats)
+		m.nats = containersNATS
+	}
 	for _, volume := range s.Volumes {
 		targets = append(targets, volume.Target)
 	}
@@ -117,7 +156,7 @@ func (m *machine) here(s types.ServiceConfig, text string) string {
 		}
 		return part[1] + outside(m.t, s, part[2], m.dir)
 	})
-	return strings.ReplaceAll(text, "nats://nats:4222", m.nats)
+	return strings.ReplaceAll(text, containersNATS, m.nats)
 }
 
 // environment returns the variables of a service.
@@ -129,10 +168,10 @@ func (m *machine) environment(s types.ServiceConfig) []string {
 	return variables
 }
 
-// run runs a service that exits by itself, with its own command.
-func (m *machine) run(name string) {
+// run runs a service that exits by itself, with its own command, and returns what it printed.
+func (m *machine) run(name string) string {
 	m.t.Helper()
-	m.runWith(name, m.project.Services[name].Command...)
+	return m.runWith(name, m.project.Services[name].Command...)
 }
 
 // runWith runs a service with this command and returns what it printed.
@@ -147,10 +186,10 @@ func (m *machine) runWith(name string, command ...string) string {
 		write(m.t, words[1], m.here(s, read(m.t, script)))
 	}
 	if words[0] == "/rollcall" {
+		for i := range words {
+			words[i] = m.here(s, words[i])
+		}
 		words[0] = program.Rollcall(m.t)
-	}
-	if words[0] == "nats" {
-		words[0] = m.path("bin/nats")
 	}
 	p := program.Start(m.t, m.environment(s), words[0], words[1:]...)
 	if err := p.Wait(); err != nil {
@@ -160,8 +199,8 @@ func (m *machine) runWith(name string, command ...string) string {
 }
 
 // startNATS starts the server with the configuration that prepare has written, on free
-// ports.
-func (m *machine) startNATS() {
+// ports, and returns it.
+func (m *machine) startNATS() *program.Process {
 	m.t.Helper()
 	s := m.project.Services["nats"]
 	conf := m.path("nats-config/nats-server.conf")
@@ -169,17 +208,30 @@ func (m *machine) startNATS() {
 		m.t.Fatalf("the server is started with %q", s.Command)
 	}
 	text := m.here(s, read(m.t, conf))
-	for _, port := range []string{"0.0.0.0:4222", "127.0.0.1:8222"} {
-		if strings.Count(text, port) != 1 {
-			m.t.Fatalf("%s is not in %s", port, text)
+	address := freeAddress(m.t)
+	for from, to := range map[string]string{"0.0.0.0:4222": address, "127.0.0.1:8222": "127.0.0.1:-1"} {
+		if strings.Count(text, from) != 1 {
+			m.t.Fatalf("%s is not in %s", from, text)
 		}
-		text = strings.Replace(text, port, "127.0.0.1:-1", 1)
+		text = strings.Replace(text, from, to, 1)
 	}
-	write(m.t, conf, text)
-	server := program.Start(m.t, nil, program.Build(m.t, "github.com/nats-io/nats-server/v2"), "--config", conf)
+	// Beside prepare's, which a later prepare writes anew.
+	here := m.path("nats-config/here.conf")
+	write(m.t, here, text)
+	server := program.Start(m.t, nil, program.Build(m.t, "github.com/nats-io/nats-server/v2"), "--config", here)
 	server.AwaitLog("Server is ready")
-	address := regexp.MustCompile(`client connections on (127\.0\.0\.1:\d+)`).FindStringSubmatch(server.Log())
-	m.nats = "nats://" + address[1]
+	m.nats = "nats://" + address
+	return server
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // serve starts the service on a free port.

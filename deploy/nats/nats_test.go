@@ -341,45 +341,38 @@ func TestStreamsMissing(t *testing.T) {
 	}
 }
 
-// TestStreams: the streams that the admin creates equal those that rollcall would create,
-// except for the replicas and the maximum size.
+// TestStreams: the streams that the admin creates have the sizes in the README, which the
+// server has room for, in three replicas too, and else equal those that rollcall would create.
 func TestStreams(t *testing.T) {
-	s := program.Serve(t)
-	js := jetStream(t, dial(t, s.NATS))
-	for _, name := range streamFiles(t) {
-		want := streamConfig(t, name)
-		made, err := js.Stream(t.Context(), want.Name)
-		if err != nil {
-			t.Fatal(err)
+	w := newWorld(t)
+	theirs, ours := jetStream(t, w.connect("admin")), jetStream(t, dial(t, program.Serve(t).NATS))
+	all := 0.0
+	for name, size := range map[string]float64{"ROLLCALL_EVENTS": 10, "ROLLCALL_DEADLETTERS": 2.5, "ROLLCALL_REPORTS": 1.25} {
+		made, want := streamConfig(t, theirs, name), streamConfig(t, ours, name)
+		if made.MaxBytes != int64(size*(1<<30)) {
+			t.Errorf("%s: at most %d bytes, want %v GiB", name, made.MaxBytes, size)
 		}
-		if want.Replicas != 3 || want.MaxBytes <= 0 {
-			t.Errorf("%s: %d replicas, at most %d bytes", name, want.Replicas, want.MaxBytes)
+		if !strings.Contains(read(t, "README.md"), fmt.Sprint(size, " GiB of ")) {
+			t.Errorf("%s: README.md does not have %v GiB", name, size)
 		}
-		theirs := made.CachedInfo().Config
-		want.Replicas, want.MaxBytes = theirs.Replicas, theirs.MaxBytes
-		created := recreated(t, want)
-		theirs.Metadata, created.Metadata = nil, nil
-		if !reflect.DeepEqual(theirs, created) {
-			t.Errorf("%s creates\n%+v, rollcall\n%+v", name, created, theirs)
+		all += 3 * float64(made.MaxBytes)
+		made.MaxBytes = want.MaxBytes
+		if !reflect.DeepEqual(made, want) {
+			t.Errorf("%s is created as\n%+v, by rollcall serve as\n%+v", name, made, want)
 		}
+	}
+	if limit := float64(w.server.JetStreamConfig().MaxStore); all > limit {
+		t.Errorf("three replicas take %.0f bytes, the server has %.0f", all, limit)
 	}
 }
 
-// recreated returns a configuration as a server completes it.
-func recreated(t *testing.T, config jetstream.StreamConfig) jetstream.StreamConfig {
+func streamConfig(t *testing.T, js jetstream.JetStream, name string) jetstream.StreamConfig {
 	t.Helper()
-	ns := start(t, emptyFile(t))
-	made, err := jetStream(t, dial(t, ns.ClientURL())).CreateStream(t.Context(), config)
+	s, err := js.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made.CachedInfo().Config
-}
-
-// emptyFile returns the path of a configuration without users.
-func emptyFile(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	write(t, dir+"/nats.conf", fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q }\n", freePort(t), dir))
-	return dir + "/nats.conf"
+	config := s.CachedInfo().Config
+	config.Metadata = nil
+	return config
 }

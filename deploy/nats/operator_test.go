@@ -33,7 +33,7 @@ func newOperated(t *testing.T, more ...string) *operated {
 	o.enroll("--init", o.path("enrolled"), "--url", o.url, "--ca", o.path("ca.pem"))
 	o.write("accounts.conf", read(t, o.path("enrolled/accounts.conf")))
 	o.start()
-	if out, err := command(t, o.as("admin"), "streams"); err != nil || !strings.HasSuffix(out, "ready: ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS\n") {
+	if out, err := command(t, append(o.as("admin"), streamsMaxBytes), "streams"); err != nil || !strings.HasSuffix(out, ready) {
 		t.Fatalf("streams: %v: %s", err, out)
 	}
 	return o
@@ -106,14 +106,14 @@ func (o *operated) inbox(name string) string {
 }
 
 // dial connects as a user.
-func (o *operated) dial(name string) *conn {
+func (o *operated) dial(name string, more ...nats.Option) *conn {
 	o.t.Helper()
 	set := map[string]string{}
 	for _, variable := range o.as(name) {
 		key, value, _ := strings.Cut(variable, "=")
 		set[key] = value
 	}
-	return dial(o.t, set["NATS_URL"], nats.RootCAs(set["NATS_CA"]), nats.UserCredentials(set["NATS_CREDS"]), nats.CustomInboxPrefix(set["NATS_INBOX_PREFIX"]))
+	return dial(o.t, set["NATS_URL"], append(more, nats.RootCAs(set["NATS_CA"]), nats.UserCredentials(set["NATS_CREDS"]), nats.CustomInboxPrefix(set["NATS_INBOX_PREFIX"]))...)
 }
 
 // hostile are names that mean something to NATS.
@@ -257,6 +257,36 @@ func TestExpires(t *testing.T) {
 	s.AwaitLog("expired")
 	o.enroll("--role", "service", "--expire", "90d", "service")
 	s.AwaitLog("reconnected to nats")
+}
+
+// TestAccountsAgain: accounts that are written anew, as after an upgrade, are loaded while the
+// server runs; nobody is disconnected, and who was revoked stays so.
+func TestAccountsAgain(t *testing.T) {
+	o := newOperated(t)
+	o.enroll("web1", "web3")
+	web3 := o.dial("web3")
+	kept := read(t, o.folder("web3")+"/agent.creds")
+	reader := o.dial("reader", nats.NoReconnect())
+	o.enroll("--revoke", "web3")
+	before := read(t, o.path("enrolled/accounts.conf"))
+	program.Eventually(t, "the accounts are another text", func() bool { // as soon as the second is another
+		o.enroll("--accounts")
+		return read(t, o.path("enrolled/accounts.conf")) != before
+	})
+	o.load()
+	program.Eventually(t, "who was revoked is cut off", func() bool { return !web3.IsConnected() })
+	if err := reader.Flush(); err != nil {
+		t.Errorf("the reader was disconnected: %v", err)
+	}
+	if out, err := command(t, o.as("web1"), "publish", "--login", "lane", "--machine", "web1"); err != nil || out != "1 stored\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	file := o.path("web3.creds")
+	write(t, file, kept)
+	if nc, err := nats.Connect(o.url, nats.RootCAs(o.path("ca.pem")), nats.UserCredentials(file)); err == nil {
+		nc.Close()
+		t.Error("who was revoked is accepted")
+	}
 }
 
 // TestEnrolledWhileRunning: a machine that is enrolled while the server runs needs nothing

@@ -2,7 +2,6 @@ package nats_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -84,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := newFolder(t)
 	w.start()
-	w.makeStreams(w.connect("admin"))
+	w.makeStreams()
 	return w
 }
 
@@ -186,38 +185,19 @@ func (w *world) reload() {
 	}
 }
 
-// makeStreams creates the streams with one replica, as there is one server.
-func (w *world) makeStreams(admin *conn) {
+// makeStreams creates the streams as the admin, as in the README.
+func (w *world) makeStreams() {
 	w.t.Helper()
-	js := jetStream(w.t, admin)
-	for _, name := range streamFiles(w.t) {
-		config := streamConfig(w.t, name)
-		config.Replicas = 1
-		if _, err := js.CreateStream(w.t.Context(), config); err != nil {
-			w.t.Fatal(err)
-		}
+	if out, err := command(w.t, append(w.user("admin"), streamsMaxBytes), "streams"); err != nil || !strings.HasSuffix(out, ready) {
+		w.t.Fatalf("streams: %v: %s", err, out)
 	}
 }
 
-func streamFiles(t *testing.T) []string {
-	t.Helper()
-	names, err := filepath.Glob("streams/*.json")
-	if err != nil || len(names) != 3 {
-		t.Fatal(names, err)
-	}
-	return names
-}
-
-func streamConfig(t *testing.T, name string) jetstream.StreamConfig {
-	t.Helper()
-	var config jetstream.StreamConfig
-	decoder := json.NewDecoder(strings.NewReader(read(t, name)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return config
-}
+// The README's variable for the streams, and what rollcall streams then prints.
+const (
+	streamsMaxBytes = "ROLLCALL_STREAM_MAX_BYTES=10GiB"
+	ready           = "ready: ROLLCALL_EVENTS, ROLLCALL_REPORTS, ROLLCALL_DEADLETTERS\n"
+)
 
 // user returns the variables with which rollcall logs in as service, admin, reader, or a
 // machine.
