@@ -29,10 +29,12 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-// plain are the values of an operator who changes nothing; full sets all values.
+// plain are the values of somebody who changes nothing; enrolled are those with credentials of
+// rollcall enroll; full sets all other values.
 const (
-	plain = ""
-	full  = `
+	plain    = ""
+	enrolled = "nats: {url: tls://nats.example.com, enrolled: {secret: rollcall-nats}}"
+	full     = `
 image: {repository: registry.example.com/rollcall, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
 imagePullSecrets: [{name: registry}]
 nats:
@@ -148,7 +150,7 @@ func (o *objects) container(t *testing.T) corev1.Container {
 }
 
 func TestLint(t *testing.T) {
-	for name, text := range map[string]string{"plain": plain, "full": full} {
+	for name, text := range map[string]string{"plain": plain, "enrolled": enrolled, "full": full} {
 		lint := action.NewLint()
 		lint.Strict = true
 		result := lint.Run([]string{"rollcall"}, values(t, text))
@@ -175,6 +177,9 @@ func TestOptionalObjects(t *testing.T) {
 	if !strings.Contains(o.notes, "without credentials") || !strings.Contains(o.notes, "prometheusRule.enabled") {
 		t.Errorf("the notes lack warnings:\n%s", o.notes)
 	}
+	if notes := read(t, enrolled).notes; strings.Contains(notes, "WARNING") {
+		t.Errorf("the notes have warnings that do not apply:\n%s", notes)
+	}
 	if notes := read(t, full).notes; strings.Contains(notes, "WARNING") || strings.Contains(notes, "Enabled") {
 		t.Errorf("the notes have warnings that do not apply:\n%s", notes)
 	}
@@ -182,7 +187,7 @@ func TestOptionalObjects(t *testing.T) {
 
 // TestOneWriter: values can neither add a second pod nor remove the pod's volume.
 func TestOneWriter(t *testing.T) {
-	for _, text := range []string{plain, full} {
+	for _, text := range []string{plain, enrolled, full} {
 		o := read(t, text)
 		set := o.StatefulSet.Spec
 		if *set.Replicas != 1 || set.ServiceName != o.Service.Name {
@@ -204,7 +209,7 @@ func TestOneWriter(t *testing.T) {
 // TestRestricted: the pod complies with the Pod Security Standard "restricted", and has no
 // other privileges that it does not need.
 func TestRestricted(t *testing.T) {
-	for _, text := range []string{plain, full} {
+	for _, text := range []string{plain, enrolled, full} {
 		o := read(t, text)
 		pod, c := o.StatefulSet.Spec.Template.Spec, o.container(t)
 		switch {
@@ -303,7 +308,13 @@ func TestEnvironment(t *testing.T) {
 
 // TestFiles: the files that variables name are mounted.
 func TestFiles(t *testing.T) {
-	o := read(t, full)
+	for _, text := range []string{enrolled, full} {
+		checkFiles(t, read(t, text))
+	}
+}
+
+func checkFiles(t *testing.T, o *objects) {
+	t.Helper()
 	files := map[string]bool{}
 	for _, m := range o.container(t).VolumeMounts {
 		for _, v := range o.StatefulSet.Spec.Template.Spec.Volumes {
@@ -374,14 +385,17 @@ func TestBadValues(t *testing.T) {
 		"nats: {url: nats}":                            "url",
 		"nats: {auth: {credsKey: user.creds}}":         "secret",
 		"nats: {auth: {secret: nats, passwordKey: p}}": "userKey",
-		"nats: {tls: {secret: c, certKey: tls.crt}}":   "keyKey",
-		"config: {ROLLCALL_DATA_DIR: /tmp}":            "ROLLCALL_DATA_DIR",
-		"config: {LD_PRELOAD: x}":                      "LD_PRELOAD",
-		"config: {ROLLCALL_STREAM_REPLICAS: 3}":        "ROLLCALL_STREAM_REPLICAS",
-		"persistence: {accessModes: [ReadWriteMany]}":  "accessModes",
-		"image: {digest: latest}":                      "digest",
-		"serviceMonitor: {interval: 30}":               "interval",
-		"networkPolicy: {natsPorts: []}":               "natsPorts",
+		"nats: {enrolled: {secret: a}, auth: {secret: nats, credsKey: b}}": "auth",
+		"nats: {enrolled: {secret: a}, tls: {secret: b}}":                  "tls",
+		"nats: {enrolled: {secret: a, ca: certificates}}":                  "ca",
+		"nats: {tls: {secret: c, certKey: tls.crt}}":                       "keyKey",
+		"config: {ROLLCALL_DATA_DIR: /tmp}":                                "ROLLCALL_DATA_DIR",
+		"config: {LD_PRELOAD: x}":                                          "LD_PRELOAD",
+		"config: {ROLLCALL_STREAM_REPLICAS: 3}":                            "ROLLCALL_STREAM_REPLICAS",
+		"persistence: {accessModes: [ReadWriteMany]}":                      "accessModes",
+		"image: {digest: latest}":                                          "digest",
+		"serviceMonitor: {interval: 30}":                                   "interval",
+		"networkPolicy: {natsPorts: []}":                                   "natsPorts",
 	} {
 		if _, err := render(t, text); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want an error that names %s", text, err, says)
