@@ -154,7 +154,7 @@ func (v *historyView) columns() []column[api.PastStay] {
 		{field: "machine", title: "MACHINE", value: func(s *api.PastStay) any { return s.Machine }},
 		{field: "since", title: "SINCE", value: func(s *api.PastStay) any { return s.Since }, cell: v.since},
 		{field: "ended", title: "UNTIL", value: func(s *api.PastStay) any { return s.Ended }, cell: v.until},
-		{title: "FOR", cell: lasted},
+		{title: "FOR", cell: lasted, spare: true}, // UNTIL tells it too
 		{field: "how", title: "END", value: func(s *api.PastStay) any { return s.How }},
 		{field: "remote", title: "REMOTE", value: func(s *api.PastStay) any { return s.Remote }},
 		{field: "terminal", value: func(s *api.PastStay) any { return s.Terminal }},

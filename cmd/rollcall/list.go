@@ -24,8 +24,9 @@ type column[R any] struct {
 	// there; nil: the value.
 	title string
 	cell  func(*R) string
-	// colour is that of a cell; nil: plain.
+	// colour is that of a cell; nil: plain. spare: see table.
 	colour func(*R) colour
+	spare  bool
 }
 
 // listing prints rows, page by page, in the format that the user asked for.
@@ -70,14 +71,18 @@ func newListing[R any](std streams, o *outputFlags, times *zoneFlags, columns []
 }
 
 func (l *listing[R]) showOnTerminal(columns []column[R]) {
-	var header []string
+	l.table = newTable()
 	for i := range columns {
-		if columns[i].title != "" {
-			l.columns = append(l.columns, columns[i])
-			header = append(header, columns[i].title)
+		c := &columns[i]
+		if c.title == "" {
+			continue
+		}
+		l.columns = append(l.columns, *c)
+		l.table.header = append(l.table.header, c.title)
+		if c.spare {
+			l.table.spare = c.title
 		}
 	}
-	l.table = newTable(header...)
 	l.table.colours = colours(l.std.out)
 }
 

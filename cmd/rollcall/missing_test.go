@@ -22,11 +22,11 @@ func TestMissingEvents(t *testing.T) {
 	answeringAt(t, report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return true }})
 	for _, c := range []struct{ args, out, err string }{
 		{
-			"who web1 --utc", "web1: last heard 2026-11-22 21:00:03Z\n",
-			"rollcall: who: events of web1 that never arrived: 3\n" +
+			"who web1 --utc", "lane\t",
+			"web1: last heard 2026-11-22 21:00:03Z\nrollcall: who: events of web1 that never arrived: 3\n" +
 				"rollcall: who: events of origin 6f0c2a91 with numbers of earlier ones: 1: the folder of the agent was restored from a copy, or two agents use copies of it\n",
 		},
-		{"who db1 --utc", "db1: last heard 2026-11-22 21:00:04Z\n", ""},
+		{"who db1 --utc", "lane\t", "db1: last heard 2026-11-22 21:00:04Z\n"},
 		{"status", "missing       events that never arrived: 3\n", ""},
 		{"who web1 --output json", `"missing":3,"origins":[{"origin":"6f0c2a91","number":5,"date":"2026-11-22T21:00:03Z","missing":3,"reused":1}]`, ""},
 		{"report --output json", `"machines":[{"machine":"db1","heard":"2026-11-22T21:00:04Z","users":["lane"]},{"machine":"web1","heard":"2026-11-22T21:00:03Z","missing":3,"users":["lane"]}]`, ""},

@@ -27,10 +27,10 @@ func TestReportExpected(t *testing.T) {
 		}
 	}
 	write("web9\ndb1\n\noff\nspace ship\nnobody\nweb9\n")
-	rollcall(t.Context(), nil, "report", "--expected", file).check(t, exitDone, "space ship\nweb9\n", "rollcall: report: machines never heard from: 2 of 5\n")
+	rollcall(t.Context(), nil, "report", "--expected", file).check(t, exitDone, "space ship\nweb9\n", "machines never heard from: 2 of 5\n")
 	rollcall(t.Context(), nil, "report", "--expected", file, "--output", "json").check(t, exitDone, `{"expected":5,"unheard":["space ship","web9"]}`+"\n", "")
 	write("db1\noff")
-	rollcall(t.Context(), nil, "report", "--expected", file).check(t, exitDone, "", "rollcall: report: machines never heard from: 0 of 2\n")
+	rollcall(t.Context(), nil, "report", "--expected", file).check(t, exitDone, "", "machines never heard from: 0 of 2\n")
 	rollcall(t.Context(), nil, "report", "--expected", file, "--output", "json").check(t, exitDone, `{"expected":2,"unheard":[]}`+"\n", "")
 	write("db1\na\tb\n")
 	rollcall(t.Context(), nil, "report", "--expected", file).check(t, exitFailed, "", "rollcall: report: "+file+`, line 2: "a\tb" is no name: control character U+0009 at byte 1`+"\n")

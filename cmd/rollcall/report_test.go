@@ -93,8 +93,8 @@ func TestReport(t *testing.T) {
 		4: login("mail", "lane"), 5: logout("mail", "lane"),
 	}, 5), true)
 	const text = "web1: lane\nweb2: jordan, lane\n"
-	rollcall(t.Context(), nil, "report").check(t, exitDone, text, "")
-	rollcall(t.Context(), nil, "report", "--output", "text").check(t, exitDone, text, "")
+	rollcall(t.Context(), nil, "report").check(t, exitDone, text, "2 of 3 machines in use, 2 users\n")
+	rollcall(t.Context(), nil, "report", "--output", "text").check(t, exitDone, text, "2 of 3 machines in use, 2 users\n")
 
 	r := rollcall(t.Context(), nil, "report", "--output=json")
 	got, err := api.DecodeReport([]byte(r.out))
@@ -112,7 +112,7 @@ func TestReport(t *testing.T) {
 
 func TestReportOfNobody(t *testing.T) {
 	answering(t, roster.New(roster.DefaultSettings()), true)
-	rollcall(t.Context(), nil, "report").check(t, exitDone, "", "")
+	rollcall(t.Context(), nil, "report").check(t, exitDone, "", "no machines: rollcall has accepted no event yet\n")
 }
 
 // TestNotComplete: when an answer will be complete. A time that has passed is not given.

@@ -135,7 +135,7 @@ func TestRefusals(t *testing.T) {
 		}
 		return reasons["bad_name"] && reasons["identity"]
 	}, "both are dead letters, each with its reason")
-	letters := regexp.MustCompile(`^PLACE  RECEIPT +REASON +MACHINE +DETAIL\n[34] .* identity +db `)
+	letters := regexp.MustCompile(`^[34]\t[^\t]+\tidentity\tdb\t`)
 	if got := p.tool("", "deadletters", "--reason", "identity", "--machine", "db"); got.code != exitDone || !letters.MatchString(got.out) {
 		t.Errorf("deadletters: %+v", got)
 	}

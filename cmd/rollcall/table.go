@@ -19,6 +19,8 @@ type table struct {
 	// whole names the columns that are never cut: a truncated time would be a wrong time.
 	// names are cut last: a cut name is no name.
 	whole, names []string
+	// spare is a column that is left out before others, as they tell the same.
+	spare string
 	// wrap says that the last column is continued below instead of cut.
 	wrap    bool
 	colours bool
@@ -155,8 +157,8 @@ const (
 )
 
 // shrink makes the columns of this total width fit. Details are cut first, then left out:
-// how long something took, which other columns tell too, and the others from the last on,
-// but for one. Names are cut then. What is left of the width goes to what was cut.
+// what is spare, and the others from the last on, but for one. Names are cut then. What is
+// left of the width goes to what was cut.
 func (t *table) shrink(width, total int) {
 	if total <= width {
 		return
@@ -170,7 +172,7 @@ func (t *table) shrink(width, total int) {
 	}
 	total = t.cutTo(detailWidth, detail, width, total)
 	for i := len(t.laid.columns) - 1; total > width && i >= 0; i-- {
-		if t.header[t.laid.columns[i]] == "FOR" {
+		if t.header[t.laid.columns[i]] == t.spare {
 			leaveOut(i)
 		}
 	}

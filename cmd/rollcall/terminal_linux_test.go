@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rivo/uniseg"
+	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
 	"rollcall/internal/test/kit"
@@ -65,8 +70,11 @@ func (tty *terminal) hangUp() {
 	<-tty.ended
 }
 
-// lines returns the lines that a user sees in the end. Each must have fit the width: a
-// carriage return does not undo what was wrapped to the next row.
+// inColours matches what changes the colour of a text.
+var inColours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// lines returns the lines that a user sees in the end. Each but messages must have fit the
+// width: a carriage return does not undo what was wrapped to the next row.
 func (tty *terminal) lines(t *testing.T, columns int) []string {
 	t.Helper()
 	tty.hangUp()
@@ -74,8 +82,8 @@ func (tty *terminal) lines(t *testing.T, columns int) []string {
 	for line := range strings.Lines(tty.written.String()) {
 		var shown []rune
 		for part := range strings.SplitSeq(strings.TrimRight(line, "\r\n"), "\r") {
-			if uniseg.StringWidth(part) > columns {
-				t.Errorf("%q has %d columns of %d", part, uniseg.StringWidth(part), columns)
+			if n := uniseg.StringWidth(inColours.ReplaceAllString(part, "")); n > columns && !strings.HasPrefix(part, "rollcall: ") && !strings.Contains(part, "last heard") {
+				t.Errorf("%q has %d columns of %d", part, n, columns)
 			}
 			written := []rune(part)
 			shown = append(written, shown[min(len(shown), len(written)):]...)
@@ -106,5 +114,25 @@ func TestAnswerOnATerminal(t *testing.T) {
 		if narrow := columns < 100; strings.Contains(got[len(got)-1], "…") != narrow {
 			t.Errorf("%d columns: %q", columns, got[len(got)-1])
 		}
+	}
+}
+
+// ttyCmd runs a command of a script on a terminal, and prints what is on it in the end.
+func ttyCmd(t *testing.T, ts *testscript.TestScript, args []string) {
+	columns, err := strconv.ParseUint(args[0], 10, 16)
+	ts.Check(err)
+	tty := newTerminal(t, uint16(columns))
+	path, err := exec.LookPath(filepath.Join(binary, args[1]))
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = tty.File, tty.File, ts.Getenv("WORK")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "NATS_URL", "NATS_CREDS", "NO_COLOR", "COLUMNS"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	ts.Check(cmd.Run())
+	for _, line := range tty.lines(t, int(columns)) {
+		fmt.Fprintln(ts.Stdout(), line)
 	}
 }

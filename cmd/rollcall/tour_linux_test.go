@@ -85,20 +85,22 @@ func (p *tourist) publish(subject, payload string) {
 	p.reaches(p.place)
 }
 
-// shell runs a command in the repository's root, as its user would, and waits
+// shell runs a command in the repository's root, as its user would, on a terminal, and waits
 // until what it has stored is folded.
 func (p *tourist) shell(command string) string {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = "../.."
-	cmd.Env = []string{"NATS_URL=" + p.nats, "PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"), "TZ=UTC"}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	cmd.Env = []string{"NATS_URL=" + p.nats, "PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"), "TZ=UTC", "NO_COLOR=1"}
+	tty := newTerminal(p.t, plainWidth)
+	cmd.Stdout, cmd.Stderr = tty.File, tty.File
+	if err := cmd.Run(); err != nil {
 		p.t.Errorf("%s: %v", command, err)
 	}
-	if n := storedSome.FindSubmatch(out); n != nil {
-		more, _ := strconv.Atoi(string(n[1]))
+	out := strings.Join(tty.lines(p.t, plainWidth), "\n") + "\n"
+	if n := storedSome.FindStringSubmatch(out); n != nil {
+		more, _ := strconv.Atoi(n[1])
 		p.place += more
 		p.reaches(p.place)
 	}
-	return string(out)
+	return out
 }

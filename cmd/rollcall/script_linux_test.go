@@ -28,6 +28,7 @@ import (
 // commands of testscript there are
 //
 //	code N COMMAND…        run it; its exit code must be N
+//	tty COLUMNS COMMAND…   run it on a terminal of so many columns; it must succeed
 //	nats [USER PASSWORD]   start a NATS server and set NATS_URL
 //	serve [NAME=VALUE…]    run the service on that server, with these variables,
 //	                       and wait until it is ready
@@ -49,6 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":   codeCmd,
+			"tty":    func(ts *testscript.TestScript, _ bool, args []string) { ttyCmd(t, ts, args) },
 			"nats":   func(ts *testscript.TestScript, _ bool, args []string) { natsCmd(t, ts, args) },
 			"serve":  func(ts *testscript.TestScript, _ bool, args []string) { serveScript(t, ts, args) },
 			"read":   readCmd,

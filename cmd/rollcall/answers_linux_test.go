@@ -16,6 +16,27 @@ import (
 	"rollcall/internal/test/kit"
 )
 
+// goldenViews compares what a command prints on terminals of 60, 80 and 160 columns and in
+// a pipe with a file of testdata/answers.
+func goldenViews(t *testing.T, name, args string) {
+	t.Helper()
+	var all strings.Builder
+	for _, columns := range []int{60, 80, 160} {
+		tty := newTerminal(t, uint16(columns))
+		code := run(t.Context(), strings.Fields(args), streams{nil, tty.File, tty.File})
+		fmt.Fprintf(&all, "== %d columns\n", columns)
+		for _, line := range tty.lines(t, columns) {
+			fmt.Fprintln(&all, line)
+		}
+		if code != exitDone {
+			t.Errorf("%s: exit code %d", args, code)
+		}
+	}
+	piped := rollcall(t.Context(), nil, strings.Fields(args)...)
+	fmt.Fprintf(&all, "== pipe\n%s== standard error of a pipe\n%s", piped.out, piped.err)
+	golden(t, name, result{code: piped.code, out: all.String()})
+}
+
 // golden compares what a command prints with a file of testdata/answers.
 func golden(t *testing.T, name string, got result) {
 	t.Helper()
@@ -78,8 +99,17 @@ func TestAnswers(t *testing.T) {
 		"where.json":  "where lane --output json",
 		"where-wide":  "where 日本語 --utc",
 		"where-never": "where nobody",
+		"where-glob":  "where l* --utc",
+		"where-parts": "where -m GUSTAVO --utc",
+		"who-all":     "who --utc",
+		"who-glob":    "who web* --utc",
+		"who-remote":  "who -m --remote 10.0 --utc",
+		"who-none":    "who none*",
+		"who.csv":     "who web1 -o csv",
+		"who.jsonl":   "who -o jsonl --fields user,machine,since,silent",
+		"report.csv":  "report -o csv",
 
-		"status":      "status --utc",
+		"status.text": "status --utc",
 		"status.json": "status --output json",
 
 		"report":              "report",
@@ -91,7 +121,11 @@ func TestAnswers(t *testing.T) {
 		"report-none":         "report none*",
 		"report-none-long":    "report none* --longest 3",
 	} {
-		golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
+		if strings.ContainsAny(name, ".") {
+			golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
+		} else {
+			goldenViews(t, name, args)
+		}
 	}
 }
 
@@ -106,7 +140,7 @@ func TestStatusBeforeCaughtUp(t *testing.T) {
 // Times are in the local zone by default.
 func TestLocalTimes(t *testing.T) {
 	answeringAt(t, office())
-	rollcall(t.Context(), nil, "who", "mail").check(t, exitDone, "mail: nobody is logged in; last heard 2026-11-23 03:50:00\n", "")
+	rollcall(t.Context(), nil, "who", "mail").check(t, exitDone, "", "mail: nobody is logged in; last heard 2026-11-23 03:50:00\n")
 }
 
 // TestTimesOfChecks: so are the times in the text of a check.
@@ -178,7 +212,7 @@ func TestReportInPages(t *testing.T) {
 	if code := run(t.Context(), []string{"report"}, streams{nil, printed, printed}); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
-	if got, want := printed.all(), "a: x, y\nbig: k, l, m\nc: z\n"; got != want {
+	if got, want := printed.all(), "a: x, y\nbig: k, l, m\nc: z\n3 of 3 machines in use, 6 users\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
@@ -204,7 +238,7 @@ func (l written) all() string {
 
 func TestAnswersUsage(t *testing.T) {
 	for _, args := range []string{
-		"who", "where", "who a b", "where a --output xml", "report a b", "report --longest 0", "report --longest 1001",
+		"where", "who a b", "who --fields none -o csv", "who --fields user -o json", "who --fields user,user", "where a --output xml", "report a b", "report --longest 0", "report --longest 1001",
 		"report --longest x", "report --silent-for 0s", "report --silent-for=-1h", "report --silent-for 1y", "report --longest 3 --user-on-several",
 	} {
 		if r := rollcall(t.Context(), nil, strings.Fields(args)...); r.code != exitUsage {
