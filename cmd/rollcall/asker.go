@@ -24,8 +24,8 @@ type asker struct {
 
 // newAsker connects. Close the asker, and ask with the context that is returned: see
 // [client.Connect].
-func newAsker(ctx context.Context, std streams, command string, times *zoneFlags) (context.Context, *asker, error) {
-	cfg, err := config.ReadClient()
+func newAsker(ctx context.Context, std streams, command string, flags *askFlags) (context.Context, *asker, error) {
+	cfg, err := config.ReadClient(flags.given())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,7 +33,7 @@ func newAsker(ctx context.Context, std streams, command string, times *zoneFlags
 	if err != nil {
 		return nil, nil, err
 	}
-	return ctx, &asker{command, std, times, cfg, conn}, nil
+	return ctx, &asker{command, std, &flags.zoneFlags, cfg, conn}, nil
 }
 
 func (a *asker) close() { a.conn.Close() }

@@ -90,7 +90,10 @@ func parse(args []string, std streams) (*kong.Context, error) {
 		kong.Writers(std.out, std.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
 		kong.Help(printHelp),
-		kong.ExplicitGroups([]kong.Group{{Key: "hand", Title: "One event, instead of files:"}}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "hand", Title: "One event, instead of files:"},
+			{Key: "nats", Title: "NATS server; without these flags, NATS_URL, NATS_CREDS and so on:"},
+		}),
 		// Kong continues parsing when this returns.
 		kong.Exit(func(int) { helped = true }),
 	)

@@ -12,7 +12,7 @@ func TestCandidates(t *testing.T) {
 		"x":                           "",
 		"s":                           "serve status snapshot streams",
 		"snapshot ":                   "inspect",
-		"report --":                   "--at --expected --fields --help --longest --output --silent-for --user-on-several --utc --wide",
+		"report --":                   "--at --context --creds --expected --fields --help --longest --output --server --silent-for --user-on-several --utc --wide",
 		"report --o":                  "--output",
 		"report --output ":            "text json jsonl csv tsv",
 		"history --output ":           "text json jsonl csv tsv",

@@ -40,7 +40,7 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.ReadDeadLetters()
+	cfg, err := config.ReadDeadLetters(c.given())
 	if err != nil {
 		return err
 	}

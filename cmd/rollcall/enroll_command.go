@@ -174,7 +174,7 @@ func printEnrolled(std streams, name string, made enroll.Enrolled) (err error) {
 
 // init makes the folder, and enrolls those whom every installation has.
 func (c *enrollCmd) init(std streams) error {
-	names, err := config.ReadStreams()
+	names, err := config.ReadStreams(nil)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "history", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "history", &c.askFlags)
 	if err != nil {
 		return err
 	}

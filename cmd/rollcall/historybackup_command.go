@@ -25,7 +25,7 @@ func (historyBackupCmd) Help() string {
 
 // Run copies the history.
 func (c *historyBackupCmd) Run(std streams) error {
-	cfg, err := config.ReadClient()
+	cfg, err := config.ReadClient(nil)
 	if err != nil {
 		return err
 	}

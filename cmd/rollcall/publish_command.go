@@ -18,6 +18,7 @@ import (
 type publishCmd struct {
 	Files []string   `arg:"" optional:"" name:"file" help:"JSON Lines: one event per line. - or none: standard input."`
 	Event eventFlags `embed:"" group:"hand"`
+	connFlags
 }
 
 // Help is the text of "rollcall publish --help" before the flags.
@@ -39,7 +40,7 @@ func (c *publishCmd) Validate() error {
 
 // Run sends the events and prints how many were stored.
 func (c *publishCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := config.ReadClient()
+	cfg, err := config.ReadClient(c.given())
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,13 @@ import (
 // queryFlags are the flags of all commands that ask the service for a list.
 type queryFlags struct {
 	outputFlags
+	askFlags
+}
+
+// askFlags are the flags of all commands that ask the service something with times.
+type askFlags struct {
 	zoneFlags
+	connFlags
 }
 
 // zoneFlags are the flags of all commands that read or print times.
@@ -31,7 +37,7 @@ func unanswered(command string, err error, c *config.Client) error {
 	if _, ok := errors.AsType[*client.Refusal](err); ok {
 		return fmt.Errorf("%s: %w", command, err)
 	}
-	return fmt.Errorf("%s: %w (NATS_URL=%s)", command, err, c.NATS())
+	return fmt.Errorf("%s: %w (%s=%s)", command, err, c.NATS().Named("NATS_URL"), c.NATS())
 }
 
 // incompleteness is why an answer is not complete, for how many machines, and until when.

@@ -55,7 +55,7 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		}
 		run, request.Longest = c.runLongest, c.Longest
 	}
-	ctx, ask, err := newAsker(ctx, std, "report", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "report", &c.askFlags)
 	if err != nil {
 		return err
 	}

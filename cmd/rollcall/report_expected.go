@@ -21,7 +21,7 @@ func (c *reportCmd) runExpected(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "report", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "report", &c.askFlags)
 	if err != nil {
 		return err
 	}

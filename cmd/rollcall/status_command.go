@@ -14,7 +14,7 @@ import (
 
 type statusCmd struct {
 	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as it is."`
-	zoneFlags
+	askFlags
 }
 
 // Help is the text of "rollcall status --help" before the flags.
@@ -24,7 +24,7 @@ func (statusCmd) Help() string {
 
 // Run asks the service for its status and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
-	ctx, ask, err := newAsker(ctx, std, "status", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "status", &c.askFlags)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/natsconn"
 )
 
-type streamsCmd struct{}
+type streamsCmd struct{ connFlags }
 
 // Help is the text of "rollcall streams --help" before the flags.
 func (streamsCmd) Help() string {
@@ -22,7 +22,7 @@ func (streamsCmd) Help() string {
 
 // Run creates the streams that are missing.
 func (c *streamsCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := config.ReadStreams()
+	cfg, err := config.ReadStreams(c.given())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type watchCmd struct {
 	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
 	Output   string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
 	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+	connFlags
 }
 
 // Help is the text of "rollcall watch --help" before the flags.
@@ -30,7 +31,7 @@ func (watchCmd) Help() string {
 
 // Run watches until the context is canceled, which is no error.
 func (c *watchCmd) Run(ctx context.Context, std streams) error {
-	cfg, err := config.ReadClient()
+	cfg, err := config.ReadClient(c.given())
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "where", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "where", &c.askFlags)
 	if err != nil {
 		return err
 	}

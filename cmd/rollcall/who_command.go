@@ -35,7 +35,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "who", &c.zoneFlags)
+	ctx, ask, err := newAsker(ctx, std, "who", &c.askFlags)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -19,7 +20,13 @@ import (
 // ForDeadLetters is the configuration of the deadletters command.
 type ForDeadLetters struct {
 	Client
+	ContextName
 	DeadLetters
+}
+
+// ContextName names a context of the nats tool, for the commands that ask or publish.
+type ContextName struct {
+	NATSContext string `envconfig:"NATS_CONTEXT" desc:"context of the nats tool, for the commands that ask or publish"`
 }
 
 // Serve is the configuration of the serve command: all variables.
@@ -47,6 +54,9 @@ type Client struct {
 	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
 	DataDir         string    `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots, the history, and the embedded server's streams and key"`
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
+
+	// names has what set a value instead of its variable: see [natsconn.Options].
+	names map[string]string
 }
 
 // Streams says which streams there are, and how to create missing ones.
@@ -129,7 +139,7 @@ func (c *Client) check(found Problems) Problems {
 	}
 	for _, p := range pairs {
 		if p.bad && !found.concerns(p.have, p.need) {
-			found = append(found, problem{p.have, "requires " + p.need, "set both or neither"})
+			found = append(found, problem{cmp.Or(c.names[p.have], p.have), "requires " + p.need, "set both or neither"})
 		}
 	}
 	return found
@@ -154,31 +164,44 @@ func (s *Streams) check(found Problems) Problems {
 	return found
 }
 
+// forClient is the configuration of the commands that only connect to a server.
+type forClient struct {
+	Client
+	ContextName
+}
+
 // ReadClient reads the configuration of the commands that only connect to a server.
-// The error lists all problems.
-func ReadClient() (*Client, error) {
-	cfg := new(Client)
-	return cfg, cfg.check(read(cfg)).orNil()
+// What is given has precedence over the environment; nil is for commands that do not
+// connect. The error lists all problems.
+func ReadClient(given *Given) (*Client, error) {
+	cfg := new(forClient)
+	return &cfg.Client, cfg.override(given, cfg.NATSContext, read(cfg)).orNil()
 }
 
 // ForStreams is the configuration of the commands that need to know the streams.
 type ForStreams struct {
 	Client
+	ContextName
 	Streams
 }
 
-// ReadStreams reads the configuration of the commands that need to know the streams. The
-// error lists all problems.
-func ReadStreams() (*ForStreams, error) {
+// ReadStreams is ReadClient for the commands that need to know the streams.
+func ReadStreams(given *Given) (*ForStreams, error) {
 	cfg := new(ForStreams)
-	return cfg, cfg.Streams.check(cfg.Client.check(read(cfg))).orNil()
+	return cfg, cfg.Streams.check(cfg.override(given, cfg.NATSContext, read(cfg))).orNil()
 }
 
-// ReadDeadLetters reads the configuration of the deadletters command. The error
-// lists all problems.
-func ReadDeadLetters() (*ForDeadLetters, error) {
+// ServerURL checks the URL of one NATS server, or of several separated by commas.
+func ServerURL(value string) (string, error) {
+	var u serverURL
+	err := u.Set(value)
+	return string(u), err
+}
+
+// ReadDeadLetters is ReadClient for the deadletters command.
+func ReadDeadLetters(given *Given) (*ForDeadLetters, error) {
 	cfg := new(ForDeadLetters)
-	return cfg, cfg.Client.check(read(cfg)).orNil()
+	return cfg, cfg.override(given, cfg.NATSContext, read(cfg)).orNil()
 }
 
 // ReadHealth reads the configuration of the healthcheck command; readWeb reads a web

@@ -57,7 +57,7 @@ func TestVariableWithPrefixWins(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			kit.Environment(t, test.set)
-			cfg, err := ReadClient()
+			cfg, err := ReadClient(nil)
 			if err != nil || cfg.NATSURL != test.want {
 				t.Errorf("%q, %v; want %q", string(cfg.NATSURL), err, string(test.want))
 			}
@@ -202,7 +202,7 @@ func TestHint(t *testing.T) {
 		"ROLLCALL_DATADIR":          "ROLLCALL_DATA_DIR",
 	} {
 		kit.Environment(t, map[string]string{name: "1"})
-		_, err := ReadClient()
+		_, err := ReadClient(nil)
 		if err == nil || !strings.Contains(err.Error(), name+": no such variable; did you mean "+want+"?") {
 			t.Errorf("%s: %v; want a hint at %s", name, err, want)
 		}
@@ -217,7 +217,7 @@ func TestKubernetesVariables(t *testing.T) {
 		"ROLLCALL_PORTS": false, "ROLLCALL_SERVICE": false, "ROLLCALL_PORT_TCP": false, "ROLLCALL_SERVICE_HOSTS": false,
 	} {
 		kit.Environment(t, map[string]string{name: "tcp://10.0.0.1:8080"})
-		if _, err := ReadClient(); (err == nil) != want {
+		if _, err := ReadClient(nil); (err == nil) != want {
 			t.Errorf("%s: %v; ignored: %t", name, err, want)
 		}
 	}

@@ -55,7 +55,7 @@ func (p Problems) orNil() error {
 // since envconfig would let them override the default, and those that are invalid,
 // since envconfig stops at the first.
 func read(spec any) Problems {
-	known := append(Variables(), AgentVariables()...)
+	known := slices.Concat(Variables(), AgentVariables(), CommandVariables())
 	for _, v := range known {
 		for _, name := range v.names() {
 			if os.Getenv(name) == "" {

@@ -20,6 +20,7 @@ func (c *Client) NATS() natsconn.Options {
 		Cert:        string(c.NATSCert),
 		Key:         string(c.NATSKey),
 		InboxPrefix: string(c.NATSInboxPrefix),
+		Names:       c.names,
 	}
 }
 

@@ -38,11 +38,17 @@ func Variables() []Variable { return variablesOf(reflect.TypeFor[Serve]()) }
 // AgentVariables returns the variables that only the agent has.
 func AgentVariables() []Variable { return variablesOf(reflect.TypeFor[AgentSettings]()) }
 
+// CommandVariables returns the variables that only the commands have that ask or publish.
+func CommandVariables() []Variable { return variablesOf(reflect.TypeFor[ContextName]()) }
+
 // variablesOf lists the variables of a struct by the rules of envconfig, whose own list is a
 // template: a program with text/template is a quarter larger, as the linker then keeps every
 // exported method.
 func variablesOf(spec reflect.Type) (all []Variable) {
 	for f := range spec.Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		if f.Anonymous {
 			all = append(all, variablesOf(f.Type)...)
 			continue

@@ -118,21 +118,21 @@ func (o Options) explain(err error) error {
 	case isRefusal(err):
 		return Misconfigured("NATS at %s refuses %w", o, o.refusal(err))
 	case errors.As(err, &certificate):
-		return Misconfigured("NATS at %s: %w: %s", o, err, certificateRemedy(err))
+		return Misconfigured("NATS at %s: %w: %s", o, err, o.certificateRemedy(err))
 	case isRemote(err):
-		return Misconfigured("NATS at %s refuses the TLS connection: %w: check NATS_CERT and NATS_KEY", o, err)
+		return Misconfigured("NATS at %s refuses the TLS connection: %w: check %s and %s", o, err, o.Named(byCert), o.Named("NATS_KEY"))
 	case errors.Is(err, nats.ErrSecureConnWanted):
-		return Misconfigured("NATS at %s does not speak TLS: use nats:// in NATS_URL and unset NATS_CA, NATS_CERT and NATS_KEY, or enable TLS in the server", o)
+		return Misconfigured("NATS at %s does not speak TLS: use nats:// in %s and unset %s, %s and %s, or enable TLS in the server", o, o.Named("NATS_URL"), o.Named("NATS_CA"), o.Named(byCert), o.Named("NATS_KEY"))
 	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return Misconfigured("NATS at %s does not support %s: %w: use another of %s", o, o.login(), err, allLogins)
+		return Misconfigured("NATS at %s does not support %s: %w: use another of %s", o, o.method(o.login()), err, allLogins)
 	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("connecting to NATS at %s: no server is listening there: start it, or correct NATS_URL", o)
+		return fmt.Errorf("connecting to NATS at %s: no server is listening there: start it, or correct %s", o, o.Named("NATS_URL"))
 	}
-	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and is NATS_URL right?", o, err)
+	return fmt.Errorf("connecting to NATS at %s: %w: is it a NATS server, and is %s right?", o, err, o.Named("NATS_URL"))
 }
 
 // certificateRemedy says what to do about a server certificate that was not accepted.
-func certificateRemedy(err error) string {
+func (o Options) certificateRemedy(err error) string {
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
 	switch {
@@ -141,9 +141,9 @@ func certificateRemedy(err error) string {
 	case isExpired(err):
 		return "renew the server's certificate and reload the server, or correct the clock of this machine"
 	case errors.As(err, &name):
-		return "use one of the certificate's names in NATS_URL, or renew the certificate with the name in NATS_URL"
+		return fmt.Sprintf("use one of the certificate's names in %[1]s, or renew the certificate with the name in %[1]s", o.Named("NATS_URL"))
 	}
-	return "set NATS_CA to the file of the authority that signed the server's certificate"
+	return "set " + o.Named("NATS_CA") + " to the file of the authority that signed the server's certificate"
 }
 
 // isExpired reports whether a certificate is outside of its time of validity.
@@ -189,16 +189,16 @@ func (o Options) refusal(err error) error {
 	case noLogin:
 		return fmt.Errorf("a connection without a login (%w): set one of %s", err, allLogins)
 	case byUser:
-		return fmt.Errorf("NATS_USER with NATS_PASSWORD (%w): correct them", err)
+		return fmt.Errorf("%s with %s (%w): correct them", o.Named(byUser), o.Named("NATS_PASSWORD"), err)
 	case byCreds:
 		if at, expired := o.credsExpired(); expired {
-			return fmt.Errorf("NATS_CREDS %q, which expired at %s (%w): renew it", o.Creds, at.Format(time.RFC3339), err)
+			return fmt.Errorf("%s %q, which expired at %s (%w): renew it", o.Named(byCreds), o.Creds, at.Format(time.RFC3339), err)
 		}
-		return fmt.Errorf("NATS_CREDS %q (%w): does it belong to this server's operator and account, and is it not revoked?", o.Creds, err)
+		return fmt.Errorf("%s %q (%w): does it belong to this server's operator and account, and is it not revoked?", o.Named(byCreds), o.Creds, err)
 	case byNKey:
-		return fmt.Errorf("NATS_NKEY %q (%w): does the server have a user with this key?", o.NKey, err)
+		return fmt.Errorf("%s %q (%w): does the server have a user with this key?", o.Named(byNKey), o.NKey, err)
 	default:
-		return fmt.Errorf("%s (%w): correct it", method, err)
+		return fmt.Errorf("%s (%w): correct it", o.method(method), err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (o Options) Denied(err error) *Denial {
 	if found == nil {
 		return nil
 	}
-	d := &Denial{Subject: found[2], Publish: strings.EqualFold(found[1], "publish"), user: o.user(), prefix: "NATS_INBOX_PREFIX"}
+	d := &Denial{Subject: found[2], Publish: strings.EqualFold(found[1], "publish"), user: o.user(), prefix: o.Named("NATS_INBOX_PREFIX")}
 	d.Inbox = !d.Publish && strings.HasPrefix(d.Subject, cmp.Or(o.InboxPrefix, strings.TrimSuffix(nats.InboxPrefix, "."))+".")
 	return d
 }

@@ -1,6 +1,7 @@
 package natsconn
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/url"
@@ -28,7 +29,13 @@ type Options struct {
 	Cert        string // NATS_CERT: a PEM file, the client's certificate
 	Key         string // NATS_KEY: a PEM file, the certificate's private key
 	InboxPrefix string // NATS_INBOX_PREFIX: replaces _INBOX; {{subject()}} in it is the user's public key
+
+	// Names has what set a value instead of its variable: "NATS_CREDS": "--creds".
+	Names map[string]string
 }
+
+// Named returns what sets the value of a variable, for messages.
+func (o Options) Named(variable string) string { return cmp.Or(o.Names[variable], variable) }
 
 // String returns the address alone, without secrets.
 func (o Options) String() string { return Redact(o.URL) }
@@ -72,7 +79,7 @@ const (
 	byNKey     = "NATS_NKEY"
 	byToken    = "NATS_TOKEN"
 	byUser     = "NATS_USER"
-	byURL      = "the user in NATS_URL"
+	byURL      = "the user in the URL"
 	byCert     = "NATS_CERT"
 	noLogin    = ""
 	allLogins  = "NATS_CREDS, NATS_NKEY, NATS_TOKEN, or NATS_USER and NATS_PASSWORD"
@@ -97,6 +104,14 @@ func (o Options) logins() []string {
 		set = append(set, byURL)
 	}
 	return set
+}
+
+// method names a login method.
+func (o Options) method(login string) string {
+	if login == byURL {
+		return "the user in " + o.Named("NATS_URL")
+	}
+	return o.Named(login)
 }
 
 // Anonymous reports whether no login method is set.
@@ -129,15 +144,22 @@ func (o Options) check() error {
 		return err
 	}
 	if set := o.logins(); len(set) > 1 {
+		for i, method := range set {
+			set[i] = o.method(method)
+		}
 		return Misconfigured("%s are set: keep only one of them", strings.Join(set, " and "))
 	}
-	switch {
-	case o.Password != "" && o.User == "":
-		return Misconfigured("NATS_PASSWORD is set without NATS_USER: set both")
-	case o.Cert != "" && o.Key == "":
-		return Misconfigured("NATS_CERT is set without NATS_KEY: set both")
-	case o.Key != "" && o.Cert == "":
-		return Misconfigured("NATS_KEY is set without NATS_CERT: set both")
+	for _, pair := range []struct {
+		have, need string
+		bad        bool
+	}{
+		{"NATS_PASSWORD", byUser, o.Password != "" && o.User == ""},
+		{byCert, "NATS_KEY", o.Cert != "" && o.Key == ""},
+		{"NATS_KEY", byCert, o.Key != "" && o.Cert == ""},
+	} {
+		if pair.bad {
+			return Misconfigured("%s is set without %s: set both", o.Named(pair.have), pair.need)
+		}
 	}
 	return nil
 }
@@ -151,11 +173,11 @@ func (o Options) checkServers() error {
 		switch {
 		//guard:false "no error quotes a password" TestWrongOptions
 		case err != nil && hasUser(o.URL):
-			return Misconfigured("NATS_URL is not an address: %s, and %s", wantedURL, urlEscapes)
+			return Misconfigured("%s is not an address: %s, and %s", o.Named("NATS_URL"), wantedURL, urlEscapes)
 		case err != nil:
-			return Misconfigured("NATS_URL %q is not an address: %s", server, wantedURL)
+			return Misconfigured("%s %q is not an address: %s", o.Named("NATS_URL"), server, wantedURL)
 		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
-			return Misconfigured("NATS_URL %q has scheme %q: %s", Redact(server), u.Scheme, wantedURL)
+			return Misconfigured("%s %q has scheme %q: %s", o.Named("NATS_URL"), Redact(server), u.Scheme, wantedURL)
 		}
 	}
 	return nil
@@ -196,11 +218,11 @@ func (o Options) natsOptions(name string, more []nats.Option) (nats.Options, err
 		variable, value string
 		apply           func(*nats.Options) error
 	}{
-		{"NATS_CREDS", o.Creds, o.applyCreds},
-		{"NATS_NKEY", o.NKey, o.applyNKey},
-		{"NATS_CA", o.CA, nats.RootCAs(o.CA)},
-		{"NATS_CERT and NATS_KEY", o.Cert, nats.ClientCert(o.Cert, o.Key)},
-		{"NATS_INBOX_PREFIX", o.InboxPrefix, o.applyInbox},
+		{o.Named(byCreds), o.Creds, o.applyCreds},
+		{o.Named(byNKey), o.NKey, o.applyNKey},
+		{o.Named("NATS_CA"), o.CA, nats.RootCAs(o.CA)},
+		{o.Named(byCert) + " and " + o.Named("NATS_KEY"), o.Cert, nats.ClientCert(o.Cert, o.Key)},
+		{o.Named("NATS_INBOX_PREFIX"), o.InboxPrefix, o.applyInbox},
 	} {
 		if s.value == "" {
 			continue

@@ -93,7 +93,7 @@ func (c *connLog) handshake(err error) {
 	var remote *net.OpError
 	switch {
 	case errors.As(err, &certificate):
-		c.log(slog.LevelError, "certificate", "nats server certificate is not accepted, retrying", "err", fmt.Errorf("%w: %s", err, certificateRemedy(err)))
+		c.log(slog.LevelError, "certificate", "nats server certificate is not accepted, retrying", "err", fmt.Errorf("%w: %s", err, Options{}.certificateRemedy(err)))
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		c.log(slog.LevelError, "tls", "nats refuses the TLS connection, retrying; check NATS_CERT and NATS_KEY", "err", err)
 	}
