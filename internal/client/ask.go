@@ -113,6 +113,14 @@ func once(ctx context.Context, nc *nats.Conn, subject string, data []byte) ([]by
 	one, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	message, err := nc.RequestWithContext(one, subject, data)
+	if err != nil && errors.Is(nc.LastError(), nats.ErrPermissionViolation) {
+		// Its handler, which ends ctx, is called a moment later.
+		select {
+		case <-ctx.Done():
+		case <-one.Done():
+		case <-time.After(time.Second):
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
