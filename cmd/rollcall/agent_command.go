@@ -18,7 +18,9 @@ type agentRunCmd struct {
 }
 
 // Help is the text before the flags.
-func (agentRunCmd) Help() string { return command.RunHelp }
+func (agentRunCmd) Help() string {
+	return command.RunHelp + "\n\nExamples:\n\n    rollcall agent\n    rollcall agent --once"
+}
 
 // Run runs the agent.
 func (c *agentRunCmd) Run(ctx context.Context, std streams) error {
@@ -26,6 +28,9 @@ func (c *agentRunCmd) Run(ctx context.Context, std streams) error {
 }
 
 type agentStatusCmd struct{}
+
+// Help is the text before the flags.
+func (agentStatusCmd) Help() string { return "Examples:\n\n    rollcall agent status" }
 
 // Run asks the agent on this machine for its state.
 func (agentStatusCmd) Run(ctx context.Context, std streams) error {

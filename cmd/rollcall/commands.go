@@ -11,7 +11,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"rollcall/internal/agent/command"
 	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
 )
@@ -32,22 +31,22 @@ type streams struct {
 }
 
 type commands struct {
-	Serve         serveCmd         `cmd:"" help:"Run the service: fold events into the roster, publish reports, answer queries, export metrics."`
-	Publish       publishCmd       `cmd:"" help:"Send events: JSON Lines from files or standard input, or one event given by flags."`
+	Serve         serveCmd         `cmd:"" help:"Run the service: fold events, answer questions."`
+	Publish       publishCmd       `cmd:"" help:"Send events: JSON Lines, or one given by flags."`
 	Report        reportCmd        `cmd:"" help:"Print who is logged in where."`
 	Who           whoCmd           `cmd:"" help:"Print who is logged in on a machine."`
 	Where         whereCmd         `cmd:"" help:"Print where a user is logged in."`
 	History       historyCmd       `cmd:"" help:"Print who was logged in where, from when to when."`
-	HistoryBackup historyBackupCmd `cmd:"" name:"history backup" help:"Copy the history to a file, while the service runs."`
-	Watch         watchCmd         `cmd:"" help:"Print who is logged in where, then each change as it happens."`
+	HistoryBackup historyBackupCmd `cmd:"" name:"history backup" help:"Copy the history while the service runs."`
+	Watch         watchCmd         `cmd:"" help:"Print who is logged in where, then each change."`
 	Deadletters   deadlettersCmd   `cmd:"" help:"Print the messages that were refused, and why."`
 	Status        statusCmd        `cmd:"" help:"Print the status of the service."`
-	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service on this machine is alive, or ready."`
+	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service is alive, or ready."`
 	Snapshot      snapshotCmd      `cmd:"" help:"Inspect a snapshot."`
-	Enroll        enrollCmd        `cmd:"" help:"Make credentials for machines and readers, and the NATS server's accounts."`
-	Streams       streamsCmd       `cmd:"" help:"Create the streams that are missing, and check them."`
+	Enroll        enrollCmd        `cmd:"" help:"Make credentials for machines and readers."`
+	Streams       streamsCmd       `cmd:"" help:"Create missing streams, and check them."`
 	Agent         agentCmd         `cmd:"" help:"Tell rollcall who is logged in on this machine."`
-	Completion    completionCmd    `cmd:"" help:"Print a shell completion script."`
+	Completion    completionCmd    `cmd:"" help:"Print a completion script for the shell."`
 	Complete      completeCmd      `cmd:"" hidden:""`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }
@@ -71,6 +70,8 @@ func parse(args []string, std streams) (*kong.Context, error) {
 	switch {
 	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == "--version":
+		args = slices.Concat([]string{"version"}, args[1:])
 	case args[0] == "help":
 		args = append(slices.Clone(args[1:]), "--help")
 	}
@@ -118,25 +119,6 @@ func misused(err error) error {
 		path = bad.Context.Selected().FullPath()
 	}
 	return usageError{fmt.Errorf("%w; see %q", err, path+" --help")}
-}
-
-// printHelp prints the help of a command; that of serve, and of the agent, lists the
-// variables, too.
-func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
-		return err
-	}
-	switch selected := ctx.Selected(); {
-	case selected == nil:
-		_, err := fmt.Fprintf(ctx.Stdout, "\nConfiguration is by environment variables: see \"rollcall serve --help\".\n")
-		return err
-	case selected.Name == "serve":
-		return printVariables(ctx.Stdout)
-	case selected.FullPath() == "rollcall agent run":
-		_, err := io.WriteString(ctx.Stdout, "\n"+command.Variables())
-		return err
-	}
-	return nil
 }
 
 // usageError is an error in the command line itself.

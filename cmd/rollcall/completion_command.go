@@ -17,7 +17,11 @@ type completionCmd struct {
 
 // Help is the text of "rollcall completion --help" before the flags.
 func (completionCmd) Help() string {
-	return `Prints a script with which the shell completes commands, flags and their values. For bash, put source <(rollcall completion bash) in ~/.bashrc; for zsh the same, with zsh, in ~/.zshrc, after compinit; for fish, run rollcall completion fish > ~/.config/fish/completions/rollcall.fish.`
+	return `Prints a script with which the shell completes commands, flags and their values. For bash, put source <(rollcall completion bash) in ~/.bashrc; for zsh the same, with zsh, in ~/.zshrc, after compinit; for fish, run rollcall completion fish > ~/.config/fish/completions/rollcall.fish.
+
+Examples:
+
+    rollcall completion bash > rollcall.bash`
 }
 
 // The scripts run "rollcall complete", which prints the candidates for the last word, one

@@ -25,7 +25,12 @@ type deadlettersCmd struct {
 
 // Help is the text of "rollcall deadletters --help" before the flags.
 func (deadlettersCmd) Help() string {
-	return `Reads the stream of dead letters; the service need not be running. Prints a line for each refused message, in the order in which rollcall read them: its place, when it was stored, why it was refused, and what its publisher can do about it.`
+	return `Reads the stream of dead letters; the service need not be running. Prints a line for each refused message, in the order in which rollcall read them: its place, when it was stored, why it was refused, and what its publisher can do about it.
+
+Examples:
+
+    rollcall deadletters --reason bad_date
+    rollcall deadletters --machine web1 --limit 10`
 }
 
 // Run reads the stream of dead letters and prints those that match the flags.

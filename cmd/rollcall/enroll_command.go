@@ -35,7 +35,7 @@ type enrollCmd struct {
 func (enrollCmd) Help() string {
 	return `Makes credentials for machines and readers without a server: the operator of the folder DIR signs accounts, which the server knows by accounts.conf, and a key of an account signs each machine. So the server need not be told of a new one.
 
-    rollcall enroll --init enrolled --url tls://nats.example.com:4222 --ca ca.pem
+    rollcall enroll --init enrolled --url tls://nats.example.com --ca ca.pem
     cd enrolled
     rollcall enroll web1 db1.example.com
     scp -r machines/web1/. root@web1:/etc/rollcall-agent/

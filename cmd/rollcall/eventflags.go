@@ -25,7 +25,7 @@ type eventFlags struct {
 	Terminal string    `placeholder:"LINE" help:"Terminal on the machine, such as pts/0."`
 	Remote   string    `placeholder:"ADDRESS" help:"Where the user came from, such as 10.0.0.7."`
 	Service  string    `placeholder:"NAME" help:"Service that logged the user in, such as sshd."`
-	UTC      bool      `name:"utc" help:"Read the time of --date as UTC instead of the local zone."`
+	UTC      bool      `name:"utc" short:"u" help:"Read the time of --date as UTC instead of the local zone."`
 }
 
 // userFlag is the name of a user; it may be omitted.

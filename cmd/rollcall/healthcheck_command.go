@@ -26,7 +26,12 @@ type healthcheckCmd struct {
 
 // Help is the text of "rollcall healthcheck --help" before the flags.
 func (healthcheckCmd) Help() string {
-	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.`
+	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.
+
+Examples:
+
+    rollcall healthcheck
+    rollcall healthcheck --ready`
 }
 
 // healthTimeout is the time-out of the check.

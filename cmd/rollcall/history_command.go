@@ -29,9 +29,10 @@ func (historyCmd) Help() string {
 	return `Asks the running service for its history. Prints a line for each session, the latest first: when it began and ended, how long it lasted, and how it ended: with a logout, a boot or shutdown of the machine, a present that does not list it, or replaced by another user's session of the same name.
 
 Examples:
-  rollcall history --machine web1 -n 20
-  rollcall history --user lane --from yesterday
-  rollcall history 'web*' --from 'mon 10:00' --to 'mon 12:00' -o csv`
+
+    rollcall history --machine web1 -n 20
+    rollcall history --user lane --from yesterday
+    rollcall history 'web*' --from 'mon 10:00' --to 'mon 12:00' -o csv`
 }
 
 // Run asks for the sessions in a span of time and prints them.

@@ -20,7 +20,11 @@ type historyBackupCmd struct {
 
 // Help is the text of "rollcall history backup --help" before the flags.
 func (historyBackupCmd) Help() string {
-	return `Copies the file history.db of the data folder, which ROLLCALL_DATA_DIR names, on the machine of the service. The service may be running: the copy is the history as it was at one place. Copying history.db by other means is not safe while the service runs. To restore it, stop the service, replace history.db with the copy, remove history.db-wal and history.db-shm, and start the service: it reads from the stream what the copy lacks.`
+	return `Copies the file history.db of the data folder, which ROLLCALL_DATA_DIR names, on the machine of the service. The service may be running: the copy is the history as it was at one place. Copying history.db by other means is not safe while the service runs. To restore it, stop the service, replace history.db with the copy, remove history.db-wal and history.db-shm, and start the service: it reads from the stream what the copy lacks.
+
+Examples:
+
+    rollcall history backup history-copy.db`
 }
 
 // Run copies the history.

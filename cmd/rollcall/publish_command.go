@@ -27,7 +27,14 @@ func (publishCmd) Help() string {
 
 An event:
 
-    {"date":"2026-11-22 21:00:00","type":"login","machine":"web1","user":"lane"}`
+    {"date":"2026-11-22 21:00:00","type":"login","machine":"web1","user":"lane"}
+
+Examples:
+
+    rollcall publish events.jsonl
+    rollcall publish --login lane --machine web1 --remote 10.0.0.7
+    rollcall publish --logout lane --machine web1 --date '5m ago'
+    rollcall publish --boot --machine web1`
 }
 
 // Validate refuses flags that cannot be combined.

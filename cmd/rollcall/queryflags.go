@@ -28,7 +28,7 @@ type askFlags struct {
 
 // zoneFlags are the flags of all commands that read or print times.
 type zoneFlags struct {
-	UTC bool `name:"utc" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
+	UTC bool `name:"utc" short:"u" help:"Print times in UTC instead of the local zone, and read given times as UTC."`
 }
 
 // unanswered returns the error of a question without an answer: the refusal of the service,

@@ -25,10 +25,11 @@ func (reportCmd) Help() string {
 	return `Asks the running service. Prints a line for each machine with somebody logged in: "machine: user, user". If the report is not complete, a message on standard error says so.
 
 Examples:
-  rollcall report
-  rollcall report 'web*' --at yesterday
-  rollcall report --silent-for 2d
-  rollcall report -o csv --fields machine,heard`
+
+    rollcall report
+    rollcall report 'web*' --at yesterday
+    rollcall report --silent-for 2d
+    rollcall report -o csv --fields machine,heard`
 }
 
 // Run asks the service for its report and prints it.

@@ -18,7 +18,12 @@ type serveCmd struct{}
 
 // Help is the text of "rollcall serve --help" before the variables.
 func (serveCmd) Help() string {
-	return `Without NATS_URL, it starts an embedded NATS server with JetStream, which any NATS client can connect to; with NATS_URL, it uses that server. It creates missing streams. It runs until interrupted or terminated, then writes a last snapshot and ends with exit code 0.`
+	return `Without NATS_URL, it starts an embedded NATS server with JetStream, which any NATS client can connect to; with NATS_URL, it uses that server. It creates missing streams. It runs until interrupted or terminated, then writes a last snapshot and ends with exit code 0.
+
+Examples:
+
+    rollcall serve
+    NATS_URL=nats://10.0.0.5:4222 rollcall serve`
 }
 
 // Run runs the service until ctx is done.

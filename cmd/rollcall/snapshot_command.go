@@ -28,7 +28,11 @@ type inspectCmd struct {
 
 // Help is the text of "rollcall snapshot inspect --help" before the flags.
 func (inspectCmd) Help() string {
-	return `Reads the whole file and verifies every checksum; the service may be running or not. Exit code 0 means that the snapshot is valid. If it is damaged, or in a format that only a newer rollcall can read, the command prints what it can read of the header and ends with exit code 1.`
+	return `Reads the whole file and verifies every checksum; the service may be running or not. Exit code 0 means that the snapshot is valid. If it is damaged, or in a format that only a newer rollcall can read, the command prints what it can read of the header and ends with exit code 1.
+
+Examples:
+
+    rollcall snapshot inspect snapshot-00000000000000000006.rollcall`
 }
 
 // Run verifies the file, prints what is in it, and returns what is wrong with it.

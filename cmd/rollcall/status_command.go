@@ -19,7 +19,12 @@ type statusCmd struct {
 
 // Help is the text of "rollcall status --help" before the flags.
 func (statusCmd) Help() string {
-	return `Asks the running service for its status. It also answers while it replays the stream at its start.`
+	return `Asks the running service for its status. It also answers while it replays the stream at its start.
+
+Examples:
+
+    rollcall status
+    rollcall status --output json`
 }
 
 // Run asks the service for its status and prints it.

@@ -17,7 +17,12 @@ type streamsCmd struct{ connFlags }
 
 // Help is the text of "rollcall streams --help" before the flags.
 func (streamsCmd) Help() string {
-	return `The service creates its streams itself where it may. Where it may not, the admin does by this command. A stream that exists is never changed; with which of its settings events may be lost is logged. ROLLCALL_STREAM_REPLICAS and ROLLCALL_STREAM_MAX_BYTES are those of the streams that it creates.`
+	return `The service creates its streams itself where it may. Where it may not, the admin does by this command. A stream that exists is never changed; with which of its settings events may be lost is logged. ROLLCALL_STREAM_REPLICAS and ROLLCALL_STREAM_MAX_BYTES are those of the streams that it creates.
+
+Examples:
+
+    rollcall streams
+    ROLLCALL_STREAM_MAX_BYTES=10GiB rollcall streams`
 }
 
 // Run creates the streams that are missing.

@@ -16,6 +16,16 @@ type versionCmd struct {
 	Output string `enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object with version, revision, go, os and arch."`
 }
 
+// Help is the text of "rollcall version --help" before the flags.
+func (versionCmd) Help() string {
+	return `"rollcall --version" prints it, too.
+
+Examples:
+
+    rollcall version
+    rollcall version --output json`
+}
+
 // Run prints the version, the Go version and the platform, on one line.
 func (c *versionCmd) Run(std streams) error {
 	if c.Output == "json" {

@@ -20,13 +20,18 @@ import (
 type watchCmd struct {
 	Machines string `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
 	Output   string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
-	UTC      bool   `name:"utc" help:"Print times in UTC, not in the local zone."`
+	UTC      bool   `name:"utc" short:"u" help:"Print times in UTC, not in the local zone."`
 	connFlags
 }
 
 // Help is the text of "rollcall watch --help" before the flags.
 func (watchCmd) Help() string {
-	return `Asks the running service who is logged in, and prints it; then prints who arrives (+) and leaves (-), and after each change who is logged in, until it is interrupted. After an outage of the connection or the service it asks again and prints the difference. A login that is refused on reconnecting is reported and retried, with the current content of its file. Somebody who arrives and leaves within a second may not be shown.`
+	return `Asks the running service who is logged in, and prints it; then prints who arrives (+) and leaves (-), and after each change who is logged in, until it is interrupted. After an outage of the connection or the service it asks again and prints the difference. A login that is refused on reconnecting is reported and retried, with the current content of its file. Somebody who arrives and leaves within a second may not be shown.
+
+Examples:
+
+    rollcall watch 'web*'
+    rollcall watch --output json`
 }
 
 // Run watches until the context is canceled, which is no error.

@@ -19,9 +19,10 @@ func (whereCmd) Help() string {
 	return `Asks the running service. Prints a line for each open session of the user. On a silent machine it is the last known state. An exact name always wins. If there is none, a terminal shows the one user whose name contains it; in a pipe, or if there are several, it is an error.
 
 Examples:
-  rollcall where lane
-  rollcall where -m anna
-  rollcall where lane --at 'mon 10:17' -o jsonl`
+
+    rollcall where lane
+    rollcall where -m anna
+    rollcall where lane --at 'mon 10:17' -o jsonl`
 }
 
 // Run asks where a user is logged in, and prints it.

@@ -23,10 +23,11 @@ func (whoCmd) Help() string {
 	return `Asks the running service. Prints a line for each open session of a machine, below when it was last heard from; or those of several machines, or of all. An exact name always wins. If there is none, a terminal shows the one machine whose name contains it; in a pipe, or if there are several, it is an error.
 
 Examples:
-  rollcall who web1
-  rollcall who 'web*' --at 'yesterday 10:17'
-  rollcall who -m db --remote 10.0.
-  rollcall who -o csv --fields user,machine,since`
+
+    rollcall who web1
+    rollcall who 'web*' --at 'yesterday 10:17'
+    rollcall who -m db --remote 10.0.
+    rollcall who -o csv --fields user,machine,since`
 }
 
 // Run asks who is logged in, and prints it.

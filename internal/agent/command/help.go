@@ -8,7 +8,7 @@ const (
 
 	TellHelp = `Reads events from standard input, in JSON, one a line: logins and logouts with a session, whose machine and date may be left out. Once it ends with exit code 0, they are on disk. Only root may tell.
 
-    {"type":"login","user":"lane","session":"ftp-217","remote":"10.0.0.7","service":"vsftpd"}
+    {"type":"login","user":"lane","session":"ftp-217","remote":"10.0.0.7"}
 
 With --pam, in the PAM configuration of a service that has no pam_systemd:
 
@@ -17,6 +17,6 @@ With --pam, in the PAM configuration of a service that has no pam_systemd:
 
 // Variables returns the help for the variables.
 func Variables() string {
-	return "Environment variables, with defaults in brackets, beside NATS_URL, NATS_CREDS and\n" +
-		"the others that begin with NATS_:\n\n" + config.Describe(config.AgentVariables(), 80)
+	return "Environment variables, with defaults in brackets, beside NATS_URL, NATS_CREDS\n" +
+		"and the others that begin with NATS_:\n\n" + config.Describe(config.AgentVariables(), 80)
 }
