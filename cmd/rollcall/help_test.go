@@ -129,7 +129,7 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	sh("rollcall publish events.jsonl")
-	kit.Eventually(t, func() bool { return strings.HasPrefix(p.tool("", "who", "web1", "--at", "-1s").out, "web1: at") }, "the history knows web1")
+	kit.Eventually(t, func() bool { return strings.HasPrefix(p.tool("", "who", "web1", "--at", "-1s").err, "web1: at") }, "the history knows web1")
 	for _, command := range leaves(t) {
 		name := strings.Join(command, " ")
 		found := example.FindAllStringSubmatch(rollcall(t.Context(), nil, append(command, "--help")...).out, -1)
