@@ -4,8 +4,8 @@
 // journal, for tests of what happens on real machines. A machine is a process tree in
 // namespaces. It has the programs of the host, or of the folder that TEST_MACHINE_ROOT names
 // (such as one of debootstrap, for another systemd), and none of its services, settings of
-// units, disks or journals. Its network is its own, with loopback only. Its kernel is the
-// host's, and so is its date, which it cannot set.
+// units, disks or journals. Its network is its own, with loopback only until it is connected
+// to other machines. Its kernel is the host's, and so is its date, which it cannot set.
 //
 // A machine can be powered off, cut from power, and booted again: it then has the same
 // machine ID, files and journal, another boot ID, and counts its uptime from zero. What it

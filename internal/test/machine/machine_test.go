@@ -53,6 +53,39 @@ func TestTwo(t *testing.T) {
 	}
 }
 
+// TestConnect: machines that are connected reach each other by name, those that are trusted
+// by ssh, also after they were booted again; others are not there.
+func TestConnect(t *testing.T) {
+	a, b, c := Boot(t, "alpha"), Boot(t, "beta"), Boot(t, "gamma")
+	other := Boot(t, "other")
+	Connect(a, b, c)
+	b.Trust(a)
+	c.Trust(a)
+	for range 2 {
+		for _, name := range []string{"beta", "gamma"} {
+			kit.Eventually(t, func() bool {
+				out, _ := a.Try("ssh", "-o", "BatchMode=yes", name, "hostname")
+				return out == name+"\n"
+			}, "alpha logs in to "+name)
+		}
+		a.Cut()
+		b.PowerOff()
+		a.Boot()
+		b.Boot()
+	}
+	if out, err := b.Try("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "gamma", "true"); err == nil || !strings.Contains(out, "Permission denied") {
+		t.Errorf("beta logs in to gamma: %v: %s", err, out)
+	}
+	for _, m := range []*Machine{a, other} {
+		if out, err := m.Try("bash", "-c", "exec 3<>/dev/tcp/other/22"); m == a && err == nil {
+			t.Errorf("alpha reaches a machine that is not connected: %s", out)
+		}
+		if out := m.Run("ip", "-oneline", "-4", "address"); (m == a) != strings.Contains(out, "10.86.0.1/") {
+			t.Errorf("%s has the addresses %s", m.name, out)
+		}
+	}
+}
+
 func address(t *testing.T, raw string) string {
 	t.Helper()
 	u, err := url.Parse(raw)

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +46,44 @@ func (m *Machine) Forward(address string) {
 			go forward(conn, address)
 		}
 	}()
+}
+
+// connect gives each machine an address on one network: 10.86.0.1 to the first, and so on.
+// Its arguments are the process of each machine's parts; the first machine has the bridge.
+const connect = `
+	first=$1 n=0
+	inside() { nsenter --net="/proc/$1/ns/net" ip "${@:2}"; }
+	inside "$first" link add rollcall type bridge
+	inside "$first" link set rollcall up
+	for machine; do
+		n=$((n + 1))
+		if [ "$machine" = "$first" ]; then
+			inside "$first" address add "10.86.0.$n/24" dev rollcall
+			continue
+		fi
+		inside "$first" link add "port$n" type veth peer name eth0 netns "$machine"
+		inside "$first" link set "port$n" master rollcall up
+		inside "$machine" address add "10.86.0.$n/24" dev eth0
+		inside "$machine" link set eth0 up
+	done`
+
+// Connect connects up to 254 machines by a network, on which they reach each other by their
+// names. It stays when they are turned off. If the kernel has no such networks, the test is
+// skipped.
+func Connect(machines ...*Machine) {
+	t := machines[0].t
+	t.Helper()
+	args, hosts := []string{"-euc", connect, "connect"}, ""
+	for i, m := range machines {
+		args = append(args, strconv.Itoa(m.parts.pid))
+		hosts += fmt.Sprintf("10.86.0.%d %s\n", i+1, m.name)
+	}
+	if out, err := exec.Command("bash", args...).CombinedOutput(); err != nil {
+		without(t, fmt.Sprintf("machines cannot be connected (modprobe bridge veth): %v: %s", err, out))
+	}
+	for _, m := range machines {
+		m.Run("bash", "-euc", `printf %s "$0" >>/etc/hosts`, hosts)
+	}
 }
 
 // forward passes on what is sent, in both directions, until one side ends the connection.
