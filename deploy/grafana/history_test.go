@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"rollcall/deploy/grafana/grafanatest"
 	"rollcall/deploy/internal/program"
 	"rollcall/deploy/prometheus/prometheustest"
 )
@@ -32,10 +33,10 @@ func TestHistoryQueries(t *testing.T) {
 		prometheustest.Publish(t, service, event...)
 	}
 	queries := 0
-	for _, p := range readDashboard(t).from(history) {
+	for _, p := range grafanatest.Read(t).From(grafanatest.History) {
 		for _, target := range p.Targets {
 			queries++
-			sql, err := interpolate(target.QueryText, map[string]string{
+			sql, err := grafanatest.Interpolate(target.QueryText, map[string]string{
 				"machine:sqlstring": "'it''s'",
 				"__from":            fmt.Sprint(now.Add(-6 * time.Hour).UnixMilli()), "__to": fmt.Sprint(now.UnixMilli()),
 			})

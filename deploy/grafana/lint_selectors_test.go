@@ -7,12 +7,14 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"rollcall/deploy/grafana/grafanatest"
 )
 
 // perSelector returns the selectors in all targets that are not good. above are the
 // expressions that contain the selector, outermost first.
-func perSelector(d *dashboard, good func(s *parser.VectorSelector, above []parser.Node) bool) (wrong []string) {
-	for _, p := range d.graphs() {
+func perSelector(d *grafanatest.Dashboard, good func(s *parser.VectorSelector, above []parser.Node) bool) (wrong []string) {
+	for _, p := range d.Graphs() {
 		for _, target := range p.Targets {
 			expr, err := parse(d, target.Expr)
 			if err != nil {
@@ -40,7 +42,7 @@ func matcher(s *parser.VectorSelector, label string) *labels.Matcher {
 }
 
 // targetMatcher requires label=~"$label" in each selector.
-func targetMatcher(d *dashboard, label string) []string {
+func targetMatcher(d *grafanatest.Dashboard, label string) []string {
 	return perSelector(d, func(s *parser.VectorSelector, _ []parser.Node) bool {
 		m := matcher(s, label)
 		return m != nil && m.Type == labels.MatchRegexp && m.Value == "$"+label
@@ -49,7 +51,7 @@ func targetMatcher(d *dashboard, label string) []string {
 
 // targetInterval requires rates to use $__rate_interval, and other ranges to be that or
 // the time range shown.
-func targetInterval(d *dashboard) []string {
+func targetInterval(d *grafanatest.Dashboard) []string {
 	return perSelector(d, func(_ *parser.VectorSelector, above []parser.Node) bool {
 		if len(above) < 2 {
 			return true
@@ -65,14 +67,14 @@ func targetInterval(d *dashboard) []string {
 }
 
 // targetCounter requires counters to be used in a rate or an increase.
-func targetCounter(d *dashboard) []string {
+func targetCounter(d *grafanatest.Dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		return !strings.HasSuffix(s.Name, "_total") || calledBy(above, "rate", "irate", "increase")
 	})
 }
 
 // targetHistogram requires buckets to be used in a quantile.
-func targetHistogram(d *dashboard) []string {
+func targetHistogram(d *grafanatest.Dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		return !strings.HasSuffix(s.Name, "_bucket") || calledBy(above, "histogram_quantile")
 	})
@@ -90,7 +92,7 @@ const mostLines = 20
 
 // bounded requires queries of rollcall_logged_in_users, which may have 100,000 series, to
 // select one machine, the top few, or an aggregate that is not by machine.
-func bounded(d *dashboard) []string {
+func bounded(d *grafanatest.Dashboard) []string {
 	return perSelector(d, func(s *parser.VectorSelector, above []parser.Node) bool {
 		if s.Name != "rollcall_logged_in_users" {
 			return true
@@ -114,9 +116,9 @@ func bounded(d *dashboard) []string {
 
 // layout requires each panel to have an id of its own, and to overlap no other on
 // Grafana's 24 columns.
-func layout(d *dashboard) (wrong []string) {
+func layout(d *grafanatest.Dashboard) (wrong []string) {
 	ids, taken := map[int]bool{}, map[[2]int]bool{}
-	for _, p := range slices.Concat(d.panels(), d.rows()) {
+	for _, p := range slices.Concat(d.All(), d.Rows()) {
 		if ids[p.ID] || p.ID == 0 {
 			wrong = append(wrong, fmt.Sprintf("%s: id %d", p.Title, p.ID))
 		}

@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"rollcall/deploy/grafana/grafanatest"
 )
 
 // rules are the rules of Grafana's dashboard-linter, by name, and two of our own. Each
 // returns what is wrong.
 //
 // https://github.com/grafana/dashboard-linter/blob/main/docs/index.md
-var rules = map[string]func(*dashboard) []string{
+var rules = map[string]func(*grafanatest.Dashboard) []string{
 	"template-datasource-rule":            templateDatasource,
-	"template-job-rule":                   func(d *dashboard) []string { return templateLabel(d, "job") },
-	"template-instance-rule":              func(d *dashboard) []string { return templateLabel(d, "instance") },
+	"template-job-rule":                   func(d *grafanatest.Dashboard) []string { return templateLabel(d, "job") },
+	"template-instance-rule":              func(d *grafanatest.Dashboard) []string { return templateLabel(d, "instance") },
 	"template-label-promql-rule":          templatePromQL,
 	"template-on-time-change-reload-rule": templateReload,
 	"template-unused-rule":                templateUnused,
@@ -28,8 +30,8 @@ var rules = map[string]func(*dashboard) []string{
 	"panel-no-targets-rule":               panelTargets,
 	"target-promql-rule":                  targetPromQL,
 	"target-rate-interval-rule":           targetInterval,
-	"target-job-rule":                     func(d *dashboard) []string { return targetMatcher(d, "job") },
-	"target-instance-rule":                func(d *dashboard) []string { return targetMatcher(d, "instance") },
+	"target-job-rule":                     func(d *grafanatest.Dashboard) []string { return targetMatcher(d, "job") },
+	"target-instance-rule":                func(d *grafanatest.Dashboard) []string { return targetMatcher(d, "instance") },
 	"target-counter-agg-rule":             targetCounter,
 	"target-histogram-rule":               targetHistogram,
 	"bounded":                             bounded,
@@ -37,7 +39,7 @@ var rules = map[string]func(*dashboard) []string{
 }
 
 func TestLint(t *testing.T) {
-	d := readDashboard(t)
+	d := grafanatest.Read(t)
 	for name, rule := range rules {
 		for _, wrong := range rule(d) {
 			t.Errorf("%s: %s", name, wrong)
@@ -47,47 +49,51 @@ func TestLint(t *testing.T) {
 
 // TestLintComplains: each rule finds violations of it.
 func TestLintComplains(t *testing.T) {
-	expr := func(expr string) func(*dashboard) {
-		return func(d *dashboard) { d.Panels[1].Targets[0].Expr = expr }
+	expr := func(expr string) func(*grafanatest.Dashboard) {
+		return func(d *grafanatest.Dashboard) { d.Panels[1].Targets[0].Expr = expr }
 	}
 	const own = `job=~"$job", instance=~"$instance"`
-	breaks := map[string][]func(*dashboard){
+	breaks := map[string][]func(*grafanatest.Dashboard){
 		"template-datasource-rule": {
-			func(d *dashboard) { d.variable("datasource").Name = "prometheus" },
-			func(d *dashboard) { d.variable("datasource").Query = "loki" },
-			func(d *dashboard) { d.variable("datasource").Label = "" },
-			func(d *dashboard) { d.variable("sqlite").Query = "sqlite" },
-			func(d *dashboard) { d.Templating.List = append(d.Templating.List, *d.variable("datasource")) },
+			func(d *grafanatest.Dashboard) { d.Variable("datasource").Name = "prometheus" },
+			func(d *grafanatest.Dashboard) { d.Variable("datasource").Query = "loki" },
+			func(d *grafanatest.Dashboard) { d.Variable("datasource").Label = "" },
+			func(d *grafanatest.Dashboard) { d.Variable("sqlite").Query = "sqlite" },
+			func(d *grafanatest.Dashboard) {
+				d.Templating.List = append(d.Templating.List, *d.Variable("datasource"))
+			},
 		},
 		"template-job-rule": {
-			func(d *dashboard) { d.variable("job").Name = "service" },
-			func(d *dashboard) { d.variable("job").Multi = false },
-			func(d *dashboard) { d.variable("job").AllValue = ".*" },
-			func(d *dashboard) { d.variable("job").Datasource.UID = "prometheus" },
+			func(d *grafanatest.Dashboard) { d.Variable("job").Name = "service" },
+			func(d *grafanatest.Dashboard) { d.Variable("job").Multi = false },
+			func(d *grafanatest.Dashboard) { d.Variable("job").AllValue = ".*" },
+			func(d *grafanatest.Dashboard) { d.Variable("job").Datasource.UID = "prometheus" },
 		},
-		"template-instance-rule":     {func(d *dashboard) { d.variable("instance").Label = "host" }},
-		"template-label-promql-rule": {func(d *dashboard) { d.variable("job").Query = "label_values(up{, job)" }},
+		"template-instance-rule":     {func(d *grafanatest.Dashboard) { d.Variable("instance").Label = "host" }},
+		"template-label-promql-rule": {func(d *grafanatest.Dashboard) { d.Variable("job").Query = "label_values(up{, job)" }},
 		"template-on-time-change-reload-rule": {
-			func(d *dashboard) { d.variable("machine").Refresh = 1 },
+			func(d *grafanatest.Dashboard) { d.Variable("machine").Refresh = 1 },
 		},
 		"template-unused-rule": {
-			func(d *dashboard) { d.Templating.List = append(d.Templating.List, variable{Name: "room"}) },
+			func(d *grafanatest.Dashboard) {
+				d.Templating.List = append(d.Templating.List, grafanatest.Variable{Name: "room"})
+			},
 		},
-		"uneditable-dashboard-rule": {func(d *dashboard) { d.Editable = true }},
+		"uneditable-dashboard-rule": {func(d *grafanatest.Dashboard) { d.Editable = true }},
 		"panel-datasource-rule": {
-			func(d *dashboard) { d.Panels[1].Datasource.UID = "prometheus" },
-			func(d *dashboard) { d.Panels[1].Targets[0].Datasource.UID = "prometheus" },
-			func(d *dashboard) { d.collapsed().Panels[0].Datasource = templated },
+			func(d *grafanatest.Dashboard) { d.Panels[1].Datasource.UID = "prometheus" },
+			func(d *grafanatest.Dashboard) { d.Panels[1].Targets[0].Datasource.UID = "prometheus" },
+			func(d *grafanatest.Dashboard) { d.Collapsed().Panels[0].Datasource = grafanatest.Templated },
 		},
 		"panel-title-description-rule": {
-			func(d *dashboard) { d.Panels[1].Title = "" },
-			func(d *dashboard) { d.Panels[1].Description = "" },
+			func(d *grafanatest.Dashboard) { d.Panels[1].Title = "" },
+			func(d *grafanatest.Dashboard) { d.Panels[1].Description = "" },
 		},
 		"panel-units-rule": {
-			func(d *dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "" },
-			func(d *dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "seconds" },
+			func(d *grafanatest.Dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "" },
+			func(d *grafanatest.Dashboard) { d.Panels[1].FieldConfig.Defaults.Unit = "seconds" },
 		},
-		"panel-no-targets-rule": {func(d *dashboard) { d.Panels[1].Targets = nil }},
+		"panel-no-targets-rule": {func(d *grafanatest.Dashboard) { d.Panels[1].Targets = nil }},
 		"target-promql-rule":    {expr("sum(")},
 		"target-rate-interval-rule": {
 			expr("rate(rollcall_messages_total{" + own + "}[5m])"),
@@ -108,10 +114,10 @@ func TestLintComplains(t *testing.T) {
 			expr("topk(1000, rollcall_logged_in_users{" + own + "})"),
 		},
 		"layout": {
-			func(d *dashboard) { d.Panels[1].ID = d.Panels[2].ID },
-			func(d *dashboard) { d.Panels[1].GridPos = d.Panels[2].GridPos },
-			func(d *dashboard) { d.Panels[1].GridPos.X = 23 },
-			func(d *dashboard) { d.collapsed().Panels[0].ID = d.Panels[1].ID },
+			func(d *grafanatest.Dashboard) { d.Panels[1].ID = d.Panels[2].ID },
+			func(d *grafanatest.Dashboard) { d.Panels[1].GridPos = d.Panels[2].GridPos },
+			func(d *grafanatest.Dashboard) { d.Panels[1].GridPos.X = 23 },
+			func(d *grafanatest.Dashboard) { d.Collapsed().Panels[0].ID = d.Panels[1].ID },
 		},
 	}
 	for name, rule := range rules {
@@ -119,7 +125,7 @@ func TestLintComplains(t *testing.T) {
 			t.Errorf("%s is not tested", name)
 		}
 		for i, violate := range breaks[name] {
-			d := readDashboard(t)
+			d := grafanatest.Read(t)
 			if violate(d); len(rule(d)) == 0 {
 				t.Errorf("%s does not find violation %d", name, i)
 			}
@@ -127,11 +133,11 @@ func TestLintComplains(t *testing.T) {
 	}
 }
 
-func templateDatasource(d *dashboard) []string {
+func templateDatasource(d *grafanatest.Dashboard) []string {
 	var found []string
 	for _, v := range d.Templating.List {
 		if v.Type == "datasource" {
-			found = append(found, fmt.Sprintf("%s, labelled %q, of type %s", v.Name, v.Label, v.expr()))
+			found = append(found, fmt.Sprintf("%s, labelled %q, of type %s", v.Name, v.Label, v.Expr()))
 		}
 	}
 	want := []string{
@@ -144,29 +150,29 @@ func templateDatasource(d *dashboard) []string {
 	return nil
 }
 
-func templateLabel(d *dashboard, name string) []string {
-	v := d.variable(name)
+func templateLabel(d *grafanatest.Dashboard, name string) []string {
+	v := d.Variable(name)
 	switch {
 	case v == nil:
 		return []string{"missing"}
-	case v.Label != name || v.Type != "query" || v.Datasource != templated ||
-		!labelValues.MatchString(v.expr()) || !v.Multi || !v.IncludeAll || v.AllValue != ".+":
+	case v.Label != name || v.Type != "query" || v.Datasource != grafanatest.Templated ||
+		!grafanatest.LabelValues.MatchString(v.Expr()) || !v.Multi || !v.IncludeAll || v.AllValue != ".+":
 		return []string{fmt.Sprintf("%+v", *v)}
 	}
 	return nil
 }
 
-func templatePromQL(d *dashboard) (wrong []string) {
+func templatePromQL(d *grafanatest.Dashboard) (wrong []string) {
 	for _, v := range d.Templating.List {
 		if v.Type != "query" {
 			continue
 		}
-		found := labelValues.FindStringSubmatch(v.expr())
+		found := grafanatest.LabelValues.FindStringSubmatch(v.Expr())
 		if found == nil {
-			found = queryResult.FindStringSubmatch(v.expr())
+			found = grafanatest.QueryResult.FindStringSubmatch(v.Expr())
 		}
 		if found == nil {
-			wrong = append(wrong, v.expr())
+			wrong = append(wrong, v.Expr())
 		} else if _, err := parse(d, found[1]); err != nil {
 			wrong = append(wrong, err.Error())
 		}
@@ -174,7 +180,7 @@ func templatePromQL(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-func templateReload(d *dashboard) (wrong []string) {
+func templateReload(d *grafanatest.Dashboard) (wrong []string) {
 	const onTimeChange = 2
 	for _, v := range d.Templating.List {
 		if v.Type == "query" && v.Refresh != onTimeChange {
@@ -184,12 +190,12 @@ func templateReload(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-func templateUnused(d *dashboard) (wrong []string) {
+func templateUnused(d *grafanatest.Dashboard) (wrong []string) {
 	var text strings.Builder
 	for _, v := range d.Templating.List {
-		text.WriteString(v.expr())
+		text.WriteString(v.Expr())
 	}
-	for _, p := range d.panels() {
+	for _, p := range d.All() {
 		text.WriteString(p.Datasource.UID)
 		for _, target := range p.Targets {
 			text.WriteString(target.Expr)
@@ -203,16 +209,16 @@ func templateUnused(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-func uneditable(d *dashboard) []string {
+func uneditable(d *grafanatest.Dashboard) []string {
 	if d.Editable {
 		return []string{"editable: changes made in the UI would be lost"}
 	}
 	return nil
 }
 
-func panelDatasource(d *dashboard) (wrong []string) {
-	for _, p := range d.panels() {
-		same := p.Datasource == templated || p.Datasource == history
+func panelDatasource(d *grafanatest.Dashboard) (wrong []string) {
+	for _, p := range d.All() {
+		same := p.Datasource == grafanatest.Templated || p.Datasource == grafanatest.History
 		for _, target := range p.Targets {
 			same = same && target.Datasource == p.Datasource
 		}
@@ -223,8 +229,8 @@ func panelDatasource(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-func panelTitle(d *dashboard) (wrong []string) {
-	for _, p := range d.panels() {
+func panelTitle(d *grafanatest.Dashboard) (wrong []string) {
+	for _, p := range d.All() {
 		if p.Title == "" || p.Description == "" {
 			wrong = append(wrong, fmt.Sprintf("panel %d: title %q, description %q", p.ID, p.Title, p.Description))
 		}
@@ -237,8 +243,8 @@ func panelTitle(d *dashboard) (wrong []string) {
 // https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
 var units = []string{"none", "short", "locale", "percentunit", "bytes", "s", "cps", "cpm", "bool_yes_no", "dateTimeAsIso"}
 
-func panelUnits(d *dashboard) (wrong []string) {
-	for _, p := range d.panels() {
+func panelUnits(d *grafanatest.Dashboard) (wrong []string) {
+	for _, p := range d.All() {
 		if !slices.Contains(units, p.FieldConfig.Defaults.Unit) {
 			wrong = append(wrong, fmt.Sprintf("%s: %q", p.Title, p.FieldConfig.Defaults.Unit))
 		}
@@ -246,8 +252,8 @@ func panelUnits(d *dashboard) (wrong []string) {
 	return wrong
 }
 
-func panelTargets(d *dashboard) (wrong []string) {
-	for _, p := range d.panels() {
+func panelTargets(d *grafanatest.Dashboard) (wrong []string) {
+	for _, p := range d.All() {
 		if len(p.Targets) == 0 {
 			wrong = append(wrong, p.Title)
 		}
@@ -262,13 +268,13 @@ const (
 )
 
 // parse parses an expression with the variables replaced.
-func parse(d *dashboard, expr string) (parser.Expr, error) {
-	values := chosen(d, map[string]string{"machine": "m"})
+func parse(d *grafanatest.Dashboard, expr string) (parser.Expr, error) {
+	values := grafanatest.Chosen(d, map[string]string{"machine": "m"})
 	values["__rate_interval"], values["__range"] = "11h13m", "17h19m"
 	for _, name := range []string{"job", "instance"} {
 		values[name] = "$" + name
 	}
-	expr, err := interpolate(expr, values)
+	expr, err := grafanatest.Interpolate(expr, values)
 	if err != nil {
 		return nil, err
 	}
@@ -279,8 +285,8 @@ func parse(d *dashboard, expr string) (parser.Expr, error) {
 	return parsed, nil
 }
 
-func targetPromQL(d *dashboard) (wrong []string) {
-	for _, p := range d.graphs() {
+func targetPromQL(d *grafanatest.Dashboard) (wrong []string) {
+	for _, p := range d.Graphs() {
 		for _, target := range p.Targets {
 			if _, err := parse(d, target.Expr); err != nil {
 				wrong = append(wrong, fmt.Sprintf("%s: %v", p.Title, err))

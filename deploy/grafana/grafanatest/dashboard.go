@@ -1,38 +1,35 @@
-// Package grafana_test checks the dashboard by the rules of Grafana's dashboard-linter,
-// and by running all its queries on a real Prometheus.
-package grafana_test
+// Package grafanatest reads the dashboard, and asks its queries as Grafana would, for tests.
+package grafanatest
 
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"rollcall/deploy/internal/program"
 )
 
-func TestMain(m *testing.M) { program.Main(m) }
-
-const dashboardFile = "dashboards/rollcall.json"
-
-// dashboard has the parts of a dashboard that the tests check.
-type dashboard struct {
+// Dashboard has the parts of a dashboard that the tests check.
+type Dashboard struct {
 	UID, Title, Description, Refresh string
 	Editable                         bool
-	Templating                       struct{ List []variable }
-	Panels                           []panel
+	Templating                       struct{ List []Variable }
+	Panels                           []Panel
 }
 
-type variable struct {
+// Variable is a choice at the top of the dashboard.
+type Variable struct {
 	Name, Label, Type, Regex, AllValue string
 	Multi, IncludeAll                  bool
 	Refresh                            int
-	Datasource                         source
+	Datasource                         Source
 	Query                              any // text; of type query an object
 }
 
-// expr returns the variable's query: "label_values(…)".
-func (v *variable) expr() string {
+// Expr returns the variable's query: "label_values(…)".
+func (v *Variable) Expr() string {
 	if object, ok := v.Query.(map[string]any); ok {
 		text, _ := object["query"].(string)
 		return text
@@ -41,46 +38,51 @@ func (v *variable) expr() string {
 	return text
 }
 
-type panel struct {
+// Panel is a panel or a row.
+type Panel struct {
 	ID                       int
 	Type, Title, Description string
-	Datasource               source
+	Datasource               Source
 	FieldConfig              struct{ Defaults struct{ Unit string } }
 	GridPos                  struct{ H, W, X, Y int }
-	Targets                  []target
-	Panels                   []panel // of a collapsed row
+	Targets                  []Target
+	Panels                   []Panel // of a collapsed row
 }
 
-type source struct{ Type, UID string }
+// Source is a data source.
+type Source struct{ Type, UID string }
 
-type target struct {
+// Target is a query of a panel.
+type Target struct {
 	RefID, Expr, LegendFormat string
 	QueryText, RawQueryText   string // SQL
-	Datasource                source
+	Datasource                Source
 }
 
-// templated is the data source that the user has chosen, and history the one with the
+// Templated is the data source that the user has chosen, and History the one with the
 // history.
 var (
-	templated = source{Type: "prometheus", UID: "${datasource}"}
-	history   = source{Type: "frser-sqlite-datasource", UID: "${sqlite}"}
+	Templated = Source{Type: "prometheus", UID: "${datasource}"}
+	History   = Source{Type: "frser-sqlite-datasource", UID: "${sqlite}"}
 )
 
-func readDashboard(t *testing.T) *dashboard {
+// Read reads the dashboard of deploy/grafana.
+func Read(t testing.TB) *Dashboard {
 	t.Helper()
-	text, err := os.ReadFile(dashboardFile)
+	path := filepath.Join(program.Root(t), "deploy/grafana/dashboards/rollcall.json")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := new(dashboard)
+	d := new(Dashboard)
 	if err := json.Unmarshal(text, d); err != nil {
-		t.Fatalf("%s: %v", dashboardFile, err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	return d
 }
 
-// variable returns the variable of that name, or nil.
-func (d *dashboard) variable(name string) *variable {
+// Variable returns the variable of that name, or nil.
+func (d *Dashboard) Variable(name string) *Variable {
 	for i := range d.Templating.List {
 		if d.Templating.List[i].Name == name {
 			return &d.Templating.List[i]
@@ -89,9 +91,9 @@ func (d *dashboard) variable(name string) *variable {
 	return nil
 }
 
-// panels returns all panels but the rows.
-func (d *dashboard) panels() []panel {
-	var all []panel
+// All returns all panels but the rows.
+func (d *Dashboard) All() []Panel {
+	var all []Panel
 	for _, p := range d.Panels {
 		if p.Type != "row" {
 			all = append(all, p)
@@ -101,17 +103,18 @@ func (d *dashboard) panels() []panel {
 	return all
 }
 
-// rows returns the rows.
-func (d *dashboard) rows() []panel {
-	return slices.DeleteFunc(slices.Clone(d.Panels), func(p panel) bool { return p.Type != "row" })
+// Rows returns the rows.
+func (d *Dashboard) Rows() []Panel {
+	return slices.DeleteFunc(slices.Clone(d.Panels), func(p Panel) bool { return p.Type != "row" })
 }
 
-// collapsed returns the last row, which has its panels in it.
-func (d *dashboard) collapsed() *panel { return &d.Panels[len(d.Panels)-1] }
+// Collapsed returns the last row, which has its panels in it.
+func (d *Dashboard) Collapsed() *Panel { return &d.Panels[len(d.Panels)-1] }
 
-// graphs returns the panels that ask Prometheus.
-func (d *dashboard) graphs() []panel { return d.from(templated) }
+// Graphs returns the panels that ask Prometheus.
+func (d *Dashboard) Graphs() []Panel { return d.From(Templated) }
 
-func (d *dashboard) from(s source) []panel {
-	return slices.DeleteFunc(d.panels(), func(p panel) bool { return p.Datasource != s })
+// From returns the panels that ask a data source.
+func (d *Dashboard) From(s Source) []Panel {
+	return slices.DeleteFunc(d.All(), func(p Panel) bool { return p.Datasource != s })
 }

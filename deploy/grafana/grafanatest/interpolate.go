@@ -1,4 +1,4 @@
-package grafana_test
+package grafanatest
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ var builtin = map[string]string{"__rate_interval": "1m", "__interval": "15s", "_
 
 var reference = regexp.MustCompile(`\$(?:(\w+)|\{([\w:]+)\})`)
 
-// interpolate replaces the variables in text. A variable without a value is an error.
-func interpolate(text string, values map[string]string) (string, error) {
+// Interpolate replaces the variables in text. A variable without a value is an error.
+func Interpolate(text string, values map[string]string) (string, error) {
 	var unknown []string
 	text = reference.ReplaceAllStringFunc(text, func(found string) string {
 		name := strings.Trim(found, "${}")
@@ -29,10 +29,10 @@ func interpolate(text string, values map[string]string) (string, error) {
 	return text, nil
 }
 
-// chosen returns the values of the variables for a choice. A variable that can be All and
+// Chosen returns the values of the variables for a choice. A variable that can be All and
 // is not in it is All. As in Grafana, the choice is escaped for a regular expression if
 // the variable can have several values, else for a string.
-func chosen(d *dashboard, choice map[string]string) map[string]string {
+func Chosen(d *Dashboard, choice map[string]string) map[string]string {
 	values := maps.Clone(builtin)
 	for _, v := range d.Templating.List {
 		value, ok := choice[v.Name]
@@ -44,7 +44,7 @@ func chosen(d *dashboard, choice map[string]string) map[string]string {
 		case v.IncludeAll:
 			values[v.Name] = v.AllValue
 		case v.Type == "textbox":
-			values[v.Name] = v.expr()
+			values[v.Name] = v.Expr()
 		}
 	}
 	return values

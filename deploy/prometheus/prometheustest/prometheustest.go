@@ -37,11 +37,17 @@ func Promtool(t testing.TB, dir string, args ...string) {
 	}
 }
 
-// Server is a running Prometheus.
+// Server is a running Prometheus. Its process is nil if the test did not start it.
 type Server struct {
 	*program.Process
-	t   testing.TB
-	url string
+	t    testing.TB
+	http *http.Client
+	url  string
+}
+
+// At returns a Prometheus that runs already, and whose URL the client reaches.
+func At(t testing.TB, client *http.Client, url string) *Server {
+	return &Server{t: t, http: client, url: url}
 }
 
 // shortIntervals shortens the intervals of prometheus.yml.
@@ -75,7 +81,7 @@ func StartAs(t testing.TB, service string, changes *strings.Replacer) *Server {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "targets.yml"), string(target))
-	s := &Server{t: t, Process: program.Start(t, nil, Program(t, "prometheus"),
+	s := &Server{t: t, http: http.DefaultClient, Process: program.Start(t, nil, Program(t, "prometheus"),
 		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0")}
 	s.AwaitLog("Server is ready to receive web requests.")
@@ -131,7 +137,7 @@ func (s *Server) Query(expr string) []Sample {
 // Get requests a path of Prometheus's API and decodes the data of the response.
 func (s *Server) Get(path string, parameters url.Values, data any) {
 	s.t.Helper()
-	answer, err := http.Get(s.url + path + "?" + parameters.Encode())
+	answer, err := s.http.Get(s.url + path + "?" + parameters.Encode())
 	if err != nil {
 		s.t.Fatal(err)
 	}
