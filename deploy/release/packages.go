@@ -24,7 +24,6 @@ type packaged struct {
 	description string
 	section     string   // of its manual
 	commands    []string // in its manual, beside the program itself
-	completion  bool
 }
 
 var allPackaged = []packaged{
@@ -34,9 +33,8 @@ var allPackaged = []packaged{
 			"serve", "publish", "report", "who", "where", "history", "history backup", "watch", "deadletters", "status", "healthcheck",
 			"snapshot inspect", "enroll", "streams", "completion",
 		},
-		true,
 	},
-	{"rollcall-agent", "Tells rollcall who is logged in on this machine", "1", []string{"run", "status", "tell"}, false},
+	{"rollcall-agent", "Tells rollcall who is logged in on this machine", "1", []string{"run", "status", "tell"}},
 }
 
 // packageAll writes a deb and an rpm of each program for an architecture, and returns their
@@ -118,6 +116,17 @@ func (s *source) packageOne(folder, format, arch, work string, p packaged, conte
 	return name, errors.Join(packager.Package(info, f), f.Close())
 }
 
+// around are the files in deploy that docs/installation.md uses on the server; they are in
+// /usr/share/rollcall.
+var around = map[string][]string{
+	"nats":                             {"nats/nats-server.conf", "nats/mqtt.conf", "systemd/nats-server.service", "systemd/nats-user.conf"},
+	"prometheus":                       {"prometheus/prometheus.yml", "prometheus/targets.yml", "prometheus/rules.yml", "prometheus/alerts.yml"},
+	"grafana":                          {"grafana/grafana-server.conf"},
+	"grafana/dashboards":               {"grafana/dashboards/rollcall.json"},
+	"grafana/provisioning/dashboards":  {"grafana/provisioning/dashboards/rollcall.yaml"},
+	"grafana/provisioning/datasources": {"grafana/provisioning/datasources/prometheus.yaml"},
+}
+
 // contents returns the files beside the program.
 func (s *source) contents(work, program string, p packaged) (files.Contents, error) {
 	systemd := filepath.Join(s.root, "deploy/systemd")
@@ -141,8 +150,13 @@ func (s *source) contents(work, program string, p packaged) (files.Contents, err
 	if err := write("man", "/usr/share/man/man"+p.section+"/"+p.name+"."+p.section+".gz", manual); err != nil {
 		return nil, err
 	}
-	if !p.completion {
+	if p.name != "rollcall" {
 		return all, nil
+	}
+	for to, names := range around {
+		for _, name := range names {
+			all = append(all, content(filepath.Join(s.root, "deploy", name), "/usr/share/rollcall/"+to+"/"+filepath.Base(name), 0o644))
+		}
 	}
 	for shell, to := range map[string]string{
 		"bash": "/usr/share/bash-completion/completions/rollcall",
