@@ -16,17 +16,24 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-// packagesOf creates the packages of a version for this machine.
+// packages are the folders of the packages of each version that was made.
+var packages = map[string]string{}
+
+// packagesOf creates the packages of a version for this machine. Only the first call does.
 func packagesOf(t *testing.T, version string) string {
 	t.Helper()
+	if folder, ok := packages[version]; ok {
+		return folder
+	}
 	s, err := currentSource(version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
+	folder := program.Folder(t)
 	if _, err := s.packageAll(folder, runtime.GOARCH); err != nil {
 		t.Fatal(err)
 	}
+	packages[version] = folder
 	return folder
 }
 

@@ -130,6 +130,16 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// Folder returns a new folder that stays until all tests of the package have ended.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(folder, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // root is the folder of the repository.
 var root = sync.OnceValues(func() (string, error) {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
