@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -25,8 +27,12 @@ Tells rollcall who is logged in on this machine.
   status       Print the state of the agent on this machine.
   tell         Tell the agent of logins and logouts that logind does not see.
   tell --pam   Make the event of the variables that pam_exec sets.
+  --version    Print the version.
 
 `
+
+// version is set by the linker if Go cannot record it: -ldflags "-X main.version=v1.2.3".
+var version string
 
 // The exit codes, which are those of rollcall.
 const (
@@ -64,11 +70,25 @@ func run(ctx context.Context, line string) error {
 		return command.Tell(ctx, os.Stdin, false)
 	case "tell --pam":
 		return command.Tell(ctx, os.Stdin, true)
+	case "version", "--version":
+		_, err := fmt.Printf("rollcall-agent %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
 	case "help", "--help", "-h", "run --help", "status --help", "tell --help":
 		_, err := fmt.Print(usage, "run:\n\n", paragraphs(command.RunHelp), "\ntell:\n\n", paragraphs(command.TellHelp), "\n", command.Variables())
 		return err
 	}
 	return fmt.Errorf("%q: %w", line, errUsage)
+}
+
+// buildVersion returns the linker's version, else the module's as Go recorded it, else "devel".
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
 }
 
 // paragraphs breaks a text into lines of at most 80 columns. What is indented stays as it is.

@@ -74,7 +74,8 @@ type Agent struct {
 	told     *told
 	tells    chan tell
 	conn     atomic.Pointer[nats.Conn]
-	reading  atomic.Bool // the sources are read
+	reading  atomic.Bool            // the sources are read
+	problem  atomic.Pointer[string] // nil: none
 	dates    dates
 	sessions sessions
 	logins   *logind.Conn
@@ -117,6 +118,8 @@ func (a *Agent) Run(ctx context.Context) error {
 			return a.end()
 		}
 		a.Log.Warn("sources lost: beginning again", "err", err)
+		problem := "the sources are lost: " + err.Error()
+		a.problem.Store(&problem)
 		if !pause(ctx, time.Second) {
 			return a.end()
 		}
@@ -143,6 +146,7 @@ func (a *Agent) live(ctx context.Context) error {
 		return err
 	}
 	a.reading.Store(true)
+	a.problem.Store(nil)
 	defer a.reading.Store(false)
 	return a.follow(ctx)
 }

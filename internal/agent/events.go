@@ -111,10 +111,13 @@ func (a *Agent) flush(ctx context.Context) error {
 		n := spool.Fitting(a.pending)
 		err := a.Spool.Append(a.pending[:n]...)
 		if err == nil {
+			a.problem.Store(nil)
 			a.pending = slices.Delete(a.pending, 0, n)
 			continue
 		}
 		a.Log.Error("spool not written: waiting", "err", err)
+		problem := "the spool is not written: " + err.Error()
+		a.problem.Store(&problem)
 		if !pause(ctx, wait) {
 			return ctx.Err()
 		}

@@ -45,6 +45,8 @@ const (
 	window = 64
 	// ackWithin is how long an ack may take.
 	ackWithin = 10 * time.Second
+	// lastAcksWithin is how long those are awaited that are still to come when the agent ends.
+	lastAcksWithin = 2 * time.Second
 )
 
 // connOptions are those of the agent's connections. What waits, waits in the spool: what the
@@ -148,7 +150,7 @@ func (p *publisher) publish(ctx context.Context) error {
 	// arrive, and the library would wait for ever. This makes it subscribe again.
 	//guard:drop "acks are received again once they may be" TestPermissionTakenAway
 	defer p.js.CleanupPublisher()
-	defer p.drain()
+	defer p.drain(ctx)
 	read := p.spool.Reader()
 	for {
 		for more := true; more && len(p.sent) < window; {
@@ -184,7 +186,7 @@ func (p *publisher) send(r *spool.Record) error {
 }
 
 // errNoAck says that the server does not answer.
-var errNoAck = errors.New("no answer from JetStream: is there a stream for the subject, and may this machine publish to it?")
+var errNoAck = errors.New("no answer from JetStream: is there a stream for the subject, may this machine publish to it, and may it receive the answer (NATS_INBOX_PREFIX)?")
 
 // wait waits until the first event that was published is stored, or there are more to
 // publish.
@@ -220,12 +222,16 @@ func (p *publisher) wait(ctx context.Context) error {
 }
 
 // drain waits for the acks that are still to come, so that nothing is on its way when it is
-// sent again: from the first event on that was not stored.
-func (p *publisher) drain() {
-	end := time.After(ackWithin)
-	for _, s := range p.sent {
+// sent again: from the first event on that was not stored. Once the context is done it does not
+// wait long for a server that does not answer; the service drops what it gets twice.
+func (p *publisher) drain(ctx context.Context) {
+	defer func() { p.sent, p.failed = nil, false }()
+	end, done := time.After(ackWithin), ctx.Done()
+	for len(p.sent) > 0 {
+		s := p.sent[0]
 		select {
 		case <-s.ack.Ok():
+			p.sent = p.sent[1:]
 			if p.failed {
 				continue
 			}
@@ -233,14 +239,14 @@ func (p *publisher) drain() {
 				p.log.Error("spool not written", "err", err)
 			}
 		case <-s.ack.Err():
-			p.failed = true
+			p.sent, p.failed = p.sent[1:], true
 		case <-p.closed:
-			p.sent, p.failed = nil, false
 			return
+		//guard:drop "an agent that gets no acks ends soon" TestEndWithoutAcks
+		case <-done:
+			end, done = time.After(lastAcksWithin), nil
 		case <-end:
-			p.sent, p.failed = nil, false
 			return
 		}
 	}
-	p.sent, p.failed = nil, false
 }

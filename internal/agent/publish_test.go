@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -97,6 +99,59 @@ func stored(t *testing.T, js jetstream.JetStream) (numbers []uint64, messages in
 		seen[m.Event.Number] = true
 	}
 	return numbers, len(all)
+}
+
+// TestEndWithoutAcks: an agent that the server does not answer, such as one whose permissions
+// lack the subject of answers, ends soon.
+func TestEndWithoutAcks(t *testing.T) {
+	server := kit.StartServer(t)
+	got, err := kit.Conn(t, server.URL).SubscribeSync("rollcall.events.>") // and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Agent{Config: Config{Machine: "web1", Subjects: testSubjects(t), Spool: openSpool(t, t.TempDir()), Log: kit.Logger(t)}}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.Publish(ctx, func(_ context.Context, options ...nats.Option) (*nats.Conn, error) {
+			return kit.Conn(t, server.URL, options...), nil
+		})
+	}()
+	appendLogins(t, a, 1)
+	if _, err := got.NextMsg(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	end()
+	if err := <-ended; err != nil || time.Since(began) > ackWithin/2 {
+		t.Errorf("ended after %v: %v", time.Since(began), err)
+	}
+	if waiting := a.Spool.Stats().Waiting; waiting != 1 {
+		t.Errorf("%d events wait, want the one that was not acked", waiting)
+	}
+}
+
+// TestStatusHasProblem: what the agent cannot write is in its status, until it can.
+func TestStatusHasProblem(t *testing.T) {
+	dir := t.TempDir()
+	a := &Agent{Config: Config{Machine: "web1", Subjects: testSubjects(t), Spool: openSpool(t, dir), Log: kit.Logger(t)}}
+	record := spool.Record{Number: 1, Payload: []byte("{}"), State: []byte("{}")}
+	a.pending = []spool.Record{record}
+	if err := a.Spool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	if err := a.flush(ctx); err == nil {
+		t.Error("written to a spool that is closed")
+	}
+	if got := a.Status().Problem; !strings.Contains(got, "the spool is not written: ") {
+		t.Errorf("the problem is %q", got)
+	}
+	a.Spool = openSpool(t, dir)
+	if err := a.flush(t.Context()); err != nil || a.Status().Problem != "" {
+		t.Errorf("%v; the problem is %q", err, a.Status().Problem)
+	}
 }
 
 // TestPublish: every event of the spool gets into the stream, in order, while the server is

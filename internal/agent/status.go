@@ -29,6 +29,8 @@ type Status struct {
 	Server string `json:"server,omitzero"`
 	// Sources says that logind and the journal are read.
 	Sources bool `json:"sources"`
+	// Problem is why events are not made or not written, such as a full disk; empty: none.
+	Problem string `json:"problem,omitzero"`
 }
 
 // Status returns the state of the agent.
@@ -37,6 +39,9 @@ func (a *Agent) Status() Status {
 	s := Status{
 		Machine: a.Machine, Origin: a.Spool.Origin(), Number: a.Spool.Next() - 1 - base, Stored: max(st.Acked, base) - base, Waiting: st.Waiting,
 		Dropped: st.Dropped, Bytes: st.Bytes, ClassUnknown: int(a.sessions.unknown.Load()), Sources: a.reading.Load(),
+	}
+	if problem := a.problem.Load(); problem != nil {
+		s.Problem = *problem
 	}
 	if nc := a.conn.Load(); nc != nil && nc.IsConnected() {
 		s.Server = nc.ConnectedAddr()

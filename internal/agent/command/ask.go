@@ -39,7 +39,7 @@ func Status(ctx context.Context, out io.Writer) error {
 	if st.Sources {
 		sources = "yes"
 	}
-	for _, fact := range [][2]string{
+	facts := [][2]string{
 		{"machine", st.Machine},
 		{"server", server},
 		{"sources read", sources},
@@ -47,7 +47,11 @@ func Status(ctx context.Context, out io.Writer) error {
 		{"events", fmt.Sprintf("%d, stored up to %d, waiting %d, dropped %d", st.Number, st.Stored, st.Waiting, st.Dropped)},
 		{"spool", fmt.Sprintf("%d bytes", st.Bytes)},
 		{"class unknown", fmt.Sprintf("%d sessions, taken for a person's", st.ClassUnknown)},
-	} {
+	}
+	if st.Problem != "" {
+		facts = append(facts, [2]string{"problem", st.Problem})
+	}
+	for _, fact := range facts {
 		if _, err := fmt.Fprintf(out, "%-14s %s\n", fact[0], fact[1]); err != nil {
 			return err
 		}
