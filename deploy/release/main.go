@@ -50,7 +50,7 @@ func (s *source) packagesOnly() error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	names, err := s.packageAll(folder, runtime.GOARCH)
+	names, err := s.packageAll(folder, runtime.GOARCH, nil)
 	for _, name := range names {
 		fmt.Println("dist/" + name)
 	}
@@ -142,7 +142,7 @@ func (s *source) make(folder, name string, p platform) (names []string, err erro
 	}
 	var packages []string
 	if p.os == "linux" {
-		if packages, err = s.packageAll(folder, p.arch); err != nil {
+		if packages, err = s.packageAll(folder, p.arch, map[string]string{"rollcall": program}); err != nil {
 			return nil, err
 		}
 	}

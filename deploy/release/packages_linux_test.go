@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +32,7 @@ func packagesOf(t *testing.T, version string) string {
 		t.Fatal(err)
 	}
 	folder := program.Folder(t)
-	if _, err := s.packageAll(folder, runtime.GOARCH); err != nil {
+	if _, err := s.packageAll(folder, runtime.GOARCH, nil); err != nil {
 		t.Fatal(err)
 	}
 	packages[version] = folder
@@ -103,12 +105,9 @@ func (f *fleet) ask(folder string, args ...string) (string, error) {
 // install copies a package to the machine and installs it.
 func (f *fleet) install(folder, name string) {
 	f.t.Helper()
-	found, err := filepath.Glob(filepath.Join(folder, name+"_*.deb"))
-	if err != nil || len(found) != 1 {
-		f.t.Fatal(found, err)
-	}
-	f.Copy(found[0], "/srv/"+filepath.Base(found[0]))
-	f.Run("dpkg", "--install", "/srv/"+filepath.Base(found[0]))
+	file := f.glob(folder, name+"_*.deb")
+	f.Copy(file, "/srv/"+filepath.Base(file))
+	f.Run("dpkg", "--install", "/srv/"+filepath.Base(file))
 }
 
 // copied copies the files of a folder of rollcall enroll to one on the machine, as "scp -r"
@@ -148,6 +147,11 @@ func TestPackages(t *testing.T) {
 		if is := f.Run("stat", "-c", "%a %U:%G", "/etc/"+name); strings.TrimSpace(is) != "2750 root:"+name {
 			t.Errorf("/etc/%s: %s", name, is)
 		}
+		for _, file := range []string{"bash-completion/completions/" + name, "zsh/vendor-completions/_" + name, "fish/vendor_completions.d/" + name + ".fish"} {
+			if script := f.Run("cat", "/usr/share/"+file); !strings.Contains(script, name) {
+				t.Errorf("%s is no completion of %s:\n%s", file, name, script)
+			}
+		}
 		if page := f.Run("zcat", "/usr/share/man/man1/"+name+".1.gz"); !strings.Contains(page, want) {
 			t.Errorf("the manual of %s lacks %s:\n%s", name, want, page)
 		}
@@ -170,9 +174,7 @@ func TestPackages(t *testing.T) {
 	if after := f.Run("systemctl", "show", "--value", "--property=MainPID", "rollcall-agent"); after == before {
 		t.Error("the old agent runs after the upgrade")
 	}
-	if version := f.Run("rollcall", "version"); !strings.HasPrefix(version, "rollcall v1.3.0 ") {
-		t.Error(version)
-	}
+	f.wantVersion("v1.3.0")
 	f.AddUsers("bob")
 	f.Login("bob", "")
 	f.await("who logs in after the upgrade is on", "ada, bob")
@@ -194,6 +196,147 @@ func TestPackages(t *testing.T) {
 			if out, err := f.Try("test", "!", "-e", left); err != nil {
 				t.Errorf("after it was purged there is %s %s", left, out)
 			}
+		}
+	}
+	f.wantRPM(first, second)
+}
+
+func (f *fleet) wantVersion(version string) {
+	f.t.Helper()
+	for _, command := range [][]string{{"rollcall", "version"}, {"rollcall-agent", "--version"}} {
+		if got := f.Run(command...); !strings.HasPrefix(got, command[0]+" "+version+" ") {
+			f.t.Error(got)
+		}
+	}
+}
+
+// rpm runs RPM, which on Debian does not know what Debian has installed.
+func (f *fleet) rpm(args ...string) string {
+	f.t.Helper()
+	return f.Run(append([]string{"rpm", "--force-debian", "--nodeps"}, args...)...)
+}
+
+// upgradeRPM installs a package of RPM, or a newer one.
+func (f *fleet) upgradeRPM(folder, name string) {
+	f.t.Helper()
+	file := f.glob(folder, name+"-[0-9]*.rpm")
+	f.Copy(file, "/srv/"+filepath.Base(file))
+	f.rpm("--upgrade", "/srv/"+filepath.Base(file))
+	// Owners, modes and contents; nothing is printed of what is as it was packed.
+	if out, err := f.Try("rpm", "--verify", "--nodeps", name); err != nil || out != "" {
+		f.t.Errorf("%s as installed: %v\n%s", name, err, out)
+	}
+}
+
+// wantRPM does with the packages of RPM what was done with Debian's: they are installed,
+// upgraded and removed, and with what rollcall enroll made, both programs run as they are.
+func (f *fleet) wantRPM(first, second string) {
+	machine.Need(f.t, "rpm")
+	f.t.Helper()
+	both := []string{"rollcall", "rollcall-agent"}
+	for _, name := range both {
+		f.upgradeRPM(first, name)
+		if enabled := strings.TrimSpace(f.Run("systemctl", "is-enabled", name)); enabled != "enabled" {
+			f.t.Errorf("%s is %s", name, enabled)
+		}
+		if is := f.Run("stat", "-c", "%a %U:%G", "/etc/"+name); strings.TrimSpace(is) != "2750 root:"+name {
+			f.t.Errorf("/etc/%s: %s", name, is)
+		}
+		f.Run("test", "-e", "/usr/share/zsh/site-functions/_"+name)
+		for line := range strings.Lines(f.Run("rpm", "--query", "--queryformat", "[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILENAMES}\n]", name)) {
+			mode := "-rw-r--r--"
+			if strings.HasSuffix(line, " /usr/bin/"+name+"\n") {
+				mode = "-rwxr-xr-x"
+			}
+			if !strings.HasPrefix(line, mode+" root:root /usr/") {
+				f.t.Errorf("%s has %s", name, line)
+			}
+		}
+	}
+	f.copied("service", "/etc/rollcall/")
+	f.copied("machines/web1", "/etc/rollcall-agent/")
+	f.Run(append([]string{"systemctl", "start"}, both...)...)
+	f.AddUsers("eve")
+	f.Login("eve", "")
+	f.awaitOn("eve")
+	for _, name := range both {
+		f.upgradeRPM(second, name)
+		program.Eventually(f.t, name+" runs after the upgrade", func() bool { return f.active(name) == "active" })
+	}
+	f.wantVersion("v1.3.0")
+	f.AddUsers("fred")
+	f.Login("fred", "")
+	f.awaitOn("fred")
+
+	f.Run("systemctl", "disable", "rollcall")
+	f.rpm("--upgrade", "--force", "/srv/"+filepath.Base(f.glob(second, "rollcall-[0-9]*.rpm")))
+	if enabled, _ := f.Try("systemctl", "is-enabled", "rollcall"); strings.TrimSpace(enabled) != "disabled" {
+		f.t.Errorf("rollcall, which was disabled, is %s after an upgrade", enabled)
+	}
+	for _, name := range both {
+		f.rpm("--erase", name)
+		if state := f.active(name); state == "active" {
+			f.t.Errorf("%s is %s after it was removed", name, state)
+		}
+		f.Run("test", "-d", "/etc/"+name)
+		f.Run("test", "-d", "/var/lib/"+name)
+		for _, left := range []string{"/usr/bin/" + name, "/etc/systemd/system/multi-user.target.wants/" + name + ".service"} {
+			if out, err := f.Try("test", "!", "-e", left, "-a", "!", "-L", left); err != nil {
+				f.t.Errorf("after it was removed there is %s %s", left, out)
+			}
+		}
+	}
+}
+
+// glob returns the only file of this pattern in a folder.
+func (f *fleet) glob(folder, pattern string) string {
+	f.t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, pattern))
+	if err != nil || len(found) != 1 {
+		f.t.Fatal(found, err)
+	}
+	return found[0]
+}
+
+// awaitOn waits until a user is on web1.
+func (f *fleet) awaitOn(user string) {
+	f.t.Helper()
+	program.Eventually(f.t, user+" is on", func() bool {
+		out, err := f.ask("readers/reader", "where", user)
+		return err == nil && strings.Contains(out, "web1")
+	})
+}
+
+// TestAgentCompletion: the completion of rollcall-agent has the words of its help, in each shell.
+func TestAgentCompletion(t *testing.T) {
+	agent := program.Build(t, "rollcall/cmd/rollcall-agent")
+	_, usage, _ := strings.Cut(program.Output(t, agent, "--help"), "\n\n")
+	usage, _, _ = strings.Cut(usage[strings.Index(usage, "\n  run "):], "\n\n")
+	var words []string
+	for line := range strings.Lines(usage) {
+		words = append(words, strings.Fields(strings.Split(strings.TrimSpace(line)+"  ", "  ")[0])...)
+	}
+	slices.Sort(words)
+	words = slices.Compact(words)
+	if len(words) < 5 {
+		t.Fatalf("the words of the help are %q", words)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		script, err := os.ReadFile("../packages/rollcall-agent." + shell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range words {
+			if !regexp.MustCompile(`[ '"(]` + word + `[ '")]`).Match(script) {
+				t.Errorf("the completion for %s lacks %s", shell, word)
+			}
+		}
+	}
+	for typed, want := range map[string]string{"": "run status tell --help --version", "--v": "--version", "tell ": "--pam --help", "run --o": "--once", "status": "status", "run --once ": ""} {
+		line := strings.Split("rollcall-agent "+typed, " ")
+		script := `. ../packages/rollcall-agent.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rollcall_agent; echo "${COMPREPLY[*]}"`
+		if got := strings.TrimSpace(program.Output(t, "bash", append([]string{"-uc", script, "bash"}, line...)...)); got != want {
+			t.Errorf("%q is completed by %q, want %q", typed, got, want)
 		}
 	}
 }
