@@ -101,7 +101,7 @@ func (x *index) move(from, n int) error {
 	columns, table := strings.Join(x.columns, ", "), fmt.Sprintf("%s%d", x.name, from)
 	where := fmt.Sprintf(" where (%s) > (%s) and (%[1]s) <= (%[2]s)", columns, parameters(len(x.columns)))
 	span := append(append([]any{}, l.moved...), to...)
-	if err := exec(x.c, fmt.Sprintf("insert into %s%d select * from %s", x.name, from+1, table)+where, span...); err != nil {
+	if err := exec(x.c, fmt.Sprintf("insert or fail into %s%d select * from %s", x.name, from+1, table)+where, span...); err != nil {
 		return err
 	}
 	x.levels[from+1].rows += x.c.Changes()
