@@ -184,12 +184,12 @@ func usage(b *testing.B) used {
 }
 
 // BenchmarkWrite writes events where 10 M stays are: in a replay, 200,000 to a
-// transaction; and at 1,000 a second, 30,000 to a transaction.
+// transaction; and at 1,000 a second, 60,000 to a transaction.
 func BenchmarkWrite(b *testing.B) {
 	for _, c := range []struct {
 		name          string
 		each, batches int
-	}{{"replay", defaultLimits.catchUpAt, 8}, {"steady", 30_000, 20}} {
+	}{{"replay", defaultLimits.catchUpAt, 8}, {"steady", 60_000, 12}} {
 		b.Run(c.name, func(b *testing.B) {
 			for range b.N {
 				p := newPast(b, kit.Scale(10_000_000), false)

@@ -122,7 +122,8 @@ type limits struct {
 	// history falls behind.
 	queued int
 	// writeAt is how many events are written at once. Fewer wait for writeEvery, or
-	// for somebody to ask for them.
+	// for somebody to ask for them. The more are written at once, the less each costs: more
+	// of them change the same page.
 	writeAt    int
 	writeEvery time.Duration
 	// catchUpAt is how many events are written at once while the history catches up: the
@@ -135,7 +136,7 @@ type limits struct {
 	writeAtEnd time.Duration
 }
 
-var defaultLimits = limits{queued: 200_000, writeAt: 50_000, writeEvery: 30 * time.Second, catchUpAt: 200_000, nearby: 10_000, writeAtEnd: time.Second}
+var defaultLimits = limits{queued: 200_000, writeAt: 60_000, writeEvery: time.Minute, catchUpAt: 200_000, nearby: 10_000, writeAtEnd: time.Second}
 
 // readers is how many questions are answered at a time.
 const readers = 4

@@ -29,7 +29,7 @@ type level struct {
 const levels = 3
 
 // mostRows is how many rows a level keeps; the last one keeps all.
-var mostRows = [levels]int{50_000, 700_000}
+var mostRows = [levels]int{100_000, 700_000}
 
 var (
 	userColumns    = []string{"user", "class", "since", "machine", "n"}

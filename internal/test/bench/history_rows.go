@@ -22,7 +22,7 @@ func historyCosts() []row {
 			},
 		},
 		{
-			"history-steady", "history at 1,000 events/s, written every 30 s, with 10 M stays in the file", "≤ 10 KB written an event",
+			"history-steady", "history at 1,000 events/s, written every minute, with 10 M stays in the file", "≤ 10 KB written an event",
 			[]run{{"history", "Write/steady", once}},
 			func(r results) (string, string, bool) {
 				written, cpu := r.median("Write/steady", "B-written/event"), r.median("Write/steady", "cpu-µs/event")
