@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/config"
 	"rollcall/internal/roster"
 )
 
@@ -25,20 +31,31 @@ Examples:
 }
 
 // The scripts run "rollcall complete", which prints the candidates for the last word, one
-// per line. Without candidates the shell completes file names.
+// per line. If it fails, the shell completes file names. Names of machines and users are
+// hostile: whoever may publish events can choose one. bash puts candidates on the command
+// line as they are, so they are quoted for it; zsh and fish quote by themselves.
 var completionScripts = map[string]string{
 	"bash": `_rollcall() {
-	local IFS=$'\n'
-	COMPREPLY=($(rollcall complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+	local candidates
+	COMPREPLY=()
+	candidates=$(rollcall complete --shell bash -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null) || {
+		compopt -o default 2>/dev/null
+		return
+	}
+	while IFS= read -r candidate; do
+		[ -z "$candidate" ] || COMPREPLY+=("$candidate")
+	done <<<"$candidates"
 }
-complete -o default -F _rollcall rollcall
+complete -F _rollcall rollcall
 `,
 	"zsh": `#compdef rollcall
 _rollcall() {
+	local out
 	local -a candidates
-	candidates=("${(@f)$(rollcall complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-	if [[ -n "$candidates" ]]; then
-		compadd -a candidates
+	if out=$(rollcall complete --shell zsh -- "${(@Q)words[2,CURRENT]}" 2>/dev/null); then
+		candidates=("${(@f)out}")
+		candidates=("${(@)candidates:#}")
+		(( $#candidates )) && compadd -a candidates
 	else
 		_files
 	fi
@@ -46,9 +63,10 @@ _rollcall() {
 compdef _rollcall rollcall
 `,
 	"fish": `function __rollcall
-	set -l candidates (rollcall complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
-	if set -q candidates[1]
-		printf '%s\n' $candidates
+	set -l last (commandline -ct | string unescape)
+	set -l candidates (rollcall complete --shell fish -- (commandline -opc)[2..] "$last" 2>/dev/null)
+	if test $status -eq 0
+		test -n "$candidates[1]"; and printf '%s\n' $candidates
 	else
 		__fish_complete_path (commandline -ct)
 	end
@@ -64,12 +82,28 @@ func (c *completionCmd) Run(std streams) error {
 }
 
 type completeCmd struct {
+	Shell string   `enum:"bash,zsh,fish" default:"zsh"`
 	Words []string `arg:"" optional:""`
 }
 
-// Run prints the candidates for the last word.
-func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
-	for _, candidate := range completions(ctx.Model.Node, c.Words) {
+// Run prints the candidates for the last word. It fails if that is the name of a file.
+func (c *completeCmd) Run(ctx context.Context, parsed *kong.Context, std streams) error {
+	words := slices.Clone(c.Words)
+	var before string
+	if c.Shell == "bash" {
+		words, before = joinBash(words)
+	}
+	candidates, files := completions(ctx, parsed.Model.Node, words)
+	if files {
+		return errReported
+	}
+	for _, candidate := range candidates {
+		if candidate != oneLine(candidate) {
+			continue // no name of rollcall's, and it might break out of its line
+		}
+		if c.Shell == "bash" {
+			candidate = strings.TrimPrefix(quoteForBash(candidate), before)
+		}
 		if _, err := fmt.Fprintln(std.out, candidate); err != nil {
 			return err
 		}
@@ -77,8 +111,65 @@ func (c *completeCmd) Run(ctx *kong.Context, std streams) error {
 	return nil
 }
 
-// completions returns the completions of the last of the words after "rollcall".
-func completions(root *kong.Node, words []string) []string {
+// joinBash joins the words that bash has divided at ":" and "@", and takes backslashes away.
+// before is how much of the last word stays on the command line: bash replaces only what
+// follows the last divider.
+func joinBash(words []string) (joined []string, before string) {
+	divides := func(word string) bool { return word == ":" || word == "@" }
+	for i, word := range words {
+		if i == 0 || !divides(word) && !divides(words[i-1]) {
+			joined, before = append(joined, word), ""
+			continue
+		}
+		last := &joined[len(joined)-1]
+		if before = *last; divides(word) {
+			before += word
+		}
+		*last += word
+	}
+	for i := range joined {
+		joined[i] = unquoteBash(joined[i])
+	}
+	return joined, before
+}
+
+// unquoteBash takes the backslashes of a word away. What has quotation marks or an
+// expansion is not a name that can be completed: nothing begins with the word returned.
+func unquoteBash(word string) string {
+	var b strings.Builder
+	quoted := false
+	for _, r := range word {
+		switch {
+		case quoted:
+			b.WriteRune(r)
+			quoted = false
+		case r == '\\':
+			quoted = true
+		case strings.ContainsRune("\"'`$", r):
+			return "\x00"
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// quoteForBash puts a backslash before each character but letters, digits and . _ @ : + - =
+// and /, which mean nothing to a shell.
+func quoteForBash(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._@:+-=/", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// completions returns the completions of the last of the words after "rollcall", or that
+// it is the name of a file.
+func completions(ctx context.Context, root *kong.Node, words []string) (all []string, files bool) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
@@ -87,16 +178,19 @@ func completions(root *kong.Node, words []string) []string {
 		last = ""
 	}
 	command, flag := before(root, words[:len(words)-1])
-	name, _, assigned := strings.Cut(last, "=")
-	var all []string
+	name, text, assigned := strings.Cut(last, "=")
+	complete := func(of *kong.Value, prefix, text string) {
+		for _, value := range values(ctx, of, words, text) {
+			all = append(all, prefix+value)
+		}
+		files = files || isFile(of)
+	}
 	switch {
 	case flag != nil:
-		all = values(flag.Value)
-	case assigned:
+		complete(flag.Value, "", last)
+	case assigned && strings.HasPrefix(last, "-"):
 		if flag := find(command, name); flag != nil {
-			for _, value := range values(flag.Value) {
-				all = append(all, name+"="+value)
-			}
+			complete(flag.Value, name+"=", text)
 		}
 	case strings.HasPrefix(last, "-"):
 		all = flags(command)
@@ -110,10 +204,10 @@ func completions(root *kong.Node, words []string) []string {
 			all = append(all, name)
 		}
 		for _, argument := range command.Positional {
-			all = append(all, values(argument)...)
+			complete(argument, "", last)
 		}
 	}
-	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) })
+	return slices.DeleteFunc(all, func(candidate string) bool { return !strings.HasPrefix(candidate, last) }), files
 }
 
 // before returns the command that the words name, and the last flag if its value is still
@@ -168,9 +262,10 @@ func find(command *kong.Node, word string) *kong.Flag {
 	return nil
 }
 
-// values returns the possible values of a flag or an argument, if they can be listed.
-func values(of *kong.Value) []string {
-	switch {
+// values returns the possible values of a flag or an argument that begin with a text, if
+// they can be listed.
+func values(ctx context.Context, of *kong.Value, words []string, text string) []string {
+	switch kind := of.Tag.Get("complete"); {
 	case of.Enum != "":
 		return of.EnumSlice()
 	case of.Name == "reason":
@@ -179,6 +274,72 @@ func values(of *kong.Value) []string {
 			reasons = append(reasons, string(reason))
 		}
 		return reasons
+	case kind != "":
+		return namesThat(ctx, kind, words, text)
 	}
 	return nil
+}
+
+// isFile reports whether a value is the name of a file or folder.
+func isFile(of *kong.Value) bool {
+	return strings.EqualFold(of.Name, "file") || of.Flag != nil && slices.Contains([]string{"FILE", "DIR"}, of.Flag.PlaceHolder)
+}
+
+// completeWithin is how long completing a word may take, with the connection; maxCompleted,
+// how many names are completed.
+const (
+	completeWithin = 300 * time.Millisecond
+	maxCompleted   = 200
+)
+
+// namesThat asks the service for the machines or users whose names begin with a text. If
+// it does not answer in time, there are none.
+func namesThat(ctx context.Context, kind string, words []string, text string) []string {
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
+	found := make(chan []string, 1)
+	go func() { found <- findThat(ctx, kind, words, text) }()
+	select {
+	case names := <-found:
+		return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, text) })
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func findThat(ctx context.Context, kind string, words []string, text string) []string {
+	cfg, err := config.ReadClient(givenIn(words))
+	if err != nil {
+		return nil
+	}
+	ctx, conn, err := client.Connect(ctx, cfg)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	request := api.FindRequest{Text: text, Kind: kind, Limit: new(uint32(maxCompleted))}
+	data, err := client.One(ctx, conn, cfg.Subjects().Query("find"), request)
+	if err != nil {
+		return nil
+	}
+	a, err := api.Decode[api.FindAnswer](data)
+	if err != nil {
+		return nil
+	}
+	return append(a.Machines, a.Users...)
+}
+
+// givenIn returns what the words say of the connection.
+func givenIn(words []string) *config.Given {
+	g := new(config.Given)
+	for name, value := range map[string]*string{"--server": &g.Server, "-s": &g.Server, "--creds": &g.Creds, "--context": &g.Context} {
+		for i, word := range words {
+			if word == name && i+1 < len(words)-1 {
+				*value = words[i+1]
+			} else if given, ok := strings.CutPrefix(word, name+"="); ok {
+				*value = given
+			}
+		}
+	}
+	return g
 }

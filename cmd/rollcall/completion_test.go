@@ -3,9 +3,12 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"rollcall/internal/test/kit"
 )
 
 func TestCandidates(t *testing.T) {
+	kit.Environment(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"}) // nobody is asked
 	for words, want := range map[string]string{
 		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot enroll streams agent completion version",
 		"w":                           "who where watch",

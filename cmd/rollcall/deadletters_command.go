@@ -18,7 +18,7 @@ import (
 
 type deadlettersCmd struct {
 	Reason  string `placeholder:"REASON" help:"Only those refused for this reason, such as bad_date."`
-	Machine string `placeholder:"MACHINE" help:"Only those of this machine, as named by the subject or else the payload."`
+	Machine string `complete:"machines" placeholder:"MACHINE" help:"Only those of this machine, as named by the subject or else the payload."`
 	Limit   uint32 `short:"n" default:"1000" placeholder:"N" help:"Print at most N, the latest ones. Default: ${default}."`
 	queryFlags
 }

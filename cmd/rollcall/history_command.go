@@ -10,9 +10,9 @@ import (
 )
 
 type historyCmd struct {
-	Machines string   `arg:"" optional:"" name:"glob" help:"Only sessions on these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
-	Machine  []string `placeholder:"MACHINE" sep:"none" help:"Only sessions on this machine. It can be repeated, up to 300 times."`
-	User     string   `placeholder:"USER" help:"Only sessions of this user."`
+	Machines string   `arg:"" optional:"" name:"glob" complete:"machines" help:"Only sessions on these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
+	Machine  []string `complete:"machines" placeholder:"MACHINE" sep:"none" help:"Only sessions on this machine. It can be repeated, up to 300 times."`
+	User     string   `complete:"users" placeholder:"USER" help:"Only sessions of this user."`
 	Remote   string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
 	Service  string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
 	Match    bool     `short:"m" help:"GLOB, MACHINE, USER, REMOTE and SERVICE are parts, in upper or lower case."`

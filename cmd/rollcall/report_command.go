@@ -11,7 +11,7 @@ import (
 )
 
 type reportCmd struct {
-	Machines      string    `arg:"" optional:"" name:"glob" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	Machines      string    `arg:"" optional:"" name:"glob" complete:"machines" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
 	UserOnSeveral bool      `xor:"filter" help:"Print the users who are on more than one machine, and where."`
 	SilentFor     *spanFlag `xor:"filter" placeholder:"SPAN" help:"Print the machines not heard from for this long, such as 90m, 1h30m or 2d, and the last known users."`
 	Longest       *uint32   `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`

@@ -26,8 +26,8 @@ type terminal struct {
 	ended   chan struct{} // closed when all that was written is in written
 }
 
-// newTerminal creates a terminal of so many columns, until the test ends.
-func newTerminal(t *testing.T, columns uint16) *terminal {
+// openTerminal opens both ends of a terminal of so many columns. The caller closes them.
+func openTerminal(t *testing.T, columns uint16) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -50,11 +50,18 @@ func newTerminal(t *testing.T, columns uint16) *terminal {
 	if problem != nil || err != nil {
 		t.Fatal(problem, err)
 	}
-	tty := &terminal{ended: make(chan struct{})}
-	tty.File, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return master, slave
+}
+
+// newTerminal creates a terminal of so many columns, until the test ends.
+func newTerminal(t *testing.T, columns uint16) *terminal {
+	t.Helper()
+	master, slave := openTerminal(t, columns)
+	tty := &terminal{File: slave, ended: make(chan struct{})}
 	go func() {
 		defer close(tty.ended)
 		defer master.Close()

@@ -8,7 +8,7 @@ import (
 )
 
 type whereCmd struct {
-	User  string   `arg:"" help:"A user's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
+	User  string   `arg:"" complete:"users" help:"A user's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
 	Match bool     `short:"m" help:"USER is a part of a name, in upper or lower case; print all that match."`
 	At    timeFlag `placeholder:"TIME" help:"Print where the user was logged in then: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day, a minute or a second means its end."`
 	queryFlags

@@ -8,9 +8,9 @@ import (
 )
 
 type whoCmd struct {
-	Machine string   `arg:"" optional:"" help:"A machine's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it. Without it: everybody."`
+	Machine string   `arg:"" optional:"" complete:"machines" help:"A machine's name, or a glob: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it. Without it: everybody."`
 	Match   bool     `short:"m" help:"MACHINE and the other names are parts of names, in upper or lower case; print all that match."`
-	User    string   `placeholder:"USER" help:"Only sessions of this user."`
+	User    string   `complete:"users" placeholder:"USER" help:"Only sessions of this user."`
 	Remote  string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
 	Service string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
 	Session string   `placeholder:"ID" help:"Only the session with this id."`
