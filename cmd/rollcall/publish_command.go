@@ -23,7 +23,7 @@ type publishCmd struct {
 
 // Help is the text of "rollcall publish --help" before the flags.
 func (publishCmd) Help() string {
-	return `Each line is checked as in the service. A bad one is not sent, but reported as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, unchanged. Blank lines are skipped. The exit code is 1 if any event was not stored or got no ack; one without an ack may have been stored.
+	return `Each line is checked as in the service. A bad one is not sent, but reported as FILE:LINE: reason: what is wrong: what to do. The others are sent in order, unchanged. Blank lines are skipped. Beside that, the service refuses events that are dated too far ahead or are too late, and those beyond its limits: one event by hand is checked for all of these, if the service can be asked; events of files for dates ahead. The exit code is 1 if any event was not stored or got no ack; one without an ack may have been stored.
 
 An event:
 
@@ -58,14 +58,19 @@ func (c *publishCmd) Run(ctx context.Context, std streams) error {
 	}
 	p := publish.New(cfg.Subjects(), judge, cfg.NATS().Denied)
 	// The publisher continues with the other events if one is denied.
-	_, conn, err := client.Connect(ctx, cfg, p.Options()...)
+	asked, conn, err := client.Connect(ctx, cfg, p.Options()...)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	foresight := foresight{byHand: c.Event.given(), dated: c.Event.Date != "", ask: func() (*client.Judge, error) {
+		return client.AskJudge(asked, conn, cfg.Subjects(), c.Event.Machine)
+	}}
+	p.Foresee = foresight.refusal
 	progress := newProgress(std.err, inputs)
 	tally, stop := p.Send(ctx, conn, sources(inputs), progress)
 	progress.end()
+	foresight.print(std)
 	if _, err := fmt.Fprintln(std.out, tally); err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ var faults = []fault{
 		series: "rollcall_dead_letters_dropped_total 1", check: "[-] dead letters: failing since ", status: true,
 		provoke: func(w *faultWorld) {
 			w.edit("ROLLCALL_DEADLETTERS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 })
-			w.publish("--login", "jordan", "--machine", "web1", "--date", "2199-01-01T00:00:00Z")
+			prometheustest.PublishRefused(w.t, w.service)
 		},
 		end: func(w *faultWorld) {
 			w.edit("ROLLCALL_DEADLETTERS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 })

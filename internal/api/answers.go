@@ -91,6 +91,8 @@ type MachineAnswer struct {
 	// Heard is the receipt of the last event accepted from the machine; zero for a past
 	// moment.
 	Heard time.Time `json:"heard,omitzero"`
+	// Newest is the newest date of its accepted events; zero for a past moment.
+	Newest time.Time `json:"newest,omitzero"`
 	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
 	// Missing is how many of its events never arrived, as far as their numbers tell, at

@@ -56,6 +56,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"Gap":              {reflect.TypeFor[Gap]()},
 	"StatusAnswer":     {reflect.TypeFor[StatusAnswer]()},
 	"Check":            {reflect.TypeFor[Check]()},
+	"Limits":           {reflect.TypeFor[Limits]()},
 	"Fates":            {reflect.TypeFor[Fates]()},
 	"HistoryStatus":    {reflect.TypeFor[HistoryStatus]()},
 	"Snapshot":         {reflect.TypeFor[Snapshot]()},

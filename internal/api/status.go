@@ -44,6 +44,20 @@ type StatusAnswer struct {
 	Instances []Instance `json:"instances,omitzero"`
 	// Failing are the checks of /readyz that fail.
 	Failing []Check `json:"failing,omitzero"`
+	Limits  Limits  `json:"limits"`
+}
+
+// Limits are the settings beyond which an event is refused. A number is 0 if there is no
+// limit.
+type Limits struct {
+	// MaxSkew is how far an event may be dated after its receipt, and AllowedLateness
+	// before the newest of its machine, such as "10m0s".
+	MaxSkew         string `json:"max_skew"`
+	AllowedLateness string `json:"allowed_lateness"`
+	// MaxMachines bounds the machines that reports show, the others the open sessions.
+	MaxMachines           int `json:"max_machines"`
+	MaxSessions           int `json:"max_sessions"`
+	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
 }
 
 // Check is a check of /readyz that fails.

@@ -60,6 +60,11 @@ type Publisher struct {
 	subjects rollcallv1.Subjects
 	decoder  *wire.Decoder
 	errors   *connErrors // of the connection
+
+	// Foresee returns why the service would refuse a valid event, or nil if it would not,
+	// as far as is known. nil: nothing is.
+	Foresee func(*roster.Event) *roster.Refusal
+
 	progress Progress
 	tally    Tally
 }
@@ -169,6 +174,11 @@ func (p *Publisher) message(l line) (*nats.Msg, *roster.Refusal) {
 	//guard:false "what the service would refuse is not published" ./cmd/rollcall:TestScripts/publish$
 	if refusal := p.decoder.Decode(p.subjects.Events(), rollcallv1.ContentTypeJSON, l.text, &e); refusal != nil {
 		return nil, refusal
+	}
+	if p.Foresee != nil {
+		if refusal := p.Foresee(&e); refusal != nil {
+			return nil, refusal
+		}
 	}
 	msg := &nats.Msg{Subject: p.subjects.EventsOf(e.Machine), Data: l.text}
 	if l.text[0] != '{' {

@@ -30,6 +30,7 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 			Applied: st.Fates[roster.Applied], Superseded: st.Fates[roster.Superseded],
 			DeadLettered: st.Fates[roster.DeadLettered], Lost: st.Fates[roster.Lost],
 		},
+		Limits: limitsOf(s.Roster.Settings()),
 	}
 	if !st.Complete() {
 		a.AcceptLoss = st.Losses.Last()
@@ -61,6 +62,13 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the answer: %w", err)
 	}
 	return b, nil
+}
+
+func limitsOf(s roster.Settings) api.Limits {
+	return api.Limits{
+		MaxSkew: s.MaxSkew.String(), AllowedLateness: s.AllowedLateness.String(),
+		MaxMachines: s.MaxMachines, MaxSessions: s.MaxSessions, MaxSessionsPerMachine: s.MaxSessionsPerMachine,
+	}
 }
 
 func historyStatus(h history.Status) *api.HistoryStatus {

@@ -27,7 +27,7 @@ func TestStatus(t *testing.T) {
 			Unsettled: 4, SettlesAfter: timeOf(now.SettlesAfter()), CompleteAfter: now.CompleteAfter.Time(),
 		},
 		Version: "v1.2.3", CaughtUp: true, AcceptLoss: 8, Machines: 4, Silent: 4, Users: 1, OnSeveral: 1, Sessions: 2,
-		Fates: got[0].Fates,
+		Fates: got[0].Fates, Limits: limitsOf(r.Settings()),
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -4,6 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"rollcall/deploy/internal/program"
 )
@@ -25,11 +28,10 @@ func Busy(t testing.TB) *Server {
 		{"--login", "chris", "--machine", "db1"},
 		{"--logout=chris", "--machine", "db1"},
 		{"--boot", "--machine", "db2"},
-		// Refused by the service: dated years after its receipt.
-		{"--login", "jordan", "--machine", "web1", "--date", "2199-01-01T00:00:00Z"},
 	} {
 		Publish(t, service, event...)
 	}
+	PublishRefused(t, service)
 	program.Eventually(t, "Prometheus has all data", func() bool {
 		return len(server.Query(`rollcall_position == 6
 			and on () instance:rollcall_snapshot_age:seconds > 0
@@ -39,6 +41,21 @@ func Busy(t testing.TB) *Server {
 			and on () instance:rollcall_refused:ratio_rate15m > 0`)) == 1
 	})
 	return server
+}
+
+// PublishRefused publishes an event that the service refuses, as it is dated years after
+// its receipt. rollcall publish would not send it.
+func PublishRefused(t testing.TB, service *program.Service) {
+	t.Helper()
+	conn, err := nats.Connect(service.NATS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	event := `{"date":"2199-01-01T00:00:00Z","type":"login","machine":"web1","user":"jordan"}`
+	if _, err := conn.Request("rollcall.events.web1", []byte(event), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Publish publishes one event with rollcall publish.

@@ -762,7 +762,10 @@ type MachineAnswer struct {
 	Missing uint64 `protobuf:"varint,13,opt,name=missing,proto3" json:"missing,omitempty"`
 	// The origins of the machine's events that were heard last, at most four, in byte
 	// order. Absent when there are none, and about a past moment.
-	Origins       []*Origin `protobuf:"bytes,14,rep,name=origins,proto3" json:"origins,omitempty"`
+	Origins []*Origin `protobuf:"bytes,14,rep,name=origins,proto3" json:"origins,omitempty"`
+	// The newest date of its accepted events: one dated more than Limits.allowed_lateness
+	// before it is refused as late. Absent about a past moment.
+	Newest        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -912,6 +915,13 @@ func (x *MachineAnswer) GetMissing() uint64 {
 func (x *MachineAnswer) GetOrigins() []*Origin {
 	if x != nil {
 		return x.Origins
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetNewest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Newest
 	}
 	return nil
 }
@@ -1506,7 +1516,9 @@ type StatusAnswer struct {
 	Failing []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
 	// The processes that answer on these subjects, starting with the one that answered
 	// this request. Absent if there is only that one, as there should be.
-	Instances     []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
+	Instances []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
+	// Beyond what the service refuses an event.
+	Limits        *Limits `protobuf:"bytes,27,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1716,6 +1728,97 @@ func (x *StatusAnswer) GetInstances() []*Instance {
 	return nil
 }
 
+func (x *StatusAnswer) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Limits are the settings beyond which an event is refused. Durations are text such as
+// 1h30m0s; a number is 0 if there is no limit.
+type Limits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far an event may be dated after its receipt (ROLLCALL_MAX_SKEW): future.
+	MaxSkew string `protobuf:"bytes,1,opt,name=max_skew,json=maxSkew,proto3" json:"max_skew,omitempty"`
+	// How far it may be dated before the newest of its machine
+	// (ROLLCALL_ALLOWED_LATENESS): late.
+	AllowedLateness string `protobuf:"bytes,2,opt,name=allowed_lateness,json=allowedLateness,proto3" json:"allowed_lateness,omitempty"`
+	// Machines that reports show (ROLLCALL_MAX_MACHINES): limit.
+	MaxMachines uint64 `protobuf:"varint,3,opt,name=max_machines,json=maxMachines,proto3" json:"max_machines,omitempty"`
+	// Open sessions in all (ROLLCALL_MAX_SESSIONS): limit.
+	MaxSessions uint64 `protobuf:"varint,4,opt,name=max_sessions,json=maxSessions,proto3" json:"max_sessions,omitempty"`
+	// Open sessions on one machine (ROLLCALL_MAX_SESSIONS_PER_MACHINE): limit.
+	MaxSessionsPerMachine uint64 `protobuf:"varint,5,opt,name=max_sessions_per_machine,json=maxSessionsPerMachine,proto3" json:"max_sessions_per_machine,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Limits) GetMaxSkew() string {
+	if x != nil {
+		return x.MaxSkew
+	}
+	return ""
+}
+
+func (x *Limits) GetAllowedLateness() string {
+	if x != nil {
+		return x.AllowedLateness
+	}
+	return ""
+}
+
+func (x *Limits) GetMaxMachines() uint64 {
+	if x != nil {
+		return x.MaxMachines
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxSessions() uint64 {
+	if x != nil {
+		return x.MaxSessions
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxSessionsPerMachine() uint64 {
+	if x != nil {
+		return x.MaxSessionsPerMachine
+	}
+	return 0
+}
+
 // Check is a failed check of /readyz.
 type Check struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1729,7 +1832,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1844,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1857,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Check) GetName() string {
@@ -1786,7 +1889,7 @@ type InstancesRequest struct {
 
 func (x *InstancesRequest) Reset() {
 	*x = InstancesRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1901,7 @@ func (x *InstancesRequest) String() string {
 func (*InstancesRequest) ProtoMessage() {}
 
 func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1914,7 @@ func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstancesRequest.ProtoReflect.Descriptor instead.
 func (*InstancesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InstancesRequest) GetInstance() string {
@@ -1848,7 +1951,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1963,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1976,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Instance) GetInstance() string {
@@ -1942,7 +2045,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2057,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2070,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -2019,7 +2122,7 @@ type HistoryStatus struct {
 
 func (x *HistoryStatus) Reset() {
 	*x = HistoryStatus{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2134,7 @@ func (x *HistoryStatus) String() string {
 func (*HistoryStatus) ProtoMessage() {}
 
 func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2147,7 @@ func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryStatus.ProtoReflect.Descriptor instead.
 func (*HistoryStatus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HistoryStatus) GetPlace() uint64 {
@@ -2106,7 +2209,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2221,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2234,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -2198,7 +2301,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2313,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2326,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -2313,7 +2416,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2428,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2441,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2451,7 +2554,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2566,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2579,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Change) GetMachine() string {
@@ -2556,7 +2659,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +2671,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +2684,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2639,7 +2742,7 @@ type SessionsRequest struct {
 
 func (x *SessionsRequest) Reset() {
 	*x = SessionsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2754,7 @@ func (x *SessionsRequest) String() string {
 func (*SessionsRequest) ProtoMessage() {}
 
 func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2767,7 @@ func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
 func (*SessionsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SessionsRequest) GetNames() []string {
@@ -2781,7 +2884,7 @@ type SessionsAnswer struct {
 
 func (x *SessionsAnswer) Reset() {
 	*x = SessionsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +2896,7 @@ func (x *SessionsAnswer) String() string {
 func (*SessionsAnswer) ProtoMessage() {}
 
 func (x *SessionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +2909,7 @@ func (x *SessionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsAnswer.ProtoReflect.Descriptor instead.
 func (*SessionsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SessionsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2914,7 +3017,7 @@ type MachineSessions struct {
 
 func (x *MachineSessions) Reset() {
 	*x = MachineSessions{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3029,7 @@ func (x *MachineSessions) String() string {
 func (*MachineSessions) ProtoMessage() {}
 
 func (x *MachineSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3042,7 @@ func (x *MachineSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MachineSessions.ProtoReflect.Descriptor instead.
 func (*MachineSessions) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MachineSessions) GetMachine() string {
@@ -3000,7 +3103,7 @@ type FindRequest struct {
 
 func (x *FindRequest) Reset() {
 	*x = FindRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3012,7 +3115,7 @@ func (x *FindRequest) String() string {
 func (*FindRequest) ProtoMessage() {}
 
 func (x *FindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3025,7 +3128,7 @@ func (x *FindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindRequest.ProtoReflect.Descriptor instead.
 func (*FindRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FindRequest) GetText() string {
@@ -3090,7 +3193,7 @@ type FindAnswer struct {
 
 func (x *FindAnswer) Reset() {
 	*x = FindAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3205,7 @@ func (x *FindAnswer) String() string {
 func (*FindAnswer) ProtoMessage() {}
 
 func (x *FindAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3218,7 @@ func (x *FindAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAnswer.ProtoReflect.Descriptor instead.
 func (*FindAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FindAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3257,7 +3360,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3372,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3385,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -3414,7 +3517,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +3529,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +3542,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3569,7 +3672,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3684,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3697,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -3685,7 +3788,7 @@ type CountsRequest struct {
 
 func (x *CountsRequest) Reset() {
 	*x = CountsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3697,7 +3800,7 @@ func (x *CountsRequest) String() string {
 func (*CountsRequest) ProtoMessage() {}
 
 func (x *CountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3710,7 +3813,7 @@ func (x *CountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
 func (*CountsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CountsRequest) GetFrom() string {
@@ -3766,7 +3869,7 @@ type CountsAnswer struct {
 
 func (x *CountsAnswer) Reset() {
 	*x = CountsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3778,7 +3881,7 @@ func (x *CountsAnswer) String() string {
 func (*CountsAnswer) ProtoMessage() {}
 
 func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3791,7 +3894,7 @@ func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
 func (*CountsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3889,7 +3992,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3901,7 +4004,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3914,7 +4017,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Count) GetTime() *timestamppb.Timestamp {
@@ -3972,7 +4075,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3984,7 +4087,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3997,7 +4100,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -4054,7 +4157,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4066,7 +4169,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4079,7 +4182,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Gap) GetMachine() string {
@@ -4165,7 +4268,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\x83\x05\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xb7\x05\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -4184,7 +4287,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bsessions\x18\v \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\x12%\n" +
 	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\x12\x18\n" +
 	"\amissing\x18\r \x01(\x04R\amissing\x12-\n" +
-	"\aorigins\x18\x0e \x03(\v2\x13.rollcall.v1.OriginR\aorigins\"\x9a\x01\n" +
+	"\aorigins\x18\x0e \x03(\v2\x13.rollcall.v1.OriginR\aorigins\x122\n" +
+	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\"\x9a\x01\n" +
 	"\x06Origin\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12.\n" +
@@ -4232,7 +4336,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\b \x01(\tR\aserviceB\x0e\n" +
-	"\f_since_exact\"\x86\a\n" +
+	"\f_since_exact\"\xb3\a\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -4261,8 +4365,15 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bsnapshot\x18\x10 \x01(\v2\x15.rollcall.v1.SnapshotR\bsnapshot\x124\n" +
 	"\ahistory\x18\x19 \x01(\v2\x1a.rollcall.v1.HistoryStatusR\ahistory\x12,\n" +
 	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailing\x123\n" +
-	"\tinstances\x18\x12 \x03(\v2\x15.rollcall.v1.InstanceR\tinstancesB\x06\n" +
-	"\x04_lag\"1\n" +
+	"\tinstances\x18\x12 \x03(\v2\x15.rollcall.v1.InstanceR\tinstances\x12+\n" +
+	"\x06limits\x18\x1b \x01(\v2\x13.rollcall.v1.LimitsR\x06limitsB\x06\n" +
+	"\x04_lag\"\xcd\x01\n" +
+	"\x06Limits\x12\x19\n" +
+	"\bmax_skew\x18\x01 \x01(\tR\amaxSkew\x12)\n" +
+	"\x10allowed_lateness\x18\x02 \x01(\tR\x0fallowedLateness\x12!\n" +
+	"\fmax_machines\x18\x03 \x01(\x04R\vmaxMachines\x12!\n" +
+	"\fmax_sessions\x18\x04 \x01(\x04R\vmaxSessions\x127\n" +
+	"\x18max_sessions_per_machine\x18\x05 \x01(\x04R\x15maxSessionsPerMachine\"1\n" +
 	"\x05Check\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\".\n" +
@@ -4488,7 +4599,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -4503,109 +4614,112 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*UserAnswer)(nil),            // 10: rollcall.v1.UserAnswer
 	(*Stay)(nil),                  // 11: rollcall.v1.Stay
 	(*StatusAnswer)(nil),          // 12: rollcall.v1.StatusAnswer
-	(*Check)(nil),                 // 13: rollcall.v1.Check
-	(*InstancesRequest)(nil),      // 14: rollcall.v1.InstancesRequest
-	(*Instance)(nil),              // 15: rollcall.v1.Instance
-	(*Fates)(nil),                 // 16: rollcall.v1.Fates
-	(*HistoryStatus)(nil),         // 17: rollcall.v1.HistoryStatus
-	(*Snapshot)(nil),              // 18: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 19: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 20: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 21: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 22: rollcall.v1.ChangesBeat
-	(*SessionsRequest)(nil),       // 23: rollcall.v1.SessionsRequest
-	(*SessionsAnswer)(nil),        // 24: rollcall.v1.SessionsAnswer
-	(*MachineSessions)(nil),       // 25: rollcall.v1.MachineSessions
-	(*FindRequest)(nil),           // 26: rollcall.v1.FindRequest
-	(*FindAnswer)(nil),            // 27: rollcall.v1.FindAnswer
-	(*HistoryRequest)(nil),        // 28: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 29: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 30: rollcall.v1.PastStay
-	(*CountsRequest)(nil),         // 31: rollcall.v1.CountsRequest
-	(*CountsAnswer)(nil),          // 32: rollcall.v1.CountsAnswer
-	(*Count)(nil),                 // 33: rollcall.v1.Count
-	(*Past)(nil),                  // 34: rollcall.v1.Past
-	(*Gap)(nil),                   // 35: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(*Limits)(nil),                // 13: rollcall.v1.Limits
+	(*Check)(nil),                 // 14: rollcall.v1.Check
+	(*InstancesRequest)(nil),      // 15: rollcall.v1.InstancesRequest
+	(*Instance)(nil),              // 16: rollcall.v1.Instance
+	(*Fates)(nil),                 // 17: rollcall.v1.Fates
+	(*HistoryStatus)(nil),         // 18: rollcall.v1.HistoryStatus
+	(*Snapshot)(nil),              // 19: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 20: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 21: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 22: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 23: rollcall.v1.ChangesBeat
+	(*SessionsRequest)(nil),       // 24: rollcall.v1.SessionsRequest
+	(*SessionsAnswer)(nil),        // 25: rollcall.v1.SessionsAnswer
+	(*MachineSessions)(nil),       // 26: rollcall.v1.MachineSessions
+	(*FindRequest)(nil),           // 27: rollcall.v1.FindRequest
+	(*FindAnswer)(nil),            // 28: rollcall.v1.FindAnswer
+	(*HistoryRequest)(nil),        // 29: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 30: rollcall.v1.HistoryAnswer
+	(*PastStay)(nil),              // 31: rollcall.v1.PastStay
+	(*CountsRequest)(nil),         // 32: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 33: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 34: rollcall.v1.Count
+	(*Past)(nil),                  // 35: rollcall.v1.Past
+	(*Gap)(nil),                   // 36: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	36, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	37, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	37, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
-	36, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	36, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	36, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	38, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
+	37, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	37, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	37, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	34, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	36, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	36, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	36, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	35, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	37, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	37, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	8,  // 15: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	34, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	35, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
 	7,  // 17: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
-	36, // 18: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
-	36, // 19: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	36, // 20: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 21: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 22: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 23: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	34, // 24: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	36, // 25: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	36, // 26: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 27: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 28: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	16, // 29: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	18, // 30: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	17, // 31: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
-	13, // 32: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	15, // 33: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	36, // 34: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	36, // 35: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	36, // 36: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	36, // 37: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 38: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 39: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 40: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	36, // 41: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	36, // 42: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	36, // 43: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 44: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 45: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	34, // 46: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
-	25, // 47: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
-	36, // 48: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
-	8,  // 49: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
-	36, // 50: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 51: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 52: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	36, // 53: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 54: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 55: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	34, // 56: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	30, // 57: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	36, // 58: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	36, // 59: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	36, // 60: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	36, // 61: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	36, // 62: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	34, // 63: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	33, // 64: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	36, // 65: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	36, // 66: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	36, // 67: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	35, // 68: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	36, // 69: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	36, // 70: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	37, // 18: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
+	37, // 19: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	37, // 20: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	37, // 21: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 22: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 23: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 24: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	35, // 25: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	37, // 26: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	37, // 27: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 28: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 29: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	17, // 30: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	19, // 31: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	18, // 32: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
+	14, // 33: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	16, // 34: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	13, // 35: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
+	37, // 36: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	37, // 37: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	37, // 38: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	37, // 39: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 40: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 41: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 42: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	37, // 43: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	37, // 44: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	37, // 45: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 46: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 47: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 48: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
+	26, // 49: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
+	37, // 50: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
+	8,  // 51: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
+	37, // 52: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 53: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 54: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 55: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 56: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 57: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 58: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	31, // 59: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	37, // 60: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	37, // 61: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	37, // 62: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 63: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 64: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 65: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	34, // 66: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	37, // 67: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	37, // 68: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	37, // 69: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	36, // 70: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	37, // 71: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	37, // 72: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -4616,17 +4730,17 @@ func file_rollcall_v1_rollcall_proto_init() {
 	file_rollcall_v1_rollcall_proto_msgTypes[7].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[10].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[11].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[18].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[22].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[25].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[27].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[19].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[23].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[26].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
