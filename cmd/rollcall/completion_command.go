@@ -267,7 +267,7 @@ func find(command *kong.Node, word string) *kong.Flag {
 func values(ctx context.Context, of *kong.Value, words []string, text string) []string {
 	switch kind := of.Tag.Get("complete"); {
 	case of.Enum != "":
-		return of.EnumSlice()
+		return slices.DeleteFunc(of.EnumSlice(), func(value string) bool { return value == "" }) // if it may be left out
 	case of.Name == "reason":
 		var reasons []string
 		for _, reason := range roster.Reasons() {
