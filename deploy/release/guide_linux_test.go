@@ -60,9 +60,9 @@ func readGuide(t *testing.T) (blocks []block) {
 // to the others, and puts there what the first block makes.
 func newGuide(t *testing.T) *guide {
 	t.Helper()
-	machine.Need(t, "openssl", "prometheus", "ssh-keygen", "scp")
-	g := &guide{t: t, blocks: readGuide(t)}
-	g.server, g.web1, g.web2, g.operator = machine.Boot(t, "server"), machine.Boot(t, "web1"), machine.Boot(t, "web2"), machine.Boot(t, "operator")
+	g := &guide{t: t, blocks: readGuide(t), server: machine.Boot(t, "server")}
+	machine.Need(t, "openssl", "prometheus")
+	g.web1, g.web2, g.operator = machine.Boot(t, "web1"), machine.Boot(t, "web2"), machine.Boot(t, "operator")
 	machine.Connect(g.server, g.web1, g.web2, g.operator)
 	for _, m := range []*machine.Machine{g.server, g.web1, g.web2} {
 		m.Trust(g.operator)
