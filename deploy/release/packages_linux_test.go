@@ -210,10 +210,15 @@ func (f *fleet) wantVersion(version string) {
 	}
 }
 
-// rpm runs RPM, which on Debian does not know what Debian has installed.
+// rpm runs RPM, which does not know what Debian has installed, and in Debian 12 wants to be
+// forced.
 func (f *fleet) rpm(args ...string) string {
 	f.t.Helper()
-	return f.Run(append([]string{"rpm", "--force-debian", "--nodeps"}, args...)...)
+	command := []string{"rpm", "--nodeps"}
+	if _, err := f.Try("rpm", "--force-debian", "--version"); err == nil {
+		command = append(command, "--force-debian")
+	}
+	return f.Run(append(command, args...)...)
 }
 
 // upgradeRPM installs a package of RPM, or a newer one.
