@@ -207,3 +207,30 @@ func TestContextNames(t *testing.T) {
 		t.Errorf("at home: %v", err)
 	}
 }
+
+// FuzzContext: whatever a context contains, it sets variables of the connection only, and
+// what is wrong has a name.
+func FuzzContext(f *testing.F) {
+	f.Add([]byte(saved))
+	f.Add([]byte(contextWith("url", `"nats://a"`, "creds", `"~/a"`, "token", `"op://x"`, "tls_first", "true")))
+	f.Add([]byte(`{"url": 1, "": "x", "\u001b": {"a": [null]}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fields, err := contextFields("file", text)
+		if err != nil {
+			return
+		}
+		l, problems := contextLayer("dev", "file", fields)
+		cfg := new(Client)
+		problems = append(problems, cfg.replace(l, nil)...)
+		for variable, value := range l.values {
+			if to, _ := cfg.setting(variable); value == "" || *to == "" && len(problems) == 0 || l.names[variable] == "" {
+				t.Errorf("%s is %q, set as %q with %v", variable, value, *to, problems)
+			}
+		}
+		for _, p := range problems {
+			if p.name == "" || p.wrong == "" || p.remedy == "" || strings.Contains(Problems{p}.Error(), "\x1b") {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
+}

@@ -42,12 +42,20 @@ const maxContext = 1 << 20
 // readContext reads a context. by is what names it, for messages. A field that is set and
 // not supported is a problem: without it, the connection would be another one.
 func readContext(by, name string) (layer, Problems) {
-	l := layer{values: map[string]string{}, names: map[string]string{}, context: true}
-	path, fields, err := contextFields(name)
-	if err != nil {
-		return l, NewProblem(by, fmt.Sprintf("%q %v", name, err), `give the name of a context of the nats tool ("nats context ls" lists them)`)
+	path, text, err := contextFile(name)
+	var fields map[string]jsontext.Value
+	if err == nil {
+		fields, err = contextFields(path, text)
 	}
-	l.where = ", in " + path
+	if err != nil {
+		return layer{}, NewProblem(by, fmt.Sprintf("%q %v", name, err), `give the name of a context of the nats tool ("nats context ls" lists them)`)
+	}
+	return contextLayer(name, path, fields)
+}
+
+// contextLayer returns the settings of a context.
+func contextLayer(name, path string, fields map[string]jsontext.Value) (layer, Problems) {
+	l := layer{values: map[string]string{}, names: map[string]string{}, context: true, where: ", in " + path}
 	var found Problems
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		label := fmt.Sprintf("%q of the context %q", field, name)
@@ -69,9 +77,17 @@ func readContext(by, name string) (layer, Problems) {
 	return l, found
 }
 
-// contextFields reads the file of a context. The error completes a sentence about the
-// name.
-func contextFields(name string) (path string, fields map[string]jsontext.Value, err error) {
+// contextFields decodes a context.
+func contextFields(path string, text []byte) (fields map[string]jsontext.Value, err error) {
+	// The errors of the decoder are not quoted: they may contain a password.
+	if err := json.Unmarshal(text, &fields); err != nil || fields == nil {
+		return nil, fmt.Errorf("is not readable: %s is not a JSON object", path)
+	}
+	return fields, nil
+}
+
+// contextFile reads the file of a context. The error completes a sentence about the name.
+func contextFile(name string) (path string, text []byte, err error) {
 	//guard:drop strings.ContainsAny "a context is a file of its folder" TestContextNames
 	if strings.ContainsAny(name, `/\`) || strings.Contains(name, "..") || !filepath.IsLocal(name+".json") || strings.ContainsFunc(name, isNotPrint) {
 		return "", nil, errors.New("is not the name of a context")
@@ -92,15 +108,11 @@ func contextFields(name string) (path string, fields map[string]jsontext.Value, 
 		return "", nil, fmt.Errorf("is not readable: %w", err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxContext))
+	text, err = io.ReadAll(io.LimitReader(f, maxContext))
 	if err != nil {
 		return "", nil, fmt.Errorf("is not readable: %w", err)
 	}
-	// The errors of the decoder are not quoted: they may contain a password.
-	if err := json.Unmarshal(text, &fields); err != nil || fields == nil {
-		return "", nil, fmt.Errorf("is not readable: %s is not a JSON object", path)
-	}
-	return path, fields, nil
+	return path, text, nil
 }
 
 func isNotPrint(r rune) bool { return !unicode.IsPrint(r) }
