@@ -113,18 +113,26 @@ const (
 // it cannot be emptied: then the next commit tries again, and, once it is twice as large,
 // without readers.
 func (w *writer) truncateWAL() error {
-	f, err := os.Stat(w.path + "-wal")
+	size, err := w.sizeOfWAL()
 	//guard:true "the write-ahead log stays bounded" TestWAL
-	if err != nil || f.Size() <= w.mostWAL {
+	if err != nil || size <= w.mostWAL {
 		return err
 	}
 	//guard:false "the write-ahead log stays bounded while questions overlap" TestWALWhileAsked
-	if f.Size() > 2*w.mostWAL && w.withoutReaders != nil {
+	if size > 2*w.mostWAL && w.withoutReaders != nil {
 		defer w.withoutReaders()()
 	}
 	w.c.SetBusyTimeout(waitForReaders)
 	defer w.c.SetBlockOnBusy()
 	return run(w.c, "pragma wal_checkpoint(truncate)")
+}
+
+func (w *writer) sizeOfWAL() (int64, error) {
+	f, err := os.Stat(w.path + "-wal")
+	if err != nil {
+		return 0, err
+	}
+	return f.Size(), nil
 }
 
 // openReader opens the database for a reader.

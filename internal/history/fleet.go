@@ -201,6 +201,7 @@ func (h *History) fleet(v *View, at roster.Time, after string) (*Fleet, error) {
 	}
 	h.fleets.reading.Lock()
 	defer h.fleets.reading.Unlock()
+	//guard:set "f != nil" false "one question reads a fleet, and the others use it" TestFleetIsReadOnce
 	if f := h.fleets.get(at, after, holds); f != nil {
 		return f, nil
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,8 +32,12 @@ func (h *History) Status() Status {
 	s := h.status
 	s.Place, s.Behind, s.Failing = h.written, h.behind || h.catching, h.failing
 	h.mu.Unlock()
+	path, err := filepath.EvalSymlinks(h.path)
+	if err != nil {
+		return s // it was removed
+	}
 	for _, suffix := range []string{"", "-wal"} {
-		if f, err := os.Stat(h.path + suffix); err == nil {
+		if f, err := os.Stat(path + suffix); err == nil {
 			s.Bytes += f.Size()
 		}
 	}

@@ -99,6 +99,7 @@ func (h *History) await(ctx context.Context) {
 		defer h.mu.Unlock()
 		h.changed.Broadcast()
 	})()
+	//guard:drop "!h.catching" "a question does not wait for a history that catches up" TestAnswersWhileCatchingUp
 	for h.written < want && ctx.Err() == nil && !h.behind && !h.catching && !h.ended && h.failing == nil {
 		if len(h.queue) > 0 && !h.asked {
 			h.asked = true

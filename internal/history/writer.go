@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -113,6 +114,11 @@ const (
 
 // newWriter returns the writer of an open database.
 func newWriter(c *sqlite.Conn, path string) (*writer, error) {
+	// The write-ahead log is beside the file that a symbolic link points to.
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
 	w := &writer{c: c, path: path, mostWAL: maxWAL, forgetAt: 100_000}
 	return w, w.reload()
 }
