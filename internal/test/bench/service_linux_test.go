@@ -64,7 +64,7 @@ func replayFor(b *testing.B, url, data, kept string) {
 }
 
 // cpuOf returns the share of a core that a process uses while it receives 1,000 events a
-// second for a minute, in percent.
+// second for four minutes, in percent: the history writes once a minute.
 func cpuOf(b *testing.B, pid int, url string) float64 {
 	js := kit.JetStream(b, kit.Conn(b, url))
 	f := kit.NewFleet(1, kit.Mixed, served.pairs)
@@ -87,7 +87,7 @@ func cpuOf(b *testing.B, pid int, url string) float64 {
 	}
 	publish(120) // by then it remembers what it needs
 	before, start := ticks(b, pid), time.Now()
-	publish(60)
+	publish(240)
 	used := (ticks(b, pid) - before) / time.Since(start).Seconds()
 	if err := js.DeleteStream(b.Context(), rollcallv1.DefaultEventsStream); err != nil { // it has more than it began with
 		b.Fatal(err)
