@@ -183,7 +183,6 @@ func (m *Mirror) subscribe(ctx context.Context) error {
 	}
 	// The server's refusal comes before the end of the flush, the call of the error
 	// handler, which ends ctx, perhaps after it.
-	//guard:false "watch names the subject that it may not subscribe to" ./cmd/rollcall:TestDenied
 	if errors.Is(m.conn.LastError(), nats.ErrPermissionViolation) {
 		<-ctx.Done()
 		return context.Cause(ctx)
