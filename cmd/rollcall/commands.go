@@ -34,7 +34,7 @@ type commands struct {
 	Serve         serveCmd         `cmd:"" help:"Run the service: fold events, answer questions."`
 	Publish       publishCmd       `cmd:"" help:"Send events: JSON Lines, or one given by flags."`
 	Report        reportCmd        `cmd:"" help:"Print who is logged in where."`
-	Who           whoCmd           `cmd:"" help:"Print who is logged in on a machine."`
+	Who           whoCmd           `cmd:"" help:"Print who is logged in on a machine, or on all."`
 	Where         whereCmd         `cmd:"" help:"Print where a user is logged in."`
 	History       historyCmd       `cmd:"" help:"Print who was logged in where, from when to when."`
 	HistoryBackup historyBackupCmd `cmd:"" name:"history backup" help:"Copy the history while the service runs."`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -31,4 +32,21 @@ func TestNoLastSnapshot(t *testing.T) {
 	p = serve(t, dir)
 	p.reaches(6)
 	p.wantReport("webserver.local: lane\n")
+}
+
+// TestServeSays: a service that knows no machine says what to do next, and at its end it
+// says that its last snapshot is written.
+func TestServeSays(t *testing.T) {
+	p := serve(t, t.TempDir())
+	if got := p.says("no machine has been heard from yet", "try"); !strings.Contains(got, "rollcall publish --login") {
+		t.Errorf("it says %s", got)
+	}
+	if got := p.tool("", "publish", seedFile); got.code != exitDone {
+		t.Fatalf("%+v", got)
+	}
+	p.reaches(6)
+	p.stop(syscall.SIGTERM)
+	if !strings.Contains(p.log.String(), `"msg":"last snapshot written, ending","place":6}`) {
+		t.Errorf("at its end it says %s", p.log.String())
+	}
 }

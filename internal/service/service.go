@@ -284,6 +284,8 @@ func (s *service) runInOrder(ctx context.Context, g *errgroup.Group) {
 		if err := s.snapshots.Run(until(folded), s.roster, time.Duration(s.cfg.SnapshotInterval)); err != nil {
 			//guard:set s.log.Error(...) "return err" "a full disk doesn't prevent a clean end" ./cmd/rollcall:TestNoLastSnapshot
 			s.log.Error("last snapshot not written", "err", err)
+		} else if last, ok := s.snapshots.Last(); ok {
+			s.log.Info("last snapshot written, ending", "place", last.Status.Position.Place)
 		}
 		return nil
 	})
@@ -356,4 +358,8 @@ func (s *service) watchReplay(ctx context.Context) {
 	st := s.roster.Status()
 	s.log.Info("ready", "place", st.Position.Place, "machines", st.Machines, "users", st.Users,
 		"sessions", st.Sessions)
+	if st.Machines == 0 {
+		s.log.Info("no machine has been heard from yet", "try", "rollcall publish --login USER --machine MACHINE, then rollcall who",
+			"machines", "rollcall enroll --help, and docs/installation.md")
+	}
 }
