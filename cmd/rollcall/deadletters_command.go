@@ -89,11 +89,7 @@ func (c *deadlettersCmd) print(std streams, list *listing[client.DeadLetter], al
 	if err := list.print(all); err != nil || c.Output != "text" || len(all) > 0 {
 		return err
 	}
-	if c.Reason+c.Machine != "" {
-		std.note("no dead letters match")
-	} else {
-		std.note("no dead letters")
-	}
+	std.note("no dead letters%s", filters("--reason", c.Reason, "--machine", c.Machine))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"rollcall/internal/api"
@@ -100,7 +101,8 @@ func (c *historyCmd) print(ctx context.Context, ask *asker, request *api.History
 		return nil
 	})
 	if err == nil && list.rows == 0 && c.Output == "text" {
-		ask.std.note("no sessions")
+		ask.std.note("no sessions%s", filters("", c.Machines, "--machine", strings.Join(c.Machine, " --machine "), "--user", c.User,
+			"--remote", c.Remote, "--service", c.Service, "--from", string(c.From), "--to", string(c.To)))
 	}
 	return err
 }

@@ -75,8 +75,7 @@ type colour string
 // Colours have a meaning: what is coloured wants to be looked at.
 const (
 	plain   colour = ""
-	warning colour = "\x1b[33m" // yellow: silent, not complete
-	alarm   colour = "\x1b[31m" // red: one user on several machines
+	warning colour = "\x1b[33m" // yellow: silent, not complete, on several machines
 )
 
 // colours reports whether a stream shows colours: a terminal, unless NO_COLOR is set
@@ -91,6 +90,14 @@ func paint(text string, c colour) string {
 		return text
 	}
 	return string(c) + text + "\x1b[m"
+}
+
+// warned returns a text as a warning, if the stream shows colours.
+func warned(stream any, text string) string {
+	if !colours(stream) {
+		return text
+	}
+	return paint(text, warning)
 }
 
 // checkFields checks --fields, and returns the columns to print: those given, or all.

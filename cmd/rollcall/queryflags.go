@@ -78,13 +78,16 @@ func (i *incompleteness) add(page []byte) error {
 func (i *incompleteness) print(std streams, command string, a *zoneFlags) {
 	if i.past != nil {
 		for _, note := range i.pastNotes(a) {
+			if rest, ok := strings.CutPrefix(note, "not complete"); ok {
+				note = warned(std.err, "not complete") + rest
+			}
 			fmt.Fprintf(std.err, "rollcall: %s: %s\n", command, note)
 		}
 		return
 	}
 	//guard:false "an incomplete report says so" TestReportNotComplete
 	if len(i.reasons) > 0 {
-		fmt.Fprintf(std.err, "rollcall: %s: not complete (%s); %s\n", command, quoteUnprintable(strings.Join(i.reasons, ", ")), i.remedy(a))
+		fmt.Fprintf(std.err, "rollcall: %s: %s (%s); %s\n", command, warned(std.err, "not complete"), quoteUnprintable(strings.Join(i.reasons, ", ")), i.remedy(a))
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"rollcall/internal/api"
 )
@@ -114,4 +115,20 @@ func plural(n int, thing string) string {
 		thing += "s"
 	}
 	return fmt.Sprintf("%d %s", n, thing)
+}
+
+// filters describes what a list was filtered by, for a message that nothing matches:
+// " match --user lane --remote 10.0.0.7". given are names of flags and their values; those
+// without a value are left out.
+func filters(given ...string) string {
+	text := ""
+	for i := 0; i+1 < len(given); i += 2 {
+		if name, value := given[i], given[i+1]; value != "" {
+			text += " " + strings.TrimSpace(name+" "+quoteUnprintable(value))
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return " match" + text
 }

@@ -153,12 +153,14 @@ func (t *table) layOut(width int) {
 const (
 	detailWidth = 15
 	nameWidth   = 12
+	narrowName  = 8
 	minColumn   = 4
 )
 
 // shrink makes the columns of this total width fit. Details are cut first, then left out:
-// what is spare, and the others from the last on, but for one. Names are cut then. What is
-// left of the width goes to what was cut.
+// what is spare, and the others from the last on, but for one. Names are cut then, and the
+// last detail is left out before they are cut to a few letters. What is left of the width
+// goes to what was cut.
 func (t *table) shrink(width, total int) {
 	if total <= width {
 		return
@@ -183,6 +185,12 @@ func (t *table) shrink(width, total int) {
 	}
 	total = t.cutTo(nameWidth, name, width, total)
 	total = t.cutTo(minColumn, detail, width, total)
+	total = t.cutTo(narrowName, name, width, total)
+	for i := len(t.laid.columns) - 1; total > width && i >= 0; i-- {
+		if t.kind(i) == detail && len(t.laid.columns) > 1 {
+			leaveOut(i)
+		}
+	}
 	total = t.cutTo(minColumn, name, width, total)
 	for i := range wanted {
 		more := max(0, min(width-total, wanted[i]-t.laid.widths[i]))

@@ -88,8 +88,8 @@ func (c *whereCmd) summary(std streams, rows []sessionRow, past *api.Past) strin
 	switch {
 	case len(rows) == 0:
 		text = "not logged in anywhere"
-	case len(machines) > 1 && colours(std.out):
-		text = paint(text, warning)
+	case len(machines) > 1:
+		text = warned(std.out, text)
 	}
 	if past != nil {
 		text += " at " + c.time(past.At)

@@ -109,7 +109,7 @@ func (c *whoCmd) several(ctx context.Context, ask *asker, request *api.SessionsR
 func (c *whoCmd) total(t *tally) string {
 	switch filtered := c.User+c.Remote+c.Service+c.Session != ""; {
 	case filtered && t.sessions == 0:
-		return "no sessions match"
+		return "no sessions" + filters("", c.Machine, "--user", c.User, "--remote", c.Remote, "--service", c.Service, "--session", c.Session)
 	case filtered:
 		return fmt.Sprintf("%s of %s on %s", plural(t.sessions, "session"), plural(len(t.users), "user"), plural(t.inUse, "machine"))
 	case t.machines == 0:
@@ -142,10 +142,7 @@ func (c *whoCmd) missing(std streams, a *api.MachineAnswer) {
 // summary describes the machine itself.
 func (c *whoCmd) summary(std streams, a *api.MachineAnswer) string {
 	nobody, heard := len(a.Sessions) == 0, "last heard "+c.time(a.Heard)
-	silent := "silent"
-	if colours(std.out) {
-		silent = paint(silent, warning)
-	}
+	silent := warned(std.out, "silent")
 	switch {
 	case a.Past != nil && nobody:
 		return "nobody was logged in at " + c.time(a.Past.At)
