@@ -18,7 +18,7 @@ import (
 
 // answering serves questions about a roster on a server of its own until the test ends, and
 // sets NATS_URL to it.
-func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
+func answering(t testing.TB, r *roster.Roster, caughtUp bool) {
 	t.Helper()
 	answeringAt(t, report.Source{Roster: r, Stream: "EVENTS", CaughtUp: func() bool { return caughtUp }})
 }
@@ -27,7 +27,7 @@ func answering(t *testing.T, r *roster.Roster, caughtUp bool) {
 var now = kit.At.Add(90 * time.Minute)
 
 // answeringAt is answering with any source. It returns the server.
-func answeringAt(t *testing.T, source report.Source) *kit.Server {
+func answeringAt(t testing.TB, source report.Source) *kit.Server {
 	t.Helper()
 	s := kit.StartServer(t)
 	kit.Environment(t, map[string]string{"NATS_URL": s.URL})
