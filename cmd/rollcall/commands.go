@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,29 @@ func parse(args []string, std streams) (*kong.Context, error) {
 	if err != nil {
 		return nil, misused(err)
 	}
-	return selected, nil
+	return selected, checkEmpty(selected, args)
+}
+
+// checkEmpty refuses empty values in the command lines of those that ask: a script whose
+// variable is not set asks about one machine, not about all.
+func checkEmpty(selected *kong.Context, args []string) error {
+	//guard:drop slices.Contains "an empty name does not mean all" TestEmptyNames
+	if !slices.Contains([]string{"report", "who", "where", "history", "watch", "deadletters"}, selected.Selected().Name) {
+		return nil
+	}
+	for i, arg := range args {
+		if name, _ := strings.CutSuffix(arg, "="); arg == "" || strings.HasPrefix(arg, "--") && name != arg {
+			if arg == "" && i > 0 && strings.HasPrefix(args[i-1], "-") {
+				name = args[i-1]
+			}
+			return misusedBy(selected, fmt.Errorf("%s: is empty: give a value, or leave it out", cmp.Or(name, "an argument")))
+		}
+	}
+	return nil
+}
+
+func misusedBy(selected *kong.Context, err error) error {
+	return usageError{fmt.Errorf("%w; see %q", err, "rollcall "+selected.Selected().Name+" --help")}
 }
 
 // misused turns a parsing error of kong into a usage error that names the help.

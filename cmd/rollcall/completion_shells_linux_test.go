@@ -31,6 +31,13 @@ func TestCompletionInShells(t *testing.T) {
 		}
 		p.reaches(i + 1)
 	}
+	if got := p.tool("", "publish", "--login", "user", "--machine=--server=nats://127.0.0.1:1"); got.code != exitDone {
+		t.Fatalf("%+v", got)
+	}
+	p.reaches(len(hostileNames) + 1)
+	if got := p.tool("", "complete", "--", "who", "-"); strings.Contains(got.out, "127.0.0.1") {
+		t.Errorf("a name that is read as a flag is completed: %s", got.out)
+	}
 	for shell, start := range map[string][]string{
 		"bash": {"bash", "--norc", "--noprofile", "-i"},
 		"zsh":  {"zsh", "-f", "-i"},

@@ -18,6 +18,7 @@ func TestCandidates(t *testing.T) {
 		"report --":                   "--at --context --creds --expected --fields --help --longest --output --server --silent-for --user-on-several --utc --wide",
 		"report --o":                  "--output",
 		"report --output ":            "text json jsonl csv tsv",
+		"report -o ":                  "text json jsonl csv tsv",
 		"history --output ":           "text json jsonl csv tsv",
 		"history ":                    "backup",
 		"history backup --":           "--help",

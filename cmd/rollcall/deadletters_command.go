@@ -86,7 +86,7 @@ func (c *deadlettersCmd) print(std streams, list *listing[client.DeadLetter], al
 	if list.table != nil {
 		list.table.wrap = true
 	}
-	if err := list.print(all); err != nil || c.Output != "text" || len(all) > 0 {
+	if err := list.print(all); err != nil || len(all) > 0 {
 		return err
 	}
 	std.note("no dead letters%s", filters("--reason", c.Reason, "--machine", c.Machine))

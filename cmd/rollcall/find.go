@@ -2,27 +2,51 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"rollcall/internal/api"
-	"rollcall/internal/client"
 )
-
-// isGlob reports whether a name may be a pattern; see [api.Matches].
-func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 // nearNames is how many names are listed that are near to one that is unknown.
 const nearNames = 10
 
+// named asks about the machine or user of a name. An exact name always wins: only if the
+// service does not know it, and a person looks at a terminal, the one name that contains it
+// is asked about. about asks the question about one name, and tells whether the name is
+// another than the one that was given.
+func (a *asker) named(ctx context.Context, kind, name string, o *outputFlags, about func(name string, found bool) error) error {
+	err := about(name, false)
+	if !isUnknown(err) {
+		return err
+	}
+	if refused, ok := errors.AsType[*unknownError](err); ok && refused.kind != kind {
+		return err // another name, which was looked for
+	}
+	near, err := a.resolve(ctx, kind, name, o, err)
+	if err != nil {
+		return &unknownError{kind, err}
+	}
+	return about(near, true)
+}
+
+// unknownError says that a name is unknown, after names that contain it were looked for.
+type unknownError struct {
+	kind string
+	error
+}
+
+func (e *unknownError) Unwrap() error { return e.error }
+
 // resolve returns the one name that contains a text, for a person who looks at a terminal,
-// after the service has refused the text as unknown. A program is never given another
+// after the service has refused the text as unknown. A program is never told of another
 // machine or user than it asked about. Otherwise the error is the refusal, with the names
 // that contain the text.
 func (a *asker) resolve(ctx context.Context, kind, text string, o *outputFlags, refused error) (string, error) {
 	request := api.FindRequest{Text: text, Kind: kind, Limit: new(uint32(nearNames))}
-	data, err := client.One(ctx, a.conn, a.cfg.Subjects().Query("find"), request)
-	if err != nil {
+	data, err := a.one(ctx, "find", request)
+	if err != nil || text == "" {
 		return "", refused // an older service, or no permission to ask
 	}
 	found, err := api.Decode[api.FindAnswer](data)
@@ -40,30 +64,24 @@ func (a *asker) resolve(ctx context.Context, kind, text string, o *outputFlags, 
 	if len(names) == 0 {
 		return "", refused
 	}
-	list := quoted(names)
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = shown(name)
+	}
 	if more {
 		list = append(list, "and more")
 	}
 	return "", fmt.Errorf("%w; names that contain it:\n  %s", refused, strings.Join(list, "\n  "))
 }
 
-// quoted returns names for lines of an error.
-func quoted(names []string) []string {
-	all := make([]string, len(names))
-	for i, name := range names {
-		all[i] = api.Name(printable(name))
-	}
-	return all
-}
+// shown returns a name for a line of text; see [api.Name].
+func shown(name string) string { return api.Name(printable(name)) }
 
-// knowsMachine reports whether the service knows a machine.
-func (a *asker) knowsMachine(ctx context.Context, name string) (bool, error) {
-	_, err := client.One(ctx, a.conn, a.cfg.Subjects().Query("machine"), api.MachineRequest{Machine: name})
-	switch {
-	case isUnknown(err):
-		return false, nil
-	case err != nil:
-		return false, unanswered(a.command, err, a.cfg)
+// machineKnown returns the service's refusal if it does not know a machine.
+func (a *asker) machineKnown(ctx context.Context, name string) error {
+	_, err := a.one(ctx, "machine", api.MachineRequest{Machine: name})
+	if err != nil {
+		return unanswered(a.command, err, a.cfg)
 	}
-	return true, nil
+	return nil
 }

@@ -13,7 +13,7 @@ import (
 func TestFinding(t *testing.T) {
 	p := serve(t, t.TempDir())
 	kit.Environment(t, map[string]string{"NATS_URL": p.nats})
-	for i, on := range [][2]string{{"db1", "anna"}, {"DB10", `CORP\anna`}, {"mail.example.com", "Öle"}, {"we[b", "bob"}, {"web", "bob"}} {
+	for i, on := range [][2]string{{"db1", "anna"}, {"DB10", `CORP\anna`}, {"mail.example.com", "Öle"}, {"we[b", "bob"}, {"web", "bob"}, {"web*", "bob"}} {
 		if got := p.tool("", "publish", "--login", on[1], "--machine", on[0]); got.code != exitDone {
 			t.Fatalf("%+v", got)
 		}
@@ -34,8 +34,20 @@ func TestFinding(t *testing.T) {
 		{"who nothing", exitFailed, `rollcall: who: rollcall answers: machine: "nothing" is unknown`, exitFailed, "accepted no event from it\n"},
 		{"who MAIL -o json", exitFailed, "rollcall: who: ", exitFailed, "\nrollcall:   mail.example.com\n"},
 		{"who MAIL -o tsv", exitFailed, "rollcall: who: ", exitFailed, "\nrollcall:   mail.example.com\n"},
-		{"who we[b", exitDone, "we[b: ", exitDone, ""}, // an exact name, though it may be a glob
+		{"who we[b", exitDone, "we[b: ", exitDone, ""}, // no glob
 		{"who [wx]eb", exitDone, "USER", exitDone, "1 of 1 machine in use"},
+		{"who web*", exitDone, "USER", exitDone, "2 of 2 machines in use"}, // and the one of this name
+		{"who db1 --user anna", exitDone, "USER", exitDone, "1 session of 1 user on 1 machine"},
+		{"who db1 --user bob", exitDone, "no sessions match db1 --user bob", exitDone, "no sessions match db1 --user bob\n"},
+		{"who db1 --user CORP", exitDone, `CORP\anna:`, exitFailed, "\nrollcall:   CORP\\anna\n"},
+		{"who --user nobody", exitFailed, `rollcall: who: rollcall answers: user: "nobody" is unknown`, exitFailed, "accepted no event about this user\n"},
+		{"who nothing --user anna", exitFailed, `rollcall: who: rollcall answers: machine: "nothing" is unknown`, exitFailed, "accepted no event from it\n"},
+		{"report MAIL", exitDone, "mail.example.com: Öle", exitFailed, "\nrollcall:   mail.example.com\n"},
+		{"report nothing", exitFailed, `rollcall: report: rollcall answers: machine: "nothing" is unknown`, exitFailed, "accepted no event from it\n"},
+		{"history MAIL", exitDone, "mail.example.com:", exitFailed, "\nrollcall:   mail.example.com\n"},
+		{"history --user corp", exitDone, `CORP\anna:`, exitFailed, "\nrollcall:   CORP\\anna\n"},
+		{"history --machine db1 --machine nothing", exitFailed, `rollcall: history: rollcall answers: machine: "nothing" is unknown`, exitFailed, "accepted no event from it\n"},
+		{"history --machine db1 db2", exitUsage, "rollcall: db2 and --machine: give one of them", exitUsage, "give one of them"},
 		{"where anna", exitDone, "anna: on 1 machine", exitDone, ""},
 		{"where corp", exitDone, `CORP\anna: on 1 machine`, exitFailed, "\nrollcall:   CORP\\anna\n"},
 		{"where ÖLE", exitDone, "Öle: on 1 machine", exitFailed, "\nrollcall:   Öle\n"},

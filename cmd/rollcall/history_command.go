@@ -3,25 +3,25 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"rollcall/internal/api"
 )
 
 type historyCmd struct {
-	Machines string   `arg:"" optional:"" name:"glob" complete:"machines" help:"Only sessions on these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
-	Machine  []string `complete:"machines" placeholder:"MACHINE" sep:"none" help:"Only sessions on this machine. It can be repeated, up to 300 times."`
-	User     string   `complete:"users" placeholder:"USER" help:"Only sessions of this user."`
-	Remote   string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
-	Service  string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
-	Match    bool     `short:"m" help:"GLOB, MACHINE, USER, REMOTE and SERVICE are parts, in upper or lower case."`
-	Open     bool     `help:"Only sessions that have not ended."`
-	From     timeFlag `placeholder:"TIME" help:"Only sessions that were open then or later: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day means its beginning."`
-	To       timeFlag `placeholder:"TIME" help:"Only sessions that began then or earlier. A day means its end."`
-	Reverse  bool     `short:"r" help:"Print the session that began first first, instead of the one that began last."`
-	Limit    *uint32  `short:"n" placeholder:"N" help:"Print at most N sessions."`
+	Glob    string   `arg:"" optional:"" name:"glob" complete:"machines" help:"Only sessions on this machine, or on those whose names match: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
+	Machine []string `complete:"machines" placeholder:"MACHINE" sep:"none" help:"Only sessions on this machine. It can be repeated, up to 300 times."`
+	User    string   `complete:"users" placeholder:"USER" help:"Only sessions of this user."`
+	Remote  string   `placeholder:"REMOTE" help:"Only sessions from there, such as 10.0.0.7."`
+	Service string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
+	Match   bool     `short:"m" help:"GLOB, MACHINE, USER, REMOTE and SERVICE are parts, in upper or lower case."`
+	Open    bool     `help:"Only sessions that have not ended."`
+	From    timeFlag `placeholder:"TIME" help:"Only sessions that were open then or later: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day means its beginning."`
+	To      timeFlag `placeholder:"TIME" help:"Only sessions that began then or earlier. A day means its end."`
+	Reverse bool     `short:"r" help:"Print the session that began first first, instead of the one that began last."`
+	Limit   *uint32  `short:"n" placeholder:"N" help:"Print at most N sessions."`
 	queryFlags
 }
 
@@ -42,35 +42,46 @@ func (c *historyCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "history", &c.askFlags)
+	ask, err := newAsker(std, "history", &c.askFlags)
 	if err != nil {
 		return err
 	}
 	defer ask.close()
-	if err = c.print(ctx, ask, request); !isUnknown(err) {
-		return err
-	}
-	if err := c.resolve(ctx, ask, request, err); err != nil {
-		return err
-	}
-	return c.print(ctx, ask, request)
-}
-
-// resolve replaces the machine or user that the service does not know by the one whose
-// name contains it, as "rollcall who" does.
-func (c *historyCmd) resolve(ctx context.Context, ask *asker, request *api.HistoryRequest, refused error) (err error) {
-	kind, name := api.Users, &request.User
-	if request.Machine != "" {
-		if known, err := ask.knowsMachine(ctx, request.Machine); err != nil {
+	for _, name := range request.Names {
+		if err := ask.machineKnown(ctx, name); err != nil {
 			return err
-		} else if !known {
-			kind, name = api.Machines, &request.Machine
 		}
 	}
-	if *name, err = ask.resolve(ctx, kind, *name, &c.outputFlags, refused); err == nil {
-		ask.std.note("%s:", printable(*name))
+	return c.resolved(ctx, ask, request, func() error { return c.print(ctx, ask, request) })
+}
+
+// resolved calls print once the machine and the user of a request are known; see
+// [asker.named].
+func (c *historyCmd) resolved(ctx context.Context, ask *asker, request *api.HistoryRequest, print func() error) error {
+	about := func(asked *string, next func() error) func(string, bool) error {
+		return func(name string, found bool) error {
+			if *asked = name; found {
+				ask.std.note("%s:", shown(name))
+			}
+			return next()
+		}
 	}
-	return err
+	ofUser := func() error {
+		if request.User == "" || request.Parts {
+			return print()
+		}
+		return ask.named(ctx, api.Users, request.User, &c.outputFlags, about(&request.User, print))
+	}
+	if request.Machine == "" {
+		return ofUser()
+	}
+	known := func() error {
+		if err := ask.machineKnown(ctx, request.Machine); err != nil {
+			return err
+		}
+		return ofUser()
+	}
+	return ask.named(ctx, api.Machines, request.Machine, &c.outputFlags, about(&request.Machine, known))
 }
 
 // print prints the answer to a request.
@@ -80,7 +91,7 @@ func (c *historyCmd) print(ctx context.Context, ask *asker, request *api.History
 	if err != nil {
 		return err
 	}
-	sessions := uint32(0)
+	sessions, more := uint32(0), false
 	err = ask.pages(ctx, "history", request, func(page []byte) error {
 		a, err := api.Decode[api.HistoryAnswer](page)
 		if err != nil {
@@ -95,35 +106,42 @@ func (c *historyCmd) print(ctx context.Context, ask *asker, request *api.History
 			return err
 		}
 		if sessions >= *c.Limit {
+			more = a.Cursor != ""
 			return errEnough
 		}
 		*request.Limit = *c.Limit - sessions // of the next page
 		return nil
 	})
-	if err == nil && list.rows == 0 && c.Output == "text" {
-		ask.std.note("no sessions%s", filters("", c.Machines, "--machine", strings.Join(c.Machine, " --machine "), "--user", c.User,
-			"--remote", c.Remote, "--service", c.Service, "--from", string(c.From), "--to", string(c.To)))
+	switch {
+	case err != nil:
+		return err
+	case sessions == 0:
+		ask.summary(&c.outputFlags, "no sessions%s", c.filters(request))
+	case more:
+		ask.summary(&c.outputFlags, "%s; there are more: -n prints more", plural(int(sessions), "session"))
 	}
-	return err
+	return nil
+}
+
+// filters describes what was asked for.
+func (c *historyCmd) filters(request *api.HistoryRequest) string {
+	given := []string{"", c.Glob, "--user", request.User, "--remote", c.Remote, "--service", c.Service, "--from", string(c.From), "--to", string(c.To)}
+	for _, name := range c.Machine {
+		given = append(given, "--machine", name)
+	}
+	if c.Open {
+		given = append(given, "--open", " ")
+	}
+	return filters(given...)
 }
 
 // request returns the request.
 func (c *historyCmd) request() (*api.HistoryRequest, error) {
 	r := &api.HistoryRequest{
-		Machines: c.Machines, User: c.User, Remote: c.Remote, Service: c.Service, Parts: c.Match, Open: c.Open,
+		Machines: c.Glob, User: c.User, Remote: c.Remote, Service: c.Service, Parts: c.Match, Open: c.Open,
 	}
-	switch len(c.Machine) {
-	case 0:
-	case 1:
-		r.Machine = c.Machine[0] // an unknown one is an error
-	default:
-		r.Names = c.Machine
-	}
-	if c.Match && len(c.Machine) > 0 {
-		if len(c.Machine) > 1 || c.Machines != "" {
-			return nil, usageError{fmt.Errorf("--match: give one part of the machines' names")}
-		}
-		r.Machine, r.Machines = "", c.Machine[0]
+	if err := c.setMachines(r); err != nil {
+		return nil, err
 	}
 	if c.Reverse {
 		r.Order = api.Oldest
@@ -139,6 +157,27 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 		r.To, err = c.end("--to", c.To)
 	}
 	return r, err
+}
+
+// setMachines sets which machines are asked about: a name or a glob as the argument, or
+// several names as flags. An unknown name is an error.
+func (c *historyCmd) setMachines(r *api.HistoryRequest) error {
+	isName := c.Glob != "" && !c.Match && !api.IsPattern(c.Glob)
+	switch {
+	case c.Glob != "" && len(c.Machine) > 0 && (isName || c.Match):
+		return usageError{fmt.Errorf("%s and --machine: give one of them, or --machine several times", quoteUnprintable(c.Glob))}
+	case c.Match && len(c.Machine) > 1:
+		return usageError{errors.New("--match: give one part of the machines' names")}
+	case c.Match && len(c.Machine) == 1:
+		r.Machines = c.Machine[0]
+	case isName:
+		r.Machine, r.Machines = c.Glob, ""
+	case len(c.Machine) == 1:
+		r.Machine = c.Machine[0]
+	default:
+		r.Names = c.Machine
+	}
+	return nil
 }
 
 // historyView formats times of a history.

@@ -16,8 +16,8 @@ import (
 // column is a column of a list of rows.
 type column[R any] struct {
 	// field is its name in csv, tsv and jsonl; empty: it is shown on terminals only.
-	// value is its value there: a string, a bool, an integer, a list of names, or a time,
-	// which is in UTC, and empty if it is not known.
+	// value is its value there: a string, a bool, an integer, a list of names, a time, which
+	// is in UTC, or nil. A zero time, and nil, are not known: they are empty, and null.
 	field string
 	value func(*R) any
 	// title is its header on terminals; empty: it is not shown there. cell is its text
@@ -138,13 +138,10 @@ func (l *listing[R]) printRow(row *R) error {
 	}
 	cells := make([]string, len(l.columns))
 	for i := range l.columns {
-		cells[i] = dataText(l.columns[i].value(row))
+		cells[i] = oneLine(dataText(l.columns[i].value(row)))
 	}
 	if l.format == "csv" {
 		return l.csv.Write(cells)
-	}
-	for i := range cells {
-		cells[i] = oneLine(cells[i])
 	}
 	_, err := fmt.Fprintln(l.out, strings.Join(cells, "\t"))
 	return err
@@ -166,10 +163,10 @@ func (l *listing[R]) printObject(row *R) error {
 	}
 	for i := range l.columns {
 		value := l.columns[i].value(row)
-		if at, ok := value.(time.Time); ok {
-			if value = any(nil); !at.IsZero() {
-				value = at.UTC()
-			}
+		if at, ok := value.(time.Time); ok && at.IsZero() {
+			value = nil
+		} else if ok {
+			value = at.UTC()
 		}
 		if err := tokens(jsontext.String(l.columns[i].field)); err != nil {
 			return err
@@ -184,6 +181,8 @@ func (l *listing[R]) printObject(row *R) error {
 // dataText returns a value as text.
 func dataText(value any) string {
 	switch v := value.(type) {
+	case nil:
+		return ""
 	case string:
 		return v
 	case []string:

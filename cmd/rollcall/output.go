@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ import (
 // outputFlags are the flags of the commands that print lists.
 type outputFlags struct {
 	Output string   `short:"o" enum:"text,json,jsonl,csv,tsv" default:"text" placeholder:"FORMAT" help:"text, which is tsv in a pipe; json: the service's answers as they are; jsonl: a JSON object for each row; csv, with a header; tsv, without."`
-	Fields []string `placeholder:"FIELD,…" help:"Print only these columns, in this order; for jsonl, csv and tsv. An unknown one names those that there are."`
+	Fields []string `placeholder:"FIELD" help:"Print only these columns, in this order; for jsonl, csv and tsv. An unknown one names those that there are."`
 	Wide   bool     `short:"w" help:"Cut nothing to the width of the terminal."`
 }
 
@@ -105,12 +106,17 @@ func (o *outputFlags) checkFields(std streams, all []string) ([]string, error) {
 	if len(o.Fields) == 0 {
 		return all, nil
 	}
-	if format := o.format(std); format == "text" || format == "json" {
-		return nil, usageError{fmt.Errorf("--fields: needs -o jsonl, csv or tsv; -o %s has all", o.Output)}
+	switch o.format(std) {
+	case "text":
+		return nil, usageError{errors.New("--fields: on a terminal add -o tsv, csv or jsonl")}
+	case "json":
+		return nil, usageError{errors.New("--fields: use -o jsonl, csv or tsv; json is the service's answer as it is")}
 	}
-	for i, field := range o.Fields {
+	for i := range o.Fields {
+		o.Fields[i] = strings.TrimSpace(o.Fields[i])
+		field := o.Fields[i]
 		if !slices.Contains(all, field) {
-			return nil, usageError{fmt.Errorf("--fields: no field %q: use %s", quoteUnprintable(field), strings.Join(all, ", "))}
+			return nil, usageError{fmt.Errorf("--fields: no field %s: use %s", quoteUnprintable(field), strings.Join(all, ", "))}
 		}
 		if slices.Contains(o.Fields[:i], field) {
 			return nil, usageError{fmt.Errorf("--fields: %s is given twice", field)}

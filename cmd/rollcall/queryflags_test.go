@@ -58,3 +58,23 @@ func TestSilenceOfAService(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyNames: an empty name is refused. A script whose variable is not set would else
+// be told of all machines.
+func TestEmptyNames(t *testing.T) {
+	kit.Environment(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"})
+	for _, args := range [][]string{
+		{"who", ""},
+		{"who", "--user", ""},
+		{"who", "--user="},
+		{"who", "-m", ""},
+		{"where", ""},
+		{"report", ""},
+		{"history", ""},
+		{"history", "--machine", ""},
+		{"watch", ""},
+		{"deadletters", "--machine="},
+	} {
+		rollcall(t.Context(), nil, args...).check(t, exitUsage, "", "is empty: give a value, or leave it out")
+	}
+}

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"rollcall/internal/api"
 )
 
 type reportCmd struct {
-	Machines      string    `arg:"" optional:"" name:"glob" complete:"machines" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	Machines      string    `arg:"" optional:"" name:"glob" complete:"machines" help:"Only these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
 	UserOnSeveral bool      `xor:"filter" help:"Print the users who are on more than one machine, and where."`
 	SilentFor     *spanFlag `xor:"filter" placeholder:"SPAN" help:"Print the machines not heard from for this long, such as 90m, 1h30m or 2d, and the last known users."`
 	Longest       *uint32   `xor:"filter" placeholder:"N" help:"Print the N sessions that have lasted longest, at most 1000."`
@@ -56,12 +55,21 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 		}
 		run, request.Longest = c.runLongest, c.Longest
 	}
-	ctx, ask, err := newAsker(ctx, std, "report", &c.askFlags)
+	ask, err := newAsker(std, "report", &c.askFlags)
 	if err != nil {
 		return err
 	}
 	defer ask.close()
-	return run(ctx, ask, request)
+	if c.Machines == "" || api.IsPattern(c.Machines) {
+		return run(ctx, ask, request)
+	}
+	return ask.named(ctx, api.Machines, c.Machines, &c.outputFlags, func(name string, _ bool) error {
+		if err := ask.machineKnown(ctx, name); err != nil {
+			return err
+		}
+		request.Machines, c.Machines = name, name
+		return run(ctx, ask, request)
+	})
 }
 
 // reportPrinter prints reports: as lines of text, in a pipe too, or as rows.
@@ -69,12 +77,12 @@ type reportPrinter struct {
 	*reportCmd
 	text  *api.Text
 	list  *listing[api.Machine]
-	count reportCount
+	tally *tally
 }
 
 // printer returns the printer of a report.
 func (c *reportCmd) printer(std streams, columns []column[api.Machine]) (*reportPrinter, error) {
-	p := &reportPrinter{reportCmd: c, text: api.NewText(std.out)}
+	p := &reportPrinter{reportCmd: c, text: api.NewText(std.out), tally: newTally()}
 	if c.Output == "text" && len(c.Fields) == 0 {
 		return p, nil
 	}
@@ -84,7 +92,7 @@ func (c *reportCmd) printer(std streams, columns []column[api.Machine]) (*report
 }
 
 func (p *reportPrinter) print(machines []api.Machine) error {
-	p.count.add(machines)
+	p.tally.addReport(machines)
 	if p.list != nil {
 		return p.list.print(machines)
 	}
@@ -98,12 +106,12 @@ func (c *reportCmd) runNow(ctx context.Context, ask *asker, request *api.ReportR
 		return err
 	}
 	err = ask.pages(ctx, "report", request, decodedReport(ask.std, &c.outputFlags, func(r *api.Report) error { return p.print(r.Machines) }))
-	return p.end(ask, err)
+	return p.finish(ask, err)
 }
 
 // runAt prints the report of a past moment.
 func (c *reportCmd) runAt(ctx context.Context, ask *asker, request *api.ReportRequest) error {
-	p, err := c.printer(ask.std, []column[api.Machine]{machineColumns[0], usersColumn})
+	p, err := c.printer(ask.std, []column[api.Machine]{nameColumn, usersColumn})
 	if err != nil {
 		return err
 	}
@@ -114,23 +122,25 @@ func (c *reportCmd) runAt(ctx context.Context, ask *asker, request *api.ReportRe
 		}
 		return p.print(machines)
 	}))
-	return p.end(ask, err)
+	return p.finish(ask, err)
 }
 
-// end ends the last line, and says below how many machines and users there are.
-func (p *reportPrinter) end(ask *asker, err error) error {
-	if err = errors.Join(err, p.text.Close()); err == nil && p.Output == "text" && p.list == nil {
-		ask.std.note("%s", p.count.line(p.Machines))
+// finish ends the last line, and says below how many machines and users there are.
+func (p *reportPrinter) finish(ask *asker, err error) error {
+	if err = errors.Join(err, p.text.Close()); err == nil {
+		ask.summary(&p.outputFlags, "%s", p.tally.fleet(p.Machines))
 	}
 	return err
 }
+
+var nameColumn = column[api.Machine]{field: "machine", value: func(m *api.Machine) any { return m.Name }}
 
 var usersColumn = column[api.Machine]{field: "users", value: func(m *api.Machine) any { return m.Users }}
 
 // machineColumns are the columns of a report. A machine whose users do not fit in one
 // message has several rows.
 var machineColumns = []column[api.Machine]{
-	{field: "machine", value: func(m *api.Machine) any { return m.Name }},
+	nameColumn,
 	{field: "heard", value: func(m *api.Machine) any { return m.Heard }},
 	{field: "silent", value: func(m *api.Machine) any { return m.Silent }},
 	{field: "incomplete", value: func(m *api.Machine) any { return m.Incomplete }},
@@ -150,38 +160,4 @@ func decodedReport(std streams, o *outputFlags, print func(*api.Report) error) f
 		}
 		return print(&r)
 	}
-}
-
-// reportCount counts what a report tells of. Users are told apart by hashes: of a large
-// fleet their names would take too much memory.
-type reportCount struct {
-	machines, inUse, silent int
-	last                    string // machine
-	seed                    maphash.Seed
-	users                   map[uint64]struct{}
-}
-
-func (t *reportCount) add(machines []api.Machine) {
-	if t.users == nil {
-		t.seed, t.users = maphash.MakeSeed(), make(map[uint64]struct{})
-	}
-	for i := range machines {
-		m := &machines[i]
-		if m.Name != t.last { // else it goes on from the page before
-			t.last = m.Name
-			t.machines++
-			t.inUse += count(len(m.Users) > 0)
-			t.silent += count(m.Silent)
-		}
-		for _, user := range m.Users {
-			t.users[maphash.String(t.seed, user)] = struct{}{}
-		}
-	}
-}
-
-func (t *reportCount) line(pattern string) string {
-	if t.machines == 0 {
-		return noMachines(pattern)
-	}
-	return fleetLine(t.inUse, t.machines, len(t.users), t.silent)
 }

@@ -21,7 +21,7 @@ func (c *reportCmd) runExpected(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "report", &c.askFlags)
+	ask, err := newAsker(std, "report", &c.askFlags)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (c *reportCmd) runExpected(ctx context.Context, std streams) error {
 		}
 		return std.printPage(text)
 	}
-	if err := list.print(unheard); err != nil || c.Output != "text" {
+	if err := list.print(unheard); err != nil {
 		return err
 	}
 	std.note("machines never heard from: %d of %d", len(unheard), len(expected))
@@ -59,12 +59,11 @@ func (c *reportCmd) runExpected(ctx context.Context, std streams) error {
 // in no report may have been shut down.
 func (a *asker) unknown(ctx context.Context, names []string) (unknown []string, err error) {
 	for _, name := range names {
-		known, err := a.knowsMachine(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if !known {
+		switch err := a.machineKnown(ctx, name); {
+		case isUnknown(err):
 			unknown = append(unknown, name)
+		case err != nil:
+			return nil, err
 		}
 	}
 	return unknown, nil

@@ -27,6 +27,8 @@ func (c *reportCmd) runSeveral(ctx context.Context, ask *asker, request *api.Rep
 	if err != nil {
 		return err
 	}
+	machines := request.Machines
+	request.Machines = "" // the others of their machines may not match
 	on := make(map[string][]string)
 	err = ask.pages(ctx, "report", request, decodedReport(ask.std, &c.outputFlags, func(page *api.Report) error {
 		for _, m := range page.Machines {
@@ -41,12 +43,14 @@ func (c *reportCmd) runSeveral(ctx context.Context, ask *asker, request *api.Rep
 	}
 	var rows []onSeveral
 	for _, user := range slices.Sorted(maps.Keys(on)) {
-		rows = append(rows, onSeveral{user, on[user]})
+		if slices.ContainsFunc(on[user], func(name string) bool { return api.Matches(machines, name) }) {
+			rows = append(rows, onSeveral{user, on[user]})
+		}
 	}
-	if err := list.print(rows); err != nil || c.Output != "text" {
+	if err := list.print(rows); err != nil {
 		return err
 	}
-	ask.std.note("%s on several machines", plural(len(rows), "user"))
+	ask.summary(&c.outputFlags, "%s on several machines%s", plural(len(rows), "user"), filters("", machines))
 	return nil
 }
 
@@ -76,8 +80,8 @@ func (c *reportCmd) runSilent(ctx context.Context, ask *asker, request *api.Repo
 		machines += len(rows)
 		return list.print(rows)
 	}))
-	if err == nil && c.Output == "text" {
-		ask.std.note("%s not heard from for %s", plural(machines, "machine"), span(time.Duration(*c.SilentFor)))
+	if err == nil {
+		ask.summary(&c.outputFlags, "%s not heard from for %s%s", plural(machines, "machine"), span(time.Duration(*c.SilentFor)), filters("", request.Machines))
 	}
 	return err
 }
@@ -95,12 +99,12 @@ func (c *reportCmd) runLongest(ctx context.Context, ask *asker, request *api.Rep
 		when = a.When
 		rows := make([]sessionRow, len(a.Sessions))
 		for i, s := range a.Sessions {
-			rows[i] = sessionRow{s.Machine, s.Silent, s.Session}
+			rows[i] = sessionRow{s.Machine, s.Silent, false, s.Session}
 		}
 		return list.print(rows)
 	}))
-	if err == nil && list.rows == 0 && c.Output == "text" {
-		ask.std.note("no sessions")
+	if err == nil && list.rows == 0 {
+		ask.summary(&c.outputFlags, "no sessions%s", filters("", request.Machines))
 	}
 	return err
 }
@@ -112,11 +116,19 @@ func span(d time.Duration) string {
 	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
 	switch {
 	case days > 0:
-		return fmt.Sprintf("%dd%dh", days, hours)
+		return units(days, "d", hours, "h")
 	case hours > 0:
-		return fmt.Sprintf("%dh%dm", hours, minutes)
+		return units(hours, "h", minutes, "m")
 	case minutes > 0:
-		return fmt.Sprintf("%dm%ds", minutes, seconds)
+		return units(minutes, "m", seconds, "s")
 	}
 	return fmt.Sprintf("%ds", seconds)
+}
+
+// units joins two numbers with their units, the second only if it is not 0.
+func units(n int, unit string, rest int, smaller string) string {
+	if rest == 0 {
+		return fmt.Sprintf("%d%s", n, unit)
+	}
+	return fmt.Sprintf("%d%s%d%s", n, unit, rest, smaller)
 }

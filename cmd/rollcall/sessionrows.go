@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 type sessionRow struct {
 	machine string
 	silent  bool
+	past    bool // it is about the past, when nobody was silent
 	api.Session
 }
 
@@ -25,8 +27,8 @@ func sessionColumns(first, second column[sessionRow], hidden ...string) []column
 		{field: "terminal", title: "TERMINAL", value: func(r *sessionRow) any { return r.Terminal }},
 		{field: "service", title: "SERVICE", value: func(r *sessionRow) any { return r.Service }},
 		{field: "session", title: "SESSION", value: func(r *sessionRow) any { return r.ID }},
-		{field: "silent", value: func(r *sessionRow) any { return r.silent }},
-		{field: "since_exact", value: func(r *sessionRow) any { return r.SinceExact == nil || *r.SinceExact }},
+		{field: "silent", value: func(r *sessionRow) any { return r.now(r.silent) }},
+		{field: "since_exact", value: func(r *sessionRow) any { return r.now(r.SinceExact == nil || *r.SinceExact) }},
 		{title: "NOTE", cell: func(r *sessionRow) string { return note(r.silent) }, colour: func(*sessionRow) colour { return warning }},
 	}
 	for i := range columns {
@@ -35,6 +37,14 @@ func sessionColumns(first, second column[sessionRow], hidden ...string) []column
 		}
 	}
 	return columns
+}
+
+// now returns what is only known of now; nil about the past.
+func (r *sessionRow) now(is bool) any {
+	if r.past {
+		return nil
+	}
+	return is
 }
 
 var (
@@ -51,45 +61,75 @@ func note(silent bool) string {
 }
 
 // sessionRows returns the rows of a page of sessions.
-func sessionRows(machines []api.MachineSessions) []sessionRow {
+func sessionRows(machines []api.MachineSessions, past bool) []sessionRow {
 	var rows []sessionRow
 	for i := range machines {
 		for _, s := range machines[i].Sessions {
-			rows = append(rows, sessionRow{machines[i].Name, machines[i].Silent, s})
+			rows = append(rows, sessionRow{machines[i].Name, machines[i].Silent, past, s})
 		}
 	}
 	return rows
 }
 
-// tally counts what a list of sessions tells of, for a line below it.
+// tally counts what a list tells of, for a line below it. Users are told apart by hashes: of
+// a large fleet their names would take too much memory.
 type tally struct {
 	machines, inUse, silent, sessions int
 	last                              string // machine
-	users                             map[string]struct{}
+	seed                              maphash.Seed
+	users                             map[uint64]struct{}
 }
 
-// maxTallied is how many users are told apart at most.
-const maxTallied = 1_000_000
+func newTally() *tally { return &tally{seed: maphash.MakeSeed(), users: make(map[uint64]struct{})} }
 
-func (t *tally) add(machines []api.MachineSessions) {
-	if t.users == nil {
-		t.users = make(map[string]struct{})
+// addMachine counts a machine, which may go on from the page before.
+func (t *tally) addMachine(name string, inUse, silent bool) {
+	if name == t.last {
+		return
 	}
+	t.last = name
+	t.machines++
+	t.inUse += count(inUse)
+	t.silent += count(silent)
+}
+
+func (t *tally) addUser(name string) { t.users[maphash.String(t.seed, name)] = struct{}{} }
+
+func (t *tally) addSessions(machines []api.MachineSessions) {
 	for i := range machines {
 		m := &machines[i]
-		if m.Name != t.last { // else it goes on from the page before
-			t.last = m.Name
-			t.machines++
-			t.inUse += count(len(m.Sessions) > 0)
-			t.silent += count(m.Silent)
-		}
+		t.addMachine(m.Name, len(m.Sessions) > 0, m.Silent)
 		t.sessions += len(m.Sessions)
 		for _, s := range m.Sessions {
-			if len(t.users) < maxTallied {
-				t.users[s.User] = struct{}{}
-			}
+			t.addUser(s.User)
 		}
 	}
+}
+
+func (t *tally) addReport(machines []api.Machine) {
+	for i := range machines {
+		m := &machines[i]
+		t.addMachine(m.Name, len(m.Users) > 0, m.Silent)
+		for _, user := range m.Users {
+			t.addUser(user)
+		}
+	}
+}
+
+// fleet describes the machines that a pattern selects: "302 of 700 machines in use, 275
+// users; 12 silent".
+func (t *tally) fleet(pattern string) string {
+	switch {
+	case t.machines == 0 && pattern == "":
+		return "no machines: rollcall has accepted no event yet"
+	case t.machines == 0:
+		return "no machines match " + quoteUnprintable(pattern)
+	}
+	line := fmt.Sprintf("%d of %s in use, %s", t.inUse, plural(t.machines, "machine"), plural(len(t.users), "user"))
+	if t.silent > 0 {
+		line += fmt.Sprintf("; %d silent", t.silent)
+	}
+	return line
 }
 
 func count(is bool) int {
@@ -97,16 +137,6 @@ func count(is bool) int {
 		return 1
 	}
 	return 0
-}
-
-// fleetLine describes the machines asked about: "302 of 700 machines in use, 275 users;
-// 12 silent".
-func fleetLine(inUse, machines, users, silent int) string {
-	line := fmt.Sprintf("%d of %s in use, %s", inUse, plural(machines, "machine"), plural(users, "user"))
-	if silent > 0 {
-		line += fmt.Sprintf("; %d silent", silent)
-	}
-	return line
 }
 
 // plural returns a number of things: "1 user", "2 users".
@@ -124,7 +154,7 @@ func filters(given ...string) string {
 	text := ""
 	for i := 0; i+1 < len(given); i += 2 {
 		if name, value := given[i], given[i+1]; value != "" {
-			text += " " + strings.TrimSpace(name+" "+quoteUnprintable(value))
+			text += " " + strings.TrimSpace(name+" "+quoteUnprintable(strings.TrimSpace(value)))
 		}
 	}
 	if text == "" {

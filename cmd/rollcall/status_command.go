@@ -29,7 +29,7 @@ Examples:
 
 // Run asks the service for its status and prints it.
 func (c *statusCmd) Run(ctx context.Context, std streams) error {
-	ctx, ask, err := newAsker(ctx, std, "status", &c.askFlags)
+	ask, err := newAsker(std, "status", &c.askFlags)
 	if err != nil {
 		return err
 	}

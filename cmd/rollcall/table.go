@@ -24,8 +24,8 @@ type table struct {
 	// wrap says that the last column is continued below instead of cut.
 	wrap    bool
 	colours bool
-	// laid is how the rows written first are laid out, and with them those written later.
-	laid *layout
+	wanted  []int   // how wide the cells of each column are so far
+	laid    *layout // how the last rows were laid out
 }
 
 type tableRow struct {
@@ -35,6 +35,10 @@ type tableRow struct {
 
 // layout is the columns that are shown, and their widths.
 type layout struct{ columns, widths []int }
+
+func (l *layout) equal(o *layout) bool {
+	return slices.Equal(l.columns, o.columns) && slices.Equal(l.widths, o.widths)
+}
 
 func newTable(header ...string) *table {
 	return &table{
@@ -71,16 +75,16 @@ const (
 	ellipsis = "…"
 )
 
-// write writes the rows added since it was last called, in at most width columns. The
-// first call writes the header and lays the columns out: those without any value are
-// omitted, and details are cut first. Without rows it writes nothing.
+// write writes the rows added since it was last called, in at most width columns. Columns
+// without any value so far are omitted. The header is written first, and again if rows need
+// another layout than those before.
 func (t *table) write(out io.Writer, width int) error {
 	if len(t.rows) == 0 {
 		return nil
 	}
 	var b strings.Builder
-	if t.laid == nil {
-		t.layOut(width)
+	if laid := t.layOut(width); t.laid == nil || !laid.equal(t.laid) {
+		t.laid = laid
 		t.writeRow(&b, tableRow{cells: t.header})
 	}
 	for _, row := range t.rows {
@@ -126,26 +130,31 @@ func (t *table) painted(row tableRow, column int, cell string) string {
 	return paint(cell, row.shades[column])
 }
 
-// layOut decides which columns are shown, and how wide they are: as their longest cells,
-// but together at most the given width.
-func (t *table) layOut(width int) {
-	t.laid = &layout{}
-	total := -gap
-	for column, name := range t.header {
-		widest := 0
+// layOut returns which columns are shown, and how wide they are: as the longest cells so
+// far, but together at most the given width.
+func (t *table) layOut(width int) *layout {
+	if t.wanted == nil {
+		t.wanted = make([]int, len(t.header))
+	}
+	l, total := &layout{}, -gap
+	for column, title := range t.header {
 		for _, row := range t.rows {
-			widest = max(widest, uniseg.StringWidth(row.cells[column]))
+			t.wanted[column] = max(t.wanted[column], uniseg.StringWidth(row.cells[column]))
 		}
-		if widest > 0 {
-			t.laid.columns = append(t.laid.columns, column)
-			t.laid.widths = append(t.laid.widths, max(widest, uniseg.StringWidth(name)))
-			total += t.laid.widths[len(t.laid.widths)-1] + gap
+		if t.wanted[column] > 0 {
+			l.columns = append(l.columns, column)
+			l.widths = append(l.widths, max(t.wanted[column], uniseg.StringWidth(title)))
+			total += l.widths[len(l.widths)-1] + gap
 		}
 	}
-	if len(t.laid.columns) == 0 { // rows of nothing
-		t.laid = &layout{[]int{0}, []int{uniseg.StringWidth(t.header[0])}}
+	if len(l.columns) == 0 { // rows of nothing
+		return &layout{[]int{0}, []int{uniseg.StringWidth(t.header[0])}}
 	}
-	t.shrink(width, total)
+	if total > width {
+		s := &shrinking{table: t, layout: l, wanted: slices.Clone(l.widths), width: width, total: total}
+		s.shrink()
+	}
+	return l
 }
 
 // The widths that columns have at least, if the others leave room for them: an IPv4
@@ -157,91 +166,87 @@ const (
 	minColumn   = 4
 )
 
-// shrink makes the columns of this total width fit. Details are cut first, then left out:
-// what is spare, and the others from the last on, but for one. Names are cut then, and the
-// last detail is left out before they are cut to a few letters. What is left of the width
-// goes to what was cut.
-func (t *table) shrink(width, total int) {
-	if total <= width {
-		return
-	}
-	wanted := slices.Clone(t.laid.widths)
-	leaveOut := func(i int) {
-		total -= t.laid.widths[i] + gap
-		t.laid.columns = slices.Delete(t.laid.columns, i, i+1)
-		t.laid.widths = slices.Delete(t.laid.widths, i, i+1)
-		wanted = slices.Delete(wanted, i, i+1)
-	}
-	total = t.cutTo(detailWidth, detail, width, total)
-	for i := len(t.laid.columns) - 1; total > width && i >= 0; i-- {
-		if t.header[t.laid.columns[i]] == t.spare {
-			leaveOut(i)
-		}
-	}
-	for i := len(t.laid.columns) - 1; total > width && i >= 0; i-- {
-		if t.details() > 1 && t.kind(i) == detail {
-			leaveOut(i)
-		}
-	}
-	total = t.cutTo(nameWidth, name, width, total)
-	total = t.cutTo(minColumn, detail, width, total)
-	total = t.cutTo(narrowName, name, width, total)
-	for i := len(t.laid.columns) - 1; total > width && i >= 0; i-- {
-		if t.kind(i) == detail && len(t.laid.columns) > 1 {
-			leaveOut(i)
-		}
-	}
-	total = t.cutTo(minColumn, name, width, total)
-	for i := range wanted {
-		more := max(0, min(width-total, wanted[i]-t.laid.widths[i]))
-		t.laid.widths[i] += more
-		total += more
+// shrinking makes the columns of a layout fit a width.
+type shrinking struct {
+	*table
+	*layout
+	wanted       []int // how wide the columns want to be
+	width, total int   // that there is, and that the columns have
+}
+
+// shrink cuts details first, then leaves them out: what is spare, and the others from the
+// last on, but for one. Names are cut then, and the last detail is left out before they are
+// cut to a few letters. What is left of the width goes to what was cut.
+func (s *shrinking) shrink() {
+	s.cutTo(detailWidth, isDetail)
+	s.leaveOut(0, func(i int) bool { return s.header[s.columns[i]] == s.spare })
+	s.leaveOut(1, func(i int) bool { return s.kind(i) == isDetail })
+	s.cutTo(nameWidth, isName)
+	s.cutTo(minColumn, isDetail)
+	s.cutTo(narrowName, isName)
+	s.leaveOut(0, func(i int) bool { return s.kind(i) == isDetail })
+	s.cutTo(minColumn, isName)
+	for i := range s.wanted {
+		more := max(0, min(s.width-s.total, s.wanted[i]-s.widths[i]))
+		s.widths[i] += more
+		s.total += more
 	}
 }
 
-// cutTo cuts the widest names, or the widest details, column by column, until the table
-// fits, or all of them are as narrow as they may be.
-func (t *table) cutTo(least int, of kind, width, total int) int {
-	for ; total > width; total-- {
+// cutTo cuts the widest columns of a kind until the table fits, or all of them are as
+// narrow as they may be.
+func (s *shrinking) cutTo(least int, kind columnKind) {
+	for ; s.total > s.width; s.total-- {
 		widest, most := -1, least
-		for i := range t.laid.columns {
-			if t.laid.widths[i] > most && t.kind(i) == of {
-				widest, most = i, t.laid.widths[i]
+		for i := range s.columns {
+			if s.widths[i] > most && s.kind(i) == kind {
+				widest, most = i, s.widths[i]
 			}
 		}
 		if widest < 0 {
-			break
+			return
 		}
-		t.laid.widths[widest]--
+		s.widths[widest]--
 	}
-	return total
 }
 
-// kind is how a column may be cut.
-type kind int
+// leaveOut leaves out columns, from the last on, until the table fits. It keeps so many of
+// those that may be left out, and one column of all.
+func (s *shrinking) leaveOut(keep int, may func(i int) bool) {
+	left := 0
+	for i := range s.columns {
+		left += count(may(i))
+	}
+	for i := len(s.columns) - 1; i >= 0 && s.total > s.width && left > keep && len(s.columns) > 1; i-- {
+		if !may(i) {
+			continue
+		}
+		left--
+		s.total -= s.widths[i] + gap
+		s.columns = slices.Delete(s.columns, i, i+1)
+		s.widths = slices.Delete(s.widths, i, i+1)
+		s.wanted = slices.Delete(s.wanted, i, i+1)
+	}
+}
+
+// columnKind is how a column may be cut.
+type columnKind int
 
 const (
-	detail kind = iota
-	name
-	whole // not at all
+	isDetail columnKind = iota
+	isName
+	isWhole // is not cut at all
 )
 
 // kind returns the kind of a column that is shown.
-func (t *table) kind(i int) kind {
-	switch title := t.header[t.laid.columns[i]]; {
-	case slices.Contains(t.whole, title):
-		return whole
-	case slices.Contains(t.names, title):
-		return name
+func (s *shrinking) kind(i int) columnKind {
+	switch title := s.header[s.columns[i]]; {
+	case slices.Contains(s.whole, title):
+		return isWhole
+	case slices.Contains(s.names, title):
+		return isName
 	}
-	return detail
-}
-
-func (t *table) details() (n int) {
-	for i := range t.laid.columns {
-		n += count(t.kind(i) == detail)
-	}
-	return n
+	return isDetail
 }
 
 // cut cuts a text to the width in columns.

@@ -60,3 +60,27 @@ func TestTableFits(t *testing.T) {
 		}
 	})
 }
+
+// TestTablePages: later pages of an answer are laid out anew, with a header, if they need
+// other columns, or wider ones; no cell of theirs is lost.
+func TestTablePages(t *testing.T) {
+	table := newTable("USER", "REMOTE", "NOTE")
+	var out strings.Builder
+	for _, page := range [][][]string{
+		{{"ann", "", ""}, {"bob", "", ""}},
+		{{"cy", "", ""}},
+		{{"somebody", "10.0.0.7", ""}, {"dan", "", "silent"}},
+		{{"eve", "10.0.0.8", "silent"}},
+	} {
+		for _, row := range page {
+			table.add(row...)
+		}
+		if err := table.write(&out, 80); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "USER\nann\nbob\ncy\nUSER      REMOTE    NOTE\nsomebody  10.0.0.7\ndan                 silent\neve       10.0.0.8  silent\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}

@@ -18,7 +18,7 @@ import (
 )
 
 type watchCmd struct {
-	Machines string `arg:"" optional:"" name:"glob" complete:"machines" help:"Only these machines: * matches any text, ? any one character. Quote it, or the shell expands it."`
+	Machines string `arg:"" optional:"" name:"glob" complete:"machines" help:"Only these machines: * matches any text, ? one character, [ab] one of these. Quote it, or the shell expands it."`
 	Output   string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: one object per line, for each machine with somebody logged in, then for each change."`
 	UTC      bool   `name:"utc" short:"u" help:"Print times in UTC, not in the local zone."`
 	connFlags

@@ -31,27 +31,18 @@ func (c *whereCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "where", &c.askFlags)
+	ask, err := newAsker(std, "where", &c.askFlags)
 	if err != nil {
 		return err
 	}
 	defer ask.close()
-	all := api.SessionsRequest{Users: c.User, Parts: c.Match, Moment: api.Moment{At: at}}
-	if c.Match {
-		return c.several(ctx, ask, &all)
+	moment := api.Moment{At: at}
+	if c.Match || api.IsPattern(c.User) {
+		return c.several(ctx, ask, &api.SessionsRequest{Users: c.User, Parts: c.Match, Moment: moment})
 	}
-	request := api.UserRequest{User: c.User, Moment: all.Moment}
-	err = c.one(ctx, ask, &request)
-	switch {
-	case !isUnknown(err):
-		return err
-	case isGlob(c.User):
-		return c.several(ctx, ask, &all)
-	}
-	if request.User, err = ask.resolve(ctx, api.Users, c.User, &c.outputFlags, err); err != nil {
-		return err
-	}
-	return c.one(ctx, ask, &request)
+	return ask.named(ctx, api.Users, c.User, &c.outputFlags, func(name string, _ bool) error {
+		return c.one(ctx, ask, &api.UserRequest{User: name, Moment: moment})
+	})
 }
 
 // one prints where one user is logged in.
@@ -65,16 +56,14 @@ func (c *whereCmd) one(ctx context.Context, ask *asker, request *api.UserRequest
 	err = ask.pages(ctx, "user", request, decoded(ask.std, &c.outputFlags, func(a *api.UserAnswer) error {
 		past = a.Past
 		for _, s := range a.Sessions {
-			rows = append(rows, sessionRow{s.Machine, s.Silent, s.Session})
+			rows = append(rows, sessionRow{s.Machine, s.Silent, a.Past != nil, s.Session})
 		}
 		return nil
 	}))
 	if err != nil || c.Output == "json" {
 		return err
 	}
-	if c.Output == "text" {
-		ask.std.note("%s: %s", printable(request.User), c.summary(ask.std, rows, past))
-	}
+	ask.summary(&c.outputFlags, "%s: %s", shown(request.User), c.summary(ask.std, rows, past))
 	return list.print(rows)
 }
 
@@ -103,17 +92,17 @@ func (c *whereCmd) several(ctx context.Context, ask *asker, request *api.Session
 	if err != nil {
 		return err
 	}
-	var counts tally
+	counts := newTally()
 	err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
-		counts.add(a.Machines)
-		return list.print(sessionRows(a.Machines))
+		counts.addSessions(a.Machines)
+		return list.print(sessionRows(a.Machines, a.Past != nil))
 	}))
-	if err == nil && c.Output == "text" {
+	if err == nil {
 		text := fmt.Sprintf("%s on %s", plural(len(counts.users), "user"), plural(counts.inUse, "machine"))
 		if counts.sessions == 0 {
-			text = "no users who are logged in match " + quoteUnprintable(c.User)
+			text = "no sessions of users" + filters("", c.User, "--at", string(c.At))
 		}
-		ask.std.note("%s", text)
+		ask.summary(&c.outputFlags, "%s", text)
 	}
 	return err
 }

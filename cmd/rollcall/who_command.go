@@ -36,7 +36,7 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, ask, err := newAsker(ctx, std, "who", &c.askFlags)
+	ask, err := newAsker(std, "who", &c.askFlags)
 	if err != nil {
 		return err
 	}
@@ -44,31 +44,24 @@ func (c *whoCmd) Run(ctx context.Context, std streams) error {
 	all := api.SessionsRequest{
 		User: c.User, Remote: c.Remote, Service: c.Service, ID: c.Session, Parts: c.Match, Moment: api.Moment{At: at},
 	}
-	switch filtered := c.User+c.Remote+c.Service+c.Session != ""; {
-	case c.Machine == "" || c.Match:
-		all.Machines = c.Machine
-		return c.several(ctx, ask, &all)
-	case filtered && isGlob(c.Machine):
-		all.Machines = c.Machine
-		return c.several(ctx, ask, &all)
-	case filtered:
-		all.Names = []string{c.Machine}
-		return c.several(ctx, ask, &all)
-	}
-	request := api.MachineRequest{Machine: c.Machine, Moment: all.Moment}
-	err = c.one(ctx, ask, &request)
-	switch {
-	case !isUnknown(err):
-		return err
-	case isGlob(c.Machine):
+	if c.Machine == "" || c.Match || api.IsPattern(c.Machine) {
 		all.Machines = c.Machine
 		return c.several(ctx, ask, &all)
 	}
-	if request.Machine, err = ask.resolve(ctx, api.Machines, c.Machine, &c.outputFlags, err); err != nil {
-		return err
-	}
-	return c.one(ctx, ask, &request)
+	return ask.named(ctx, api.Machines, c.Machine, &c.outputFlags, func(name string, _ bool) error {
+		if !c.filtered() {
+			return c.one(ctx, ask, &api.MachineRequest{Machine: name, Moment: all.Moment})
+		}
+		if err := ask.machineKnown(ctx, name); err != nil {
+			return err
+		}
+		all.Names = []string{name}
+		return c.several(ctx, ask, &all)
+	})
 }
+
+// filtered reports whether only some of the sessions of a machine are asked for.
+func (c *whoCmd) filtered() bool { return c.User+c.Remote+c.Service+c.Session != "" }
 
 // one prints who is logged in on one machine.
 func (c *whoCmd) one(ctx context.Context, ask *asker, request *api.MachineRequest) error {
@@ -78,52 +71,55 @@ func (c *whoCmd) one(ctx context.Context, ask *asker, request *api.MachineReques
 	}
 	first := true
 	err = ask.pages(ctx, "machine", request, decoded(ask.std, &c.outputFlags, func(a *api.MachineAnswer) error {
-		if first && c.Output == "text" {
-			ask.std.note("%s: %s", printable(a.Machine), c.summary(ask.std, a))
+		if first {
+			ask.summary(&c.outputFlags, "%s: %s", shown(a.Machine), c.summary(ask.std, a))
 			c.missing(ask.std, a)
 		}
 		first = false
-		return list.print(sessionRows([]api.MachineSessions{{Name: a.Machine, Silent: a.Silent, Sessions: a.Sessions}}))
+		return list.print(sessionRows([]api.MachineSessions{{Name: a.Machine, Silent: a.Silent, Sessions: a.Sessions}}, a.Past != nil))
 	}))
 	return err
 }
 
-// several prints who is logged in on several machines.
+// several prints who is logged in on several machines. A user whom the service does not
+// know is found as a machine is.
 func (c *whoCmd) several(ctx context.Context, ask *asker, request *api.SessionsRequest) error {
-	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(userColumn, machineColumn))
-	if err != nil {
+	print := func() error {
+		list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(userColumn, machineColumn))
+		if err != nil {
+			return err
+		}
+		counts := newTally()
+		err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
+			counts.addSessions(a.Machines)
+			return list.print(sessionRows(a.Machines, a.Past != nil))
+		}))
+		if err == nil {
+			ask.summary(&c.outputFlags, "%s", c.total(counts))
+		}
 		return err
 	}
-	var counts tally
-	err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
-		counts.add(a.Machines)
-		return list.print(sessionRows(a.Machines))
-	}))
-	if err == nil && c.Output == "text" {
-		ask.std.note("%s", c.total(&counts))
+	if request.User == "" || c.Match {
+		return print()
 	}
-	return err
+	return ask.named(ctx, api.Users, request.User, &c.outputFlags, func(name string, found bool) error {
+		request.User = name
+		if found {
+			ask.std.note("%s:", shown(name))
+		}
+		return print()
+	})
 }
 
 // total describes a list of sessions.
 func (c *whoCmd) total(t *tally) string {
-	switch filtered := c.User+c.Remote+c.Service+c.Session != ""; {
-	case filtered && t.sessions == 0:
-		return "no sessions" + filters("", c.Machine, "--user", c.User, "--remote", c.Remote, "--service", c.Service, "--session", c.Session)
-	case filtered:
+	switch {
+	case c.filtered() && t.sessions == 0:
+		return "no sessions" + filters("", c.Machine, "--user", c.User, "--remote", c.Remote, "--service", c.Service, "--session", c.Session, "--at", string(c.At))
+	case c.filtered():
 		return fmt.Sprintf("%s of %s on %s", plural(t.sessions, "session"), plural(len(t.users), "user"), plural(t.inUse, "machine"))
-	case t.machines == 0:
-		return noMachines(c.Machine)
 	}
-	return fleetLine(t.inUse, t.machines, len(t.users), t.silent)
-}
-
-// noMachines says that no machine is known, or none that a pattern selects.
-func noMachines(pattern string) string {
-	if pattern == "" {
-		return "no machines: rollcall has accepted no event yet"
-	}
-	return "no machines match " + quoteUnprintable(pattern)
+	return t.fleet(c.Machine)
 }
 
 // missing tells what never arrived from the machine.

@@ -7,11 +7,12 @@ import (
 
 // Matches reports whether a name matches a pattern, in which "*" matches any text,
 // even none, "?" matches any one character, "[ab0-9]" one of those in the brackets, "[!ab]"
-// one that is none of them, and everything else matches itself, also a "[" without a "]".
-// The empty pattern matches every name. The time is at most proportional to the product
+// or "[^ab]" one that is none of them, and everything else matches itself, also a "[" without
+// a "]". A name that is equal to the pattern matches, and the empty pattern matches every
+// name. The time is at most proportional to the product
 // of the lengths.
 func Matches(pattern, name string) bool {
-	if pattern == "" {
+	if pattern == "" || pattern == name {
 		return true
 	}
 	// star is the position of the last "*", rest the part of the name after the text
@@ -49,6 +50,16 @@ func Matches(pattern, name string) bool {
 	return p == len(pattern)
 }
 
+// IsPattern reports whether a text can match names that differ from it; see [Matches].
+func IsPattern(text string) bool {
+	for i := range len(text) {
+		if text[i] == '*' || text[i] == '?' || classLen(text[i:]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // classLen returns the length of the class that a pattern begins with, such as "[ab]"; 0 if
 // it begins with none. A "]" that comes first in a class belongs to it.
 func classLen(pattern string) int {
@@ -56,7 +67,7 @@ func classLen(pattern string) int {
 		return 0
 	}
 	first := len("[]")
-	if strings.HasPrefix(pattern, "[!") {
+	if strings.HasPrefix(pattern, "[!") || strings.HasPrefix(pattern, "[^") {
 		first = len("[!]")
 	}
 	if len(pattern) < first {
@@ -77,7 +88,11 @@ func inClass(pattern, name string) bool {
 		return false
 	}
 	wanted, _ := utf8.DecodeRuneInString(name)
-	class, not := strings.CutPrefix(pattern[1:n-1], "!")
+	class := pattern[1 : n-1]
+	not := class[0] == '!' || class[0] == '^'
+	if not {
+		class = class[1:]
+	}
 	in := false
 	for runes := []rune(class); len(runes) > 0; {
 		low, high := runes[0], runes[0]

@@ -21,7 +21,10 @@ func TestMatches(t *testing.T) {
 		{"web?", "web", false},
 		{"web?", "web語", true},
 		{"web[12]", "web1", true},
-		{"web[12]", "web[12]", false},
+		{"web[12]", "web[12]", true}, // has this very name
+		{"web[12]", "web[12]x", false},
+		{"web[^0-9]", "web-", true},
+		{"web[^0-9]", "web7", false},
 		{"web[12]*", "web21", true},
 		{"web[0-9]", "web7", true},
 		{"web[0-9]", "web-", false},
@@ -40,6 +43,14 @@ func TestMatches(t *testing.T) {
 	} {
 		if got := Matches(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("%q, %q: %t", tt.pattern, tt.name, got)
+		}
+	}
+}
+
+func TestIsPattern(t *testing.T) {
+	for text, want := range map[string]bool{"web1": false, "": false, "web*": true, "web?": true, "web[12]": true, "web[": false, "we]b[": false, "[]": false, "[!]": false} {
+		if got := IsPattern(text); got != want {
+			t.Errorf("%q: %t", text, got)
 		}
 	}
 }
@@ -70,7 +81,7 @@ func TestMatchesLikeRegexp(t *testing.T) {
 		pattern := rapid.StringMatching(`([ab語.\\?*]|\[!?[ab語]+\]|\[a-b\]){1,8}`).Draw(t, "pattern")
 		name := rapid.StringMatching(`[ab語.\\]{0,10}`).Draw(t, "name")
 		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`, `\[!`, `[^`, `\[`, `[`, `\]`, `]`).Replace(regexp.QuoteMeta(pattern))
-		want := regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(name)
+		want := pattern == name || regexp.MustCompile(`^(?s:`+expression+`)$`).MatchString(name)
 		if got := Matches(pattern, name); got != want {
 			t.Fatalf("%q, %q: %t, want %t", pattern, name, got, want)
 		}

@@ -5,7 +5,7 @@ import "time"
 // Past says what an answer about the past is about, and what it lacks.
 type Past struct {
 	// At is the moment that was answered; in counts, the end of the time; zero in a
-	// history.
+	// history, unless Future.
 	At time.Time `json:"at,omitzero"`
 	// Future says that the moment asked about lies ahead: the answer is that of now.
 	Future bool `json:"future,omitzero"`

@@ -14,6 +14,12 @@ import (
 // open opens the history's file, or creates it. A file that is damaged, or that is not a
 // history of this version, is renamed, and a new one is created.
 func (h *History) open() error {
+	//guard:false "nothing is written to a folder that another service has locked" ./cmd/rollcall:TestFolderTaken
+	if h.Hold != nil {
+		if err := h.Hold(); err != nil {
+			return fmt.Errorf("opening the history: %w", err)
+		}
+	}
 	w, err := openOrCreate(h.path)
 	if err == nil && h.isSpoiled() {
 		w.c.Close()

@@ -37,7 +37,10 @@ type Config struct {
 	CaughtUp func() bool
 	// Read reads the stream again from a position on, and calls fold with each batch,
 	// until ctx is done.
-	Read     func(ctx context.Context, from roster.Position, fold func(Decode)) error
+	Read func(ctx context.Context, from roster.Position, fold func(Decode)) error
+	// Hold is called before a file is opened or created: its error prevents it. nil: it may
+	// always be.
+	Hold     func() error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }

@@ -130,7 +130,7 @@ func TestSessions(t *testing.T) {
 					until = rapid.IntRange(0, len(events)).Example(100*seed + i)
 					q.At = hour(until).Format(time.RFC3339)
 				}
-				m.checkSessions(t, events[:until], &q)
+				m.checkSessions(t, events, until, &q)
 			}
 		})
 	}
@@ -153,11 +153,17 @@ func drawSessionsRequest(t *rapid.T) (q api.SessionsRequest) {
 	return q
 }
 
-// checkSessions compares the answer with that of a plain program about the events that it
-// is about.
-func (m *memory) checkSessions(t *testing.T, events []roster.Event, q *api.SessionsRequest) {
+// checkSessions compares the answer with that of a plain program about the events up to one.
+// Of a user of whom none of all tells it is an error.
+func (m *memory) checkSessions(t *testing.T, all []roster.Event, until int, q *api.SessionsRequest) {
 	t.Helper()
+	events := all[:until]
 	want, machines := plainSessions(events, q)
+	told := slices.ContainsFunc(all, func(e roster.Event) bool { return e.Session.User == q.User })
+	if q.User != "" && !q.Parts && !told {
+		m.wantCode(t, "sessions", q, rollcallv1.CodeNotFound, "is unknown")
+		return
+	}
 	pages := pagesOf[api.SessionsAnswer](t, m.nc, "sessions", q)
 	got, gotMachines := askedSessions(pages)
 	if !slices.Equal(got, want) {
@@ -358,5 +364,29 @@ func TestHistoryParts(t *testing.T) {
 		if got := one[api.HistoryAnswer](t, m, "history", &q).Sessions; len(want) == 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v: got %+v, want %+v", q, got, want)
 		}
+	}
+}
+
+// TestHistoryOfTheFuture: a history that begins in the future is that of now, and says so.
+func TestHistoryOfTheFuture(t *testing.T) {
+	m := remember(t, []roster.Event{dated(1, kit.Login("web1", "lane"))})
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if a := one[api.HistoryAnswer](t, m, "history", &api.HistoryRequest{From: later}); !a.Past.Future || a.Past.At.IsZero() || len(a.Sessions) != 1 {
+		t.Errorf("%+v", a)
+	}
+	if a := one[api.HistoryAnswer](t, m, "history", &api.HistoryRequest{To: later}); a.Past.Future {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestSessionsOfUnknown: a user of whom no event ever told is an error, now and at a past
+// moment.
+func TestSessionsOfUnknown(t *testing.T) {
+	m := remember(t, []roster.Event{dated(1, kit.Login("web1", "lane")), dated(2, kit.Logout("web1", "lane"))})
+	one[api.PastReport](t, m, "report", &api.ReportRequest{Moment: momentAt(3)}) // waits until all is written
+	for _, at := range []api.Moment{{}, momentAt(1)} {
+		m.wantCode(t, "sessions", &api.SessionsRequest{User: "nobody", Moment: at}, rollcallv1.CodeNotFound, `user: "nobody" is unknown`)
+		one[api.SessionsAnswer](t, m, "sessions", &api.SessionsRequest{User: "lane", Moment: at})
+		one[api.SessionsAnswer](t, m, "sessions", &api.SessionsRequest{User: "nobody", Parts: true, Moment: at})
 	}
 }

@@ -17,6 +17,11 @@ func (s *Service) sessionsAt(ctx context.Context, q *sessionsRequest) (answer []
 	q.after = q.moment.after
 	about := &about{machines: q.asked.filter(), from: at, to: at, fleet: q.asked.names == nil}
 	err = s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) error {
+		if !q.Parts {
+			if err := s.checkKnown(v, "", q.User); err != nil {
+				return err
+			}
+		}
 		a := api.SessionsAnswer{Head: head, Past: momentOf(past, &q.moment, future), Machines: []api.MachineSessions{}}
 		page, err := newSessionsPage(s.Conn.MaxPayload(), q, &a)
 		if err != nil {
@@ -36,7 +41,7 @@ func (s *Service) sessionsAt(ctx context.Context, q *sessionsRequest) (answer []
 
 // fillAt fills a page with the machines of a past moment after the cursor.
 func (s *Service) fillAt(q *sessionsRequest, v *history.View, at roster.Time, page *sessionsPage) error {
-	if q.after.second != "" {
+	if q.after.second != "" && q.asked.selects(q.after.first) {
 		if going, err := page.addAt(q, v, at, q.after.first, false); err != nil || !going {
 			return err
 		}
@@ -59,7 +64,7 @@ func (s *Service) fillAt(q *sessionsRequest, v *history.View, at roster.Time, pa
 	var failed error
 	start := time.Now()
 	err := s.History.FleetAt(v, at, q.after.first, func(name string, users []string) (going bool) {
-		if going = true; q.asked.selects(name) && (q.wantsEmpty() || slices.ContainsFunc(users, q.wantsUser)) {
+		if going = true; q.asked.selects(name) && (q.wantsEmpty() || slices.ContainsFunc(users, q.fields.matchUser)) {
 			going, failed = page.addAt(q, v, at, name, q.wantsEmpty())
 		}
 		if going && time.Since(start) > pageTime {

@@ -53,11 +53,6 @@ func (q *sessionsRequest) wants(machine string, s *roster.Session) bool {
 	return q.fields.match(s)
 }
 
-// wantsUser reports whether sessions of a user may be asked for.
-func (q *sessionsRequest) wantsUser(user string) bool {
-	return q.fields.matchUser(user)
-}
-
 // wantsEmpty reports whether machines with nobody on are asked for.
 func (q *sessionsRequest) wantsEmpty() bool { return len(q.fields) == 0 }
 
@@ -73,6 +68,10 @@ func (q *sessionsRequest) limit() int {
 func (s *Service) sessions(ctx context.Context, q *sessionsRequest) ([]byte, error) {
 	if q.aboutPast() {
 		return s.sessionsAt(ctx, q)
+	}
+	//guard:false "sessions of an unknown user are not none" TestSessionsOfUnknown
+	if q.User != "" && !q.Parts && !s.isKnownUser(ctx, q.User) {
+		return nil, unknownUser(q.User)
 	}
 	st := s.Roster.Status()
 	a := api.SessionsAnswer{Head: s.head(&st), Machines: []api.MachineSessions{}}
@@ -99,7 +98,7 @@ func (s *Service) fillNow(ctx context.Context, q *sessionsRequest, page *session
 	since := sinceReader{Service: s}
 	after := q.after.first
 	var machines []openMachine
-	if q.after.second != "" {
+	if q.after.second != "" && asked.selects(after) {
 		s.Roster.Machine(after, func(v roster.View) {
 			if m := s.openMachine(q, v, now); len(m.Sessions) > 0 {
 				machines = append(machines, m)

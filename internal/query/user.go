@@ -42,7 +42,7 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 	a := api.UserAnswer{Head: s.head(&st), User: q.User, Sessions: []api.Stay{}}
 	open := s.Roster.User(q.User)
 	//guard:false "a user nobody has ever heard of is not one who is nowhere" TestUnknownUser
-	if len(open) == 0 && s.History != nil && !s.History.KnowsUser(ctx, sinceWithin, q.User) {
+	if len(open) == 0 && !s.isKnownUser(ctx, q.User) {
 		return nil, unknownUser(q.User)
 	}
 	open = open[sort.Search(len(open), func(i int) bool {
@@ -60,6 +60,12 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 	return encodeList(s.Conn.MaxPayload(), stays,
 		cursorAfter(stays, func(last *api.Stay) cursor { return cursor{first: last.Machine, second: last.ID} }),
 		func(next string) any { a.Cursor = next; return &a })
+}
+
+// isKnownUser reports whether an event ever told of a user; also true if that can't be
+// found out.
+func (s *Service) isKnownUser(ctx context.Context, name string) bool {
+	return s.History == nil || len(s.Roster.User(name)) > 0 || s.History.KnowsUser(ctx, sinceWithin, name)
 }
 
 // userAt answers where a user was.

@@ -21,7 +21,7 @@ func (s *service) openHistory() {
 	s.history = history.Open(history.Config{
 		Dir: s.cfg.DataDir, Roster: s.roster, Subject: s.cfg.Subjects().Base(), Keep: time.Duration(s.cfg.History), MaxBytes: int64(s.cfg.HistoryMaxBytes), AcceptLoss: uint64(s.cfg.AcceptLoss),
 		CaughtUp: func() bool { return s.reader.CaughtUp() },
-		Restore:  s.snapshots.LoadUpTo, Read: s.readAgain, Log: s.log, Registry: s.reg,
+		Restore:  s.snapshots.LoadUpTo, Read: s.readAgain, Hold: s.folder.hold, Log: s.log, Registry: s.reg,
 	})
 	s.snapshots.KeepFor = func() uint64 { return s.history.Position().Place }
 }

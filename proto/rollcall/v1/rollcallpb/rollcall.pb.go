@@ -2275,7 +2275,9 @@ type ReportRequest struct {
 	// At most this many machines, from 1. Optional: as many as fit one message.
 	Limit *uint32 `protobuf:"varint,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// Only machines whose name matches this pattern: "*" matches any text, "?" any one
-	// character. Optional.
+	// character, "[ab0-9]" one of those in the brackets, "[!ab]" or "[^ab]" one that is none
+	// of them; everything else matches itself, and a name that is equal to the pattern
+	// matches. Optional.
 	Machines string `protobuf:"bytes,3,opt,name=machines,proto3" json:"machines,omitempty"`
 	// Only users who are on more than one machine, and the machines that they
 	// are on. Optional.
@@ -2848,7 +2850,8 @@ func (x *SessionsRequest) GetCursor() string {
 }
 
 // SessionsAnswer is what `rollcall.query.sessions` answers, in JSON, by the rules of
-// Report. A page may be empty though others follow: what is asked for was not found yet.
+// Report. The code 404 means that no event ever told of the user. A page may be empty
+// though others follow: what is asked for was not found yet.
 type SessionsAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// See Report. The answer includes every event up to place, and perhaps some after
@@ -4055,7 +4058,8 @@ func (x *Count) GetSessions() uint64 {
 // expires; one of another question is refused.
 type Past struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The moment that was answered; in counts, the end of the time. Absent in a history.
+	// The moment that was answered; in counts, the end of the time. Absent in a
+	// history, unless future.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// The moment asked about lies ahead: the answer is that of now, which at gives.
 	// Absent unless true.
