@@ -50,7 +50,7 @@ func (c *reportCmd) runSeveral(ctx context.Context, ask *asker, request *api.Rep
 	if err := list.print(rows); err != nil {
 		return err
 	}
-	ask.summary(&c.outputFlags, "%s on several machines%s", plural(len(rows), "user"), filters("", machines))
+	ask.summary(&c.outputFlags, "%s on several machines%s", plural(len(rows), "user"), ofThose(machines))
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (c *reportCmd) runSilent(ctx context.Context, ask *asker, request *api.Repo
 		return list.print(rows)
 	}))
 	if err == nil {
-		ask.summary(&c.outputFlags, "%s not heard from for %s%s", plural(machines, "machine"), span(time.Duration(*c.SilentFor)), filters("", request.Machines))
+		ask.summary(&c.outputFlags, "%s not heard from for %s%s", plural(machines, "machine"), span(time.Duration(*c.SilentFor)), ofThose(request.Machines))
 	}
 	return err
 }

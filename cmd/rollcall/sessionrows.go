@@ -162,3 +162,11 @@ func filters(given ...string) string {
 	}
 	return " match" + text
 }
+
+// ofThose describes the pattern that a count is restricted to.
+func ofThose(pattern string) string {
+	if pattern == "" {
+		return ""
+	}
+	return ", of those that match " + quoteUnprintable(pattern)
+}
