@@ -37,7 +37,10 @@ func largeService(t *testing.T, machines int) *process {
 	}
 	store(t, s.URL, events)
 	p.reaches(len(events))
-	kit.Eventually(t, func() bool { return p.metric("rollcall_history_position") == p.metric("rollcall_position") }, "the history is written")
+	kit.Eventually(t, func() bool {
+		p.tool("", "history", "-n", "1") // which has it written: else it is once a minute
+		return p.metric("rollcall_history_position") == p.metric("rollcall_position")
+	}, "the history is written")
 	kit.Environment(t, map[string]string{"NATS_URL": p.nats})
 	return p
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,11 @@ import (
 func (p *process) stays(place uint64) []string {
 	p.t.Helper()
 	kit.Eventually(p.t, func() bool {
-		return p.metric("rollcall_history_behind") == 0 && p.metric("rollcall_history_position") >= int(place)
+		if p.metric("rollcall_history_behind") == 0 && p.metric("rollcall_history_position") >= int(place) {
+			return true
+		}
+		p.askHistory()
+		return false
 	}, "the history has caught up")
 	c, err := sqlite.OpenConn(filepath.Join(p.historyFolder(), "history.db"), sqlite.OpenReadWrite)
 	if err != nil {
@@ -48,6 +53,18 @@ func (p *process) stays(place uint64) []string {
 	})
 	slices.Sort(list)
 	return list
+}
+
+// askHistory asks the process for its history, which has it written: else it is once a
+// minute. There may be no answer now.
+func (p *process) askHistory() {
+	for _, variable := range p.cmd.Env {
+		if strings.HasPrefix(variable, "NATS_URL=") {
+			cmd := exec.Command(rollcall(p.t), "history", "-n", "1")
+			cmd.Env = []string{variable}
+			_ = cmd.Run()
+		}
+	}
 }
 
 // dataFolder returns the data folder of a process.
