@@ -29,14 +29,23 @@ func TestHistoryOnAFullDisk(t *testing.T) {
 	}
 	publishNow(t, url, rng, 2000)
 	p.awaitLast(url)
-	kit.Eventually(t, func() bool { return p.metric("rollcall_history_failing") == 1 }, "the history fails")
+	p.awaitFailing(1, "the history fails")
 	publishNow(t, url, rng, 1000)
 	p.awaitLast(url)
 	if err := os.Remove(d.filler()); err != nil {
 		t.Fatal(err)
 	}
-	kit.Eventually(t, func() bool { return p.metric("rollcall_history_failing") == 0 }, "the history is written again")
+	p.awaitFailing(0, "the history is written again")
 	wantUndisturbed(t, p, url)
+}
+
+// awaitFailing waits until the history is asked for, and written or not.
+func (p *process) awaitFailing(want int, what string) {
+	p.t.Helper()
+	kit.Eventually(p.t, func() bool {
+		p.askHistory()
+		return p.metric("rollcall_history_failing") == want
+	}, what)
 }
 
 // awaitLast waits until the last message is folded, and returns its place.
