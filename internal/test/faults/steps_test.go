@@ -44,6 +44,9 @@ var (
 	letterFailpoints = []string{"batch-judged", "letter-queued", "letter-publishing", "letter-stored", "letter-recorded"}
 )
 
+// enrollFailpoints are those at which a test of internal/enroll dies.
+var enrollFailpoints = []string{"replacement-written", "file-replaced", "enroll-keys", "enroll-recorded", "enroll-settings"}
+
 // TestAllFailpointsAreTested: a test dies at each failpoint in the code. Those of the
 // spool have a test that finds them by itself, in internal/agent/spool.
 func TestAllFailpointsAreTested(t *testing.T) {
@@ -53,7 +56,7 @@ func TestAllFailpointsAreTested(t *testing.T) {
 	}
 	for call := range strings.Lines(string(out)) {
 		name := strings.Split(call, `"`)[1]
-		if !strings.HasPrefix(name, "spool-") && !slices.Contains(slices.Concat(snapshotFailpoints, letterFailpoints, incarnationFailpoints, historyFailpoints), name) {
+		if !strings.HasPrefix(name, "spool-") && !slices.Contains(slices.Concat(snapshotFailpoints, letterFailpoints, incarnationFailpoints, historyFailpoints, enrollFailpoints), name) {
 			t.Errorf("no test dies at %s", name)
 		}
 	}
