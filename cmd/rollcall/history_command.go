@@ -159,7 +159,7 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 	return r, err
 }
 
-// setMachines sets which machines are asked about: a name or a glob as the argument, or
+// setMachines sets the machines in the request: a name or a glob as the argument, or
 // several names as flags. An unknown name is an error.
 func (c *historyCmd) setMachines(r *api.HistoryRequest) error {
 	isName := c.Glob != "" && !c.Match && !api.IsPattern(c.Glob)

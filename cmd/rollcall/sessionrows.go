@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -71,6 +72,20 @@ func sessionRows(machines []api.MachineSessions, past bool) []sessionRow {
 	return rows
 }
 
+// printSessions asks for sessions on several machines, prints them, and counts them.
+func (a *asker) printSessions(ctx context.Context, request *api.SessionsRequest, q *queryFlags, columns []column[sessionRow]) (*tally, error) {
+	list, err := newListing(a.std, &q.outputFlags, &q.zoneFlags, columns)
+	if err != nil {
+		return nil, err
+	}
+	counts := newTally()
+	err = a.pages(ctx, "sessions", request, decoded(a.std, &q.outputFlags, func(page *api.SessionsAnswer) error {
+		counts.addSessions(page.Machines)
+		return list.print(sessionRows(page.Machines, page.Past != nil))
+	}))
+	return counts, err
+}
+
 // tally counts what a list tells of, for a line below it. Users are told apart by hashes: of
 // a large fleet their names would take too much memory.
 type tally struct {
@@ -139,7 +154,7 @@ func count(is bool) int {
 	return 0
 }
 
-// plural returns a number of things: "1 user", "2 users".
+// plural returns a count with its noun, in the plural unless it is 1: "1 user", "2 users".
 func plural(n int, thing string) string {
 	if n != 1 {
 		thing += "s"

@@ -88,15 +88,7 @@ func (c *whereCmd) summary(std streams, rows []sessionRow, past *api.Past) strin
 
 // several prints where the users are that match.
 func (c *whereCmd) several(ctx context.Context, ask *asker, request *api.SessionsRequest) error {
-	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(machineColumn, userColumn))
-	if err != nil {
-		return err
-	}
-	counts := newTally()
-	err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
-		counts.addSessions(a.Machines)
-		return list.print(sessionRows(a.Machines, a.Past != nil))
-	}))
+	counts, err := ask.printSessions(ctx, request, &c.queryFlags, sessionColumns(machineColumn, userColumn))
 	if err == nil {
 		text := fmt.Sprintf("%s on %s", plural(len(counts.users), "user"), plural(counts.inUse, "machine"))
 		if counts.sessions == 0 {

@@ -81,19 +81,11 @@ func (c *whoCmd) one(ctx context.Context, ask *asker, request *api.MachineReques
 	return err
 }
 
-// several prints who is logged in on several machines. A user whom the service does not
-// know is found as a machine is.
+// several prints who is logged in on several machines. If the service does not know the
+// user, one whose name contains the text is looked for.
 func (c *whoCmd) several(ctx context.Context, ask *asker, request *api.SessionsRequest) error {
 	print := func() error {
-		list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, sessionColumns(userColumn, machineColumn))
-		if err != nil {
-			return err
-		}
-		counts := newTally()
-		err = ask.pages(ctx, "sessions", request, decoded(ask.std, &c.outputFlags, func(a *api.SessionsAnswer) error {
-			counts.addSessions(a.Machines)
-			return list.print(sessionRows(a.Machines, a.Past != nil))
-		}))
+		counts, err := ask.printSessions(ctx, request, &c.queryFlags, sessionColumns(userColumn, machineColumn))
 		if err == nil {
 			ask.summary(&c.outputFlags, "%s", c.total(counts))
 		}

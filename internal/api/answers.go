@@ -155,7 +155,8 @@ type SessionsAnswer struct {
 // MachineSessions is one machine, and who is on it.
 type MachineSessions struct {
 	Name string `json:"machine"`
-	// Heard, Silent, Incomplete and Missing: see [Machine]; empty for a past moment.
+	// Heard, Silent, Incomplete and Missing are as in [Machine]. They are not set in an
+	// answer about a past moment.
 	Heard      time.Time `json:"heard,omitzero"`
 	Silent     bool      `json:"silent,omitzero"`
 	Incomplete bool      `json:"incomplete,omitzero"`

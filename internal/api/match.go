@@ -50,7 +50,8 @@ func Matches(pattern, name string) bool {
 	return p == len(pattern)
 }
 
-// IsPattern reports whether a text can match names that differ from it; see [Matches].
+// IsPattern reports whether a text has a wildcard or a class, so that it can match other
+// names than itself; see [Matches].
 func IsPattern(text string) bool {
 	for i := range len(text) {
 		if text[i] == '*' || text[i] == '?' || classLen(text[i:]) > 0 {

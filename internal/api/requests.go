@@ -53,7 +53,7 @@ type UserRequest struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
-// SessionsRequest asks who is on, session by session.
+// SessionsRequest asks for the open sessions on several machines.
 type SessionsRequest struct {
 	// Names are machines, at most 300, and Machines and Users are patterns; see
 	// [Matches]. User, Remote, Service and ID select sessions. Empty: any.

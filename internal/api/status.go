@@ -50,8 +50,8 @@ type StatusAnswer struct {
 // Limits are the settings beyond which an event is refused. A number is 0 if there is no
 // limit.
 type Limits struct {
-	// MaxSkew is how far an event may be dated after its receipt, and AllowedLateness
-	// before the newest of its machine, such as "10m0s".
+	// MaxSkew is how long after its receipt an event may be dated. AllowedLateness is how
+	// long before the newest event of its machine. Both are like "10m0s".
 	MaxSkew         string `json:"max_skew"`
 	AllowedLateness string `json:"allowed_lateness"`
 	// MaxMachines bounds the machines that reports show, the others the open sessions.

@@ -108,7 +108,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// plain returns the options as one comparable text.
+// plain returns all options joined into one text, so that two sets can be compared.
 func plain(o natsconn.Options) string {
 	return strings.Join([]string{o.URL, o.Creds, o.User, o.Password, o.Token, o.NKey, o.CA, o.Cert, o.Key, o.InboxPrefix}, " ")
 }
@@ -134,8 +134,8 @@ func TestLayerNames(t *testing.T) {
 	}
 }
 
-// TestContextRefused: a field that rollcall does not support is refused by its name if it
-// is set; so are wrong values. No password is shown.
+// TestContextRefused: a context that sets a field which rollcall does not support is refused,
+// and the error names the field. Invalid values are refused too. No error shows a password.
 func TestContextRefused(t *testing.T) {
 	const not = "is not supported by rollcall; use another context, or remove it from "
 	for field, c := range map[string]struct{ value, want string }{

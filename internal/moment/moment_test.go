@@ -277,8 +277,9 @@ func TestLast(t *testing.T) {
 	})
 }
 
-// FuzzParse: whatever is given, a moment is a period in the range of the contract, and
-// does not depend on upper and lower case; the errors do not repeat the text.
+// FuzzParse: any text is either refused, or read as a period within the range of dates that
+// the contract allows. Upper and lower case make no difference, and errors do not repeat the
+// text.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"now", "-1h", "1h 30m ago", "2 days ago", "today", "yesterday 10:17", "mon", "mon 10:17:05", "10:00", "4:47z",

@@ -49,9 +49,10 @@ func TestBadRequests(t *testing.T) {
 		`{"cursor":"` + cursor{first: long(256)}.String() + `"}`:                    "cursor: ",
 		`{"cursor":"` + cursor{first: "a", second: long(256)}.String() + `"}`:       "cursor: ",
 		`{"cursor":"` + cursor{first: long(255), second: long(255)}.String() + `"}`: "",
-		`{"` + long(1000) + `":1}`:                                                  `"xxx`,
-		`{"cursor":"` + strings.Repeat("A", 2000) + `","limit":null}`:               "cursor: ",
-		`{"cursor":"` + strings.Repeat("A", maxRequest) + `"}`:                      "request: ",
+
+		`{"` + long(1000) + `":1}`:                                    `"xxx`,
+		`{"cursor":"` + strings.Repeat("A", 2000) + `","limit":null}`: "cursor: ",
+		`{"cursor":"` + strings.Repeat("A", maxRequest) + `"}`:        "request: ",
 	} {
 		m, err := nc.Request(question1, []byte(request), time.Minute)
 		if err != nil {

@@ -211,7 +211,7 @@ func (r *sinceReader) set(ctx context.Context, machines []openMachine) {
 	for i := range machines {
 		m := &machines[i]
 		for j := range m.Sessions {
-			//guard:false "the roster's since is used until the history has the machine's events" TestSessionsSince
+			//guard:false "a session's since is the roster's until the history has its machine's events" TestSessionsSince
 			if m.place > reached {
 				m.Sessions[j].SinceExact = inexact
 				continue

@@ -62,8 +62,8 @@ func (s *Service) user(ctx context.Context, q *userRequest) ([]byte, error) {
 		func(next string) any { a.Cursor = next; return &a })
 }
 
-// isKnownUser reports whether an event ever told of a user; also true if that can't be
-// found out.
+// isKnownUser reports whether any event ever named a user. It returns true if the history
+// cannot tell.
 func (s *Service) isKnownUser(ctx context.Context, name string) bool {
 	return s.History == nil || len(s.Roster.User(name)) > 0 || s.History.KnowsUser(ctx, sinceWithin, name)
 }
