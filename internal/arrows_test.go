@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"enroll":     {"wire"},
 	"client":     {"api", "config", "natsconn", "rollcall/proto/rollcall/v1/rollcallpb"},
 	"publish":    {"natsconn", "wire"},
+	"web":        {"api", "client", "moment"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
 	"agent/command": {
 		"agent", "agent/spool", "config", "natsconn", "wire",
