@@ -93,6 +93,9 @@ type MachineAnswer struct {
 	Heard time.Time `json:"heard,omitzero"`
 	// Newest is the newest date of its accepted events; zero for a past moment.
 	Newest time.Time `json:"newest,omitzero"`
+	// Changed is the newest date of an accepted login or logout of it; zero if there was
+	// none, and for a past moment.
+	Changed time.Time `json:"changed,omitzero"`
 	// Silent says that Heard is long ago: the sessions are the last known.
 	Silent bool `json:"silent,omitzero"`
 	// Missing is how many of its events never arrived, as far as their numbers tell, at
@@ -155,12 +158,13 @@ type SessionsAnswer struct {
 // MachineSessions is one machine, and who is on it.
 type MachineSessions struct {
 	Name string `json:"machine"`
-	// Heard, Silent, Incomplete and Missing are as in [Machine]. They are not set in an
-	// answer about a past moment.
+	// Heard, Silent, Incomplete, Missing and Changed are as in [Machine]. They are not set
+	// in an answer about a past moment.
 	Heard      time.Time `json:"heard,omitzero"`
 	Silent     bool      `json:"silent,omitzero"`
 	Incomplete bool      `json:"incomplete,omitzero"`
 	Missing    uint64    `json:"missing,omitzero"`
+	Changed    time.Time `json:"changed,omitzero"`
 	Sessions   []Session `json:"sessions"`
 }
 

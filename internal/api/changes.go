@@ -26,6 +26,16 @@ type Change struct {
 	// Large says that Came, Left and Users do not fit in one message, and are
 	// omitted.
 	Large bool `json:"large,omitzero"`
+	// Instance is the process that publishes, and Number which of its messages this is,
+	// from 1: changes and beats together. A number that is left out was missed.
+	Instance string `json:"instance,omitzero"`
+	Number   uint64 `json:"number,omitzero"`
+	// Heard, Changed, Silent, Incomplete and Missing are as in [Machine], at When.
+	Heard      time.Time `json:"heard"`
+	Changed    time.Time `json:"changed,omitzero"`
+	Silent     bool      `json:"silent,omitzero"`
+	Incomplete bool      `json:"incomplete,omitzero"`
+	Missing    uint64    `json:"missing,omitzero"`
 }
 
 // Beat is about all machines: the message ChangesBeat of the wire contract.
@@ -34,6 +44,19 @@ type Beat struct {
 	Place uint64    `json:"place"`
 	// Since is the place from which on the service publishes changes.
 	Since uint64 `json:"since"`
+	// Instance and Number are as in [Change].
+	Instance string `json:"instance,omitzero"`
+	Number   uint64 `json:"number,omitzero"`
+	// Silent are the machines that fell silent since the beat before, Heard those that
+	// were silent and no longer are, and Gone those that reports no longer show. They are
+	// in byte order, and empty in the first beat after publishing began.
+	Silent []string `json:"silent,omitzero"`
+	Heard  []string `json:"heard,omitzero"`
+	Gone   []string `json:"gone,omitzero"`
+	// More says that another message of the beat follows, with the same When.
+	More bool `json:"more,omitzero"`
+	// SilentMachines is how many machines are silent, of those that reports show.
+	SilentMachines int `json:"silent_machines"`
 }
 
 // DecodeChange decodes a change. Unknown keys are ignored.

@@ -56,6 +56,9 @@ type Machine struct {
 	// Missing is how many of its events never arrived, as far as their numbers tell, at
 	// most 2^40.
 	Missing uint64 `json:"missing,omitzero"`
+	// Changed is the newest date of an accepted login or logout of it; zero if there was
+	// none. It never goes back.
+	Changed time.Time `json:"changed,omitzero"`
 	// Users are those who are on, in byte order of their names.
 	Users []string `json:"users"`
 }
@@ -137,8 +140,9 @@ func (r *Report) join(page *Report) {
 	machines := page.Machines
 	if n := len(r.Machines); n > 0 && len(machines) > 0 && r.Machines[n-1].Name == machines[0].Name {
 		last := &r.Machines[n-1]
-		last.Heard, last.Silent, last.Incomplete, last.Missing = machines[0].Heard, machines[0].Silent, machines[0].Incomplete, machines[0].Missing
-		last.Users = append(last.Users, machines[0].Users...)
+		users := append(last.Users, machines[0].Users...)
+		*last = machines[0]
+		last.Users = users
 		machines = machines[1:]
 	}
 	r.Machines = append(r.Machines, machines...)

@@ -577,7 +577,10 @@ type Machine struct {
 	// Absent unless true.
 	Incomplete bool `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	// How many of its events never arrived; see MachineAnswer. Absent when 0.
-	Missing       uint64 `protobuf:"varint,6,opt,name=missing,proto3" json:"missing,omitempty"`
+	Missing uint64 `protobuf:"varint,6,opt,name=missing,proto3" json:"missing,omitempty"`
+	// The newest date of an accepted login or logout of the machine; it never goes back.
+	// Absent if there was none, and about a past moment.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -652,6 +655,13 @@ func (x *Machine) GetMissing() uint64 {
 		return x.Missing
 	}
 	return 0
+}
+
+func (x *Machine) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
 }
 
 // MachineRequest is the request to `rollcall.query.machine`, in JSON: who is on this
@@ -765,7 +775,9 @@ type MachineAnswer struct {
 	Origins []*Origin `protobuf:"bytes,14,rep,name=origins,proto3" json:"origins,omitempty"`
 	// The newest date of its accepted events: one dated more than Limits.allowed_lateness
 	// before it is refused as late. Absent about a past moment.
-	Newest        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
+	Newest *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=newest,proto3" json:"newest,omitempty"`
+	// See Machine.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -922,6 +934,13 @@ func (x *MachineAnswer) GetOrigins() []*Origin {
 func (x *MachineAnswer) GetNewest() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Newest
+	}
+	return nil
+}
+
+func (x *MachineAnswer) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
 	}
 	return nil
 }
@@ -2516,17 +2535,23 @@ func (x *LongestAnswer) GetSessions() []*Stay {
 	return nil
 }
 
-// Change is what rollcall publishes on `rollcall.changes.<machine>`, at most once
+// Change is what rollcall publishes on `rollcall.changes.<machine>`, at most about once
 // a second for each machine, in JSON, by the rules of Report: who arrived and who
-// left since the machine's previous change. It is a plain message: no stream
-// stores it, and nothing confirms that it arrived.
+// left since the machine's previous change. There is one when reports begin to show a
+// machine, when its users, changed or missing change, and when an event changes
+// incomplete. It is a plain message: no stream stores it, and nothing confirms that it
+// arrived.
 //
 // To mirror the roster, first subscribe to `rollcall.changes` and
 // `rollcall.changes.>`, then request a report. Apply a change if its place is greater
 // than the place up to which the machine is known: that of the report, or of the
 // machine's last change. If its previous is greater than that, a change was missed:
-// request the report again. ChangesBeat shows what was missed when no change
-// follows.
+// request the report again. So do it when a number is left out: a message was missed that
+// was published before this one. ChangesBeat shows what was missed when no change
+// follows, and which machines fell silent.
+//
+// Two things change without a Change: heard, with every event, and incomplete, of all
+// machines at once, when events are lost; rollcall.query.status shows that.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name.
@@ -2549,7 +2574,22 @@ type Change struct {
 	Users []string `protobuf:"bytes,7,rep,name=users,proto3" json:"users,omitempty"`
 	// The change does not fit one message: came, left and users are empty and mean
 	// nothing. Ask `rollcall.query.machine` who is on. Absent unless true.
-	Large         bool `protobuf:"varint,8,opt,name=large,proto3" json:"large,omitempty"`
+	Large bool `protobuf:"varint,8,opt,name=large,proto3" json:"large,omitempty"`
+	// The process that publishes; see Instance.instance.
+	Instance string `protobuf:"bytes,9,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Which message of the instance this is, from 1, Changes and ChangesBeats together: one
+	// more with each. It may go on from the number before only within one instance.
+	Number uint64 `protobuf:"varint,10,opt,name=number,proto3" json:"number,omitempty"`
+	// See Machine. It, and the fields below, are as when the change was published.
+	Heard *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=heard,proto3" json:"heard,omitempty"`
+	// See Machine.
+	Changed *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=changed,proto3" json:"changed,omitempty"`
+	// See Machine. Absent unless true.
+	Silent bool `protobuf:"varint,13,opt,name=silent,proto3" json:"silent,omitempty"`
+	// See Machine. Absent unless true.
+	Incomplete bool `protobuf:"varint,14,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// See MachineAnswer. Absent when 0.
+	Missing       uint64 `protobuf:"varint,15,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2640,6 +2680,55 @@ func (x *Change) GetLarge() bool {
 	return false
 }
 
+func (x *Change) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Change) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Change) GetHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Heard
+	}
+	return nil
+}
+
+func (x *Change) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *Change) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *Change) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
+func (x *Change) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
 // ChangesBeat is what rollcall publishes on `rollcall.changes`, in JSON, by the
 // rules of Report: at once when it begins to publish changes, and every ten
 // seconds, except while the state of the stream of events is unknown (see stale in
@@ -2647,16 +2736,40 @@ func (x *Change) GetLarge() bool {
 // could not be published, because NATS was unreachable or there were too many at
 // once. If your report has a place below since, request it again; also if its place is
 // above that of a later beat, for then it was of another roster.
+//
+// A beat lists the machines that fell silent since the beat before, those that were heard
+// again, and those that reports no longer show. If the names do not fit one message, the
+// beat has several, with the same when, each but the last with more. Of a machine that you
+// know from a report or a change with a later when, ignore what the beat says. Once the
+// beat is whole, and unless your report has a later when: if silent_machines is not how
+// many machines you know as silent, something was missed: request the report again.
 type ChangesBeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// See Change.
+	// When the beat was made, by the service's clock.
 	When *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=when,proto3" json:"when,omitempty"`
 	// The last message that had been read; see Report.
 	Place uint64 `protobuf:"varint,2,opt,name=place,proto3" json:"place,omitempty"`
 	// Every change after this place is published: the service began here.
-	Since         uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Since uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	// See Change.
+	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
+	// See Change.
+	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	// The machines that fell silent since the beat before (see Machine.silent), in byte
+	// order. It and the next two are empty in the first beat after publishing began. Absent
+	// when empty.
+	Silent []string `protobuf:"bytes,6,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Those that were silent and no longer are, in byte order. Absent when empty.
+	Heard []string `protobuf:"bytes,7,rep,name=heard,proto3" json:"heard,omitempty"`
+	// Those that reports no longer show: nobody is on, and they were not heard for
+	// ROLLCALL_ALLOWED_LATENESS, in byte order. Absent when empty.
+	Gone []string `protobuf:"bytes,8,rep,name=gone,proto3" json:"gone,omitempty"`
+	// Another message of the beat follows. Absent unless true.
+	More bool `protobuf:"varint,9,opt,name=more,proto3" json:"more,omitempty"`
+	// How many machines are silent, of those that reports show.
+	SilentMachines uint64 `protobuf:"varint,10,opt,name=silent_machines,json=silentMachines,proto3" json:"silent_machines,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ChangesBeat) Reset() {
@@ -2706,6 +2819,55 @@ func (x *ChangesBeat) GetPlace() uint64 {
 func (x *ChangesBeat) GetSince() uint64 {
 	if x != nil {
 		return x.Since
+	}
+	return 0
+}
+
+func (x *ChangesBeat) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ChangesBeat) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ChangesBeat) GetSilent() []string {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *ChangesBeat) GetHeard() []string {
+	if x != nil {
+		return x.Heard
+	}
+	return nil
+}
+
+func (x *ChangesBeat) GetGone() []string {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *ChangesBeat) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *ChangesBeat) GetSilentMachines() uint64 {
+	if x != nil {
+		return x.SilentMachines
 	}
 	return 0
 }
@@ -3013,7 +3175,9 @@ type MachineSessions struct {
 	// See MachineAnswer. Absent when 0.
 	Missing uint64 `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
 	// Who is on: in byte order of users, then sessions.
-	Sessions      []*OpenSession `protobuf:"bytes,6,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions []*OpenSession `protobuf:"bytes,6,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// See Machine.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3086,6 +3250,13 @@ func (x *MachineSessions) GetMissing() uint64 {
 func (x *MachineSessions) GetSessions() []*OpenSession {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *MachineSessions) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
 	}
 	return nil
 }
@@ -4259,7 +4430,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bmachines\x18\n" +
 	" \x03(\v2\x14.rollcall.v1.MachineR\bmachines\x12\x16\n" +
 	"\x06cursor\x18\v \x01(\tR\x06cursor\x12%\n" +
-	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xbd\x01\n" +
+	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\"\xf3\x01\n" +
 	"\aMachine\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
@@ -4268,11 +4439,12 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x05 \x01(\bR\n" +
 	"incomplete\x12\x18\n" +
-	"\amissing\x18\x06 \x01(\x04R\amissing\"R\n" +
+	"\amissing\x18\x06 \x01(\x04R\amissing\x124\n" +
+	"\achanged\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"R\n" +
 	"\x0eMachineRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\tR\x02at\"\xb7\x05\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\xed\x05\n" +
 	"\rMachineAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -4292,7 +4464,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04past\x18\f \x01(\v2\x11.rollcall.v1.PastR\x04past\x12\x18\n" +
 	"\amissing\x18\r \x01(\x04R\amissing\x12-\n" +
 	"\aorigins\x18\x0e \x03(\v2\x13.rollcall.v1.OriginR\aorigins\x122\n" +
-	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\"\x9a\x01\n" +
+	"\x06newest\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x124\n" +
+	"\achanged\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"\x9a\x01\n" +
 	"\x06Origin\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12.\n" +
@@ -4434,7 +4607,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\tunsettled\x18\x14 \x01(\x04R\tunsettled\x12?\n" +
 	"\rsettles_after\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fsettlesAfter\x12A\n" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12-\n" +
-	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xd8\x01\n" +
+	"\bsessions\x18\a \x03(\v2\x11.rollcall.v1.StayR\bsessions\"\xc6\x03\n" +
 	"\x06Change\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12.\n" +
 	"\x04when\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
@@ -4443,11 +4616,29 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04came\x18\x05 \x03(\tR\x04came\x12\x12\n" +
 	"\x04left\x18\x06 \x03(\tR\x04left\x12\x14\n" +
 	"\x05users\x18\a \x03(\tR\x05users\x12\x14\n" +
-	"\x05large\x18\b \x01(\bR\x05large\"i\n" +
+	"\x05large\x18\b \x01(\bR\x05large\x12\x1a\n" +
+	"\binstance\x18\t \x01(\tR\binstance\x12\x16\n" +
+	"\x06number\x18\n" +
+	" \x01(\x04R\x06number\x120\n" +
+	"\x05heard\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x124\n" +
+	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x16\n" +
+	"\x06silent\x18\r \x01(\bR\x06silent\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x0e \x01(\bR\n" +
+	"incomplete\x12\x18\n" +
+	"\amissing\x18\x0f \x01(\x04R\amissing\"\x9c\x02\n" +
 	"\vChangesBeat\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\x04R\x05place\x12\x14\n" +
-	"\x05since\x18\x03 \x01(\x04R\x05since\"\x9c\x02\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\x12\x1a\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06silent\x18\x06 \x03(\tR\x06silent\x12\x14\n" +
+	"\x05heard\x18\a \x03(\tR\x05heard\x12\x12\n" +
+	"\x04gone\x18\b \x03(\tR\x04gone\x12\x12\n" +
+	"\x04more\x18\t \x01(\bR\x04more\x12'\n" +
+	"\x0fsilent_machines\x18\n" +
+	" \x01(\x04R\x0esilentMachines\"\x9c\x02\n" +
 	"\x0fSessionsRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x12\x1a\n" +
 	"\bmachines\x18\x02 \x01(\tR\bmachines\x12\x12\n" +
@@ -4474,7 +4665,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x0ecomplete_after\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteAfter\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\tR\x06cursor\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x128\n" +
-	"\bmachines\x18\t \x03(\v2\x1c.rollcall.v1.MachineSessionsR\bmachines\"\xe5\x01\n" +
+	"\bmachines\x18\t \x03(\v2\x1c.rollcall.v1.MachineSessionsR\bmachines\"\x9b\x02\n" +
 	"\x0fMachineSessions\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x120\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x16\n" +
@@ -4483,7 +4674,8 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"incomplete\x18\x04 \x01(\bR\n" +
 	"incomplete\x12\x18\n" +
 	"\amissing\x18\x05 \x01(\x04R\amissing\x124\n" +
-	"\bsessions\x18\x06 \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\"Z\n" +
+	"\bsessions\x18\x06 \x03(\v2\x18.rollcall.v1.OpenSessionR\bsessions\x124\n" +
+	"\achanged\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"Z\n" +
 	"\vFindRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
@@ -4657,73 +4849,78 @@ var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
 	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
 	35, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
 	37, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	37, // 11: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 12: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 13: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	37, // 14: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
-	8,  // 15: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	35, // 16: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
-	7,  // 17: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
-	37, // 18: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
-	37, // 19: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
-	37, // 20: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	37, // 21: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 22: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 23: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 24: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	35, // 25: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	37, // 26: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	37, // 27: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 28: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 29: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	17, // 30: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	19, // 31: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	18, // 32: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
-	14, // 33: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	16, // 34: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	13, // 35: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
-	37, // 36: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	37, // 37: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	37, // 38: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	37, // 39: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 40: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 41: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 42: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	37, // 43: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	37, // 44: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	37, // 45: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 46: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 47: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 48: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
-	26, // 49: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
-	37, // 50: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
-	8,  // 51: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
-	37, // 52: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 53: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 54: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	37, // 55: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 56: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 57: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 58: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	31, // 59: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	37, // 60: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	37, // 61: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	37, // 62: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 63: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 64: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 65: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	34, // 66: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	37, // 67: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	37, // 68: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	37, // 69: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	36, // 70: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	37, // 71: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	37, // 72: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	37, // 11: rollcall.v1.Machine.changed:type_name -> google.protobuf.Timestamp
+	37, // 12: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 13: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 14: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 15: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	8,  // 16: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
+	35, // 17: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	7,  // 18: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
+	37, // 19: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
+	37, // 20: rollcall.v1.MachineAnswer.changed:type_name -> google.protobuf.Timestamp
+	37, // 21: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	37, // 22: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	37, // 23: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 24: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 25: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 26: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
+	35, // 27: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	37, // 28: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	37, // 29: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 30: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 31: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	17, // 32: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	19, // 33: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	18, // 34: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
+	14, // 35: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	16, // 36: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	13, // 37: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
+	37, // 38: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	37, // 39: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	37, // 40: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	37, // 41: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 42: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 43: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 44: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	37, // 45: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	37, // 46: rollcall.v1.Change.heard:type_name -> google.protobuf.Timestamp
+	37, // 47: rollcall.v1.Change.changed:type_name -> google.protobuf.Timestamp
+	37, // 48: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	37, // 49: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 50: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 51: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 52: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
+	26, // 53: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
+	37, // 54: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
+	8,  // 55: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
+	37, // 56: rollcall.v1.MachineSessions.changed:type_name -> google.protobuf.Timestamp
+	37, // 57: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 58: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 59: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 60: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 61: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 62: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 63: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	31, // 64: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	37, // 65: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	37, // 66: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	37, // 67: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	37, // 68: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	37, // 69: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	35, // 70: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	34, // 71: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	37, // 72: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	37, // 73: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	37, // 74: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	36, // 75: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	37, // 76: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	37, // 77: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	78, // [78:78] is the sub-list for method output_type
+	78, // [78:78] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
