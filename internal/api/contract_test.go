@@ -52,6 +52,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"CountsAnswer":     {reflect.TypeFor[CountsAnswer]()},
 	"Count":            {reflect.TypeFor[Count]()},
 	"PastStay":         {reflect.TypeFor[PastStay]()},
+	"Mark":             {reflect.TypeFor[Mark]()},
 	"Past":             {reflect.TypeFor[Past]()},
 	"Gap":              {reflect.TypeFor[Gap]()},
 	"StatusAnswer":     {reflect.TypeFor[StatusAnswer]()},

@@ -55,6 +55,17 @@ type HistoryAnswer struct {
 	Missing  uint64     `json:"missing,omitzero"`
 	Past     *Past      `json:"past"`
 	Sessions []PastStay `json:"sessions"`
+	// Marks are the boots and shutdowns, if they were asked for, in the order of the
+	// sessions; only on the first page. MoreMarks says that there are older ones.
+	Marks     []Mark `json:"marks,omitzero"`
+	MoreMarks bool   `json:"more_marks,omitzero"`
+}
+
+// Mark is a boot or a shutdown of a machine.
+type Mark struct {
+	Machine string    `json:"machine"`
+	Time    time.Time `json:"time"`
+	Kind    string    `json:"kind"` // boot or shutdown
 }
 
 // CountsAnswer has how many were on, from time to time.

@@ -110,6 +110,8 @@ type HistoryRequest struct {
 	To   string `json:"to,omitzero"`
 	// Order is Newest or Oldest; empty: Newest.
 	Order string `json:"order,omitzero"`
+	// Marks asks for boots and shutdowns, too; needs Machine or Names.
+	Marks bool `json:"marks,omitzero"`
 	// Limit is how many sessions the answer may have at most, from 1; nil: as many as
 	// fit.
 	Limit *uint32 `json:"limit,omitzero"`

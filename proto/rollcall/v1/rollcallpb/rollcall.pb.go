@@ -3527,7 +3527,10 @@ type HistoryRequest struct {
 	// At most this many sessions, from 1. Optional: as many as fit one message.
 	Limit *uint32 `protobuf:"varint,11,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// The cursor of an earlier answer: continue after its last session. Optional.
-	Cursor        string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The first page also has the boots and shutdowns of the machines; needs machine or
+	// names. What else selects sessions does not select boots. Optional.
+	Marks         bool `protobuf:"varint,14,opt,name=marks,proto3" json:"marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3653,6 +3656,13 @@ func (x *HistoryRequest) GetCursor() string {
 	return ""
 }
 
+func (x *HistoryRequest) GetMarks() bool {
+	if x != nil {
+		return x.Marks
+	}
+	return false
+}
+
 // HistoryAnswer is what `rollcall.query.history` answers, in JSON, by the rules
 // of Report. The code 404 means that no event ever came from the machine, or told of
 // the user.
@@ -3684,7 +3694,13 @@ type HistoryAnswer struct {
 	// What the answer lacks.
 	Past *Past `protobuf:"bytes,8,opt,name=past,proto3" json:"past,omitempty"`
 	// The sessions, by when they began.
-	Sessions      []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// The boots and shutdowns between from and to, which are both inclusive, in the order
+	// of the sessions: the newest 1000, or fewer where they do not fit. Only if asked for,
+	// and on the first page; absent when there are none.
+	Marks []*Mark `protobuf:"bytes,11,rep,name=marks,proto3" json:"marks,omitempty"`
+	// There are boots and shutdowns before these. Absent unless true.
+	MoreMarks     bool `protobuf:"varint,12,opt,name=more_marks,json=moreMarks,proto3" json:"more_marks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3810,6 +3826,84 @@ func (x *HistoryAnswer) GetSessions() []*PastStay {
 	return nil
 }
 
+func (x *HistoryAnswer) GetMarks() []*Mark {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+func (x *HistoryAnswer) GetMoreMarks() bool {
+	if x != nil {
+		return x.MoreMarks
+	}
+	return false
+}
+
+// Mark is a boot or a shutdown of a machine. In JSON all fields are always present.
+type Mark struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine's name.
+	Machine string `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	// When it was: the date of the event.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// boot or shutdown.
+	Kind          string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mark) Reset() {
+	*x = Mark{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mark) ProtoMessage() {}
+
+func (x *Mark) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mark.ProtoReflect.Descriptor instead.
+func (*Mark) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Mark) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *Mark) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Mark) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 // PastStay is a session from its beginning to its end. Events that repeat
 // it (a present, or another login of the user) do not begin another one. In
 // JSON machine and how are always present, and what is empty is absent.
@@ -3846,7 +3940,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3858,7 +3952,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3871,7 +3965,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -3962,7 +4056,7 @@ type CountsRequest struct {
 
 func (x *CountsRequest) Reset() {
 	*x = CountsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4068,7 @@ func (x *CountsRequest) String() string {
 func (*CountsRequest) ProtoMessage() {}
 
 func (x *CountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4081,7 @@ func (x *CountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
 func (*CountsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CountsRequest) GetFrom() string {
@@ -4043,7 +4137,7 @@ type CountsAnswer struct {
 
 func (x *CountsAnswer) Reset() {
 	*x = CountsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4055,7 +4149,7 @@ func (x *CountsAnswer) String() string {
 func (*CountsAnswer) ProtoMessage() {}
 
 func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4068,7 +4162,7 @@ func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
 func (*CountsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -4166,7 +4260,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4178,7 +4272,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4191,7 +4285,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Count) GetTime() *timestamppb.Timestamp {
@@ -4250,7 +4344,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4356,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4369,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -4332,7 +4426,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4344,7 +4438,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4357,7 +4451,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Gap) GetMachine() string {
@@ -4698,7 +4792,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\n" +
 	"more_users\x18\n" +
 	" \x01(\bR\tmoreUsers\x12\x18\n" +
-	"\apartial\x18\v \x01(\bR\apartial\"\xc3\x02\n" +
+	"\apartial\x18\v \x01(\bR\apartial\"\xd9\x02\n" +
 	"\x0eHistoryRequest\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x14\n" +
 	"\x05names\x18\x06 \x03(\tR\x05names\x12\x1a\n" +
@@ -4713,8 +4807,9 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x05parts\x18\f \x01(\bR\x05parts\x12\x12\n" +
 	"\x04open\x18\r \x01(\bR\x04open\x12\x19\n" +
 	"\x05limit\x18\v \x01(\rH\x00R\x05limit\x88\x01\x01\x12\x16\n" +
-	"\x06cursor\x18\x05 \x01(\tR\x06cursorB\b\n" +
-	"\x06_limit\"\xed\x03\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\x12\x14\n" +
+	"\x05marks\x18\x0e \x01(\bR\x05marksB\b\n" +
+	"\x06_limit\"\xb5\x04\n" +
 	"\rHistoryAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -4729,7 +4824,14 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\amissing\x18\n" +
 	" \x01(\x04R\amissing\x12%\n" +
 	"\x04past\x18\b \x01(\v2\x11.rollcall.v1.PastR\x04past\x121\n" +
-	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\"\xbb\x02\n" +
+	"\bsessions\x18\t \x03(\v2\x15.rollcall.v1.PastStayR\bsessions\x12'\n" +
+	"\x05marks\x18\v \x03(\v2\x11.rollcall.v1.MarkR\x05marks\x12\x1d\n" +
+	"\n" +
+	"more_marks\x18\f \x01(\bR\tmoreMarks\"d\n" +
+	"\x04Mark\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\xbb\x02\n" +
 	"\bPastStay\x12\x18\n" +
 	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x18\n" +
@@ -4795,7 +4897,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -4828,99 +4930,102 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*FindAnswer)(nil),            // 28: rollcall.v1.FindAnswer
 	(*HistoryRequest)(nil),        // 29: rollcall.v1.HistoryRequest
 	(*HistoryAnswer)(nil),         // 30: rollcall.v1.HistoryAnswer
-	(*PastStay)(nil),              // 31: rollcall.v1.PastStay
-	(*CountsRequest)(nil),         // 32: rollcall.v1.CountsRequest
-	(*CountsAnswer)(nil),          // 33: rollcall.v1.CountsAnswer
-	(*Count)(nil),                 // 34: rollcall.v1.Count
-	(*Past)(nil),                  // 35: rollcall.v1.Past
-	(*Gap)(nil),                   // 36: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
+	(*Mark)(nil),                  // 31: rollcall.v1.Mark
+	(*PastStay)(nil),              // 32: rollcall.v1.PastStay
+	(*CountsRequest)(nil),         // 33: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 34: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 35: rollcall.v1.Count
+	(*Past)(nil),                  // 36: rollcall.v1.Past
+	(*Gap)(nil),                   // 37: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	37, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	38, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	38, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
-	37, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	37, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	37, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	39, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
+	38, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	38, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	38, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	35, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	37, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	37, // 11: rollcall.v1.Machine.changed:type_name -> google.protobuf.Timestamp
-	37, // 12: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 13: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 14: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	37, // 15: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	36, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	38, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	38, // 11: rollcall.v1.Machine.changed:type_name -> google.protobuf.Timestamp
+	38, // 12: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 13: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 14: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	38, // 15: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	8,  // 16: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	35, // 17: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	36, // 17: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
 	7,  // 18: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
-	37, // 19: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
-	37, // 20: rollcall.v1.MachineAnswer.changed:type_name -> google.protobuf.Timestamp
-	37, // 21: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
-	37, // 22: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	37, // 23: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 24: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 25: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	38, // 19: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
+	38, // 20: rollcall.v1.MachineAnswer.changed:type_name -> google.protobuf.Timestamp
+	38, // 21: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	38, // 22: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	38, // 23: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 24: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 25: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	11, // 26: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	35, // 27: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	37, // 28: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	37, // 29: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 30: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 31: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 27: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	38, // 28: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	38, // 29: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 30: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 31: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	17, // 32: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
 	19, // 33: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
 	18, // 34: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
 	14, // 35: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
 	16, // 36: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
 	13, // 37: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
-	37, // 38: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	37, // 39: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	37, // 40: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	37, // 41: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 42: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 43: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	38, // 38: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	38, // 39: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	38, // 40: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	38, // 41: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 42: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 43: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	11, // 44: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	37, // 45: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	37, // 46: rollcall.v1.Change.heard:type_name -> google.protobuf.Timestamp
-	37, // 47: rollcall.v1.Change.changed:type_name -> google.protobuf.Timestamp
-	37, // 48: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	37, // 49: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 50: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 51: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 52: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
+	38, // 45: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	38, // 46: rollcall.v1.Change.heard:type_name -> google.protobuf.Timestamp
+	38, // 47: rollcall.v1.Change.changed:type_name -> google.protobuf.Timestamp
+	38, // 48: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	38, // 49: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 50: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 51: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 52: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
 	26, // 53: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
-	37, // 54: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
+	38, // 54: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
 	8,  // 55: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
-	37, // 56: rollcall.v1.MachineSessions.changed:type_name -> google.protobuf.Timestamp
-	37, // 57: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 58: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 59: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	37, // 60: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 61: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 62: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 63: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	31, // 64: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	37, // 65: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	37, // 66: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	37, // 67: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	37, // 68: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	37, // 69: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	35, // 70: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	34, // 71: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	37, // 72: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	37, // 73: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	37, // 74: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	36, // 75: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	37, // 76: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	37, // 77: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	78, // [78:78] is the sub-list for method output_type
-	78, // [78:78] is the sub-list for method input_type
-	78, // [78:78] is the sub-list for extension type_name
-	78, // [78:78] is the sub-list for extension extendee
-	0,  // [0:78] is the sub-list for field type_name
+	38, // 56: rollcall.v1.MachineSessions.changed:type_name -> google.protobuf.Timestamp
+	38, // 57: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 58: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 59: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	38, // 60: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 61: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 62: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 63: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	32, // 64: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	31, // 65: rollcall.v1.HistoryAnswer.marks:type_name -> rollcall.v1.Mark
+	38, // 66: rollcall.v1.Mark.time:type_name -> google.protobuf.Timestamp
+	38, // 67: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	38, // 68: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	38, // 69: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	38, // 70: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	38, // 71: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	36, // 72: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	35, // 73: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	38, // 74: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	38, // 75: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	38, // 76: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	37, // 77: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	38, // 78: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	38, // 79: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	80, // [80:80] is the sub-list for method output_type
+	80, // [80:80] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -4941,7 +5046,7 @@ func file_rollcall_v1_rollcall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
