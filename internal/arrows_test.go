@@ -31,7 +31,8 @@ var allowed = map[string][]string{
 	"enroll":     {"wire"},
 	"client":     {"api", "config", "natsconn", "rollcall/proto/rollcall/v1/rollcallpb"},
 	"publish":    {"natsconn", "wire"},
-	"web":        {"api", "client", "moment"},
+	"web":        {"api", "client", "moment", "web/fleet"},
+	"web/fleet":  {"api"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
 	"agent/command": {
 		"agent", "agent/spool", "config", "natsconn", "wire",

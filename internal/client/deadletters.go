@@ -39,26 +39,29 @@ type DeadLetter struct {
 // letterTimeout is how long reading one letter may take.
 const letterTimeout = 10 * time.Second
 
-// DeadLetters reads a stream of dead letters to its end, and passes each letter to
-// handle, in the order in which they were stored. It requests them one by one. A
+// DeadLetters reads a stream of dead letters after a sequence, 0 for all of it, to its end,
+// and passes each letter to handle, in the order in which they were stored. It returns the
+// sequence of the last one that was read, also with an error. It requests them one by one. A
 // consumer would be faster, but a login that may create one can make the server
 // publish the stream's messages on any subject; this needs permission for requests
 // only.
-func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, handle func(DeadLetter)) error {
-	for after := uint64(0); ; {
+func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64, handle func(DeadLetter)) (last uint64, err error) {
+	for {
 		m, err := nextLetter(ctx, conn, subjects, stream, after)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
-			return fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
+			return after, fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
 		case err != nil:
-			return fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
+			return after, fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
 		case m == nil:
-			return nil
+			return after, nil
 		}
 		handle(readLetter(m, subjects))
-		if after, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
-			return fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
+		sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if err != nil {
+			return after, fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
 		}
+		after = sequence
 	}
 }
 

@@ -1,14 +1,27 @@
 // Package web is the page: who is logged in where, to look at, now and at any past
 // moment. It only asks over NATS, like the commands.
+//
+// A Page keeps one mirror of the roster, a [fleet.Fleet], from reports and changes;
+// everything else it asks when a page is requested. Each page is whole HTML, rendered by
+// the templates in this folder, and its URL is all of its state ([location]). A script
+// opens a stream of what is newer than the page that was rendered (live.go): the same
+// templates, block by block and row by row.
 package web
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	"rollcall/internal/web/fleet"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -18,34 +31,170 @@ type Config struct {
 	// returns is for requests on the connection: it ends with a denied permission.
 	Connect  func(ctx context.Context, more ...nats.Option) (context.Context, *nats.Conn, error)
 	Subjects rollcallv1.Subjects
+	// DeadLetters is the name of the stream of refused events.
+	DeadLetters string
 	// ServiceAccounts are patterns for users who are expected on many machines.
 	ServiceAccounts []string
-	// Several is on how many machines at once a person must be to be marked.
+	// Several is on how many machines at once a person must be to be marked; 0: 5.
 	Several int
 	// Expected are the machines that there should be; nil: not known.
 	Expected []string
-	Version  string
-	Log      *slog.Logger
+	// Acquire is asked before a stream is opened for a request; nil: any may be opened.
+	// The stream calls release when it ends.
+	Acquire func(*http.Request) (release func(), ok bool)
+	Version string
+	Log     *slog.Logger
 }
 
 // Page shows the roster and its past.
 type Page struct {
 	Config
+	boot    string // a new one for each process, as revisions begin anew
+	fleet   *fleet.Fleet
+	link    atomic.Pointer[link]
+	head    atomic.Pointer[api.Head]         // of the last report; nil: none yet
+	trouble atomic.Pointer[string]           // why the page is not live; nil: it is
+	status  atomic.Pointer[api.StatusAnswer] // nil: not known
+
+	details details
+	moments moments
+	curves  curves
+	remotes remotes
+	longest longests
+	letters letters
+}
+
+// link is a connection, and the context for its requests.
+type link struct {
+	ctx  context.Context
+	conn *nats.Conn
 }
 
 // New returns a page.
-func New(c Config) *Page { return &Page{Config: c} }
-
-// Run keeps what the page shows up to date until the context is done. It connects,
-// and tries again until it can.
-func (p *Page) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+func New(c Config) *Page {
+	if c.Several == 0 {
+		c.Several = 5
+	}
+	p := &Page{Config: c, boot: rand.Text()[:10], fleet: fleet.New()}
+	p.setTrouble("the page has not reached NATS yet")
+	return p
 }
 
-// Handler answers requests that were let in.
-func (p *Page) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	return mux
+const (
+	// retryPause is how long to wait before connecting again.
+	retryPause = 2 * time.Second
+	// statusPause is how often the service's status is asked for.
+	statusPause = 5 * time.Second
+)
+
+// Run keeps what the page shows up to date until the context is done. It connects, and
+// tries again until it can.
+func (p *Page) Run(ctx context.Context) error {
+	for {
+		err := p.follow(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		p.Log.Warn("the page is not live", "err", err)
+		p.setTrouble(err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// follow connects, and follows the roster until that fails.
+func (p *Page) follow(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	asking, conn, err := p.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	p.link.Store(&link{asking, conn})
+	defer p.link.Store(nil)
+	go p.followStatus(ctx)
+	for {
+		r, err := api.Join(func(yield func(api.Report, error) bool) {
+			for data, err := range client.Pages(ctx, conn, p.Subjects.Query("report"), api.ReportRequest{}) {
+				var page api.Report
+				if err == nil {
+					page, err = api.DecodeReport(data)
+				}
+				if !yield(page, err) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for _, m := range r.Machines {
+			old := p.fleet.Machine(m.Name)
+			if old == nil {
+				p.fleet.Set(m)
+			} else if !slices.Equal(old.Users, m.Users) || old.Silent != m.Silent {
+				var came, left []string
+				for _, u := range m.Users {
+					if !slices.Contains(old.Users, u) {
+						came = append(came, u)
+					}
+				}
+				for _, u := range old.Users {
+					if !slices.Contains(m.Users, u) {
+						left = append(left, u)
+					}
+				}
+				p.fleet.Change(m, came, left, r.When)
+			}
+		}
+		p.setTrouble("")
+		p.head.Store(&api.Head{When: r.When, Complete: r.Complete, Reasons: r.Reasons, Unsettled: r.Unsettled})
+		time.Sleep(time.Second)
+	}
+}
+
+// followStatus asks for the status again and again.
+func (p *Page) followStatus(ctx context.Context) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, answerTime)
+		status, err := one[api.StatusAnswer](asking, p, "status", api.StatusRequest{})
+		cancel()
+		if err == nil {
+			before := p.status.Swap(&status)
+			if before == nil || before.Sessions != status.Sessions {
+				p.fleet.Touch()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(statusPause):
+		}
+	}
+}
+
+// setTrouble says why the page is not live; empty: it is.
+func (p *Page) setTrouble(why string) {
+	var next *string
+	if why != "" {
+		next = &why
+	}
+	before := p.trouble.Swap(next)
+	if (before == nil) != (next == nil) || before != nil && *before != why {
+		p.fleet.Touch()
+	}
+}
+
+// isService reports whether a user is a service account.
+func (p *Page) isService(user string) bool {
+	for _, pattern := range p.ServiceAccounts {
+		if api.Matches(pattern, user) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,65 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/client"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// answerTime is how long a page waits for the answers that it cannot do without,
+// detailTime for those that it can.
+const (
+	answerTime = 8 * time.Second
+	detailTime = 400 * time.Millisecond
+)
+
+// errNotConnected says that there is no connection to NATS at all.
+var errNotConnected = errors.New("the page is not connected to NATS")
+
+// pages asks a question, and yields the answers page by page. The last value may be an
+// error.
+func pages[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string, request any) iter.Seq2[A, error] {
+	return func(yield func(A, error) bool) {
+		var none A
+		link := p.link.Load()
+		if link == nil {
+			yield(none, errNotConnected)
+			return
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(link.ctx, func() { cancel(context.Cause(link.ctx)) })()
+		for data, err := range client.Pages(ctx, link.conn, p.Subjects.Query(endpoint), request) {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			a, err := api.Decode[A, P](data)
+			if !yield(a, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// one asks a question and returns the first page of the answer.
+func one[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string, request any) (A, error) {
+	for a, err := range pages[A, P](ctx, p, endpoint, request) {
+		return a, err
+	}
+	var none A
+	return none, fmt.Errorf("asking %s: no answer", endpoint)
+}
+
+// isUnknown reports whether the service refused a question because it does not know the
+// machine or the user.
+func isUnknown(err error) bool {
+	refusal, ok := errors.AsType[*client.Refusal](err)
+	return ok && refusal.Code == rollcallv1.CodeNotFound
+}

@@ -1,0 +1,201 @@
+package web
+
+import (
+	"context"
+	"encoding/csv"
+	"net/http"
+	"strings"
+	"time"
+
+	"rollcall/internal/api"
+)
+
+// csvWriter writes the rows of a table. The first is the head.
+type csvWriter func(p *Page, r *request, row func(cells ...string) error) error
+
+// csvTime is how long a table may take.
+const csvTime = time.Minute
+
+// csv returns the handler of a table as CSV: what the filter selects, all of it.
+func (p *Page) csv(write csvWriter) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		ctx, cancel := context.WithTimeout(req.Context(), csvTime)
+		defer cancel()
+		url := *req.URL
+		file := ""
+		for _, part := range []string{"/sessions.csv", "/history.csv", ".csv"} {
+			if rest, ok := strings.CutSuffix(url.EscapedPath(), part); ok {
+				file = strings.TrimPrefix(part, "/")
+				url.RawPath = rest
+				url.Path = rest
+				break
+			}
+		}
+		page := *req
+		page.URL = &url
+		r, err := p.csvRequest(ctx, &page, url.RawPath)
+		if err != nil {
+			http.Error(w, asSentence(err), http.StatusBadRequest)
+			return
+		}
+		out := csv.NewWriter(w)
+		control := http.NewResponseController(w)
+		begun := false
+		err = write(p, r, func(cells ...string) error {
+			if !begun {
+				begun = true
+				w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+				w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(r, file)+`"`)
+			}
+			for i := range cells {
+				cells[i] = harmless(cells[i])
+			}
+			_ = control.SetWriteDeadline(time.Now().Add(writeTime)) // else the server's own holds
+			return out.Write(cells)
+		})
+		out.Flush()
+		if err != nil && !begun {
+			http.Error(w, asSentence(err), http.StatusBadGateway)
+		} else if err != nil {
+			panic(http.ErrAbortHandler) // a table that is cut must not look whole
+		}
+	}
+}
+
+// csvRequest reads the request of a table.
+func (p *Page) csvRequest(ctx context.Context, req *http.Request, path string) (*request, error) {
+	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
+	var err error
+	r.location, err = readLocation(path, req.URL.Query(), r.now)
+	return r, err
+}
+
+// fileName returns the name of the file that a browser stores.
+func fileName(r *request, kind string) string {
+	name := strings.TrimPrefix(r.page, "/")
+	if r.name != "" {
+		name = strings.TrimSuffix(kind, ".csv")
+	}
+	return "rollcall-" + name + "-" + r.end(r.now).UTC().Format("20060102T150405Z") + ".csv"
+}
+
+// harmless returns a cell that no spreadsheet takes for a formula.
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+func csvTimeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// csvPart is how many rows of a list are written at a time.
+const csvPart = 1000
+
+func machinesCSV(p *Page, r *request, row func(...string) error) error {
+	list, err := p.machines(r)
+	if err != nil {
+		return err
+	}
+	if err := row("machine", "user", "silent", "heard", "changed"); err != nil {
+		return err
+	}
+	for from := 0; from < list.Len; from += csvPart {
+		for _, m := range list.Rows(from, csvPart) {
+			users := m.Users
+			if len(users) == 0 {
+				users = []string{""}
+			}
+			for _, user := range users {
+				if err := row(m.Name, user, yes(m.Silent), csvTimeText(m.Heard), csvTimeText(m.Changed)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func usersCSV(p *Page, r *request, row func(...string) error) error {
+	list, err := p.users(r)
+	if err != nil {
+		return err
+	}
+	if err := row("user", "machine"); err != nil {
+		return err
+	}
+	for from := 0; from < list.Len; from += csvPart {
+		for _, u := range list.Rows(from, csvPart) {
+			_, machines := r.fleet.User(u.Name, u.Machines)
+			for _, machine := range machines {
+				if err := row(u.Name, machine); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func sessionsCSV(p *Page, r *request, row func(...string) error) error {
+	if err := row("machine", "user", "since", "remote", "terminal", "service", "session"); err != nil {
+		return err
+	}
+	add := func(machine string, s *api.Session) error {
+		return row(machine, s.User, csvTimeText(s.Since), s.Remote, s.Terminal, s.Service, s.ID)
+	}
+	if r.page == "/machines" {
+		for a, err := range pages[api.MachineAnswer](r.ctx, p, "machine", api.MachineRequest{Machine: r.name, Moment: r.moment()}) {
+			if err != nil {
+				return err
+			}
+			for i := range a.Sessions {
+				if err := add(r.name, &a.Sessions[i]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for a, err := range pages[api.UserAnswer](r.ctx, p, "user", api.UserRequest{User: r.name, Moment: r.moment()}) {
+		if err != nil {
+			return err
+		}
+		for i := range a.Sessions {
+			if err := add(a.Sessions[i].Machine, &a.Sessions[i].Session); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func historyCSV(p *Page, r *request, row func(...string) error) error {
+	if err := row("machine", "user", "since", "end", "how", "remote", "terminal", "service", "session"); err != nil {
+		return err
+	}
+	to := r.end(r.now)
+	request := api.HistoryRequest{From: to.Add(-r.shownSpan()).UTC().Format(time.RFC3339Nano), To: to.UTC().Format(time.RFC3339Nano)}
+	if r.page == "/machines" {
+		request.Machine = r.name
+	} else {
+		request.User = r.name
+	}
+	for a, err := range pages[api.HistoryAnswer](r.ctx, p, "history", request) {
+		if err != nil {
+			return err
+		}
+		for i := range a.Sessions {
+			s := &a.Sessions[i]
+			if err := row(s.Machine, s.User, csvTimeText(s.Since), csvTimeText(s.Ended), s.How, s.Remote, s.Terminal, s.Service, s.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,297 @@
+package web
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/web/fleet"
+)
+
+// details are what the rows in view show beyond the roster: the last 24 hours, and who
+// came last. They are asked for, kept for a while, and brought up to date with what the
+// roster says meanwhile, so that a busy view does not ask the history again and again.
+type details struct {
+	mu   sync.Mutex
+	kept map[string]*detail
+}
+
+// detail is what is known of one machine or one user.
+type detail struct {
+	read time.Time // when it was asked for
+	rev  uint64    // of the row that it was brought up to date with
+	n    int       // of that row
+	day  dayline
+	// since is since when those who are on are on, by their names.
+	since map[string]time.Time
+	ok    bool // an answer has come
+}
+
+const (
+	// detailAge is how long a detail is used before it is asked for again, if its row
+	// has changed; quietAge, if it has not.
+	detailAge = time.Minute
+	quietAge  = 10 * time.Minute
+	// maxDetails bounds the details that are kept, maxStays the sessions that are read
+	// for the rows of one view.
+	maxDetails = 4000
+	maxStays   = 20_000
+	// askers is how many questions about users are asked at a time.
+	askers = 4
+)
+
+// row is what a detail needs to know of a row.
+type row struct {
+	name    string
+	rev     uint64
+	n       int       // users on a machine, or machines of a user
+	changed time.Time // when n changed last, as far as known
+}
+
+// of returns the details of rows, for machines or users. Those that do not arrive in time
+// are missing.
+func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[string]*detail {
+	users, now := l.page == "/users", time.Now()
+	found := make(map[string]*detail, len(rows))
+	var missing []row
+	d.mu.Lock()
+	for _, r := range rows {
+		k := d.kept[d.key(l, r.name)]
+		switch {
+		case k == nil, now.Sub(k.read) > quietAge, r.rev != k.rev && now.Sub(k.read) > detailAge, !k.ok && now.Sub(k.read) > time.Second:
+			missing = append(missing, r)
+			continue
+		case r.rev != k.rev && !l.past():
+			k = k.extended(&r, now)
+			d.kept[d.key(l, r.name)] = k
+		}
+		found[r.name] = k
+	}
+	d.mu.Unlock()
+	if len(missing) == 0 {
+		return found
+	}
+	ctx, cancel := context.WithTimeout(ctx, detailTime)
+	defer cancel()
+	var read map[string]*detail
+	if users {
+		read = p.readUsers(ctx, l, missing)
+	} else {
+		read = p.readMachines(ctx, l, missing)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kept == nil {
+		d.kept = map[string]*detail{}
+	}
+	for name, one := range read {
+		for other := range d.kept {
+			if len(d.kept) < maxDetails {
+				break
+			}
+			delete(d.kept, other)
+		}
+		d.kept[d.key(l, name)] = one
+		found[name] = one
+	}
+	return found
+}
+
+func (d *details) key(l *location, name string) string {
+	return l.page + "\x00" + name + "\x00" + l.moment().At
+}
+
+// extended returns a detail brought up to date with its row.
+func (k *detail) extended(r *row, now time.Time) *detail {
+	next := *k
+	next.rev, next.n = r.rev, r.n
+	at := r.changed
+	if at.IsZero() || at.After(now) {
+		at = now
+	}
+	next.day = k.day.extended(at, now, r.n)
+	return &next
+}
+
+// readMachines asks for the sessions of machines.
+func (p *Page) readMachines(ctx context.Context, l *location, rows []row) map[string]*detail {
+	to := l.end(time.Now())
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.name
+	}
+	stays := map[string][]api.PastStay{}
+	ok := p.readStays(ctx, api.HistoryRequest{Names: names}, to, func(s *api.PastStay) {
+		stays[s.Machine] = append(stays[s.Machine], *s)
+	})
+	read := make(map[string]*detail, len(rows))
+	for _, r := range rows {
+		read[r.name] = newDetail(&r, stays[r.name], func(s *api.PastStay) string { return s.User }, to, ok)
+	}
+	return read
+}
+
+// readUsers asks for the sessions of users, a few at a time.
+func (p *Page) readUsers(ctx context.Context, l *location, rows []row) map[string]*detail {
+	to := l.end(time.Now())
+	var mu sync.Mutex
+	read := make(map[string]*detail, len(rows))
+	var wait sync.WaitGroup
+	turns := make(chan row, len(rows))
+	for _, r := range rows {
+		turns <- r
+	}
+	close(turns)
+	for range askers {
+		wait.Go(func() {
+			for r := range turns {
+				var stays []api.PastStay
+				ok := p.readStays(ctx, api.HistoryRequest{User: r.name}, to, func(s *api.PastStay) { stays = append(stays, *s) })
+				one := newDetail(&r, stays, func(s *api.PastStay) string { return s.Machine }, to, ok)
+				mu.Lock()
+				read[r.name] = one
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	return read
+}
+
+// readStays reads the sessions of the 24 hours before a moment. It returns false if not
+// all have come in time.
+func (p *Page) readStays(ctx context.Context, request api.HistoryRequest, to time.Time, add func(*api.PastStay)) bool {
+	request.From, request.To = to.Add(-day).UTC().Format(time.RFC3339Nano), to.UTC().Format(time.RFC3339Nano)
+	n := 0
+	for a, err := range pages[api.HistoryAnswer](ctx, p, "history", request) {
+		if err != nil {
+			return false
+		}
+		for i := range a.Sessions {
+			add(&a.Sessions[i])
+		}
+		if n += len(a.Sessions); n > maxStays {
+			return false
+		}
+	}
+	return true
+}
+
+// newDetail returns what the stays say of a row.
+func newDetail(r *row, stays []api.PastStay, name func(*api.PastStay) string, to time.Time, ok bool) *detail {
+	k := &detail{read: time.Now(), rev: r.rev, n: r.n, ok: ok, since: map[string]time.Time{}}
+	k.day = countOver(stays, name, to.Add(-day), to)
+	for i := range stays {
+		s := &stays[i]
+		if open := s.Ended.IsZero() || s.Ended.After(to); open && s.Since.After(k.since[name(s)]) {
+			k.since[name(s)] = s.Since
+		}
+	}
+	return k
+}
+
+// byArrival returns names in the order of who came last. Those of whom that is not known
+// came, as far as known, just now.
+func (k *detail) byArrival(names []string) []string {
+	sorted := slices.Clone(names)
+	if k == nil || !k.ok {
+		return sorted
+	}
+	slices.SortStableFunc(sorted, func(a, b string) int {
+		sinceA, knownA := k.since[a]
+		sinceB, knownB := k.since[b]
+		if knownA != knownB {
+			if knownA {
+				return 1
+			}
+			return -1
+		}
+		return sinceB.Compare(sinceA)
+	})
+	return sorted
+}
+
+// moments are the fleets of the past moments that were asked about last.
+type moments struct {
+	mu   sync.Mutex
+	kept []*past
+}
+
+// past is the fleet at a moment.
+type past struct {
+	at    time.Time
+	once  sync.Once
+	fleet *fleet.Fleet
+	head  api.Head
+	past  api.Past
+	err   error
+	read  time.Time
+}
+
+const (
+	// maxMoments bounds the past fleets that are kept.
+	maxMoments = 4
+	// momentAge is how long one is kept: late events may still change it.
+	momentAge = 2 * time.Minute
+)
+
+// at returns the fleet at a past moment.
+func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) {
+	m.mu.Lock()
+	m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return time.Since(k.read) > momentAge })
+	i := slices.IndexFunc(m.kept, func(k *past) bool { return k.at.Equal(at) })
+	var one *past
+	if i >= 0 {
+		one = m.kept[i]
+		m.kept = slices.Delete(m.kept, i, i+1)
+	} else {
+		one = &past{at: at, read: time.Now()}
+	}
+	m.kept = append(m.kept[max(0, len(m.kept)+1-maxMoments):], one)
+	m.mu.Unlock()
+	// Whoever asks first asks for all who wait, so the end of that request does not count.
+	one.once.Do(func() { one.ask(context.WithoutCancel(ctx), p) })
+	if one.err != nil {
+		m.mu.Lock()
+		m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return k == one })
+		m.mu.Unlock()
+	}
+	return one, one.err
+}
+
+// ask asks for the report of the moment. Machines that are known now, and on which nobody
+// was, are in the fleet too.
+func (k *past) ask(ctx context.Context, p *Page) {
+	ctx, cancel := context.WithTimeout(ctx, 3*answerTime)
+	defer cancel()
+	k.fleet = fleet.New()
+	var machines []api.Machine
+	on := map[string]bool{}
+	request := api.ReportRequest{Moment: api.Moment{At: k.at.Format(time.RFC3339Nano)}}
+	for a, err := range pages[api.PastReport](ctx, p, "report", request) {
+		if err != nil {
+			k.err = err
+			return
+		}
+		if k.head.When.IsZero() {
+			k.head, k.past = a.Head, *a.Past
+		}
+		for _, m := range a.Machines {
+			if last := len(machines) - 1; last >= 0 && machines[last].Name == m.Name {
+				machines[last].Users = append(machines[last].Users, m.Users...)
+				continue
+			}
+			machines = append(machines, api.Machine{Name: m.Name, Users: m.Users})
+			on[m.Name] = true
+		}
+	}
+	all := p.fleet.Machines(&fleet.Selection{})
+	for _, m := range all.Rows(0, all.Len) {
+		if !on[m.Name] {
+			machines = append(machines, api.Machine{Name: m.Name})
+		}
+	}
+	k.fleet.Fill(machines)
+}

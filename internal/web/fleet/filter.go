@@ -1,0 +1,171 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rollcall/internal/api"
+)
+
+// Filter selects machines and users by words, which may be parts of names.
+type Filter struct {
+	// Text is what was read, in one spelling: equal texts select the same.
+	Text  string
+	terms []term
+	// On are the machines with a session that the terms for remote describe; nil: there
+	// are no such terms. See [Filter.Remotes].
+	on map[string]bool
+}
+
+type term struct {
+	field  string // "", "user", "machine" or "remote"
+	text   string
+	folded string // as [api.Fold] does
+	not    bool
+}
+
+// maxFilter bounds the text of a filter, in bytes.
+const maxFilter = 500
+
+// ParseFilter reads a filter: words separated by spaces, each of which must be part of
+// the name of the machine or of a user on it. "user:", "machine:" or "remote:" in front
+// say of what; a - in front excludes. A word in double quotes may have spaces.
+func ParseFilter(text string) (Filter, error) {
+	if len(text) > maxFilter {
+		return Filter{}, fmt.Errorf("the filter has more than %d bytes: use fewer words", maxFilter)
+	}
+	words, err := split(text)
+	if err != nil {
+		return Filter{}, err
+	}
+	var f Filter
+	for i, word := range words {
+		var t term
+		t.text, t.not = strings.CutPrefix(word, "-")
+		for _, field := range []string{"user", "machine", "remote"} {
+			if rest, ok := strings.CutPrefix(t.text, field+":"); ok {
+				t.field, t.text = field, rest
+				break
+			}
+		}
+		if t.text == "" {
+			return Filter{}, fmt.Errorf("the filter's word %q is without a text: write, for example, user:anna or -web", word)
+		}
+		t.folded = api.Fold(t.text)
+		f.terms = append(f.terms, t)
+		if i > 0 {
+			f.Text += " "
+		}
+		f.Text += quoted(word)
+	}
+	return f, nil
+}
+
+// split splits a text at its spaces, but not inside of double quotes.
+func split(text string) (words []string, err error) {
+	var word strings.Builder
+	inside, begun := false, false
+	end := func() {
+		if begun {
+			words = append(words, word.String())
+		}
+		word.Reset()
+		begun = false
+	}
+	for _, c := range text {
+		switch {
+		case c == '"':
+			inside, begun = !inside, true
+		case !inside && (c == ' ' || c == '\t'):
+			end()
+		default:
+			word.WriteRune(c)
+			begun = true
+		}
+	}
+	if inside {
+		return nil, errors.New(`the filter has an opening " without a closing one: add it`)
+	}
+	end()
+	return words, nil
+}
+
+func quoted(word string) string {
+	if strings.ContainsAny(word, " \t") {
+		return `"` + word + `"`
+	}
+	return word
+}
+
+// Remotes returns the texts of the terms for remote. If there are any, OnRemotes has to
+// be called with the machines that have such a session, for each of these texts.
+func (f *Filter) Remotes() (texts []string) {
+	for _, t := range f.terms {
+		if t.field == "remote" {
+			texts = append(texts, t.text)
+		}
+	}
+	return texts
+}
+
+// OnRemotes says on which machines there are sessions from a remote that contains the
+// text of a term.
+func (f *Filter) OnRemotes(text string, machines []string) {
+	if f.on == nil {
+		f.on = map[string]bool{}
+	}
+	for _, machine := range machines {
+		f.on[text+"\x00"+machine] = true
+	}
+}
+
+// machine reports whether a filter selects a machine.
+func (f *Filter) machine(m *Machine) bool {
+	for _, t := range f.terms {
+		var has bool
+		switch t.field {
+		case "user":
+			has = t.any(m.Users)
+		case "machine":
+			has = t.partOf(m.Name)
+		case "remote":
+			has = f.on[t.text+"\x00"+m.Name]
+		default:
+			has = t.partOf(m.Name) || t.any(m.Users)
+		}
+		if has == t.not {
+			return false
+		}
+	}
+	return true
+}
+
+// user reports whether a filter selects a user.
+func (f *Filter) user(name string, machines []string) bool {
+	for _, t := range f.terms {
+		var has bool
+		switch t.field {
+		case "user":
+			has = t.partOf(name)
+		case "machine":
+			has = t.any(machines)
+		case "remote":
+			has = slices.ContainsFunc(machines, func(machine string) bool { return f.on[t.text+"\x00"+machine] })
+		default:
+			has = t.partOf(name) || t.any(machines)
+		}
+		if has == t.not {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *term) any(names []string) bool {
+	return slices.ContainsFunc(names, t.partOf)
+}
+
+// partOf is [api.Contains] with the folded text.
+func (t *term) partOf(name string) bool { return strings.Contains(api.Fold(name), t.folded) }

@@ -1,0 +1,244 @@
+package web
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/web/fleet"
+)
+
+// listPage is the data of the pages of machines and of users.
+type listPage struct {
+	*request
+	Tabs    []tab
+	Columns []column
+	From    int
+	Total   int
+	Rows    any // []machineRow or []userRow
+	Count   int
+	// Before and After are the pages around this one; empty: none.
+	Before, After string
+	CSV           string
+	// Clear is the page without a filter; empty: there is none.
+	Clear string
+}
+
+// selected returns what a page lists.
+func (p *Page) selected(r *request) (fleet.Selection, error) {
+	s := r.selection()
+	for _, text := range s.Filter.Remotes() {
+		machines, err := p.remotes.read(r.ctx, p, text, r.moment())
+		if err != nil {
+			return s, err
+		}
+		s.Filter.OnRemotes(text, machines)
+	}
+	return s, nil
+}
+
+// buildMachines makes the list of machines.
+func buildMachines(p *Page, r *request) (*content, error) {
+	list, err := p.machines(r)
+	if err != nil {
+		return nil, err
+	}
+	page := r.listPage(list.Len)
+	page.Tabs = p.machineTabs(r)
+	rows := p.machineRows(r.ctx, &r.location, r.now, list.Rows(page.From, pageRows))
+	page.Rows, page.Count = rows, len(rows)
+	page.Columns = []column{
+		r.sortable("Machine", "name", "name", "ascending", "name"),
+		{Text: "Who", Class: "who"},
+		{Text: "Last 24 hours", Class: "day"},
+		r.sortable("Users", "users", "name", "descending", "n"), r.sortable("Changed", "changed", "name", "descending", "ago"),
+	}
+	if r.past() {
+		page.Columns[4] = column{Text: "Changed", Class: "ago"}
+	} else {
+		page.Columns = append(page.Columns, r.sortable("Heard", "heard", "name", "descending", "ago"))
+	}
+	command := "rollcall who"
+	if r.state == "" && r.filter == "" {
+		command = "rollcall report"
+	}
+	return &content{Title: "Machines", Template: "machines", Data: page, Command: command + r.commandAt()}, nil
+}
+
+// machines returns the list of machines that a page shows.
+func (p *Page) machines(r *request) (*fleet.List[*fleet.Machine], error) {
+	if err := p.open(r); err != nil {
+		return nil, err
+	}
+	s, err := p.selected(r)
+	if err != nil {
+		return nil, err
+	}
+	return r.fleet.Machines(&s), nil
+}
+
+// machineTabs returns the choices of a state, with how many machines each has if nothing
+// else selects.
+func (p *Page) machineTabs(r *request) []tab {
+	t := r.fleet.Totals()
+	counted := r.filter == "" && r.group == ""
+	tabs := []tab{
+		{Text: "All", Count: t.Machines, Counted: counted},
+		{Text: "In use", Count: t.Used, Counted: counted},
+		{Text: "Nobody"},
+		{Text: "Silent", Count: t.Silent, Counted: counted},
+	}
+	if r.past() {
+		tabs = tabs[:3]
+	}
+	return r.tabs(tabs, machineStates)
+}
+
+func (r *request) tabs(tabs []tab, states []string) []tab {
+	for i := range tabs {
+		l := r.location
+		l.state, l.from = states[i], 0
+		tabs[i].URL, tabs[i].On = l.URL(), l.state == r.state
+	}
+	return tabs
+}
+
+// buildUsers makes the list of users.
+func buildUsers(p *Page, r *request) (*content, error) {
+	list, err := p.users(r)
+	if err != nil {
+		return nil, err
+	}
+	page := r.listPage(list.Len)
+	page.Tabs = p.userTabs(r)
+	rows := p.userRows(r.ctx, &r.location, r.fleet, list.Rows(page.From, pageRows))
+	page.Rows, page.Count = rows, len(rows)
+	page.Columns = []column{
+		r.sortable("User", "name", "machines", "ascending", "name"),
+		{Text: "Where", Class: "who"},
+		{Text: "Last 24 hours", Class: "day"},
+		r.sortable("Machines", "machines", "machines", "descending", "n"),
+	}
+	command := "rollcall where '*'"
+	if r.state == "several" {
+		command = "rollcall report --user-on-several"
+	}
+	return &content{Title: "Users", Template: "users", Data: page, Command: command + r.commandAt()}, nil
+}
+
+func (p *Page) users(r *request) (*fleet.List[*fleet.User], error) {
+	if err := p.open(r); err != nil {
+		return nil, err
+	}
+	s, err := p.selected(r)
+	if err != nil {
+		return nil, err
+	}
+	return r.fleet.Users(&s), nil
+}
+
+func (p *Page) userTabs(r *request) []tab {
+	t := r.fleet.Totals()
+	counted := r.filter == ""
+	return r.tabs([]tab{
+		{Text: "All", Count: t.Users, Counted: counted}, {Text: "On several machines", Count: t.Several, Counted: counted},
+	}, userStates)
+}
+
+// listPage returns a page of a list with so many rows.
+func (r *request) listPage(total int) *listPage {
+	page := &listPage{request: r, Total: total, From: min(r.from, max(0, total-1))}
+	page.From = max(0, page.From)
+	l := r.location
+	page.CSV = location{page: l.page, at: l.at, filter: l.filter, state: l.state, group: l.group, sort: l.sort}.part(".csv")
+	if l.filter != "" || l.group != "" || l.state != "" {
+		page.Clear = r.to(l.page, "").URL()
+	}
+	if page.From > 0 {
+		l.from = max(0, page.From-pageRows)
+		page.Before = l.URL()
+	}
+	if page.From+pageRows < total {
+		l.from = page.From + pageRows
+		page.After = l.URL()
+	}
+	return page
+}
+
+// remotes are the machines with sessions from a remote, as asked for last.
+type remotes struct {
+	mu   sync.Mutex
+	kept map[string]remote
+}
+
+type remote struct {
+	machines []string
+	read     time.Time
+}
+
+const (
+	remoteAge  = 10 * time.Second
+	maxRemotes = 64
+)
+
+// read returns the machines with sessions whose remote contains a text.
+func (c *remotes) read(ctx context.Context, p *Page, text string, at api.Moment) ([]string, error) {
+	key := text + "\x00" + at.At
+	c.mu.Lock()
+	k, ok := c.kept[key]
+	c.mu.Unlock()
+	if ok && time.Since(k.read) < remoteAge {
+		return k.machines, nil
+	}
+	k = remote{read: time.Now()}
+	for a, err := range pages[api.SessionsAnswer](ctx, p, "sessions", api.SessionsRequest{Remote: text, Parts: true, Moment: at}) {
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range a.Machines {
+			k.machines = append(k.machines, m.Name)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil || len(c.kept) >= maxRemotes {
+		c.kept = map[string]remote{}
+	}
+	c.kept[key] = k
+	return k.machines, nil
+}
+
+// longests are the sessions that have lasted longest, as asked for last.
+type longests struct {
+	mu    sync.Mutex
+	kept  []api.Stay
+	asked time.Time
+}
+
+const longestAge = 30 * time.Second
+
+// read returns the sessions that have lasted longest.
+func (c *longests) read(ctx context.Context, p *Page, l *location) []session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.asked) > longestAge {
+		ctx, cancel := context.WithTimeout(ctx, 2*detailTime)
+		defer cancel()
+		n := uint32(shownLongest)
+		if a, err := one[api.LongestAnswer](ctx, p, "report", api.ReportRequest{Longest: &n}); err == nil {
+			c.kept, c.asked = a.Sessions, time.Now()
+		}
+	}
+	return sessionRows(c.kept, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
+}
+
+// sessionRows returns rows of sessions; url is where a row leads.
+func sessionRows(stays []api.Stay, url func(*api.Stay) string) []session {
+	rows := make([]session, len(stays))
+	for i := range stays {
+		s := &stays[i]
+		rows[i] = session{Stay: *s, URL: url(s), Exact: s.SinceExact == nil || *s.SinceExact}
+	}
+	return rows
+}

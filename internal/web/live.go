@@ -1,0 +1,478 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/web/fleet"
+)
+
+// A patch brings a page that was rendered at an earlier revision up to date.
+type patch struct {
+	Rev  uint64 `json:"rev"`
+	Pill string `json:"pill"`
+	// Reload says that the page has to be loaded again.
+	Reload bool `json:"reload,omitempty"`
+	// Blocks are the new contents of elements, by their ids.
+	Blocks map[string]string `json:"blocks,omitempty"`
+	Rows   *rowsPatch        `json:"rows,omitempty"`
+	Tiles  []tilePatch       `json:"tiles,omitempty"`
+}
+
+// rowsPatch are the rows of a list in view.
+type rowsPatch struct {
+	Total int `json:"total"`
+	From  int `json:"from"`
+	// Keys are the names of all rows in view, in order; HTML has those that are new or
+	// changed.
+	Keys []string          `json:"keys"`
+	HTML map[string]string `json:"html,omitempty"`
+}
+
+// tilePatch is one tile of the map.
+type tilePatch struct {
+	Group int    `json:"g"`
+	Tile  int    `json:"t"`
+	State string `json:"s"`
+}
+
+// view is what one stream has sent.
+type view struct {
+	location
+	since   uint64
+	rows    int // in view
+	keys    []string
+	pending map[string]bool // rows whose details had not come
+	all     bool            // all rows have to be sent
+	blocks  map[string]uint64
+	members uint64
+	empty   bool
+	asked   time.Time // when a page of one machine or user was made last
+	shown   uint64    // the revision of that machine or user
+	slow    time.Time // when all rows were sent
+}
+
+const (
+	// patchPause is the least time between two patches, pingPause the longest between
+	// two signs of life: proxies close what is quiet.
+	patchPause = 100 * time.Millisecond
+	pingPause  = 5 * time.Second
+	// slowPause is how often what changes with time alone is sent.
+	slowPause = 30 * time.Second
+	// maxInView bounds the rows in view.
+	maxInView = 120
+)
+
+var seed = maphash.MakeSeed()
+
+// serveLive streams patches to a page, as server-sent events; with once, it answers with
+// one patch. The id of an event is "boot.revision": with it, a browser that connects
+// again goes on where it was.
+func (p *Page) serveLive(w http.ResponseWriter, req *http.Request) {
+	v, same, err := p.view(req)
+	if err != nil {
+		http.Error(w, asSentence(err), http.StatusBadRequest)
+		return
+	}
+	if req.URL.Query().Has("once") {
+		p.answerOnce(w, req, v, same)
+		return
+	}
+	if p.Acquire != nil {
+		release, ok := p.Acquire(req)
+		if !ok {
+			w.Header().Set("Retry-After", "10")
+			http.Error(w, "Too many open pages: close some.", http.StatusTooManyRequests)
+			return
+		}
+		defer release()
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	out := &stream{w: w, control: http.NewResponseController(w), boot: p.boot}
+	if !same {
+		_ = out.send(&patch{Reload: true})
+		return
+	}
+	_ = p.stream(req.Context(), v, out) // the client has gone, or the page ends
+}
+
+// view reads the request of a stream. It reports whether the page was rendered by this
+// process.
+func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
+	q := req.URL.Query()
+	of, err := url.Parse(q.Get("of"))
+	if err != nil || !strings.HasPrefix(of.Path, "/") {
+		return nil, false, mistake{"", fmt.Errorf("of=%q: give the path and query of a page", clip(q.Get("of")))}
+	}
+	v = &view{blocks: map[string]uint64{}, rows: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
+	if v.location, err = readLocation(of.EscapedPath(), of.Query(), time.Now()); err != nil {
+		return nil, false, err
+	}
+	if v.past() && !q.Has("once") {
+		return nil, false, mistake{"at", errors.New("the past is not live")}
+	}
+	if n, err := strconv.Atoi(q.Get("rows")); err == nil {
+		v.rows = max(1, min(n, maxInView))
+	}
+	id := req.Header.Get("Last-Event-ID")
+	if id == "" {
+		id = q.Get("id")
+	}
+	boot, rev, _ := strings.Cut(id, ".")
+	v.since, err = strconv.ParseUint(rev, 10, 64)
+	if members, err := strconv.ParseUint(q.Get("map"), 10, 64); err == nil {
+		v.members = members
+	}
+	return v, boot == p.boot && err == nil, nil
+}
+
+func (p *Page) answerOnce(w http.ResponseWriter, req *http.Request, v *view, same bool) {
+	one := &patch{Reload: true}
+	if same {
+		var err error
+		if one, err = p.patch(req.Context(), v); err != nil {
+			http.Error(w, asSentence(err), http.StatusBadGateway)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(one) // the client may have gone
+}
+
+// stream sends what is newer, until the context is done or a write fails.
+func (p *Page) stream(ctx context.Context, v *view, out *stream) error {
+	for {
+		_, changed := p.fleet.Rev()
+		start := time.Now()
+		next, err := p.patch(ctx, v)
+		if err == nil && next.Rev > 0 {
+			err = out.send(next)
+		} else if err == nil {
+			err = out.ping()
+		} else if ctx.Err() == nil {
+			err = out.ping() // asked again at the next change
+		}
+		if err != nil {
+			return err
+		}
+		wait := time.NewTimer(pingPause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wait.C:
+		case <-changed:
+			if rest := patchPause - time.Since(start); rest > 0 {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(rest):
+				}
+			}
+		}
+		wait.Stop()
+	}
+}
+
+// stream writes server-sent events.
+type stream struct {
+	w       io.Writer
+	control *http.ResponseController
+	boot    string
+}
+
+func (s *stream) send(one *patch) error {
+	data, err := json.Marshal(one)
+	if err != nil {
+		return err
+	}
+	return s.write("id: %s.%d\ndata: %s\n\n", s.boot, one.Rev, data)
+}
+
+func (s *stream) ping() error { return s.write(":\n\n") }
+
+// write writes with a deadline of its own: a server's WriteTimeout would end the stream.
+func (s *stream) write(format string, args ...any) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(s.w, format, args...); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// patch returns what is newer than what a view has. Its Rev is 0 if there is nothing.
+func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	r := &request{location: v.location, ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
+	r.rev, _ = p.fleet.Rev()
+	next := &patch{Rev: r.rev, Pill: p.pill(r), Blocks: map[string]string{}}
+	due := r.now.Sub(v.slow) >= slowPause
+	var err error
+	switch {
+	case v.page == "/":
+		err = p.patchFleet(r, v, next)
+	case v.name != "":
+		err = p.patchOne(r, v, next)
+	case v.page == "/machines" || v.page == "/users":
+		v.all = v.all || due
+		err = p.patchList(r, v, next)
+	case v.page == "/service":
+		err = p.patchService(r, v, next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if due {
+		v.slow = r.now
+		err = v.block(next, "strip", "curve", p.strip(ctx, &r.location, r.now))
+	}
+	if err == nil {
+		err = v.block(next, "banner", "banner", p.banner(r))
+	}
+	if err == nil {
+		err = v.block(next, "state", "state", next.Pill)
+	}
+	v.since = r.rev
+	if len(next.Blocks) == 0 && next.Rows == nil && len(next.Tiles) == 0 && !next.Reload {
+		next.Rev = 0
+	}
+	return next, err
+}
+
+// block adds a block to a patch, if it is not what was sent last.
+func (v *view) block(next *patch, id, template string, data any) error {
+	html, err := render(template, data)
+	if err != nil {
+		return err
+	}
+	hash := maphash.String(seed, html)
+	if v.blocks[id] == hash {
+		return nil
+	}
+	v.blocks[id], next.Blocks[id] = hash, html
+	return nil
+}
+
+// patchFleet brings the page of the fleet up to date.
+func (p *Page) patchFleet(r *request, v *view, next *patch) error {
+	t := p.totals(r)
+	if next.Reload = v.empty != (t.Machines == 0); next.Reload || v.empty {
+		return nil
+	}
+	err := v.block(next, "totals", "totals", t)
+	if err == nil {
+		err = v.block(next, "feed", "feed", p.news(r))
+	}
+	if err == nil {
+		err = v.block(next, "several", "several", p.several(r))
+	}
+	if err == nil {
+		err = v.block(next, "longest", "longest", p.longest.read(r.ctx, p, &r.location))
+	}
+	if err != nil {
+		return err
+	}
+	return p.patchMap(r, v, next)
+}
+
+// patchMap brings the map up to date: tile by tile, or as a whole if its shape changed.
+func (p *Page) patchMap(r *request, v *view, next *patch) error {
+	layout := r.fleet.Layout()
+	if layout.Members != v.members {
+		v.members = layout.Members
+		return v.block(next, "map", "map", p.fleetMap(r))
+	}
+	for i := range layout.Groups {
+		g := &layout.Groups[i]
+		changed := false
+		g.Changed(v.since, func(tile int) {
+			changed = true
+			next.Tiles = append(next.Tiles, tilePatch{i, tile, string(g.Tiles[tile])})
+		})
+		if !changed {
+			continue
+		}
+		if err := v.block(next, "g"+strconv.Itoa(i), "group", r.mapGroup(i, g)); err != nil {
+			return err
+		}
+	}
+	// A layout may be older than the fleet: what it lacks comes next time.
+	r.rev = min(r.rev, layout.Rev)
+	return nil
+}
+
+// patchList brings the rows in view up to date.
+func (p *Page) patchList(r *request, v *view, next *patch) error {
+	users := v.page == "/users"
+	var err error
+	if users {
+		err = v.block(next, "tabs", "tabs", p.userTabs(r))
+	} else {
+		err = v.block(next, "tabs", "tabs", p.machineTabs(r))
+	}
+	if err != nil {
+		return err
+	}
+	rows := &rowsPatch{From: r.from, HTML: map[string]string{}}
+	if users {
+		err = p.patchUsers(r, v, rows)
+	} else {
+		err = p.patchMachines(r, v, rows)
+	}
+	if err != nil {
+		return err
+	}
+	if len(rows.HTML) > 0 || !slices.Equal(rows.Keys, v.keys) {
+		next.Rows = rows
+	}
+	v.keys, v.all = rows.Keys, false
+	return nil
+}
+
+func (p *Page) patchMachines(r *request, v *view, rows *rowsPatch) error {
+	list, err := p.machines(r)
+	if err != nil {
+		return err
+	}
+	rows.Total = list.Len
+	var wanted []*fleet.Machine
+	for _, m := range list.Rows(r.from, v.rows) {
+		rows.Keys = append(rows.Keys, m.Name)
+		if v.wants(m.Name, m.Rev) {
+			wanted = append(wanted, m)
+		}
+	}
+	for _, row := range p.machineRows(r.ctx, &r.location, r.now, wanted) {
+		if rows.HTML[row.Name], err = render("machine-row", row); err != nil {
+			return err
+		}
+		v.sent(row.Name, row.Day.Known)
+	}
+	r.rev = min(r.rev, list.Rev)
+	return nil
+}
+
+func (p *Page) patchUsers(r *request, v *view, rows *rowsPatch) error {
+	list, err := p.users(r)
+	if err != nil {
+		return err
+	}
+	rows.Total = list.Len
+	var wanted []*fleet.User
+	for _, u := range list.Rows(r.from, v.rows) {
+		rows.Keys = append(rows.Keys, u.Name)
+		if v.wants(u.Name, u.Rev) {
+			wanted = append(wanted, u)
+		}
+	}
+	for _, row := range p.userRows(r.ctx, &r.location, r.fleet, wanted) {
+		if rows.HTML[row.Name], err = render("user-row", row); err != nil {
+			return err
+		}
+		v.sent(row.Name, row.Day.Known)
+	}
+	r.rev = min(r.rev, list.Rev)
+	return nil
+}
+
+// wants reports whether a view lacks a row as it is.
+func (v *view) wants(name string, rev uint64) bool {
+	return v.all || rev > v.since || v.pending[name] || v.keys != nil && !slices.Contains(v.keys, name)
+}
+
+// sent notes whether a row was sent with its details.
+func (v *view) sent(name string, known bool) {
+	if known {
+		delete(v.pending, name)
+	} else {
+		v.pending[name] = true
+	}
+}
+
+// patchOne brings the page of a machine or a user up to date. A view that has just been
+// opened gets it as a whole: what the history says may be newer than the page.
+func (p *Page) patchOne(r *request, v *view, next *patch) error {
+	build, template := buildMachine, "machine-content"
+	var rev uint64
+	if v.page == "/users" {
+		build, template = buildUser, "user-content"
+		if u, _ := r.fleet.User(v.name, 0); u != nil {
+			rev = u.Rev
+		}
+	} else if m := r.fleet.Machine(v.name); m != nil {
+		rev = m.Rev
+	}
+	if rev == v.shown && r.now.Sub(v.asked) < slowPause {
+		return nil
+	}
+	c, err := build(p, r)
+	if err != nil {
+		return err
+	}
+	v.asked, v.shown = r.now, rev
+	if c.Template == "find" {
+		return nil // still unknown
+	}
+	if v.empty {
+		next.Reload = true
+		return nil
+	}
+	return v.block(next, "content", template, c.Data)
+}
+
+// patchService brings the page of the service up to date.
+func (p *Page) patchService(r *request, v *view, next *patch) error {
+	if r.now.Sub(v.asked) < statusPause {
+		return nil
+	}
+	v.asked = r.now
+	c, err := buildService(p, r)
+	if err != nil {
+		return err
+	}
+	return v.block(next, "content", "service-content", c.Data)
+}
+
+// serveNames answers a search while it is typed, in JSON.
+func (p *Page) serveNames(w http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithTimeout(req.Context(), answerTime)
+	defer cancel()
+	r, err := p.request(ctx, req)
+	var c *content
+	if err == nil {
+		c, err = buildFind(p, r)
+	}
+	if err != nil {
+		http.Error(w, asSentence(err), http.StatusBadRequest)
+		return
+	}
+	type name struct {
+		Name string `json:"name"`
+		URL  string `json:"url"`
+		Kind string `json:"kind"`
+	}
+	const most = 8 // of each kind
+	f := c.Data.(*findPage)
+	names := []name{}
+	for _, m := range f.Machines[:min(most, len(f.Machines))] {
+		names = append(names, name{m.Name, m.URL, "machine"})
+	}
+	for _, u := range f.Users[:min(most, len(f.Users))] {
+		names = append(names, name{u.Name, u.URL, "user"})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(names) // the client may have gone
+}

@@ -1,0 +1,271 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/moment"
+	"rollcall/internal/web/fleet"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// location is what a URL says: all of the state of a page.
+type location struct {
+	// page is the path without a name: "/", "/machines", "/users", "/service", "/find".
+	page string
+	// name is the machine or the user of the path; empty: none.
+	name string
+	// at is the moment; zero: now.
+	at time.Time
+	// span is the time before the moment that a timeline shows; 0: a day.
+	span time.Duration
+	// filter, state, group and sort select and order rows; see [fleet.Selection].
+	filter             string
+	state, group, sort string
+	// from is the index of the first row.
+	from int
+}
+
+// spans are the times that a timeline can show.
+var spans = []struct {
+	text string
+	span time.Duration
+}{
+	{"24h", day}, {"48h", 2 * day}, {"7d", 7 * day}, {"30d", 30 * day},
+}
+
+const day = 24 * time.Hour
+
+// A mistake is an error of whoever wrote the URL, in a sentence for the page.
+type mistake struct {
+	field string // of the form it belongs to: "at", "q" or ""
+	error
+}
+
+func (m mistake) Unwrap() error { return m.error }
+
+// readLocation reads a URL's path and query. Moments without a zone are in that of the
+// parameter tz, else in UTC. Parameters that a page does not have are ignored.
+func readLocation(path string, q url.Values, now time.Time) (location, error) {
+	l, err := readPath(path)
+	if err != nil {
+		return l, err
+	}
+	l.filter, l.state, l.group, l.sort = q.Get("q"), q.Get("state"), q.Get("group"), q.Get("sort")
+	if err := l.checkList(); err != nil {
+		return l, err
+	}
+	if l.name != "" && q.Get("span") != "" {
+		if l.span = spanOf(q.Get("span")); l.span == 0 {
+			return l, mistake{"", fmt.Errorf("span=%q: use 24h, 48h, 7d or 30d", clip(q.Get("span")))}
+		}
+	}
+	if text := q.Get("from"); text != "" {
+		if l.from, err = strconv.Atoi(text); err != nil || l.from < 0 {
+			return l, mistake{"", fmt.Errorf("from=%q: use the number of a row, from 0", clip(text))}
+		}
+	}
+	l.at, err = readMoment(strings.TrimSpace(q.Get("at")), q.Get("tz"), now)
+	return l, err
+}
+
+// readPath reads a path, as written in the URL.
+func readPath(path string) (location, error) {
+	for _, page := range []string{"/machines", "/users"} {
+		rest, ok := strings.CutPrefix(path, page+"/")
+		if !ok {
+			continue
+		}
+		token, err := url.PathUnescape(rest)
+		if err == nil {
+			var name string
+			if name, err = rollcallv1.DecodeMachine(token); err == nil {
+				return location{page: page, name: name}, nil
+			}
+		}
+		return location{page: page}, mistake{"", fmt.Errorf("the path %q is not the spelling of a name: use the links, or the search", clip(path))}
+	}
+	return location{page: path}, nil
+}
+
+var (
+	machineStates = []string{"", "used", "nobody", "silent"}
+	userStates    = []string{"", "several"}
+	machineSorts  = []string{"", "name", "users", "changed", "heard"}
+	userSorts     = []string{"", "name", "machines"}
+)
+
+// checkList checks what selects and orders rows.
+func (l *location) checkList() error {
+	if _, err := fleet.ParseFilter(l.filter); err != nil {
+		return mistake{"q", err}
+	}
+	states, sorts := machineStates, machineSorts
+	if l.page == "/users" {
+		states, sorts = userStates, userSorts
+	}
+	if !contains(states, l.state) {
+		return mistake{"", fmt.Errorf("state=%q: use one of%s", clip(l.state), strings.Join(states, " "))}
+	}
+	if !contains(sorts, strings.TrimPrefix(l.sort, "-")) {
+		return mistake{"", fmt.Errorf("sort=%q: use one of%s, with - in front for the reverse", clip(l.sort), strings.Join(sorts, " "))}
+	}
+	return nil
+}
+
+func contains(all []string, one string) bool {
+	for _, each := range all {
+		if each == one {
+			return true
+		}
+	}
+	return false
+}
+
+func spanOf(text string) time.Duration {
+	for _, s := range spans {
+		if s.text == text {
+			return s.span
+		}
+	}
+	return 0
+}
+
+// readMoment reads the moment of a URL or of the form: the end of what it names. A moment
+// that is not over is now.
+func readMoment(text, zone string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	loc := time.UTC
+	if zone != "" {
+		var err error
+		if loc, err = time.LoadLocation(zone); err != nil {
+			loc = time.UTC
+		}
+	}
+	period, err := moment.Parse(text, now, loc)
+	if err != nil {
+		return time.Time{}, mistake{"at", fmt.Errorf("%q: %w", clip(text), err)}
+	}
+	if !period.Last.Before(now) {
+		return time.Time{}, nil
+	}
+	if period.Last.Unix() < 0 {
+		return time.Time{}, mistake{"at", errors.New("that is before 1970: use a later moment")}
+	}
+	return period.Last.UTC(), nil
+}
+
+// atText is the moment as in the URL. A whole second stands for its end, as everywhere.
+func atText(t time.Time) string {
+	if t.Nanosecond() == 999_999_999 {
+		return t.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// path returns the path of the page, or of a part of it such as "/sessions.csv".
+func (l location) path(part string) string {
+	if l.name == "" {
+		return l.page + part
+	}
+	return l.page + "/" + url.PathEscape(rollcallv1.EncodeMachine(l.name)) + part
+}
+
+// query returns the query of the URL.
+func (l location) query() url.Values {
+	q := url.Values{}
+	add := func(key, value string) {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	add("q", l.filter)
+	add("state", l.state)
+	add("group", l.group)
+	add("sort", l.sort)
+	if l.from > 0 {
+		add("from", strconv.Itoa(l.from))
+	}
+	if l.span > 0 && l.span != day {
+		for _, s := range spans {
+			if s.span == l.span {
+				add("span", s.text)
+			}
+		}
+	}
+	if !l.at.IsZero() {
+		add("at", atText(l.at))
+	}
+	return q
+}
+
+// URL returns the one URL of a location.
+func (l location) URL() string { return l.part("") }
+
+// part returns the URL of a part of the page.
+func (l location) part(part string) string {
+	if q := l.query().Encode(); q != "" {
+		return l.path(part) + "?" + q
+	}
+	return l.path(part)
+}
+
+// to returns another page, at the same moment.
+func (l location) to(page, name string) location {
+	return location{page: page, name: name, at: l.at}
+}
+
+// now returns the same page, now.
+func (l location) now() location {
+	l.at = time.Time{}
+	return l
+}
+
+// past reports whether the location is about the past.
+func (l location) past() bool { return !l.at.IsZero() }
+
+// end returns the moment of the location, or now.
+func (l location) end(now time.Time) time.Time {
+	if l.past() {
+		return l.at
+	}
+	return now
+}
+
+// moment returns the moment for a question.
+func (l location) moment() api.Moment {
+	if !l.past() {
+		return api.Moment{}
+	}
+	return api.Moment{At: l.at.Format(time.RFC3339Nano)}
+}
+
+// shownSpan returns the time that a timeline shows.
+func (l location) shownSpan() time.Duration {
+	if l.span == 0 {
+		return day
+	}
+	return l.span
+}
+
+// selection returns what the location selects. Its filter was checked.
+func (l location) selection() fleet.Selection {
+	filter, _ := fleet.ParseFilter(l.filter)
+	return fleet.Selection{Filter: filter, State: l.state, Group: l.group, Sort: l.sort}
+}
+
+// clip shortens a text of the URL for an error.
+func clip(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}

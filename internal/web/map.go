@@ -1,0 +1,106 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"rollcall/internal/web/fleet"
+)
+
+// fleetMap is the map of all machines.
+type fleetMap struct {
+	Groups []mapGroup
+	// Members is the revision of the map's shape, Each how many machines a tile is.
+	Members uint64
+	Each    int
+	Silent  bool
+}
+
+// mapGroup is one group of the map.
+type mapGroup struct {
+	Index int
+	Name  string
+	URL   string // empty: of the group that has the rest
+	Tiles string
+	Label string // for whoever cannot see the tiles
+	fleet.Group
+	Past bool
+}
+
+// fleetMap returns the map of all machines.
+func (p *Page) fleetMap(r *request) *fleetMap {
+	layout := r.fleet.Layout()
+	m := &fleetMap{Members: layout.Members, Each: layout.Each, Silent: !r.past()}
+	for i := range layout.Groups {
+		m.Groups = append(m.Groups, r.mapGroup(i, &layout.Groups[i]))
+	}
+	return m
+}
+
+func (r *request) mapGroup(i int, g *fleet.Group) mapGroup {
+	one := mapGroup{Index: i, Name: g.Name, Tiles: string(g.Tiles), Group: *g, Past: r.past()}
+	switch {
+	case g.Rest:
+		one.Name = "smaller groups"
+	default:
+		l := r.to("/machines", "")
+		l.group = g.Name
+		if g.Name == "" {
+			one.Name = "other machines"
+		} else {
+			one.URL = l.URL()
+		}
+	}
+	one.Label = fmt.Sprintf("%s: %s of %s machines in use", one.Name, strconv.Itoa(g.Used), strconv.Itoa(g.Machines))
+	if g.Silent > 0 {
+		one.Label += fmt.Sprintf(", %d silent", g.Silent)
+	}
+	return one
+}
+
+// serveTile answers which machines a tile of the map stands for, in JSON.
+func (p *Page) serveTile(w http.ResponseWriter, req *http.Request) {
+	r, err := p.request(req.Context(), req)
+	if err == nil {
+		r.page = "/"
+		err = p.open(r)
+	}
+	q := req.URL.Query()
+	group, errGroup := strconv.Atoi(q.Get("group"))
+	index, errTile := strconv.Atoi(q.Get("tile"))
+	if err != nil || errGroup != nil || errTile != nil {
+		http.Error(w, "The map has no such tile: give group, tile, and at if it is about the past.", http.StatusBadRequest)
+		return
+	}
+	type machine struct {
+		Name   string   `json:"name"`
+		URL    string   `json:"url"`
+		Silent bool     `json:"silent"`
+		Users  []string `json:"users"`
+		More   int      `json:"more"`
+	}
+	var found []machine
+	for _, name := range r.fleet.Layout().Names(group, index) {
+		if m := r.fleet.Machine(name); m != nil {
+			n := min(len(m.Users), chips)
+			found = append(found, machine{name, r.to("/machines", name).URL(), m.Silent, m.Users[:n], len(m.Users) - n})
+		}
+		if len(found) == 60 {
+			break
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(found) // the client may have gone
+}
+
+// host is a machine's name without its domain.
+func host(name string) string {
+	first, _, _ := strings.Cut(name, ".")
+	if first == "" {
+		return name
+	}
+	return first
+}

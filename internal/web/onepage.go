@@ -1,0 +1,452 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/internal/api"
+)
+
+// onePage is the data of the page of one machine or one user.
+type onePage struct {
+	*request
+	Name         string
+	Sentence     sentence
+	Facts        []note
+	Sessions     []session
+	MoreSessions bool
+	Spans        []tab
+	Timeline     *timeline
+	History      []stay
+	// MoreHistory says that the span has more sessions than the table.
+	MoreHistory             bool
+	SessionsCSV, HistoryCSV string
+	// Heard is when the machine was heard from last; zero: not known, or the page is about
+	// a user or the past.
+	Heard time.Time
+	// LastTime is the newest begin or end of a session before a past moment.
+	LastTime time.Time
+}
+
+// sentence is what most come to a page for: "Free since 14:02, last: kim".
+type sentence struct {
+	// Class is "used", "free", "unknown" or "red".
+	Class, Text string
+	Time        time.Time // after the text; zero: none
+	Rest        string
+}
+
+// stay is a row of the history.
+type stay struct {
+	api.PastStay
+	URL string
+	// Open says that it had not ended at the moment of the page.
+	Open bool
+	// Until is its end, or the moment of the page.
+	Until time.Time
+}
+
+const (
+	maxSessions = 200
+	// maxTimeline bounds the sessions that a timeline is made of, shownHistory those in
+	// the table.
+	maxTimeline  = 3000
+	shownHistory = 50
+)
+
+// buildMachine makes the page of a machine.
+func buildMachine(p *Page, r *request) (*content, error) {
+	var a api.MachineAnswer
+	var sessions []api.Stay
+	var more bool
+	var past history
+	err := together(
+		func() (err error) { a, sessions, more, err = p.machine(r); return err },
+		func() error { past = p.history(r, api.HistoryRequest{Machine: r.name, Marks: true}); return nil },
+	)
+	if err != nil {
+		return p.unknown(r, err)
+	}
+	page := &onePage{request: r, Name: r.name, MoreSessions: more, Sessions: sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() })}
+	r.pastOf = cmp.Or(a.Past, past.past)
+	if r.past() {
+		r.head = &a.Head
+	}
+	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")
+	for _, m := range past.marks {
+		page.Timeline.Marks = append(page.Timeline.Marks, boot{percent(m.Time, page.Timeline.From, page.Timeline.To), m.Time, m.Kind})
+	}
+	if a.Silent && !r.past() {
+		page.Timeline.Unheard = percent(a.Heard, page.Timeline.From, page.Timeline.To)
+	}
+	page.Sentence = machineSentence(r, &a, page.Sessions, past.stays)
+	page.Heard = a.Heard
+	if r.past() {
+		page.LastTime = lastTime(past.stays, r.at)
+	}
+	page.Facts = append(page.Facts, p.machineFacts(r, &a)...)
+	return &content{Title: r.name, Template: "machine", Data: page, Command: "rollcall who " + shell(r.name) + r.commandAt()}, nil
+}
+
+// machine asks who is on a machine.
+func (p *Page) machine(r *request) (first api.MachineAnswer, sessions []api.Stay, more bool, err error) {
+	for a, err := range pages[api.MachineAnswer](r.ctx, p, "machine", api.MachineRequest{Machine: r.name, Moment: r.moment()}) {
+		if err != nil {
+			return first, nil, false, err
+		}
+		if first.Machine == "" {
+			first = a
+		}
+		for _, s := range a.Sessions {
+			sessions = append(sessions, api.Stay{Machine: r.name, Session: s})
+		}
+		if len(sessions) > maxSessions {
+			return first, byArrival(sessions)[:maxSessions], true, nil
+		}
+	}
+	return first, byArrival(sessions), false, nil
+}
+
+// byArrival sorts sessions by who came last.
+func byArrival(sessions []api.Stay) []api.Stay {
+	slices.SortStableFunc(sessions, func(a, b api.Stay) int { return b.Since.Compare(a.Since) })
+	return sessions
+}
+
+// machineSentence says whether somebody is on a machine, and if not, since when.
+func machineSentence(r *request, a *api.MachineAnswer, sessions []session, stays []api.PastStay) sentence {
+	var users []string
+	for i := range sessions {
+		if u := sessions[i].User; !slices.Contains(users, u) {
+			users = append(users, u)
+		}
+	}
+	silent := "Not known: silent for " + spanText(r.now.Sub(a.Heard))
+	switch {
+	case a.Silent && len(users) == 0:
+		return sentence{Class: "unknown", Text: silent + ", nobody when last heard"}
+	case a.Silent:
+		return sentence{Class: "unknown", Text: silent + ", then: " + short(users)}
+	case len(users) == 1:
+		return sentence{Class: "used", Text: "In use by " + users[0] + " since", Time: sessions[len(sessions)-1].Since}
+	case len(users) > 0:
+		return sentence{Class: "used", Text: "In use by " + short(users) + ", the last since", Time: sessions[0].Since}
+	}
+	last := lastEnded(stays, r.end(r.now))
+	if last == nil {
+		return sentence{Class: "free", Text: "Free, and nobody was on in the time shown"}
+	}
+	return sentence{Class: "free", Text: "Free since", Time: last.Ended, Rest: ", last: " + cmp.Or(last.User, "an unknown user")}
+}
+
+// lastEnded returns the stay that ended last, until a moment; nil: none.
+func lastEnded(stays []api.PastStay, until time.Time) (last *api.PastStay) {
+	for i := range stays {
+		if s := &stays[i]; !s.Ended.IsZero() && !s.Ended.After(until) && (last == nil || s.Ended.After(last.Ended)) {
+			last = s
+		}
+	}
+	return last
+}
+
+// lastTime returns the newest begin or end of a stay until a moment.
+func lastTime(stays []api.PastStay, until time.Time) (last time.Time) {
+	for i := range stays {
+		for _, t := range []time.Time{stays[i].Since, stays[i].Ended} {
+			if t.After(last) && !t.After(until) {
+				last = t
+			}
+		}
+	}
+	return last
+}
+
+// LastEvent reports whether there was an event before the moment.
+func (o *onePage) LastEvent() bool { return !o.LastTime.IsZero() }
+
+// short lists names: all of a few, else how many.
+func short(names []string) string {
+	if len(names) > chips {
+		return plural(len(names), "user", "users")
+	}
+	return strings.Join(names, ", ")
+}
+
+// machineFacts are what else there is to know of a machine.
+func (p *Page) machineFacts(r *request, a *api.MachineAnswer) (facts []note) {
+	if a.Missing > 0 {
+		facts = append(facts, note{Text: plural(int(a.Missing), "event of it", "events of it") + " never arrived: what is shown may lack sessions", Class: "warn"})
+	}
+	if !a.Complete && !r.past() {
+		facts = append(facts, note{Text: "not complete (" + strings.Join(a.Reasons, ", ") + "): a login or logout may be missing until its next boot or report of who is on", Class: "warn"})
+	}
+	return facts
+}
+
+// buildUser makes the page of a user.
+func buildUser(p *Page, r *request) (*content, error) {
+	var sessions []api.Stay
+	var first api.UserAnswer
+	var more bool
+	var past history
+	err := together(
+		func() (err error) { first, sessions, more, err = p.user(r); return err },
+		func() error { past = p.history(r, api.HistoryRequest{User: r.name}); return nil },
+	)
+	if err != nil {
+		return p.unknown(r, err)
+	}
+	page := &onePage{request: r, Name: r.name, MoreSessions: more, Sessions: sessionRows(sessions, func(s *api.Stay) string { return r.to("/machines", s.Machine).URL() })}
+	r.pastOf = cmp.Or(first.Past, past.past)
+	if r.past() {
+		r.head = &first.Head
+	}
+	machine := func(s *api.PastStay) string { return s.Machine }
+	page.show(past, machine, "/machines")
+	line := countOver(past.stays, machine, page.Timeline.From, page.Timeline.To)
+	page.Timeline.Band = line.paths(3, p.machinesLevel)
+	if p.isService(r.name) {
+		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
+	}
+	page.Sentence = p.userSentence(r, page.Sessions, past.stays)
+	return &content{Title: r.name, Template: "user", Data: page, Command: "rollcall where " + shell(r.name) + r.commandAt()}, nil
+}
+
+// user asks where a user is.
+func (p *Page) user(r *request) (first api.UserAnswer, sessions []api.Stay, more bool, err error) {
+	for a, err := range pages[api.UserAnswer](r.ctx, p, "user", api.UserRequest{User: r.name, Moment: r.moment()}) {
+		if err != nil {
+			return first, nil, false, err
+		}
+		if first.User == "" {
+			first = a
+		}
+		if sessions = append(sessions, a.Sessions...); len(sessions) > maxSessions {
+			return first, byArrival(sessions)[:maxSessions], true, nil
+		}
+	}
+	return first, byArrival(sessions), false, nil
+}
+
+// userSentence says where a user is, or was last.
+func (p *Page) userSentence(r *request, sessions []session, stays []api.PastStay) sentence {
+	var machines []string
+	for i := range sessions {
+		if m := sessions[i].Machine; !slices.Contains(machines, m) {
+			machines = append(machines, m)
+		}
+	}
+	switch n := len(machines); {
+	case n > 1:
+		one := sentence{Class: "used", Text: fmt.Sprintf("On %d machines at once, the last since", n), Time: sessions[0].Since}
+		if n >= p.Several && !p.isService(r.name) {
+			one.Class = "red"
+		}
+		return one
+	case n == 1:
+		return sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since}
+	}
+	last := lastEnded(stays, r.end(r.now))
+	if last == nil {
+		return sentence{Class: "free", Text: "Nowhere, and on no machine in the time shown"}
+	}
+	return sentence{Class: "free", Text: "Nowhere since", Time: last.Ended, Rest: ", last on " + last.Machine}
+}
+
+// history is what the history says of a machine or a user in the time shown.
+type history struct {
+	stays []api.PastStay
+	marks []api.Mark
+	past  *api.Past
+	cut   bool
+	err   error
+}
+
+// history asks for the sessions in the time shown, the latest first.
+func (p *Page) history(r *request, request api.HistoryRequest) (h history) {
+	to := r.end(r.now)
+	request.From, request.To = to.Add(-r.shownSpan()).UTC().Format(time.RFC3339Nano), to.UTC().Format(time.RFC3339Nano)
+	for a, err := range pages[api.HistoryAnswer](r.ctx, p, "history", request) {
+		if err != nil {
+			h.err = err
+			break
+		}
+		if h.past == nil {
+			h.past = a.Past
+		}
+		h.stays = append(h.stays, a.Sessions...)
+		h.marks = append(h.marks, a.Marks...)
+		if len(h.stays) >= maxTimeline {
+			h.cut = true
+			break
+		}
+	}
+	return h
+}
+
+// show puts a history into a page: name is what has a lane of the timeline, and where
+// its rows lead.
+func (o *onePage) show(h history, name func(*api.PastStay) string, target string) {
+	to := o.end(o.now)
+	o.Timeline = newTimeline(h.stays, to.Add(-o.shownSpan()), to, name, func(name string) string { return o.to(target, name).URL() })
+	o.Timeline.Cut = h.cut
+	for _, s := range spans {
+		l := o.location
+		l.span = s.span
+		o.Spans = append(o.Spans, tab{Text: s.text, URL: l.URL(), On: s.span == o.shownSpan()})
+	}
+	for i := range h.stays[:min(len(h.stays), shownHistory)] {
+		s := h.stays[i]
+		row := stay{PastStay: s, URL: o.to(target, name(&s)).URL(), Until: s.Ended}
+		if row.Open = s.Ended.IsZero() || s.Ended.After(to); row.Open {
+			row.Until = to
+		}
+		o.History = append(o.History, row)
+	}
+	o.MoreHistory = len(h.stays) > shownHistory
+	o.SessionsCSV, o.HistoryCSV = o.part("/sessions.csv"), o.part("/history.csv")
+	if h.err != nil {
+		o.Facts = append(o.Facts, note{Text: "the history is not shown: " + h.err.Error(), Class: "warn"})
+	}
+}
+
+// unknown is the page of a machine or user that the service does not know: names that
+// are near, and, for a machine that there should be, what to do.
+func (p *Page) unknown(r *request, err error) (*content, error) {
+	if !isUnknown(err) {
+		return nil, err
+	}
+	c, findErr := p.find(r, r.name)
+	if findErr != nil {
+		return nil, err
+	}
+	found := c.Data.(*findPage)
+	found.Unknown, found.Kind = r.name, strings.TrimPrefix(strings.TrimSuffix(r.page, "s"), "/")
+	found.Expected = r.page == "/machines" && slices.Contains(p.Expected, r.name)
+	c.Status = 404
+	return c, nil
+}
+
+// together runs functions side by side, and returns the first error.
+func together(all ...func() error) error {
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, one := range all {
+		wait.Go(func() { errs[i] = one() })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findPage is the data of the page of a search.
+type findPage struct {
+	*request
+	Text            string
+	Machines, Users []chip
+	MoreMachines    bool
+	MoreUsers       bool
+	// Unknown is the name that was not found, Kind "machine" or "user"; empty: the page
+	// is a search.
+	Unknown, Kind string
+	Expected      bool
+}
+
+// UnknownShell is the unknown name for the shell.
+func (f *findPage) UnknownShell() string { return shell(f.Unknown) }
+
+// buildFind makes the page of a search.
+func buildFind(p *Page, r *request) (*content, error) { return p.find(r, strings.TrimSpace(r.filter)) }
+
+const shownFound = 50
+
+// find searches names.
+func (p *Page) find(r *request, text string) (*content, error) {
+	page := &findPage{request: r, Text: text}
+	c := &content{Title: "Search", Template: "find", Data: page, Command: "rollcall who -m " + shell(text)}
+	if text == "" {
+		return c, nil
+	}
+	n := uint32(shownFound)
+	a, err := one[api.FindAnswer](r.ctx, p, "find", api.FindRequest{Text: text, Limit: &n})
+	if err != nil {
+		return nil, err
+	}
+	page.MoreMachines, page.MoreUsers = a.MoreMachines, a.MoreUsers
+	for _, name := range a.Machines {
+		page.Machines = append(page.Machines, chip{name, r.to("/machines", name).URL()})
+	}
+	for _, name := range a.Users {
+		page.Users = append(page.Users, chip{name, r.to("/users", name).URL()})
+	}
+	return c, nil
+}
+
+// found returns the URL of the one result that has the name that was searched for, if
+// it has.
+func (f *findPage) found() string {
+	var exact []string
+	for _, c := range slices.Concat(f.Machines, f.Users) {
+		if strings.EqualFold(c.Name, f.Text) {
+			exact = append(exact, c.URL)
+		}
+	}
+	if len(exact) == 1 {
+		return exact[0]
+	}
+	return ""
+}
+
+// letters are the dead letters, counted by machine and reason, as far as they were read.
+type letters struct {
+	mu    sync.Mutex
+	after uint64 // the sequence of the last that was read
+	kinds map[[2]string]*refused
+}
+
+// refused is the dead letters of a machine for a reason.
+type refused struct {
+	Machine, Reason, Detail string
+	Count                   int
+	Last                    time.Time
+	URL                     string
+}
+
+const (
+	maxRefused   = 5000
+	shownRefused = 50
+	lettersTime  = 700 * time.Millisecond
+)
+
+// read reads on, for a while, and returns those refused last.
+func (l *letters) read(ctx context.Context, p *Page) (all []refused, partial bool, err error) {
+	link := p.link.Load()
+	if link == nil {
+		return nil, false, errNotConnected
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kinds == nil {
+		l.kinds = map[[2]string]*refused{}
+	}
+	reading, cancel := context.WithTimeout(ctx, lettersTime)
+	defer cancel()
+	l.after, err = p.readLetters(reading, link, l.after, l.add)
+	if reading.Err() != nil && ctx.Err() == nil {
+		partial, err = true, nil
+	}
+	for _, k := range l.kinds {
+		all = append(all, *k)
+	}
+	slices.SortFunc(all, func(a, b refused) int { return b.Last.Compare(a.Last) })
+	return all[:min(len(all), shownRefused)], partial, err
+}

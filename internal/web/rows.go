@@ -1,0 +1,178 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"rollcall/internal/api"
+	"rollcall/internal/web/fleet"
+)
+
+const (
+	// pageRows is how many rows a page has.
+	pageRows = 50
+	// chips is how many names a row has.
+	chips = 3
+)
+
+// chip is a name with a link.
+type chip struct{ Name, URL string }
+
+// dayPaths is the line of a row; see [dayline.paths].
+type dayPaths struct {
+	Levels []string
+	// Red says that the last level is that of a person on many machines at once.
+	Red bool
+	// Unheard is where the time begins about which nothing is known, in lineUnits; -1:
+	// never.
+	Unheard int
+	Known   bool
+}
+
+// machineRow is a row of the list of machines.
+type machineRow struct {
+	Name, URL string
+	Past      bool
+	Silent    bool
+	Lacking   bool // incomplete, or events are missing
+	Users     int
+	Who       []chip
+	More      int
+	Day       dayPaths
+	Now       time.Time
+	// Changed and Heard are zero if they are not known.
+	Changed, Heard time.Time
+}
+
+// machineRows returns rows with their details.
+func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, machines []*fleet.Machine) []machineRow {
+	wanted := make([]row, len(machines))
+	for i, m := range machines {
+		wanted[i] = row{m.Name, m.Rev, len(m.Users), m.Changed}
+	}
+	found := p.details.of(ctx, p, &location{page: "/machines", at: l.at}, wanted)
+	rows := make([]machineRow, len(machines))
+	for i, m := range machines {
+		d := found[m.Name]
+		r := machineRow{
+			Name: m.Name, URL: l.to("/machines", m.Name).URL(), Past: l.past(), Now: now,
+			Silent: m.Silent, Lacking: m.Incomplete || m.Missing > 0, Users: len(m.Users),
+			Changed: m.Changed, Heard: m.Heard, Day: dayPaths{Unheard: -1},
+		}
+		who := d.byArrival(m.Users)
+		for _, user := range who[:min(chips, len(who))] {
+			r.Who = append(r.Who, chip{user, l.to("/users", user).URL()})
+		}
+		r.More = len(who) - len(r.Who)
+		if d != nil && d.ok {
+			r.Day.Known, r.Day.Levels = true, d.day.paths(4, usersLevel)
+			if l.past() {
+				r.Changed = d.day.newest()
+			}
+			if m.Silent {
+				r.Day.Unheard = max(0, min(lineUnits-minUnits, d.day.x(m.Heard)))
+			}
+		}
+		if l.past() {
+			r.Now = l.at
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+// userRow is a row of the list of users.
+type userRow struct {
+	Name, URL string
+	Machines  int
+	Red       bool
+	Service   bool
+	Where     []chip
+	More      int
+	Day       dayPaths
+}
+
+// userRows returns rows with their details.
+func (p *Page) userRows(ctx context.Context, l *location, f *fleet.Fleet, users []*fleet.User) []userRow {
+	wanted := make([]row, len(users))
+	for i, u := range users {
+		wanted[i] = row{name: u.Name, rev: u.Rev, n: u.Machines}
+	}
+	found := p.details.of(ctx, p, &location{page: "/users", at: l.at}, wanted)
+	rows := make([]userRow, len(users))
+	for i, u := range users {
+		const most = 200 // of the machines, for the order of arrival
+		_, on := f.User(u.Name, most)
+		d := found[u.Name]
+		service := p.isService(u.Name)
+		r := userRow{
+			Name: u.Name, URL: l.to("/users", u.Name).URL(), Machines: u.Machines,
+			Service: service, Red: !service && u.Machines >= p.Several, Day: dayPaths{Unheard: -1, Red: !service},
+		}
+		where := d.byArrival(on)
+		for _, machine := range where[:min(chips, len(where))] {
+			r.Where = append(r.Where, chip{machine, l.to("/machines", machine).URL()})
+		}
+		r.More = u.Machines - len(r.Where)
+		if d != nil && d.ok {
+			r.Day.Known, r.Day.Levels = true, d.day.paths(3, p.machinesLevel)
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+// machinesLevel is the level of so many machines at once: 1, 2 for several, 3 for as many
+// as are marked.
+func (p *Page) machinesLevel(n int) int {
+	if n >= p.Several {
+		return 3
+	}
+	return min(n, 2)
+}
+
+// session is a row of the table of who is on.
+type session struct {
+	api.Stay
+	URL   string
+	Exact bool
+}
+
+// tab is a choice of which rows a list has.
+type tab struct {
+	Text, URL string
+	Count     int
+	Counted   bool
+	On        bool
+}
+
+// column is the head of a column; URL sorts by it.
+type column struct {
+	Text, URL, Class string
+	Order            string // "", "ascending" or "descending"
+}
+
+// sortable returns a column that sorts a list; standard is what the list is sorted by
+// without the parameter sort, first is the order of the first sorting.
+func (l location) sortable(text, by, standard, first, class string) column {
+	c := column{Text: text, Class: class}
+	now := cmp.Or(l.sort, standard)
+	next := l
+	next.from = 0
+	switch now {
+	case by:
+		c.Order = first
+		next.sort = "-" + by
+	case "-" + by:
+		c.Order = map[string]string{"ascending": "descending", "descending": "ascending"}[first]
+		next.sort = by
+	default:
+		next.sort = by
+	}
+	if next.sort == standard {
+		next.sort = ""
+	}
+	c.URL = next.URL()
+	return c
+}

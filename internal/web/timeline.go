@@ -1,0 +1,142 @@
+package web
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"rollcall/internal/api"
+)
+
+// timeline draws sessions over time: a lane for each user of a machine, or for each
+// machine of a user.
+type timeline struct {
+	From, To time.Time
+	Ticks    []tick
+	Lanes    []lane
+	// More counts the lanes that are left out.
+	More int
+	// Band has the paths of how many machines a user was on at once, by level; nil: none.
+	Band  []string
+	Marks []boot
+	// Unheard is where the time begins about which nothing is known; empty: never.
+	Unheard string
+	// Cut says that older sessions are left out.
+	Cut bool
+}
+
+// lane is what one name did.
+type lane struct {
+	Name, URL string
+	On        bool // at the end
+	Bars      []bar
+	last      time.Time
+}
+
+// bar is a session, or several that are too near each other to tell apart.
+type bar struct {
+	X, Width string
+	Open     bool
+	From, To time.Time
+	Sessions int
+}
+
+// boot is a boot or a shutdown.
+type boot struct {
+	X    string
+	At   time.Time
+	Kind string
+}
+
+const (
+	maxLanes = 40
+	// maxBars bounds the bars: beyond it, neighbours are joined.
+	maxBars = 500
+)
+
+// newTimeline returns a timeline of stays: name says which lane one belongs to, url where
+// its name leads.
+func newTimeline(stays []api.PastStay, from, to time.Time, name func(*api.PastStay) string, url func(string) string) *timeline {
+	t := &timeline{From: from, To: to, Ticks: ticks(from, to, tickStep(to.Sub(from)))}
+	lanes := map[string]*lane{}
+	for i := range stays {
+		s := &stays[i]
+		l := lanes[name(s)]
+		if l == nil {
+			l = &lane{Name: name(s), URL: url(name(s))}
+			lanes[l.Name] = l
+		}
+		b := bar{From: s.Since, To: s.Ended, Sessions: 1}
+		if s.SinceUnknown {
+			b.From = s.Ended
+		}
+		if b.Open = s.Ended.IsZero() || s.Ended.After(to); b.Open {
+			b.To, l.On = to, true
+		}
+		if b.From.Before(from) {
+			b.From = from
+		}
+		l.Bars = append(l.Bars, b)
+		if l.last.Before(b.To) {
+			l.last = b.To
+		}
+	}
+	for _, l := range lanes {
+		slices.SortFunc(l.Bars, func(a, b bar) int { return a.From.Compare(b.From) })
+		t.Lanes = append(t.Lanes, *l)
+	}
+	// Whoever came last is on top, and above those who have left.
+	slices.SortFunc(t.Lanes, func(a, b lane) int {
+		if a.On != b.On {
+			if a.On {
+				return -1
+			}
+			return 1
+		}
+		began := b.Bars[len(b.Bars)-1].From.Compare(a.Bars[len(a.Bars)-1].From)
+		return cmp.Or(b.last.Compare(a.last), began, cmp.Compare(a.Name, b.Name))
+	})
+	t.More = max(0, len(t.Lanes)-maxLanes)
+	t.Lanes = t.Lanes[:len(t.Lanes)-t.More]
+	t.join()
+	return t
+}
+
+// join joins bars until there are few enough, and places them.
+func (t *timeline) join() {
+	span := t.To.Sub(t.From)
+	for near := span / 2000; ; near *= 2 {
+		count := 0
+		for i := range t.Lanes {
+			t.Lanes[i].Bars = joined(t.Lanes[i].Bars, near)
+			count += len(t.Lanes[i].Bars)
+		}
+		if count <= maxBars || near > span {
+			break
+		}
+	}
+	for i := range t.Lanes {
+		for n := range t.Lanes[i].Bars {
+			b := &t.Lanes[i].Bars[n]
+			b.X = percent(b.From, t.From, t.To)
+			b.Width = percent(t.From.Add(max(b.To.Sub(b.From), span/700)), t.From, t.To)
+		}
+	}
+}
+
+// joined returns bars in which no two are near each other.
+func joined(bars []bar, near time.Duration) (rest []bar) {
+	for _, b := range bars {
+		last := len(rest) - 1
+		if last < 0 || b.From.Sub(rest[last].To) > near {
+			rest = append(rest, b)
+			continue
+		}
+		rest[last].Sessions += b.Sessions
+		rest[last].Open = rest[last].Open || b.Open
+		if rest[last].To.Before(b.To) {
+			rest[last].To = b.To
+		}
+	}
+	return rest
+}
