@@ -31,15 +31,17 @@ var allowed = map[string][]string{
 	"enroll":     {"wire"},
 	"client":     {"api", "config", "natsconn", "rollcall/proto/rollcall/v1/rollcallpb"},
 	"publish":    {"natsconn", "wire"},
-	"web":        {"api", "client", "moment", "web/fleet"},
+	"web":        {"api", "client", "moment", "web/access", "web/fleet"},
 	"web/fleet":  {"api"},
+	"web/access": {"config", "httpd"},
+	"web/server": {"client", "config", "httpd", "web", "web/access"},
 	"agent":      {"agent/journal", "agent/logind", "agent/spool", "wire"},
 	"agent/command": {
 		"agent", "agent/spool", "config", "natsconn", "wire",
 	},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
-		"history", "inventory", "query", "report", "snapshot", "stream",
+		"history", "inventory", "query", "report", "sdnotify", "snapshot", "stream", "web/server",
 	},
 }
 
@@ -49,6 +51,7 @@ var (
 	commands  = []string{"agent/command", "api", "client", "config", "inventory", "moment", "natsconn", "publish", "wire"}
 	ofCommand = map[string][]string{
 		"serve_command.go":         {"httpd", "service"},
+		"web_command.go":           {"httpd", "sdnotify", "web/server"},
 		"enroll_command.go":        {"enroll"},
 		"snapshot_command.go":      {"snapshot"},
 		"healthcheck_command.go":   {"httpd"},

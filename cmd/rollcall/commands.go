@@ -33,6 +33,7 @@ type streams struct {
 
 type commands struct {
 	Serve         serveCmd         `cmd:"" help:"Run the service: fold events, answer questions."`
+	Web           webCmd           `cmd:"" help:"Serve a page that shows who is logged in where."`
 	Publish       publishCmd       `cmd:"" help:"Send events: JSON Lines, or one given by flags."`
 	Report        reportCmd        `cmd:"" help:"Print who is logged in where."`
 	Who           whoCmd           `cmd:"" help:"Print who is logged in on a machine, or on all."`

@@ -10,8 +10,8 @@ import (
 func TestCandidates(t *testing.T) {
 	kit.Environment(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"}) // nobody is asked
 	for words, want := range map[string]string{
-		"":                            "serve publish report who where history watch deadletters status healthcheck snapshot enroll streams agent completion version",
-		"w":                           "who where watch",
+		"":                            "serve web publish report who where history watch deadletters status healthcheck snapshot enroll streams agent completion version",
+		"w":                           "web who where watch",
 		"x":                           "",
 		"s":                           "serve status snapshot streams",
 		"snapshot ":                   "inspect",

@@ -19,7 +19,7 @@ const (
 	helpHeight = 24
 )
 
-// printHelp prints the help of rollcall or of a command; that of serve, and of the agent,
+// printHelp prints the help of rollcall or of a command; that of serve, web and the agent
 // lists the variables, too.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
@@ -33,7 +33,9 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	switch {
 	case selected == nil:
 	case selected.Name == "serve":
-		return printVariables(ctx.Stdout)
+		return printVariables(ctx.Stdout, config.Variables())
+	case selected.Name == "web":
+		return printVariables(ctx.Stdout, config.PageVariables())
 	case selected.FullPath() == "rollcall agent run":
 		_, err := io.WriteString(ctx.Stdout, "\n"+command.Variables())
 		return err
@@ -48,7 +50,7 @@ var commandGroups = []struct {
 }{
 	{"Ask", []string{"report", "who", "where", "history", "watch"}},
 	{"Publish", []string{"publish", "agent"}},
-	{"Run", []string{"serve", "enroll", "streams"}},
+	{"Run", []string{"serve", "web", "enroll", "streams"}},
 	{"Look after", []string{"status", "deadletters", "healthcheck", "history backup", "snapshot", "completion", "version"}},
 }
 
@@ -80,9 +82,9 @@ func nameInOverview(command *kong.Node) string {
 	return command.Name
 }
 
-// printVariables prints the table of all variables.
-func printVariables(w io.Writer) error {
+// printVariables prints the table of variables.
+func printVariables(w io.Writer, variables []config.Variable) error {
 	_, err := io.WriteString(w, "\nEnvironment variables, with defaults in brackets. An empty one counts as unset.\n"+
-		"A NATS_ variable with the prefix ROLLCALL_ overrides the one without it.\n\n"+config.Describe(config.Variables(), helpWidth))
+		"A NATS_ variable with the prefix ROLLCALL_ overrides the one without it.\n\n"+config.Describe(variables, helpWidth))
 	return err
 }

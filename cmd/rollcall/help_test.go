@@ -84,7 +84,7 @@ func TestHelpListsEveryVariable(t *testing.T) {
 // TestHelpNamesTheServer: the help of each command that connects says by which flags and
 // variables.
 func TestHelpNamesTheServer(t *testing.T) {
-	for _, command := range strings.Fields("report who where history watch status deadletters publish streams") {
+	for _, command := range strings.Fields("report who where history watch status deadletters publish streams web") {
 		help := rollcall(t.Context(), nil, command, "--help").out
 		for _, name := range []string{"NATS_URL", "NATS_CONTEXT", "-s, --server", "--creds", "--context"} {
 			if !strings.Contains(help, name) {
@@ -136,7 +136,7 @@ func TestExamples(t *testing.T) {
 		switch {
 		case len(found) == 0 && name != "agent tell":
 			t.Errorf("the help of %s has no examples", name)
-		case name == "serve" || name == "watch" || name == "agent run" || name == "agent status":
+		case name == "serve" || name == "web" || name == "watch" || name == "agent run" || name == "agent status":
 			for _, line := range found {
 				wantParsed(t, line[1])
 			}

@@ -26,7 +26,7 @@ func TestLogger(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out kit.Output
-		slog.New(newHandler(&out, &cfg.Outputs)).Info("heard")
+		slog.New(newHandler(&out, &cfg.Logs)).Info("heard")
 		if got := out.String(); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%+v: %q", test, got)
 		}

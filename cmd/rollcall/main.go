@@ -2,6 +2,7 @@
 // logout events that agents publish to NATS.
 //
 //	rollcall serve           run the service
+//	rollcall web             serve a page that shows who is logged in where
 //	rollcall publish         send events from JSON Lines, or one given by flags
 //	rollcall report          print who is logged in where
 //	rollcall who             print who is logged in on a machine

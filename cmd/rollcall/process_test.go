@@ -50,7 +50,7 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 	p := &process{t: t, dir: dir, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binary, "rollcall"), "serve")
 	p.cmd.Env = append([]string{
-		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0",
+		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_PAGE_ADDR=127.0.0.1:0",
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
 		"ROLLCALL_HISTORY=200000h", // some events are dated 2020
 	}, variables...)

@@ -18,7 +18,7 @@ type serveCmd struct{}
 
 // Help is the text of "rollcall serve --help" before the variables.
 func (serveCmd) Help() string {
-	return `Without NATS_URL, it starts an embedded NATS server with JetStream, which any NATS client can connect to; with NATS_URL, it uses that server. It creates missing streams. It runs until interrupted or terminated, then writes a last snapshot and ends with exit code 0.
+	return `Without NATS_URL, it starts an embedded NATS server with JetStream, which any NATS client can connect to; with NATS_URL, it uses that server. With the embedded server it also serves the page of "rollcall web", at ROLLCALL_PAGE_ADDR. It creates missing streams. It runs until interrupted or terminated, then writes a last snapshot and ends with exit code 0.
 
 Examples:
 
@@ -34,15 +34,15 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	// Whoever reads the log may end: that must not end the service.
 	signal.Ignore(syscall.SIGPIPE)
-	throttled := throttle.New(newHandler(std.err, &cfg.Outputs))
+	throttled := throttle.New(newHandler(std.err, &cfg.Logs))
 	defer throttled.Flush()
 	log := slog.New(throttled)
 	return service.Run(ctx, *cfg, service.Build{Version: buildVersion(), Revision: revision()}, log)
 }
 
-// newHandler returns the handler of the service's log. Unless the configuration names a
+// newHandler returns the handler of a log. Unless the configuration names a
 // format, that is text on a terminal and JSON elsewhere.
-func newHandler(w io.Writer, cfg *config.Outputs) slog.Handler {
+func newHandler(w io.Writer, cfg *config.Logs) slog.Handler {
 	options := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
 	if isTerminal(w) {
 		options.ReplaceAttr = shorten

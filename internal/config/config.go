@@ -37,6 +37,7 @@ type Serve struct {
 	Decisions
 	Web
 	Outputs
+	Page
 }
 
 // Client says which server to talk to, as whom, and on which subjects.
@@ -204,16 +205,37 @@ func ReadDeadLetters(given *Given) (*ForDeadLetters, error) {
 	return cfg, cfg.override(given, cfg.NATSContext, read(cfg)).orNil()
 }
 
+// ForPage is the configuration of the web command.
+type ForPage struct {
+	Client
+	ContextName
+	DeadLetters
+	Page
+	Logs
+}
+
+// ReadPage is ReadClient for the web command; readWeb reads a web configuration file.
+func ReadPage(given *Given, readWeb func(path string) error) (*ForPage, error) {
+	cfg := new(ForPage)
+	found := cfg.override(given, cfg.NATSContext, read(cfg))
+	if cfg.PageAddr.IsOff() {
+		found = append(found, problem{"ROLLCALL_PAGE_ADDR", `"off" turns off the page of "rollcall serve"`, "set an address, such as 127.0.0.1:8088"})
+	}
+	return cfg, cfg.Page.check(readWeb, found).orNil()
+}
+
 // ReadHealth reads the configuration of the healthcheck command; readWeb reads a web
 // configuration file. The error lists all problems.
 func ReadHealth(readWeb func(path string) error) (*Web, error) {
 	cfg := new(Web)
-	return cfg, cfg.WebConfigFile.check(readWeb, read(cfg)).orNil()
+	return cfg, cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, read(cfg)).orNil()
 }
 
 // ReadServe reads the configuration of the serve command; readWeb reads a web
 // configuration file. The error lists all problems.
 func ReadServe(readWeb func(path string) error) (*Serve, error) {
 	cfg := new(Serve)
-	return cfg, cfg.WebConfigFile.check(readWeb, cfg.Streams.check(cfg.Client.check(read(cfg)))).orNil()
+	found := cfg.Streams.check(cfg.Client.check(read(cfg)))
+	found = cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, found)
+	return cfg, cfg.Page.check(readWeb, found).orNil()
 }

@@ -43,3 +43,9 @@ func (c *Client) UsesKeyFile() bool {
 	options := c.NATS()
 	return c.NATSURL == "" && options.Anonymous()
 }
+
+// Anonymously is this configuration for a client of the embedded server, which listens at
+// this URL, without its key.
+func (c *Client) Anonymously(url string) *Client {
+	return &Client{NATSURL: serverURL(url), NATSInboxPrefix: c.NATSInboxPrefix, Subject: c.Subject, DataDir: c.DataDir, EmbeddedAddr: c.EmbeddedAddr}
+}

@@ -278,17 +278,17 @@ func Unreadable(path string) string {
 	return ""
 }
 
-// webConfigFile is the path of the web configuration file of the HTTP server.
+// webConfigFile is the path of the web configuration file of an HTTP server.
 type webConfigFile string
 
-// check appends what is wrong with the file, if there is one.
-func (w webConfigFile) check(read func(path string) error, found Problems) Problems {
+// check appends what is wrong with the file of a variable, if there is one.
+func (w webConfigFile) check(variable string, read func(path string) error, found Problems) Problems {
 	if w == "" {
 		return found
 	}
 	if err := read(string(w)); err != nil {
 		return append(found, problem{
-			"ROLLCALL_WEB_CONFIG_FILE", fmt.Sprintf("%q is invalid: %v", string(w), err),
+			variable, fmt.Sprintf("%q is invalid: %v", string(w), err),
 			"give a web configuration file as https://github.com/prometheus/exporter-toolkit describes it",
 		})
 	}

@@ -35,6 +35,9 @@ func (v Variable) Name() string {
 // Variables returns the variables of the service, in the order of config.go.
 func Variables() []Variable { return variablesOf(reflect.TypeFor[Serve]()) }
 
+// PageVariables returns the variables of the page, in the order of config.go.
+func PageVariables() []Variable { return variablesOf(reflect.TypeFor[ForPage]()) }
+
 // AgentVariables returns the variables that only the agent has.
 func AgentVariables() []Variable { return variablesOf(reflect.TypeFor[AgentSettings]()) }
 

@@ -21,7 +21,7 @@ func ListenProfiling(addr string, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	listener, err := listen(addr, "profiling", "ROLLCALL_PPROF_ADDR")
+	listener, err := listen(addr, "profiling", "set ROLLCALL_PPROF_ADDR to")
 	if err != nil {
 		return nil, err
 	}

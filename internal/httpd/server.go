@@ -1,5 +1,5 @@
-// Package httpd serves metrics, health and, on a separate listener, Go profiles over
-// HTTP, with TLS, users and limits.
+// Package httpd serves HTTP with TLS, users and limits: metrics and health, Go profiles on
+// a separate listener, and the handlers of others.
 package httpd
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// ServerConfig configures a Server.
+// ServerConfig configures the Server of metrics and health.
 type ServerConfig struct {
 	// Addr is where to listen: "127.0.0.1:8080"; port 0 is any free one.
 	Addr string
@@ -76,7 +76,7 @@ const (
 	maxHeader = 16 << 10
 )
 
-// Server serves over HTTP, for GET and HEAD:
+// Server serves over HTTP. That of metrics and health serves, for GET and HEAD:
 //
 //	/         a page with links to the others
 //	/metrics  what the gatherer has; ?name[]=… for some names only
@@ -100,47 +100,99 @@ type Server struct {
 // Listen listens on the address, so that an address in use is an error at once.
 // Call Serve next, or Close to release the address.
 func Listen(c ServerConfig) (*Server, error) {
+	return ListenHandler(HandlerConfig{
+		Addr: c.Addr, For: "HTTP", Remedy: "set ROLLCALL_HTTP_ADDR to",
+		Handler:        handler(&c, c.Timeouts.withDefaults().Scrape),
+		MaxConnections: maxConnections,
+		WebConfigFile:  c.WebConfigFile, Log: c.Log, Timeouts: c.Timeouts,
+	})
+}
+
+// HandlerConfig configures the Server of a handler.
+type HandlerConfig struct {
+	// Addr is where to listen; port 0 is any free one. For says what for in errors, and
+	// Remedy how to listen elsewhere: "set ROLLCALL_HTTP_ADDR to".
+	Addr, For, Remedy string
+	// Handler answers the requests of the users whom the web configuration file lets in.
+	Handler http.Handler
+	// Before, if not nil, is called with the handler that checks users, and answers all
+	// requests.
+	Before func(http.Handler) http.Handler
+	// EndRequests says that the contexts of requests in flight are canceled when the
+	// server stops.
+	EndRequests bool
+	// MaxConnections bounds the open connections.
+	MaxConnections int
+	// WebConfigFile, Log and Timeouts are as in ServerConfig.
+	WebConfigFile string
+	Log           *slog.Logger
+	Timeouts      Timeouts
+}
+
+// ListenHandler is Listen for a handler.
+func ListenHandler(c HandlerConfig) (*Server, error) {
 	timeouts := c.Timeouts.withDefaults()
-	found, err := c.readWebConfig()
+	found, err := readWebConfig(c.WebConfigFile)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(c.Addr, "HTTP", "ROLLCALL_HTTP_ADDR")
+	listener, err := listen(c.Addr, c.For, c.Remedy)
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(listener, maxConnections, handler(&c, timeouts.Scrape), timeouts, c.Log)
+	s := newServer(listener, c.MaxConnections, c.Handler, timeouts, c.Log)
 	s.webConfig, s.recheck = c.WebConfigFile, timeouts.Recheck
+	s.before(c.Before, c.EndRequests)
 	switch {
 	case found.TLS:
 		s.scheme = "https"
-	case found.Users && reachable(listener):
+	case found.Users && s.Reachable():
 		c.Log.Warn("passwords travel in clear text: the web configuration file has users and no TLS", "path", c.WebConfigFile)
 	}
 	return s, nil
 }
 
+// before puts a handler before all others, also before the check of users. That one is set
+// by the toolkit when it begins to serve, right before the server asks for the context of
+// its requests.
+func (s *Server) before(wrap func(http.Handler) http.Handler, endRequests bool) {
+	ctx, cancel := context.Background(), func() {}
+	if endRequests {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	s.server.RegisterOnShutdown(cancel)
+	s.server.BaseContext = func(net.Listener) context.Context {
+		if wrap != nil {
+			s.server.Handler = wrap(s.server.Handler)
+			s.server.DisableGeneralOptionsHandler = true
+		}
+		return ctx
+	}
+}
+
 // readWebConfig reads the web configuration file, if there is one.
-func (c *ServerConfig) readWebConfig() (WebConfig, error) {
-	if c.WebConfigFile == "" {
+func readWebConfig(path string) (WebConfig, error) {
+	if path == "" {
 		return WebConfig{}, nil
 	}
-	found, err := ReadWebConfig(c.WebConfigFile)
+	found, err := ReadWebConfig(path)
 	if err != nil {
-		return WebConfig{}, fmt.Errorf("reading the web configuration file %s: %w", c.WebConfigFile, err)
+		return WebConfig{}, fmt.Errorf("reading the web configuration file %s: %w", path, err)
 	}
 	return found, nil
 }
 
-// listen listens on an address. Its errors say what for, and which variable sets
-// it.
-func listen(addr, what, variable string) (net.Listener, error) {
+// ErrInUse means that another program listens on the address.
+var ErrInUse = errors.New("the address is in use")
+
+// listen listens on an address. Its errors say what for, and how to listen elsewhere.
+func listen(addr, what, remedy string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listening on %s for %s: the address is in use: stop the program that listens there, or set %s to another", addr, what, variable)
+		return nil, fmt.Errorf("listening on %s for %s: %w: stop the program that listens there, or %s another", addr, what, ErrInUse, remedy)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s for %s: %w: set %s to an address of this machine", addr, what, err, variable)
+		return nil, fmt.Errorf("listening on %s for %s: %w: %s an address of this machine", addr, what, err, remedy)
 	}
 	return listener, nil
 }
@@ -172,6 +224,9 @@ func newServer(listener net.Listener, limit int, handler http.Handler, timeouts 
 		log:      log,
 	}
 }
+
+// Reachable reports whether other machines may reach the server.
+func (s *Server) Reachable() bool { return reachable(s.listener) }
 
 // Addr is where the server listens, with its real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }

@@ -29,6 +29,9 @@ type WebConfig struct {
 	Certificate *x509.Certificate
 	// Users says that a request needs a user and a password.
 	Users bool
+	// ClientCertificates says that a client needs a certificate of an authority that the
+	// file names.
+	ClientCertificates bool
 }
 
 // CheckWebConfig returns what is wrong with a web configuration file.
@@ -65,6 +68,8 @@ func ReadWebConfig(path string) (WebConfig, error) {
 	if err := checkClientCAs(&c.TLSConfig); err != nil {
 		return WebConfig{}, err
 	}
+	//guard:set == != "a certificate of any authority lets nobody in" TestWebConfigLogins
+	found.ClientCertificates = c.TLSConfig.ClientAuth == "RequireAndVerifyClientCert"
 	found.Certificate, err = certificate(&c.TLSConfig)
 	return found, err
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"rollcall/internal/sdnotify"
 )
 
 // notifier notifies systemd of the service's state, by the protocol of sd_notify(3): ready,
@@ -36,7 +36,7 @@ const stopping = "STOPPING=1\nSTATUS=stopping, writing a last snapshot"
 // run sends notifications until ended is done. The service begins to stop when ctx is
 // done, which takes a while.
 func (n *notifier) run(ctx, ended context.Context) {
-	if os.Getenv("NOTIFY_SOCKET") == "" {
+	if !sdnotify.Enabled() {
 		return
 	}
 	n.notify("STATUS=starting")
@@ -99,31 +99,10 @@ func (n *notifier) watchdog() (time.Duration, <-chan time.Time) {
 	return every, time.Tick(every / 2)
 }
 
-// notifyTimeout is the time-out of one notification: a manager that does not read must not
-// block the service.
-const notifyTimeout = time.Second
-
 func (n *notifier) notify(state string) {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
-	}
-	if err := send(path, state); err != nil {
+	if err := sdnotify.Send(state); err != nil {
 		n.log.Debug("notifying systemd failed", "err", err)
 	}
-}
-
-func send(path, state string) error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(notifyTimeout)); err != nil {
-		return err
-	}
-	_, err = conn.Write([]byte(state))
-	return err
 }
 
 // summary describes the progress of the service in one line, for systemd.

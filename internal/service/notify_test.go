@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/config"
 	"rollcall/internal/httpd"
 	"rollcall/internal/roster"
+	"rollcall/internal/sdnotify"
 	"rollcall/internal/stream"
 	"rollcall/internal/test/kit"
 )
@@ -20,6 +21,7 @@ import (
 func startService(t *testing.T, set map[string]string) (n *notifier, end func()) {
 	t.Helper()
 	set["ROLLCALL_DATA_DIR"], set["ROLLCALL_HTTP_ADDR"], set["ROLLCALL_EMBEDDED_ADDR"] = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
+	set["ROLLCALL_PAGE_ADDR"] = "127.0.0.1:0"
 	kit.Environment(t, set)
 	cfg, err := config.ReadServe(httpd.CheckWebConfig)
 	if err != nil {
@@ -100,8 +102,8 @@ func TestStopsAtOnce(t *testing.T) {
 // TestManagerThatDoesNotRead: a systemd that does not read delays neither the start nor the
 // end.
 func TestManagerThatDoesNotRead(t *testing.T) {
-	m := kit.UnderSystemd(t, 0)
-	full := func() bool { return send(m.Path(), strings.Repeat("x", 1024)) != nil }
+	kit.UnderSystemd(t, 0)
+	full := func() bool { return sdnotify.Send(strings.Repeat("x", 1024)) != nil }
 	kit.Eventually(t, full, "the socket buffer is full")
 	n, end := startService(t, map[string]string{})
 	kit.Eventually(t, func() bool {

@@ -34,6 +34,7 @@ import (
 	"rollcall/internal/roster"
 	"rollcall/internal/snapshot"
 	"rollcall/internal/stream"
+	"rollcall/internal/web/server"
 )
 
 // Build is the version of the program.
@@ -61,6 +62,7 @@ type service struct {
 	publisher *report.Publisher
 	changes   *changes.Publisher
 	questions *query.Service
+	page      *server.Server // nil: it is not served here
 
 	// For the health checks, which run before the fields above are set.
 	links    links
@@ -126,6 +128,10 @@ func runOnce(ctx context.Context, cfg config.Serve, build Build, log *slog.Logge
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	web, err := s.listen()
 	if err != nil {
+		return err
+	}
+	if err := s.listenPage(); err != nil {
+		web.close()
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -250,6 +256,10 @@ func (s *service) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.questions.Run(ctx) })
 	g.Go(func() error {
+		s.runPage(ctx)
+		return nil
+	})
+	g.Go(func() error {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -314,6 +324,9 @@ func until(done <-chan struct{}) context.Context {
 
 // close closes whatever open has opened.
 func (s *service) close() {
+	if s.page != nil {
+		s.page.Close()
+	}
 	if s.history != nil {
 		s.history.Close()
 	}
@@ -332,6 +345,9 @@ func (s *service) close() {
 func (s *service) announce(web *web) {
 	subjects := s.cfg.Subjects()
 	s.log.Info("events in", "nats", s.reading.ConnectedUrlRedacted(), "server", s.reading.ConnectedServerVersion(), "subject", subjects.Events())
+	if s.embedded != nil {
+		s.log.Info("nats needs no login: every user of this machine may publish events and ask who is logged in where")
+	}
 	s.log.Info("reports out", "subject", subjects.Reports(), "ask", subjects.Query("report"))
 	s.log.Info("metrics and health", "url", web.main.URL()+"/")
 	if web.profiling != nil {

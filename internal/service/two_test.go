@@ -19,7 +19,7 @@ func TestTwoServices(t *testing.T) {
 	run := func(dir string) (log *kit.Output, end func()) {
 		t.Helper()
 		kit.Environment(t, map[string]string{
-			"ROLLCALL_DATA_DIR": dir, "ROLLCALL_EMBEDDED_ADDR": "127.0.0.1:0", "ROLLCALL_HTTP_ADDR": "127.0.0.1:0",
+			"ROLLCALL_DATA_DIR": dir, "ROLLCALL_EMBEDDED_ADDR": "127.0.0.1:0", "ROLLCALL_HTTP_ADDR": "127.0.0.1:0", "ROLLCALL_PAGE_ADDR": "127.0.0.1:0",
 		})
 		cfg, err := config.ReadServe(httpd.CheckWebConfig)
 		if err != nil {

@@ -30,11 +30,19 @@ func (s *service) listen() (*web, error) {
 	w := &web{main: main}
 	if s.cfg.PprofAddr != "" {
 		if w.profiling, err = httpd.ListenProfiling(string(s.cfg.PprofAddr), s.log); err != nil {
-			main.Close()
+			w.close()
 			return nil, err
 		}
 	}
 	return w, nil
+}
+
+// close releases the addresses of servers that do not serve.
+func (w *web) close() {
+	w.main.Close()
+	if w.profiling != nil {
+		w.profiling.Close()
+	}
 }
 
 // serve serves until ctx is done, or one of the servers fails.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/web/access"
 	"rollcall/internal/web/fleet"
 )
 
@@ -88,23 +88,32 @@ func (p *Page) serveLive(w http.ResponseWriter, req *http.Request) {
 		p.answerOnce(w, req, v, same)
 		return
 	}
-	if p.Acquire != nil {
-		release, ok := p.Acquire(req)
-		if !ok {
-			w.Header().Set("Retry-After", "10")
-			http.Error(w, "Too many open pages: close some.", http.StatusTooManyRequests)
-			return
-		}
-		defer release()
+	release, ok := p.Streams.Acquire(req)
+	if !ok {
+		w.Header().Set("Retry-After", "10")
+		http.Error(w, "Too many open pages: close some.", http.StatusTooManyRequests)
+		return
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	out := &stream{w: w, control: http.NewResponseController(w), boot: p.boot}
+	defer release()
+	out, err := access.NewStream(w)
+	if err != nil {
+		p.Log.Debug("opening a stream", "err", err)
+		return
+	}
 	if !same {
-		_ = out.send(&patch{Reload: true})
+		_ = p.send(out, &patch{Reload: true}) // the client may have gone
 		return
 	}
 	_ = p.stream(req.Context(), v, out) // the client has gone, or the page ends
+}
+
+// send sends a patch, with the id that a browser names when it connects again.
+func (p *Page) send(out *access.Stream, one *patch) error {
+	data, err := json.Marshal(one)
+	if err == nil {
+		_, err = fmt.Fprintf(out, "id: %s.%d\ndata: %s\n\n", p.boot, one.Rev, data)
+	}
+	return err
 }
 
 // view reads the request of a stream. It reports whether the page was rendered by this
@@ -151,65 +160,43 @@ func (p *Page) answerOnce(w http.ResponseWriter, req *http.Request, v *view, sam
 }
 
 // stream sends what is newer, until the context is done or a write fails.
-func (p *Page) stream(ctx context.Context, v *view, out *stream) error {
+func (p *Page) stream(ctx context.Context, v *view, out *access.Stream) error {
 	for {
 		_, changed := p.fleet.Rev()
 		start := time.Now()
 		next, err := p.patch(ctx, v)
-		if err == nil && next.Rev > 0 {
-			err = out.send(next)
-		} else if err == nil {
-			err = out.ping()
-		} else if ctx.Err() == nil {
-			err = out.ping() // asked again at the next change
+		switch {
+		case err == nil && next.Rev > 0:
+			err = p.send(out, next)
+		default: // what could not be asked is asked again at the next change
+			_, err = out.Write([]byte(":\n\n"))
 		}
 		if err != nil {
 			return err
 		}
-		wait := time.NewTimer(pingPause)
-		select {
-		case <-ctx.Done():
+		if !rest(ctx, changed, start) {
 			return ctx.Err()
-		case <-wait.C:
-		case <-changed:
-			if rest := patchPause - time.Since(start); rest > 0 {
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(rest):
-				}
-			}
 		}
-		wait.Stop()
 	}
 }
 
-// stream writes server-sent events.
-type stream struct {
-	w       io.Writer
-	control *http.ResponseController
-	boot    string
-}
-
-func (s *stream) send(one *patch) error {
-	data, err := json.Marshal(one)
-	if err != nil {
-		return err
+// rest waits until something changes, or a sign of life is due, but not shorter than
+// patchPause since a start. It returns false if the context is done.
+func rest(ctx context.Context, changed <-chan struct{}, start time.Time) bool {
+	due := time.NewTimer(pingPause)
+	defer due.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-due.C:
+	case <-changed:
 	}
-	return s.write("id: %s.%d\ndata: %s\n\n", s.boot, one.Rev, data)
-}
-
-func (s *stream) ping() error { return s.write(":\n\n") }
-
-// write writes with a deadline of its own: a server's WriteTimeout would end the stream.
-func (s *stream) write(format string, args ...any) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Until(start.Add(patchPause))):
+		return true
 	}
-	if _, err := fmt.Fprintf(s.w, format, args...); err != nil {
-		return err
-	}
-	return s.control.Flush()
 }
 
 // patch returns what is newer than what a view has. Its Rev is 0 if there is nothing.

@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,6 +20,7 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/client"
+	"rollcall/internal/web/access"
 	"rollcall/internal/web/fleet"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -39,9 +39,8 @@ type Config struct {
 	Several int
 	// Expected are the machines that there should be; nil: not known.
 	Expected []string
-	// Acquire is asked before a stream is opened for a request; nil: any may be opened.
-	// The stream calls release when it ends.
-	Acquire func(*http.Request) (release func(), ok bool)
+	// Streams bounds the streams of events.
+	Streams *access.Streams
 	Version string
 	Log     *slog.Logger
 }

@@ -212,7 +212,7 @@ func ServeAs(t testing.TB, by []string, variables ...string) *Service {
 	t.Helper()
 	command := append(slices.Clone(by), Rollcall(t), "serve")
 	s := &Service{Process: Start(t, append([]string{
-		"ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0",
+		"ROLLCALL_DATA_DIR=" + t.TempDir(), "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_PAGE_ADDR=127.0.0.1:0", "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0",
 	}, variables...), command[0], command[1:]...)}
 	s.AwaitLog(`"msg":"ready"`)
 	for line := range strings.Lines(s.Log()) {

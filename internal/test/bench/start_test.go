@@ -17,7 +17,7 @@ func BenchmarkStart(b *testing.B) {
 		web := kit.FreeAddress(b)
 		cmd := exec.Command(path, "serve")
 		cmd.Env = []string{
-			"ROLLCALL_DATA_DIR=" + b.TempDir(), "ROLLCALL_HTTP_ADDR=" + web, "ROLLCALL_EMBEDDED_ADDR=" + kit.FreeAddress(b),
+			"ROLLCALL_DATA_DIR=" + b.TempDir(), "ROLLCALL_HTTP_ADDR=" + web, "ROLLCALL_PAGE_ADDR=127.0.0.1:0", "ROLLCALL_EMBEDDED_ADDR=" + kit.FreeAddress(b),
 		}
 		stop := startProcess(b, cmd)
 		awaitReady(b, "http://"+web+"/readyz")
