@@ -11,7 +11,7 @@ import (
 // functions are what the templates call.
 var functions = template.FuncMap{
 	"number": number, "plural": plural, "add": func(a, b int) int { return a + b },
-	"when": when, "clock": clock, "ago": ago, "before": before, "lasts": lasts, "ongoing": func(t time.Time) template.HTML { return lasts(t, time.Now(), true) },
+	"when": when, "clock": clock, "minute": minute, "ago": ago, "before": before, "lasts": lasts, "ongoing": func(t time.Time) template.HTML { return lasts(t, time.Now(), true) },
 }
 
 // number formats a number with a thin space between thousands.
@@ -39,6 +39,15 @@ func when(t time.Time) template.HTML { return timeHTML(t, "when", time.DateTime)
 
 // clock is a time without its date.
 func clock(t time.Time) template.HTML { return timeHTML(t, "clock", time.TimeOnly) }
+
+// minute is a time without its seconds, and without its date if that is the one of a
+// moment.
+func minute(t, at time.Time) template.HTML {
+	if t.UTC().Format(time.DateOnly) == at.UTC().Format(time.DateOnly) {
+		return timeHTML(t, "minute", "15:04")
+	}
+	return timeHTML(t, "minute", "2006-01-02 15:04")
+}
 
 func timeHTML(t time.Time, class, layout string) template.HTML {
 	if t.IsZero() {

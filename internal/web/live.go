@@ -278,7 +278,7 @@ func (p *Page) patchFleet(r *request, v *view, next *patch) error {
 // patchMap brings the map up to date: tile by tile, or as a whole if its shape changed.
 func (p *Page) patchMap(r *request, v *view, next *patch) error {
 	layout := r.fleet.Layout()
-	if layout.Members != v.members {
+	if layout.Members != v.members || r.fleet.Totals().Machines <= maxNamed {
 		v.members = layout.Members
 		return v.block(next, "map", "map", p.fleetMap(r))
 	}

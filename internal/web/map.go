@@ -17,6 +17,8 @@ type fleetMap struct {
 	Members uint64
 	Each    int
 	Silent  bool
+	// Few are the machines by name, if there are so few that each has room.
+	Few []machineRow
 }
 
 // mapGroup is one group of the map.
@@ -34,10 +36,29 @@ type mapGroup struct {
 func (p *Page) fleetMap(r *request) *fleetMap {
 	layout := r.fleet.Layout()
 	m := &fleetMap{Members: layout.Members, Each: layout.Each, Silent: !r.past()}
+	if n := r.fleet.Totals().Machines; n <= maxNamed {
+		for _, one := range r.fleet.Machines(&fleet.Selection{}).Rows(0, maxNamed) {
+			m.Few = append(m.Few, r.named(one))
+		}
+		return m
+	}
 	for i := range layout.Groups {
 		m.Groups = append(m.Groups, r.mapGroup(i, &layout.Groups[i]))
 	}
 	return m
+}
+
+// maxNamed is how many machines have room for their names on the map.
+const maxNamed = 60
+
+// named is a machine of the map with its name.
+func (r *request) named(m *fleet.Machine) machineRow {
+	row := machineRow{Name: m.Name, URL: r.to("/machines", m.Name).URL(), Silent: m.Silent, Users: len(m.Users)}
+	for _, user := range m.Users[:min(chips, len(m.Users))] {
+		row.Who = append(row.Who, chip{user, r.to("/users", user).URL()})
+	}
+	row.More = len(m.Users) - len(row.Who)
+	return row
 }
 
 func (r *request) mapGroup(i int, g *fleet.Group) mapGroup {

@@ -39,6 +39,7 @@ type sentence struct {
 	Class, Text string
 	Time        time.Time // after the text; zero: none
 	Rest        string
+	At          time.Time // the moment of the page
 }
 
 // stay is a row of the history.
@@ -61,14 +62,9 @@ const (
 
 // buildMachine makes the page of a machine.
 func buildMachine(p *Page, r *request) (*content, error) {
-	var a api.MachineAnswer
-	var sessions []api.Stay
-	var more bool
-	var past history
-	err := together(
-		func() (err error) { a, sessions, more, err = p.machine(r); return err },
-		func() error { past = p.history(r, api.HistoryRequest{Machine: r.name, Marks: true}); return nil },
-	)
+	// The history first: with it, the service knows since when who is on is on.
+	past := p.history(r, api.HistoryRequest{Machine: r.name, Marks: true})
+	a, sessions, more, err := p.machine(r)
 	if err != nil {
 		return p.unknown(r, err)
 	}
@@ -85,6 +81,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 		page.Timeline.Unheard = percent(a.Heard, page.Timeline.From, page.Timeline.To)
 	}
 	page.Sentence = machineSentence(r, &a, page.Sessions, past.stays)
+	page.Sentence.At = r.end(r.now)
 	page.Heard = a.Heard
 	if r.past() {
 		page.LastTime = lastTime(past.stays, r.at)
@@ -190,14 +187,8 @@ func (p *Page) machineFacts(r *request, a *api.MachineAnswer) (facts []note) {
 
 // buildUser makes the page of a user.
 func buildUser(p *Page, r *request) (*content, error) {
-	var sessions []api.Stay
-	var first api.UserAnswer
-	var more bool
-	var past history
-	err := together(
-		func() (err error) { first, sessions, more, err = p.user(r); return err },
-		func() error { past = p.history(r, api.HistoryRequest{User: r.name}); return nil },
-	)
+	past := p.history(r, api.HistoryRequest{User: r.name})
+	first, sessions, more, err := p.user(r)
 	if err != nil {
 		return p.unknown(r, err)
 	}
@@ -214,6 +205,7 @@ func buildUser(p *Page, r *request) (*content, error) {
 		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
 	}
 	page.Sentence = p.userSentence(r, page.Sessions, past.stays)
+	page.Sentence.At = r.end(r.now)
 	return &content{Title: r.name, Template: "user", Data: page, Command: "rollcall where " + shell(r.name) + r.commandAt()}, nil
 }
 

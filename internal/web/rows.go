@@ -45,6 +45,9 @@ type machineRow struct {
 	Changed, Heard time.Time
 }
 
+// Level is the step of the hue for its users.
+func (r machineRow) Level() int { return usersLevel(r.Users) }
+
 // machineRows returns rows with their details.
 func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, machines []*fleet.Machine) []machineRow {
 	wanted := make([]row, len(machines))

@@ -80,8 +80,9 @@ func New(c Config) *Page {
 }
 
 const (
-	// retryPause is how long to wait before connecting again.
-	retryPause = 2 * time.Second
+	// firstPause is how long to wait before connecting again; it doubles up to maxPause.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 3 * time.Second
 	// statusPause is how often the service's status is asked for.
 	statusPause = 5 * time.Second
 )
@@ -89,17 +90,23 @@ const (
 // Run keeps what the page shows up to date until the context is done. It connects, and
 // tries again until it can.
 func (p *Page) Run(ctx context.Context) error {
-	for {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		start := time.Now()
 		err := p.follow(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		p.Log.Warn("the page is not live", "err", err)
-		p.setTrouble(err.Error())
+		if time.Since(start) > maxPause {
+			pause = firstPause
+		}
+		// A service that starts is not ready at once.
+		if p.setTrouble(err.Error()); pause == maxPause {
+			p.Log.Warn("the page is not live", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(retryPause):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -14,6 +14,7 @@ const fill = (element, html) => { element.innerHTML = policy.createHTML(html) }
 // The clock of the server counts: the viewer's may be wrong.
 const ahead = Date.parse(root.dataset.now) - Date.now()
 const now = () => Date.now() + ahead
+const shownMoment = () => new Date(past ? new URLSearchParams(location.search).get('at') : now())
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'
 const two = n => String(n).padStart(2, '0')
 const dateOf = t => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())}`
@@ -38,6 +39,10 @@ function localise(within) {
 		setText(time, `${dateOf(t)} ${clockOf(t)}`)
 	}
 	for (const time of $$('time.clock:not(#clock)', within)) setText(time, clockOf(new Date(time.dateTime)))
+	for (const time of $$('time.minute', within)) {
+		const t = new Date(time.dateTime), clock = clockOf(t).slice(0, 5)
+		setText(time, dateOf(t) === dateOf(shownMoment()) ? clock : `${dateOf(t)} ${clock}`)
+	}
 	for (const svg of $$('svg.ticks', within)) drawTicks(svg)
 	age(within)
 }
