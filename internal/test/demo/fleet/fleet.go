@@ -160,8 +160,8 @@ func user(who int) string {
 		return accounts[-1-who]
 	}
 	const names = len(given) * len(family)
-	// 389 has no divisor in common with 26*26, so neighbours have different names.
-	n, round := who%names*389%names, who/names
+	// 245 has no divisor in common with 26*26, so neighbours have different names.
+	n, round := who%names*245%names, who/names
 	g := n % len(given)
 	name := given[g] + "." + family[(n/len(given)+g)%len(family)]
 	if round > 0 {
