@@ -126,7 +126,7 @@ func (n *networks) Set(value string) error {
 		switch {
 		case err != nil || prefix.Addr().Is4In6():
 			return invalid(element, "is neither an address nor a range of addresses", "use such as 10.0.0.7, 10.1.0.0/16 or fd00::/8")
-		//guard:false "no proxy of everybody is trusted" TestValues
+		//guard:false "no proxy of everybody is trusted" TestPagePairs
 		case prefix.Bits() == 0:
 			return invalid(element, "is every address, and anybody could claim to be any user", "give the addresses of the proxies only")
 		case prefix != prefix.Masked():

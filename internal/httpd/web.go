@@ -68,7 +68,7 @@ func ReadWebConfig(path string) (WebConfig, error) {
 	if err := checkClientCAs(&c.TLSConfig); err != nil {
 		return WebConfig{}, err
 	}
-	//guard:set == != "a certificate of any authority lets nobody in" TestWebConfigLogins
+	//guard:set `c.TLSConfig.ClientAuth == "RequireAndVerifyClientCert"` `c.TLSConfig.ClientAuth != ""` "a certificate of any authority lets nobody in" TestWebConfigLogins
 	found.ClientCertificates = c.TLSConfig.ClientAuth == "RequireAndVerifyClientCert"
 	found.Certificate, err = certificate(&c.TLSConfig)
 	return found, err
