@@ -65,15 +65,13 @@ func (r *request) mapGroup(i int, g *fleet.Group) mapGroup {
 	one := mapGroup{Index: i, Name: g.Name, Tiles: string(g.Tiles), Group: *g, Past: r.past()}
 	switch {
 	case g.Rest:
-		one.Name = "smaller groups"
+		one.Name = "other machines"
+	case g.Name == "":
+		one.Name = "without a domain"
 	default:
 		l := r.to("/machines", "")
 		l.group = g.Name
-		if g.Name == "" {
-			one.Name = "other machines"
-		} else {
-			one.URL = l.URL()
-		}
+		one.URL = l.URL()
 	}
 	one.Label = fmt.Sprintf("%s: %s of %s machines in use", one.Name, strconv.Itoa(g.Used), strconv.Itoa(g.Machines))
 	if g.Silent > 0 {
@@ -99,15 +97,19 @@ func (p *Page) serveTile(w http.ResponseWriter, req *http.Request) {
 	type machine struct {
 		Name   string   `json:"name"`
 		URL    string   `json:"url"`
+		List   string   `json:"list"` // a list that begins with it
 		Silent bool     `json:"silent"`
 		Users  []string `json:"users"`
 		More   int      `json:"more"`
 	}
 	var found []machine
-	for _, name := range r.fleet.Layout().Names(group, index) {
+	layout := r.fleet.Layout()
+	names := layout.Names(group, index)
+	list := r.listFrom(layout, group, index)
+	for _, name := range names {
 		if m := r.fleet.Machine(name); m != nil {
 			n := min(len(m.Users), chips)
-			found = append(found, machine{name, r.to("/machines", name).URL(), m.Silent, m.Users[:n], len(m.Users) - n})
+			found = append(found, machine{name, r.to("/machines", name).URL(), list, m.Silent, m.Users[:n], len(m.Users) - n})
 		}
 		if len(found) == 60 {
 			break
@@ -115,6 +117,15 @@ func (p *Page) serveTile(w http.ResponseWriter, req *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(found) // the client may have gone
+}
+
+// listFrom returns the URL of the list of a group from a tile on.
+func (r *request) listFrom(layout *fleet.Layout, group, tile int) string {
+	l := r.to("/machines", "")
+	if g := layout.Groups; group >= 0 && group < len(g) && !g[group].Rest && g[group].Name != "" {
+		l.group, l.from = g[group].Name, max(0, tile*layout.Each)
+	}
+	return l.URL()
 }
 
 // host is a machine's name without its domain.

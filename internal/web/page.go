@@ -207,6 +207,14 @@ func asSentence(err error) string {
 	if len(text) > 0 {
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}
+	return ended(text)
+}
+
+// ended returns a text that ends like a sentence.
+func ended(text string) string {
+	if strings.HasSuffix(text, "?") || strings.HasSuffix(text, ".") {
+		return text
+	}
 	return text + "."
 }
 
@@ -256,7 +264,7 @@ func (p *Page) pill(r *request) string {
 	switch {
 	case r.past():
 		return "Past"
-	case p.trouble.Load() != nil:
+	case p.notLive() != "":
 		return "Not live"
 	}
 	return "Live"
@@ -267,8 +275,8 @@ func (p *Page) banner(r *request) (notes []note) {
 	if r.past() {
 		notes = append(notes, note{Strong: "This is the past.", Text: "Nothing here changes by itself.", URL: r.location.now().URL(), Link: "Back to now", Class: "past"})
 	}
-	if why := p.trouble.Load(); why != nil && !r.past() {
-		notes = append(notes, note{Strong: "Not live:", Text: *why + ". What you see is what was known last.", Class: "warn"})
+	if why := p.notLive(); why != "" && !r.past() {
+		notes = append(notes, note{Strong: "Not live:", Text: ended(why) + " What you see is what was known last.", Class: "warn"})
 	}
 	if r.pastOf != nil {
 		notes = append(notes, pastNotes(r.pastOf, r.head)...)

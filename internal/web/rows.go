@@ -55,13 +55,17 @@ func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, mach
 		wanted[i] = row{m.Name, m.Rev, len(m.Users), m.Changed}
 	}
 	found := p.details.of(ctx, p, &location{page: "/machines", at: l.at}, wanted)
+	var heard map[string]time.Time
+	if !l.past() {
+		heard = p.heards.of(ctx, p, machines)
+	}
 	rows := make([]machineRow, len(machines))
 	for i, m := range machines {
 		d := found[m.Name]
 		r := machineRow{
 			Name: m.Name, URL: l.to("/machines", m.Name).URL(), Past: l.past(), Now: now,
 			Silent: m.Silent, Lacking: m.Incomplete || m.Missing > 0, Users: len(m.Users),
-			Changed: m.Changed, Heard: m.Heard, Day: dayPaths{Unheard: -1},
+			Changed: m.Changed, Heard: heard[m.Name], Day: dayPaths{Unheard: -1},
 		}
 		who := d.byArrival(m.Users)
 		for _, user := range who[:min(chips, len(who))] {

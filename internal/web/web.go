@@ -52,10 +52,12 @@ type Page struct {
 	fleet   *fleet.Fleet
 	link    atomic.Pointer[link]
 	head    atomic.Pointer[api.Head]         // of the last report; nil: none yet
-	trouble atomic.Pointer[string]           // why the page is not live; nil: it is
+	trouble atomic.Pointer[string]           // why the page does not follow the roster; nil: it does
+	silence atomic.Pointer[string]           // why the service does not answer; nil: it does
 	status  atomic.Pointer[api.StatusAnswer] // nil: not known
 
 	details details
+	heards  heards
 	moments moments
 	curves  curves
 	remotes remotes
@@ -169,7 +171,13 @@ func (p *Page) followStatus(ctx context.Context) {
 		asking, cancel := context.WithTimeout(ctx, answerTime)
 		status, err := one[api.StatusAnswer](asking, p, "status", api.StatusRequest{})
 		cancel()
-		if err == nil {
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.setSilence(err.Error())
+		default:
+			p.setSilence("")
 			before := p.status.Swap(&status)
 			if before == nil || before.Sessions != status.Sessions {
 				p.fleet.Touch()
@@ -183,16 +191,32 @@ func (p *Page) followStatus(ctx context.Context) {
 	}
 }
 
-// setTrouble says why the page is not live; empty: it is.
-func (p *Page) setTrouble(why string) {
+// setTrouble says why what is shown does not follow the roster; empty: it does.
+func (p *Page) setTrouble(why string) { p.say(&p.trouble, why) }
+
+// setSilence says why the service does not answer; empty: it does.
+func (p *Page) setSilence(why string) { p.say(&p.silence, why) }
+
+// say stores a reason for not being live, and lets the views know if it is another one.
+func (p *Page) say(where *atomic.Pointer[string], why string) {
 	var next *string
 	if why != "" {
 		next = &why
 	}
-	before := p.trouble.Swap(next)
+	before := where.Swap(next)
 	if (before == nil) != (next == nil) || before != nil && *before != why {
 		p.fleet.Touch()
 	}
+}
+
+// notLive returns why the page is not live; empty: it is.
+func (p *Page) notLive() string {
+	for _, why := range []*string{p.trouble.Load(), p.silence.Load()} {
+		if why != nil {
+			return *why
+		}
+	}
+	return ""
 }
 
 // isService reports whether a user is a service account.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rollcall/internal/api"
 )
 
 // Layout is the map of all machines: a tile for each, or for some neighbours, in groups.
@@ -23,7 +25,7 @@ type Layout struct {
 type Group struct {
 	// Name is the domain, or what the names begin with; empty: neither.
 	Name string
-	// Rest says that the group has the machines of all other, smaller groups.
+	// Rest says that the group has the machines of groups that are too small.
 	Rest                   bool
 	Machines, Used, Silent int
 	// Tiles has a character for each tile: '0' to '4', or, if a machine of it is silent,
@@ -38,8 +40,9 @@ type Group struct {
 
 const (
 	// maxGroups bounds the groups, maxTiles the tiles: beyond it, a tile stands for
-	// several machines.
+	// several machines. If there are more than fewGroups, one machine is no group.
 	maxGroups = 60
+	fewGroups = 12
 	maxTiles  = 20_000
 )
 
@@ -96,11 +99,15 @@ func (f *Fleet) groups(l *layouts) *Layout {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(sizes[b]-sizes[a], strings.Compare(a, b)) })
-	rest := len(names) > maxGroups
-	if rest {
-		names = names[:maxGroups-1]
+	all := len(names)
+	if all > fewGroups {
+		names = slices.DeleteFunc(names, func(name string) bool { return sizes[name] == 1 })
 	}
-	slices.Sort(names)
+	names = names[:min(len(names), maxGroups-1)]
+	rest := len(names) < all
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(strings.Compare(api.Fold(a), api.Fold(b)), strings.Compare(a, b))
+	})
 	next := &Layout{Members: f.members, Each: max(1, (f.machines.len+maxTiles-1)/maxTiles)}
 	index := map[string]int{}
 	for i, name := range names {

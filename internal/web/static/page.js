@@ -335,7 +335,7 @@ class TileMap {
 		if (tile < 0) return
 		const machines = await this.names(tile)
 		if (machines.length === 1) location.assign(machines[0].url)
-		else if (machines.length) $(`#g${this.group} a`)?.click()
+		else if (machines.length) location.assign(machines[0].list)
 	}
 }
 function startMap() {
