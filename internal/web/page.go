@@ -110,9 +110,9 @@ type frame struct {
 	Pill    string
 	Banner  []note
 	Strip   *strip
-	// Mistake is what is wrong with the moment or the filter of the URL.
-	Mistake, MistakeIn string
-	Text               string // of the field for a moment
+	// MistakeIn is the field with what is wrong with the URL; empty: none.
+	MistakeIn string
+	Text      string // of the field for a moment
 }
 
 // note is a line of the banner.
@@ -230,7 +230,7 @@ func (p *Page) write(w http.ResponseWriter, r *request, c *content, failure erro
 	}
 	var m mistake
 	if errors.As(failure, &m) {
-		f.Mistake, f.MistakeIn = asSentence(m.error), m.field
+		f.MistakeIn = m.field
 	}
 	var html bytes.Buffer
 	if err := templates.ExecuteTemplate(&html, "page", f); err != nil {

@@ -428,7 +428,7 @@ async function look() {
 		if (patch.reload) return reload()
 		if (patch.rows) { list.from = from; setRows(patch.rows, false) }
 		const url = new URL(location.href)
-		if (from) url.searchParams.set('from', firstRow()); else url.searchParams.delete('from')
+		if (firstRow() > 0) url.searchParams.set('from', firstRow()); else url.searchParams.delete('from')
 		history.replaceState(null, '', url)
 		if (!past) reopenSoon()
 	}
@@ -614,7 +614,7 @@ for (const id of ['feed', 'several', 'longest']) {
 	element?.addEventListener('pointerleave', give)
 	element?.addEventListener('focusout', give)
 }
-if (!past && location.pathname !== '/find') {
+if (!past && !root.hasAttribute('data-still') && location.pathname !== '/find') {
 	if (!document.hidden) open()
 	document.addEventListener('visibilitychange', () => { if (document.hidden) close(); else open() })
 	addEventListener('pagehide', close)
