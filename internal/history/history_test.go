@@ -179,6 +179,7 @@ func (s *sim) checkMachine(name string) {
 	}
 	sortEvents(o.events)
 	want := o.stays()
+	s.checkMarks(name, &o, gaps)
 	if len(gaps) > 0 && !s.lost && !limited {
 		s.Fatalf("%s: gaps %v, and nothing was lost", name, gaps)
 	}

@@ -298,17 +298,5 @@ func (r *rows) insertStrays(strays []stray) error {
 	return nil
 }
 
-// insertMarks writes the boots and shutdowns.
-func (r *rows) insertMarks(events []roster.Event) error {
-	for i := range events {
-		if t := events[i].Type; t == roster.Boot || t == roster.Shutdown {
-			if err := exec(r.c, "insert or ignore into marks (machine, date, type) values (?, ?, ?)", r.machine, events[i].Date, int(t)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // compareDates orders events by their dates.
 func compareDates(a, b roster.Event) int { return cmp.Compare(a.Date, b.Date) }

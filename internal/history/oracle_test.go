@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 
 	"rollcall/internal/roster"
@@ -172,4 +173,20 @@ func (o *oracle) proves(known []told, i int) bool {
 		}
 	}
 	return true
+}
+
+// marks returns the boots and shutdowns, each once, the newest first.
+func (o *oracle) marks() []Mark {
+	var all []Mark
+	for i := range o.events {
+		e := &o.events[i]
+		m := Mark{e.Machine, e.Date, e.Type}
+		if (e.Type == roster.Boot || e.Type == roster.Shutdown) && !slices.Contains(all, m) {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b Mark) int {
+		return cmp.Or(cmp.Compare(b.Date, a.Date), cmp.Compare(b.Machine, a.Machine), cmp.Compare(b.Type, a.Type))
+	})
+	return all
 }

@@ -245,6 +245,7 @@ func TestView(t *testing.T) {
 			w.checkForPeople(v, all)
 			for range 3 {
 				w.checkAt(v, all)
+				w.checkMarks(v)
 				for range 4 {
 					w.checkStays(v, all)
 				}

@@ -282,13 +282,10 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	}
 	isNew := m.id == 0
 	accepted, late := m.splitLate(accepted, settings.AllowedLateness)
-	if err := w.lateFor(m, late, again, settings.MaxSkew); err != nil || len(accepted) == 0 {
-		return err
+	if len(accepted) == 0 {
+		return w.lateFor(m, late, again, settings.MaxSkew)
 	}
-	events := make([]roster.Event, len(accepted))
-	for i := range accepted {
-		events[i] = accepted[i].Event
-	}
+	events := eventsOf(accepted)
 	slices.SortStableFunc(events, compareDates)
 	before := *m
 	m.learn(events)
@@ -299,7 +296,11 @@ func (w *writer) machine(name string, accepted []Accepted, settings roster.Setti
 	if err := m.save(w.c, name); err != nil {
 		return err
 	}
+	if err := w.lateFor(m, late, again, settings.MaxSkew); err != nil {
+		return err
+	}
 	r := w.rows(m.id)
+	//guard:set r.insertMarks(events) error(nil) "each boot and shutdown is a mark" TestWriter
 	if err := r.insertMarks(events); err != nil {
 		return err
 	}
@@ -384,7 +385,21 @@ func (w *writer) lateFor(m *machine, late []Accepted, again bool, skew time.Dura
 	for i := range late {
 		from = min(from, late[i].Date)
 	}
-	return w.unplaced(w.rows(m.id), from, skew)
+	r := w.rows(m.id)
+	//guard:set r.insertMarks(eventsOf(late)) error(nil) "a boot is a mark, however late" TestLateForTheHistory
+	if err := r.insertMarks(eventsOf(late)); err != nil {
+		return err
+	}
+	return w.unplaced(r, from, skew)
+}
+
+// eventsOf returns the events themselves.
+func eventsOf(accepted []Accepted) []roster.Event {
+	events := make([]roster.Event, len(accepted))
+	for i := range accepted {
+		events[i] = accepted[i].Event
+	}
+	return events
 }
 
 // unplaced records that events from a date on were accepted that can't be placed in the

@@ -120,6 +120,7 @@ func (w *world) check() {
 		}
 	}
 	w.checkIndexes()
+	w.view(w.checkMarks)
 	problems, err := number(w.w.c, "select count(*) from pragma_integrity_check where integrity_check <> 'ok'")
 	if err != nil || problems != 0 {
 		w.t.Fatalf("%d problems, %v", problems, err)
