@@ -45,6 +45,9 @@ func (q *historyRequest) check() (err error) {
 		return errLimit
 	case q.Order != "" && q.Order != api.Newest && q.Order != api.Oldest:
 		return fmt.Errorf("order: want %s or %s", api.Newest, api.Oldest)
+	//guard:false "the boots of a whole fleet are refused" TestMarks
+	case q.Marks && q.Machine == "" && len(q.Names) == 0:
+		return errMarks
 	}
 	q.span.Filter, q.span.Oldest = q.filter(), q.Order == api.Oldest
 	question := q.HistoryRequest
@@ -110,6 +113,9 @@ func (s *Service) history(ctx context.Context, q *historyRequest) (answer []byte
 		a := api.HistoryAnswer{Head: head, Past: past, Sessions: []api.PastStay{}}
 		page, err := newStayPage(s.Conn.MaxPayload(), &a)
 		if err != nil {
+			return err
+		}
+		if err := page.addMarks(v, q, &a); err != nil {
 			return err
 		}
 		s.Roster.Machine(q.Machine, func(v roster.View) { a.Missing = v.Missing() })

@@ -3697,7 +3697,8 @@ type HistoryAnswer struct {
 	Sessions []*PastStay `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// The boots and shutdowns between from and to, which are both inclusive, in the order
 	// of the sessions: the newest 1000, or fewer where they do not fit. Only if asked for,
-	// and on the first page; absent when there are none.
+	// and on the first page; absent when there are none. Where sessions may be missing,
+	// these may be, too.
 	Marks []*Mark `protobuf:"bytes,11,rep,name=marks,proto3" json:"marks,omitempty"`
 	// There are boots and shutdowns before these. Absent unless true.
 	MoreMarks     bool `protobuf:"varint,12,opt,name=more_marks,json=moreMarks,proto3" json:"more_marks,omitempty"`
