@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +17,11 @@ type historyCmd struct {
 	Service string   `placeholder:"SERVICE" help:"Only sessions of this service, such as sshd."`
 	Match   bool     `short:"m" help:"GLOB, MACHINE, USER, REMOTE and SERVICE are parts, in upper or lower case."`
 	Open    bool     `help:"Only sessions that have not ended."`
+	Boots   bool     `help:"Print the boots and shutdowns of the machine, too, at most the newest 1000: lines whose user is (boot) or (shutdown). jsonl, csv and tsv have one more column, kind: session, boot or shutdown."`
 	From    timeFlag `placeholder:"TIME" help:"Only sessions that were open then or later: 10:17, \"yesterday 10:17\", \"mon 10:17\", 2026-11-22, \"2026-11-22 10:17\", RFC 3339, -1h or \"1h ago\". A day means its beginning."`
 	To      timeFlag `placeholder:"TIME" help:"Only sessions that began then or earlier. A day means its end."`
 	Reverse bool     `short:"r" help:"Print the session that began first first, instead of the one that began last."`
-	Limit   *uint32  `short:"n" placeholder:"N" help:"Print at most N sessions."`
+	Limit   *uint32  `short:"n" placeholder:"N" help:"Print at most N sessions; boots count, too."`
 	queryFlags
 }
 
@@ -32,6 +32,7 @@ func (historyCmd) Help() string {
 Examples:
 
     rollcall history --machine web1 -n 20
+    rollcall history web1 --boots --from -7d
     rollcall history --user lane --from yesterday
     rollcall history 'web*' --from 'mon 10:00' --to 'mon 12:00' -o csv`
 }
@@ -87,40 +88,75 @@ func (c *historyCmd) resolved(ctx context.Context, ask *asker, request *api.Hist
 // print prints the answer to a request.
 func (c *historyCmd) print(ctx context.Context, ask *asker, request *api.HistoryRequest) error {
 	view := historyView{&c.zoneFlags, c.width(ask.std.out) < narrow}
-	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, view.columns())
+	list, err := newListing(ask.std, &c.outputFlags, &c.zoneFlags, view.columns(c.Boots))
 	if err != nil {
 		return err
 	}
-	sessions, more := uint32(0), false
-	err = ask.pages(ctx, "history", request, func(page []byte) error {
-		a, err := api.Decode[api.HistoryAnswer](page)
-		if err != nil {
-			return err
-		}
-		if sessions += uint32(len(a.Sessions)); c.Output == "json" {
-			err = ask.std.printPage(page)
-		} else {
-			err = list.print(a.Sessions)
-		}
-		if err != nil || c.Limit == nil {
-			return err
-		}
-		if sessions >= *c.Limit {
-			more = a.Cursor != ""
-			return errEnough
-		}
-		*request.Limit = *c.Limit - sessions // of the next page
-		return nil
-	})
-	switch {
-	case err != nil:
+	p := &historyPrinter{historyCmd: c, std: ask.std, request: request, list: list, rows: historyRows{oldest: c.Reverse}}
+	if err := ask.pages(ctx, "history", request, p.page); err != nil {
 		return err
-	case sessions == 0:
+	}
+	switch {
+	case p.printed == 0:
 		ask.summary(&c.outputFlags, "no sessions%s", c.filters(request))
-	case more:
-		ask.summary(&c.outputFlags, "%s; there are more: -n prints more", plural(int(sessions), "session"))
+	case p.more:
+		ask.summary(&c.outputFlags, "%s; there are more: -n prints more", plural(p.printed, p.line()))
+	}
+	if p.rows.more {
+		ask.summary(&c.outputFlags, "boots and shutdowns before %s are not shown: ask for them with --to", c.time(p.rows.first))
 	}
 	return nil
+}
+
+// historyPrinter prints the pages of a history.
+type historyPrinter struct {
+	*historyCmd
+	std     streams
+	request *api.HistoryRequest
+	list    *listing[historyRow]
+	rows    historyRows
+	printed int
+	more    bool // than the limit allows
+}
+
+// page prints a page. It returns errEnough once as many lines are printed as may be.
+func (p *historyPrinter) page(page []byte) error {
+	a, err := api.Decode[api.HistoryAnswer](page)
+	if err != nil {
+		return err
+	}
+	n, rest := len(a.Sessions), 0
+	if p.Output == "json" {
+		err = p.std.printPage(page)
+	} else {
+		n, rest, err = p.printRows(p.rows.page(&a))
+	}
+	if p.printed += n; err != nil || p.Limit == nil {
+		return err
+	}
+	if left := int(*p.Limit) - p.printed; left > 0 {
+		*p.request.Limit = uint32(left) // of the next page
+		return nil
+	}
+	p.more = rest > 0 || a.Cursor != ""
+	return errEnough
+}
+
+// printRows prints rows, and returns how many. The limit may leave a rest.
+func (p *historyPrinter) printRows(rows []historyRow) (n, rest int, err error) {
+	n = len(rows)
+	if p.Limit != nil {
+		n = min(n, int(*p.Limit)-p.printed)
+	}
+	return n, len(rows) - n, p.list.print(rows[:n])
+}
+
+// line returns what a line is.
+func (p *historyPrinter) line() string {
+	if p.Boots {
+		return "line"
+	}
+	return ofSession
 }
 
 // filters describes what was asked for.
@@ -138,10 +174,13 @@ func (c *historyCmd) filters(request *api.HistoryRequest) string {
 // request returns the request.
 func (c *historyCmd) request() (*api.HistoryRequest, error) {
 	r := &api.HistoryRequest{
-		Machines: c.Glob, User: c.User, Remote: c.Remote, Service: c.Service, Parts: c.Match, Open: c.Open,
+		Machines: c.Glob, User: c.User, Remote: c.Remote, Service: c.Service, Parts: c.Match, Open: c.Open, Marks: c.Boots,
 	}
 	if err := c.setMachines(r); err != nil {
 		return nil, err
+	}
+	if c.Boots && r.Machine == "" && len(r.Names) == 0 {
+		return nil, usageError{errors.New("--boots: name the machine, or several by --machine: rollcall history web1 --boots")}
 	}
 	if c.Reverse {
 		r.Order = api.Oldest
@@ -186,33 +225,6 @@ type historyView struct {
 	minutes bool
 }
 
-// columns are the columns of a history.
-func (v *historyView) columns() []column[api.PastStay] {
-	return []column[api.PastStay]{
-		{
-			field: "user", title: "USER", value: func(s *api.PastStay) any { return s.User },
-			cell: func(s *api.PastStay) string { return cmp.Or(s.User, "(unknown)") },
-		},
-		{field: "machine", title: "MACHINE", value: func(s *api.PastStay) any { return s.Machine }},
-		{field: "since", title: "SINCE", value: func(s *api.PastStay) any { return s.Since }, cell: v.since},
-		{field: "ended", title: "UNTIL", value: func(s *api.PastStay) any { return s.Ended }, cell: v.until},
-		{title: "FOR", cell: lasted, spare: true}, // UNTIL tells it too
-		{field: "how", title: "END", value: func(s *api.PastStay) any { return s.How }},
-		{field: "remote", title: "REMOTE", value: func(s *api.PastStay) any { return s.Remote }},
-		{field: "terminal", value: func(s *api.PastStay) any { return s.Terminal }},
-		{field: "service", value: func(s *api.PastStay) any { return s.Service }},
-		{field: "session", value: func(s *api.PastStay) any { return s.ID }},
-	}
-}
-
-// lasted returns how long a session lasted; "" while it is open.
-func lasted(s *api.PastStay) string {
-	if s.Ended.IsZero() || s.SinceUnknown {
-		return ""
-	}
-	return span(s.Ended.Sub(s.Since))
-}
-
 // narrow is the width in columns below which times have no seconds, to leave room for names.
 const narrow = 100
 
@@ -222,26 +234,4 @@ func (v *historyView) shown(t time.Time) string {
 		return v.minute(t)
 	}
 	return v.time(t)
-}
-
-// since returns when a session began.
-func (v *historyView) since(s *api.PastStay) string {
-	if s.SinceUnknown {
-		return "unknown"
-	}
-	return v.shown(s.Since)
-}
-
-// until returns when a session ended: the time of day if that was on the day on which it
-// began; "" while it is open.
-func (v *historyView) until(s *api.PastStay) string {
-	if s.Ended.IsZero() {
-		return ""
-	}
-	const day = len(time.DateOnly)
-	until := v.shown(s.Ended)
-	if !s.SinceUnknown && v.shown(s.Since)[:day] == until[:day] {
-		return until[day+1:]
-	}
-	return until
 }
