@@ -54,21 +54,27 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
 		"ROLLCALL_HISTORY=200000h", // some events are dated 2020
 	}, variables...)
+	p.start()
+	return p
+}
+
+// start starts the program, which is killed when the test ends.
+func (p *process) start() {
+	p.t.Helper()
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	go func() {
 		defer close(p.ended)
 		p.cmd.Wait() //nolint:errcheck // its exit code is looked at
 	}()
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		p.stop(syscall.SIGKILL)
-		if t.Failed() {
-			t.Logf("log of the service:\n%s", p.log.String())
+		if p.t.Failed() {
+			p.t.Logf("log of rollcall %s:\n%s", p.cmd.Args[1], p.log.String())
 		}
 	})
-	return p
 }
 
 // says waits for a line of the log and returns one of its values.

@@ -22,6 +22,7 @@ type Server struct {
 	listener *access.Listener
 	page     *web.Page
 	client   *config.Client // set by Run
+	named    bool           // it has names beside localhost
 	log      *slog.Logger
 }
 
@@ -33,7 +34,7 @@ func Listen(c *config.Page, subjects rollcallv1.Subjects, deadLetters, version s
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: log}
+	s := &Server{log: log, named: len(c.PageHosts) > 0}
 	s.page = web.New(web.Config{
 		Connect: s.connect, Subjects: subjects, DeadLetters: deadLetters, ServiceAccounts: c.PageServiceAccounts, Several: int(c.PageSeveral),
 		Expected: expected, Streams: new(access.Streams), Version: version, Log: log,
@@ -60,17 +61,16 @@ func (s *Server) Run(ctx context.Context, c *config.Client) error {
 	if s.listener.Open {
 		s.log.Info("page needs no login: every user of this machine can read it", "users", "ROLLCALL_PAGE_CONFIG_FILE")
 	}
+	if s.listener.Reachable() && !s.named {
+		s.log.Warn("page is known as localhost only: requests by another host name are refused", "names", "ROLLCALL_PAGE_HOSTS")
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.page.Run(ctx) })
 	g.Go(func() error { return s.listener.Serve(ctx) })
 	return g.Wait()
 }
 
-// connect connects the page, and logs why it cannot.
+// connect connects the page.
 func (s *Server) connect(ctx context.Context, more ...nats.Option) (context.Context, *nats.Conn, error) {
-	asking, conn, err := client.Connect(ctx, s.client, more...)
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("page not connected to nats, it is not live", "err", err)
-	}
-	return asking, conn, err
+	return client.Connect(ctx, s.client, more...)
 }
