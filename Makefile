@@ -1,5 +1,5 @@
 # Commands for development; "make" lists them. Only deploy-test needs root. None
-# installs anything; .ci/run does.
+# installs programs; .ci/run does.
 
 GO ?= go
 tool = $(GO) tool -modfile=internal/test/tools/go.mod
@@ -66,6 +66,12 @@ guards: ## remove each guard, and see its test fail; takes hours
 .PHONY: deploy-test
 deploy-test: ## the files in deploy; .ci/run packages installs the programs
 	cd deploy && $(GO) test -timeout 30m ./...
+
+.PHONY: browser-test
+browser-test: ## the page in a real browser; .ci/run packages installs it
+	@command -v npm >/dev/null || { echo "no npm: install the packages nodejs and npm"; exit 1; }
+	@cd internal/test/browser && node harness/chromium.js >/dev/null
+	cd internal/test/browser && npm ci --ignore-scripts --no-audit --no-fund && npm test
 
 # VERSION=v1.2.3 is the version of the packages.
 VERSION ?= v0.0.0

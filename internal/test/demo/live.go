@@ -163,6 +163,9 @@ func (l *live) run(ctx context.Context, rate float64, c *console) error {
 // change is one login or logout, rarely a boot. There stay about as many sessions as at
 // the start.
 func (l *live) change() error {
+	if l.f.Len() == 0 {
+		return nil
+	}
 	machine := l.r.IntN(l.f.Len())
 	if _, silent := l.f.Silent(machine); silent {
 		return nil

@@ -38,7 +38,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.fleet.Machines, "machines", 300, "how many machines")
+	flag.IntVar(&o.fleet.Machines, "machines", 300, "how many machines; 0: nobody has ever sent an event")
 	flag.IntVar(&o.fleet.Hours, "hours", 26, "how many hours of history")
 	flag.Uint64Var(&o.fleet.Seed, "seed", 1, "the same seed gives the same fleet")
 	flag.BoolVar(&o.fleet.Strange, "strange", false, "add machines and users with unusual names")
@@ -52,8 +52,8 @@ func main() {
 	flag.StringVar(&o.program, "rollcall", "", "the program; built if it is not given")
 	flag.StringVar(&o.loglvl, "log", "warn", "log level of the processes")
 	flag.Parse()
-	if flag.NArg() > 0 || o.fleet.Machines < 1 || o.fleet.Hours < 1 {
-		fmt.Fprintln(os.Stderr, "demo: want at least one machine and one hour, and no arguments; see demo -help")
+	if flag.NArg() > 0 || o.fleet.Machines < 0 || o.fleet.Hours < 1 {
+		fmt.Fprintln(os.Stderr, "demo: want at least one hour, and no arguments; see demo -help")
 		os.Exit(2)
 	}
 	if o.rate < 0 {

@@ -177,12 +177,16 @@ func (s *store) fresh(ctx context.Context) bool {
 // fill restores the stream of events from a backup that it makes up. So the receipts are those of
 // a day, as if rollcall's stream had been there all the time: a machine is silent when
 // nothing of it was received for long.
+// Without machines there is no stream: rollcall makes it.
 func (s *store) fill(ctx context.Context, o *options) error {
+	o.fleet.Now = time.Now()
+	if fleet.New(o.fleet).Len() == 0 {
+		return nil
+	}
 	config, err := s.config(ctx)
 	if err != nil {
 		return err
 	}
-	o.fleet.Now = time.Now()
 	read, write := io.Pipe()
 	go func() { write.CloseWithError(writeBackup(write, o)) }()
 	defer read.Close()
