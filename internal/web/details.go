@@ -279,6 +279,13 @@ type moments struct {
 	kept []*past
 }
 
+// forget drops the past fleets that are old.
+func (m *moments) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return time.Since(k.read) > momentAge })
+}
+
 // past is the fleet at a moment.
 type past struct {
 	at    time.Time
@@ -292,15 +299,15 @@ type past struct {
 
 const (
 	// maxMoments bounds the past fleets that are kept.
-	maxMoments = 4
+	maxMoments = 3
 	// momentAge is how long one is kept: late events may still change it.
 	momentAge = 2 * time.Minute
 )
 
 // at returns the fleet at a past moment.
 func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) {
+	m.forget()
 	m.mu.Lock()
-	m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return time.Since(k.read) > momentAge })
 	i := slices.IndexFunc(m.kept, func(k *past) bool { return k.at.Equal(at) })
 	var one *past
 	if i >= 0 {

@@ -60,6 +60,9 @@ type view struct {
 	asked   time.Time // when a page of one machine or user was made last
 	shown   uint64    // the revision of that machine or user
 	slow    time.Time // when all rows were sent
+	// again is when to look again although nothing has changed; zero: not before a sign of
+	// life is due.
+	again time.Time
 }
 
 const (
@@ -67,6 +70,8 @@ const (
 	// two signs of life: proxies close what is quiet.
 	patchPause = 100 * time.Millisecond
 	pingPause  = 5 * time.Second
+	// onePause is the least time between two questions for the page of one machine or user.
+	onePause = time.Second
 	// slowPause is how often what changes with time alone is sent.
 	slowPause = 30 * time.Second
 	// maxInView bounds the rows in view.
@@ -86,6 +91,9 @@ func (p *Page) serveLive(w http.ResponseWriter, req *http.Request) {
 	}
 	if req.URL.Query().Has("once") {
 		p.answerOnce(w, req, v, same)
+		return
+	}
+	if req.Method == http.MethodHead {
 		return
 	}
 	release, ok := p.Streams.Acquire(req)
@@ -174,16 +182,20 @@ func (p *Page) stream(ctx context.Context, v *view, out *access.Stream) error {
 		if err != nil {
 			return err
 		}
-		if !rest(ctx, changed, start) {
+		if !rest(ctx, changed, start, v.again) {
 			return ctx.Err()
 		}
 	}
 }
 
-// rest waits until something changes, or a sign of life is due, but not shorter than
-// patchPause since a start. It returns false if the context is done.
-func rest(ctx context.Context, changed <-chan struct{}, start time.Time) bool {
-	due := time.NewTimer(pingPause)
+// rest waits until something changes, it is time to look again, or a sign of life is due,
+// but not shorter than patchPause since a start. It returns false if the context is done.
+func rest(ctx context.Context, changed <-chan struct{}, start, again time.Time) bool {
+	wait := pingPause
+	if !again.IsZero() {
+		wait = min(wait, time.Until(again))
+	}
+	due := time.NewTimer(wait)
 	defer due.Stop()
 	select {
 	case <-ctx.Done():
@@ -205,6 +217,8 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	defer cancel()
 	r := &request{location: v.location, ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
 	r.rev, _ = p.fleet.Rev()
+	newest := r.rev
+	v.again = time.Time{}
 	next := &patch{Rev: r.rev, Pill: p.pill(r), Blocks: map[string]string{}}
 	due := r.now.Sub(v.slow) >= slowPause
 	var err error
@@ -232,7 +246,11 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	if err == nil {
 		err = v.block(next, "state", "state", next.Pill)
 	}
-	v.since = r.rev
+	// What was shown may be older than the fleet: lists and the map are made again after a
+	// pause.
+	if v.since = r.rev; r.rev < newest && v.again.IsZero() {
+		v.again = r.now.Add(2 * patchPause)
+	}
 	if len(next.Blocks) == 0 && next.Rows == nil && len(next.Tiles) == 0 && !next.Reload {
 		next.Rev = 0
 	}
@@ -402,7 +420,11 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 	} else if m := r.fleet.Machine(v.name); m != nil {
 		rev = m.Rev
 	}
-	if rev == v.shown && r.now.Sub(v.asked) < slowPause {
+	switch rest := onePause - r.now.Sub(v.asked); {
+	case rev == v.shown && r.now.Sub(v.asked) < slowPause:
+		return nil
+	case rest > 0:
+		v.again = r.now.Add(rest)
 		return nil
 	}
 	c, err := build(p, r)
@@ -422,7 +444,8 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 
 // patchService brings the page of the service up to date.
 func (p *Page) patchService(r *request, v *view, next *patch) error {
-	if r.now.Sub(v.asked) < statusPause {
+	if rest := statusPause - r.now.Sub(v.asked); rest > 0 {
+		v.again = r.now.Add(rest)
 		return nil
 	}
 	v.asked = r.now

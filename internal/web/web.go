@@ -168,6 +168,7 @@ func (p *Page) follow(ctx context.Context) error {
 // followStatus asks for the status again and again.
 func (p *Page) followStatus(ctx context.Context) {
 	for {
+		p.moments.forget()
 		asking, cancel := context.WithTimeout(ctx, answerTime)
 		status, err := one[api.StatusAnswer](asking, p, "status", api.StatusRequest{})
 		cancel()
