@@ -504,7 +504,7 @@ function liveParams(from, once) {
 	return params
 }
 async function slot() {
-	if (!navigator.locks) return null
+	if (!navigator.locks || Date.now() < (live.noStream ?? 0)) return null
 	for (let i = 0; i < slots; i++) {
 		const release = await new Promise(resolve => navigator.locks.request(`rollcall-live-${i}`, { ifAvailable: true }, lock => {
 			if (!lock) return resolve(null)
@@ -528,7 +528,12 @@ async function open() {
 	source.onopen = heard
 	source.onerror = () => {
 		lost()
-		if (source.readyState === EventSource.CLOSED) live.timer = setTimeout(open, 3000)
+		// Closed for good: the answer was no stream, as when there are too many.
+		if (source.readyState !== EventSource.CLOSED || mine !== opening) return
+		live.release?.()
+		live.source = live.release = null
+		live.noStream = Date.now() + 30e3
+		live.timer = setTimeout(() => { if (mine === opening) poll(mine) }, 1000)
 	}
 }
 async function poll(mine) {
