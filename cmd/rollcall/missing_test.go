@@ -29,7 +29,7 @@ func TestMissingEvents(t *testing.T) {
 		{"who db1 --utc", "lane\t", "db1: last heard 2026-11-22 21:00:04Z\n"},
 		{"status", "missing       events that never arrived: 3\n", ""},
 		{"who web1 --output json", `"missing":3,"origins":[{"origin":"6f0c2a91","number":5,"date":"2026-11-22T21:00:03Z","missing":3,"reused":1}]`, ""},
-		{"report --output json", `"machines":[{"machine":"db1","heard":"2026-11-22T21:00:04Z","users":["lane"]},{"machine":"web1","heard":"2026-11-22T21:00:03Z","missing":3,"users":["lane"]}]`, ""},
+		{"report --output json", `"machines":[{"machine":"db1","heard":"2026-11-22T21:00:04Z","changed":"2026-11-22T21:00:04Z","users":["lane"]},{"machine":"web1","heard":"2026-11-22T21:00:03Z","missing":3,"changed":"2026-11-22T21:00:03Z","users":["lane"]}]`, ""},
 	} {
 		got := rollcall(t.Context(), nil, strings.Fields(c.args)...)
 		if got.code != exitDone || !strings.Contains(got.out, c.out) || got.err != c.err {

@@ -145,6 +145,7 @@ var machineColumns = []column[api.Machine]{
 	{field: "silent", value: func(m *api.Machine) any { return m.Silent }},
 	{field: "incomplete", value: func(m *api.Machine) any { return m.Incomplete }},
 	{field: "missing", value: func(m *api.Machine) any { return m.Missing }},
+	{field: "changed", value: func(m *api.Machine) any { return m.Changed }},
 	usersColumn,
 }
 

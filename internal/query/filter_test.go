@@ -1,6 +1,7 @@
 package query
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -80,10 +81,10 @@ func TestFilteredAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			rows, more := collectRows(r, q, now, 500)
-			_, next := appendRows(nil, rows, more, 500)
-			page := api.Report{ID: "id", Machines: []api.Machine{}}
-			for _, row := range rows {
-				page.Machines = append(page.Machines, api.Machine{Name: row.Name, Heard: row.Heard.Time(), Users: row.Users})
+			b, next := appendRows(nil, rows, more, 500)
+			page := api.Report{ID: "id"}
+			if err := json.Unmarshal(slices.Concat([]byte("["), b, []byte("]")), &page.Machines); err != nil {
+				t.Fatal(err)
 			}
 			answers = append(answers, page)
 			if q.Cursor = next; next == "" {

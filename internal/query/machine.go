@@ -48,7 +48,7 @@ func (s *Service) machine(ctx context.Context, q *machineRequest) ([]byte, error
 	known := s.Roster.Machine(q.Machine, func(v roster.View) {
 		place, open = v.Place(), v.AppendSessions(nil)
 		a.Heard, a.Newest, a.Silent = v.Heard().Time(), v.Newest().Time(), s.Silent(v.Heard(), v.Every(), a.When)
-		a.Missing, a.Origins = v.Missing(), originsOf(v)
+		a.Changed, a.Missing, a.Origins = v.Changed(), v.Missing(), originsOf(v)
 		setMachineHead(&a.Head, &st, v, s.ReasonsOf(&st, v))
 	})
 	//guard:false "an unknown machine is not one with nobody on" TestRefusedQuestions

@@ -196,9 +196,9 @@ func TestSessionsSince(t *testing.T) {
 	}
 	m := remember(t, events)
 	want := []api.MachineSessions{
-		{Name: "web1", Sessions: []api.Session{{User: "lane", ID: "c7", Since: hour(1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}}},
-		{Name: "web2", Sessions: []api.Session{{User: "lane", Since: hour(3)}}},
-		{Name: "web3", Sessions: []api.Session{}},
+		{Name: "web1", Changed: hour(2), Sessions: []api.Session{{User: "lane", ID: "c7", Since: hour(1), Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"}}},
+		{Name: "web2", Changed: hour(3), Sessions: []api.Session{{User: "lane", Since: hour(3)}}},
+		{Name: "web3", Changed: hour(4), Sessions: []api.Session{}},
 	}
 	read := func() []api.MachineSessions {
 		a := one[api.SessionsAnswer](t, m, "sessions", &api.SessionsRequest{})
@@ -216,7 +216,7 @@ func TestSessionsSince(t *testing.T) {
 	}
 	m.freeze()
 	m.fold(dated(6, kit.Login("web2", "lane")))
-	want[1].Sessions[0] = api.Session{User: "lane", Since: hour(6), SinceExact: inexact}
+	want[1].Changed, want[1].Sessions[0] = hour(6), api.Session{User: "lane", Since: hour(6), SinceExact: inexact}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("not yet in the history: got %+v, want %+v", got, want)
 	}

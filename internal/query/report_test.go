@@ -50,7 +50,7 @@ func decodeReport(t testing.TB, data []byte) api.Report {
 func machines(r *roster.Roster) []api.Machine {
 	list := []api.Machine{}
 	for v := range r.Machines("") {
-		list = append(list, api.Machine{Name: v.Name(), Heard: v.Heard().Time(), Users: v.AppendUsers([]string{})})
+		list = append(list, api.Machine{Name: v.Name(), Heard: v.Heard().Time(), Changed: v.Changed(), Users: v.AppendUsers([]string{})})
 	}
 	return list
 }

@@ -168,7 +168,7 @@ func (s *Service) openMachines(q *sessionsRequest, asked *selection, after strin
 func (s *Service) openMachine(q *sessionsRequest, v roster.View, now time.Time) openMachine {
 	m := openMachine{place: v.Place(), MachineSessions: api.MachineSessions{
 		Name: v.Name(), Heard: v.Heard().Time(), Silent: s.Silent(v.Heard(), v.Every(), now),
-		Incomplete: v.Limited() || !v.Settled(), Missing: v.Missing(), Sessions: []api.Session{},
+		Incomplete: v.Incomplete(), Missing: v.Missing(), Changed: v.Changed(), Sessions: []api.Session{},
 	}}
 	if v.UserCount() == 0 {
 		return m

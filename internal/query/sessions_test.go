@@ -53,7 +53,7 @@ func TestMachine(t *testing.T) {
 	nc := serve(t, source(r))
 	got := pagesOf[api.MachineAnswer](t, nc, "machine", api.MachineRequest{Machine: "web1"})
 	want := []api.MachineAnswer{{
-		Head: got[0].Head, Machine: "web1", Heard: second(3), Newest: second(3), Sessions: []api.Session{
+		Head: got[0].Head, Machine: "web1", Heard: second(3), Newest: second(3), Changed: second(3), Sessions: []api.Session{
 			{User: "chris", Since: second(3), SinceExact: inexact},
 			{User: "lane", Since: second(2), SinceExact: inexact},
 			{User: "lane", ID: "c7", Since: second(1), SinceExact: inexact, Terminal: "pts/0", Remote: "10.0.0.7", Service: "sshd"},

@@ -22,6 +22,8 @@ type Row struct {
 	Incomplete bool
 	// Missing: see [api.Machine].
 	Missing uint64
+	// Changed: see [api.Machine].
+	Changed time.Time
 	// Every is how often it lists who is on; see Source.Silent, which the owner calls to
 	// set Silent.
 	Every  time.Duration
@@ -36,13 +38,16 @@ func RowOf(v roster.View, reuse Row) Row {
 	}
 	return Row{
 		Name: v.Name(), Heard: v.Heard(), Users: v.AppendUsers(users), Shown: v.Shown(),
-		Incomplete: v.Limited() || !v.Settled(), Missing: v.Missing(), Every: v.Every(),
+		Incomplete: v.Incomplete(), Missing: v.Missing(), Changed: v.Changed(), Every: v.Every(),
 	}
 }
 
 // MinSize returns a lower bound of the row's size in JSON, in bytes.
 func (r *Row) MinSize() int {
 	size := len(`{"machine":"","heard":"2006-01-02T15:04:05Z","users":[]},`) + len(r.Name)
+	if !r.Changed.IsZero() {
+		size += len(`"changed":"2006-01-02T15:04:05Z",`)
+	}
 	for _, user := range r.Users {
 		size += len(`"",`) + len(user)
 	}
@@ -52,7 +57,10 @@ func (r *Row) MinSize() int {
 // Append appends the row in JSON, with as many of its users as fit in capacity
 // bytes but at least one, and returns how many.
 func (r *Row) Append(b []byte, capacity int) ([]byte, int) {
-	return appendMachine(b, &api.Machine{Name: r.Name, Heard: r.Heard.Time(), Silent: r.Silent, Incomplete: r.Incomplete, Missing: r.Missing, Users: r.Users}, capacity)
+	return appendMachine(b, &api.Machine{
+		Name: r.Name, Heard: r.Heard.Time(), Silent: r.Silent, Incomplete: r.Incomplete,
+		Missing: r.Missing, Changed: r.Changed, Users: r.Users,
+	}, capacity)
 }
 
 // AppendJSON appends a report as one JSON object: the keys in the order of the
@@ -127,6 +135,9 @@ func appendMachine(b []byte, m *api.Machine, capacity int) ([]byte, int) {
 	}
 	if m.Missing > 0 {
 		b = strconv.AppendUint(append(b, `,"missing":`...), m.Missing, 10)
+	}
+	if !m.Changed.IsZero() {
+		b = appendTime(append(b, `,"changed":`...), m.Changed)
 	}
 	b = append(b, `,"users":[`...)
 	for i, user := range m.Users {

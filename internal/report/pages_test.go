@@ -23,7 +23,7 @@ func paged(t interface {
 	t.Helper()
 	p := newPages(&head, capacity, nil)
 	for _, m := range machines {
-		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Changed: m.Changed, Users: m.Users})
 	}
 	var read []api.Report
 	for n, message := range p.messages(head) {
@@ -92,7 +92,7 @@ func TestNobody(t *testing.T) {
 func content(r api.Report, capacity int) string {
 	p := newPages(&r, capacity, nil)
 	for _, m := range r.Machines {
-		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Users: m.Users})
+		p.add(&Row{Name: m.Name, Heard: roster.TimeOf(m.Heard), Silent: m.Silent, Changed: m.Changed, Users: m.Users})
 	}
 	return string(p.content.Sum(nil))
 }
@@ -112,16 +112,18 @@ func TestContent(t *testing.T) {
 		"heard":    func(r *api.Report) { r.Machines[1].Heard = kit.At.Add(1) },
 	}
 	other := map[string]func(*api.Report){
-		"stream":       func(r *api.Report) { r.Stream = "T" },
-		"reasons":      func(r *api.Report) { r.Reasons = nil },
-		"reason":       func(r *api.Report) { r.Reasons = []string{"limit"} },
-		"user":         func(r *api.Report) { r.Machines[0].Users[1] = "z" },
-		"users":        func(r *api.Report) { r.Machines[0].Users = []string{"xyz"} },
-		"other users":  func(r *api.Report) { r.Machines[0].Users = []string{"xy", "z"} },
-		"nobody":       func(r *api.Report) { r.Machines[0].Users = nil },
-		"machine":      func(r *api.Report) { r.Machines[1].Name = "c" },
-		"silent":       func(r *api.Report) { r.Machines[0].Silent = true },
-		"machine gone": func(r *api.Report) { r.Machines = r.Machines[:1] },
+		"stream":        func(r *api.Report) { r.Stream = "T" },
+		"reasons":       func(r *api.Report) { r.Reasons = nil },
+		"reason":        func(r *api.Report) { r.Reasons = []string{"limit"} },
+		"user":          func(r *api.Report) { r.Machines[0].Users[1] = "z" },
+		"users":         func(r *api.Report) { r.Machines[0].Users = []string{"xyz"} },
+		"other users":   func(r *api.Report) { r.Machines[0].Users = []string{"xy", "z"} },
+		"nobody":        func(r *api.Report) { r.Machines[0].Users = nil },
+		"machine":       func(r *api.Report) { r.Machines[1].Name = "c" },
+		"silent":        func(r *api.Report) { r.Machines[0].Silent = true },
+		"changed":       func(r *api.Report) { r.Machines[0].Changed = kit.At },
+		"changed later": func(r *api.Report) { r.Machines[0].Changed = kit.At.Add(1) },
+		"machine gone":  func(r *api.Report) { r.Machines = r.Machines[:1] },
 	}
 	want := content(one(), 2000)
 	for name, change := range same {

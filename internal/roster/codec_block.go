@@ -83,13 +83,13 @@ func (d *decoder) machine(b *block, record []byte) error {
 	return nil
 }
 
-// machineBounds decodes the machine's floor, reset and refused.
+// machineBounds decodes the fields of a machine that the bits announce.
 func (d *decoder) machineBounds(m *machine, in *fields) {
 	has := uint64(hasFloor | hasReset)
 	if d.version > 1 {
 		has = in.uvarint()
 	}
-	if has > allBounds || d.version == 2 && has >= hasEvery {
+	if has > allBounds || d.version == 2 && has >= hasEvery || d.version == 3 && has >= hasChanged {
 		in.fail(fmt.Errorf("bounds %#x: unknown", has))
 	}
 	var l limitState
@@ -111,6 +111,12 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	}
 	if has&hasNumbers != 0 {
 		m.numbers = in.numbering(m.newest)
+	}
+	if m.changed = unchanged; has&hasChanged != 0 {
+		//guard:false "a login after the newest event is not restored" TestRestoreRefuses
+		if m.changed = in.time(m.newest); m.changed > m.newest {
+			in.fail(errors.New("changed: after the newest date"))
+		}
 	}
 	if l != (limitState{}) {
 		m.limits = &l

@@ -21,9 +21,9 @@ import (
 //	          the missing events of machines that are not in the roster
 //	machine*  its length in bytes, and in order of name:
 //	          name, newest (from 0), heard, bits of what follows: 1 floor,
-//	          2 reset, 4 refused, 8 every, 16 numbers; floor is a time, reset and refused
-//	          are stamps, every is in nanoseconds; numbers are the missing events of
-//	          former origins, and the number of origins, each:
+//	          2 reset, 4 refused, 8 every, 16 numbers, 32 changed; floor and changed are
+//	          times, reset and refused are stamps, every is in nanoseconds; numbers are
+//	          the missing events of former origins, and the number of origins, each:
 //	              name, newest, highest, number of missing events in older gaps,
 //	              reused, number of gaps; each gap: its first number minus the last of
 //	              the gap before, its last number minus its first
@@ -36,7 +36,8 @@ import (
 // The floor is omitted unless it is later than newest minus the allowed lateness;
 // refused is omitted if it is below reset. In version 1 of the encoding the
 // head ends after the losses, and every machine has a floor and a reset, without
-// bits before them. Version 2 has no every, no numbers, and no missing events in the head.
+// bits before them. Version 2 has no every, no numbers, and no missing events in the head;
+// version 3 has no changed.
 type Encoding struct {
 	cut *Cut
 	rec recorder
@@ -44,7 +45,7 @@ type Encoding struct {
 
 // EncodingVersion is the version of the encoding that Encode writes, and the
 // newest that Restore reads.
-const EncodingVersion = 3
+const EncodingVersion = 4
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
@@ -158,6 +159,7 @@ const (
 	hasRefused
 	hasEvery
 	hasNumbers
+	hasChanged
 	allBounds = 1<<iota - 1
 )
 
@@ -183,6 +185,10 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 	if m.numbers != nil {
 		b[at] |= hasNumbers
 		b = appendNumbering(b, m.numbers, m.newest)
+	}
+	if m.changed != unchanged {
+		b[at] |= hasChanged
+		b = appendTime(b, m.changed, m.newest)
 	}
 	return b
 }

@@ -67,7 +67,9 @@ func TestRestoreRefusesInvalid(t *testing.T) {
 		"clearing twice":          {encoded([3]byte{1, 0, 2}, record("a", with([]byte{0, 2}, clearing("x"), clearing("x"))...)), "no name, or twice"},
 		"clearing of nobody":      {encoded([3]byte{1, 0, 1}, record("a", with([]byte{0, 1}, clearing(""))...)), "no name, or twice"},
 		"unknown details":         {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("1", "lane", 16), []byte{0})...)), "details 0x10: unknown"},
-		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 32)), "bounds 0x20: unknown"},
+		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 64)), "bounds 0x40: unknown"},
+		"a login":                 {bounded(hasChanged, 0, 0), ""},
+		"a login in the future":   {bounded(hasChanged, 1, 0), "changed: after the newest date"},
 		"an interval":             {bounded(hasEvery, minute...), ""},
 		"too short an interval":   {bounded(hasEvery, 1), "every: out of range"},
 		"too long an interval":    {bounded(hasEvery, binary.AppendUvarint(nil, uint64(MaxEvery)+1)...), "every: out of range"},
@@ -138,7 +140,7 @@ func TestRestoreVersion1(t *testing.T) {
 	if _, there := r.RegisterCounts(); there != 1 {
 		t.Errorf("%d registers, want the clearing", there)
 	}
-	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion + 1, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 4") {
-		t.Errorf("version 4: %v", err)
+	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion + 1, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 5") {
+		t.Errorf("version 5: %v", err)
 	}
 }

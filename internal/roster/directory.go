@@ -92,6 +92,13 @@ func (d *directory) all(yield func(*machine) bool) {
 	}
 }
 
+// last returns the last number of a machine.
+func (d *directory) last() uint32 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.machines.Last
+}
+
 // ordered returns all machines in order of name. The slice is read-only.
 func (d *directory) ordered() []*machine { return d.order(d.listed()) }
 

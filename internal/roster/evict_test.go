@@ -76,8 +76,11 @@ func reasonOf(refusal *roster.Refusal) roster.Reason {
 // ceilings.
 func checkEviction(t *rapid.T, r *roster.Roster, o *evictOracle, s roster.Settings) {
 	t.Helper()
-	if got, want := seen(r), o.fold(); !reflect.DeepEqual(got, want) {
+	if got, want := seen(r), o.plain().fold(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("roster is\n%v, want\n%v", got, want)
+	}
+	if got, want := changedOf(r), o.plain().changed(); !reflect.DeepEqual(got, want) {
+		t.Fatalf("changed are %v, want %v", got, want)
 	}
 	st, limited := r.Status(), map[string]bool{}
 	shown := 0
@@ -289,6 +292,18 @@ func TestEvictedWhileRead(t *testing.T) {
 				t.Fatalf("%s under the name of %s", v.Name(), last)
 			}
 		})
+		names := map[string]bool{}
+		for _, v := range f.r.ByNumber() {
+			if names[v.Name()] {
+				t.Fatalf("%s twice", v.Name())
+			}
+			names[v.Name()] = true
+			for _, user := range v.AppendUsers(nil) {
+				if user != v.Name() {
+					t.Fatalf("%s is on %s", user, v.Name())
+				}
+			}
+		}
 		f.r.User(last)
 		f.r.OnSeveral([]string{last})
 	}

@@ -203,12 +203,12 @@ func (o *evictOracle) limited() map[string]bool {
 	return limited
 }
 
-// fold returns who is on: what the plain oracle computes from the accepted events of
-// the machines that are not evicted.
-func (o *evictOracle) fold() map[string]map[name]on {
+// plain returns the plain oracle of the accepted events of the machines that are not
+// evicted.
+func (o *evictOracle) plain() *oracle {
 	plain := newOracle(o.settings.MaxSkew, o.settings.AllowedLateness)
 	for _, m := range o.machines {
 		plain.accepted = append(plain.accepted, m.accepted...)
 	}
-	return plain.fold()
+	return plain
 }

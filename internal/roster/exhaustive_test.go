@@ -51,7 +51,7 @@ func readOne(t *testing.T, sequence, dates []int) {
 		o.read(m)
 		fold(r, m)
 	}
-	if got, want := seen(r), o.fold(); !reflect.DeepEqual(got, want) {
+	if got, want := seen(r), o.fold(); !reflect.DeepEqual(got, want) || !reflect.DeepEqual(changedOf(r), o.changed()) {
 		t.Fatalf("kinds %v dated %v: roster is %v, want %v", sequence, dates, got, want)
 	}
 }

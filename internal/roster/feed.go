@@ -5,9 +5,11 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Feed collects the arrivals and departures of users on machines, for one reader.
+// Feed collects the arrivals and departures of users on machines, and what else reports
+// show of machines and events change, for one reader.
 // The fold never waits for the reader: when the feed is full, transitions are
 // dropped, and Take reports it.
 type Feed struct {
@@ -19,7 +21,8 @@ type Feed struct {
 	taken      []transition // used by the reader only
 }
 
-// transition is one arrival of a user on a machine, or one departure.
+// transition is one arrival of a user on a machine, or one departure; without a user,
+// another change of the machine.
 type transition struct {
 	user    string
 	machine uint32 // its number
@@ -27,6 +30,11 @@ type transition struct {
 }
 
 func (t transition) arrived() bool { return t.event&1 == 1 }
+
+// of reports whether an event of a machine caused it.
+func (t transition) of(m *machine, event uint32) bool {
+	return t.machine == m.number && t.event>>1 == event&(1<<31-1)
+}
 
 // Change is what changed on one machine between two calls of Take.
 type Change struct {
@@ -39,9 +47,16 @@ type Change struct {
 	// the place of the call before; Left is the reverse. A user who arrived and left
 	// between the two calls, or left and returned, is in neither.
 	Arrived, Left []string
-	// Users are those who are on. They reflect every event up to the place of the
-	// last call, and perhaps later ones, which the next call reports too.
+	// Users are those who are on. They and the fields below reflect every event up to
+	// the place of the last call, and perhaps later ones, which the next call reports
+	// too.
 	Users []string
+	// The others are those of the machine's View.
+	Heard             Time
+	Changed           time.Time
+	Every             time.Duration
+	Shown, Incomplete bool
+	Missing           uint64
 }
 
 // OpenFeed opens the roster's feed, which has space for maxPending transitions
@@ -89,17 +104,19 @@ func (f *Feed) Take() (place uint64, complete bool) {
 	return place, complete
 }
 
-// Changes yields the changes of the last Take, in no particular order. It omits
-// machines whose arrivals and departures cancel out within single events, such as a
-// present that lists the users who were on before. A change is valid until the next
-// one.
+// Changes yields the changes of the last Take, in no particular order: the machines whose
+// users changed or that reports began to show, and those of which an event changed Changed,
+// Incomplete or Missing. It omits machines whose arrivals and departures cancel out within
+// single events, such as a present that lists the users who were on before. A change is
+// valid until the next one.
 func (f *Feed) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		var c Change
+		st := f.r.Status()
 		for rest := f.taken; len(rest) > 0; {
 			n := runOf(rest, func(p transition) bool { return p.machine == rest[0].machine })
 			if c.read(rest[:n]) {
-				c.readUsers(f.r)
+				c.readMachine(f.r, &st)
 				if !yield(c) {
 					return
 				}
@@ -110,11 +127,15 @@ func (f *Feed) Changes() iter.Seq[Change] {
 }
 
 // read reads the transitions of one machine, sorted by user, and reports whether
-// any of them was visible between two events.
+// any of them was visible between two events, or concerns no user.
 func (c *Change) read(all []transition) (seen bool) {
 	c.Number, c.Arrived, c.Left = all[0].machine, c.Arrived[:0], c.Left[:0]
 	for len(all) > 0 {
 		n := runOf(all, func(p transition) bool { return p.user == all[0].user })
+		if all[0].user == "" {
+			seen, all = true, all[n:]
+			continue
+		}
 		switch first, last := all[0].arrived(), all[n-1].arrived(); {
 		case first && last:
 			c.Arrived = append(c.Arrived, all[0].user)
@@ -148,14 +169,16 @@ func runOf(all []transition, f func(transition) bool) int {
 	return len(all)
 }
 
-// readUsers reads the machine's name and who is on.
-func (c *Change) readUsers(r *Roster) {
+// readMachine reads the machine as it is now.
+func (c *Change) readMachine(r *Roster, st *Status) {
 	m := r.fleet.machines.At(c.Number)
 	lock := r.lock(m)
 	lock.Lock()
 	defer lock.Unlock()
-	c.Machine = m.name
-	c.Users = View{m: m, people: &r.people}.AppendUsers(c.Users[:0])
+	v := r.view(m, st)
+	c.Machine, c.Users = v.Name(), v.AppendUsers(c.Users[:0])
+	c.Heard, c.Changed, c.Every = v.Heard(), v.Changed(), v.Every()
+	c.Shown, c.Incomplete, c.Missing = v.Shown(), v.Incomplete(), v.Missing()
 }
 
 // markIncomplete records that machines were evicted. It is for the fold.
@@ -170,6 +193,20 @@ func (f *Feed) record(m *machine, user string, event uint32, came bool) {
 	if f != nil {
 		f.add(m, user, event, came)
 	}
+}
+
+// touch records that an event changed what reports show of a machine, unless a transition
+// of a user tells that the machine has changed. It is for the fold.
+func (f *Feed) touch(m *machine, event uint32, was, is display) {
+	if f == nil || !is.shown || was == is {
+		return
+	}
+	// The event's only transition is visible; two may cancel out.
+	//guard:set !f.pending[n-2].of(...) true "what an event changes is in the feed though its transitions cancel out" TestFeedFields
+	if n := len(f.pending); n > 0 && f.pending[n-1].of(m, event) && (n == 1 || !f.pending[n-2].of(m, event)) {
+		return
+	}
+	f.add(m, "", event, true)
 }
 
 func (f *Feed) add(m *machine, user string, event uint32, came bool) {

@@ -1,9 +1,11 @@
 package roster_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -105,7 +107,12 @@ func TestFeedPresent(t *testing.T) {
 		{[]roster.Event{present("chris", "lane"), present("lane", "chris")}, nil},
 		{[]roster.Event{present("chris", "jordan")}, []string{"web +jordan -lane"}},
 		{[]roster.Event{kit.Logout("web", "jordan"), kit.Login("web", "jordan")}, []string{"web"}},
-		{[]roster.Event{kit.Logout("db", "lane")}, nil},
+		{[]roster.Event{kit.Logout("db", "lane")}, []string{"db"}}, // a new machine
+		{[]roster.Event{{Type: roster.Boot, Machine: "db"}}, nil},
+		{[]roster.Event{kit.Logout("db", "lane")}, []string{"db"}}, // raises changed
+		{[]roster.Event{kit.Login("web", "chris")}, []string{"web"}},
+		{[]roster.Event{{Type: roster.Boot, Machine: "db", Origin: "o", Number: 2}}, []string{"db"}},
+		{[]roster.Event{{Type: roster.Boot, Machine: "db", Origin: "o", Number: 3}}, nil},
 		{nil, nil},
 	} {
 		kit.Feed(r, test.events...)
@@ -113,6 +120,60 @@ func TestFeedPresent(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", test.events, got, test.want)
 		}
 	}
+}
+
+// shown is what reports show of a machine, beside when it was heard.
+type shown struct {
+	users               string
+	changed             time.Time
+	incomplete, visible bool
+	missing             uint64
+}
+
+// shownBy returns what the roster shows of its machines.
+func shownBy(r *roster.Roster) map[string]shown {
+	machines := map[string]shown{}
+	for v := range r.Machines("") {
+		machines[v.Name()] = shown{fmt.Sprint(v.AppendUsers(nil)), v.Changed(), v.Incomplete(), true, v.Missing()}
+	}
+	return machines
+}
+
+// TestFeedFields: who applies the changes and forgets the machines that are hidden knows
+// what reports show of each machine: whatever is refused because of a limit, missing or
+// heard again. (What a loss does to all machines at once is no change.)
+func TestFeedFields(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := settings()
+		s.MaxSessionsPerMachine = rapid.IntRange(1, 3).Draw(t, "limit")
+		r := roster.New(s)
+		follower := r.OpenFeed(1000)
+		defer follower.Close()
+		known, losses := map[string]shown{}, roster.Losses{}
+		messages := history(t, true)
+		for i := range messages {
+			if number := rapid.Uint64Range(0, 6).Draw(t, "number"); number > 0 {
+				messages[i].Event.Origin, messages[i].Event.Number = "o", number
+			}
+		}
+		for rest := messages; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "batch")
+			fold(r, rest[:n]...)
+			rest = rest[n:]
+			follower.Take()
+			for c := range follower.Changes() {
+				known[c.Machine] = shown{fmt.Sprint(c.Users), c.Changed, c.Incomplete, c.Shown, c.Missing}
+			}
+			want := shownBy(r)
+			if lost := r.Status().Losses; lost != losses { // an event of an unknown machine was refused
+				losses, known = lost, maps.Clone(want)
+			}
+			maps.DeleteFunc(known, func(name string, _ shown) bool { _, is := want[name]; return !is })
+			if !maps.Equal(known, want) {
+				t.Fatalf("known\n%+v, want\n%+v", known, want)
+			}
+		}
+	})
 }
 
 // TestFeedOverflow: that transitions were dropped is reported, once, and the next

@@ -182,5 +182,8 @@ func (r *Roster) recordLimited(st *Status, m *machine, stamp Stamp) {
 	if stamp.After(m.refused()) {
 		m.limits = &limitState{m.floor(), stamp}
 	}
-	st.recount(was, r.standingOf(st, m, since))
+	is := r.standingOf(st, m, since)
+	st.recount(was, is)
+	//guard:drop "a machine that becomes incomplete is in the feed" TestFeedFields
+	r.people.feed.touch(m, r.people.event, was.display, is.display)
 }

@@ -13,6 +13,7 @@ type machine struct {
 	name    string
 	newest  Time
 	heard   Time        // the newest receipt accepted, or removed
+	changed Time        // the newest date of a login or logout accepted, or unchanged
 	limits  *limitState // nil: none; replaced, never written to
 	numbers *numbering  // nil: none
 	reset   Stamp
@@ -28,6 +29,9 @@ type machine struct {
 	open          int32                // open sessions
 	expireAtCount int32                // expire runs at this many registers; 0 at first: at once
 }
+
+// unchanged is the value of changed while no login or logout was accepted.
+const unchanged Time = math.MinInt64
 
 // session is the register of one session.
 type session struct {

@@ -83,6 +83,21 @@ func (o *oracle) fold() map[string]map[name]on {
 	return machines
 }
 
+// changed returns the newest date of a login or logout of each machine that had one.
+func (o *oracle) changed() map[string]roster.Time {
+	newest := map[string]roster.Time{}
+	for _, m := range o.accepted {
+		e := m.Event
+		if isChange := e.Type == roster.Login || e.Type == roster.Logout; !isChange {
+			continue
+		}
+		if date, ok := newest[e.Machine]; !ok || e.Date > date {
+			newest[e.Machine] = e.Date
+		}
+	}
+	return newest
+}
+
 func nameOf(s roster.Session) name {
 	if s.ID != "" {
 		return name{id: s.ID}
@@ -92,6 +107,19 @@ func nameOf(s roster.Session) name {
 
 func onOf(s roster.Session, date roster.Time) on {
 	return on{s.User, s.Terminal, s.Remote, s.Service, date}
+}
+
+// changedOf returns what the roster's views show, in the form of the oracle's changed.
+func changedOf(r *roster.Roster) map[string]roster.Time {
+	newest := map[string]roster.Time{}
+	cut := r.Cut()
+	defer cut.Close()
+	for v := range cut.All() {
+		if at := v.Changed(); !at.IsZero() {
+			newest[v.Name()] = roster.TimeOf(at)
+		}
+	}
+	return newest
 }
 
 // seen returns what the roster's views show, in the oracle's form.

@@ -176,9 +176,13 @@ func (r *Roster) see(st *Status, m *machine, e *Event) {
 	lock.Lock()
 	defer lock.Unlock()
 	r.preserve(m)
-	before := m.numbers.missing()
+	since := r.hiddenBefore(st.Receipt)
+	was := r.standingOf(st, m, since)
 	m.see(e)
-	st.Missing += m.numbers.missing() - before
+	is := r.standingOf(st, m, since)
+	st.recount(was, is)
+	//guard:drop "a machine that lacks events is in the feed" TestFeedFields
+	r.people.feed.touch(m, r.people.event, was.display, is.display)
 }
 
 // leaveMissing keeps the missing events of a machine that leaves the roster.

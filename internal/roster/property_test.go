@@ -3,6 +3,7 @@ package roster_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -147,6 +148,9 @@ func check(t rapid.TB, r *roster.Roster, o *oracle) {
 	want := o.fold()
 	if got := seen(r); !reflect.DeepEqual(got, want) {
 		t.Fatalf("roster is\n%v, want\n%v", got, want)
+	}
+	if got, want := changedOf(r), o.changed(); !maps.Equal(got, want) {
+		t.Fatalf("changed are %v, want %v", got, want)
 	}
 	totals := roster.Status{Machines: len(want)}
 	where := map[string]map[string]bool{}

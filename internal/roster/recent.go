@@ -50,15 +50,27 @@ func (r *Roster) advanceReceipt(st *Status, receipt Time) {
 // standing is how the status counts a machine.
 type standing struct {
 	recent, hidden, unsettled, limited bool
-	missing                            uint64
+	display
+}
+
+// display is what reports show of a machine, beside who is on and when it was heard.
+type display struct {
+	shown, incomplete bool
+	missing           uint64
+	changed           Time
 }
 
 // standingOf returns the standing of a machine. It is recent if it was heard at
 // since or later.
 func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
-	s := standing{recent: m.heard >= since, limited: m.limited(), missing: m.numbers.missing()}
-	s.hidden = !s.recent && m.users == 0
-	s.unsettled = s.recent && !st.settles(m.reset)
+	settled := st.settles(m.reset)
+	s := standing{recent: m.heard >= since, limited: m.limited()}
+	s.display = display{
+		shown: s.recent || m.users > 0, incomplete: s.limited || !settled,
+		missing: m.numbers.missing(), changed: m.changed,
+	}
+	s.hidden = !s.shown
+	s.unsettled = s.recent && !settled
 	return s
 }
 

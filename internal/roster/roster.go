@@ -258,14 +258,14 @@ func (r *Roster) recordFate(st *Status, machine *machine, m *Message) {
 }
 
 // accept folds an accepted message into its machine (nil: a new one), and reports
-// whether it raised a register other than newest and heard.
+// whether it raised a register other than newest, heard and changed.
 func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, again bool) bool {
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
 	if m == nil {
 		//guard:set strings.Clone(...) e.Machine "a caller may reuse its buffer" TestStringsAreCopied
-		m = r.fleet.add(machine{name: strings.Clone(e.Machine), ended: math.MaxInt64}, hint.machineHash, len(r.cuts))
+		m = r.fleet.add(machine{name: strings.Clone(e.Machine), changed: unchanged, ended: math.MaxInt64}, hint.machineHash, len(r.cuts))
 		st.Machines++
 	} else {
 		was = r.standingOf(st, m, since)
@@ -283,6 +283,10 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 	}
 	m.newest = max(m.newest, e.Date)
 	m.heard = max(m.heard, msg.Receipt)
+	if e.Type == Login || e.Type == Logout {
+		//guard:set max(...) e.Date "the date of the last login or logout never goes back" ^(TestOracle|TestAnyOrder)$
+		m.changed = max(m.changed, e.Date)
+	}
 	m.expire(r, r.exact)
 	r.registers += m.registerCount() - before
 	r.evict(st, m)
@@ -291,6 +295,8 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 		heap.Push(&r.recent, recentMachine{m.heard, m.number})
 	}
 	st.recount(was, is)
+	//guard:drop "a change of what reports show of a machine is in the feed" TestFeedFields
+	r.people.feed.touch(m, r.people.event, was.display, is.display)
 	return raised
 }
 
@@ -312,6 +318,29 @@ func (r *Roster) Machines(after string) iter.Seq[View] {
 			}
 		}
 	}
+}
+
+// ByNumber yields all machines, hidden ones included, with the numbers of [Change], in no
+// particular order: a quick pass over the whole fleet. The rules of Machines apply.
+func (r *Roster) ByNumber() iter.Seq2[uint32, View] {
+	return func(yield func(uint32, View) bool) {
+		r.fleet.readers.Add(1)
+		defer r.fleet.readers.Add(-1)
+		st := r.Status()
+		for n := range r.fleet.last() {
+			if !r.yieldNumber(n+1, &st, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Roster) yieldNumber(n uint32, st *Status, yield func(uint32, View) bool) bool {
+	m := r.fleet.machines.At(n)
+	lock := &r.locks[n%shards]
+	lock.Lock()
+	defer lock.Unlock()
+	return m.heard == removed || yield(n, r.view(m, st))
 }
 
 func (r *Roster) show(m *machine, st *Status, yield func(View) bool) bool {

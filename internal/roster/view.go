@@ -24,6 +24,15 @@ func (v View) Heard() Time { return v.m.heard }
 // Newest returns the newest date of an event accepted from the machine.
 func (v View) Newest() Time { return v.m.newest }
 
+// Changed returns the newest date of a login or logout accepted from the machine; the
+// zero time if there was none.
+func (v View) Changed() time.Time {
+	if v.m.changed == unchanged {
+		return time.Time{}
+	}
+	return v.m.changed.Time()
+}
+
 // UserCount returns how many users are on.
 func (v View) UserCount() int { return int(v.m.users) }
 
@@ -40,6 +49,10 @@ func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
 // Limited reports whether an event of the machine was refused because of a limit
 // since its last boot, shutdown or present.
 func (v View) Limited() bool { return v.m.limited() }
+
+// Incomplete reports whether a login or logout of the machine may be missing: it is not
+// settled, or limited.
+func (v View) Incomplete() bool { return v.Limited() || !v.Settled() }
 
 // Every returns how often the machine says that it lists who is on; 0: it does not say, or
 // has booted or shut down since.
