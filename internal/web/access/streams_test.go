@@ -133,17 +133,17 @@ func TestEachEventAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go func() { next <- struct{}{} }()
+		// The answer begins before there is an event.
 		answer, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lines := bufio.NewReader(answer.Body)
 		for range 3 {
+			next <- struct{}{}
 			if line, err := lines.ReadString('\n'); line != "data\n" || err != nil {
 				t.Errorf("%q, %v", line, err)
 			}
-			next <- struct{}{}
 		}
 		close(next)
 		answer.Body.Close()

@@ -51,7 +51,7 @@ func Key(r *http.Request) string {
 func (g *gate) inside(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := askerOf(r)
-		//guard:true "the user is the one whom the proxy names" TestWho
+		//guard:true "the user is the one whom the proxy names" TestProxyAndUsers
 		if a.kind == "address" {
 			a = g.loggedIn(r, a)
 		}
