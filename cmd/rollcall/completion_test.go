@@ -38,7 +38,7 @@ func TestCandidates(t *testing.T) {
 		"deadletters --reason bad":    "bad_date bad_name",
 		"completion ":                 "bash zsh fish",
 		"completion z":                "zsh",
-		"healthcheck --":              "--cert --help --key --password-file --ready --user",
+		"healthcheck --":              "--cert --help --key --page --password-file --ready --user",
 		"version --output ":           "text json",
 	} {
 		args := append([]string{"complete", "--"}, strings.Split(words, " ")...)

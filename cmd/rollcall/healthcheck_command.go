@@ -17,7 +17,8 @@ import (
 )
 
 type healthcheckCmd struct {
-	Ready        bool   `help:"Check that it is ready (has caught up, so reports and answers are complete), not only alive."`
+	Ready        bool   `xor:"what" help:"Check that it is ready (has caught up, so reports and answers are complete), not only alive."`
+	Page         bool   `xor:"what" help:"Check the page, at the address in ROLLCALL_PAGE_ADDR."`
 	User         string `and:"password" placeholder:"USER" help:"User of the web configuration file."`
 	PasswordFile string `and:"password" placeholder:"FILE" help:"File with that user's password."`
 	Cert         string `and:"certificate" placeholder:"FILE" help:"Client certificate, in PEM, if the web configuration file requires one."`
@@ -26,12 +27,13 @@ type healthcheckCmd struct {
 
 // Help is the text of "rollcall healthcheck --help" before the flags.
 func (healthcheckCmd) Help() string {
-	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.
+	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, or for the page ROLLCALL_PAGE_CONFIG_FILE, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.
 
 Examples:
 
     rollcall healthcheck
-    rollcall healthcheck --ready`
+    rollcall healthcheck --ready
+    rollcall healthcheck --page`
 }
 
 // healthTimeout is the time-out of the check.
@@ -43,7 +45,11 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	url, transport, err := c.target(cfg)
+	at := checked{"ROLLCALL_HTTP_ADDR", string(cfg.HTTPAddr), "ROLLCALL_WEB_CONFIG_FILE", string(cfg.WebConfigFile)}
+	if c.Page {
+		at = checked{"ROLLCALL_PAGE_ADDR", string(cfg.PageAddr), "ROLLCALL_PAGE_CONFIG_FILE", string(cfg.PageConfigFile)}
+	}
+	url, transport, err := c.target(at)
 	if err != nil {
 		return err
 	}
@@ -60,11 +66,15 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	return err
 }
 
+// checked is what is checked: an address, and the path of a web configuration file, each with
+// its variable.
+type checked struct{ addrVariable, addr, fileVariable, file string }
+
 // target returns the URL to request, and the transport.
-func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Transport, err error) {
-	addr, err := loopback(string(cfg.HTTPAddr))
+func (c *healthcheckCmd) target(at checked) (url string, transport *http.Transport, err error) {
+	addr, err := loopback(at.addr)
 	if err != nil {
-		return "", nil, config.NewProblem("ROLLCALL_HTTP_ADDR", err.Error(), "set a fixed port, the same for the service and this command")
+		return "", nil, config.NewProblem(at.addrVariable, err.Error(), "set a fixed port, the same for the service and this command")
 	}
 	scheme, path := "http", "/livez"
 	if c.Ready {
@@ -72,14 +82,14 @@ func (c *healthcheckCmd) target(cfg *config.Web) (url string, transport *http.Tr
 	}
 	// No proxy: the service is on this machine.
 	transport = &http.Transport{DisableKeepAlives: true}
-	if cfg.WebConfigFile != "" {
-		served, err := httpd.ReadWebConfig(string(cfg.WebConfigFile))
+	if at.file != "" {
+		served, err := httpd.ReadWebConfig(at.file)
 		if err != nil {
-			return "", nil, config.NewProblem("ROLLCALL_WEB_CONFIG_FILE", err.Error(), "set it to the service's file")
+			return "", nil, config.NewProblem(at.fileVariable, err.Error(), "set it to the service's file")
 		}
 		if served.TLS {
 			scheme = "https"
-			if transport.TLSClientConfig, err = c.onlyCertificate(served); err != nil {
+			if transport.TLSClientConfig, err = c.onlyCertificate(served, at.fileVariable); err != nil {
 				return "", nil, err
 			}
 		}
@@ -105,13 +115,13 @@ func loopback(addr string) (string, error) {
 
 // onlyCertificate accepts only the certificate that the service is configured with. Its
 // name is the one that other machines use, so it cannot be verified for a loopback address.
-func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig) (*tls.Config, error) {
+func (c *healthcheckCmd) onlyCertificate(served httpd.WebConfig, variable string) (*tls.Config, error) {
 	config := &tls.Config{
 		InsecureSkipVerify: true, // VerifyConnection replaces it
 		VerifyConnection: func(state tls.ConnectionState) error {
 			//guard:false "the health of another service does not count" TestHealthcheckWithTLS
 			if !state.PeerCertificates[0].Equal(served.Certificate) {
-				return errors.New("the server's certificate is not the one that ROLLCALL_WEB_CONFIG_FILE names")
+				return fmt.Errorf("the server's certificate is not the one that %s names", variable)
 			}
 			return nil
 		},

@@ -122,6 +122,7 @@ func TestExamples(t *testing.T) {
 		cmd.Dir = dir
 		cmd.Env = []string{
 			"PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"), "NATS_URL=" + p.nats, "ROLLCALL_DATA_DIR=" + p.dir,
+			"ROLLCALL_PAGE_ADDR=" + strings.Trim(p.says("page", "url"), "htp:/"),
 			"ROLLCALL_HTTP_ADDR=" + strings.TrimSuffix(strings.TrimPrefix(p.metrics, "http://"), "/metrics"),
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -222,3 +222,29 @@ func TestServeEndsWithStreams(t *testing.T) {
 		t.Error("no last snapshot")
 	}
 }
+
+// TestHealthcheckOfPage: the page is checked at its own address, without a login, and with TLS
+// by the certificate of its own file.
+func TestHealthcheckOfPage(t *testing.T) {
+	check := func(variables map[string]string, args ...string) result {
+		t.Helper()
+		kit.Environment(t, variables)
+		return rollcall(t.Context(), nil, append([]string{"healthcheck", "--page"}, args...)...)
+	}
+	_, url := page(t, nil, "NATS_URL="+kit.StartServer(t).URL)
+	addr := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
+	check(map[string]string{"ROLLCALL_PAGE_ADDR": addr}).check(t, exitDone, url+"livez: ok\n", "")
+	check(map[string]string{"ROLLCALL_PAGE_ADDR": addr}, "--ready").check(t, exitUsage, "", "--ready")
+	check(map[string]string{"ROLLCALL_PAGE_ADDR": "off"}).check(t, exitConfig, "", "ROLLCALL_PAGE_ADDR")
+
+	a, dir := kit.NewAuthority(t), t.TempDir()
+	a.Issue(t, dir, "rollcall.example.com")
+	const hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
+	file := write(t, "web.yml", "basic_auth_users: {ada: "+hash+"}\ntls_server_config:\n  cert_file: "+dir+"/cert.pem\n  key_file: "+dir+"/key.pem\n")
+	_, url = page(t, nil, "NATS_URL="+kit.StartServer(t).URL, "ROLLCALL_PAGE_CONFIG_FILE="+file)
+	addr = strings.TrimSuffix(strings.TrimPrefix(url, "https://"), "/")
+	check(map[string]string{"ROLLCALL_PAGE_ADDR": addr, "ROLLCALL_PAGE_CONFIG_FILE": file}).check(t, exitDone, url+"livez: ok\n", "")
+	a.Issue(t, dir, "rollcall.example.com")
+	other := write(t, "web.yml", "tls_server_config:\n  cert_file: "+a.File+"\n  key_file: "+dir+"/key.pem\n")
+	check(map[string]string{"ROLLCALL_PAGE_ADDR": addr, "ROLLCALL_PAGE_CONFIG_FILE": other}).check(t, exitConfig, "", "ROLLCALL_PAGE_CONFIG_FILE")
+}

@@ -224,11 +224,18 @@ func ReadPage(given *Given, readWeb func(path string) error) (*ForPage, error) {
 	return cfg, cfg.Page.check(readWeb, found).orNil()
 }
 
+// ForHealth is the configuration of the healthcheck command.
+type ForHealth struct {
+	Web
+	Page
+}
+
 // ReadHealth reads the configuration of the healthcheck command; readWeb reads a web
 // configuration file. The error lists all problems.
-func ReadHealth(readWeb func(path string) error) (*Web, error) {
-	cfg := new(Web)
-	return cfg, cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, read(cfg)).orNil()
+func ReadHealth(readWeb func(path string) error) (*ForHealth, error) {
+	cfg := new(ForHealth)
+	found := cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, read(cfg))
+	return cfg, cfg.Page.check(readWeb, found).orNil()
 }
 
 // ReadServe reads the configuration of the serve command; readWeb reads a web
