@@ -29,11 +29,11 @@ type listPage struct {
 func (p *Page) selected(r *request) (fleet.Selection, error) {
 	s := r.selection()
 	for _, text := range s.Filter.Remotes() {
-		machines, err := p.remotes.read(r.ctx, p, text, r.moment())
+		from, err := p.remotes.read(r.ctx, p, text, r.moment())
 		if err != nil {
 			return s, err
 		}
-		s.Filter.OnRemotes(text, machines)
+		s.Filter.OnRemotes(text, from.machines, from.users)
 	}
 	return s, nil
 }
@@ -166,15 +166,15 @@ func (r *request) listPage(total int) *listPage {
 	return page
 }
 
-// remotes are the machines with sessions from a remote, as asked for last.
+// remotes are who and what has sessions from a remote, as asked for last.
 type remotes struct {
 	mu   sync.Mutex
 	kept map[string]remote
 }
 
 type remote struct {
-	machines []string
-	read     time.Time
+	machines, users []string
+	read            time.Time
 }
 
 const (
@@ -182,22 +182,25 @@ const (
 	maxRemotes = 64
 )
 
-// read returns the machines with sessions whose remote contains a text.
-func (c *remotes) read(ctx context.Context, p *Page, text string, at api.Moment) ([]string, error) {
+// read returns the machines and the users with sessions whose remote contains a text.
+func (c *remotes) read(ctx context.Context, p *Page, text string, at api.Moment) (remote, error) {
 	key := text + "\x00" + at.At
 	c.mu.Lock()
 	k, ok := c.kept[key]
 	c.mu.Unlock()
 	if ok && time.Since(k.read) < remoteAge {
-		return k.machines, nil
+		return k, nil
 	}
 	k = remote{read: time.Now()}
 	for a, err := range pages[api.SessionsAnswer](ctx, p, "sessions", api.SessionsRequest{Remote: text, Parts: true, Moment: at}) {
 		if err != nil {
-			return nil, err
+			return remote{}, err
 		}
 		for _, m := range a.Machines {
 			k.machines = append(k.machines, m.Name)
+			for i := range m.Sessions {
+				k.users = append(k.users, m.Sessions[i].User)
+			}
 		}
 	}
 	c.mu.Lock()
@@ -206,7 +209,7 @@ func (c *remotes) read(ctx context.Context, p *Page, text string, at api.Moment)
 		c.kept = map[string]remote{}
 	}
 	c.kept[key] = k
-	return k.machines, nil
+	return k, nil
 }
 
 // longests are the sessions that have lasted longest, as asked for last.

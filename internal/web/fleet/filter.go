@@ -3,8 +3,10 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"rollcall/internal/api"
 )
@@ -14,9 +16,11 @@ type Filter struct {
 	// Text is what was read, in one spelling: equal texts select the same.
 	Text  string
 	terms []term
-	// On are the machines with a session that the terms for remote describe; nil: there
-	// are no such terms. See [Filter.Remotes].
-	on map[string]bool
+	// machines and users have a session from a remote: by the text of the term, and the
+	// name. See [Filter.Remotes].
+	machines, users map[[2]string]bool
+	// digest is of these two: lists of other machines are other lists.
+	digest uint64
 }
 
 type term struct {
@@ -35,6 +39,10 @@ const maxFilter = 500
 func ParseFilter(text string) (Filter, error) {
 	if len(text) > maxFilter {
 		return Filter{}, fmt.Errorf("the filter has more than %d bytes: use fewer words", maxFilter)
+	}
+	//guard:false "a filter is not repaired: its text would select what nobody wrote" TestFilterMistakes
+	if !utf8.ValidString(text) {
+		return Filter{}, errors.New("the filter is not valid UTF-8: write it again")
 	}
 	words, err := split(text)
 	if err != nil {
@@ -99,8 +107,8 @@ func quoted(word string) string {
 	return word
 }
 
-// Remotes returns the texts of the terms for remote. If there are any, OnRemotes has to
-// be called with the machines that have such a session, for each of these texts.
+// Remotes returns the texts of the terms for remote. For each of them, OnRemotes has to
+// be called.
 func (f *Filter) Remotes() (texts []string) {
 	for _, t := range f.terms {
 		if t.field == "remote" {
@@ -110,15 +118,25 @@ func (f *Filter) Remotes() (texts []string) {
 	return texts
 }
 
-// OnRemotes says on which machines there are sessions from a remote that contains the
-// text of a term.
-func (f *Filter) OnRemotes(text string, machines []string) {
-	if f.on == nil {
-		f.on = map[string]bool{}
+var seed = maphash.MakeSeed()
+
+// OnRemotes says which machines and which users have sessions from a remote that contains
+// the text of a term.
+func (f *Filter) OnRemotes(text string, machines, users []string) {
+	add := func(to *map[[2]string]bool, kind string, names []string) {
+		if *to == nil {
+			*to = map[[2]string]bool{}
+		}
+		for _, name := range names {
+			key := [2]string{text, name}
+			if !(*to)[key] {
+				(*to)[key] = true
+				f.digest += maphash.Comparable(seed, [3]string{kind, text, name})
+			}
+		}
 	}
-	for _, machine := range machines {
-		f.on[text+"\x00"+machine] = true
-	}
+	add(&f.machines, "machine", machines)
+	add(&f.users, "user", users)
 }
 
 // machine reports whether a filter selects a machine.
@@ -131,7 +149,7 @@ func (f *Filter) machine(m *Machine) bool {
 		case "machine":
 			has = t.partOf(m.Name)
 		case "remote":
-			has = f.on[t.text+"\x00"+m.Name]
+			has = f.machines[[2]string{t.text, m.Name}]
 		default:
 			has = t.partOf(m.Name) || t.any(m.Users)
 		}
@@ -152,7 +170,7 @@ func (f *Filter) user(name string, machines []string) bool {
 		case "machine":
 			has = t.any(machines)
 		case "remote":
-			has = slices.ContainsFunc(machines, func(machine string) bool { return f.on[t.text+"\x00"+machine] })
+			has = f.users[[2]string{t.text, name}]
 		default:
 			has = t.partOf(name) || t.any(machines)
 		}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,7 +31,8 @@ func (s *Selection) natural(standard string) bool {
 // Row is a *Machine or a *User.
 type Row interface{ *Machine | *User }
 
-// List is a list that does not change.
+// List is a list of a revision. Its rows do not change, but those of all machines or all
+// users in the order of their names are the rows of now.
 type List[T Row] struct {
 	Rev  uint64
 	Len  int
@@ -88,7 +90,7 @@ func (f *Fleet) Users(s *Selection) *List[*User] {
 }
 
 func (s *Selection) key() string {
-	return strings.Join([]string{s.Filter.Text, s.State, s.Group, s.Sort}, "\x00")
+	return strings.Join([]string{s.Filter.Text, s.State, s.Group, s.Sort, strconv.FormatUint(s.Filter.digest, 36)}, "\x00")
 }
 
 func (s *Selection) selectsMachine(m *Machine) bool {
