@@ -181,7 +181,7 @@ func (p *Page) open(r *request) error {
 
 // failed is the page of an error.
 func (p *Page) failed(r *request, err error) *content {
-	c := &content{Title: "Not shown", Template: "failed", Status: http.StatusBadGateway, Data: map[string]any{"Error": asSentence(err), "Back": r.now2()}}
+	c := &content{Title: "Not shown", Template: "failed", Command: "rollcall --help", Status: http.StatusBadGateway, Data: map[string]any{"Error": asSentence(err), "Back": r.now2()}}
 	var m mistake
 	switch {
 	case errors.As(err, &m):

@@ -144,6 +144,10 @@ func usersAt(counts []api.Count, at time.Time) (int, bool) {
 // of the viewer.
 func ticks(from, to time.Time, step time.Duration) (all []tick) {
 	for at := from.Truncate(step).Add(step); at.Before(to); at = at.Add(step) {
+		// A label at the edge would be cut.
+		if share := float64(at.Sub(from)) / float64(to.Sub(from)); share < 0.025 || share > 0.975 {
+			continue
+		}
 		all = append(all, tick{at, percent(at, from, to), at.Equal(at.Truncate(day))})
 	}
 	return all

@@ -1,6 +1,7 @@
 // The live parts of the page. Without this script each page is whole, and static.
 
 const root = document.documentElement
+root.classList.add('script')
 const past = root.hasAttribute('data-past')
 const $ = (selector, within = document) => within.querySelector(selector)
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)]
