@@ -78,7 +78,9 @@ func buildMachine(p *Page, r *request) (*content, error) {
 		page.Timeline.Marks = append(page.Timeline.Marks, boot{percent(m.Time, page.Timeline.From, page.Timeline.To), m.Time, m.Kind})
 	}
 	if a.Silent && !r.past() {
-		page.Timeline.Unheard = percent(a.Heard, page.Timeline.From, page.Timeline.To)
+		t := page.Timeline
+		t.Unheard = percent(a.Heard, t.From, t.To)
+		t.UnheardWidth = percent(t.From.Add(t.To.Sub(a.Heard)), t.From, t.To)
 	}
 	page.Sentence = machineSentence(r, &a, page.Sessions, past.stays)
 	page.Sentence.At = r.end(r.now)

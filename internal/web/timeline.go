@@ -20,7 +20,7 @@ type timeline struct {
 	Band  []string
 	Marks []boot
 	// Unheard is where the time begins about which nothing is known; empty: never.
-	Unheard string
+	Unheard, UnheardWidth string
 	// Cut says that older sessions are left out.
 	Cut bool
 }
