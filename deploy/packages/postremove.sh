@@ -1,8 +1,10 @@
 #!/bin/sh
-# After NAME was removed. What it kept stays, but for Debian's purge.
+# After the package was removed. What its services kept stays, but for Debian's purge.
 set -e
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 if [ "$1" = purge ]; then
-	rm -f /etc/systemd/system/multi-user.target.wants/NAME.service
-	rm -rf /etc/NAME /var/lib/NAME
+	for name in NAMES; do
+		rm -f "/etc/systemd/system/multi-user.target.wants/$name.service"
+		rm -rf "/etc/$name" "/var/lib/$name"
+	done
 fi

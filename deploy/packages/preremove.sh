@@ -1,8 +1,10 @@
 #!/bin/sh
-# Before NAME is removed; not before an upgrade. Debian keeps whether it is enabled, until it is
-# purged: it may be installed again.
+# Before the package is removed; not before an upgrade. Debian keeps whether a service is enabled,
+# until it is purged: it may be installed again.
 set -e
 if [ "$1" = remove ] || [ "$1" = 0 ]; then
-	[ "$1" = remove ] || systemctl disable NAME.service
-	[ ! -d /run/systemd/system ] || systemctl stop NAME.service
+	for name in NAMES; do
+		[ "$1" = remove ] || systemctl disable "$name.service"
+		[ ! -d /run/systemd/system ] || systemctl stop "$name.service"
+	done
 fi

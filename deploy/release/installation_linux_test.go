@@ -143,7 +143,7 @@ func (g *guide) wantGone(m *machine.Machine) {
 	if left := m.Run("bash", "-c", listing+" | comm -13 /run/before -"); left != "" {
 		g.t.Errorf("what is left:\n%s", left)
 	}
-	for _, unit := range []string{"rollcall", "rollcall-agent", "nats-server", "prometheus"} {
+	for _, unit := range []string{"rollcall", "rollcall-web", "rollcall-agent", "nats-server", "prometheus"} {
 		if state, _ := m.Try("systemctl", "is-active", unit); strings.TrimSpace(state) == "active" {
 			g.t.Errorf("%s is %s", unit, state)
 		}

@@ -24,17 +24,23 @@ type packaged struct {
 	description string
 	section     string   // of its manual
 	commands    []string // in its manual, beside the program itself
+	// units are its services, each with a user and a folder in /etc of the same name, and the
+	// example of the file with its variables.
+	units []packagedUnit
 	// completion returns the completion for a shell.
 	completion func(root, program, shell string) ([]byte, error)
 }
+
+type packagedUnit struct{ name, env string }
 
 var allPackaged = []packaged{
 	{
 		"rollcall", "Who is logged in where, now and at any past moment: the service and its commands", "1",
 		[]string{
-			"serve", "publish", "report", "who", "where", "history", "history backup", "watch", "deadletters", "status", "healthcheck",
+			"serve", "web", "publish", "report", "who", "where", "history", "history backup", "watch", "deadletters", "status", "healthcheck",
 			"snapshot inspect", "enroll", "streams", "completion",
 		},
+		[]packagedUnit{{"rollcall", "rollcall.env"}, {"rollcall-web", "web.env"}},
 		func(_, program, shell string) ([]byte, error) {
 			return exec.Command(program, "completion", shell).Output()
 		},
@@ -42,6 +48,7 @@ var allPackaged = []packaged{
 	{
 		"rollcall-agent", "Tells rollcall who is logged in on this machine", "1",
 		[]string{"run", "status", "tell"},
+		[]packagedUnit{{"rollcall-agent", "agent.env"}},
 		func(root, _, shell string) ([]byte, error) {
 			return os.ReadFile(filepath.Join(root, "deploy/packages/rollcall-agent."+shell))
 		},
@@ -110,13 +117,17 @@ func (s *source) packageOne(folder, format, arch, work string, p packaged, conte
 			},
 		},
 	}
+	var units []string
+	for _, u := range p.units {
+		units = append(units, u.name)
+	}
 	for _, script := range []string{info.Scripts.PostInstall, info.Scripts.PreRemove, info.Scripts.PostRemove} {
 		of, _ := strings.CutPrefix(filepath.Base(script), p.name+".")
 		text, err := os.ReadFile(filepath.Join(s.root, "deploy/packages", of))
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(script, bytes.ReplaceAll(text, []byte("NAME"), []byte(p.name)), 0o755); err != nil {
+		if err := os.WriteFile(script, bytes.ReplaceAll(text, []byte("NAMES"), []byte(strings.Join(units, " "))), 0o755); err != nil {
 			return "", err
 		}
 	}
@@ -152,13 +163,15 @@ const (
 // contents returns the files beside the program.
 func (s *source) contents(work, program string, p packaged) (files.Contents, error) {
 	systemd := filepath.Join(s.root, "deploy/systemd")
-	env := map[string]string{"rollcall": "rollcall.env", "rollcall-agent": "agent.env"}[p.name]
 	doc := "/usr/share/doc/" + p.name + "/"
-	all := files.Contents{
-		content(filepath.Join(systemd, p.name+".service"), "/usr/lib/systemd/system/"+p.name+".service", 0o644),
-		content(filepath.Join(systemd, p.name+".conf"), "/usr/lib/sysusers.d/"+p.name+".conf", 0o644),
-		content(filepath.Join(systemd, env), doc+"examples/"+env, 0o644),
-		content(filepath.Join(s.root, "LICENSE"), doc+"copyright", 0o644),
+	all := files.Contents{content(filepath.Join(s.root, "LICENSE"), doc+"copyright", 0o644)}
+	for _, u := range p.units {
+		all = append(
+			all,
+			content(filepath.Join(systemd, u.name+".service"), "/usr/lib/systemd/system/"+u.name+".service", 0o644),
+			content(filepath.Join(systemd, u.name+".conf"), "/usr/lib/sysusers.d/"+u.name+".conf", 0o644),
+			content(filepath.Join(systemd, u.env), doc+"examples/"+u.env, 0o644),
+		)
 	}
 	write := func(name, to string, data []byte) error {
 		path := filepath.Join(work, p.name+"."+name)

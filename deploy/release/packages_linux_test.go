@@ -156,8 +156,12 @@ func TestPackages(t *testing.T) {
 			t.Errorf("the manual of %s lacks %s:\n%s", name, want, page)
 		}
 	}
+	if is := f.Run("stat", "-c", "%a %U:%G", "/etc/rollcall-web"); strings.TrimSpace(is) != "2750 root:rollcall-web" {
+		t.Errorf("/etc/rollcall-web: %s", is)
+	}
 	f.copied("service", "/etc/rollcall/")
-	f.Run("systemctl", "start", "rollcall")
+	f.copied("page", "/etc/rollcall-web/")
+	f.Run("systemctl", "start", "rollcall", "rollcall-web")
 
 	f.rollcall("enroll", "--dir", f.folder, "web1")
 	f.copied("machines/web1", "/etc/rollcall-agent/")
@@ -165,6 +169,7 @@ func TestPackages(t *testing.T) {
 	f.AddUsers("ada")
 	f.Login("ada", "")
 	f.await("ada is on", "ada")
+	f.awaitPage("ada")
 
 	before := f.Run("systemctl", "show", "--value", "--property=MainPID", "rollcall-agent")
 	for _, name := range []string{"rollcall", "rollcall-agent"} {
@@ -175,9 +180,11 @@ func TestPackages(t *testing.T) {
 		t.Error("the old agent runs after the upgrade")
 	}
 	f.wantVersion("v1.3.0")
+	program.Eventually(t, "the page runs after the upgrade", func() bool { return f.active("rollcall-web") == "active" })
 	f.AddUsers("bob")
 	f.Login("bob", "")
 	f.await("who logs in after the upgrade is on", "ada, bob")
+	f.awaitPage("bob")
 	f.wantPAM()
 
 	f.Run("dpkg", "--remove", "rollcall-agent")
@@ -198,7 +205,21 @@ func TestPackages(t *testing.T) {
 			}
 		}
 	}
+	for _, left := range []string{"/etc/rollcall-web", "/usr/lib/systemd/system/rollcall-web.service", "/etc/systemd/system/multi-user.target.wants/rollcall-web.service"} {
+		if out, err := f.Try("test", "!", "-e", left, "-a", "!", "-L", left); err != nil {
+			t.Errorf("after it was purged there is %s %s", left, out)
+		}
+	}
 	f.wantRPM(first, second)
+}
+
+// awaitPage waits until the page shows that a user is on.
+func (f *fleet) awaitPage(user string) {
+	f.t.Helper()
+	program.Eventually(f.t, "the page shows "+user, func() bool {
+		page, err := f.Try("curl", "--silent", "--fail", "http://localhost:8088/machines/web1")
+		return err == nil && strings.Contains(page, user)
+	})
 }
 
 func (f *fleet) wantVersion(version string) {
@@ -260,10 +281,12 @@ func (f *fleet) wantRPM(first, second string) {
 	}
 	f.copied("service", "/etc/rollcall/")
 	f.copied("machines/web1", "/etc/rollcall-agent/")
-	f.Run(append([]string{"systemctl", "start"}, both...)...)
+	f.copied("page", "/etc/rollcall-web/")
+	f.Run(append([]string{"systemctl", "start", "rollcall-web"}, both...)...)
 	f.AddUsers("eve")
 	f.Login("eve", "")
 	f.awaitOn("eve")
+	f.awaitPage("eve")
 	for _, name := range both {
 		f.upgradeRPM(second, name)
 		program.Eventually(f.t, name+" runs after the upgrade", func() bool { return f.active(name) == "active" })

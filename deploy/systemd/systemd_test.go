@@ -12,7 +12,10 @@ import (
 
 func TestMain(m *testing.M) { program.Main(m) }
 
-const unit = "rollcall.service"
+const (
+	unit    = "rollcall.service"
+	webUnit = "rollcall-web.service"
+)
 
 // content returns the lines of a file without comments.
 func content(t *testing.T, file string) (lines []string) {
@@ -44,7 +47,7 @@ func analyze(t *testing.T, args ...string) string {
 }
 
 // starts is how each unit starts its program.
-var starts = map[string]string{unit: "/usr/bin/rollcall serve", "nats-server.service": "/usr/local/bin/nats-server -c /etc/nats/nats-server.conf --addr 0.0.0.0"}
+var starts = map[string]string{unit: "/usr/bin/rollcall serve", webUnit: "/usr/bin/rollcall web", "nats-server.service": "/usr/local/bin/nats-server -c /etc/nats/nats-server.conf --addr 0.0.0.0"}
 
 // TestVerify: systemd-analyze finds no fault in the units, with the path of the program
 // replaced.
@@ -79,24 +82,52 @@ func TestHardened(t *testing.T) {
 	}
 }
 
-// TestEnvironment: the program knows every variable of the unit and of its environment
-// file, and accepts every value.
+// TestEnvironment: the programs know every variable of the units and of their environment
+// files, also those in comments, and accept every value.
 func TestEnvironment(t *testing.T) {
-	dir := t.TempDir()
-	var set []string
-	for _, line := range content(t, unit) {
-		if assignment, ok := strings.CutPrefix(line, "Environment="); ok {
-			set = append(set, strings.NewReplacer("%S", dir).Replace(assignment))
+	for unit, file := range map[string]string{unit: "rollcall.env", webUnit: "web.env"} {
+		dir := t.TempDir()
+		var set []string
+		for _, line := range content(t, unit) {
+			if assignment, ok := strings.CutPrefix(line, "Environment="); ok {
+				set = append(set, strings.NewReplacer("%S", dir).Replace(assignment))
+			}
+		}
+		set = append(set, assignments(t, dir, file)...)
+		if len(set) < 4 {
+			t.Fatalf("only %q", set)
+		}
+		// All invalid values are reported together, so this must be the only one.
+		_, command, _ := strings.Cut(starts[unit], " ")
+		p := program.Start(t, append(set, "ROLLCALL_LOG_LEVEL=loud"), program.Rollcall(t), command)
+		_ = p.Wait()
+		if said := p.Log(); !strings.HasPrefix(said, "rollcall: ROLLCALL_LOG_LEVEL: ") || strings.Count(said, "\n") != 1 {
+			t.Errorf("with %q %s prints %s", set, command, said)
 		}
 	}
-	set = append(set, content(t, "rollcall.env")...)
-	if len(set) < 4 {
-		t.Fatalf("only %q", set)
+}
+
+// assignments returns the assignments of an environment file, also those that are comments.
+// The files that they name are made in a folder.
+func assignments(t *testing.T, dir, file string) (all []string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	// All invalid values are reported together, so this must be the only one.
-	p := program.Start(t, append(set, "ROLLCALL_LOG_LEVEL=loud"), program.Rollcall(t), "serve")
-	_ = p.Wait()
-	if said := p.Log(); !strings.HasPrefix(said, "rollcall: ROLLCALL_LOG_LEVEL: ") || strings.Count(said, "\n") != 1 {
-		t.Errorf("with %q serve prints %s", set, said)
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "#")
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.ContainsAny(name, " ") {
+			continue
+		}
+		if strings.HasPrefix(value, "/etc/") {
+			value = filepath.Join(dir, filepath.Base(value))
+			if err := os.WriteFile(value, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, name+"="+value)
 	}
+	return all
 }
