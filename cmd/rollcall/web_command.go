@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os/signal"
 	"syscall"
@@ -14,7 +16,20 @@ import (
 )
 
 type webCmd struct {
+	AddUser string `placeholder:"NAME" help:"Add a user to FILE, print the user's new password, and end. A user who is there keeps the password."`
+	File    string `arg:"" optional:"" name:"file" help:"With --add-user: the web configuration file, which is made if it is missing."`
 	connFlags
+}
+
+// Validate refuses flags that cannot be combined.
+func (c *webCmd) Validate() error {
+	switch {
+	case c.AddUser == "" && c.File != "":
+		return errors.New("a file goes with --add-user only: for the page set ROLLCALL_PAGE_CONFIG_FILE")
+	case c.AddUser != "" && c.File == "":
+		return errors.New("--add-user needs the file to which it adds the user")
+	}
+	return nil
 }
 
 // Help is the text of "rollcall web --help" before the flags.
@@ -26,11 +41,15 @@ The page names people, so it is not served to other machines without a login: gi
 Examples:
 
     rollcall web
+    rollcall web --add-user ada page.yml
     ROLLCALL_PAGE_ADDR=127.0.0.1:8089 rollcall web --server nats://10.0.0.5:4222`
 }
 
-// Run serves the page until ctx is done.
+// Run serves the page until ctx is done, or adds a user.
 func (c *webCmd) Run(ctx context.Context, std streams) error {
+	if c.AddUser != "" {
+		return c.addUser(std)
+	}
 	cfg, err := config.ReadPage(c.given(), httpd.CheckWebConfig)
 	if err != nil {
 		return err
@@ -52,4 +71,18 @@ func (c *webCmd) Run(ctx context.Context, std streams) error {
 	notify("READY=1")
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	return page.Run(ctx, &cfg.Client)
+}
+
+// addUser adds a user to the file.
+func (c *webCmd) addUser(std streams) error {
+	password, err := httpd.AddUser(c.File, c.AddUser)
+	if err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	if password == "" {
+		fmt.Fprintf(std.err, "rollcall: web: %s has a password in %s already: to make another, remove that line first\n", printable(c.AddUser), c.File)
+		return nil
+	}
+	_, err = fmt.Fprintf(std.out, "%s: %s\n", printable(c.AddUser), password)
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -247,4 +248,27 @@ func TestHealthcheckOfPage(t *testing.T) {
 	a.Issue(t, dir, "rollcall.example.com")
 	other := write(t, "web.yml", "tls_server_config:\n  cert_file: "+a.File+"\n  key_file: "+dir+"/key.pem\n")
 	check(map[string]string{"ROLLCALL_PAGE_ADDR": addr, "ROLLCALL_PAGE_CONFIG_FILE": other}).check(t, exitConfig, "", "ROLLCALL_PAGE_CONFIG_FILE")
+}
+
+// TestWebAddUser: the password that is printed opens the page; a second time none is made.
+func TestWebAddUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.yml")
+	made := rollcall(t.Context(), nil, "web", "--add-user", "ada", file)
+	user, password, _ := strings.Cut(strings.TrimSuffix(made.out, "\n"), ": ")
+	if made.code != exitDone || made.err != "" || user != "ada" || password == "" {
+		t.Fatalf("%+v", made)
+	}
+	rollcall(t.Context(), nil, "web", "--add-user", "ada", file).check(t, exitDone, "", "rollcall: web: ada has a password")
+	rollcall(t.Context(), nil, "web", "--add-user", "a:b", file).check(t, exitFailed, "", "rollcall: web: ")
+	rollcall(t.Context(), nil, "web", "--add-user", "ada").check(t, exitUsage, "", "--add-user")
+	rollcall(t.Context(), nil, "web", file).check(t, exitUsage, "", "ROLLCALL_PAGE_CONFIG_FILE")
+	_, url := page(t, nil, "NATS_URL="+kit.StartServer(t).URL, "ROLLCALL_PAGE_CONFIG_FILE="+file, "ROLLCALL_PAGE_HOSTS=rollcall.example.com")
+	login := func(password string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte("ada:"+password))
+	}
+	for given, want := range map[string]int{password: 200, "wrong": 401} {
+		if status, _ := get(t, url, "Host", "rollcall.example.com", "Authorization", login(given)); status != want {
+			t.Errorf("with %q: %d", given, status)
+		}
+	}
 }
