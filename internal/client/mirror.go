@@ -20,12 +20,18 @@ type Watch struct {
 	Subjects rollcallv1.Subjects
 	// Machines selects the machines to watch, as in [api.Filter].
 	Machines string
+	// All asks for every difference in what reports show of a machine; else only arrivals
+	// and departures are changes. It is for mirrors of all machines.
+	All bool
 	// Changed receives each change, and at first the initial state. Its error ends
 	// Run, which returns it as a [ChangedError].
 	Changed func(*Difference) error
-	// Notify receives messages for the user: that the connection is lost, or
+	// Reported receives the head of each report that was read to its end, without the
+	// machines, after the changes that it made; nil: nobody asks.
+	Reported func(*api.Report)
+	// Notify receives messages for the user: that the connection is lost (a problem), or
 	// restored.
-	Notify func(text string)
+	Notify func(text string, problem bool)
 	// Incomplete receives each reason why the state is not complete, once.
 	Incomplete func(reason string)
 	// Refused returns the error to report if the given one is a refused login; else
@@ -48,7 +54,11 @@ type Mirror struct {
 	refused      chan error    // why a login was refused when reconnecting
 
 	state       map[string]known
+	silent      int       // machines
+	reported    time.Time // when the last report was built
 	place       uint64    // up to which all of the state is known
+	instance    string    // that published the last message; empty: it did not say
+	number      uint64    // of that message
 	lastRequest time.Time // when the state was last requested
 	queued      int       // messages already queued when the state arrived
 	reasons     []string  // why the state is not complete, as reported
@@ -56,11 +66,51 @@ type Mirror struct {
 	lastRefusal string    // the login is refused, as last reported
 }
 
-// known is who is logged in on a machine, up to a place.
+// known is what is known of a machine, up to a place.
 type known struct {
-	users []string
-	place uint64
-	when  time.Time
+	users          []string
+	place          uint64
+	when           int64 // by the service's clock, in nanoseconds since 1970
+	heard, changed int64 // 0: never
+	missing        uint64
+	silent         bool
+	incomplete     bool
+}
+
+// of returns what a report or a change says of a machine.
+func of(m *api.Machine, place uint64, when time.Time) known {
+	return known{
+		users: m.Users, place: place, when: when.UnixNano(), heard: nanos(m.Heard), changed: nanos(m.Changed),
+		missing: m.Missing, silent: m.Silent, incomplete: m.Incomplete,
+	}
+}
+
+// machine returns what is known as a report shows it.
+func (k *known) machine(name string) api.Machine {
+	return api.Machine{
+		Name: name, Users: k.users, Heard: fromNanos(k.heard), Changed: fromNanos(k.changed),
+		Missing: k.missing, Silent: k.silent, Incomplete: k.incomplete,
+	}
+}
+
+// differs reports whether anything but the users differs.
+func (k *known) differs(before *known) bool {
+	return k.heard != before.heard || k.changed != before.changed || k.missing != before.missing ||
+		k.silent != before.silent || k.incomplete != before.incomplete
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
 }
 
 // Difference is what changed on one machine, and who is logged in since.
@@ -74,6 +124,9 @@ type Difference struct {
 
 	// First marks the initial state.
 	First bool `json:"-"`
+	// Now is the machine as reports show it; Gone says that they no longer do.
+	Now  api.Machine `json:"-"`
+	Gone bool        `json:"-"`
 }
 
 const (
@@ -123,6 +176,14 @@ func (m *Mirror) Options() []nats.Option {
 				}
 			}
 		}),
+	}
+}
+
+// Refresh asks for the state again, soon. It can be called while Run runs.
+func (m *Mirror) Refresh() {
+	select {
+	case m.resync <- struct{}{}:
+	default:
 	}
 }
 
@@ -198,24 +259,73 @@ func (m *Mirror) handle(msg *nats.Msg) (again bool, err error) {
 	}
 	if msg.Subject == m.Subjects.Changes() {
 		beat, err := api.DecodeBeat(msg.Data)
-		return err == nil && (beat.Since > m.place || !old && beat.Place < m.place), nil
+		if err != nil {
+			return false, nil
+		}
+		missed := m.missed(beat.Instance, beat.Number)
+		again, err := m.beat(&beat, old)
+		return again || missed, err
 	}
 	c, err := api.DecodeChange(msg.Data)
 	if err != nil {
 		return true, nil
 	}
+	missed := m.missed(c.Instance, c.Number)
 	if !api.Matches(m.Machines, c.Machine) {
-		return false, nil
+		return missed && m.All, nil
 	}
 	switch at := max(m.place, m.state[c.Machine].place); {
 	//guard:false "watch prints nothing older than the state" ./cmd/rollcall:TestWatch$
 	case c.Place <= at:
-		return false, nil
+		return missed && m.All, nil
 	//guard:drop c.Previous "watch asks again when it missed a change" ./cmd/rollcall:TestWatchMissed/change
 	case c.Previous > at, c.Large:
 		return true, nil
 	}
-	return false, m.set(c.Machine, known{c.Users, c.Place, c.When}, false)
+	now := of(&api.Machine{
+		Users: c.Users, Heard: c.Heard, Changed: c.Changed, Silent: c.Silent, Incomplete: c.Incomplete, Missing: c.Missing,
+	}, c.Place, c.When)
+	return missed && m.All, m.set(c.Machine, now, false)
+}
+
+// missed reports whether a message was missed before the one with a number.
+func (m *Mirror) missed(instance string, number uint64) bool {
+	missed := instance != "" && m.instance != "" && (instance != m.instance || number != m.number+1)
+	m.instance, m.number = instance, number
+	return missed
+}
+
+// beat applies a beat; old says that it was queued before the last report.
+func (m *Mirror) beat(b *api.Beat, old bool) (again bool, err error) {
+	if b.Since > m.place || !old && b.Place < m.place {
+		return true, nil
+	}
+	if !m.All {
+		return false, nil
+	}
+	when := b.When.UnixNano()
+	for silent, names := range map[bool][]string{true: b.Silent, false: b.Heard} {
+		for _, name := range names {
+			k, ok := m.state[name]
+			//guard:drop k.when "a beat does not undo a later change" TestMirrorBeats
+			if !ok || k.when > when || k.silent == silent {
+				continue
+			}
+			k.silent, k.when = silent, when
+			if err := m.set(name, k, false); err != nil {
+				return false, err
+			}
+		}
+	}
+	for _, name := range b.Gone {
+		if k, ok := m.state[name]; ok && k.when <= when {
+			if err := m.remove(name, &k, b.When); err != nil {
+				return false, err
+			}
+		}
+	}
+	//guard:false "a missed beat is noticed" TestMirrorBeats
+	return !b.More && !m.reported.After(b.When) && m.silent != b.SilentMachines, nil
 }
 
 // requestAgain requests the state until there is an answer or the context is done.
@@ -247,7 +357,7 @@ func (m *Mirror) requestAgain(ctx context.Context) error {
 func (m *Mirror) reportProblem(text string) {
 	if !m.problem {
 		m.problem = true
-		m.Notify(text)
+		m.Notify(text, true)
 	}
 }
 
@@ -258,7 +368,7 @@ func (m *Mirror) reportRefused(refusal error) {
 	m.problem = true
 	if why := refusal.Error(); why != m.lastRefusal {
 		m.lastRefusal = why
-		m.Notify(why + "; retrying")
+		m.Notify(why+"; retrying", true)
 	}
 }
 
@@ -266,7 +376,7 @@ func (m *Mirror) reportRefused(refusal error) {
 func (m *Mirror) reportRecovered() {
 	if m.problem {
 		m.problem, m.lastRefusal = false, ""
-		m.Notify("receiving from the service again")
+		m.Notify("receiving from the service again", false)
 	}
 }
 
@@ -278,7 +388,7 @@ func (m *Mirror) request(ctx context.Context) error {
 	default:
 	}
 	m.lastRequest = time.Now()
-	state, place := make(map[string]known), uint64(0)
+	state, head := make(map[string]known, len(m.state)), api.Report{}
 	request := api.ReportRequest{Filter: api.Filter{Machines: m.Machines}}
 	for data, err := range Pages(ctx, m.conn, m.Subjects.Query("report"), request) {
 		if err != nil {
@@ -288,21 +398,29 @@ func (m *Mirror) request(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if place == 0 {
-			place = page.Place
+		if head.ID == "" {
+			head = page
+			head.Machines = nil
 		}
 		m.reportIncomplete(page.Reasons)
-		for _, machine := range page.Machines {
-			users := append(state[machine.Name].users, machine.Users...)
-			state[machine.Name] = known{users, page.Place, page.When}
+		for i := range page.Machines {
+			machine := &page.Machines[i]
+			machine.Users = append(state[machine.Name].users, machine.Users...)
+			state[machine.Name] = of(machine, page.Place, page.When)
 		}
 	}
 	first := m.state == nil
 	if first {
-		m.state = make(map[string]known)
+		m.state = make(map[string]known, len(state))
 	}
-	m.place, m.queued = place, len(m.messages)
-	return m.replace(state, first)
+	m.place, m.reported, m.queued = head.Place, head.When, len(m.messages)
+	if err := m.replace(state, first); err != nil {
+		return err
+	}
+	if m.Reported != nil {
+		m.Reported(&head)
+	}
+	return nil
 }
 
 // reportIncomplete reports why the state is not complete, once for each reason.
@@ -318,18 +436,33 @@ func (m *Mirror) reportIncomplete(reasons []string) {
 // replace replaces the state, and reports what is different.
 func (m *Mirror) replace(state map[string]known, first bool) error {
 	now := time.Now()
-	for machine, k := range m.state {
-		if _, ok := state[machine]; !ok && len(k.users) > 0 {
-			state[machine] = known{place: m.place, when: now}
+	for _, name := range slices.Sorted(maps.Keys(m.state)) {
+		if _, ok := state[name]; ok {
+			continue
 		}
-	}
-	for _, machine := range slices.Sorted(maps.Keys(state)) {
-		if err := m.set(machine, state[machine], first); err != nil {
+		k := m.state[name]
+		if err := m.remove(name, &k, now); err != nil {
 			return err
 		}
 	}
-	maps.DeleteFunc(m.state, func(machine string, _ known) bool { _, ok := state[machine]; return !ok })
+	for _, name := range slices.Sorted(maps.Keys(state)) {
+		if err := m.set(name, state[name], first); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// remove removes a machine that reports no longer show, and reports who has left.
+func (m *Mirror) remove(name string, k *known, when time.Time) error {
+	delete(m.state, name)
+	if k.silent {
+		m.silent--
+	}
+	if !m.All && len(k.users) == 0 {
+		return nil
+	}
+	return m.report(&Difference{When: when, Machine: name, Place: m.place, Left: k.users, Now: api.Machine{Name: name}, Gone: true})
 }
 
 // ChangedError wraps the error of [Watch].Changed.
@@ -339,17 +472,28 @@ type ChangedError struct{ error }
 func (e ChangedError) Unwrap() error { return e.error }
 
 // set sets the state of a machine, and reports what is different.
-func (m *Mirror) set(machine string, k known, first bool) error {
-	before := m.state[machine].users
-	m.state[machine] = k
-	d := Difference{
-		When: k.when, Machine: machine, Place: k.place,
-		Came: without(k.users, before), Left: without(before, k.users), Users: k.users, First: first,
+func (m *Mirror) set(name string, k known, first bool) error {
+	before, ok := m.state[name]
+	m.state[name] = k
+	if before.silent {
+		m.silent--
 	}
-	if len(d.Came) == 0 && len(d.Left) == 0 {
+	if k.silent {
+		m.silent++
+	}
+	d := Difference{
+		When: time.Unix(0, k.when).UTC(), Machine: name, Place: k.place,
+		Came: without(k.users, before.users), Left: without(before.users, k.users), Users: k.users, First: first,
+	}
+	if len(d.Came) == 0 && len(d.Left) == 0 && !(m.All && (!ok || k.differs(&before))) {
 		return nil
 	}
-	if err := m.Changed(&d); err != nil {
+	d.Now = k.machine(name)
+	return m.report(&d)
+}
+
+func (m *Mirror) report(d *Difference) error {
+	if err := m.Changed(d); err != nil {
 		return ChangedError{fmt.Errorf("printing: %w", err)}
 	}
 	return nil

@@ -22,7 +22,7 @@ func TestMirrorMachineGone(t *testing.T) {
 // TestMirrorRefusedOnce: each reason is reported once, until the problem is over.
 func TestMirrorRefusedOnce(t *testing.T) {
 	var messages []string
-	m := &Mirror{Watch: Watch{Notify: func(text string) { messages = append(messages, text) }}}
+	m := &Mirror{Watch: Watch{Notify: func(text string, _ bool) { messages = append(messages, text) }}}
 	for range 2 {
 		m.reportProblem("lost")
 		m.reportRefused(errors.New("expired"))

@@ -64,7 +64,7 @@ func (p *Page) csv(write csvWriter) http.HandlerFunc {
 
 // csvRequest reads the request of a table.
 func (p *Page) csvRequest(ctx context.Context, req *http.Request, path string) (*request, error) {
-	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
+	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
 	var err error
 	r.location, err = readLocation(path, req.URL.Query(), r.now)
 	return r, err

@@ -215,7 +215,7 @@ func rest(ctx context.Context, changed <-chan struct{}, start, again time.Time) 
 func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	r := &request{location: v.location, ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
+	r := &request{location: v.location, ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
 	r.rev, _ = p.fleet.Rev()
 	newest := r.rev
 	v.again = time.Time{}

@@ -155,7 +155,7 @@ func canonical(r *request, req *http.Request) bool {
 
 // request reads a request, and finds the fleet of its moment.
 func (p *Page) request(ctx context.Context, req *http.Request) (*request, error) {
-	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head.Load()}
+	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
 	r.rev, _ = p.fleet.Rev()
 	var err error
 	r.location, err = readLocation(req.URL.EscapedPath(), req.URL.Query(), r.now)

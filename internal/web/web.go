@@ -9,10 +9,13 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +32,10 @@ import (
 type Config struct {
 	// Connect connects to NATS with these options beside its own. The context that it
 	// returns is for requests on the connection: it ends with a denied permission.
-	Connect  func(ctx context.Context, more ...nats.Option) (context.Context, *nats.Conn, error)
+	Connect func(ctx context.Context, more ...nats.Option) (context.Context, *nats.Conn, error)
+	// Refused returns the error to report if the given one, of a connection, is a refused
+	// login; else nil.
+	Refused  func(error) error
 	Subjects rollcallv1.Subjects
 	// DeadLetters is the name of the stream of refused events.
 	DeadLetters string
@@ -51,7 +57,6 @@ type Page struct {
 	boot    string // a new one for each process, as revisions begin anew
 	fleet   *fleet.Fleet
 	link    atomic.Pointer[link]
-	head    atomic.Pointer[api.Head]         // of the last report; nil: none yet
 	trouble atomic.Pointer[string]           // why the page does not follow the roster; nil: it does
 	silence atomic.Pointer[string]           // why the service does not answer; nil: it does
 	status  atomic.Pointer[api.StatusAnswer] // nil: not known
@@ -87,6 +92,9 @@ const (
 	maxPause   = 3 * time.Second
 	// statusPause is how often the service's status is asked for.
 	statusPause = 5 * time.Second
+	// refreshPause is the least time between two reports that are asked for because the
+	// roster lacks something else.
+	refreshPause = 30 * time.Second
 )
 
 // Run keeps what the page shows up to date until the context is done. It connects, and
@@ -117,56 +125,76 @@ func (p *Page) Run(ctx context.Context) error {
 func (p *Page) follow(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	asking, conn, err := p.Connect(ctx)
+	seen := map[string]bool{} // in the first report
+	mirror := client.NewMirror(client.Watch{
+		Subjects: p.Subjects, All: true, Refused: p.Refused, Fail: fail,
+		Changed: func(d *client.Difference) error {
+			p.change(d)
+			if d.First {
+				seen[d.Machine] = true
+			}
+			return nil
+		},
+		Reported: func(*api.Report) {
+			p.prune(seen)
+			seen = nil
+			p.setTrouble("")
+		},
+		Notify: func(text string, problem bool) {
+			if !problem {
+				text = ""
+			}
+			p.setTrouble(text)
+		},
+		Incomplete: func(string) {}, // the status tells
+	})
+	asking, conn, err := p.Connect(ctx, mirror.Options()...)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	p.link.Store(&link{asking, conn})
 	defer p.link.Store(nil)
-	go p.followStatus(ctx)
-	for {
-		r, err := api.Join(func(yield func(api.Report, error) bool) {
-			for data, err := range client.Pages(ctx, conn, p.Subjects.Query("report"), api.ReportRequest{}) {
-				var page api.Report
-				if err == nil {
-					page, err = api.DecodeReport(data)
-				}
-				if !yield(page, err) {
-					return
-				}
-			}
-		})
-		if err != nil {
-			return err
-		}
-		for _, m := range r.Machines {
-			old := p.fleet.Machine(m.Name)
-			if old == nil {
-				p.fleet.Set(m)
-			} else if !slices.Equal(old.Users, m.Users) || old.Silent != m.Silent {
-				var came, left []string
-				for _, u := range m.Users {
-					if !slices.Contains(old.Users, u) {
-						came = append(came, u)
-					}
-				}
-				for _, u := range old.Users {
-					if !slices.Contains(m.Users, u) {
-						left = append(left, u)
-					}
-				}
-				p.fleet.Change(m, came, left, r.When)
-			}
-		}
-		p.setTrouble("")
-		p.head.Store(&api.Head{When: r.When, Complete: r.Complete, Reasons: r.Reasons, Unsettled: r.Unsettled})
-		time.Sleep(time.Second)
+	var status sync.WaitGroup
+	defer status.Wait()
+	defer fail(nil)
+	status.Go(func() { p.followStatus(ctx, mirror) })
+	if err := mirror.Run(asking, conn); err != nil {
+		return err
+	}
+	return cmp.Or(context.Cause(asking), errors.New("the connection to NATS ended"))
+}
+
+// change puts what the mirror says of a machine into the fleet.
+func (p *Page) change(d *client.Difference) {
+	switch {
+	case d.Gone:
+		p.fleet.Remove(d.Machine)
+	case d.First:
+		p.fleet.Set(d.Now)
+	default:
+		p.fleet.Change(d.Now, d.Came, d.Left, d.When)
 	}
 }
 
-// followStatus asks for the status again and again.
-func (p *Page) followStatus(ctx context.Context) {
+// prune removes the machines of an earlier mirror that a first report no longer shows; nil:
+// it was not the first.
+func (p *Page) prune(seen map[string]bool) {
+	if seen == nil {
+		return
+	}
+	all := p.fleet.Machines(&fleet.Selection{})
+	for _, m := range all.Rows(0, all.Len) {
+		if !seen[m.Name] {
+			p.fleet.Remove(m.Name)
+		}
+	}
+}
+
+// followStatus asks for the status again and again. Changes do not tell which machines are
+// incomplete: when that may be others, the mirror asks for the report again.
+func (p *Page) followStatus(ctx context.Context, mirror *client.Mirror) {
+	var refreshed time.Time
 	for {
 		p.moments.forget()
 		asking, cancel := context.WithTimeout(ctx, answerTime)
@@ -183,6 +211,10 @@ func (p *Page) followStatus(ctx context.Context) {
 			if before == nil || before.Sessions != status.Sessions {
 				p.fleet.Touch()
 			}
+			if before != nil && !sameLoss(&before.Head, &status.Head) && time.Since(refreshed) > refreshPause {
+				refreshed = time.Now()
+				mirror.Refresh()
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -190,6 +222,19 @@ func (p *Page) followStatus(ctx context.Context) {
 		case <-time.After(statusPause):
 		}
 	}
+}
+
+// sameLoss reports whether two answers lack the same.
+func sameLoss(a, b *api.Head) bool {
+	return a.Complete == b.Complete && a.Unsettled == b.Unsettled && slices.Equal(a.Reasons, b.Reasons)
+}
+
+// head returns what the roster lacks; nil: not known.
+func (p *Page) head() *api.Head {
+	if s := p.status.Load(); s != nil {
+		return &s.Head
+	}
+	return nil
 }
 
 // setTrouble says why what is shown does not follow the roster; empty: it does.

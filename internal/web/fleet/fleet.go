@@ -84,20 +84,22 @@ func New() *Fleet {
 	return f
 }
 
-// Set adds a machine, or replaces what is known of it.
-func (f *Fleet) Set(m api.Machine) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.rev++
-	f.set(m)
-	f.publish()
-}
+// Set adds a machine, or replaces what is known of it. When it was heard from last is no
+// change.
+func (f *Fleet) Set(m api.Machine) { f.Change(m, nil, nil, time.Time{}) }
 
 // Change replaces what is known of a machine, and keeps who came and left as news of a
 // moment.
 func (f *Fleet) Change(m api.Machine, came, left []string, when time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if old, ok := f.byName[m.Name]; ok && len(came)+len(left) == 0 && same(&old.Machine, &m) {
+		next := *old
+		next.Heard = m.Heard
+		f.byName[next.Name] = &next
+		f.machines.put(&next)
+		return
+	}
 	f.rev++
 	for _, user := range left {
 		f.news = append(f.news, News{when, m.Name, user, false, f.rev})
@@ -110,6 +112,12 @@ func (f *Fleet) Change(m api.Machine, came, left []string, when time.Time) {
 	}
 	f.set(m)
 	f.publish()
+}
+
+// same reports whether nothing differs but when a machine was heard from last.
+func same(a, b *api.Machine) bool {
+	return slices.Equal(a.Users, b.Users) && a.Changed.Equal(b.Changed) &&
+		a.Silent == b.Silent && a.Incomplete == b.Incomplete && a.Missing == b.Missing
 }
 
 // Fill adds many machines, as one revision.

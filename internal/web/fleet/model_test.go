@@ -87,19 +87,35 @@ func (m *model) set(machine api.Machine) {
 	m.machines[machine.Name], m.revs[machine.Name] = machine, m.rev
 }
 
+// setOne sets a machine. When it was heard from last is no change.
+func (m *model) setOne(machine api.Machine) {
+	if old, known := m.machines[machine.Name]; known {
+		old.Heard = machine.Heard
+		if fmt.Sprint(old) == fmt.Sprint(machine) {
+			m.machines[machine.Name] = machine
+			return
+		}
+	}
+	m.change(func() { m.set(machine) })
+}
+
 // step does the same to a fleet and to the model.
 func (m *model) step(t *rapid.T, f *Fleet) {
 	switch rapid.IntRange(0, 9).Draw(t, "step") {
 	case 0, 1, 2:
 		one := anyState(t, anyMachine.Draw(t, "machine"))
 		f.Set(one)
-		m.change(func() { m.set(one) })
+		m.setOne(one)
 	case 3, 4, 5:
 		one := anyState(t, anyMachine.Draw(t, "machine"))
 		came := rapid.SliceOfNDistinct(anyUser, 0, 3, rapid.ID).Draw(t, "came")
 		left := rapid.SliceOfNDistinct(anyUser, 0, 3, rapid.ID).Draw(t, "left")
 		when := noon.Add(time.Duration(m.rev) * time.Second)
 		f.Change(one, came, left, when)
+		if len(came)+len(left) == 0 {
+			m.setOne(one)
+			return
+		}
 		m.change(func() { m.set(one) })
 		for _, user := range left {
 			m.news = slices.Insert(m.news, 0, News{when, one.Name, user, false, m.rev})

@@ -36,7 +36,7 @@ func Listen(c *config.Page, subjects rollcallv1.Subjects, deadLetters, version s
 	}
 	s := &Server{log: log, named: len(c.PageHosts) > 0}
 	s.page = web.New(web.Config{
-		Connect: s.connect, Subjects: subjects, DeadLetters: deadLetters, ServiceAccounts: c.PageServiceAccounts, Several: int(c.PageSeveral),
+		Connect: s.connect, Refused: func(err error) error { return client.Refused(s.client, err) }, Subjects: subjects, DeadLetters: deadLetters, ServiceAccounts: c.PageServiceAccounts, Several: int(c.PageSeveral),
 		Expected: expected, Streams: new(access.Streams), Version: version, Log: log,
 	})
 	s.listener, err = access.Listen(access.Config{
