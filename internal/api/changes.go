@@ -50,9 +50,9 @@ type Beat struct {
 	// Silent are the machines that fell silent since the beat before, Heard those that
 	// were silent and no longer are, and Gone those that reports no longer show. They are
 	// in byte order, and empty in the first beat after publishing began.
-	Silent []string `json:"silent,omitzero"`
-	Heard  []string `json:"heard,omitzero"`
-	Gone   []string `json:"gone,omitzero"`
+	Silent []string `json:"silent,omitempty"`
+	Heard  []string `json:"heard,omitempty"`
+	Gone   []string `json:"gone,omitempty"`
 	// More says that another message of the beat follows, with the same When.
 	More bool `json:"more,omitzero"`
 	// SilentMachines is how many machines are silent, of those that reports show.

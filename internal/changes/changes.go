@@ -1,15 +1,17 @@
 // Package changes publishes who arrives on a machine and who leaves it, as it
 // happens.
 //
-// About once a second, it publishes one message for each machine whose users
-// changed: who arrived, who left, who is on now. These are core NATS messages,
-// neither stored nor acknowledged, so a watcher must be able to detect that it
-// missed one. Each change names the place of its machine's previous change. A beat
-// names the place after which every change is published: earlier ones may have been
-// published by another process, or not at all. If the publisher could not publish all changes
-// (the connection was lost, or there were too many at once), it restarts at the
-// current place, with a beat. So the fold never waits, memory is bounded, and no
-// change is dropped silently.
+// About once a second, it publishes one message for each machine that changed: who
+// arrived, who left, and what reports show of it now. Every ten seconds a beat lists the
+// machines that fell silent, that were heard again, and that reports no longer show.
+//
+// These are core NATS messages, neither stored nor acknowledged, so a watcher must be able
+// to detect that it missed one. All messages are numbered. Each change names the place of
+// its machine's previous change. A beat names the place after which every change is
+// published: earlier ones may have been published by another process, or not at all. If
+// the publisher could not publish all changes (the connection was lost, or there were too
+// many at once), it restarts at the current place, with a beat. So the fold never waits,
+// memory is bounded, and no change is dropped silently.
 package changes
 
 import (
@@ -39,6 +41,11 @@ type Config struct {
 	Stale    func() bool
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
+	// Instance identifies this process in the messages.
+	Instance string
+	// Silent returns the function that reports whether a machine that was last heard at
+	// some time, and lists so often who is on, is silent at a moment; nil: none is.
+	Silent func(at time.Time) func(heard roster.Time, every time.Duration) bool
 	// Interval is how long a machine's changes are collected into one message; 0: a
 	// second. Beat is how often a beat is published; 0: ten seconds.
 	Interval, Beat time.Duration
@@ -52,6 +59,8 @@ type Publisher struct {
 	metrics *publisherMetrics
 	feed    *roster.Feed
 
+	number     uint64 // of the last message
+	silence    silence
 	since      uint64   // the place from which on changes are published
 	previous   []uint64 // by the machine's number: the place of its last change
 	reconnects uint64   // of the connection, when last checked
@@ -79,6 +88,9 @@ func NewPublisher(c Config) *Publisher {
 	}
 	if c.Beat == 0 {
 		c.Beat = defaultBeat
+	}
+	if c.Silent == nil {
+		c.Silent = func(time.Time) isSilent { return func(roster.Time, time.Duration) bool { return false } }
 	}
 	return &Publisher{Config: c, metrics: newPublisherMetrics(c.Registry)}
 }
@@ -176,19 +188,40 @@ func (p *Publisher) restart(place uint64) {
 	p.reconnects = p.Conn.Stats().Reconnects
 	p.since, p.missed = place, false
 	clear(p.previous)
+	p.lastBeat = time.Now()
+	p.silence.restart(p.Roster, p.Silent(p.lastBeat))
 	p.beat(place)
 }
 
-// beat publishes a beat.
+// beat publishes a beat with the result of the last pass over the machines. Its time is
+// after the pass: a watcher ignores what it tells of a machine that was reported later.
 func (p *Publisher) beat(place uint64) {
-	p.lastBeat = time.Now()
-	data, err := json.Marshal(api.Beat{When: p.lastBeat.UTC(), Place: place, Since: p.since})
-	if err == nil {
-		err = p.Conn.Publish(p.Subjects.Changes(), data)
+	s := &p.silence
+	beat := api.Beat{
+		When: time.Now().UTC(), Place: place, Since: p.since, Instance: p.Instance,
+		Silent: s.fell, Heard: s.heard, Gone: s.gone, SilentMachines: s.count,
 	}
-	if err != nil {
-		p.recordMissed(err)
+	for _, page := range pagesOf(beat, p.maxBytes()) {
+		page.Number = p.nextNumber()
+		data, err := json.Marshal(&page)
+		if err == nil {
+			err = p.Conn.Publish(p.Subjects.Changes(), data)
+		}
+		if err != nil {
+			p.recordMissed(err)
+			return
+		}
 	}
+	s.fell, s.heard, s.gone = nil, nil, nil
+}
+
+// maxBytes returns how long a message may be.
+func (p *Publisher) maxBytes() int { return int(p.Conn.MaxPayload()) - headerReserve }
+
+// nextNumber returns the number of the next message.
+func (p *Publisher) nextNumber() uint64 {
+	p.number++
+	return p.number
 }
 
 // publish publishes the changes of the last Take, up to a place. If a beat is
@@ -197,14 +230,17 @@ func (p *Publisher) publish(ctx context.Context, place uint64) {
 	//guard:drop "(p.Stale == nil || !p.Stale())" "no beats while the stream's state is unknown" TestNoBeatsWhileStale
 	//guard:false "beats show that the service is alive" TestBeats
 	if time.Since(p.lastBeat) >= p.Beat && (p.Stale == nil || !p.Stale()) {
+		p.lastBeat = time.Now()
+		p.silence.pass(p.Roster, p.Silent(p.lastBeat))
 		p.beat(place)
 	}
-	when, most := time.Now().UTC(), int(p.Conn.MaxPayload())-headerReserve
+	when := time.Now().UTC()
+	is := p.Silent(when)
 	for change := range p.feed.Changes() {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := p.send(&change, place, when, most); err != nil {
+		if err := p.send(&change, place, when, is); err != nil {
 			p.recordMissed(err)
 			return
 		}
@@ -212,7 +248,7 @@ func (p *Publisher) publish(ctx context.Context, place uint64) {
 }
 
 // send publishes the change of one machine.
-func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, maxBytes int) error {
+func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, is isSilent) error {
 	if n := int(c.Number) + 1; n > len(p.previous) {
 		p.previous = append(p.previous, make([]uint64, n-len(p.previous))...)
 	}
@@ -220,8 +256,12 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, maxByte
 	message := api.Change{
 		Machine: c.Machine, When: when, Place: place, Previous: max(*previous, p.since),
 		Came: c.Arrived, Left: c.Left, Users: c.Users,
+		Instance: p.Instance, Number: p.nextNumber(),
+		Heard: c.Heard.Time(), Changed: c.Changed, Silent: is(c.Heard, c.Every),
+		Incomplete: c.Incomplete, Missing: c.Missing,
 	}
-	data, err := encode(&message, maxBytes)
+	p.silence.tell(c.Number, message.Silent)
+	data, err := encode(&message, p.maxBytes())
 	if err != nil {
 		return fmt.Errorf("encoding change: %w", err)
 	}

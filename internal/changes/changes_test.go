@@ -3,12 +3,14 @@ package changes
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/internal/api"
+	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -33,12 +36,13 @@ type world struct {
 	*Publisher
 
 	messages chan *nats.Msg
-	seen     map[string]uint64 // by machine: the place of its last change
+	number   uint64       // of the last message received
+	now      atomic.Int64 // in seconds after kit.At: when silence is judged
 }
 
 func newWorld(t *testing.T, options ...func(*server.Options)) *world {
 	t.Helper()
-	w := &world{t: t, server: kit.StartServer(t, options...), seen: map[string]uint64{}}
+	w := &world{t: t, server: kit.StartServer(t, options...)}
 	w.roster = roster.New(roster.DefaultSettings())
 	w.messages = make(chan *nats.Msg, 1000)
 	nc := kit.Conn(t, w.server.URL)
@@ -58,6 +62,10 @@ func newWorld(t *testing.T, options ...func(*server.Options)) *world {
 	w.Publisher = NewPublisher(Config{
 		Roster: w.roster, CaughtUp: w.caughtUp.Load, Conn: w.conn, Subjects: subjects,
 		Interval: 20 * time.Millisecond, Beat: time.Hour, Log: kit.Logger(t), Registry: prometheus.NewRegistry(),
+		Instance: "process", Silent: func(time.Time) isSilent {
+			source := report.Source{SilentAfter: time.Minute}
+			return source.SilentAt(kit.At.Add(time.Duration(w.now.Load()) * time.Second))
+		},
 	})
 	return w
 }
@@ -82,6 +90,14 @@ func (w *world) next() *nats.Msg {
 	w.t.Helper()
 	select {
 	case m := <-w.messages:
+		var head struct {
+			Instance string `json:"instance"`
+			Number   uint64 `json:"number"`
+		}
+		if err := json.Unmarshal(m.Data, &head); err != nil || head.Instance != "process" || head.Number != w.number+1 {
+			w.t.Errorf("%s (%v), want number %d", m.Data, err, w.number+1)
+		}
+		w.number = head.Number
 		return m
 	case <-time.After(30 * time.Second):
 		w.t.Fatal("no message")
@@ -141,10 +157,38 @@ func TestPublish(t *testing.T) {
 	w.wantChange("web1 5 4 -lane =jordan")
 	kit.Feed(w.roster, kit.Login("wéb.", "lane"))
 	w.wantChange("wéb. 6 2 +lane =lane")
-	kit.Feed(w.roster, kit.Login("web1", "jordan"), kit.Logout("db1", "lane")) // no change
+	kit.Feed(w.roster, roster.Event{Type: roster.Present, Machine: "web1", Sessions: []roster.Session{{User: "jordan"}}}) // no change
 	kit.Feed(w.roster, kit.Login("web1", "lane"))
-	w.wantChange("web1 9 5 +lane =jordan =lane")
-	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.published) == 4 }, "four are counted")
+	w.wantChange("web1 8 5 +lane =jordan =lane")
+	kit.Feed(w.roster, kit.Logout("db1", "lane")) // a new machine
+	w.wantChange("db1 9 2")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.published) == 5 }, "five are counted")
+}
+
+// TestFields: a change has what a report has of its machine.
+func TestFields(t *testing.T) {
+	w := newWorld(t)
+	w.caughtUp.Store(true)
+	w.start()
+	w.wantBeat(0)
+	w.now.Store(1000)
+	late := kit.Login("web1", "lane")
+	late.Date, late.Origin, late.Number = roster.TimeOf(kit.At), "o", 3
+	kit.Feed(w.roster, roster.Event{Type: roster.Boot, Machine: "web1"}, late)
+	c, err := api.DecodeChange(w.next().Data)
+	want := api.Machine{Name: "web1", Heard: kit.At.Add(2 * time.Second), Silent: true, Missing: 2, Changed: kit.At, Users: []string{}}
+	got := api.Machine{
+		Name: c.Machine, Heard: c.Heard, Silent: c.Silent, Incomplete: c.Incomplete,
+		Missing: c.Missing, Changed: c.Changed, Users: c.Users,
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v (%v), want %+v", got, err, want)
+	}
+	w.roster.Fold(&roster.Batch{End: roster.Position{Place: 3}, Missing: roster.Gap})
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
+	if c, err := api.DecodeChange(w.next().Data); err != nil || !c.Incomplete {
+		t.Errorf("%+v (%v), want one that is incomplete", c, err)
+	}
 }
 
 func TestBeats(t *testing.T) {

@@ -84,18 +84,19 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 
 // wireAnswers connects what reads the roster: reports, changes, answers.
 func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) {
-	subjects := s.cfg.Subjects()
+	subjects, instance := s.cfg.Subjects(), nuid.Next()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
 		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
 	})
 	s.changes = changes.NewPublisher(changes.Config{
 		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
+		Instance: instance, Silent: source.SilentAt,
 	})
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: s.build.Version, Log: s.log,
 		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, History: s.history,
-		Instance: nuid.Next(), Settings: digest(&s.cfg), Registry: s.reg,
+		Instance: instance, Settings: digest(&s.cfg), Registry: s.reg,
 	})
 }
 
