@@ -379,10 +379,21 @@ function startList() {
 	}
 	apply()
 	wide.addEventListener('change', apply)
-	rows.addEventListener('scroll', () => { if (wide.matches) look() }, { passive: true })
+	rows.addEventListener('scroll', () => {
+		if (!wide.matches) return
+		setCount()
+		// What is near is loaded while scrolling; far away, once scrolling has come to rest.
+		clearTimeout(list.timer)
+		if (Math.abs(firstRow() - list.from) < 2 * windowRows) look(); else list.timer = setTimeout(look, 40)
+	}, { passive: true })
 	rows.addEventListener('pointerleave', release)
 	rows.addEventListener('focusout', () => setTimeout(release))
 	rows.addEventListener('keydown', event => {
+		if (wide.matches && (event.key === 'Home' || event.key === 'End')) {
+			event.preventDefault()
+			rows.scrollTop = event.key === 'Home' ? 0 : rows.scrollHeight
+			return
+		}
 		const row = event.target.closest('tr[data-key]')
 		if (!row || event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return
 		const next = event.key === 'ArrowDown' ? row.nextElementSibling : row.previousElementSibling
@@ -418,8 +429,9 @@ function setCount() {
 async function look() {
 	setCount()
 	if (list.loading) return
-	const first = firstRow(), n = $$('tr[data-key]', body).length
-	if (first >= list.from && Math.min(list.total, first + visible()) <= list.from + n) return
+	const first = firstRow(), n = $$('tr[data-key]', body).length, near = 6
+	const above = Math.max(0, first - near), below = Math.min(list.total, first + visible() + near)
+	if (above >= list.from && below <= list.from + n) return
 	list.loading = true
 	const from = Math.max(0, Math.min(first - 15, list.total - windowRows))
 	const answer = await fetch(`/live?${liveParams(from, true)}`).catch(() => null)
