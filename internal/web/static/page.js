@@ -356,7 +356,7 @@ const list = rows && { total: Number(rows.dataset.total), from: Number(rows.data
 const thin = n => String(n).replace(/\B(?=(\d{3})+$)/g, '\u202f')
 const wide = matchMedia('(min-width: 821px)')
 const maxHeight = 8e6 // of an element, that all browsers can show
-const windowRows = 60
+const windowRows = 50 // as many as a page has
 
 function startList() {
 	if (!list || past && !list.total) return
@@ -386,8 +386,8 @@ function startList() {
 		clearTimeout(list.timer)
 		if (Math.abs(firstRow() - list.from) < 2 * windowRows) look(); else list.timer = setTimeout(look, 40)
 	}, { passive: true })
-	rows.addEventListener('pointerleave', release)
-	rows.addEventListener('focusout', () => setTimeout(release))
+	rows.addEventListener('pointerleave', () => setTimeout(release, 50))
+	rows.addEventListener('focusout', () => setTimeout(release, 50))
 	rows.addEventListener('keydown', event => {
 		if (wide.matches && (event.key === 'Home' || event.key === 'End')) {
 			event.preventDefault()
@@ -432,20 +432,23 @@ async function look() {
 	const first = firstRow(), n = $$('tr[data-key]', body).length, near = 6
 	const above = Math.max(0, first - near), below = Math.min(list.total, first + visible() + near)
 	if (above >= list.from && below <= list.from + n) return
+	if (await loadRows(Math.max(0, Math.min(first - 15, list.total - windowRows)))) look()
+}
+// loadRows loads the rows from an index on. It returns false if that failed.
+async function loadRows(from) {
+	if (list.loading) return false
 	list.loading = true
-	const from = Math.max(0, Math.min(first - 15, list.total - windowRows))
 	const answer = await fetch(`/live?${liveParams(from, true)}`).catch(() => null)
+	const patch = answer?.ok ? await answer.json() : null
 	list.loading = false
-	if (answer?.ok) {
-		const patch = await answer.json()
-		if (patch.reload) return reload()
-		if (patch.rows) { list.from = from; setRows(patch.rows, false) }
-		const url = new URL(location.href)
-		if (firstRow() > 0) url.searchParams.set('from', firstRow()); else url.searchParams.delete('from')
-		history.replaceState(null, '', url)
-		if (!past) reopenSoon()
-	}
-	look()
+	if (patch?.reload) reload()
+	if (!patch || patch.reload) return false
+	if (patch.rows) { list.from = from; setRows(patch.rows, false) }
+	const url = new URL(location.href)
+	if (wide.matches && firstRow() > 0) url.searchParams.set('from', firstRow()); else url.searchParams.delete('from')
+	history.replaceState(null, '', url)
+	if (!past) reopenSoon()
+	return true
 }
 function release() {
 	if (!list.held || busy()) return
@@ -475,10 +478,14 @@ function setRows(next, flash) {
 		return
 	}
 	if (moved) {
-		const sorted = next.keys.map(key => there.get(key) ?? make(key, next.html?.[key] ?? list.held?.html?.[key] ?? '', flash))
+		const html = key => next.html?.[key] ?? list.held?.html?.[key]
+		const known = next.keys.filter(key => there.has(key) || html(key))
+		if (known.length < next.keys.length) list.from = -1 // loaded again, below
+		const sorted = known.map(key => there.get(key) ?? make(key, html(key), flash))
 		for (const [key, tr] of there) if (!next.keys.includes(key)) tr.remove()
 		list.top.after(...sorted)
 	}
+	if (list.from < 0) { list.from = next.from; loadRows(next.from) }
 	if (wide.matches) space()
 	setCount()
 }
