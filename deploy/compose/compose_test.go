@@ -130,7 +130,11 @@ func listening(t *testing.T, project *types.Project) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"nats": found[1], "rollcall": rollcall, "prometheus": "9090", "grafana": "3000"}
+	_, web, err := net.SplitHostPort(value(project, "web", "ROLLCALL_PAGE_ADDR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"nats": found[1], "rollcall": rollcall, "web": web, "prometheus": "9090", "grafana": "3000"}
 }
 
 // TestAddresses: each configured address is that of a service, reachable from where it
@@ -186,7 +190,7 @@ func TestVariables(t *testing.T) {
 	if err := help.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"rollcall", "ask", "streams", "admin", "init", "enroll"} {
+	for _, name := range []string{"rollcall", "web", "web-user", "ask", "streams", "admin", "init", "enroll"} {
 		for variable := range project.Services[name].Environment {
 			if !regexp.MustCompile(`(?m)^  ` + variable + ` `).MatchString(help.Log()) {
 				t.Errorf("%s: rollcall does not know %s", name, variable)

@@ -1,8 +1,9 @@
 package compose_test
 
 import (
-	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,7 +49,8 @@ func TestTogether(t *testing.T) {
 	if got := m.run("ask"); !strings.HasPrefix(got, "web1: lane\n") {
 		t.Errorf("ask: %s", got)
 	}
-	for line := range strings.Lines(service.Log()) {
+	page := m.checkPage()
+	for line := range strings.Lines(service.Log() + page.Log()) {
 		if strings.Contains(line, "denies") || strings.Contains(line, "Violation") {
 			t.Error(line)
 		}
@@ -244,12 +246,64 @@ func (m *machine) serve() *program.Service {
 // checkHealth runs the service's health check, as compose does.
 func (m *machine) checkHealth(service *program.Service) {
 	m.t.Helper()
-	test := m.project.Services["rollcall"].HealthCheck.Test
+	m.runHealthcheck("rollcall", "ROLLCALL_HTTP_ADDR="+strings.TrimPrefix(service.URL, "http://"))
+}
+
+func (m *machine) runHealthcheck(name string, variables ...string) {
+	m.t.Helper()
+	test := m.project.Services[name].HealthCheck.Test
 	if len(test) < 2 || test[0] != "CMD" || test[1] != "/rollcall" {
-		m.t.Fatalf("rollcall is asked %q", test)
+		m.t.Fatalf("%s is asked %q", name, test)
 	}
-	address := fmt.Sprintf("ROLLCALL_HTTP_ADDR=%s", strings.TrimPrefix(service.URL, "http://"))
-	if p := program.Start(m.t, []string{address}, program.Rollcall(m.t), test[2:]...); p.Wait() != nil {
+	if p := program.Start(m.t, variables, program.Rollcall(m.t), test[2:]...); p.Wait() != nil {
 		m.t.Errorf("%q: %s", test, p.Log())
 	}
+}
+
+// checkPage makes the user of the page, starts the page on a free port of all addresses, and
+// wants it to show the login with the password only.
+func (m *machine) checkPage() *program.Process {
+	m.t.Helper()
+	user, password, _ := strings.Cut(strings.TrimSpace(m.run("web-user")), ": ")
+	if user == "" || password == "" {
+		m.t.Fatalf("no password is printed: %q: %q", user, password)
+	}
+	if again := m.run("web-user"); strings.Contains(again, password) || !strings.Contains(again, "already") {
+		m.t.Errorf("a second time: %s", again)
+	}
+	s := m.project.Services["web"]
+	_, port, err := net.SplitHostPort(freeAddress(m.t))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	variables := append(m.environment(s), "ROLLCALL_PAGE_ADDR=0.0.0.0:"+port)
+	page := program.Start(m.t, variables, program.Rollcall(m.t), s.Command...)
+	page.AwaitLog(`"msg":"page"`)
+	m.runHealthcheck("web", variables...)
+	get := func(password string) (int, string) {
+		m.t.Helper()
+		r, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, "http://localhost:"+port+"/machines/web1", nil)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		r.SetBasicAuth(user, password)
+		answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		return answer.StatusCode, string(text)
+	}
+	program.Eventually(m.t, "the page shows the login", func() bool {
+		status, text := get(password)
+		return status == http.StatusOK && strings.Contains(text, "lane")
+	})
+	if status, text := get("wrong"); status != http.StatusUnauthorized || strings.Contains(text, "lane") {
+		m.t.Errorf("with a wrong password: %d: %s", status, text)
+	}
+	return page
 }

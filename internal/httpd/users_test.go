@@ -31,7 +31,11 @@ func TestAddUser(t *testing.T) {
 			configure(t, dir, content)
 		}
 		passwords := map[string]string{}
-		for _, user := range []string{"ada", "O'Brien \\\"x\"", "*", "名前"} {
+		users := []string{"ada", "bea"}
+		if name == "both" { // a password takes time to make and to check
+			users = append(users, "O'Brien \\\"x\"", "*", "名前")
+		}
+		for _, user := range users {
 			password, err := AddUser(path, user)
 			if err != nil || len(password) < 20 {
 				t.Fatalf("%s: %q: %q, %v", name, user, password, err)
@@ -55,7 +59,7 @@ func TestAddUser(t *testing.T) {
 			if strings.Contains(string(before), password) {
 				t.Errorf("%s: the file has a password", name)
 			}
-			if name != "both" && user != "ada" { // a password takes time to check
+			if name != "both" && user == "bea" {
 				continue
 			}
 			url := serve(t, ServerConfig{WebConfigFile: path})
