@@ -323,7 +323,7 @@ func TestSameRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	for role, permissions := range signed {
-		if role == "device" || role == "machine" || role == "page" {
+		if role == "device" || role == "machine" {
 			continue
 		}
 		key := strings.TrimSpace(w.tool(w.path("bin/nats"), "auth", "nkey", "show", w.path("keys/"+role+".nk")))
@@ -338,7 +338,7 @@ func TestSameRights(t *testing.T) {
 		} {
 			for i := range lists {
 				for j, subject := range lists[i] {
-					if strings.HasPrefix(subject, "_INBOX_reader.") || strings.HasPrefix(subject, "_INBOX_{{") {
+					if strings.HasPrefix(subject, "_INBOX_reader.") || strings.HasPrefix(subject, "_INBOX_page.") || strings.HasPrefix(subject, "_INBOX_{{") {
 						lists[i][j] = "its inbox"
 					}
 				}

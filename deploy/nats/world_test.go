@@ -104,7 +104,7 @@ func newFolder(t *testing.T) *world {
 	}
 	w.addMachine(machines...)
 	users := ""
-	for _, user := range []string{"service", "admin", "reader"} {
+	for _, user := range []string{"service", "admin", "reader", "page"} {
 		w.tool(w.path("bin/nats"), "auth", "nkey", "gen", "user", "--output", w.path("keys/"+user+".nk"))
 		key := w.tool(w.path("bin/nats"), "auth", "nkey", "show", w.path("keys/"+user+".nk"))
 		users += strings.ToUpper(user) + ": " + key
