@@ -34,7 +34,10 @@ func TestMain(m *testing.M) { program.Main(m) }
 const (
 	plain    = ""
 	enrolled = "nats: {url: tls://nats.example.com, enrolled: {secret: rollcall-nats}}"
-	full     = `
+	// page adds the page, with what rollcall enroll made and users; its own values are all set
+	// in full.
+	page = "{nats: {url: tls://nats.example.com, enrolled: {secret: rollcall-nats}}, web: {enabled: true, configSecret: page-users, nats: {enrolled: {secret: rollcall-page}}}}"
+	full = `
 image: {repository: registry.example.com/rollcall, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
 imagePullSecrets: [{name: registry}]
 nats:
@@ -49,7 +52,20 @@ probes: {startupFailureThreshold: 6}
 service: {port: 80, annotations: {a: b}}
 serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 15s, labels: {release: prometheus}}
 prometheusRule: {enabled: true, labels: {release: prometheus}}
+web:
+  enabled: true
+  replicas: 2
+  hosts: [rollcall.example.com, 10.0.0.5]
+  configSecret: page-users
+  proxy: {trusted: [10.1.0.0/16, "fd00::/8"], userHeader: X-Forwarded-User}
+  nats:
+    inboxPrefix: _INBOX_page
+    auth: {secret: page-login, credsKey: user.creds, nkeyKey: seed, userKey: user, passwordKey: password, tokenKey: token}
+  config: {ROLLCALL_PAGE_SEVERAL: "3", ROLLCALL_PAGE_SERVICE_ACCOUNTS: "svc-*"}
+  resources: {requests: {cpu: 100m, memory: 256Mi}, limits: {memory: 2Gi}}
+  service: {port: 80, annotations: {c: d}}
 networkPolicy:
+  viewers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
   scrapers: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
   nats: [{podSelector: {matchLabels: {app.kubernetes.io/name: nats}}}]
   natsPorts: [4222, 4223]
@@ -104,7 +120,11 @@ type objects struct {
 	NetworkPolicy  *networkingv1.NetworkPolicy
 	ServiceMonitor *monitoringv1.ServiceMonitor
 	PrometheusRule *monitoringv1.PrometheusRule
-	notes          string
+	// Of the page.
+	WebDeployment    *appsv1.Deployment
+	WebService       *corev1.Service
+	WebNetworkPolicy *networkingv1.NetworkPolicy
+	notes            string
 }
 
 // read renders the chart and parses its objects strictly: an unexpected or repeated kind,
@@ -122,10 +142,16 @@ func read(t *testing.T, text string) *objects {
 			t.Fatalf("%v:\n%s", err, document)
 		}
 		var head struct {
-			Kind string `json:"kind"`
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
 		}
-		if _, err := json.UnmarshalStrict(text, &head); err != nil {
+		if err := json.UnmarshalCaseSensitivePreserveInts(text, &head); err != nil {
 			t.Fatal(err)
+		}
+		if strings.HasSuffix(head.Metadata.Name, "-web") {
+			head.Kind = "Web" + head.Kind
 		}
 		field := reflect.ValueOf(all).Elem().FieldByName(head.Kind)
 		if !field.IsValid() || !field.IsNil() {
@@ -139,10 +165,14 @@ func read(t *testing.T, text string) *objects {
 	return all
 }
 
-// container returns the pod's only container.
+// container returns the only container of the service's pod.
 func (o *objects) container(t *testing.T) corev1.Container {
 	t.Helper()
-	spec := o.StatefulSet.Spec.Template.Spec
+	return containerOf(t, o.StatefulSet.Spec.Template.Spec)
+}
+
+func containerOf(t *testing.T, spec corev1.PodSpec) corev1.Container {
+	t.Helper()
 	if len(spec.Containers) != 1 || len(spec.InitContainers) != 0 {
 		t.Fatalf("%d containers and %d init containers, want one and none", len(spec.Containers), len(spec.InitContainers))
 	}
@@ -150,7 +180,7 @@ func (o *objects) container(t *testing.T) corev1.Container {
 }
 
 func TestLint(t *testing.T) {
-	for name, text := range map[string]string{"plain": plain, "enrolled": enrolled, "full": full} {
+	for name, text := range map[string]string{"plain": plain, "enrolled": enrolled, "page": page, "full": full} {
 		lint := action.NewLint()
 		lint.Strict = true
 		result := lint.Run([]string{"rollcall"}, values(t, text))
@@ -168,7 +198,7 @@ func TestLint(t *testing.T) {
 
 func TestOptionalObjects(t *testing.T) {
 	o := read(t, plain)
-	if o.ServiceMonitor != nil || o.PrometheusRule != nil || o.NetworkPolicy == nil || o.ServiceAccount == nil {
+	if o.WebDeployment != nil || o.WebService != nil || o.WebNetworkPolicy != nil || o.ServiceMonitor != nil || o.PrometheusRule != nil || o.NetworkPolicy == nil || o.ServiceAccount == nil {
 		t.Errorf("%+v", o)
 	}
 	if read(t, "networkPolicy: {enabled: false}").NetworkPolicy != nil {
@@ -209,26 +239,34 @@ func TestOneWriter(t *testing.T) {
 // TestRestricted: the pod complies with the Pod Security Standard "restricted", and has no
 // other privileges that it does not need.
 func TestRestricted(t *testing.T) {
-	for _, text := range []string{plain, enrolled, full} {
+	for _, text := range []string{plain, enrolled, page, full} {
 		o := read(t, text)
-		pod, c := o.StatefulSet.Spec.Template.Spec, o.container(t)
-		switch {
-		case !*pod.SecurityContext.RunAsNonRoot, *pod.SecurityContext.RunAsUser == 0,
-			pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault,
-			*c.SecurityContext.AllowPrivilegeEscalation, !*c.SecurityContext.ReadOnlyRootFilesystem,
-			!slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}), len(c.SecurityContext.Capabilities.Add) > 0,
-			*pod.EnableServiceLinks, *pod.AutomountServiceAccountToken, *o.ServiceAccount.AutomountServiceAccountToken,
-			pod.HostNetwork, pod.HostPID, pod.HostIPC:
-			t.Errorf("%+v\n%+v", pod, c)
+		wantRestricted(t, o, o.StatefulSet.Spec.Template.Spec)
+		if o.WebDeployment != nil {
+			wantRestricted(t, o, o.WebDeployment.Spec.Template.Spec)
 		}
-		for _, v := range pod.Volumes {
-			if v.Secret == nil || *v.Secret.DefaultMode&0o007 != 0 {
-				t.Errorf("%+v, want a Secret that only the group can read", v)
-			}
+	}
+}
+
+func wantRestricted(t *testing.T, o *objects, pod corev1.PodSpec) {
+	t.Helper()
+	c := containerOf(t, pod)
+	switch {
+	case !*pod.SecurityContext.RunAsNonRoot, *pod.SecurityContext.RunAsUser == 0,
+		pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault,
+		*c.SecurityContext.AllowPrivilegeEscalation, !*c.SecurityContext.ReadOnlyRootFilesystem,
+		!slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}), len(c.SecurityContext.Capabilities.Add) > 0,
+		*pod.EnableServiceLinks, *pod.AutomountServiceAccountToken, *o.ServiceAccount.AutomountServiceAccountToken,
+		pod.HostNetwork, pod.HostPID, pod.HostIPC:
+		t.Errorf("%+v\n%+v", pod, c)
+	}
+	for _, v := range pod.Volumes {
+		if v.Secret == nil || *v.Secret.DefaultMode&0o007 != 0 {
+			t.Errorf("%+v, want a Secret that only the group can read", v)
 		}
-		if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-			t.Errorf("%+v, want memory requests and limits", c.Resources)
-		}
+	}
+	if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+		t.Errorf("%+v, want memory requests and limits", c.Resources)
 	}
 }
 
@@ -265,12 +303,17 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// environment returns the container's variables by name; the value of one from a Secret
-// is "<secret>/<key>".
+// environment returns the variables of the service's container by name; the value of one from
+// a Secret is "<secret>/<key>".
 func environment(t *testing.T, o *objects) map[string]string {
 	t.Helper()
+	return environmentOf(t, o.container(t))
+}
+
+func environmentOf(t *testing.T, c corev1.Container) map[string]string {
+	t.Helper()
 	all := map[string]string{}
-	for _, v := range o.container(t).Env {
+	for _, v := range c.Env {
 		if _, twice := all[v.Name]; twice {
 			t.Errorf("%s is set twice", v.Name)
 		}
@@ -308,22 +351,30 @@ func TestEnvironment(t *testing.T) {
 
 // TestFiles: the files that variables name are mounted.
 func TestFiles(t *testing.T) {
-	for _, text := range []string{enrolled, full} {
-		checkFiles(t, read(t, text))
+	for _, text := range []string{enrolled, page, full} {
+		o := read(t, text)
+		checkFiles(t, o.StatefulSet.Spec.Template.Spec)
+		if o.WebDeployment != nil {
+			checkFiles(t, o.WebDeployment.Spec.Template.Spec)
+		}
 	}
 }
 
-func checkFiles(t *testing.T, o *objects) {
+func checkFiles(t *testing.T, pod corev1.PodSpec) {
 	t.Helper()
 	files := map[string]bool{}
-	for _, m := range o.container(t).VolumeMounts {
-		for _, v := range o.StatefulSet.Spec.Template.Spec.Volumes {
+	c := containerOf(t, pod)
+	for _, m := range c.VolumeMounts {
+		for _, v := range pod.Volumes {
+			if v.Name == m.Name && v.Name == "page" { // the whole Secret
+				files[m.MountPath+"/page.yml"] = m.ReadOnly
+			}
 			for i := 0; v.Name == m.Name && i < len(v.Secret.Items); i++ {
 				files[m.MountPath+"/"+v.Secret.Items[i].Path] = m.ReadOnly
 			}
 		}
 	}
-	for name, value := range environment(t, o) {
+	for name, value := range environmentOf(t, c) {
 		if strings.HasPrefix(value, "/etc/") && !files[value] {
 			t.Errorf("%s is %s, which is not mounted read-only: %v", name, value, files)
 		}
@@ -394,6 +445,15 @@ func TestBadValues(t *testing.T) {
 		"config: {ROLLCALL_STREAM_REPLICAS: 3}":                            "ROLLCALL_STREAM_REPLICAS",
 		"persistence: {accessModes: [ReadWriteMany]}":                      "accessModes",
 		"image: {digest: latest}":                                          "digest",
+		"web: {enabled: true}":                                             "web.configSecret",
+		"web: {enabled: true, hosts: [https://a]}":                         "hosts",
+		"web: {proxy: {trusted: [10.0.0.7]}}":                              "userHeader",
+		"web: {proxy: {userHeader: X-User}}":                               "userHeader",
+		"web: {proxy: {trusted: [proxy], userHeader: X-User}}":             "trusted",
+		"web: {config: {ROLLCALL_PAGE_ADDR: ':1'}}":                        "ROLLCALL_PAGE_ADDR",
+		"web: {replicas: 0}":                                               "replicas",
+		"web: {nats: {auth: {credsKey: user.creds}}}":                      "secret",
+		"web: {nats: {enrolled: {secret: a}, auth: {secret: b}}}":          "auth",
 		"serviceMonitor: {interval: 30}":                                   "interval",
 		"networkPolicy: {natsPorts: []}":                                   "natsPorts",
 	} {

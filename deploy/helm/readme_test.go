@@ -15,7 +15,7 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// installs returns, of each "helm install" in a section of the chart's README, the values that
+// installs returns, of the "helm install" or "helm upgrade" in a section of the chart's README, the values that
 // it sets, and the files or folders that the Secret before it is made of, by the Secret's name.
 func installs(t *testing.T, section string) (set map[string]any, secrets map[string]string) {
 	t.Helper()
@@ -32,7 +32,7 @@ func installs(t *testing.T, section string) (set map[string]any, secrets map[str
 	for _, secret := range regexp.MustCompile(`(?m)^    kubectl create secret generic (\S+) --from-file=(\S+)`).FindAllStringSubmatch(part, -1) {
 		secrets[secret[1]] = secret[2]
 	}
-	command := regexp.MustCompile(`(?m)^    helm install rollcall deploy/helm/rollcall( .*)$`).FindStringSubmatch(part)
+	command := regexp.MustCompile(`(?m)^    helm (?:install|upgrade) rollcall deploy/helm/rollcall( .*)$`).FindStringSubmatch(part)
 	if command == nil {
 		t.Fatalf("no helm install in\n%s", part)
 	}
