@@ -98,10 +98,10 @@ export async function findings(page) {
 // scrolls by itself.
 export function sideways(page) {
   return page.evaluate((wide) => {
-    const scrolls = (e) => e && (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const scrolls = (e) => e && (getComputedStyle(e).overflowX !== "visible" || scrolls(e.parentElement));
     const out = [...document.querySelectorAll("body *")].filter((e) => {
       const box = e.getBoundingClientRect();
-      return box.width > 0 && box.right > wide + 1 && !scrolls(e.parentElement);
+      return box.width > 0 && box.right > wide + 1 && !e.ownerSVGElement && !scrolls(e.parentElement);
     });
     return { over: document.documentElement.scrollWidth - wide, out: out.slice(0, 5).map((e) => e.outerHTML.slice(0, 160)) };
   }, page.viewportSize().width);
