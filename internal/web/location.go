@@ -1,12 +1,13 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // the zones of viewers, on every machine
+	"unicode/utf8"
 
 	"rollcall/internal/api"
 	"rollcall/internal/moment"
@@ -43,7 +44,7 @@ const day = 24 * time.Hour
 
 // A mistake is an error of whoever wrote the URL, in a sentence for the page.
 type mistake struct {
-	field string // of the form it belongs to: "at", "q" or ""
+	field string // of the form it belongs to: "at" or "q"; "path": there is no such page
 	error
 }
 
@@ -56,22 +57,41 @@ func readLocation(path string, q url.Values, now time.Time) (location, error) {
 	if err != nil {
 		return l, err
 	}
-	l.filter, l.state, l.group, l.sort = q.Get("q"), q.Get("state"), q.Get("group"), q.Get("sort")
-	if err := l.checkList(); err != nil {
+	switch {
+	case l.name != "":
+		err = l.readSpan(q.Get("span"))
+	case l.page == "/machines" || l.page == "/users":
+		err = l.readList(q)
+	case l.page == "/find" || l.page == "/names":
+		err = l.readSearch(q.Get("q"))
+	}
+	if err != nil {
 		return l, err
-	}
-	if l.name != "" && q.Get("span") != "" {
-		if l.span = spanOf(q.Get("span")); l.span == 0 {
-			return l, mistake{"", fmt.Errorf("span=%q: use 24h, 48h, 7d or 30d", clip(q.Get("span")))}
-		}
-	}
-	if text := q.Get("from"); text != "" {
-		if l.from, err = strconv.Atoi(text); err != nil || l.from < 0 {
-			return l, mistake{"", fmt.Errorf("from=%q: use the number of a row, from 0", clip(text))}
-		}
 	}
 	l.at, err = readMoment(strings.TrimSpace(q.Get("at")), q.Get("tz"), now)
 	return l, err
+}
+
+// readSpan reads the time that a timeline shows.
+func (l *location) readSpan(text string) error {
+	if text == "" {
+		return nil
+	}
+	if l.span = spanOf(text); l.span == 0 {
+		return mistake{"", fmt.Errorf("span=%q: use 24h, 48h, 7d or 30d", clip(text))}
+	}
+	return nil
+}
+
+// readSearch reads a part of a name.
+func (l *location) readSearch(text string) error {
+	l.filter = text
+	const most = 255 // bytes, as of a name
+	//guard:drop most "a search that no name can match says so" TestMistakes
+	if len(text) > most || !utf8.ValidString(text) {
+		return mistake{"", fmt.Errorf("%q is no part of a name: a name has at most %d bytes of UTF-8", clip(text), most)}
+	}
+	return nil
 }
 
 // readPath reads a path, as written in the URL.
@@ -88,7 +108,7 @@ func readPath(path string) (location, error) {
 				return location{page: page, name: name}, nil
 			}
 		}
-		return location{page: page}, mistake{"", fmt.Errorf("the path %q is not the spelling of a name: use the links, or the search", clip(path))}
+		return location{page: page}, mistake{"path", fmt.Errorf("the path %q is not the spelling of a name: use the links, or the search", clip(path))}
 	}
 	return location{page: path}, nil
 }
@@ -100,20 +120,28 @@ var (
 	userSorts     = []string{"", "name", "machines"}
 )
 
-// checkList checks what selects and orders rows.
-func (l *location) checkList() error {
+// readList reads what selects and orders rows, and the first of them.
+func (l *location) readList(q url.Values) error {
+	l.filter, l.state, l.sort = q.Get("q"), q.Get("state"), q.Get("sort")
+	states, sorts := userStates, userSorts
+	if l.page == "/machines" {
+		l.group = q.Get("group")
+		states, sorts = machineStates, machineSorts
+	}
 	if _, err := fleet.ParseFilter(l.filter); err != nil {
 		return mistake{"q", err}
-	}
-	states, sorts := machineStates, machineSorts
-	if l.page == "/users" {
-		states, sorts = userStates, userSorts
 	}
 	if !contains(states, l.state) {
 		return mistake{"", fmt.Errorf("state=%q: use one of%s", clip(l.state), strings.Join(states, " "))}
 	}
-	if !contains(sorts, strings.TrimPrefix(l.sort, "-")) {
+	if !contains(sorts, strings.TrimPrefix(l.sort, "-")) || l.sort == "-" {
 		return mistake{"", fmt.Errorf("sort=%q: use one of%s, with - in front for the reverse", clip(l.sort), strings.Join(sorts, " "))}
+	}
+	if text := q.Get("from"); text != "" {
+		var err error
+		if l.from, err = strconv.Atoi(text); err != nil || l.from < 0 {
+			return mistake{"", fmt.Errorf("from=%q: use the number of a row, from 0", clip(text))}
+		}
 	}
 	return nil
 }
@@ -137,27 +165,24 @@ func spanOf(text string) time.Duration {
 }
 
 // readMoment reads the moment of a URL or of the form: the end of what it names. A moment
-// that is not over is now.
+// that is not over is now. Spans count back from the last whole second, as URLs have whole
+// seconds.
 func readMoment(text, zone string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	loc := time.UTC
-	if zone != "" {
-		var err error
-		if loc, err = time.LoadLocation(zone); err != nil {
-			loc = time.UTC
-		}
+	loc, err := time.LoadLocation(zone)
+	//guard:set err!=nil false "a moment is not silently shown in another zone" TestMoments
+	if err != nil || zone == "Local" {
+		return time.Time{}, mistake{"at", fmt.Errorf("tz=%q is not a zone that rollcall knows: give the moment in UTC, such as 2026-11-22T10:17:00Z", clip(zone))}
 	}
+	now = now.Truncate(time.Second)
 	period, err := moment.Parse(text, now, loc)
 	if err != nil {
 		return time.Time{}, mistake{"at", fmt.Errorf("%q: %w", clip(text), err)}
 	}
 	if !period.Last.Before(now) {
 		return time.Time{}, nil
-	}
-	if period.Last.Unix() < 0 {
-		return time.Time{}, mistake{"at", errors.New("that is before 1970: use a later moment")}
 	}
 	return period.Last.UTC(), nil
 }
