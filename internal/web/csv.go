@@ -62,9 +62,21 @@ func (p *Page) csv(write csvWriter) http.HandlerFunc {
 	}
 }
 
+// begun remembers whether anything was written.
+type begun struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// Write implements [io.Writer].
+func (b *begun) Write(data []byte) (int, error) {
+	b.begun = true
+	return b.ResponseWriter.Write(data)
+}
+
 // csvRequest reads the request of a table.
 func (p *Page) csvRequest(ctx context.Context, req *http.Request, path string) (*request, error) {
-	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
+	r := &request{ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	var err error
 	r.location, err = readLocation(path, req.URL.Query(), r.now)
 	return r, err

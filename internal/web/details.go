@@ -59,7 +59,7 @@ func (h *heards) of(ctx context.Context, p *Page, machines []*fleet.Machine) map
 	if len(old) == 0 {
 		return found
 	}
-	ctx, cancel := context.WithTimeout(ctx, detailTime)
+	ctx, cancel := context.WithTimeout(ctx, p.detailTime)
 	defer cancel()
 	read := map[string]time.Time{}
 	for a, err := range pages[api.Report](ctx, p, "report", api.ReportRequest{Filter: api.Filter{Names: old}}) {
@@ -113,7 +113,7 @@ type row struct {
 // of returns the details of rows, for machines or users. Those that do not arrive in time
 // are missing.
 func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[string]*detail {
-	users, now := l.page == "/users", time.Now()
+	users, now := l.page == "/users", time.Now() // for the ages
 	found := make(map[string]*detail, len(rows))
 	var missing []row
 	d.mu.Lock()
@@ -124,7 +124,7 @@ func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[
 			missing = append(missing, r)
 			continue
 		case r.rev != k.rev && !l.past():
-			k = k.extended(&r, now)
+			k = k.extended(&r, p.now())
 			d.kept[d.key(l, r.name)] = k
 		}
 		found[r.name] = k
@@ -133,7 +133,7 @@ func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[
 	if len(missing) == 0 {
 		return found
 	}
-	ctx, cancel := context.WithTimeout(ctx, detailTime)
+	ctx, cancel := context.WithTimeout(ctx, p.detailTime)
 	defer cancel()
 	var read map[string]*detail
 	if users {
@@ -177,7 +177,7 @@ func (k *detail) extended(r *row, now time.Time) *detail {
 
 // readMachines asks for the sessions of machines.
 func (p *Page) readMachines(ctx context.Context, l *location, rows []row) map[string]*detail {
-	to := l.end(time.Now())
+	to := l.end(p.now())
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		names[i] = r.name
@@ -195,7 +195,7 @@ func (p *Page) readMachines(ctx context.Context, l *location, rows []row) map[st
 
 // readUsers asks for the sessions of users, a few at a time.
 func (p *Page) readUsers(ctx context.Context, l *location, rows []row) map[string]*detail {
-	to := l.end(time.Now())
+	to := l.end(p.now())
 	var mu sync.Mutex
 	read := make(map[string]*detail, len(rows))
 	var wait sync.WaitGroup

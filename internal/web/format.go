@@ -11,7 +11,7 @@ import (
 // functions are what the templates call.
 var functions = template.FuncMap{
 	"number": number, "plural": plural, "add": func(a, b int) int { return a + b },
-	"when": when, "clock": clock, "minute": minute, "ago": ago, "before": before, "lasts": lasts, "ongoing": func(t time.Time) template.HTML { return lasts(t, time.Now(), true) },
+	"when": when, "clock": clock, "minute": minute, "ago": ago, "before": before, "lasts": lasts,
 }
 
 // number formats a number with a thin space between thousands.

@@ -226,22 +226,22 @@ func (c *longests) read(ctx context.Context, p *Page, l *location) []session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.asked) > longestAge {
-		ctx, cancel := context.WithTimeout(ctx, 2*detailTime)
+		ctx, cancel := context.WithTimeout(ctx, 2*p.detailTime)
 		defer cancel()
 		n := uint32(shownLongest)
 		if a, err := one[api.LongestAnswer](ctx, p, "report", api.ReportRequest{Longest: &n}); err == nil {
 			c.kept, c.asked = a.Sessions, time.Now()
 		}
 	}
-	return sessionRows(c.kept, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
+	return p.sessionRows(c.kept, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
 }
 
 // sessionRows returns rows of sessions; url is where a row leads.
-func sessionRows(stays []api.Stay, url func(*api.Stay) string) []session {
-	rows := make([]session, len(stays))
+func (p *Page) sessionRows(stays []api.Stay, url func(*api.Stay) string) []session {
+	rows, now := make([]session, len(stays)), p.now()
 	for i := range stays {
 		s := &stays[i]
-		rows[i] = session{Stay: *s, URL: url(s), Exact: s.SinceExact == nil || *s.SinceExact}
+		rows[i] = session{Stay: *s, URL: url(s), Now: now, Exact: s.SinceExact == nil || *s.SinceExact}
 	}
 	return rows
 }

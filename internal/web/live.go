@@ -133,7 +133,7 @@ func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
 		return nil, false, mistake{"", fmt.Errorf("of=%q: give the path and query of a page", clip(q.Get("of")))}
 	}
 	v = &view{blocks: map[string]uint64{}, rows: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
-	if v.location, err = readLocation(of.EscapedPath(), of.Query(), time.Now()); err != nil {
+	if v.location, err = readLocation(of.EscapedPath(), of.Query(), p.now()); err != nil {
 		return nil, false, err
 	}
 	if v.past() && !q.Has("once") {
@@ -215,12 +215,12 @@ func rest(ctx context.Context, changed <-chan struct{}, start, again time.Time) 
 func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	r := &request{location: v.location, ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
+	r := &request{location: v.location, ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	r.rev, _ = p.fleet.Rev()
 	newest := r.rev
 	v.again = time.Time{}
 	next := &patch{Rev: r.rev, Pill: p.pill(r), Blocks: map[string]string{}}
-	due := r.now.Sub(v.slow) >= slowPause
+	due := time.Since(v.slow) >= slowPause
 	var err error
 	switch {
 	case v.page == "/":
@@ -237,7 +237,7 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 		return nil, err
 	}
 	if due {
-		v.slow = r.now
+		v.slow = time.Now()
 		err = v.block(next, "strip", "curve", p.strip(ctx, &r.location, r.now))
 	}
 	if err == nil {
@@ -249,7 +249,7 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	// What was shown may be older than the fleet: lists and the map are made again after a
 	// pause.
 	if v.since = r.rev; r.rev < newest && v.again.IsZero() {
-		v.again = r.now.Add(2 * patchPause)
+		v.again = time.Now().Add(2 * patchPause)
 	}
 	if len(next.Blocks) == 0 && next.Rows == nil && len(next.Tiles) == 0 && !next.Reload {
 		next.Rev = 0
@@ -420,18 +420,18 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 	} else if m := r.fleet.Machine(v.name); m != nil {
 		rev = m.Rev
 	}
-	switch rest := onePause - r.now.Sub(v.asked); {
-	case rev == v.shown && r.now.Sub(v.asked) < slowPause:
+	switch rest := onePause - time.Since(v.asked); {
+	case rev == v.shown && time.Since(v.asked) < slowPause:
 		return nil
 	case rest > 0:
-		v.again = r.now.Add(rest)
+		v.again = time.Now().Add(rest)
 		return nil
 	}
 	c, err := build(p, r)
 	if err != nil {
 		return err
 	}
-	v.asked, v.shown = r.now, rev
+	v.asked, v.shown = time.Now(), rev
 	if c.Template == "find" {
 		return nil // still unknown
 	}
@@ -444,11 +444,11 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 
 // patchService brings the page of the service up to date.
 func (p *Page) patchService(r *request, v *view, next *patch) error {
-	if rest := statusPause - r.now.Sub(v.asked); rest > 0 {
-		v.again = r.now.Add(rest)
+	if rest := statusPause - time.Since(v.asked); rest > 0 {
+		v.again = time.Now().Add(rest)
 		return nil
 	}
-	v.asked = r.now
+	v.asked = time.Now()
 	c, err := buildService(p, r)
 	if err != nil {
 		return err

@@ -64,15 +64,13 @@ const (
 func buildMachine(p *Page, r *request) (*content, error) {
 	// The history first: with it, the service knows since when who is on is on.
 	past := p.history(r, api.HistoryRequest{Machine: r.name, Marks: true})
-	a, sessions, more, err := p.machine(r)
+	a, sessions, err := p.machine(r)
 	if err != nil {
 		return p.unknown(r, err)
 	}
-	page := &onePage{request: r, Name: r.name, MoreSessions: more, Sessions: sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() })}
-	r.pastOf = cmp.Or(a.Past, past.past)
-	if r.past() {
-		r.head = &a.Head
-	}
+	page := &onePage{request: r, Name: r.name}
+	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() }))
+	r.pastOf, r.head = cmp.Or(a.Past, past.past), &a.Head
 	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")
 	for _, m := range past.marks {
 		page.Timeline.Marks = append(page.Timeline.Marks, boot{percent(m.Time, page.Timeline.From, page.Timeline.To), m.Time, m.Kind})
@@ -82,7 +80,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 		t.Unheard = percent(a.Heard, t.From, t.To)
 		t.UnheardWidth = percent(t.From.Add(t.To.Sub(a.Heard)), t.From, t.To)
 	}
-	page.Sentence = machineSentence(r, &a, page.Sessions, past.stays)
+	page.Sentence = machineSentence(r, &a, sessions, &past)
 	page.Sentence.At = r.end(r.now)
 	page.Heard = a.Heard
 	if r.past() {
@@ -93,10 +91,10 @@ func buildMachine(p *Page, r *request) (*content, error) {
 }
 
 // machine asks who is on a machine.
-func (p *Page) machine(r *request) (first api.MachineAnswer, sessions []api.Stay, more bool, err error) {
+func (p *Page) machine(r *request) (first api.MachineAnswer, sessions []api.Stay, err error) {
 	for a, err := range pages[api.MachineAnswer](r.ctx, p, "machine", api.MachineRequest{Machine: r.name, Moment: r.moment()}) {
 		if err != nil {
-			return first, nil, false, err
+			return first, nil, err
 		}
 		if first.Machine == "" {
 			first = a
@@ -104,11 +102,17 @@ func (p *Page) machine(r *request) (first api.MachineAnswer, sessions []api.Stay
 		for _, s := range a.Sessions {
 			sessions = append(sessions, api.Stay{Machine: r.name, Session: s})
 		}
-		if len(sessions) > maxSessions {
-			return first, byArrival(sessions)[:maxSessions], true, nil
+		if len(sessions) > maxStays {
+			break
 		}
 	}
-	return first, byArrival(sessions), false, nil
+	return first, byArrival(sessions), nil
+}
+
+// sessions puts sessions into a page, as many as it shows.
+func (o *onePage) sessions(rows []session) {
+	o.MoreSessions = len(rows) > maxSessions
+	o.Sessions = rows[:min(len(rows), maxSessions)]
 }
 
 // byArrival sorts sessions by who came last.
@@ -118,13 +122,8 @@ func byArrival(sessions []api.Stay) []api.Stay {
 }
 
 // machineSentence says whether somebody is on a machine, and if not, since when.
-func machineSentence(r *request, a *api.MachineAnswer, sessions []session, stays []api.PastStay) sentence {
-	var users []string
-	for i := range sessions {
-		if u := sessions[i].User; !slices.Contains(users, u) {
-			users = append(users, u)
-		}
-	}
+func machineSentence(r *request, a *api.MachineAnswer, sessions []api.Stay, past *history) sentence {
+	users := different(sessions, func(s *api.Stay) string { return s.User })
 	silent := "Not known: silent for " + spanText(r.now.Sub(a.Heard))
 	switch {
 	case a.Silent && len(users) == 0:
@@ -136,11 +135,18 @@ func machineSentence(r *request, a *api.MachineAnswer, sessions []session, stays
 	case len(users) > 0:
 		return sentence{Class: "used", Text: "In use by " + short(users) + ", the last since", Time: sessions[0].Since}
 	}
-	last := lastEnded(stays, r.end(r.now))
-	if last == nil {
-		return sentence{Class: "free", Text: "Free, and nobody was on in the time shown"}
+	s := sentence{Class: "free", Text: "Free"}
+	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
+		s.Text, s.Time, s.Rest = "Free since", last.Ended, ", last: "+cmp.Or(last.User, "an unknown user")
+	} else if past.err == nil {
+		s.Text += ", and nobody was on in the time shown"
 	}
-	return sentence{Class: "free", Text: "Free since", Time: last.Ended, Rest: ", last: " + cmp.Or(last.User, "an unknown user")}
+	// What is missing may be a login.
+	//guard:false "a machine is not free if a login may be missing" TestSentences
+	if !a.Complete || a.Missing > 0 {
+		s.Class, s.Rest = "unknown", s.Rest+", as far as known"
+	}
+	return s
 }
 
 // lastEnded returns the stay that ended last, until a moment; nil: none.
@@ -190,15 +196,13 @@ func (p *Page) machineFacts(r *request, a *api.MachineAnswer) (facts []note) {
 // buildUser makes the page of a user.
 func buildUser(p *Page, r *request) (*content, error) {
 	past := p.history(r, api.HistoryRequest{User: r.name})
-	first, sessions, more, err := p.user(r)
+	first, sessions, err := p.user(r)
 	if err != nil {
 		return p.unknown(r, err)
 	}
-	page := &onePage{request: r, Name: r.name, MoreSessions: more, Sessions: sessionRows(sessions, func(s *api.Stay) string { return r.to("/machines", s.Machine).URL() })}
-	r.pastOf = cmp.Or(first.Past, past.past)
-	if r.past() {
-		r.head = &first.Head
-	}
+	page := &onePage{request: r, Name: r.name}
+	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/machines", s.Machine).URL() }))
+	r.pastOf, r.head = cmp.Or(first.Past, past.past), &first.Head
 	machine := func(s *api.PastStay) string { return s.Machine }
 	page.show(past, machine, "/machines")
 	line := countOver(past.stays, machine, page.Timeline.From, page.Timeline.To)
@@ -206,38 +210,33 @@ func buildUser(p *Page, r *request) (*content, error) {
 	if p.isService(r.name) {
 		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
 	}
-	page.Sentence = p.userSentence(r, page.Sessions, past.stays)
+	page.Sentence = p.userSentence(r, &first, sessions, &past)
 	page.Sentence.At = r.end(r.now)
 	return &content{Title: r.name, Template: "user", Data: page, Command: "rollcall where " + shell(r.name) + r.commandAt()}, nil
 }
 
 // user asks where a user is.
-func (p *Page) user(r *request) (first api.UserAnswer, sessions []api.Stay, more bool, err error) {
+func (p *Page) user(r *request) (first api.UserAnswer, sessions []api.Stay, err error) {
 	for a, err := range pages[api.UserAnswer](r.ctx, p, "user", api.UserRequest{User: r.name, Moment: r.moment()}) {
 		if err != nil {
-			return first, nil, false, err
+			return first, nil, err
 		}
 		if first.User == "" {
 			first = a
 		}
-		if sessions = append(sessions, a.Sessions...); len(sessions) > maxSessions {
-			return first, byArrival(sessions)[:maxSessions], true, nil
+		if sessions = append(sessions, a.Sessions...); len(sessions) > maxStays {
+			break
 		}
 	}
-	return first, byArrival(sessions), false, nil
+	return first, byArrival(sessions), nil
 }
 
 // userSentence says where a user is, or was last.
-func (p *Page) userSentence(r *request, sessions []session, stays []api.PastStay) sentence {
-	var machines []string
-	for i := range sessions {
-		if m := sessions[i].Machine; !slices.Contains(machines, m) {
-			machines = append(machines, m)
-		}
-	}
+func (p *Page) userSentence(r *request, a *api.UserAnswer, sessions []api.Stay, past *history) sentence {
+	machines := different(sessions, func(s *api.Stay) string { return s.Machine })
 	switch n := len(machines); {
 	case n > 1:
-		one := sentence{Class: "used", Text: fmt.Sprintf("On %d machines at once, the last since", n), Time: sessions[0].Since}
+		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once, the last since", number(n)), Time: sessions[0].Since}
 		if n >= p.Several && !p.isService(r.name) {
 			one.Class = "red"
 		}
@@ -245,11 +244,29 @@ func (p *Page) userSentence(r *request, sessions []session, stays []api.PastStay
 	case n == 1:
 		return sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since}
 	}
-	last := lastEnded(stays, r.end(r.now))
-	if last == nil {
-		return sentence{Class: "free", Text: "Nowhere, and on no machine in the time shown"}
+	s := sentence{Class: "free", Text: "Nowhere"}
+	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
+		s.Text, s.Time, s.Rest = "Nowhere since", last.Ended, ", last on "+last.Machine
+	} else if past.err == nil {
+		s.Text += ", and on no machine in the time shown"
 	}
-	return sentence{Class: "free", Text: "Nowhere since", Time: last.Ended, Rest: ", last on " + last.Machine}
+	//guard:false "a user is not nowhere if a login may be missing" TestSentences
+	if !a.Complete {
+		s.Class, s.Rest = "unknown", s.Rest+", as far as known"
+	}
+	return s
+}
+
+// different returns the names that sessions have, each once.
+func different(sessions []api.Stay, name func(*api.Stay) string) (names []string) {
+	seen := map[string]bool{}
+	for i := range sessions {
+		if one := name(&sessions[i]); !seen[one] {
+			seen[one] = true
+			names = append(names, one)
+		}
+	}
+	return names
 }
 
 // history is what the history says of a machine or a user in the time shown.
@@ -321,6 +338,7 @@ func (p *Page) unknown(r *request, err error) (*content, error) {
 	}
 	found := c.Data.(*findPage)
 	found.Unknown, found.Kind = r.name, strings.TrimPrefix(strings.TrimSuffix(r.page, "s"), "/")
+	c.Title = "No " + found.Kind + " " + r.name
 	found.Expected = r.page == "/machines" && slices.Contains(p.Expected, r.name)
 	c.Status = 404
 	return c, nil

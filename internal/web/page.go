@@ -155,7 +155,7 @@ func canonical(r *request, req *http.Request) bool {
 
 // request reads a request, and finds the fleet of its moment.
 func (p *Page) request(ctx context.Context, req *http.Request) (*request, error) {
-	r := &request{ctx: ctx, now: time.Now(), fleet: p.fleet, head: p.head()}
+	r := &request{ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	r.rev, _ = p.fleet.Rev()
 	var err error
 	r.location, err = readLocation(req.URL.EscapedPath(), req.URL.Query(), r.now)
@@ -168,6 +168,10 @@ func (p *Page) request(ctx context.Context, req *http.Request) (*request, error)
 
 // open finds the fleet of the moment, for the pages that show all of it.
 func (p *Page) open(r *request) error {
+	//guard:false "a roster that has not been read is not empty" TestNothingKnown
+	if !p.known.Load() {
+		return fmt.Errorf("who is on is not known yet: %s", strings.TrimRight(cmp.Or(p.notLive(), "the roster is being read"), "."))
+	}
 	if !r.past() {
 		return nil
 	}
@@ -278,20 +282,29 @@ func (p *Page) banner(r *request) (notes []note) {
 	if why := p.notLive(); why != "" && !r.past() {
 		notes = append(notes, note{Strong: "Not live:", Text: ended(why) + " What you see is what was known last.", Class: "warn"})
 	}
+	before := len(notes)
 	if r.pastOf != nil {
 		notes = append(notes, pastNotes(r.pastOf, r.head)...)
-		return notes
 	}
-	if r.head != nil && !r.head.Complete && !r.past() {
+	// What the history lacks says the same of a loss.
+	if r.head != nil && !r.head.Complete && !r.past() && (len(notes) == before || doubtful(r.head)) {
 		notes = append(notes, headNotes(r.head, r)...)
 	}
 	return notes
 }
 
+// doubtful reports whether the newest events may be missing.
+func doubtful(h *api.Head) bool {
+	return slices.Contains(h.Reasons, replaying) || slices.Contains(h.Reasons, api.Stale)
+}
+
+// replaying is the reason of a service that has not caught up.
+const replaying = "replaying"
+
 // headNotes says why the roster is not complete.
 func headNotes(h *api.Head, r *request) []note {
 	service := r.to("/service", "").URL()
-	if slices.Contains(h.Reasons, "replaying") {
+	if slices.Contains(h.Reasons, replaying) {
 		return []note{{Strong: "Not caught up:", Text: "rollcall is still reading the events of before its start.", URL: service, Link: "How far", Class: "warn"}}
 	}
 	if slices.Contains(h.Reasons, api.Stale) {

@@ -144,6 +144,7 @@ type session struct {
 	api.Stay
 	URL   string
 	Exact bool
+	Now   time.Time
 }
 
 // tab is a choice of which rows a list has.

@@ -115,7 +115,7 @@ func (c *curves) read(ctx context.Context, p *Page, from, to time.Time) []api.Co
 		}
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 2*detailTime)
+	ctx, cancel := context.WithTimeout(ctx, 2*p.detailTime)
 	defer cancel()
 	a, err := one[api.CountsAnswer](ctx, p, "counts", api.CountsRequest{
 		From: from.UTC().Format(time.RFC3339Nano), To: to.UTC().Format(time.RFC3339Nano), Step: stripStep.String(),

@@ -73,9 +73,6 @@ func newTimeline(stays []api.PastStay, from, to time.Time, name func(*api.PastSt
 		if b.Open = s.Ended.IsZero() || s.Ended.After(to); b.Open {
 			b.To, l.On = to, true
 		}
-		if b.From.Before(from) {
-			b.From = from
-		}
 		l.Bars = append(l.Bars, b)
 		if l.last.Before(b.To) {
 			l.last = b.To
@@ -118,8 +115,12 @@ func (t *timeline) join() {
 	for i := range t.Lanes {
 		for n := range t.Lanes[i].Bars {
 			b := &t.Lanes[i].Bars[n]
-			b.X = percent(b.From, t.From, t.To)
-			b.Width = percent(t.From.Add(max(b.To.Sub(b.From), span/700)), t.From, t.To)
+			left := b.From
+			if left.Before(t.From) {
+				left = t.From
+			}
+			b.X = percent(left, t.From, t.To)
+			b.Width = percent(t.From.Add(max(b.To.Sub(left), span/700)), t.From, t.To)
 		}
 	}
 }

@@ -55,11 +55,16 @@ type Config struct {
 type Page struct {
 	Config
 	boot    string // a new one for each process, as revisions begin anew
+	now     func() time.Time
 	fleet   *fleet.Fleet
+	known   atomic.Bool // the roster has been read once
 	link    atomic.Pointer[link]
 	trouble atomic.Pointer[string]           // why the page does not follow the roster; nil: it does
 	silence atomic.Pointer[string]           // why the service does not answer; nil: it does
 	status  atomic.Pointer[api.StatusAnswer] // nil: not known
+
+	// detailTime is how long a page waits for what it can do without.
+	detailTime time.Duration
 
 	details details
 	heards  heards
@@ -81,7 +86,7 @@ func New(c Config) *Page {
 	if c.Several == 0 {
 		c.Several = 5
 	}
-	p := &Page{Config: c, boot: rand.Text()[:10], fleet: fleet.New()}
+	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, fleet: fleet.New()}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
 }
@@ -138,6 +143,7 @@ func (p *Page) follow(ctx context.Context) error {
 		Reported: func(*api.Report) {
 			p.prune(seen)
 			seen = nil
+			p.known.Store(true)
 			p.setTrouble("")
 		},
 		Notify: func(text string, problem bool) {
