@@ -115,7 +115,7 @@ export async function photograph(page, file, { whole = false } = {}) {
 }
 
 // eventually waits until a function returns something true, and returns it.
-export async function eventually(what, check, within = 10_000) {
+export async function eventually(what, check, within = 20_000) {
   const until = performance.now() + within;
   for (;;) {
     const value = await check();
