@@ -27,7 +27,7 @@ var unheard = regexp.MustCompile(`(?m)^web[12]$`)
 // fleet, sees logins within a second, can revoke a machine, and can leave again.
 func TestInstallation(t *testing.T) {
 	g := newGuide(t)
-	g.follow("Packages", "Certificates and accounts", "The NATS server", "The service", "Prometheus", "Grafana", "The machines")
+	g.follow("Packages", "Certificates and accounts", "The NATS server", "The service", "The page", "Prometheus", "Grafana", "The machines")
 	check := g.section("Check")[0]
 	g.eventually("both machines were heard from", func() (string, bool) {
 		out, err := g.try(g.operator, checkout, check)
