@@ -466,7 +466,7 @@ func (p *Page) serveNames(w http.ResponseWriter, req *http.Request) {
 		c, err = buildFind(p, r)
 	}
 	if err != nil {
-		http.Error(w, asSentence(err), http.StatusBadRequest)
+		http.Error(w, asSentence(err), statusOf(err))
 		return
 	}
 	type name struct {

@@ -87,10 +87,14 @@ func (p *Page) serveTile(w http.ResponseWriter, req *http.Request) {
 		r.page = "/"
 		err = p.open(r)
 	}
+	if err != nil {
+		http.Error(w, asSentence(err), statusOf(err))
+		return
+	}
 	q := req.URL.Query()
 	group, errGroup := strconv.Atoi(q.Get("group"))
 	index, errTile := strconv.Atoi(q.Get("tile"))
-	if err != nil || errGroup != nil || errTile != nil {
+	if errGroup != nil || errTile != nil {
 		http.Error(w, "The map has no such tile: give group, tile, and at if it is about the past.", http.StatusBadRequest)
 		return
 	}

@@ -185,16 +185,27 @@ func (p *Page) open(r *request) error {
 
 // failed is the page of an error.
 func (p *Page) failed(r *request, err error) *content {
-	c := &content{Title: "Not shown", Template: "failed", Command: "rollcall --help", Status: http.StatusBadGateway, Data: map[string]any{"Error": asSentence(err), "Back": r.now2()}}
+	c := &content{Title: "Not shown", Template: "failed", Status: statusOf(err), Command: "rollcall status"}
+	var m mistake
+	if errors.As(err, &m) {
+		err, c.Command = m.error, "rollcall --help"
+	}
+	c.Data = map[string]any{"Error": asSentence(err), "Back": r.now2()}
+	return c
+}
+
+// statusOf returns the HTTP status of an error.
+func statusOf(err error) int {
 	var m mistake
 	switch {
+	case errors.As(err, &m) && m.field == "path":
+		return http.StatusNotFound
 	case errors.As(err, &m):
-		c.Status = http.StatusBadRequest
-		c.Data = map[string]any{"Error": asSentence(m.error), "Back": r.now2()}
+		return http.StatusBadRequest
 	case isUnknown(err):
-		c.Status = http.StatusNotFound
+		return http.StatusNotFound
 	}
-	return c
+	return http.StatusBadGateway
 }
 
 // now2 returns the URL of the page without what is wrong.
