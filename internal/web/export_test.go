@@ -1,0 +1,15 @@
+package web
+
+import (
+	"time"
+
+	"rollcall/internal/web/fleet"
+)
+
+// SetClock sets the clock of a page, and how long it waits for what it can do without.
+func (p *Page) SetClock(now func() time.Time, patience time.Duration) {
+	p.now, p.detailTime = now, patience
+}
+
+// Fleet returns the fleet that the page shows.
+func (p *Page) Fleet() *fleet.Fleet { return p.fleet }

@@ -1,0 +1,154 @@
+package web_test
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
+)
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+// text returns what HTML says.
+func text(of string) string {
+	return strings.Join(strings.Fields(html.UnescapeString(tags.ReplaceAllString(of, ""))), " ")
+}
+
+// sentence returns what a page of a machine or a user says first, and how.
+func (s *site) sentence(url string) string {
+	s.t.Helper()
+	class, rest, _ := strings.Cut(part(s.t, s.get(url), `<p id="sentence" class="`, "</p>"), `">`)
+	return class + ": " + text(rest)
+}
+
+// TestSentences: a page answers in one sentence what most come for: whether somebody is on
+// a machine, and since when; where a user is.
+func TestSentences(t *testing.T) {
+	s := openSites(t)
+	for _, c := range []struct {
+		site      *site
+		url, want string
+	}{
+		{s.full, "/machines/" + web1, "used: In use by kim, anna, svc-backup, the last since 12:09"},
+		{s.full, "/machines/" + web2, "used: In use by anna since 10:02"},
+		{s.full, "/machines/jump1", "used: In use by 7 users, the last since 12:15"},
+		{s.full, "/machines/" + free, "free: Free since 14:02, last: kim"},
+		{s.full, "/machines/lab9", "free: Free, and nobody was on in the time shown"},
+		{s.full, "/machines/" + silent, "unknown: Not known: silent for 42 min, then: kim"},
+		{s.full, "/machines/" + quiet, "unknown: Not known: silent for 2 h, nobody when last heard"},
+		{s.full, "/machines/" + lacking, "used: In use by root since 13:00"},
+		{s.full, "/users/anna", "red: On 6 machines at once, the last since 10:02"},
+		{s.full, "/users/svc-backup", "used: On 5 machines at once, the last since 11:15"},
+		{s.full, "/users/kim", "used: On 2 machines at once, the last since 20:32"},
+		{s.full, "/users/ben", "used: On jump1 since 07:15"},
+		{s.full, "/users/ola", "free: Nowhere since 19:00, last on " + quiet},
+
+		{s.full, "/machines/" + web1 + "?" + then, "used: In use by anna, svc-backup, the last since 09:30"},
+		{s.full, "/machines/" + free + "?at=2026-11-22T14:01:59Z", "used: In use by kim since 11:00"},
+		{s.full, "/machines/" + free + "?at=2026-11-22T14:02:00Z", "free: Free since 14:02, last: kim"},
+		{s.full, "/machines/" + web1 + "?at=2026-11-22T00:30:00Z", "free: Free since 2026-11-21 23:30, last: kim"},
+		{s.full, "/users/anna?at=2026-11-22T06:20:00Z", "used: On jump1 since 06:15"},
+		{s.full, "/users/kim?at=2026-11-22T00:30:00Z", "free: Nowhere since 2026-11-21 23:30, last on " + web1},
+		{s.full, "/users/ola?" + then, "used: On " + quiet + " since 10:10"},
+
+		{s.lossy, "/machines/old1", "used: In use by pia, ola, the last since 2026-11-21 19:00"},
+		{s.lossy, "/machines/new1", "used: In use by kim since 20:00"},
+		{s.lossy, "/machines/new1?" + then, "free: Free, and nobody was on in the time shown"},
+		{s.lossy, "/machines/old1?at=2026-11-20T12:00:00Z", "unknown: Free, and nobody was on in the time shown, as far as known"},
+		{s.lossy, "/machines/old2", "unknown: Free since 21:05, last: rob, as far as known"},
+		{s.lossy, "/users/rob", "unknown: Nowhere since 21:05, last on old2, as far as known"},
+	} {
+		if got := c.site.sentence(c.url); got != c.want {
+			t.Errorf("%s says %q, want %q", c.url, got, c.want)
+		}
+	}
+}
+
+// TestManySessions: a user on more machines than a page lists is counted on all of them.
+func TestManySessions(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	var events []roster.Event
+	for i := range 450 {
+		events = append(events, login("10:00", fmt.Sprintf("m%03d", i), "busy"), login("10:01", "host", fmt.Sprintf("u%03d", i)))
+	}
+	w.fold(events...)
+	s := w.open()
+	for url, want := range map[string]string{
+		"/users/busy":                            "red: On 450 machines at once, the last since 10:00",
+		"/users/busy?at=2026-11-22":              "", // not over
+		"/users/busy?at=2026-11-22T11:00:00Z":    "red: On 450 machines at once, the last since 10:00",
+		"/machines/host":                         "unknown: Not known: silent for 11 h, then: 450 users",
+		"/machines/host?at=2026-11-22T11:00:00Z": "used: In use by 450 users, the last since 10:01",
+	} {
+		if want == "" {
+			continue
+		}
+		html := s.get(url)
+		if got := s.sentence(url); got != want {
+			t.Errorf("%s says %q, want %q", url, got, want)
+		}
+		if n := strings.Count(part(t, html, `<table id="sessions">`, "</table>"), "data-key="); n != 200 || !strings.Contains(html, "the CSV has all") {
+			t.Errorf("%s lists %d sessions", url, n)
+		}
+		if n := strings.Count(s.get(strings.Replace(url, "?", "/sessions.csv?", 1)+map[bool]string{true: "", false: "/sessions.csv"}[strings.Contains(url, "?")]), "\n"); n != 451 {
+			t.Errorf("the table of %s has %d lines", url, n)
+		}
+	}
+}
+
+// TestUnknownIsNotZero: what is not known is "–" and no number: how many are on a silent
+// machine, who was silent in the past, and all of it before the service has answered.
+func TestUnknownIsNotZero(t *testing.T) {
+	s := openSites(t)
+	cell := func(html, of string) string {
+		return text(part(t, part(t, html, `data-key="`+of+`"`, "</tr>"), `<td class="n">`, "</td>"))
+	}
+	list := s.full.get("/machines")
+	for name, want := range map[string]string{silent: "–", quiet: "–", free: "0", web1: "3", "lab9": "0"} {
+		if got := cell(list, name); got != want {
+			t.Errorf("users of %s: %s, want %s", name, got, want)
+		}
+	}
+	total := func(html, of string) string {
+		return text("<" + part(t, html, `data-total="`+of+`"`, "</dd>"))
+	}
+	past := s.full.get("/?" + then)
+	for of, want := range map[string]string{"silent": "–", "sessions": "15", "users": "7 ▴ 2 in an hour"} {
+		if got := total(past, of); got != want {
+			t.Errorf("%s in the past: %s, want %s", of, got, want)
+		}
+	}
+	if csv := s.full.get("/machines.csv?" + then); !strings.Contains(csv, "\n"+web2+",anna,,,\n") {
+		t.Errorf("the table of the past:\n%s", csv)
+	}
+	for _, url := range []string{"/machines?state=silent&" + then, "/machines/" + silent + "?" + then} {
+		if html := s.full.get(url); strings.Contains(part(t, html, "<main", "</main>"), "silent,") {
+			t.Errorf("%s says that a machine was silent", url)
+		}
+	}
+}
+
+// TestNothingKnown: before the roster has been read once no page says that nobody is on.
+func TestNothingKnown(t *testing.T) {
+	s := alone(t)
+	for _, url := range []string{"/", "/machines", "/users", "/machines/web1", "/users/kim", "/service", "/find?q=web", "/?" + then, "/machines?" + then} {
+		w := s.do(http.MethodGet, url)
+		content := text(part(t, w.Body.String(), "<main", "</main>"))
+		if w.Code != http.StatusBadGateway || !strings.Contains(content, "not connected to NATS") && !strings.Contains(content, "is not known yet") {
+			t.Errorf("%s: status %d, %s", url, w.Code, content)
+		}
+		if strings.Contains(w.Body.String(), `class="pill live"`) {
+			t.Errorf("%s is live", url)
+		}
+	}
+	for _, url := range []string{"/machines.csv", "/users.csv", "/machines/web1/sessions.csv", "/users/kim/history.csv", "/names?q=web", "/tile?group=0&tile=0"} {
+		if w := s.do(http.MethodGet, url); w.Code != http.StatusBadGateway {
+			t.Errorf("%s: status %d, %s", url, w.Code, w.Body)
+		}
+	}
+}
