@@ -109,7 +109,7 @@ func shown(t testing.TB, html string) string {
 	t.Helper()
 	return "title: " + part(t, html, "<title>", "</title>") +
 		"\ncommand: " + part(t, html, `<code id="command">`, "</code>") +
-		"\nbanner: " + part(t, html, `<div id="banner">`, "</div>\n<main") +
+		"\nbanner: " + part(t, html, `<section id="banner" aria-label="What to know first">`, "</section>\n<main") +
 		"\n" + stable(part(t, html, `<main id="main" tabindex="-1">`, "</main>"))
 }
 
