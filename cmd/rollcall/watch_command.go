@@ -42,10 +42,10 @@ func (c *watchCmd) Run(ctx context.Context, std streams) error {
 	}
 	watched, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	notify := func(text string, _ bool) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
+	notify := func(text string) { fmt.Fprintln(std.err, "rollcall: watch:", text) }
 	mirror := client.NewMirror(client.Watch{
 		Subjects: cfg.Subjects(), Machines: c.Machines, Changed: c.printer(std.out), Notify: notify, Fail: fail,
-		Incomplete: func(reason string) { notify(fmt.Sprintf("not complete (%s)", quoteUnprintable(reason)), true) },
+		Incomplete: func(reason string) { notify(fmt.Sprintf("not complete (%s)", quoteUnprintable(reason))) },
 		Refused:    func(err error) error { return client.Refused(cfg, err) },
 	})
 	watched, conn, err := client.Connect(watched, cfg, mirror.Options()...)

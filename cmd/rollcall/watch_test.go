@@ -21,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/api"
@@ -105,7 +106,7 @@ func (s *fakeService) change(machine string, previous uint64, users ...string) {
 	s.place++
 	s.publish("rollcall.changes."+rollcallv1.EncodeMachine(machine), api.Change{
 		Machine: machine, When: kit.At.Add(time.Duration(s.place) * time.Second),
-		Place: s.place, Previous: previous, Users: users,
+		Place: s.place, Previous: previous, Users: users, Heard: kit.At,
 	})
 }
 
@@ -140,7 +141,7 @@ func TestWatchMissed(t *testing.T) {
 	for name, show := range map[string]func(*fakeService){
 		"change": func(s *fakeService) { s.place = 50; s.change("db1", 50, "lane") },
 		"large": func(s *fakeService) {
-			s.publish("rollcall.changes.m", api.Change{Machine: "m", Place: 51, Previous: 1, Large: true})
+			s.publish("rollcall.changes.m", api.Change{Machine: "m", When: now, Place: 51, Previous: 1, Large: true, Heard: kit.At})
 		},
 		"beat":       func(s *fakeService) { s.publish("rollcall.changes", api.Beat{When: now, Place: 51, Since: 51}) },
 		"lower beat": func(s *fakeService) { s.publish("rollcall.changes", api.Beat{When: now, Place: 0, Since: 0}) },
@@ -256,7 +257,7 @@ func (l *live) start() {
 	source := report.Source{Roster: l.roster, Stream: "EVENTS", CaughtUp: caughtUp}
 	questions := query.New(query.Config{Source: source, Conn: nc, Subjects: subjects, Version: "1.0.0", Log: kit.Logger(l.t)})
 	publisher := changes.NewPublisher(changes.Config{
-		Roster: l.roster, CaughtUp: caughtUp, Conn: nc, Subjects: subjects, Interval: 10 * time.Millisecond,
+		Roster: l.roster, CaughtUp: caughtUp, Conn: nc, Subjects: subjects, Instance: nuid.Next(), Interval: 10 * time.Millisecond,
 		Beat: 100 * time.Millisecond, Log: kit.Logger(l.t), Registry: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(l.t.Context())

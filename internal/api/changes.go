@@ -49,7 +49,7 @@ type Beat struct {
 	Number   uint64 `json:"number,omitzero"`
 	// Silent are the machines that fell silent since the beat before, Heard those that
 	// were silent and no longer are, and Gone those that reports no longer show. They are
-	// in byte order, and empty in the first beat after publishing began.
+	// in byte order, and empty in the first beat of an instance.
 	Silent []string `json:"silent,omitempty"`
 	Heard  []string `json:"heard,omitempty"`
 	Gone   []string `json:"gone,omitempty"`
@@ -65,8 +65,8 @@ func DecodeChange(data []byte) (Change, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return Change{}, fmt.Errorf("decoding change: %w", err)
 	}
-	if c.Machine == "" || c.Place == 0 || c.Users == nil {
-		return Change{}, errors.New("decoding change: machine, place or users are missing")
+	if c.Machine == "" || c.Place == 0 || c.Users == nil || !dated(c.When) || !dated(c.Heard) {
+		return Change{}, errors.New("decoding change: machine, when, place, users or heard are missing")
 	}
 	return c, nil
 }

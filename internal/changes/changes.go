@@ -65,6 +65,7 @@ type Publisher struct {
 	previous   []uint64 // by the machine's number: the place of its last change
 	reconnects uint64   // of the connection, when last checked
 	missed     bool     // some changes were not published
+	anew       bool     // of some of them nothing is known, and numbers may have changed
 	lastBeat   time.Time
 }
 
@@ -152,6 +153,7 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 // tick publishes what changed, or restarts after changes were missed.
 func (p *Publisher) tick(ctx context.Context) {
 	place, complete := p.feed.Take()
+	p.anew = p.anew || !complete
 	switch reconnects := p.Conn.Stats().Reconnects; {
 	//guard:false "no change is sent long after it happened" TestNotSentLate
 	case !p.Conn.IsConnected():
@@ -188,15 +190,20 @@ func (p *Publisher) restart(place uint64) {
 	p.reconnects = p.Conn.Stats().Reconnects
 	p.since, p.missed = place, false
 	clear(p.previous)
-	p.lastBeat = time.Now()
-	p.silence.restart(p.Roster, p.Silent(p.lastBeat))
-	p.beat(place)
+	//guard:false "no machine is listed under the name of another" TestSilenceRestart
+	if p.anew {
+		p.silence.forget()
+	}
+	p.anew = false
+	p.beat(place, true)
 }
 
-// beat publishes a beat with the result of the last pass over the machines. Its time is
+// beat publishes a beat with what a pass over the machines finds; see pass. Its time is
 // after the pass: a watcher ignores what it tells of a machine that was reported later.
-func (p *Publisher) beat(place uint64) {
+func (p *Publisher) beat(place uint64, all bool) {
+	p.lastBeat = time.Now()
 	s := &p.silence
+	s.pass(p.Roster, p.Silent(p.lastBeat), all)
 	beat := api.Beat{
 		When: time.Now().UTC(), Place: place, Since: p.since, Instance: p.Instance,
 		Silent: s.fell, Heard: s.heard, Gone: s.gone, SilentMachines: s.count,
@@ -230,9 +237,7 @@ func (p *Publisher) publish(ctx context.Context, place uint64) {
 	//guard:drop "(p.Stale == nil || !p.Stale())" "no beats while the stream's state is unknown" TestNoBeatsWhileStale
 	//guard:false "beats show that the service is alive" TestBeats
 	if time.Since(p.lastBeat) >= p.Beat && (p.Stale == nil || !p.Stale()) {
-		p.lastBeat = time.Now()
-		p.silence.pass(p.Roster, p.Silent(p.lastBeat))
-		p.beat(place)
+		p.beat(place, false)
 	}
 	when := time.Now().UTC()
 	is := p.Silent(when)

@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -123,6 +124,28 @@ func TestSilenceBetweenBeats(t *testing.T) {
 	w.now.Store(70)
 	w.due()
 	w.wantLists("+web1 1")
+}
+
+// TestSilenceRestart: the first beat after the connection was lost lists what changed since
+// the one before, unless changes were dropped: the numbers of machines may be those of others
+// since.
+func TestSilenceRestart(t *testing.T) {
+	w := newWorld(t)
+	w.boots(0, "web1")
+	w.begin()
+	w.wantLists("0")
+	w.boots(10, "web2") // watchers ask for a report
+	w.now.Store(100)
+	w.feed.Take()
+	w.recordMissed(errors.New("lost"))
+	w.tick(t.Context())
+	w.wantLists("+web1 2")
+	w.boots(100, "web1")
+	for range 501 { // more than the feed has space for
+		kit.Feed(w.roster, kit.Login("web3", "lane"), kit.Logout("web3", "lane"))
+	}
+	w.tick(t.Context())
+	w.wantLists("1")
 }
 
 // TestSilenceModel: who applies the beats and changes to what was known at first knows which
@@ -296,10 +319,10 @@ func BenchmarkSilence(b *testing.B) {
 	}
 	is := func(heard roster.Time, every time.Duration) bool { return heard < roster.TimeOf(kit.At) }
 	var s silence
-	s.restart(r, is)
+	s.pass(r, is, true)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.pass(r, is)
+		s.pass(r, is, false)
 	}
 	b.ReportMetric(float64(n), "machines")
 }

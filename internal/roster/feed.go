@@ -202,7 +202,7 @@ func (f *Feed) touch(m *machine, event uint32, was, is display) {
 		return
 	}
 	// The event's only transition is visible; two may cancel out.
-	//guard:set !f.pending[n-2].of(...) true "what an event changes is in the feed though its transitions cancel out" TestFeedFields
+	//guard:set f.pending[n-2].of(m,event) false "what an event changes is in the feed though its transitions cancel out" TestFeedFields
 	if n := len(f.pending); n > 0 && f.pending[n-1].of(m, event) && (n == 1 || !f.pending[n-2].of(m, event)) {
 		return
 	}

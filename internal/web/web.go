@@ -132,27 +132,19 @@ func (p *Page) follow(ctx context.Context) error {
 	defer fail(nil)
 	seen := map[string]bool{} // in the first report
 	mirror := client.NewMirror(client.Watch{
-		Subjects: p.Subjects, All: true, Refused: p.Refused, Fail: fail,
-		Changed: func(d *client.Difference) error {
-			p.change(d)
-			if d.First {
-				seen[d.Machine] = true
+		Subjects: p.Subjects, Retry: true, Refused: p.Refused, Fail: fail,
+		Machine: func(u *client.Update) error {
+			p.change(u)
+			if u.First {
+				seen[u.Name] = true
 			}
 			return nil
 		},
-		Reported: func(*api.Report) {
+		Head: func(api.Head) {
 			p.prune(seen)
 			seen = nil
-			p.known.Store(true)
-			p.setTrouble("")
 		},
-		Notify: func(text string, problem bool) {
-			if !problem {
-				text = ""
-			}
-			p.setTrouble(text)
-		},
-		Incomplete: func(string) {}, // the status tells
+		Receiving: func(_ bool, why string) { p.setTrouble(why) },
 	})
 	asking, conn, err := p.Connect(ctx, mirror.Options()...)
 	if err != nil {
@@ -172,14 +164,14 @@ func (p *Page) follow(ctx context.Context) error {
 }
 
 // change puts what the mirror says of a machine into the fleet.
-func (p *Page) change(d *client.Difference) {
+func (p *Page) change(u *client.Update) {
 	switch {
-	case d.Gone:
-		p.fleet.Remove(d.Machine)
-	case d.First:
-		p.fleet.Set(d.Now)
+	case u.Gone:
+		p.fleet.Remove(u.Name)
+	case u.First:
+		p.fleet.Set(u.Machine)
 	default:
-		p.fleet.Change(d.Now, d.Came, d.Left, d.When)
+		p.fleet.Change(u.Machine, u.Came, u.Left, u.When)
 	}
 }
 

@@ -2546,12 +2546,14 @@ func (x *LongestAnswer) GetSessions() []*Stay {
 // `rollcall.changes.>`, then request a report. Apply a change if its place is greater
 // than the place up to which the machine is known: that of the report, or of the
 // machine's last change. If its previous is greater than that, a change was missed:
-// request the report again. So do it when a number is left out: a message was missed that
-// was published before this one. ChangesBeat shows what was missed when no change
-// follows, and which machines fell silent.
+// request the report again. Do so, too, after a message whose number is not the next one of
+// its instance, and after the first message of another instance, unless the report has a
+// later when. ChangesBeat shows what was missed when no change follows, and which
+// machines fell silent.
 //
 // Two things change without a Change: heard, with every event, and incomplete, of all
-// machines at once, when events are lost; rollcall.query.status shows that.
+// machines at once, when events are lost; the reasons in an answer of
+// rollcall.query.status show that.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The machine's name.
@@ -2577,8 +2579,8 @@ type Change struct {
 	Large bool `protobuf:"varint,8,opt,name=large,proto3" json:"large,omitempty"`
 	// The process that publishes; see Instance.instance.
 	Instance string `protobuf:"bytes,9,opt,name=instance,proto3" json:"instance,omitempty"`
-	// Which message of the instance this is, from 1, Changes and ChangesBeats together: one
-	// more with each. It may go on from the number before only within one instance.
+	// Which message of the instance this is, from 1: Change and ChangesBeat are counted
+	// together.
 	Number uint64 `protobuf:"varint,10,opt,name=number,proto3" json:"number,omitempty"`
 	// See Machine. It, and the fields below, are as when the change was published.
 	Heard *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=heard,proto3" json:"heard,omitempty"`
@@ -2739,10 +2741,10 @@ func (x *Change) GetMissing() uint64 {
 //
 // A beat lists the machines that fell silent since the beat before, those that were heard
 // again, and those that reports no longer show. If the names do not fit one message, the
-// beat has several, with the same when, each but the last with more. Of a machine that you
-// know from a report or a change with a later when, ignore what the beat says. Once the
-// beat is whole, and unless your report has a later when: if silent_machines is not how
-// many machines you know as silent, something was missed: request the report again.
+// beat has several, with the same when, each but the last with more. Ignore what a beat
+// says of a machine that you know from a page of a report, or from a change, with a later
+// when. After the last message, if your report has no later when: if silent_machines is not
+// how many machines you know as silent, something was missed: request the report again.
 type ChangesBeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the beat was made, by the service's clock.
@@ -2756,8 +2758,8 @@ type ChangesBeat struct {
 	// See Change.
 	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
 	// The machines that fell silent since the beat before (see Machine.silent), in byte
-	// order. It and the next two are empty in the first beat after publishing began. Absent
-	// when empty.
+	// order. It and the next two are empty in the first beat of an instance. Absent when
+	// empty.
 	Silent []string `protobuf:"bytes,6,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Those that were silent and no longer are, in byte order. Absent when empty.
 	Heard []string `protobuf:"bytes,7,rep,name=heard,proto3" json:"heard,omitempty"`
