@@ -143,6 +143,7 @@ func (p *Page) follow(ctx context.Context) error {
 		Head: func(api.Head) {
 			p.prune(seen)
 			seen = nil
+			p.known.Store(true)
 		},
 		Receiving: func(_ bool, why string) { p.setTrouble(why) },
 	})
