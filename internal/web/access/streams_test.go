@@ -85,7 +85,7 @@ func TestStreamsAtOnce(t *testing.T) {
 
 // TestLongStream: a stream outlives the time-outs of the server, over each protocol.
 func TestLongStream(t *testing.T) {
-	const events, every = 8, 50 * time.Millisecond
+	const events, every = 6, 300 * time.Millisecond
 	c := Config{
 		Timeouts: httpd.Timeouts{Read: 2 * every, Write: 2 * every},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
