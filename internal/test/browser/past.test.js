@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually, launch, withPage } from "./harness/browser.js";
-import { ago, choose, isAccount, machinePath, userPath } from "./harness/choose.js";
+import { ago, choose, isAccount, machinePath, roster, userPath } from "./harness/choose.js";
 import { startDemo } from "./harness/demo.js";
 
 let browser, demo, chosen;
@@ -46,7 +46,7 @@ test("a user in the past is what the command says", async () => {
 
 test("the numbers of the fleet in the past are what the command says", async () => {
   const at = ago(demo, 6);
-  const machines = (await demo.ask("report", "--at", at)).machines;
+  const machines = await roster(demo, "--at", at);
   await withPage(browser, demo.url(`/?at=${at}`), {}, async (page) => {
     const number = async (name) => Number((await page.locator(`[data-total=${name}]`).textContent()).replace(/\D/g, ""));
     const where = new Map();

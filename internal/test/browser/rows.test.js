@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually, launch, withPage } from "./harness/browser.js";
+import { roster } from "./harness/choose.js";
 import { startDemo } from "./harness/demo.js";
 
 const machines = Number(process.env.ROWS ?? 100_000);
@@ -11,7 +12,7 @@ let browser, demo, names;
 before(async () => {
   browser = await launch();
   demo = await startDemo({ machines, hours: 1 });
-  names = (await demo.ask("report")).machines.map((m) => m.machine);
+  names = (await roster(demo)).map((m) => m.machine);
 });
 
 after(async () => {
@@ -22,7 +23,7 @@ after(async () => {
 // inView are the names of the rows that can be seen.
 const inView = (page) =>
   page.locator("#rows").evaluate((rows) => {
-    const frame = rows.getBoundingClientRect(), head = rows.querySelector("thead")?.getBoundingClientRect().bottom ?? frame.top;
+    const frame = rows.getBoundingClientRect(), head = rows.querySelector("thead th")?.getBoundingClientRect().bottom ?? frame.top;
     return [...rows.querySelectorAll("tr[data-key]")].filter((row) => {
       const box = row.getBoundingClientRect();
       return box.top >= head - 2 && box.bottom <= frame.bottom + 2;
@@ -37,11 +38,17 @@ function follows(rows) {
   return first;
 }
 
-const settled = (page, what, check) =>
-  eventually(what, async () => {
+// settled waits until the rows in view are those that are wanted, and rest: keys scroll smoothly.
+const settled = (page, what, check) => {
+  let before;
+  return eventually(what, async () => {
     const rows = await inView(page);
-    return rows.length > 5 && check(rows) && rows;
+    const rests = before === JSON.stringify(rows);
+    before = JSON.stringify(rows);
+    await page.waitForTimeout(80);
+    return rests && rows.length > 5 && check(rows) && rows;
   });
+};
 
 test(`${machines} rows, end to end by keys`, async () => {
   await withPage(browser, demo.url("/machines"), {}, async (page) => {

@@ -16,12 +16,16 @@ export const userPath = (name) => `/users/${spelled(name)}`;
 
 export const isAccount = (user) => user.startsWith("svc-");
 
+// roster is all machines, now or with more arguments at a moment: ("--at", "-1h").
+export async function roster(demo, ...args) {
+  return [await demo.ask("report", ...args)].flat().flatMap((page) => page.machines);
+}
+
 // choose asks for the whole roster. It returns names: busy, the terminal server with most users;
 // silent, a silent machine with somebody on; free, a machine with nobody on; several, the person on most
 // machines; and report, the roster itself.
 export async function choose(demo) {
-  const report = await demo.ask("report");
-  const machines = Array.isArray(report) ? report.flatMap((page) => page.machines) : report.machines;
+  const machines = await roster(demo);
   const most = (list, size) => list.reduce((best, one) => (best === undefined || size(one) > size(best) ? one : best), undefined);
   const where = new Map();
   for (const m of machines) {
