@@ -109,6 +109,15 @@ func TestServePage(t *testing.T) {
 	}
 }
 
+// TestServeExpected: the page of the service lists the machines that its inventory has, and that
+// were never heard from.
+func TestServeExpected(t *testing.T) {
+	p := serve(t, t.TempDir(), "ROLLCALL_EXPECTED_FILE="+write(t, "expected", "db9.example.com\n"))
+	if status, body := get(t, p.says("page", "url")+"service"); status != 200 || !strings.Contains(body, "db9.example.com") {
+		t.Errorf("%d: %s", status, body)
+	}
+}
+
 // TestServeWithoutPage: with a NATS server of its own, or with off, the service has no page.
 func TestServeWithoutPage(t *testing.T) {
 	with := serve(t, t.TempDir(), "NATS_URL="+kit.StartServer(t).URL)

@@ -20,7 +20,7 @@ type Page struct {
 	PageUserHeader      headerName    `split_words:"true" desc:"header in which these proxies name the user who has logged in, such as X-Forwarded-User" shown:"none"`
 	PageServiceAccounts patterns      `split_words:"true" desc:"users who may be on many machines at once, as patterns such as svc-*, separated by commas; the page marks the others" shown:"none"`
 	PageSeveral         several       `split_words:"true" default:"5" desc:"on how many machines at once a user must be to be marked on the page, at least 2"`
-	PageExpectedFile    inventoryFile `split_words:"true" desc:"file with the names of the machines that there should be, as in ROLLCALL_EXPECTED_FILE, for the page to list those never heard from" shown:"none"`
+	PageExpectedFile    inventoryFile `split_words:"true" desc:"file with the names of the machines that there should be, as in ROLLCALL_EXPECTED_FILE, for the page to list those never heard from" shown:"none; serve: that of ROLLCALL_EXPECTED_FILE"`
 }
 
 // check appends the problems of the web configuration file, and those that concern two

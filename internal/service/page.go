@@ -14,7 +14,11 @@ func (s *service) listenPage() error {
 	if s.cfg.NATSURL != "" || s.cfg.PageAddr.IsOff() {
 		return nil
 	}
-	page, err := server.Listen(&s.cfg.Page, s.cfg.Subjects(), string(s.cfg.DeadlettersStream), s.build.Version, s.log)
+	cfg := s.cfg.Page
+	if cfg.PageExpectedFile == "" {
+		cfg.PageExpectedFile = s.cfg.ExpectedFile
+	}
+	page, err := server.Listen(&cfg, s.cfg.Subjects(), string(s.cfg.DeadlettersStream), s.build.Version, s.log)
 	//guard:false "another program on the page's address does not stop the service" ./cmd/rollcall:TestPageAddressTaken
 	if errors.Is(err, httpd.ErrInUse) {
 		s.log.Warn("no page", "err", err)

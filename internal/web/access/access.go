@@ -71,12 +71,13 @@ func Listen(c Config) (*Listener, error) {
 	secured := file.Users || file.ClientCertificates || len(c.TrustedProxies) > 0
 	//guard:drop server.Reachable "the page is not open to other machines" TestRefusesToListen
 	//guard:drop slices.ContainsFunc "the page is not open to those behind a tunnel" TestRefusesToListen
-	g.needsLogin = server.Reachable() || slices.ContainsFunc(c.Hosts, func(host string) bool { return !isLoopback(host) })
+	elsewhere := server.Reachable() || slices.ContainsFunc(c.Hosts, func(host string) bool { return !isLoopback(host) })
 	//guard:false "the page is not open to other machines without a login" TestRefusesToListen
-	if g.needsLogin && !secured {
+	if elsewhere && !secured {
 		server.Close()
 		return nil, open(c, server.Reachable())
 	}
+	g.needsLogin = secured
 	return &Listener{server, !secured}, nil
 }
 

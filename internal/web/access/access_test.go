@@ -222,12 +222,18 @@ func TestAddressTaken(t *testing.T) {
 	}
 }
 
-// TestUsersRemoved: a page that other machines can reach does not open when its file loses
-// the users while it runs, or the demand for certificates.
+// TestUsersRemoved: a page with a login does not open when its file loses the users while it
+// runs, or the demand for certificates.
 func TestUsersRemoved(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
+		t.Run(addr, func(t *testing.T) { removeUsers(t, addr) })
+	}
+}
+
+func removeUsers(t *testing.T, addr string) {
 	dir := t.TempDir()
 	file := configure(t, dir, users(t, "right"))
-	l := serve(t, Config{Addr: "0.0.0.0:0", ConfigFile: file})
+	l := serve(t, Config{Addr: addr, ConfigFile: file})
 	expect := func(want int, q request) {
 		t.Helper()
 		if answer, body := send(t, plain, l, q); answer.StatusCode != want {
@@ -246,7 +252,7 @@ func TestUsersRemoved(t *testing.T) {
 	a := kit.NewAuthority(t)
 	own := a.Issue(t, t.TempDir(), "")
 	a.Issue(t, dir, "")
-	l = serve(t, Config{Addr: "0.0.0.0:0", ConfigFile: configure(t, dir, mutual(a))})
+	l = serve(t, Config{Addr: addr, ConfigFile: configure(t, dir, mutual(a))})
 	if answer, body := send(t, overTLS(a, false, own), l, request{}); answer.StatusCode != 200 {
 		t.Errorf("%s: %s", answer.Status, body)
 	}

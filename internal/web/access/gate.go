@@ -15,7 +15,8 @@ type gate struct {
 	proxies    []netip.Prefix
 	userHeader string
 	logins     logins
-	// needsLogin says that other machines can reach the page.
+	// needsLogin says that there was a way to log in at the start: without a login nobody is
+	// let in then, whatever becomes of the file.
 	needsLogin bool
 }
 
