@@ -443,7 +443,7 @@ async function loadRows(from) {
 	list.loading = false
 	if (patch?.reload) reload()
 	if (!patch || patch.reload) return false
-	if (patch.rows) { list.from = from; setRows(patch.rows, false) }
+	if (patch.rows) { list.from = from; list.held = null; setRows(patch.rows, false) }
 	const url = new URL(location.href)
 	if (wide.matches && firstRow() > 0) url.searchParams.set('from', firstRow()); else url.searchParams.delete('from')
 	history.replaceState(null, '', url)
@@ -616,7 +616,8 @@ function apply(patch) {
 	if (patch.pill && live.stale) { live.stale = false; fill($('#state'), `<span class="pill ${patch.pill === 'Live' ? 'live' : 'dead'}">${patch.pill === 'Live' ? 'Live' : 'Not live'}</span>`) }
 	for (const { g, t, s } of patch.tiles ?? []) maps.get(g)?.set(t, s)
 	for (const map of maps.values()) if (map.dirty) { map.dirty = false; map.draw() }
-	if (patch.rows && list) setRows(patch.rows, true)
+	// A stream that was opened for other rows is closed a little later.
+	if (patch.rows && list && patch.rows.from === list.from) setRows(patch.rows, true)
 }
 function setBlock(element, id, html) {
 	if (id === 'strip' && document.activeElement === $('#when')) return
