@@ -38,6 +38,9 @@ function follows(rows) {
   return first;
 }
 
+// at reports whether rows are where this share of the list has been scrolled by.
+const at = (rows, share) => Math.abs(names.indexOf(rows[0]) - share * names.length) < Math.max(20, names.length / 1000);
+
 // settled waits until the rows in view are those that are wanted, and rest: keys scroll smoothly.
 const settled = (page, what, check) => {
   let before;
@@ -78,13 +81,13 @@ test("a jump anywhere", async () => {
   await withPage(browser, demo.url("/machines"), {}, async (page) => {
     for (const share of [0.5, 0.123, 0.9999, 0.77, 0.0001]) {
       await page.locator("#rows").evaluate((rows, share) => (rows.scrollTop = (rows.scrollHeight - rows.clientHeight) * share), share);
-      const rows = await settled(page, `at ${share}`, (rows) => Math.abs(names.indexOf(rows[0]) / names.length - share) < 0.001);
+      const rows = await settled(page, `at ${share}`, (rows) => at(rows, share));
       follows(rows);
     }
     assert.match(await page.locator("#count").innerText(), /of 100.000|of [\d\s]+/);
     // The place is in the URL, so a reload, and a link, lead back.
     await page.locator("#rows").evaluate((rows) => (rows.scrollTop = rows.scrollHeight / 3));
-    const there = await settled(page, "a third", (rows) => Math.abs(names.indexOf(rows[0]) / names.length - 1 / 3) < 0.001);
+    const there = await settled(page, "a third", (rows) => at(rows, 1 / 3));
     await eventually("the URL says where", async () => new URL(page.url()).searchParams.has("from"));
     await page.reload();
     await settled(page, "the same rows after a reload", (rows) => Math.abs(names.indexOf(rows[0]) - names.indexOf(there[0])) < 3);
@@ -117,4 +120,35 @@ test("no more than 2,000 elements, wherever one is", async () => {
       assert.ok(elements <= 2000, `${path}: ${elements} elements`);
     });
   }
+});
+
+test("news of the rows where one was do not come where one is", async () => {
+  await withPage(browser, demo.url("/machines"), {}, async (page) => {
+    let user = 0;
+    for (let i = 0; i < 12; i++) {
+      const before = await inView(page);
+      const share = ((i * 0.37) % 1) * 0.98;
+      await Promise.all(before.slice(0, 5).map((machine) => demo.publish({ type: "login", machine, user: `news.${user}`, session: `n${user++}` })));
+      await page.waitForTimeout((i * 173) % 1000);
+      await page.locator("#rows").evaluate((rows, share) => (rows.scrollTop = (rows.scrollHeight - rows.clientHeight) * share), share);
+      const rows = await settled(page, `jump ${i} to ${share}`, (rows) => at(rows, share));
+      follows(rows);
+    }
+  });
+});
+
+test("rows that were held back are not shown elsewhere", async () => {
+  await withPage(browser, demo.url("/machines?sort=users"), {}, async (page) => {
+    const last = await page.locator("#list tr[data-key]").nth(40).getAttribute("data-key");
+    await page.locator("#list tr[data-key]").nth(3).hover();
+    for (let i = 0; i < 60; i++) await demo.publish({ type: "login", machine: last, user: `held.${i}`, session: `h${i}` });
+    await page.waitForTimeout(2500);
+    for (let i = 0; i < 10; i++) await page.mouse.wheel(0, 1000);
+    const rows = await settled(page, "further down", (rows) => rows.length > 5);
+    await page.waitForTimeout(1000);
+    await page.mouse.move(5, 5);
+    await page.waitForTimeout(1000);
+    assert.deepEqual(await settled(page, "at rest", () => true), rows);
+    for (let i = 0; i < 60; i++) await demo.publish({ type: "logout", machine: last, user: `held.${i}`, session: `h${i}` });
+  });
 });

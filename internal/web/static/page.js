@@ -485,6 +485,7 @@ function setRows(next, flash) {
 		for (const [key, tr] of there) if (!next.keys.includes(key)) tr.remove()
 		list.top.after(...sorted)
 	}
+	list.held = null
 	if (list.from < 0) { list.from = next.from; loadRows(next.from) }
 	if (wide.matches) space()
 	setCount()
