@@ -89,7 +89,7 @@ func TestPagePairs(t *testing.T) {
 		for _, err := range []error{serve, web} {
 			var lines []string
 			if err != nil {
-				lines = err.(Problems).Lines() //nolint:errorlint // it is one, or the test fails
+				lines = err.(Problems).Lines()
 			}
 			if !slices.EqualFunc(lines, test.says, strings.HasPrefix) {
 				t.Errorf("%v: %q, want %q", test.set, lines, test.says)

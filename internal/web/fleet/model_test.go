@@ -418,7 +418,7 @@ func (m *model) wantLayout(t *rapid.T, f *Fleet) {
 			if GroupOf(one.Name) != g.Name {
 				t.Fatalf("%q is in group %q", one.Name, g.Name)
 			}
-			want := byte("01222333333333344"[len(one.Users)])
+			want := "01222333333333344"[len(one.Users)]
 			if len(one.Users) > 0 {
 				used++
 			}
