@@ -6,9 +6,10 @@ import (
 	"rollcall/internal/web/fleet"
 )
 
-// SetClock sets the clock of a page, and how long it waits for what it can do without.
+// SetClock sets the clock of a page, and how long it waits for what it can do without. It
+// asks for the status as often as it can.
 func (p *Page) SetClock(now func() time.Time, patience time.Duration) {
-	p.now, p.detailTime = now, patience
+	p.now, p.detailTime, p.statusPause = now, patience, 300*time.Millisecond
 }
 
 // Fleet returns the fleet that the page shows.

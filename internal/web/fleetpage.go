@@ -135,6 +135,7 @@ func (p *Page) news(r *request) (all []news) {
 // several returns the persons on most machines, without service accounts.
 func (p *Page) several(r *request) several {
 	list := r.fleet.Users(&fleet.Selection{State: "several"})
+	r.asOf(list.Rev)
 	l := r.to("/users", "")
 	l.state = "several"
 	s := several{URL: l.URL()}

@@ -75,7 +75,9 @@ func (p *Page) machines(r *request) (*fleet.List[*fleet.Machine], error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.fleet.Machines(&s), nil
+	list := r.fleet.Machines(&s)
+	r.asOf(list.Rev)
+	return list, nil
 }
 
 // machineTabs returns the choices of a state, with how many machines each has if nothing
@@ -135,7 +137,9 @@ func (p *Page) users(r *request) (*fleet.List[*fleet.User], error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.fleet.Users(&s), nil
+	list := r.fleet.Users(&s)
+	r.asOf(list.Rev)
+	return list, nil
 }
 
 func (p *Page) userTabs(r *request) []tab {

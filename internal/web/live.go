@@ -1,11 +1,14 @@
 package web
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/api"
 	"rollcall/internal/web/access"
 	"rollcall/internal/web/fleet"
 )
@@ -51,6 +55,7 @@ type view struct {
 	location
 	since   uint64
 	rows    int // in view
+	have    int // that the page has, from the same one on
 	keys    []string
 	pending map[string]bool // rows whose details had not come
 	all     bool            // all rows have to be sent
@@ -59,6 +64,10 @@ type view struct {
 	empty   bool
 	asked   time.Time // when a page of one machine or user was made last
 	shown   uint64    // the revision of that machine or user
+	head    *api.Head // what its answer says is missing
+	lacks   *api.Past
+	failed  bool      // the page says why it could not be shown
+	err     error     // why its content is not known; nil: it is
 	slow    time.Time // when all rows were sent
 	// again is when to look again although nothing has changed; zero: not before a sign of
 	// life is due.
@@ -117,11 +126,21 @@ func (p *Page) serveLive(w http.ResponseWriter, req *http.Request) {
 
 // send sends a patch, with the id that a browser names when it connects again.
 func (p *Page) send(out *access.Stream, one *patch) error {
-	data, err := json.Marshal(one)
+	data, err := one.encode()
 	if err == nil {
 		_, err = fmt.Fprintf(out, "id: %s.%d\ndata: %s\n\n", p.boot, one.Rev, data)
 	}
 	return err
+}
+
+// encode returns a patch as JSON, in one line. It is read as JSON only, so that the HTML in
+// it needs no escapes, of six bytes each.
+func (p *patch) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(p)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // view reads the request of a stream. It reports whether the page was rendered by this
@@ -132,7 +151,7 @@ func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
 	if err != nil || !strings.HasPrefix(of.Path, "/") {
 		return nil, false, mistake{"", fmt.Errorf("of=%q: give the path and query of a page", clip(q.Get("of")))}
 	}
-	v = &view{blocks: map[string]uint64{}, rows: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
+	v = &view{blocks: map[string]uint64{}, rows: pageRows, have: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
 	if v.location, err = readLocation(of.EscapedPath(), of.Query(), p.now()); err != nil {
 		return nil, false, err
 	}
@@ -142,12 +161,16 @@ func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
 	if n, err := strconv.Atoi(q.Get("rows")); err == nil {
 		v.rows = max(1, min(n, maxInView))
 	}
+	if n, err := strconv.Atoi(q.Get("have")); err == nil {
+		v.have = n
+	}
 	id := req.Header.Get("Last-Event-ID")
 	if id == "" {
 		id = q.Get("id")
 	}
 	boot, rev, _ := strings.Cut(id, ".")
 	v.since, err = strconv.ParseUint(rev, 10, 64)
+	v.failed = v.since == 0
 	if members, err := strconv.ParseUint(q.Get("map"), 10, 64); err == nil {
 		v.members = members
 	}
@@ -158,13 +181,18 @@ func (p *Page) answerOnce(w http.ResponseWriter, req *http.Request, v *view, sam
 	one := &patch{Reload: true}
 	if same {
 		var err error
-		if one, err = p.patch(req.Context(), v); err != nil {
-			http.Error(w, asSentence(err), http.StatusBadGateway)
+		if one, err = p.patch(req.Context(), v); cmp.Or(err, v.err) != nil {
+			http.Error(w, asSentence(cmp.Or(err, v.err)), http.StatusBadGateway)
 			return
 		}
 	}
+	data, err := one.encode()
+	if err != nil {
+		http.Error(w, asSentence(err), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(one) // the client may have gone
+	_, _ = w.Write(data) // the client may have gone
 }
 
 // stream sends what is newer, until the context is done or a write fails.
@@ -219,10 +247,12 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	r.rev, _ = p.fleet.Rev()
 	newest := r.rev
 	v.again = time.Time{}
-	next := &patch{Rev: r.rev, Pill: p.pill(r), Blocks: map[string]string{}}
+	next := &patch{Pill: p.pill(r), Blocks: map[string]string{}}
 	due := time.Since(v.slow) >= slowPause
 	var err error
 	switch {
+	case v.failed:
+		next.Reload = p.shows(r)
 	case v.page == "/":
 		err = p.patchFleet(r, v, next)
 	case v.name != "":
@@ -233,28 +263,56 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	case v.page == "/service":
 		err = p.patchService(r, v, next)
 	}
+	v.err = err
+	//guard:false "a page whose content cannot be had says that it is not live" TestNotLive
 	if err != nil {
-		return nil, err
+		// What could not be asked is asked again later. That the page is not live must be said.
+		p.Log.Debug("the content of a page is not known", "page", v.page, "err", err)
+		next.Blocks, next.Rows, next.Tiles = map[string]string{}, nil, nil
+		v.blocks, r.rev = map[string]uint64{}, v.since
+		newest = r.rev
 	}
 	if due {
 		v.slow = time.Now()
-		err = v.block(next, "strip", "curve", p.strip(ctx, &r.location, r.now))
+		if err := v.block(next, "strip", "curve", p.strip(ctx, &r.location, r.now)); err != nil {
+			return nil, err
+		}
 	}
-	if err == nil {
-		err = v.block(next, "banner", "banner", p.banner(r))
+	if err := v.block(next, "banner", "banner", p.banner(r)); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = v.block(next, "state", "state", next.Pill)
+	if err := v.block(next, "state", "state", next.Pill); err != nil {
+		return nil, err
 	}
 	// What was shown may be older than the fleet: lists and the map are made again after a
 	// pause.
 	if v.since = r.rev; r.rev < newest && v.again.IsZero() {
 		v.again = time.Now().Add(2 * patchPause)
 	}
-	if len(next.Blocks) == 0 && next.Rows == nil && len(next.Tiles) == 0 && !next.Reload {
-		next.Rev = 0
+	if len(next.Blocks) > 0 || next.Rows != nil || len(next.Tiles) > 0 || next.Reload {
+		//guard:set v.since newest "a browser that connects again misses nothing" TestReconnect
+		next.Rev = max(1, v.since)
 	}
-	return next, err
+	return next, nil
+}
+
+// shows reports whether the page of a request, which could not be shown, can be now.
+func (p *Page) shows(r *request) bool {
+	build := builder(buildService)
+	switch {
+	case r.page == "/":
+		build = buildFleet
+	case r.page == "/machines" && r.name != "":
+		build = buildMachine
+	case r.page == "/users" && r.name != "":
+		build = buildUser
+	case r.page == "/machines":
+		build = buildMachines
+	case r.page == "/users":
+		build = buildUsers
+	}
+	_, err := build(p, r)
+	return err == nil
 }
 
 // block adds a block to a patch, if it is not what was sent last.
@@ -296,9 +354,15 @@ func (p *Page) patchFleet(r *request, v *view, next *patch) error {
 // patchMap brings the map up to date: tile by tile, or as a whole if its shape changed.
 func (p *Page) patchMap(r *request, v *view, next *patch) error {
 	layout := r.fleet.Layout()
+	// A layout may be older than the fleet: what it lacks comes next time.
+	r.asOf(layout.Rev)
 	if layout.Members != v.members || r.fleet.Totals().Machines <= maxNamed {
-		v.members = layout.Members
-		return v.block(next, "map", "map", p.fleetMap(r))
+		all := p.fleetMap(r)
+		v.members = all.Members
+		// The heads of the groups are in it.
+		//guard:drop "the head of a group that is as before the map was sent is sent again" TestLive
+		maps.DeleteFunc(v.blocks, func(id string, _ uint64) bool { return strings.HasPrefix(id, "g") })
+		return v.block(next, "map", "map", all)
 	}
 	for i := range layout.Groups {
 		g := &layout.Groups[i]
@@ -314,33 +378,29 @@ func (p *Page) patchMap(r *request, v *view, next *patch) error {
 			return err
 		}
 	}
-	// A layout may be older than the fleet: what it lacks comes next time.
-	r.rev = min(r.rev, layout.Rev)
 	return nil
 }
 
 // patchList brings the rows in view up to date.
 func (p *Page) patchList(r *request, v *view, next *patch) error {
-	users := v.page == "/users"
+	rows := &rowsPatch{From: r.from, Keys: []string{}, HTML: map[string]string{}}
+	var tabs []tab
 	var err error
-	if users {
-		err = v.block(next, "tabs", "tabs", p.userTabs(r))
-	} else {
-		err = v.block(next, "tabs", "tabs", p.machineTabs(r))
-	}
-	if err != nil {
-		return err
-	}
-	rows := &rowsPatch{From: r.from, HTML: map[string]string{}}
-	if users {
+	if v.page == "/users" {
 		err = p.patchUsers(r, v, rows)
+		tabs = p.userTabs(r)
 	} else {
 		err = p.patchMachines(r, v, rows)
+		tabs = p.machineTabs(r)
+	}
+	if err == nil {
+		err = v.block(next, "tabs", "tabs", tabs)
 	}
 	if err != nil {
 		return err
 	}
-	if len(rows.HTML) > 0 || !slices.Equal(rows.Keys, v.keys) {
+	//guard:drop v.keys==nil "a list that has become empty is seen to be" TestLive
+	if v.keys == nil && v.all || len(rows.HTML) > 0 || v.keys != nil && !slices.Equal(rows.Keys, v.keys) {
 		next.Rows = rows
 	}
 	v.keys, v.all = rows.Keys, false
@@ -352,6 +412,7 @@ func (p *Page) patchMachines(r *request, v *view, rows *rowsPatch) error {
 	if err != nil {
 		return err
 	}
+	v.opened(list.Order)
 	rows.Total = list.Len
 	var wanted []*fleet.Machine
 	for _, m := range list.Rows(r.from, v.rows) {
@@ -366,7 +427,6 @@ func (p *Page) patchMachines(r *request, v *view, rows *rowsPatch) error {
 		}
 		v.sent(row.Name, row.Day.Known)
 	}
-	r.rev = min(r.rev, list.Rev)
 	return nil
 }
 
@@ -375,6 +435,7 @@ func (p *Page) patchUsers(r *request, v *view, rows *rowsPatch) error {
 	if err != nil {
 		return err
 	}
+	v.opened(list.Order)
 	rows.Total = list.Len
 	var wanted []*fleet.User
 	for _, u := range list.Rows(r.from, v.rows) {
@@ -389,8 +450,16 @@ func (p *Page) patchUsers(r *request, v *view, rows *rowsPatch) error {
 		}
 		v.sent(row.Name, row.Day.Known)
 	}
-	r.rev = min(r.rev, list.Rev)
 	return nil
+}
+
+// opened decides whether a view that has just been opened has the rows in view: it has not
+// if there are others since, or more of them.
+func (v *view) opened(order uint64) {
+	//guard:drop order "a row that comes into view has its content" TestLive
+	if v.keys == nil && (order > v.since || v.rows > v.have) {
+		v.all = true
+	}
 }
 
 // wants reports whether a view lacks a row as it is.
@@ -410,16 +479,12 @@ func (v *view) sent(name string, known bool) {
 // patchOne brings the page of a machine or a user up to date. A view that has just been
 // opened gets it as a whole: what the history says may be newer than the page.
 func (p *Page) patchOne(r *request, v *view, next *patch) error {
-	build, template := buildMachine, "machine-content"
-	var rev uint64
-	if v.page == "/users" {
+	build, template, users := buildMachine, "machine-content", v.page == "/users"
+	if users {
 		build, template = buildUser, "user-content"
-		if u, _ := r.fleet.User(v.name, 0); u != nil {
-			rev = u.Rev
-		}
-	} else if m := r.fleet.Machine(v.name); m != nil {
-		rev = m.Rev
 	}
+	rev := r.fleet.RevOf(v.name, users)
+	r.head, r.pastOf = cmp.Or(v.head, r.head), v.lacks
 	switch rest := onePause - time.Since(v.asked); {
 	case rev == v.shown && time.Since(v.asked) < slowPause:
 		return nil
@@ -431,7 +496,7 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 	if err != nil {
 		return err
 	}
-	v.asked, v.shown = time.Now(), rev
+	v.asked, v.shown, v.head, v.lacks = time.Now(), rev, r.head, r.pastOf
 	if c.Template == "find" {
 		return nil // still unknown
 	}
@@ -444,7 +509,7 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 
 // patchService brings the page of the service up to date.
 func (p *Page) patchService(r *request, v *view, next *patch) error {
-	if rest := statusPause - time.Since(v.asked); rest > 0 {
+	if rest := p.statusPause - time.Since(v.asked); rest > 0 {
 		v.again = time.Now().Add(rest)
 		return nil
 	}

@@ -35,6 +35,7 @@ type mapGroup struct {
 // fleetMap returns the map of all machines.
 func (p *Page) fleetMap(r *request) *fleetMap {
 	layout := r.fleet.Layout()
+	r.asOf(layout.Rev)
 	m := &fleetMap{Members: layout.Members, Each: layout.Each, Silent: !r.past()}
 	if n := r.fleet.Totals().Machines; n <= maxNamed {
 		for _, one := range r.fleet.Machines(&fleet.Selection{}).Rows(0, maxNamed) {

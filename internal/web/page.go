@@ -28,6 +28,14 @@ type request struct {
 	rev    uint64 // of the fleet, before anything else was read
 }
 
+// asOf says that the page shows something of an earlier revision: a view begins there.
+func (r *request) asOf(rev uint64) {
+	if !r.past() {
+		//guard:set min(r.rev,rev) r.rev "a page that shows an older list is brought up to date" TestOlderList
+		r.rev = min(r.rev, rev)
+	}
+}
+
 // What the templates call.
 
 // Now is when the page was made.
@@ -105,6 +113,7 @@ type frame struct {
 	Body    string
 	Boot    string
 	Rev     uint64
+	Still   bool // the page has no stream
 	Version string
 	Nav     []tab
 	Pill    string
@@ -238,6 +247,10 @@ func (p *Page) write(w http.ResponseWriter, r *request, c *content, failure erro
 	f := &frame{
 		request: r, content: *c, Boot: p.boot, Rev: r.rev, Version: p.Version,
 		Nav: r.nav(), Pill: p.pill(r), Strip: p.strip(r.ctx, &r.location, r.now), Text: req.URL.Query().Get("at"),
+	}
+	f.Still = c.Template == "failed"
+	if c.Status >= http.StatusInternalServerError {
+		f.Still, f.Rev = false, 0 // it comes alive: see [view]
 	}
 	f.Banner = p.banner(r)
 	if r.past() {

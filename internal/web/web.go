@@ -63,8 +63,9 @@ type Page struct {
 	silence atomic.Pointer[string]           // why the service does not answer; nil: it does
 	status  atomic.Pointer[api.StatusAnswer] // nil: not known
 
-	// detailTime is how long a page waits for what it can do without.
-	detailTime time.Duration
+	// detailTime is how long a page waits for what it can do without, statusPause how often
+	// it asks for the service's status.
+	detailTime, statusPause time.Duration
 
 	details details
 	heards  heards
@@ -86,7 +87,7 @@ func New(c Config) *Page {
 	if c.Several == 0 {
 		c.Several = 5
 	}
-	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, fleet: fleet.New()}
+	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, fleet: fleet.New()}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
 }
@@ -218,7 +219,7 @@ func (p *Page) followStatus(ctx context.Context, mirror *client.Mirror) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(statusPause):
+		case <-time.After(p.statusPause):
 		}
 	}
 }

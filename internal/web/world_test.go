@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"rollcall/internal/api"
 	"rollcall/internal/changes"
+	"rollcall/internal/client"
 	"rollcall/internal/history"
 	"rollcall/internal/query"
 	"rollcall/internal/report"
@@ -162,6 +165,28 @@ func (w *world) letter(machine, reason, detail string, received time.Time) {
 	if _, err := js.PublishMsg(w.t.Context(), m); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// report asks the service who is on.
+func (w *world) report() api.Report {
+	w.t.Helper()
+	conn, err := nats.Connect(w.server.URL)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	r, err := api.Join(func(yield func(api.Report, error) bool) {
+		for data, err := range client.Pages(w.t.Context(), conn, w.subjects.Query("report"), api.ReportRequest{}) {
+			page, decoded := api.DecodeReport(data)
+			if !yield(page, cmp.Or(err, decoded)) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
 }
 
 func (w *world) deadLetters() string { return "DEAD_" + w.subjects.Base() }

@@ -281,6 +281,33 @@ func (f *Fleet) User(name string, n int) (*User, []string) {
 	return p.User, slices.Clone(p.on[:min(n, len(p.on))])
 }
 
+// followed is on how many machines a user may be for RevOf to look at each.
+const followed = 20
+
+// RevOf returns the revision of the last change of a machine, or of a user and the machines
+// that the user is on, if they are few; 0: not known.
+func (f *Fleet) RevOf(name string, user bool) uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if m := f.byName[name]; !user {
+		if m == nil {
+			return 0
+		}
+		return m.Rev
+	}
+	p := f.people[name]
+	if p == nil {
+		return 0
+	}
+	rev := p.Rev
+	if len(p.on) <= followed {
+		for _, machine := range p.on {
+			rev = max(rev, f.byName[machine].Rev)
+		}
+	}
+	return rev
+}
+
 // News returns what happened last, the latest first.
 func (f *Fleet) News(n int) []News {
 	f.mu.RLock()

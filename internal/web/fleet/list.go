@@ -34,9 +34,12 @@ type Row interface{ *Machine | *User }
 // List is a list of a revision. Its rows do not change, but those of all machines or all
 // users in the order of their names are the rows of now.
 type List[T Row] struct {
-	Rev  uint64
-	Len  int
-	rows func(from, n int) []T
+	Rev uint64
+	// Order is the revision since which the list has had the same rows in the same order,
+	// or a later one.
+	Order uint64
+	Len   int
+	rows  func(from, n int) []T
 }
 
 // Rows returns at most n rows from an index on.
@@ -47,7 +50,7 @@ func (f *Fleet) Machines(s *Selection) *List[*Machine] {
 	if s.natural("name") {
 		f.mu.RLock()
 		defer f.mu.RUnlock()
-		return &List[*Machine]{Rev: f.rev, Len: f.machines.len, rows: func(from, n int) []*Machine {
+		return &List[*Machine]{Rev: f.rev, Order: f.members, Len: f.machines.len, rows: func(from, n int) []*Machine {
 			f.mu.RLock()
 			defer f.mu.RUnlock()
 			return f.machines.slice(from, n)
@@ -71,7 +74,7 @@ func (f *Fleet) Users(s *Selection) *List[*User] {
 	if s.natural("machines") {
 		f.mu.RLock()
 		defer f.mu.RUnlock()
-		return &List[*User]{Rev: f.rev, Len: f.users.len, rows: func(from, n int) []*User {
+		return &List[*User]{Rev: f.rev, Order: f.rev, Len: f.users.len, rows: func(from, n int) []*User {
 			f.mu.RLock()
 			defer f.mu.RUnlock()
 			return f.users.slice(from, n)
@@ -200,7 +203,7 @@ func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func(
 		k.due = time.Now().Add(10 * time.Since(start))
 	}
 	rows := k.rows
-	return &List[T]{Rev: k.rev, Len: len(rows), rows: func(from, n int) []T {
+	return &List[T]{Rev: k.rev, Order: k.rev, Len: len(rows), rows: func(from, n int) []T {
 		from = min(from, len(rows))
 		return rows[from:min(len(rows), from+n)]
 	}}

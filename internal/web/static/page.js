@@ -517,7 +517,7 @@ function liveParams(from, once) {
 	if (list) { if (from) of.searchParams.set('from', from); else of.searchParams.delete('from') }
 	const params = new URLSearchParams({ of: of.pathname + of.search, id: live.id })
 	if (once) { params.set('once', ''); params.set('all', '') }
-	if (list) params.set('rows', windowRows)
+	if (list) { params.set('rows', windowRows); params.set('have', $$('tr[data-key]', body).length) }
 	if ($('[data-empty]')) params.set('empty', '')
 	if ($('.pending')) params.set('all', '')
 	const map = $('#map')
