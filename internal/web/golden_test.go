@@ -51,7 +51,7 @@ var goldenPages = []struct{ name, site, url string }{
 	{"user-unknown", "full", "/users/o"},
 	{"service", "full", "/service"},
 	{"find", "full", "/find?q=a"},
-	{"find-past", "full", "/find?q=kim&" + then},
+	{"find-past", "full", "/find?q=ki&" + then},
 	{"find-nothing", "full", "/find?q=%3Cnothing%3E"},
 	{"find-empty", "full", "/find"},
 	{"no-page", "full", "/nope"},

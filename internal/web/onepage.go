@@ -376,8 +376,15 @@ type findPage struct {
 // UnknownShell is the unknown name for the shell.
 func (f *findPage) UnknownShell() string { return shell(f.Unknown) }
 
-// buildFind makes the page of a search.
-func buildFind(p *Page, r *request) (*content, error) { return p.find(r, strings.TrimSpace(r.filter)) }
+// buildFind makes the page of a search. A name that only one machine or user has leads
+// there.
+func buildFind(p *Page, r *request) (*content, error) {
+	c, err := p.find(r, strings.TrimSpace(r.filter))
+	if err == nil {
+		c.Redirect = c.Data.(*findPage).found()
+	}
+	return c, err
+}
 
 const shownFound = 50
 

@@ -104,6 +104,8 @@ type content struct {
 	Command  string
 	// Status is the HTTP status; 0: 200.
 	Status int
+	// Redirect is the URL of the page to show instead; empty: this one.
+	Redirect string
 }
 
 // frame is what all pages have: the data of the template "page".
@@ -150,6 +152,10 @@ func (p *Page) page(build builder) http.HandlerFunc {
 		}
 		if err != nil {
 			c = p.failed(r, err)
+		}
+		if c.Redirect != "" {
+			http.Redirect(w, req, c.Redirect, http.StatusFound)
+			return
 		}
 		p.write(w, r, c, err, req)
 	}
