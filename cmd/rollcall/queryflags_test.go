@@ -53,7 +53,7 @@ func TestSilenceOfAService(t *testing.T) {
 		if err != nil {
 			t.Fatalf("no report has silent machines: %v", err)
 		}
-		if strings.Contains(string(msg.Data), `"silent":true,"users":["lane"]`) {
+		if strings.Contains(string(msg.Data), `"silent":true,"changed":"2020-01-21T18:53:21Z","users":["lane"]`) {
 			return
 		}
 	}
