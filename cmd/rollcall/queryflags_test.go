@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +52,7 @@ func TestSilenceOfAService(t *testing.T) {
 		if err != nil {
 			t.Fatalf("no report has silent machines: %v", err)
 		}
-		if strings.Contains(string(msg.Data), `"silent":true,"changed":"2020-01-21T18:53:21Z","users":["lane"]`) {
+		if silent := regexp.MustCompile(`"silent":true,"changed":"[^"]+","users":\["lane"\]`); silent.Match(msg.Data) {
 			return
 		}
 	}
