@@ -68,7 +68,7 @@ deploy-test: ## the files in deploy; .ci/run packages installs the programs
 	cd deploy && $(GO) test -timeout 30m ./...
 
 .PHONY: browser-test
-browser-test: ## the page in a real browser; .ci/run packages installs it
+browser-test: ## the page in a real browser; ".ci/run packages browser-test" installs it first
 	@command -v npm >/dev/null || { echo "no npm: install the packages nodejs and npm"; exit 1; }
 	@cd internal/test/browser && node harness/chromium.js >/dev/null
 	cd internal/test/browser && npm ci --ignore-scripts --no-audit --no-fund && npm test
