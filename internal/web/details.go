@@ -328,14 +328,12 @@ func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) 
 	return one, one.err
 }
 
-// ask asks for the report of the moment. Machines that are known now, and on which nobody
-// was, are in the fleet too.
+// ask asks for the report of the moment: the machines that had been heard from by then.
 func (k *past) ask(ctx context.Context, p *Page) {
 	ctx, cancel := context.WithTimeout(ctx, 3*answerTime)
 	defer cancel()
 	k.fleet = fleet.New()
 	var machines []api.Machine
-	on := map[string]bool{}
 	request := api.ReportRequest{Moment: api.Moment{At: k.at.Format(time.RFC3339Nano)}}
 	for a, err := range pages[api.PastReport](ctx, p, "report", request) {
 		if err != nil {
@@ -351,13 +349,6 @@ func (k *past) ask(ctx context.Context, p *Page) {
 				continue
 			}
 			machines = append(machines, api.Machine{Name: m.Name, Users: m.Users})
-			on[m.Name] = true
-		}
-	}
-	all := p.fleet.Machines(&fleet.Selection{})
-	for _, m := range all.Rows(0, all.Len) {
-		if !on[m.Name] {
-			machines = append(machines, api.Machine{Name: m.Name})
 		}
 	}
 	k.fleet.Fill(machines)

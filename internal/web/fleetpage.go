@@ -107,16 +107,31 @@ func (p *Page) totals(r *request) totals {
 // Less is how many users less are on than an hour ago.
 func (t totals) Less() int { return -t.Change }
 
-// sessionsAt returns how many sessions were open at a past moment.
+// sessionsAt returns how many sessions were open at a past moment. Counts are those of whole
+// seconds, and a moment is mostly the end of one: if that second changed something, the
+// sessions are counted, if they are not too many.
 func (p *Page) sessionsAt(r *request) (int, bool) {
-	at := r.at.Truncate(time.Second)
+	second := r.at.Truncate(time.Second)
 	a, err := one[api.CountsAnswer](r.ctx, p, "counts", api.CountsRequest{
-		From: at.Format(time.RFC3339), To: at.Format(time.RFC3339), Step: "1s",
+		From: second.Format(time.RFC3339), To: second.Add(time.Second).Format(time.RFC3339), Step: "1s",
 	})
 	if err != nil || len(a.Counts) == 0 {
 		return 0, false
 	}
-	return a.Counts[0].Sessions, true
+	//guard:true "an event within the second of a moment counts" TestSameAsCommands
+	if before, after := a.Counts[0].Sessions, a.Counts[len(a.Counts)-1].Sessions; before == after && len(a.Counts) == 2 {
+		return before, true
+	}
+	n := 0
+	for a, err := range pages[api.SessionsAnswer](r.ctx, p, "sessions", api.SessionsRequest{Moment: r.moment()}) {
+		if err != nil || n > maxStays {
+			return 0, false
+		}
+		for i := range a.Machines {
+			n += len(a.Machines[i].Sessions)
+		}
+	}
+	return n, true
 }
 
 // news returns what happened last.
