@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rollcall/internal/api"
 )
 
 // functions are what the templates call.
@@ -109,6 +111,24 @@ func longSpan(d time.Duration) string {
 		return fmt.Sprintf("%d h %02d min", d/time.Hour, d/time.Minute%60)
 	}
 	return fmt.Sprintf("%d d %02d h", d/day, d/time.Hour%24)
+}
+
+// command returns a command line for the shell: a command, its flags, and a name.
+func command(verb, flags, name string) string {
+	//guard:false "the command of a page about -rf has no flags of its own" TestCommands
+	if strings.HasPrefix(name, "-") {
+		return verb + flags + " -- " + shell(name)
+	}
+	return verb + " " + shell(name) + flags
+}
+
+// literal returns a pattern that only a name itself matches.
+func literal(name string) string {
+	//guard:true "the command of a page about * is about no other" TestCommands
+	if !api.IsPattern(name) {
+		return name
+	}
+	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(name)
 }
 
 // shell quotes a word for the shell, if it must be.

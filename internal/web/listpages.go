@@ -123,7 +123,7 @@ func buildUsers(p *Page, r *request) (*content, error) {
 		r.sortable("Machines", "machines", "machines", "descending", "n"),
 	}
 	command := "rollcall where '*'"
-	if r.state == "several" {
+	if r.state == "several" && !r.past() {
 		command = "rollcall report --user-on-several"
 	}
 	return &content{Title: "Users", Template: "users", Data: page, Command: command + r.commandAt()}, nil

@@ -87,7 +87,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 		page.LastTime = lastTime(past.stays, r.at)
 	}
 	page.Facts = append(page.Facts, p.machineFacts(r, &a)...)
-	return &content{Title: r.name, Template: "machine", Data: page, Command: "rollcall who " + shell(r.name) + r.commandAt()}, nil
+	return &content{Title: r.name, Template: "machine", Data: page, Command: command("rollcall who", r.commandAt(), literal(r.name))}, nil
 }
 
 // machine asks who is on a machine.
@@ -212,7 +212,7 @@ func buildUser(p *Page, r *request) (*content, error) {
 	}
 	page.Sentence = p.userSentence(r, &first, sessions, &past)
 	page.Sentence.At = r.end(r.now)
-	return &content{Title: r.name, Template: "user", Data: page, Command: "rollcall where " + shell(r.name) + r.commandAt()}, nil
+	return &content{Title: r.name, Template: "user", Data: page, Command: command("rollcall where", r.commandAt(), literal(r.name))}, nil
 }
 
 // user asks where a user is.
@@ -339,6 +339,9 @@ func (p *Page) unknown(r *request, err error) (*content, error) {
 	found := c.Data.(*findPage)
 	found.Unknown, found.Kind = r.name, strings.TrimPrefix(strings.TrimSuffix(r.page, "s"), "/")
 	c.Title = "No " + found.Kind + " " + r.name
+	if r.page == "/users" {
+		c.Command = command("rollcall where -m", "", r.name)
+	}
 	found.Expected = r.page == "/machines" && slices.Contains(p.Expected, r.name)
 	c.Status = 404
 	return c, nil
@@ -373,8 +376,8 @@ type findPage struct {
 	Expected      bool
 }
 
-// UnknownShell is the unknown name for the shell.
-func (f *findPage) UnknownShell() string { return shell(f.Unknown) }
+// Enroll is the command that enrols the machine that was not found.
+func (f *findPage) Enroll() string { return command("rollcall enroll", "", f.Unknown) }
 
 // buildFind makes the page of a search. A name that only one machine or user has leads
 // there.
@@ -391,10 +394,11 @@ const shownFound = 50
 // find searches names.
 func (p *Page) find(r *request, text string) (*content, error) {
 	page := &findPage{request: r, Text: text}
-	c := &content{Title: "Search", Template: "find", Data: page, Command: "rollcall who -m " + shell(text)}
+	c := &content{Title: "Search", Template: "find", Data: page, Command: "rollcall who"}
 	if text == "" {
 		return c, nil
 	}
+	c.Command = command("rollcall who -m", "", text)
 	n := uint32(shownFound)
 	a, err := one[api.FindAnswer](r.ctx, p, "find", api.FindRequest{Text: text, Limit: &n})
 	if err != nil {

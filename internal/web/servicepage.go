@@ -20,8 +20,9 @@ type servicePage struct {
 	// LettersPartial says that there are more that have not been read yet.
 	LettersPartial bool
 	LettersError   string
-	// Unheard are machines that there should be, and that were never heard from.
-	Unheard       []chip
+	// Unheard are the commands that enrol the machines that there should be, and that were
+	// never heard from.
+	Unheard       []string
 	UnheardCount  int
 	ExpectedKnown bool
 }
@@ -69,7 +70,7 @@ func buildService(p *Page, r *request) (*content, error) {
 			continue
 		}
 		if page.UnheardCount++; len(page.Unheard) < shownUnheard {
-			page.Unheard = append(page.Unheard, chip{Name: name, URL: shell(name)})
+			page.Unheard = append(page.Unheard, command("rollcall enroll", "", name))
 		}
 	}
 	return &content{Title: "Service", Template: "service", Data: page, Command: "rollcall status"}, nil
