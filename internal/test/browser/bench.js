@@ -80,21 +80,29 @@ async function resident(demo) {
 }
 
 async function memory(demo, machines, empty) {
+  await demo.command("pause");
   const without = await resident(demo);
   const perMachine = (without - empty) / machines / 1024;
   report(machines, "memory of the page's process for a machine", `${perMachine.toFixed(2)} KB (${(without / 2 ** 20).toFixed(0)} MB in all)`, "≤ 1.5 KB", perMachine <= 1.5);
-  const crowd = await openViews(demo, views);
+  // Each of many more views: what the first ones cost is also what they made others read.
+  const first = await openViews(demo, views);
   await sleep(5000);
-  const perView = ((await resident(demo)) - without) / views / 1024;
-  await crowd.close();
-  report(machines, `memory for a view, of ${views}`, `${perView.toFixed(0)} KB`, "≤ 100 KB", perView <= 100);
+  const few = await resident(demo);
+  const more = await openViews(demo, 7 * views, views);
+  await sleep(5000);
+  const perView = ((await resident(demo)) - few) / (7 * views) / 1024;
+  await first.close();
+  await more.close();
+  await demo.command("resume");
+  report(machines, "memory of the page's process for a view", `${perView.toFixed(0)} KB (${(few / 2 ** 20).toFixed(0)} MB with ${views})`, "≤ 100 KB", perView <= 100);
 }
 
-// openViews opens streams as the page's script does, of several pages, in another thread.
-async function openViews(demo, n) {
+// openViews opens streams as the page's script does, of several pages, in another thread, from other
+// addresses than those of so many before.
+async function openViews(demo, n, after = 0) {
   const { busy, several } = await choose(demo);
   const worker = new Worker(new URL("./harness/views.js", import.meta.url), {
-    workerData: { page: demo.page, n, paths: ["/", "/machines", machinePath(busy), "/users", userPath(several)] },
+    workerData: { page: demo.page, n, after, paths: ["/", "/machines", machinePath(busy), "/users", userPath(several)] },
   });
   await new Promise((resolve, reject) => {
     worker.once("message", resolve);

@@ -4,7 +4,7 @@
 import { get } from "node:http";
 import { parentPort, workerData } from "node:worker_threads";
 
-const { page, n, paths } = workerData;
+const { page, n, after, paths } = workerData;
 
 function ask(url, address) {
   return new Promise((resolve, reject) => {
@@ -25,5 +25,5 @@ async function view(i) {
   stream.resume();
 }
 
-await Promise.all([...Array(n).keys()].map(view));
+await Promise.all([...Array(n).keys()].map((i) => view(after + i)));
 parentPort.postMessage("open");
