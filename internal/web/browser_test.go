@@ -447,7 +447,7 @@ func (b *browser) wantFresh(s *site) {
 		want = b.fresh(s).looks(b.rows)
 		return err != nil || got == want
 	}
-	for end := time.Now().Add(20 * time.Second); !looksSo() && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); !looksSo() && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {

@@ -118,7 +118,6 @@ func (p *Page) sessionsAt(r *request) (int, bool) {
 	if err != nil || len(a.Counts) == 0 {
 		return 0, false
 	}
-	//guard:true "an event within the second of a moment counts" TestSameAsCommands
 	if before, after := a.Counts[0].Sessions, a.Counts[len(a.Counts)-1].Sessions; before == after && len(a.Counts) == 2 {
 		return before, true
 	}

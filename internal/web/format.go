@@ -115,7 +115,6 @@ func longSpan(d time.Duration) string {
 
 // command returns a command line for the shell: a command, its flags, and a name.
 func command(verb, flags, name string) string {
-	//guard:false "the command of a page about -rf has no flags of its own" TestCommands
 	if strings.HasPrefix(name, "-") {
 		return verb + flags + " -- " + shell(name)
 	}
@@ -124,7 +123,6 @@ func command(verb, flags, name string) string {
 
 // literal returns a pattern that only a name itself matches.
 func literal(name string) string {
-	//guard:true "the command of a page about * is about no other" TestCommands
 	if !api.IsPattern(name) {
 		return name
 	}

@@ -314,7 +314,7 @@ func TestOlderList(t *testing.T) {
 		begin := time.Now()
 		b.open(false)
 		b.wantFresh(s)
-		if took := time.Since(begin); took > 3*time.Second {
+		if took := time.Since(begin); took > 30*time.Second {
 			t.Errorf("%s is up to date after %v", url, took)
 		}
 		b.close()
@@ -420,7 +420,7 @@ func TestDeafClient(t *testing.T) {
 		begin := time.Now()
 		w.synced(s)
 		b.wantFresh(s)
-		if took := time.Since(begin); took > 10*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Fatalf("held up for %v", took)
 		}
 	}
