@@ -77,7 +77,10 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /tile", p.serveTile)
 	mux.HandleFunc("GET /names", p.serveNames)
 	mux.HandleFunc("GET /static/", serveAsset)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // the client may have gone
+	})
 	zipped := compressed(mux)
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /live", p.serveLive)
@@ -111,7 +114,7 @@ var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 func compressed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Vary", "Accept-Encoding")
-		if !strings.Contains(req.Header.Get("Accept-Encoding"), "gzip") || req.Method == http.MethodHead {
+		if !acceptsGzip(req) || req.Method == http.MethodHead {
 			next.ServeHTTP(w, req)
 			return
 		}
@@ -124,6 +127,18 @@ func compressed(next http.Handler) http.Handler {
 			_ = zip.Close() // the client may have gone
 		}
 	})
+}
+
+// acceptsGzip reports whether a client accepts an answer that is compressed.
+func acceptsGzip(req *http.Request) bool {
+	for one := range strings.SplitSeq(req.Header.Get("Accept-Encoding"), ",") {
+		coding, weight, _ := strings.Cut(one, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			q := strings.TrimSpace(weight)
+			return q == "" || strings.Trim(strings.TrimPrefix(q, "q="), "0.") != ""
+		}
+	}
+	return false
 }
 
 // zipped is an answer that is compressed if it has a body.
