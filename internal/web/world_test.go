@@ -232,9 +232,10 @@ func from(clock, machine, user, id, remote string) roster.Event {
 
 // site is a page of a world.
 type site struct {
-	t    testing.TB
-	page *web.Page
-	http http.Handler
+	t     testing.TB
+	world *world // nil: none
+	page  *web.Page
+	http  http.Handler
 }
 
 // connects returns how a page connects to a server.
@@ -255,7 +256,7 @@ func (w *world) open(change ...func(*web.Config)) *site {
 	for _, one := range change {
 		one(&c)
 	}
-	s := &site{t: w.t, page: web.New(c)}
+	s := &site{t: w.t, world: w, page: web.New(c)}
 	s.page.SetClock(w.now, time.Minute)
 	s.http = s.page.Handler()
 	kit.Run(w.t, s.page.Run)
