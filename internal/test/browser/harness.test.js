@@ -91,6 +91,14 @@ test("without script no script runs", async () => {
   }
 });
 
+test("a browser that crashed is started again", async () => {
+  const other = await launch();
+  const page = await open(other, site + "/");
+  await page.context().browser().close();
+  await withPage(other, site + "/", {}, async (page) => assert.equal(await page.locator("h1").textContent(), "A page"));
+  await other.close();
+});
+
 test("a photograph is written", async () => {
   const file = path.join(tmpdir(), `photograph-${process.pid}`, "a.png");
   await withPage(browser, site + "/", { dark: true }, (page) => photograph(page, file));

@@ -7,8 +7,22 @@ import axe from "axe-core";
 import { chromium } from "playwright-core";
 import { executable } from "./chromium.js";
 
+// launch starts a browser. If it crashes, the test that used it fails, and the next one gets another.
 export async function launch() {
-  return chromium.launch({ executablePath: executable(), chromiumSandbox: process.getuid?.() !== 0, args: ["--disable-lcd-text", "--font-render-hinting=none"] });
+  const start = () =>
+    chromium.launch({
+      executablePath: executable(),
+      chromiumSandbox: process.getuid?.() !== 0,
+      args: ["--disable-gpu", "--disable-lcd-text", "--font-render-hinting=none"],
+    });
+  let browser = await start();
+  return {
+    async newContext(options) {
+      if (!browser.isConnected()) browser = await start();
+      return browser.newContext(options);
+    },
+    close: () => browser.close(),
+  };
 }
 
 export const desktop = { width: 1280, height: 800 };
