@@ -53,7 +53,7 @@ type stay struct {
 }
 
 const (
-	maxSessions = 200
+	maxSessions = 50
 	// maxTimeline bounds the sessions that a timeline is made of, shownHistory those in
 	// the table.
 	maxTimeline  = 3000
@@ -72,9 +72,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() }))
 	r.pastOf, r.head = cmp.Or(a.Past, past.past), &a.Head
 	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")
-	for _, m := range past.marks {
-		page.Timeline.Marks = append(page.Timeline.Marks, boot{percent(m.Time, page.Timeline.From, page.Timeline.To), m.Time, m.Kind})
-	}
+	page.Timeline.mark(past.marks)
 	if a.Silent && !r.past() {
 		t := page.Timeline
 		t.Unheard = percent(a.Heard, t.From, t.To)

@@ -92,12 +92,41 @@ func TestManySessions(t *testing.T) {
 		if got := s.sentence(url); got != want {
 			t.Errorf("%s says %q, want %q", url, got, want)
 		}
-		if n := strings.Count(part(t, html, `<table id="sessions">`, "</table>"), "data-key="); n != 200 || !strings.Contains(html, "the CSV has all") {
+		if n := strings.Count(part(t, html, `<table id="sessions">`, "</table>"), "data-key="); n != 50 || !strings.Contains(html, "the CSV has all") {
 			t.Errorf("%s lists %d sessions", url, n)
 		}
 		if n := strings.Count(s.get(strings.Replace(url, "?", "/sessions.csv?", 1)+map[bool]string{true: "", false: "/sessions.csv"}[strings.Contains(url, "?")]), "\n"); n != 451 {
 			t.Errorf("the table of %s has %d lines", url, n)
 		}
+	}
+}
+
+// TestElements: a page has at most 2,000 elements, whatever became of the machine.
+func TestElements(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	var events []roster.Event
+	for i := range 200 {
+		clock := func(minute int) string { return fmt.Sprintf("%02d:%02d", (6*i+minute)/60, (6*i+minute)%60) }
+		events = append(events, boots(clock(0), "host"))
+		for u := range 10 {
+			user := fmt.Sprintf("u%03d", (i+u)%80)
+			events = append(events, login(clock(1), "host", user))
+		}
+	}
+	for n := range 75 {
+		events = append(events, from("20:30", "host", fmt.Sprintf("v%03d", n/3), fmt.Sprint(n), "10.0.0.7"))
+	}
+	w.fold(events...)
+	html := w.open().get("/machines/host")
+	for _, want := range []string{`<circle class="boot"`, "and 3 more before", " sessions</title>", "Only those who came last", "65 more, in the CSV"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if n := len(regexp.MustCompile("<[a-z]").FindAllString(html, -1)); n > 2000 {
+		t.Errorf("%d elements", n)
+	} else {
+		t.Logf("%d elements", n)
 	}
 }
 

@@ -18,7 +18,7 @@ type timeline struct {
 	More int
 	// Band has the paths of how many machines a user was on at once, by level; nil: none.
 	Band  []string
-	Marks []boot
+	Marks []mark
 	// Unheard is where the time begins about which nothing is known; empty: never.
 	Unheard, UnheardWidth string
 	// Cut says that older sessions are left out.
@@ -41,17 +41,19 @@ type bar struct {
 	Sessions int
 }
 
-// boot is a boot or a shutdown.
-type boot struct {
+// mark is a boot or a shutdown, and how many more there were shortly before it.
+type mark struct {
 	X    string
 	At   time.Time
 	Kind string
+	More int
 }
 
+// maxBars and maxMarks bound the bars and the marks: beyond them, neighbours are joined.
 const (
 	maxLanes = 40
-	// maxBars bounds the bars: beyond it, neighbours are joined.
-	maxBars = 500
+	maxBars  = 250
+	maxMarks = 60
 )
 
 // newTimeline returns a timeline of stays: name says which lane one belongs to, url where
@@ -121,6 +123,26 @@ func (t *timeline) join() {
 			}
 			b.X = percent(left, t.From, t.To)
 			b.Width = percent(t.From.Add(max(b.To.Sub(left), span/700)), t.From, t.To)
+		}
+	}
+}
+
+// mark puts boots and shutdowns into the timeline, the latest first.
+func (t *timeline) mark(marks []api.Mark) {
+	span := t.To.Sub(t.From)
+	for near := time.Duration(0); ; near = max(2*near, span/2000) {
+		t.Marks = t.Marks[:0]
+		var next time.Time // of the mark before in the list
+		for _, m := range marks {
+			if last := len(t.Marks) - 1; last >= 0 && next.Sub(m.Time) < near {
+				t.Marks[last].More++
+			} else {
+				t.Marks = append(t.Marks, mark{percent(m.Time, t.From, t.To), m.Time, m.Kind, 0})
+				next = m.Time
+			}
+		}
+		if len(t.Marks) <= maxMarks {
+			break
 		}
 	}
 }
