@@ -27,7 +27,7 @@ type healthcheckCmd struct {
 
 // Help is the text of "rollcall healthcheck --help" before the flags.
 func (healthcheckCmd) Help() string {
-	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_WEB_CONFIG_FILE names, or for the page ROLLCALL_PAGE_CONFIG_FILE, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.
+	return `Requests /livez, or /readyz, from the service on this machine, at the address in ROLLCALL_HTTP_ADDR, and prints one line. The exit code is 0 if the check passes, and 1 if it fails or takes longer than 3 seconds. With TLS, it accepts only the certificate that ROLLCALL_HTTP_CONFIG_FILE names, or for the page ROLLCALL_PAGE_CONFIG_FILE, whatever the name and dates in it. A service that requires a password or a certificate, and was given none, counts as alive.
 
 Examples:
 
@@ -45,7 +45,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	at := checked{"ROLLCALL_HTTP_ADDR", string(cfg.HTTPAddr), "ROLLCALL_WEB_CONFIG_FILE", string(cfg.WebConfigFile)}
+	at := checked{"ROLLCALL_HTTP_ADDR", string(cfg.HTTPAddr), "ROLLCALL_HTTP_CONFIG_FILE", string(cfg.HTTPConfigFile)}
 	if c.Page {
 		at = checked{"ROLLCALL_PAGE_ADDR", string(cfg.PageAddr), "ROLLCALL_PAGE_CONFIG_FILE", string(cfg.PageConfigFile)}
 	}

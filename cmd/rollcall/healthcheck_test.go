@@ -28,7 +28,7 @@ func write(t *testing.T, name, content string) (path string) {
 // healthcheck runs the command for a service at addr with that web configuration file.
 func healthcheck(t *testing.T, addr, webConfig string, args ...string) result {
 	t.Helper()
-	kit.Environment(t, map[string]string{"ROLLCALL_HTTP_ADDR": addr, "ROLLCALL_WEB_CONFIG_FILE": webConfig})
+	kit.Environment(t, map[string]string{"ROLLCALL_HTTP_ADDR": addr, "ROLLCALL_HTTP_CONFIG_FILE": webConfig})
 	return rollcall(t.Context(), nil, append([]string{"healthcheck"}, args...)...)
 }
 
@@ -101,7 +101,7 @@ func TestHealthcheckWithUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	webConfig := write(t, "web.yml", "basic_auth_users:\n  health: "+string(hash)+"\n")
-	addr := serve(t, t.TempDir(), "ROLLCALL_WEB_CONFIG_FILE="+webConfig).healthAddr()
+	addr := serve(t, t.TempDir(), "ROLLCALL_HTTP_CONFIG_FILE="+webConfig).healthAddr()
 	right, wrong := write(t, "password", "right\n"), write(t, "password", "wrong")
 	healthcheck(t, addr, webConfig).check(t, exitDone, "http://"+addr+"/livez: alive, but requires a user and a password\n", "")
 	healthcheck(t, addr, webConfig, "--ready").check(t, exitFailed, "", "401 Unauthorized")
@@ -118,7 +118,7 @@ func TestHealthcheckWithTLS(t *testing.T) {
 	a.Issue(t, dir, "rollcall.example.com")
 	content := "tls_server_config:\n  cert_file: " + dir + "/cert.pem\n  key_file: " + dir + "/key.pem\n"
 	webConfig := write(t, "web.yml", content)
-	addr := serve(t, t.TempDir(), "ROLLCALL_WEB_CONFIG_FILE="+webConfig).healthAddr()
+	addr := serve(t, t.TempDir(), "ROLLCALL_HTTP_CONFIG_FILE="+webConfig).healthAddr()
 	healthcheck(t, addr, webConfig, "--ready").check(t, exitDone, "https://"+addr+"/readyz: ok\n", "")
 	a.Issue(t, dir, "rollcall.example.com")
 	healthcheck(t, addr, webConfig).check(t, exitDone, "https://"+addr+"/livez: ok\n", "")
@@ -128,7 +128,7 @@ func TestHealthcheckWithTLS(t *testing.T) {
 	healthcheck(t, addr, write(t, "web.yml", strings.ReplaceAll(content, dir, other))).
 		check(t, exitFailed, "", "the server's certificate is not the one")
 	healthcheck(t, addr, "").check(t, exitFailed, "", "400 Bad Request")
-	healthcheck(t, addr, other).check(t, exitConfig, "", "ROLLCALL_WEB_CONFIG_FILE")
+	healthcheck(t, addr, other).check(t, exitConfig, "", "ROLLCALL_HTTP_CONFIG_FILE")
 }
 
 // TestHealthcheckWithMutualTLS: without a client certificate the check can still tell that
@@ -140,7 +140,7 @@ func TestHealthcheckWithMutualTLS(t *testing.T) {
 	stranger.Issue(t, foreign, "health")
 	webConfig := write(t, "web.yml", "tls_server_config:\n  cert_file: "+dir+"/cert.pem\n  key_file: "+dir+
 		"/key.pem\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+a.File+"\n")
-	addr := serve(t, t.TempDir(), "ROLLCALL_WEB_CONFIG_FILE="+webConfig).healthAddr()
+	addr := serve(t, t.TempDir(), "ROLLCALL_HTTP_CONFIG_FILE="+webConfig).healthAddr()
 	healthcheck(t, addr, webConfig).check(t, exitDone, "https://"+addr+"/livez: alive, but requires a client certificate\n", "")
 	healthcheck(t, addr, webConfig, "--ready").check(t, exitFailed, "", "certificate required")
 	healthcheck(t, addr, webConfig, "--ready", "--cert", own+"/cert.pem", "--key", own+"/key.pem").

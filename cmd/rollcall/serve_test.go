@@ -237,7 +237,7 @@ func TestCannotServe(t *testing.T) {
 		"nats port taken":   {[]string{"ROLLCALL_EMBEDDED_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "NATS_URL=", "ROLLCALL_EMBEDDED_ADDR"}},
 		"http port taken":   {[]string{"ROLLCALL_HTTP_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_HTTP_ADDR"}},
 		"pprof port taken":  {[]string{"ROLLCALL_PPROF_ADDR=" + taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "ROLLCALL_PPROF_ADDR"}},
-		"web configuration": {[]string{"ROLLCALL_WEB_CONFIG_FILE=" + badWeb}, 78, []string{"ROLLCALL_WEB_CONFIG_FILE", badWeb, "basic_auth_users", "not a bcrypt hash"}},
+		"web configuration": {[]string{"ROLLCALL_HTTP_CONFIG_FILE=" + badWeb}, 78, []string{"ROLLCALL_HTTP_CONFIG_FILE", badWeb, "basic_auth_users", "not a bcrypt hash"}},
 		"misspelt":          {[]string{"ROLLCALL_DATADIR=x", "ROLLCALL_MAX_SKEW=ten"}, 78, []string{"ROLLCALL_DATADIR", "ROLLCALL_DATA_DIR", `"ten"`}},
 		"data folder":       {[]string{"ROLLCALL_DATA_DIR=" + notAFolder}, 1, []string{notAFolder}},
 		"folder used":       {[]string{"ROLLCALL_DATA_DIR=" + used}, 1, []string{used, "another rollcall", "ROLLCALL_DATA_DIR"}},

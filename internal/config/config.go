@@ -94,9 +94,9 @@ type Decisions struct {
 
 // Web configures the HTTP servers.
 type Web struct {
-	HTTPAddr      address       `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
-	WebConfigFile webConfigFile `split_words:"true" desc:"web configuration file, as of the Prometheus exporters: TLS, client certificates, users with passwords, for metrics and health" shown:"none: plain HTTP"`
-	PprofAddr     address       `split_words:"true" desc:"address of Go profiles, which only administrators should reach, such as 127.0.0.1:6060" shown:"none"`
+	HTTPAddr       address       `split_words:"true" default:"127.0.0.1:8080" desc:"address of metrics and health"`
+	HTTPConfigFile webConfigFile `split_words:"true" desc:"web configuration file, as of the Prometheus exporters: TLS, client certificates, users with passwords, for metrics and health" shown:"none: plain HTTP"`
+	PprofAddr      address       `split_words:"true" desc:"address of Go profiles, which only administrators should reach, such as 127.0.0.1:6060" shown:"none"`
 }
 
 // Outputs configures reports, answers and metrics.
@@ -234,7 +234,7 @@ type ForHealth struct {
 // configuration file. The error lists all problems.
 func ReadHealth(readWeb func(path string) error) (*ForHealth, error) {
 	cfg := new(ForHealth)
-	found := cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, read(cfg))
+	found := cfg.HTTPConfigFile.check("ROLLCALL_HTTP_CONFIG_FILE", readWeb, read(cfg))
 	return cfg, cfg.Page.check(readWeb, found).orNil()
 }
 
@@ -243,6 +243,6 @@ func ReadHealth(readWeb func(path string) error) (*ForHealth, error) {
 func ReadServe(readWeb func(path string) error) (*Serve, error) {
 	cfg := new(Serve)
 	found := cfg.Streams.check(cfg.Client.check(read(cfg)))
-	found = cfg.WebConfigFile.check("ROLLCALL_WEB_CONFIG_FILE", readWeb, found)
+	found = cfg.HTTPConfigFile.check("ROLLCALL_HTTP_CONFIG_FILE", readWeb, found)
 	return cfg, cfg.Page.check(readWeb, found).orNil()
 }

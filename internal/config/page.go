@@ -14,7 +14,7 @@ import (
 // Page configures the page, of the web command and of serve.
 type Page struct {
 	PageAddr            pageAddress   `split_words:"true" default:"127.0.0.1:8088" desc:"address of the page, which shows who is logged in where; off: serve has none, as with NATS_URL"`
-	PageConfigFile      webConfigFile `split_words:"true" desc:"web configuration file of the page: TLS, client certificates, users with passwords; nothing of ROLLCALL_WEB_CONFIG_FILE applies to it" shown:"none: plain HTTP"`
+	PageConfigFile      webConfigFile `split_words:"true" desc:"web configuration file of the page: TLS, client certificates, users with passwords; nothing of ROLLCALL_HTTP_CONFIG_FILE applies to it" shown:"none: plain HTTP"`
 	PageHosts           hosts         `split_words:"true" desc:"host names by which browsers reach the page, beside localhost, separated by commas, such as rollcall.example.com" shown:"none"`
 	PageTrustedProxies  networks      `split_words:"true" desc:"addresses of the proxies in front of the page, such as 10.0.0.7 or 10.1.0.0/16, separated by commas; nobody else is let in then" shown:"none"`
 	PageUserHeader      headerName    `split_words:"true" desc:"header in which these proxies name the user who has logged in, such as X-Forwarded-User" shown:"none"`

@@ -22,7 +22,7 @@ func (s *service) listen() (*web, error) {
 		Gatherer:      s.reg,
 		Log:           s.log,
 		Checks:        s.checks(),
-		WebConfigFile: string(s.cfg.WebConfigFile),
+		WebConfigFile: string(s.cfg.HTTPConfigFile),
 	})
 	if err != nil {
 		return nil, err
