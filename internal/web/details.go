@@ -12,10 +12,21 @@ import (
 
 // details are what the rows in view show beyond the roster: the last 24 hours, and who
 // came last. They are asked for, kept for a while, and brought up to date with what the
-// roster says meanwhile, so that a busy view does not ask the history again and again.
+// roster says meanwhile, so that a busy view does not ask the history again and again. An
+// old one is shown while it is asked for again, so that news do not wait for it.
 type details struct {
 	mu   sync.Mutex
 	kept map[string]*detail
+	// reading has those that are being asked for, each until its channel is closed.
+	reading map[string]chan struct{}
+	old     chan oldRows
+}
+
+// oldRows are rows whose details are asked for again.
+type oldRows struct {
+	location
+	rows []row
+	done chan struct{}
 }
 
 // detail is what is known of one machine or one user.
@@ -26,7 +37,17 @@ type detail struct {
 	day  dayline
 	// since is since when those who are on are on, by their names.
 	since map[string]time.Time
-	ok    bool // an answer has come
+	// ok says that an answer has come. If the last one has not, or was too long, it is not
+	// asked for before again.
+	ok    bool
+	again time.Time
+	fails int
+}
+
+// current reports whether a detail need not be asked for again, for a row of a revision.
+func (k *detail) current(rev uint64, now time.Time) bool {
+	age := now.Sub(k.read)
+	return now.Before(k.again) || k.ok && (age <= detailAge || rev == k.rev && age <= quietAge)
 }
 
 // heards are when machines in view were heard from last: the changes of a roster tell
@@ -51,7 +72,7 @@ func (h *heards) of(ctx context.Context, p *Page, machines []*fleet.Machine) map
 	h.mu.Lock()
 	for _, m := range machines {
 		k := h.kept[m.Name]
-		if found[m.Name] = latest(k.at, m.Heard); now.Sub(k.read) > heardAge {
+		if found[m.Name] = latest(k.at, m.Heard); now.Sub(k.read) > heardAge && p.now().Sub(m.Heard) > heardAge {
 			old = append(old, m.Name)
 		}
 	}
@@ -91,13 +112,17 @@ func latest(a, b time.Time) time.Time {
 
 const (
 	// detailAge is how long a detail is used before it is asked for again, if its row
-	// has changed; quietAge, if it has not.
+	// has changed; quietAge, if it has not, or if there are too many sessions.
 	detailAge = time.Minute
 	quietAge  = 10 * time.Minute
+	// retryPause is how long one that did not come is not asked for again; it doubles, up
+	// to detailAge.
+	retryPause = time.Second
 	// maxDetails bounds the details that are kept, maxStays the sessions that are read
-	// for the rows of one view.
+	// for the rows of one view, maxOld the views whose old details wait.
 	maxDetails = 4000
 	maxStays   = 20_000
+	maxOld     = 100
 	// askers is how many questions about users are asked at a time.
 	askers = 4
 )
@@ -113,50 +138,123 @@ type row struct {
 // of returns the details of rows, for machines or users. Those that do not arrive in time
 // are missing.
 func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[string]*detail {
-	users, now := l.page == "/users", time.Now() // for the ages
+	now := time.Now() // for the ages
 	found := make(map[string]*detail, len(rows))
-	var missing []row
+	done := make(chan struct{})
+	old := oldRows{*l, nil, make(chan struct{})}
+	var missing, others []row
+	var read []chan struct{} // by others
 	d.mu.Lock()
 	for _, r := range rows {
-		k := d.kept[d.key(l, r.name)]
+		key := d.key(l, r.name)
+		k, reading := d.kept[key], d.reading[key]
 		switch {
-		case k == nil, now.Sub(k.read) > quietAge, r.rev != k.rev && now.Sub(k.read) > detailAge, !k.ok && now.Sub(k.read) > time.Second:
+		case k != nil && (k.ok || k.current(r.rev, now)):
+			if reading == nil && !k.current(r.rev, now) {
+				old.rows = append(old.rows, r)
+				d.reading[key] = old.done
+			}
+			if r.rev != k.rev && !l.past() {
+				k = k.extended(&r, p.now())
+				d.kept[key] = k
+			}
+			found[r.name] = k
+		case reading != nil:
+			others, read = append(others, r), append(read, reading)
+		default:
 			missing = append(missing, r)
-			continue
-		case r.rev != k.rev && !l.past():
-			k = k.extended(&r, p.now())
-			d.kept[d.key(l, r.name)] = k
+			d.reading[key] = done
 		}
-		found[r.name] = k
 	}
 	d.mu.Unlock()
-	if len(missing) == 0 {
-		return found
+	if len(old.rows) > 0 {
+		select {
+		case d.old <- old:
+		default: // too many wait already: later
+			d.end(l, old.rows, old.done)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.detailTime)
 	defer cancel()
-	var read map[string]*detail
-	if users {
-		read = p.readUsers(ctx, l, missing)
-	} else {
-		read = p.readMachines(ctx, l, missing)
+	if len(missing) > 0 {
+		d.read(ctx, p, l, missing)
+		d.end(l, missing, done)
+	}
+	for _, one := range read {
+		select {
+		case <-one:
+		case <-ctx.Done():
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.kept == nil {
-		d.kept = map[string]*detail{}
+	for _, r := range append(missing, others...) {
+		if k := d.kept[d.key(l, r.name)]; k != nil {
+			found[r.name] = k
+		}
 	}
+	return found
+}
+
+// end notes that rows are not being read any more.
+func (d *details) end(l *location, rows []row, done chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range rows {
+		delete(d.reading, d.key(l, r.name))
+	}
+	close(done)
+}
+
+// read asks for the details of rows, and keeps them.
+func (d *details) read(ctx context.Context, p *Page, l *location, rows []row) {
+	ask := p.readMachines
+	if l.page == "/users" {
+		ask = p.readUsers
+	}
+	read := ask(ctx, l, rows)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for name, one := range read {
+		key := d.key(l, name)
+		if before := d.kept[key]; before != nil && !one.ok {
+			one.failed(before)
+		}
 		for other := range d.kept {
 			if len(d.kept) < maxDetails {
 				break
 			}
 			delete(d.kept, other)
 		}
-		d.kept[d.key(l, name)] = one
-		found[name] = one
+		d.kept[key] = one
 	}
-	return found
+}
+
+// failed takes over what was known before an answer did not come.
+func (k *detail) failed(before *detail) {
+	if before.ok {
+		k.ok, k.rev, k.n, k.day, k.since = true, before.rev, before.n, before.day, before.since
+		return
+	}
+	k.fails = before.fails + 1
+	if again := k.read.Add(min(detailAge, retryPause<<min(k.fails, 10))); again.After(k.again) {
+		k.again = again
+	}
+}
+
+// refresh asks for old details again, until the context is done.
+func (d *details) refresh(ctx context.Context, p *Page) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case old := <-d.old:
+			asking, cancel := context.WithTimeout(ctx, answerTime)
+			d.read(asking, p, &old.location, old.rows)
+			cancel()
+			d.end(&old.location, old.rows, old.done)
+		}
+	}
 }
 
 func (d *details) key(l *location, name string) string {
@@ -183,12 +281,12 @@ func (p *Page) readMachines(ctx context.Context, l *location, rows []row) map[st
 		names[i] = r.name
 	}
 	stays := map[string][]api.PastStay{}
-	ok := p.readStays(ctx, api.HistoryRequest{Names: names}, to, func(s *api.PastStay) {
+	again := p.readStays(ctx, api.HistoryRequest{Names: names}, to, func(s *api.PastStay) {
 		stays[s.Machine] = append(stays[s.Machine], *s)
 	})
 	read := make(map[string]*detail, len(rows))
 	for _, r := range rows {
-		read[r.name] = newDetail(&r, stays[r.name], func(s *api.PastStay) string { return s.User }, to, ok)
+		read[r.name] = newDetail(&r, stays[r.name], func(s *api.PastStay) string { return s.User }, to, again)
 	}
 	return read
 }
@@ -208,8 +306,8 @@ func (p *Page) readUsers(ctx context.Context, l *location, rows []row) map[strin
 		wait.Go(func() {
 			for r := range turns {
 				var stays []api.PastStay
-				ok := p.readStays(ctx, api.HistoryRequest{User: r.name}, to, func(s *api.PastStay) { stays = append(stays, *s) })
-				one := newDetail(&r, stays, func(s *api.PastStay) string { return s.Machine }, to, ok)
+				again := p.readStays(ctx, api.HistoryRequest{User: r.name}, to, func(s *api.PastStay) { stays = append(stays, *s) })
+				one := newDetail(&r, stays, func(s *api.PastStay) string { return s.Machine }, to, again)
 				mu.Lock()
 				read[r.name] = one
 				mu.Unlock()
@@ -220,28 +318,29 @@ func (p *Page) readUsers(ctx context.Context, l *location, rows []row) map[strin
 	return read
 }
 
-// readStays reads the sessions of the 24 hours before a moment. It returns false if not
-// all have come in time.
-func (p *Page) readStays(ctx context.Context, request api.HistoryRequest, to time.Time, add func(*api.PastStay)) bool {
+// readStays reads the sessions of the 24 hours before a moment. If not all have come in
+// time, or there are too many, it returns when to ask again.
+func (p *Page) readStays(ctx context.Context, request api.HistoryRequest, to time.Time, add func(*api.PastStay)) (again time.Time) {
 	request.From, request.To = to.Add(-day).UTC().Format(time.RFC3339Nano), to.UTC().Format(time.RFC3339Nano)
 	n := 0
 	for a, err := range pages[api.HistoryAnswer](ctx, p, "history", request) {
 		if err != nil {
-			return false
+			return time.Now().Add(retryPause)
 		}
 		for i := range a.Sessions {
 			add(&a.Sessions[i])
 		}
-		if n += len(a.Sessions); n > maxStays {
-			return false
+		if n += len(a.Sessions); n > p.maxStays {
+			//guard:set quietAge 0 "a row of too many sessions is not asked for again and again" TestTooManyStays
+			return time.Now().Add(quietAge)
 		}
 	}
-	return true
+	return time.Time{}
 }
 
 // newDetail returns what the stays say of a row.
-func newDetail(r *row, stays []api.PastStay, name func(*api.PastStay) string, to time.Time, ok bool) *detail {
-	k := &detail{read: time.Now(), rev: r.rev, n: r.n, ok: ok, since: map[string]time.Time{}}
+func newDetail(r *row, stays []api.PastStay, name func(*api.PastStay) string, to, again time.Time) *detail {
+	k := &detail{read: time.Now(), rev: r.rev, n: r.n, ok: again.IsZero(), again: again, since: map[string]time.Time{}}
 	k.day = countOver(stays, name, to.Add(-day), to)
 	for i := range stays {
 		s := &stays[i]

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -189,6 +190,47 @@ func TestPoll(t *testing.T) {
 			b.polls = true
 			b.wantFresh(s)
 		}
+	}
+}
+
+// TestTooManyStays: the sessions of a row that has too many of them for a strip are not read
+// again and again.
+func TestTooManyStays(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	for i := range 30 {
+		w.fold(login(fmt.Sprintf("10:%02d", i), "web1", "busy"), logout(fmt.Sprintf("10:%02d:30", i), "web1", "busy"))
+	}
+	w.fold(login("11:00", "web1", "busy"), login("11:00", "web2", "kim"))
+	s := w.open()
+	s.page.SetMaxStays(20)
+	asked := map[string]int{}
+	conn := kit.Conn(t, w.server.URL)
+	questions, err := conn.SubscribeSync(w.subjects.Query("history"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		s.get("/users")
+		<-time.After(1100 * time.Millisecond) // when it would be asked for again
+		w.fold(login(fmt.Sprintf("12:%02d", i), "web1", "busy"), login(fmt.Sprintf("12:%02d", i), "web2", "kim"))
+		w.synced(s)
+	}
+	for {
+		m, err := questions.NextMsg(100 * time.Millisecond)
+		if err != nil {
+			break
+		}
+		var q api.HistoryRequest
+		if err := json.Unmarshal(m.Data, &q); err != nil {
+			t.Fatal(err)
+		}
+		asked[q.User]++
+	}
+	if asked["busy"] != 1 || asked["kim"] != 1 {
+		t.Errorf("the history was asked for %v", asked)
 	}
 }
 

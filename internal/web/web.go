@@ -66,6 +66,8 @@ type Page struct {
 	// detailTime is how long a page waits for what it can do without, statusPause how often
 	// it asks for the service's status.
 	detailTime, statusPause time.Duration
+	// maxStays bounds the sessions that are read for the rows of one view.
+	maxStays int
 
 	details details
 	heards  heards
@@ -87,7 +89,8 @@ func New(c Config) *Page {
 	if c.Several == 0 {
 		c.Several = 5
 	}
-	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, fleet: fleet.New()}
+	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, maxStays: maxStays, fleet: fleet.New()}
+	p.details = details{kept: map[string]*detail{}, reading: map[string]chan struct{}{}, old: make(chan oldRows, maxOld)}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
 }
@@ -155,10 +158,11 @@ func (p *Page) follow(ctx context.Context) error {
 	defer conn.Close()
 	p.link.Store(&link{asking, conn})
 	defer p.link.Store(nil)
-	var status sync.WaitGroup
-	defer status.Wait()
+	var asides sync.WaitGroup
+	defer asides.Wait()
 	defer fail(nil)
-	status.Go(func() { p.followStatus(ctx, mirror) })
+	asides.Go(func() { p.followStatus(ctx, mirror) })
+	asides.Go(func() { p.details.refresh(ctx, p) })
 	if err := mirror.Run(asking, conn); err != nil {
 		return err
 	}
