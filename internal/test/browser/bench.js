@@ -62,6 +62,16 @@ async function withDemo(machines, use) {
   try {
     // The page has read the fleet once it shows it.
     await eventually("the page shows the fleet", async () => (await (await fetch(demo.url("/machines"))).text()).includes(`data-total="${machines}"`), 120_000);
+    const nats = await demo.connection();
+    await eventually(
+      "the history has caught up",
+      async () => {
+        const status = JSON.parse(await nats.request("rollcall.query.status", ""));
+        return status.history.place > status.place - 1000;
+      },
+      600_000,
+    );
+    await sleep(machines > 10_000 ? 30_000 : 5_000); // until it rests
     return await use(demo);
   } finally {
     await demo.end();

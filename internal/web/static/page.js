@@ -55,11 +55,15 @@ function age(within) {
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
+// tickRoom is how many labels a line of time has room for, by the window: to measure the
+// line would lay out the page once more before its first paint.
+const tickRoom = () => Math.min(innerWidth > 820 ? innerWidth - 330 : innerWidth - 40, 1500) / 70
+
 // drawTicks draws the labels of a line of time again: the server does not know where the
 // viewer's days begin.
 function drawTicks(svg) {
 	const from = Date.parse(svg.dataset.from), to = Date.parse(svg.dataset.to), hours = (to - from) / 3600e3
-	const room = (svg.clientWidth || 900) / 70, step = [1, 2, 3, 4, 6, 12, 24, 48, 96, 168].find(step => hours / step <= room) ?? 168
+	const room = tickRoom(), step = [1, 2, 3, 4, 6, 12, 24, 48, 96, 168].find(step => hours / step <= room) ?? 168
 	for (const old of $$('line:not(.marker), text', svg)) old.remove()
 	const t = new Date(from)
 	t.setHours(0, 0, 0, 0)
@@ -247,26 +251,26 @@ class TileMap {
 		})
 		canvas.addEventListener('pointerleave', () => { this.over = -1; clearTimeout(this.timer); tip.hidden = true })
 		canvas.addEventListener('click', event => this.open(this.tileAt(event)))
-		new ResizeObserver(() => this.draw()).observe(canvas)
 	}
-	layout() {
+	// fit fits the map into a width; nothing is drawn yet.
+	fit(width) {
 		// All groups have tiles of one size, so that they can be compared.
-		const n = this.tiles.length, width = this.canvas.clientWidth, most = Math.max(...[...maps.values()].map(map => map.tiles.length))
+		const n = this.tiles.length, most = Math.max(...[...maps.values()].map(map => map.tiles.length))
 		this.size = most <= 60 ? 18 : most <= 250 ? 11 : 7
 		this.gap = most <= 60 ? 3 : most <= 250 ? 2 : 1
 		this.columns = Math.max(1, Math.floor((width + this.gap) / (this.size + this.gap)))
 		this.height = Math.ceil(n / this.columns) * (this.size + this.gap) - this.gap + 2
+		this.width = width
+		this.canvas.style.height = `${this.height}px`
+		this.canvas.parentElement.style.containIntrinsicHeight = `auto ${this.height + 44}px` // with its head
 	}
 	draw() {
-		const width = this.canvas.clientWidth
-		if (!width) return
-		this.layout()
+		if (!this.width) return
 		const scale = devicePixelRatio || 1, c = colours(), pen = this.canvas.getContext('2d')
-		this.canvas.style.height = `${this.height}px`
-		this.canvas.width = Math.round(width * scale)
+		this.canvas.width = Math.round(this.width * scale)
 		this.canvas.height = Math.round(this.height * scale)
 		pen.scale(scale, scale)
-		for (let i = 0; i < this.tiles.length; i++) this.tile(pen, c, i)
+		for (const state of new Set(this.tiles)) this.drawState(pen, c, state)
 		for (const i of this.flash.keys()) this.frame(pen, c.ring, i, 1.5)
 		if (document.activeElement === this.canvas && this.at >= 0) this.frame(pen, c.focus, this.at, 2.5)
 	}
@@ -274,17 +278,22 @@ class TileMap {
 		const step = this.size + this.gap
 		return [(i % this.columns) * step + 1, Math.floor(i / this.columns) * step + 1]
 	}
-	tile(pen, c, i) {
-		const state = this.tiles[i], silent = state >= 'a', step = state.charCodeAt(0) - (silent ? 97 : 48), [x, y] = this.place(i), s = this.size
+	// drawState draws all tiles of one state, as one path.
+	drawState(pen, c, state) {
+		const silent = state >= 'a', step = state.charCodeAt(0) - (silent ? 97 : 48), s = this.size
 		pen.fillStyle = silent ? c['amber-mark'] : c[`s${step}`]
 		pen.beginPath()
-		pen.roundRect(x, y, s, s, s > 8 ? 2.5 : 1.5)
+		for (let i = 0; i < this.tiles.length; i++) if (this.tiles[i] === state) pen.roundRect(...this.place(i), s, s, s > 8 ? 2.5 : 1.5)
 		pen.fill()
 		if (!silent) return
 		// Silence has a form of its own: a frame, hollow if nobody was on.
 		const edge = s > 8 ? 2 : 1.5
 		pen.fillStyle = step ? c[`s${step}`] : c.card
-		pen.fillRect(x + edge, y + edge, s - 2 * edge, s - 2 * edge)
+		for (let i = 0; i < this.tiles.length; i++) {
+			if (this.tiles[i] !== state) continue
+			const [x, y] = this.place(i)
+			pen.fillRect(x + edge, y + edge, s - 2 * edge, s - 2 * edge)
+		}
 	}
 	frame(pen, colour, i, width) {
 		const [x, y] = this.place(i)
@@ -343,10 +352,32 @@ function startMap() {
 	if (!$('#map')) return
 	tip = $('#tip')
 	maps.clear()
+	resized.disconnect()
 	for (const canvas of $$('#map canvas')) maps.set(Number(canvas.dataset.group), new TileMap(canvas))
-	for (const map of maps.values()) map.draw()
+	// All are measured before one is changed: one layout, and not one for each.
+	const all = [...maps.values()], widths = all.map(map => map.canvas.parentElement.clientWidth)
+	all.forEach((map, i) => { map.fit(widths[i]); resized.observe(map.canvas.parentElement) })
+}
+const resized = new ResizeObserver(entries => {
+	for (const { target, contentRect } of entries) {
+		const map = maps.get(Number($('canvas', target)?.dataset.group))
+		const width = Math.round(contentRect.width)
+		if (map?.canvas.parentElement !== target || map.width === width) continue
+		map.fit(width)
+		map.draw()
+	}
+})
+// drawMap draws the map piece by piece, so that it holds up nothing else.
+function drawMap() {
+	const wait = [...maps.values()]
+	const some = () => {
+		for (const end = performance.now() + 10; wait.length && performance.now() < end;) wait.shift().draw()
+		if (wait.length) setTimeout(some)
+	}
+	some()
 }
 startMap()
+requestAnimationFrame(() => setTimeout(drawMap)) // the page is painted first
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const map of maps.values()) map.draw() })
 
 // ---- Lists: rows as they come into view ----
@@ -628,7 +659,7 @@ function setBlock(element, id, html) {
 	localise(element)
 	$$('.wide', element).forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0 })
 	if (same) $(same, element)?.focus({ preventScroll: true })
-	if (id === 'map') startMap()
+	if (id === 'map') { startMap(); for (const map of maps.values()) map.draw() }
 	if (id === 'strip') startCurve()
 }
 for (const id of ['feed', 'several', 'longest']) {
