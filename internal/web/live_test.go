@@ -123,7 +123,7 @@ func TestLive(t *testing.T) {
 			for _, b := range all {
 				b.open(false)
 			}
-			steps := kit.Length(3, 10)
+			steps := kit.Length(3, 5)
 			for step := range steps {
 				w.fold(c.events(1 + c.rng.IntN(12))...)
 				if step%3 == 1 {
@@ -154,7 +154,7 @@ func TestReconnect(t *testing.T) {
 	s := w.open()
 	w.synced(s)
 	all := s.browsers(s.host())
-	for range kit.Length(2, 6) {
+	for range kit.Length(2, 3) {
 		for _, b := range all {
 			b.open(b.patches > 0)
 		}
@@ -183,7 +183,7 @@ func TestPoll(t *testing.T) {
 	s := w.open()
 	w.synced(s)
 	all := s.browsers(s.host())
-	for range kit.Length(2, 6) {
+	for range kit.Length(2, 3) {
 		w.fold(c.events(20)...)
 		w.synced(s)
 		for _, b := range all {
@@ -457,7 +457,7 @@ func TestDeafClient(t *testing.T) {
 	}
 	b.open(false)
 	defer b.close()
-	for range kit.Length(5, 20) {
+	for range kit.Length(5, 10) {
 		w.fold(c.events(40)...)
 		begin := time.Now()
 		w.synced(s)

@@ -536,7 +536,7 @@ func (a *asked) wantOne(s *site, page, name, at string) {
 // now and at any past moment.
 func TestSameAsCommands(t *testing.T) {
 	server := kit.StartServer(t)
-	for seed := range kit.Length(2, 12) {
+	for seed := range kit.Length(2, 4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(seed), 2))
 			w := newWorld(t, server)

@@ -15,7 +15,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-var clusters = flag.Int("faults.clusters", kit.Length(1, 5), "how often TestCluster has the leader step down and kills a server")
+var clusters = flag.Int("faults.clusters", kit.Length(1, 3), "how often TestCluster has the leader step down and kills a server")
 
 // TestCluster: in a cluster of three servers, with a stream of three replicas that
 // rollcall has created, leaders step down and servers are killed and restarted while

@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var kills = flag.Int("faults.kills", kit.Length(10, 50), "how often TestKill kills rollcall")
+var kills = flag.Int("faults.kills", kit.Length(10, 25), "how often TestKill kills rollcall")
 
 // TestKill: rollcall is killed at random moments, including its start, while events are
 // published. Then its roster is the same as without the kills, every place has one

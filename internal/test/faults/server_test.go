@@ -21,7 +21,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-var servers = flag.Int("faults.servers", kit.Length(2, 10), "how often TestKillServer kills nats-server")
+var servers = flag.Int("faults.servers", kit.Length(2, 5), "how often TestKillServer kills nats-server")
 
 // TestKillServer: nats-server is killed at random moments while events are published
 // with acks and rollcall reads. No acknowledged message is missing; rollcall keeps

@@ -14,7 +14,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var terms = flag.Int("faults.terms", kit.Length(4, 20), "how often TestTerminate terminates rollcall")
+var terms = flag.Int("faults.terms", kit.Length(4, 10), "how often TestTerminate terminates rollcall")
 
 // endsWithin is how long rollcall may take to exit on a machine that is busy with other
 // tests: docker stop, the least patient of those that end services, kills after it. It
