@@ -120,7 +120,7 @@ func TestValues(t *testing.T) {
 		"ROLLCALL_STREAM":             {[]string{"A", "rollcall-events_2"}, []string{"a.b", "a b", "a*", "a>", "a/b", `a\b`, "a\tb", "é", strings.Repeat("a", 256)}},
 		"ROLLCALL_LOG_LEVEL":          {[]string{"debug", "info", "warn", "error", "INFO"}, []string{"trace", "info+1", "0"}},
 		"ROLLCALL_LOG_FORMAT":         {[]string{"text", "JSON"}, []string{"xml"}},
-		"ROLLCALL_HTTP_CONFIG_FILE":    {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
+		"ROLLCALL_HTTP_CONFIG_FILE":   {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
 		"ROLLCALL_PAGE_CONFIG_FILE":   {[]string{seed}, []string{folder, filepath.Join(folder, "none")}},
 		"ROLLCALL_PAGE_ADDR":          {[]string{"off", ":8088", "127.0.0.1:0"}, []string{"on", "8088", "no", "a:b"}},
 		"ROLLCALL_PAGE_SEVERAL":       {[]string{"2", "1000"}, []string{"1", "0", "-1", "many"}},
