@@ -109,12 +109,18 @@ func TestServePage(t *testing.T) {
 	}
 }
 
-// TestServeExpected: the page of the service lists the machines that its inventory has, and that
-// were never heard from.
+// TestServeExpected: the page of the service lists the machines that its inventory has now, and
+// that were never heard from.
 func TestServeExpected(t *testing.T) {
-	p := serve(t, t.TempDir(), "ROLLCALL_EXPECTED_FILE="+write(t, "expected", "db9.example.com\n"))
-	if status, body := get(t, p.says("page", "url")+"service"); status != 200 || !strings.Contains(body, "db9.example.com") {
-		t.Errorf("%d: %s", status, body)
+	inventory := write(t, "expected", "db9.example.com\n")
+	p := serve(t, t.TempDir(), "ROLLCALL_EXPECTED_FILE="+inventory)
+	for _, machine := range []string{"db9.example.com", "web10.example.com"} {
+		if err := os.WriteFile(inventory, []byte(machine+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := get(t, p.says("page", "url")+"service"); status != 200 || !strings.Contains(body, machine) {
+			t.Errorf("%d: %s", status, body)
+		}
 	}
 }
 

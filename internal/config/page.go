@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"net/netip"
 	"net/textproto"
 	"regexp"
@@ -42,13 +43,17 @@ func (p *Page) check(readWeb func(path string) error, found Problems) Problems {
 	return p.PageConfigFile.check("ROLLCALL_PAGE_CONFIG_FILE", readWeb, found)
 }
 
-// ExpectedMachines reads the names of the machines that there should be; nil if no file is
-// configured.
-func (p *Page) ExpectedMachines() ([]string, error) {
+// ExpectedMachines returns a function for the names of the machines that there should be now;
+// nil if no file is configured.
+func (p *Page) ExpectedMachines(log *slog.Logger) (func() []string, error) {
 	if p.PageExpectedFile == "" {
 		return nil, nil
 	}
-	return inventory.Read(string(p.PageExpectedFile))
+	file, err := inventory.Open(string(p.PageExpectedFile), log)
+	if err != nil {
+		return nil, err
+	}
+	return file.Names, nil
 }
 
 // pageAddress is an address, or "off".

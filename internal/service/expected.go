@@ -2,9 +2,6 @@ package service
 
 import (
 	"log/slog"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,20 +12,9 @@ import (
 // expected counts, at each scrape, the machines of an inventory, and those of them that were
 // never heard from. No metric has their names: rollcall report --expected prints them.
 type expected struct {
-	path     string
+	file     *inventory.File
 	roster   *roster.Roster
 	caughtUp func() bool
-	log      *slog.Logger
-
-	mu    sync.Mutex
-	names []string
-	read  fileVersion // that names are of, or that could not be read
-}
-
-// fileVersion tells whether a file was replaced or changed.
-type fileVersion struct {
-	modified time.Time
-	size     int64
 }
 
 var (
@@ -38,18 +24,8 @@ var (
 
 // newExpected reads the inventory.
 func newExpected(path string, r *roster.Roster, caughtUp func() bool, log *slog.Logger) (*expected, error) {
-	e := &expected{path: path, roster: r, caughtUp: caughtUp, log: log}
-	var err error
-	e.read = e.version()
-	e.names, err = inventory.Read(path)
-	return e, err
-}
-
-func (e *expected) version() (v fileVersion) {
-	if info, err := os.Stat(e.path); err == nil {
-		v = fileVersion{info.ModTime(), info.Size()}
-	}
-	return v
+	file, err := inventory.Open(path, log)
+	return &expected{file, r, caughtUp}, err
 }
 
 // Describe implements [prometheus.Collector].
@@ -60,7 +36,7 @@ func (e *expected) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (e *expected) Collect(ch chan<- prometheus.Metric) {
-	names := e.current()
+	names := e.file.Names()
 	ch <- prometheus.MustNewConstMetric(machinesExpected, prometheus.GaugeValue, float64(len(names)))
 	//guard:false "no machine counts as never heard from before the stream was read" TestExpected
 	if !e.caughtUp() {
@@ -73,22 +49,4 @@ func (e *expected) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(machinesUnheard, prometheus.GaugeValue, float64(unheard))
-}
-
-// current returns the inventory as the file has it now, or the last one that could be read.
-func (e *expected) current() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := e.version()
-	if now == e.read {
-		return e.names
-	}
-	e.read = now
-	names, err := inventory.Read(e.path)
-	if err != nil {
-		e.log.Warn("inventory not read: the earlier one counts", "err", err)
-		return e.names
-	}
-	e.names = names
-	return names
 }

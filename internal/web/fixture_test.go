@@ -109,6 +109,8 @@ func openSites(t testing.TB) *sites {
 	full.letter(web1, "bad_date", `date: "today" is no date: give RFC 3339`, at("20:30"))
 	full.letter(evil, "late", `<i>too late</i>`, at("19:30"))
 	lossy.lossy()
-	expected := func(c *web.Config) { c.Expected = []string{web1, "lab7.example.com", "lab 8"} }
+	expected := func(c *web.Config) {
+		c.Expected = func() []string { return []string{web1, "lab7.example.com", "lab 8"} }
+	}
 	return &sites{full.open(expected), lossy.open(), empty.open(expected)}
 }

@@ -340,7 +340,7 @@ func (p *Page) unknown(r *request, err error) (*content, error) {
 	if r.page == "/users" {
 		c.Command = command("rollcall where -m", "", r.name)
 	}
-	found.Expected = r.page == "/machines" && slices.Contains(p.Expected, r.name)
+	found.Expected = r.page == "/machines" && p.Expected != nil && slices.Contains(p.Expected(), r.name)
 	c.Status = 404
 	return c, nil
 }

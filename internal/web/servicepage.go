@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/client"
+	"rollcall/internal/web/fleet"
 )
 
 // servicePage is the data of the page of the service itself.
@@ -65,15 +66,22 @@ func buildService(p *Page, r *request) (*content, error) {
 		}
 	}
 	page.facts()
-	for _, name := range p.Expected {
-		if p.fleet.Machine(name) != nil {
-			continue
-		}
-		if page.UnheardCount++; len(page.Unheard) < shownUnheard {
-			page.Unheard = append(page.Unheard, command("rollcall enroll", "", name))
-		}
+	if page.ExpectedKnown {
+		page.unheard(p.Expected(), p.fleet)
 	}
 	return &content{Title: "Service", Template: "service", Data: page, Command: "rollcall status"}, nil
+}
+
+// unheard lists those of the machines that there should be that were never heard from.
+func (s *servicePage) unheard(expected []string, f *fleet.Fleet) {
+	for _, name := range expected {
+		if f.Machine(name) != nil {
+			continue
+		}
+		if s.UnheardCount++; len(s.Unheard) < shownUnheard {
+			s.Unheard = append(s.Unheard, command("rollcall enroll", "", name))
+		}
+	}
 }
 
 // facts writes the status as names and values.

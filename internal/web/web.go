@@ -43,8 +43,8 @@ type Config struct {
 	ServiceAccounts []string
 	// Several is on how many machines at once a person must be to be marked; 0: 5.
 	Several int
-	// Expected are the machines that there should be; nil: not known.
-	Expected []string
+	// Expected returns the machines that there should be, in byte order; nil: not known.
+	Expected func() []string
 	// Streams bounds the streams of events.
 	Streams *access.Streams
 	Version string

@@ -30,7 +30,7 @@ type Server struct {
 // address, and a [config.Problems] a configuration that would let everybody in. Call Run
 // next, or Close.
 func Listen(c *config.Page, subjects rollcallv1.Subjects, deadLetters, version string, log *slog.Logger) (*Server, error) {
-	expected, err := c.ExpectedMachines()
+	expected, err := c.ExpectedMachines(log)
 	if err != nil {
 		return nil, err
 	}
