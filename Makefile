@@ -42,7 +42,7 @@ test-full: ## the tests at full length, with the race detector
 	TEST_FULL=1 $(GO) test -race -gcflags=modernc.org/...=-race=false -timeout 30m ./...
 
 # How long each fuzz target runs: FUZZTIME=10m make fuzz.
-FUZZTIME ?= 100000x
+FUZZTIME ?= 20000x
 .PHONY: fuzz
 fuzz: ## each fuzz target, briefly
 	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' internal proto | xargs -n 1 dirname | sort -u); do \
