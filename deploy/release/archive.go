@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -22,10 +23,6 @@ type packed struct {
 // contains the program and the documents that the README links to, in a folder with the
 // archive's name, without owners and with the commit's date.
 func (s *source) pack(folder, name, program string, p platform) (archive string, err error) {
-	documents, err := filepath.Glob(filepath.Join(s.root, "docs", "*"))
-	if err != nil {
-		return "", err
-	}
 	var files []packed
 	add := func(path, as string, mode os.FileMode) error {
 		data, err := os.ReadFile(path)
@@ -36,9 +33,13 @@ func (s *source) pack(folder, name, program string, p platform) (archive string,
 	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
 		err = errors.Join(err, add(filepath.Join(s.root, file), file, 0o644))
 	}
-	for _, path := range documents {
-		err = errors.Join(err, add(path, "docs/"+filepath.Base(path), 0o644))
-	}
+	docs := filepath.Join(s.root, "docs")
+	err = errors.Join(err, filepath.WalkDir(docs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return add(path, "docs/"+filepath.ToSlash(path[len(docs)+1:]), 0o644)
+	}))
 	if err != nil {
 		return "", err
 	}

@@ -89,7 +89,7 @@ func TestRelease(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), "rollcall v1.2.3 ") {
 		t.Errorf("version: %s, %v", out, err)
 	}
-	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/operations.md", "docs/event-path-dark.svg"} {
+	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/operations.md", "docs/event-path-dark.svg", "docs/page/fleet.png"} {
 		if _, err := os.Stat(filepath.Join(folder, name, file)); err != nil {
 			t.Error(err)
 		}
