@@ -109,8 +109,8 @@ func TestServePage(t *testing.T) {
 	}
 }
 
-// TestServeExpected: the page of the service lists the machines that its inventory has now, and
-// that were never heard from.
+// TestServeExpected: the page Service lists the machines that should be there and were never
+// heard from, by what their file has now.
 func TestServeExpected(t *testing.T) {
 	inventory := write(t, "expected", "db9.example.com\n")
 	p := serve(t, t.TempDir(), "ROLLCALL_EXPECTED_FILE="+inventory)

@@ -120,7 +120,7 @@ func TestBrokenCSV(t *testing.T) {
 		events = append(events, login("20:00", "web1", fmt.Sprintf("user-%05d-%s", i, strings.Repeat("x", 50))))
 	}
 	w.fold(events...)
-	// A service that breaks off after the first page of an answer.
+	// This service answers with one page, and then with an error.
 	var broken atomic.Bool
 	relay, conn := kit.Conn(t, server.URL), kit.Conn(t, server.URL)
 	for _, question := range []string{"machine", "history", "report", "status", "counts"} {

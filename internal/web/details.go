@@ -13,7 +13,7 @@ import (
 // details are what the rows in view show beyond the roster: the last 24 hours, and who
 // came last. They are asked for, kept for a while, and brought up to date with what the
 // roster says meanwhile, so that a busy view does not ask the history again and again. An
-// old one is shown while it is asked for again, so that news do not wait for it.
+// old one is shown while it is asked for again, so that a change is shown at once.
 type details struct {
 	mu   sync.Mutex
 	kept map[string]*detail
@@ -218,7 +218,7 @@ func (d *details) read(ctx context.Context, p *Page, l *location, rows []row) {
 	for name, one := range read {
 		key := d.key(l, name)
 		if before := d.kept[key]; before != nil && !one.ok {
-			one.failed(before)
+			one.failed(before, p.retryPause)
 		}
 		for other := range d.kept {
 			if len(d.kept) < maxDetails {
@@ -231,13 +231,13 @@ func (d *details) read(ctx context.Context, p *Page, l *location, rows []row) {
 }
 
 // failed takes over what was known before an answer did not come.
-func (k *detail) failed(before *detail) {
+func (k *detail) failed(before *detail, pause time.Duration) {
 	if before.ok {
 		k.ok, k.rev, k.n, k.day, k.since = true, before.rev, before.n, before.day, before.since
 		return
 	}
 	k.fails = before.fails + 1
-	if again := k.read.Add(min(detailAge, retryPause<<min(k.fails, 10))); again.After(k.again) {
+	if again := k.read.Add(min(detailAge, pause<<min(k.fails, 10))); again.After(k.again) {
 		k.again = again
 	}
 }
@@ -325,13 +325,13 @@ func (p *Page) readStays(ctx context.Context, request api.HistoryRequest, to tim
 	n := 0
 	for a, err := range pages[api.HistoryAnswer](ctx, p, "history", request) {
 		if err != nil {
-			return time.Now().Add(retryPause)
+			return time.Now().Add(p.retryPause)
 		}
 		for i := range a.Sessions {
 			add(&a.Sessions[i])
 		}
 		if n += len(a.Sessions); n > p.maxStays {
-			//guard:set quietAge 0 "a row of too many sessions is not asked for again and again" TestTooManyStays
+			//guard:set quietAge 0 "the sessions of a busy row are not read again and again" TestTooManyStays
 			return time.Now().Add(quietAge)
 		}
 	}

@@ -15,5 +15,6 @@ func (p *Page) SetClock(now func() time.Time, patience time.Duration) {
 // Fleet returns the fleet that the page shows.
 func (p *Page) Fleet() *fleet.Fleet { return p.fleet }
 
-// SetMaxStays bounds the sessions that are read for the rows of one view.
-func (p *Page) SetMaxStays(n int) { p.maxStays = n }
+// SetStays bounds the sessions that are read for the rows of one view, and sets how long what
+// did not come is not asked for again.
+func (p *Page) SetStays(most int, retry time.Duration) { p.maxStays, p.retryPause = most, retry }

@@ -129,7 +129,7 @@ func compressed(next http.Handler) http.Handler {
 	})
 }
 
-// acceptsGzip reports whether a client accepts an answer that is compressed.
+// acceptsGzip reports whether a client accepts a compressed answer.
 func acceptsGzip(req *http.Request) bool {
 	for one := range strings.SplitSeq(req.Header.Get("Accept-Encoding"), ",") {
 		coding, weight, _ := strings.Cut(one, ";")

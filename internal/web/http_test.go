@@ -154,7 +154,7 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// asset returns the URL of an asset, as a page has it.
+// asset returns the URL under which a page links to an asset.
 func asset(t testing.TB, s *site, name string) string {
 	t.Helper()
 	base, ext, _ := strings.Cut(name, ".")

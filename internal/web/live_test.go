@@ -202,7 +202,7 @@ func TestTooManyStays(t *testing.T) {
 	}
 	w.fold(login("11:00", "web1", "busy"), login("11:00", "web2", "kim"))
 	s := w.open()
-	s.page.SetMaxStays(20)
+	s.page.SetStays(20, time.Microsecond)
 	asked := map[string]int{}
 	conn := kit.Conn(t, w.server.URL)
 	questions, err := conn.SubscribeSync(w.subjects.Query("history"))
@@ -214,7 +214,6 @@ func TestTooManyStays(t *testing.T) {
 	}
 	for i := range 3 {
 		s.get("/users")
-		<-time.After(1100 * time.Millisecond) // when it would be asked for again
 		w.fold(login(fmt.Sprintf("12:%02d", i), "web1", "busy"), login(fmt.Sprintf("12:%02d", i), "web2", "kim"))
 		w.synced(s)
 	}

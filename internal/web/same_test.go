@@ -22,8 +22,8 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// anything folds random events of two days: sessions of all kinds, boots, lists of who is
-// on, what is late and what is lost. It returns their dates.
+// anything folds random events of two days: sessions of all kinds, boots, and lists of who is
+// on. Some arrive late, some are lost. It returns the dates of the events.
 func (w *world) anything(rng *rand.Rand) (dates []time.Time) {
 	machines := []string{"web1.example.com", "web2.example.com", "db1", "a b/c", `<i>"x'&y`, "日本語", "..", "*"}
 	users := []string{"anna", "kim", "ola", `"><script>`, "-rf", "σοφία", "svc-backup"}
@@ -238,7 +238,7 @@ func wantRows(t testing.TB, what string, got, want [][]string) {
 	}
 }
 
-// chipsOf returns the names in a cell of a list, and how many more there are.
+// chipsOf returns the names that a cell of a list shows, and how many more it says there are.
 func chipsOf(cell *html.Node) (names []string, more string) {
 	for _, a := range all(cell, func(n *html.Node) bool { return n.DataAtom == atom.A }) {
 		if class, _ := attr(a, "class"); class == "more" {
@@ -284,7 +284,7 @@ func pathOf(page, name string) string {
 	return page + "/" + url.PathEscape(rollcallv1.EncodeMachine(name))
 }
 
-// wantMachines compares the list of machines, and its table, with the report.
+// wantMachines compares the page's list of machines, and its CSV, with the report.
 func (a *asked) wantMachines(s *site, at string) {
 	a.t.Helper()
 	p := s.open(pageAt("/machines", at))
@@ -357,7 +357,7 @@ func (s *site) table(url string) [][]string {
 	return rows[1:]
 }
 
-// wantUsers compares the list of users, and its table.
+// wantUsers compares the page's list of users, and its CSV, with the sessions.
 func (a *asked) wantUsers(s *site, at string) {
 	a.t.Helper()
 	p := s.open(pageAt("/users", at))

@@ -66,8 +66,9 @@ type Page struct {
 	// detailTime is how long a page waits for what it can do without, statusPause how often
 	// it asks for the service's status.
 	detailTime, statusPause time.Duration
-	// maxStays bounds the sessions that are read for the rows of one view.
-	maxStays int
+	// See the constants of the same names; tests set others.
+	maxStays   int
+	retryPause time.Duration
 
 	details details
 	heards  heards
@@ -89,7 +90,7 @@ func New(c Config) *Page {
 	if c.Several == 0 {
 		c.Several = 5
 	}
-	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, maxStays: maxStays, fleet: fleet.New()}
+	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, maxStays: maxStays, retryPause: retryPause, fleet: fleet.New()}
 	p.details = details{kept: map[string]*detail{}, reading: map[string]chan struct{}{}, old: make(chan oldRows, maxOld)}
 	p.setTrouble("the page has not reached NATS yet")
 	return p

@@ -22,7 +22,7 @@ import (
 var patience = flag.Bool("faults.patience", false, "whether TestOutside waits a minute, until rollcall drops dead letters that cannot be stored")
 
 // TestStalledService: while the link is stalled, rollcall stays ready, serves its
-// metrics, and ends soon. What it could not store by then, it stores after
+// metrics, and ends within ten seconds. What it could not store by then, it stores after
 // the next start.
 func TestStalledService(t *testing.T) {
 	kit.Long(t)

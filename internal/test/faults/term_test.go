@@ -22,7 +22,7 @@ var terms = flag.Int("faults.terms", kit.Length(4, 10), "how often TestTerminate
 const endsWithin = 10 * time.Second
 
 // TestTerminate: on a SIGTERM at any moment, even during the replay of a large stream,
-// rollcall exits soon with code 0. It leaves a snapshot that is not older
+// rollcall exits within ten seconds with code 0. It leaves a snapshot that is not older
 // than the one before, or logs that there is none, and the next start continues from it.
 func TestTerminate(t *testing.T) {
 	t.Parallel()
