@@ -9,7 +9,6 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/client"
-	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // answerTime is how long a page waits for the answers that it cannot do without,
@@ -57,9 +56,9 @@ func one[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string, 
 	return none, fmt.Errorf("asking %s: no answer", endpoint)
 }
 
-// isUnknown reports whether the service refused a question because it does not know the
-// machine or the user.
-func isUnknown(err error) bool {
+// isRefusal reports whether the service refused a question for a reason, such as
+// [rollcallv1.CodeNotFound]: it does not know the machine or the user.
+func isRefusal(err error, code int) bool {
 	refusal, ok := errors.AsType[*client.Refusal](err)
-	return ok && refusal.Code == rollcallv1.CodeNotFound
+	return ok && refusal.Code == code
 }

@@ -82,7 +82,7 @@ func (b *begun) Write(data []byte) (int, error) {
 func (p *Page) csvRequest(ctx context.Context, req *http.Request, path string) (*request, error) {
 	r := &request{ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	var err error
-	r.location, err = readLocation(path, req.URL.Query(), r.now)
+	r.location, err = locate(path, req.URL.RawQuery, r.now)
 	return r, err
 }
 

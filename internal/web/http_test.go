@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,62 @@ func TestMistakesOnPages(t *testing.T) {
 		}
 		if strings.Contains(w.Body.String(), "<script>alert") {
 			t.Errorf("%s: what is wrong is not escaped", url)
+		}
+	}
+}
+
+// TestUnreadableQueries: a query that cannot be read, or that says one thing twice, is
+// refused. What is left of it would select what nobody asked for: all machines instead of
+// some, and now instead of the past.
+func TestUnreadableQueries(t *testing.T) {
+	s := openSites(t).full
+	for url, want := range map[string]string{
+		"/machines?q=%":                                       "write % as %25",
+		"/machines?" + then + ";q=web":                        "; as %3B",
+		"/?at=%zz&tz=UTC":                                     "write % as %25",
+		"/users?q=anna&q=kim":                                 "he address has q= twice",
+		"/?" + then + "&at=now":                               "he address has at= twice",
+		"/machines/" + web1 + "?at=%":                         "write % as %25",
+		"/machines.csv?q=%":                                   "write % as %25",
+		"/machines/" + web1 + "/history.csv?span=7d&span=24h": "he address has span= twice",
+		"/names?q=a&q=b":                                      "he address has q= twice",
+		"/tile?group=0&tile=0&at=%":                           "write % as %25",
+		"/live?of=/machines?q%3D%25&once=":                    "write % as %25",
+		"/live?of=/machines?q%3Da%26q%3Db":                    "he address has q= twice",
+		"/live?of=/machines&once=&id=%":                       "write % as %25",
+	} {
+		w := s.do(http.MethodGet, url)
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: status %d, %s; want %s", url, w.Code, w.Body, want)
+		}
+	}
+	for _, url := range []string{"/?utm_source=a&utm_source=b", "/machines?q=%25", "/machines?q=a%3Bb%26c"} {
+		s.get(url)
+	}
+}
+
+// TestRefusedQuestions: what the service refuses because it was asked wrongly is the mistake
+// of whoever wrote the address, and no failure that a page waits to end.
+func TestRefusedQuestions(t *testing.T) {
+	s := openSites(t).full
+	for url, back := range map[string]string{
+		"/machines/" + strings.Repeat("a", 256):                    "/machines",
+		"/users/" + strings.Repeat("a", 256) + "?" + then:          "/users?" + then,
+		"/machines?q=remote:" + strings.Repeat("a", 300):           "/machines",
+		"/users?" + then + "&q=remote:" + strings.Repeat("a", 300): "/users?" + then,
+	} {
+		w := s.do(http.MethodGet, url)
+		page := w.Body.String()
+		if w.Code != http.StatusBadRequest || !strings.Contains(page, "bytes, at most 255") || !strings.Contains(page, " data-still>") {
+			t.Errorf("%s: status %d, %s", url, w.Code, text(part(t, page, "<main", "</main>")))
+		}
+		if a := all(parse(t, page).by("id", "main"), func(n *html.Node) bool { return n.DataAtom == atom.A }); len(a) != 1 || !slices.Contains(a[0].Attr, html.Attribute{Key: "href", Val: back}) {
+			t.Errorf("%s leads back to %v, want %s", url, a[0].Attr, back)
+		}
+	}
+	for _, url := range []string{"/machines.csv?q=remote:" + strings.Repeat("a", 300), "/users/" + strings.Repeat("a", 256) + "/sessions.csv"} {
+		if w := s.do(http.MethodGet, url); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: status %d, %s", url, w.Code, w.Body)
 		}
 	}
 }

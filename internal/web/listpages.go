@@ -240,12 +240,15 @@ func (c *longests) read(ctx context.Context, p *Page, l *location) []session {
 	return p.sessionRows(c.kept, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
 }
 
+// exact reports whether a session began when it says, and not earlier.
+func exact(s *api.Session) bool { return s.SinceExact == nil || *s.SinceExact }
+
 // sessionRows returns rows of sessions; url is where a row leads.
 func (p *Page) sessionRows(stays []api.Stay, url func(*api.Stay) string) []session {
 	rows, now := make([]session, len(stays)), p.now()
 	for i := range stays {
 		s := &stays[i]
-		rows[i] = session{Stay: *s, URL: url(s), Now: now, Exact: s.SinceExact == nil || *s.SinceExact}
+		rows[i] = session{Stay: *s, URL: url(s), Now: now, Exact: exact(&s.Session)}
 	}
 	return rows
 }

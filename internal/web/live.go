@@ -146,13 +146,16 @@ func (p *patch) encode() ([]byte, error) {
 // view reads the request of a stream. It reports whether the page was rendered by this
 // process.
 func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
-	q := req.URL.Query()
+	q, err := readQuery(req.URL.RawQuery)
+	if err != nil {
+		return nil, false, err
+	}
 	of, err := url.Parse(q.Get("of"))
 	if err != nil || !strings.HasPrefix(of.Path, "/") {
 		return nil, false, mistake{"", fmt.Errorf("of=%q: give the path and query of a page", clip(q.Get("of")))}
 	}
 	v = &view{blocks: map[string]uint64{}, rows: pageRows, have: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
-	if v.location, err = readLocation(of.EscapedPath(), of.Query(), p.now()); err != nil {
+	if v.location, err = locate(of.EscapedPath(), of.RawQuery, p.now()); err != nil {
 		return nil, false, err
 	}
 	if v.past() && !q.Has("once") {
@@ -182,7 +185,7 @@ func (p *Page) answerOnce(w http.ResponseWriter, req *http.Request, v *view, sam
 	if same {
 		var err error
 		if one, err = p.patch(req.Context(), v); cmp.Or(err, v.err) != nil {
-			http.Error(w, asSentence(cmp.Or(err, v.err)), http.StatusBadGateway)
+			http.Error(w, asSentence(cmp.Or(err, v.err)), statusOf(cmp.Or(err, v.err)))
 			return
 		}
 	}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -69,7 +71,42 @@ func readLocation(path string, q url.Values, now time.Time) (location, error) {
 		return l, err
 	}
 	l.at, err = readMoment(strings.TrimSpace(q.Get("at")), q.Get("tz"), now)
+	//guard:drop l.past() "no machine is said not to have been silent" TestUnknownIsNotZero
+	if err == nil && l.past() && l.state == "silent" {
+		err = mistake{"", errors.New("state=silent: which machines were silent is not kept for the past; leave the state or the moment out")}
+	}
 	return l, err
+}
+
+// locate reads a URL's path and its query as written.
+func locate(path, query string, now time.Time) (location, error) {
+	q, err := readQuery(query)
+	if err != nil {
+		l, pathErr := readPath(path)
+		return l, cmp.Or(pathErr, err)
+	}
+	return readLocation(path, q, now)
+}
+
+// parameters are what may be given once. Of the others, such as those that a mail program
+// adds, nothing is read.
+var parameters = []string{"at", "tz", "span", "q", "state", "group", "sort", "from"}
+
+// readQuery reads a query. [url.URL.Query] leaves out what it cannot read, and the rest would
+// select what nobody asked for.
+func readQuery(text string) (url.Values, error) {
+	q, err := url.ParseQuery(text)
+	//guard:false "a query that cannot be read does not select something else" TestUnreadableQueries
+	if err != nil {
+		return nil, mistake{"", fmt.Errorf("what follows ? in the address cannot be read (%w): write %% as %%25, & as %%26 and ; as %%3B", err)}
+	}
+	for _, name := range parameters {
+		//guard:false "of two filters none is silently ignored" TestUnreadableQueries
+		if len(q[name]) > 1 {
+			return nil, mistake{"", fmt.Errorf("the address has %s= twice: give it once", name)}
+		}
+	}
+	return q, nil
 }
 
 // readSpan reads the time that a timeline shows.

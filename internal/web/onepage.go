@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/api"
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // onePage is the data of the page of one machine or one user.
@@ -40,6 +41,15 @@ type sentence struct {
 	Time        time.Time // after the text; zero: none
 	Rest        string
 	At          time.Time // the moment of the page
+	// Heard is when the machine was heard from last, if it is silent since; zero: it is not,
+	// or that is in the text.
+	Heard time.Time
+}
+
+// doubt says that there may be more to know.
+func (s *sentence) doubt() {
+	const doubt = ", as far as known"
+	s.Class, s.Rest = "unknown", strings.TrimSuffix(s.Rest, doubt)+doubt
 }
 
 // stay is a row of the history.
@@ -73,12 +83,18 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	r.pastOf, r.head = cmp.Or(a.Past, past.past), &a.Head
 	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")
 	page.Timeline.mark(past.marks)
-	if a.Silent && !r.past() {
+	last := p.lastWord(r, &a)
+	if !last.IsZero() {
 		t := page.Timeline
-		t.Unheard = percent(a.Heard, t.From, t.To)
-		t.UnheardWidth = percent(t.From.Add(t.To.Sub(a.Heard)), t.From, t.To)
+		t.Unheard = percent(last, t.From, t.To)
+		t.UnheardWidth = percent(t.From.Add(t.To.Sub(last)), t.From, t.To)
 	}
 	page.Sentence = machineSentence(r, &a, sessions, &past)
+	//guard:false "of the time since the last word of a silent machine nothing is known" TestSilentSince
+	if r.past() && !last.IsZero() {
+		page.Sentence.doubt()
+		page.Sentence.Heard = last
+	}
 	page.Sentence.At = r.end(r.now)
 	page.Heard = a.Heard
 	if r.past() {
@@ -86,6 +102,19 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	}
 	page.Facts = append(page.Facts, p.machineFacts(r, &a)...)
 	return &content{Title: r.name, Template: "machine", Data: page, Command: command("rollcall who", r.commandAt(), literal(r.name))}, nil
+}
+
+// lastWord returns when a machine that is silent was heard from last; zero: it is not, or that
+// was after the moment of the page.
+func (p *Page) lastWord(r *request, a *api.MachineAnswer) time.Time {
+	last, silent := a.Heard, a.Silent
+	if m := p.fleet.Machine(r.name); r.past() && m != nil {
+		last, silent = latest(m.Heard, m.Changed), m.Silent
+	}
+	if !silent || last.After(r.end(r.now)) {
+		return time.Time{}
+	}
+	return last
 }
 
 // machine asks who is on a machine.
@@ -129,9 +158,10 @@ func machineSentence(r *request, a *api.MachineAnswer, sessions []api.Stay, past
 	case a.Silent:
 		return sentence{Class: "unknown", Text: silent + ", then: " + short(users)}
 	case len(users) == 1:
-		return sentence{Class: "used", Text: "In use by " + users[0] + " since", Time: sessions[len(sessions)-1].Since}
+		first := len(sessions) - 1
+		return sentence{Class: "used", Text: "In use by " + users[0] + " since", Time: sessions[first].Since, Rest: atLatest(sessions)}
 	case len(users) > 0:
-		return sentence{Class: "used", Text: "In use by " + short(users) + ", the last since", Time: sessions[0].Since}
+		return sentence{Class: "used", Text: "In use by " + short(users) + ", the last since", Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
 	}
 	s := sentence{Class: "free", Text: "Free"}
 	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
@@ -142,9 +172,17 @@ func machineSentence(r *request, a *api.MachineAnswer, sessions []api.Stay, past
 	// What is missing may be a login.
 	//guard:false "a machine is not free if a login may be missing" TestSentences
 	if !a.Complete || a.Missing > 0 {
-		s.Class, s.Rest = "unknown", s.Rest+", as far as known"
+		s.doubt()
 	}
 	return s
+}
+
+// atLatest says that the first of some sessions may have begun earlier, if that is so.
+func atLatest(sessions []api.Stay) string {
+	if slices.ContainsFunc(sessions, func(s api.Stay) bool { return !exact(&s.Session) }) {
+		return " at the latest"
+	}
+	return ""
 }
 
 // lastEnded returns the stay that ended last, until a moment; nil: none.
@@ -234,13 +272,13 @@ func (p *Page) userSentence(r *request, a *api.UserAnswer, sessions []api.Stay, 
 	machines := different(sessions, func(s *api.Stay) string { return s.Machine })
 	switch n := len(machines); {
 	case n > 1:
-		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once, the last since", number(n)), Time: sessions[0].Since}
+		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once, the last since", number(n)), Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
 		if n >= p.Several && !p.isService(r.name) {
 			one.Class = "red"
 		}
 		return one
 	case n == 1:
-		return sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since}
+		return sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since, Rest: atLatest(sessions)}
 	}
 	s := sentence{Class: "free", Text: "Nowhere"}
 	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
@@ -250,7 +288,7 @@ func (p *Page) userSentence(r *request, a *api.UserAnswer, sessions []api.Stay, 
 	}
 	//guard:false "a user is not nowhere if a login may be missing" TestSentences
 	if !a.Complete {
-		s.Class, s.Rest = "unknown", s.Rest+", as far as known"
+		s.doubt()
 	}
 	return s
 }
@@ -327,7 +365,7 @@ func (o *onePage) show(h history, name func(*api.PastStay) string, target string
 // unknown is the page of a machine or user that the service does not know: names that
 // are near, and, for a machine that there should be, what to do.
 func (p *Page) unknown(r *request, err error) (*content, error) {
-	if !isUnknown(err) {
+	if !isRefusal(err, rollcallv1.CodeNotFound) {
 		return nil, err
 	}
 	c, findErr := p.find(r, r.name)

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/web/fleet"
+	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
 // request is one request for a page.
@@ -173,7 +174,7 @@ func (p *Page) request(ctx context.Context, req *http.Request) (*request, error)
 	r := &request{ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	r.rev, _ = p.fleet.Rev()
 	var err error
-	r.location, err = readLocation(req.URL.EscapedPath(), req.URL.Query(), r.now)
+	r.location, err = locate(req.URL.EscapedPath(), req.URL.RawQuery, r.now)
 	if err != nil {
 		r.at = time.Time{}
 		return r, err
@@ -205,7 +206,12 @@ func (p *Page) failed(r *request, err error) *content {
 	if errors.As(err, &m) {
 		err, c.Command = m.error, "rollcall --help"
 	}
-	c.Data = map[string]any{"Error": asSentence(err), "Back": r.now2()}
+	back := r.now2()
+	// The name may be what is wrong.
+	if isRefusal(err, rollcallv1.CodeBadRequest) {
+		back = r.to(r.page, "").URL()
+	}
+	c.Data = map[string]any{"Error": asSentence(err), "Back": back}
 	return c
 }
 
@@ -217,8 +223,10 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.As(err, &m):
 		return http.StatusBadRequest
-	case isUnknown(err):
+	case isRefusal(err, rollcallv1.CodeNotFound):
 		return http.StatusNotFound
+	case isRefusal(err, rollcallv1.CodeBadRequest):
+		return http.StatusBadRequest
 	}
 	return http.StatusBadGateway
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -69,6 +70,56 @@ func TestSentences(t *testing.T) {
 	}
 }
 
+// TestSilentSince: of the time since the last word of a machine that is silent nothing is
+// known, at a past moment no more than now.
+func TestSilentSince(t *testing.T) {
+	s := openSites(t).full
+	for url, want := range map[string]string{
+		"/machines/" + quiet + "?at=2026-11-22T21:00:00Z":  "unknown: Free since 19:00, last: ola, as far as known: not heard from since 19:00",
+		"/machines/" + silent + "?at=2026-11-22T21:10:00Z": "unknown: In use by kim since 20:32, as far as known: not heard from since 20:32",
+		// It was heard from after that moment.
+		"/machines/" + quiet + "?at=2026-11-22T18:59:59Z": "used: In use by ola since 10:10",
+		"/machines/" + quiet + "?at=2026-11-22T19:00:00Z": "free: Free since 19:00, last: ola",
+		"/machines/" + free + "?at=2026-11-22T14:02:00Z":  "free: Free since 14:02, last: kim",
+	} {
+		if got := s.sentence(url); got != want {
+			t.Errorf("%s says %q, want %q", url, got, want)
+		}
+	}
+	html := s.get("/machines/" + silent + "?at=2026-11-22T21:10:00Z")
+	if !strings.Contains(html, `class="unheard"`) || !strings.Contains(html, "as far as known") {
+		t.Errorf("the time after the last word looks known:\n%s", part(t, html, "<main", "</main>"))
+	}
+}
+
+// TestSinceAtTheLatest: the sentence of a session that may have begun earlier says so, as its
+// row does.
+func TestSinceAtTheLatest(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(login("20:00", "web1", "kim"))
+	// The history has not read what comes now.
+	b := roster.Batch{End: w.roster.Status().Position}
+	for _, e := range []roster.Event{heard("db1", session("ola", "1", "")), heard("web1", session("kim", "", "")), heard("web2", session("kim", "", ""), session("ben", "", ""))} {
+		b.End.Place++
+		b.Messages = append(b.Messages, roster.Message{Place: b.End.Place, Receipt: e.Date.Add(time.Second), Event: e})
+	}
+	w.roster.Fold(&b)
+	s := w.open()
+	for url, want := range map[string]string{
+		"/machines/db1":  "used: In use by ola since 21:12 at the latest",
+		"/machines/web2": "used: In use by ben, kim, the last since 21:12 at the latest",
+		"/users/ola":     "used: On db1 since 21:12 at the latest",
+		"/users/kim":     "used: On 2 machines at once, the last since 21:12 at the latest",
+	} {
+		if html := s.get(url); !strings.Contains(html, "It may have begun earlier") {
+			t.Fatalf("%s: the row's since is exact", url)
+		}
+		if got := s.sentence(url); got != want {
+			t.Errorf("%s says %q, want %q", url, got, want)
+		}
+	}
+}
+
 // TestManySessions: a user on more machines than a page lists is counted on all of them.
 func TestManySessions(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
@@ -83,7 +134,7 @@ func TestManySessions(t *testing.T) {
 		"/users/busy?at=2026-11-22":              "", // not over
 		"/users/busy?at=2026-11-22T11:00:00Z":    "red: On 450 machines at once, the last since 10:00",
 		"/machines/host":                         "unknown: Not known: silent for 11 h, then: 450 users",
-		"/machines/host?at=2026-11-22T11:00:00Z": "used: In use by 450 users, the last since 10:01",
+		"/machines/host?at=2026-11-22T11:00:00Z": "unknown: In use by 450 users, the last since 10:01, as far as known: not heard from since 10:01",
 	} {
 		if want == "" {
 			continue
@@ -155,9 +206,14 @@ func TestUnknownIsNotZero(t *testing.T) {
 	if csv := s.full.get("/machines.csv?" + then); !strings.Contains(csv, "\n"+web2+",anna,,,\n") {
 		t.Errorf("the table of the past:\n%s", csv)
 	}
-	for _, url := range []string{"/machines?state=silent&" + then, "/machines/" + silent + "?" + then} {
-		if html := s.full.get(url); strings.Contains(part(t, html, "<main", "</main>"), "silent,") {
-			t.Errorf("%s says that a machine was silent", url)
+	url := "/machines/" + silent + "?" + then
+	if html := s.full.get(url); strings.Contains(part(t, html, "<main", "</main>"), "silent,") {
+		t.Errorf("%s says that a machine was silent", url)
+	}
+	// An empty list would say that none was.
+	for _, url := range []string{"/machines?state=silent&" + then, "/machines.csv?state=silent&" + then, "/live?of=/machines%3Fstate=silent%26" + strings.ReplaceAll(then, "%", "%25") + "&once="} {
+		if w := s.full.do(http.MethodGet, url); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "is not kept for the past") {
+			t.Errorf("%s: status %d, %s", url, w.Code, w.Body)
 		}
 	}
 }
