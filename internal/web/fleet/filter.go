@@ -62,7 +62,9 @@ func ParseFilter(text string) (Filter, error) {
 			return Filter{}, fmt.Errorf("the filter's word %q is without a text: write, for example, user:anna or -web", word)
 		}
 		t.folded = api.Fold(t.text)
-		f.terms = append(f.terms, t)
+		if !slices.Contains(f.terms, t) {
+			f.terms = append(f.terms, t)
+		}
 		if i > 0 {
 			f.Text += " "
 		}
@@ -141,38 +143,46 @@ func (f *Filter) OnRemotes(text string, machines, users []string) {
 
 // machine reports whether a filter selects a machine.
 func (f *Filter) machine(m *Machine) bool {
-	for _, t := range f.terms {
-		var has bool
-		switch t.field {
-		case "user":
-			has = t.any(m.Users)
-		case "machine":
-			has = t.partOf(m.Name)
-		case "remote":
-			has = f.machines[[2]string{t.text, m.Name}]
-		default:
-			has = t.partOf(m.Name) || t.any(m.Users)
-		}
-		if has == t.not {
-			return false
-		}
-	}
-	return true
+	return f.selects("machine", m.Name, "user", m.Users, f.machines)
 }
 
 // user reports whether a filter selects a user.
 func (f *Filter) user(name string, machines []string) bool {
-	for _, t := range f.terms {
+	return f.selects("user", name, "machine", machines, f.users)
+}
+
+// selects reports whether a filter selects something of a kind by its name, and by the names
+// of another kind that are with it. Each name is folded once, however many terms there are.
+func (f *Filter) selects(kind, name, otherKind string, others []string, onRemote map[[2]string]bool) bool {
+	if len(f.terms) == 0 {
+		return true
+	}
+	folded := api.Fold(name)
+	var room [8]string // most machines and users have fewer
+	foldedOthers := room[:0]
+	anyOther := func(t *term) bool {
+		for i, other := range others {
+			if i == len(foldedOthers) {
+				foldedOthers = append(foldedOthers, api.Fold(other))
+			}
+			if t.partOf(foldedOthers[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range f.terms {
+		t := &f.terms[i]
 		var has bool
 		switch t.field {
-		case "user":
-			has = t.partOf(name)
-		case "machine":
-			has = t.any(machines)
+		case kind:
+			has = t.partOf(folded)
+		case otherKind:
+			has = anyOther(t)
 		case "remote":
-			has = f.users[[2]string{t.text, name}]
+			has = onRemote[[2]string{t.text, name}]
 		default:
-			has = t.partOf(name) || t.any(machines)
+			has = t.partOf(folded) || anyOther(t)
 		}
 		if has == t.not {
 			return false
@@ -181,9 +191,5 @@ func (f *Filter) user(name string, machines []string) bool {
 	return true
 }
 
-func (t *term) any(names []string) bool {
-	return slices.ContainsFunc(names, t.partOf)
-}
-
-// partOf is [api.Contains] with the folded text.
-func (t *term) partOf(name string) bool { return strings.Contains(api.Fold(name), t.folded) }
+// partOf is [api.Contains] with both folded.
+func (t *term) partOf(folded string) bool { return strings.Contains(folded, t.folded) }

@@ -239,6 +239,48 @@ func TestManyLists(t *testing.T) {
 	}
 }
 
+// TestSlowFilter: a filter of many words over many machines and users holds up no change, and
+// so nobody else.
+func TestSlowFilter(t *testing.T) {
+	f := New()
+	var all []api.Machine
+	for i := range 20_000 {
+		all = append(all, api.Machine{Name: fmt.Sprintf("ws-%05d.example.com", i), Users: []string{fmt.Sprintf("anna.adler%d", i), fmt.Sprintf("kim%d", i)}})
+	}
+	f.Fill(all)
+	var words strings.Builder
+	for c := rune(0xc0); words.Len() < maxFilter-5; c++ {
+		fmt.Fprintf(&words, "-%c ", c)
+	}
+	filter, err := ParseFilter(words.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for of, list := range map[string]func(){
+		"machines": func() { f.Machines(&Selection{Filter: filter}) },
+		"users":    func() { f.Users(&Selection{Filter: filter}) },
+	} {
+		start, done := time.Now(), make(chan time.Duration)
+		go func() {
+			list()
+			done <- time.Since(start)
+		}()
+		var longest, took time.Duration
+		for took == 0 {
+			begin := time.Now()
+			f.Touch()
+			longest = max(longest, time.Since(begin))
+			select {
+			case took = <-done:
+			case <-time.After(100 * time.Microsecond):
+			}
+		}
+		if t.Logf("a list of %s took %v, and a change at most %v", of, took, longest); longest > took/2 {
+			t.Errorf("a change waits for a list of %s", of)
+		}
+	}
+}
+
 // TestConcurrent: readers see a fleet of one revision while others write. The race detector
 // sees the rest.
 func TestConcurrent(t *testing.T) {

@@ -56,15 +56,17 @@ func (f *Fleet) Machines(s *Selection) *List[*Machine] {
 			return f.machines.slice(from, n)
 		}}
 	}
-	return cached(f, &f.lists.machines, "machines "+s.key(), func() []*Machine {
+	return cached(f, &f.lists.machines, "machines "+s.key(), func() (uint64, []*Machine) {
+		f.mu.RLock()
+		rev, all := f.rev, f.machines.slice(0, f.machines.len)
+		f.mu.RUnlock()
 		var found []*Machine
-		f.machines.all(func(m *Machine) bool {
+		for _, m := range all {
 			if s.selectsMachine(m) {
 				found = append(found, m)
 			}
-			return true
-		})
-		return found
+		}
+		return rev, found
 	}, func(a, b *Machine) int { return s.compareMachines(a, b) })
 }
 
@@ -80,16 +82,33 @@ func (f *Fleet) Users(s *Selection) *List[*User] {
 			return f.users.slice(from, n)
 		}}
 	}
-	return cached(f, &f.lists.users, "users "+s.key(), func() []*User {
+	return cached(f, &f.lists.users, "users "+s.key(), func() (uint64, []*User) {
+		f.mu.RLock()
+		rev, all := f.rev, f.users.slice(0, f.users.len)
+		f.mu.RUnlock()
 		var found []*User
-		f.users.all(func(u *User) bool {
-			if (s.State != "several" || u.Machines > 1) && s.Filter.user(u.Name, f.people[u.Name].on) {
-				found = append(found, u)
-			}
-			return true
-		})
-		return found
+		for some := range slices.Chunk(all, maxChunk) {
+			found = f.selectUsers(s, some, found)
+		}
+		return rev, found
 	}, func(a, b *User) int { return s.compareUsers(a, b) })
+}
+
+// selectUsers adds those users to found that a selection selects, by the machines that they are
+// on now: that may be later than the users.
+func (f *Fleet) selectUsers(s *Selection, users, found []*User) []*User {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, u := range users {
+		var on []string
+		if p := f.people[u.Name]; p != nil {
+			on = p.on
+		}
+		if (s.State != "several" || u.Machines > 1) && s.Filter.user(u.Name, on) {
+			found = append(found, u)
+		}
+	}
+	return found
 }
 
 func (s *Selection) key() string {
@@ -171,8 +190,9 @@ const (
 	forgotten = 30 * time.Second
 )
 
-// cached returns a list that is kept, or makes it.
-func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func() []T, compare func(a, b T) int) *List[T] {
+// cached returns a list that is kept, or makes it: collect returns its revision and its rows,
+// and holds the lock of the fleet for moments only, or a slow filter would hold up everybody.
+func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func() (uint64, []T), compare func(a, b T) int) *List[T] {
 	now := time.Now()
 	f.lists.mu.Lock()
 	if *all == nil {
@@ -196,9 +216,7 @@ func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func(
 	rev, _ := f.Rev()
 	if k.rev != rev && !now.Before(k.due) {
 		start := time.Now()
-		f.mu.RLock()
-		k.rev, k.rows = f.rev, collect()
-		f.mu.RUnlock()
+		k.rev, k.rows = collect()
 		slices.SortStableFunc(k.rows, compare)
 		k.due = time.Now().Add(10 * time.Since(start))
 	}
