@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"math"
 	"net/http"
 	"strings"
@@ -35,6 +36,12 @@ func (p *Page) csv(write csvWriter) http.HandlerFunc {
 		page := *req
 		page.URL = &url
 		r, err := p.csvRequest(ctx, &page, url.RawPath)
+		// The lists are those of the page's own roster. A page says in its banner that this is
+		// what was known last.
+		//guard:false "a table of what was known last does not look like that of now" TestStaleCSV
+		if why := p.notLive(); err == nil && why != "" && r.name == "" && !r.past() {
+			err = errors.New(why)
+		}
 		if err != nil {
 			http.Error(w, asSentence(err), statusOf(err))
 			return

@@ -202,3 +202,19 @@ func TestBrokenCSV(t *testing.T) {
 		}
 	}
 }
+
+// TestStaleCSV: a table has no banner, so there is none of a roster that the page does not
+// follow.
+func TestStaleCSV(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fill()
+	s := w.open()
+	s.get("/machines.csv")
+	w.stop()
+	s.until("/machines", "Not live:")
+	for _, url := range []string{"/machines.csv", "/users.csv", "/users.csv?q=anna"} {
+		if w := s.do(http.MethodGet, url); w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "o rollcall answers") {
+			t.Errorf("%s: status %d, %s", url, w.Code, w.Body)
+		}
+	}
+}

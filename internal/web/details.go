@@ -2,8 +2,10 @@ package web
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/api"
@@ -376,6 +378,9 @@ func (k *detail) byArrival(names []string) []string {
 type moments struct {
 	mu   sync.Mutex
 	kept []*past
+	// turns has a value for each that is being asked for: each has all machines, and a strip
+	// of time can be dragged quickly.
+	turns chan struct{}
 }
 
 // forget drops the past fleets that are old.
@@ -389,6 +394,7 @@ func (m *moments) forget() {
 type past struct {
 	at    time.Time
 	once  sync.Once
+	done  atomic.Bool
 	fleet *fleet.Fleet
 	head  api.Head
 	past  api.Past
@@ -397,8 +403,10 @@ type past struct {
 }
 
 const (
-	// maxMoments bounds the past fleets that are kept.
-	maxMoments = 3
+	// maxMoments bounds the past fleets that are kept, momentAskers those that are asked for
+	// at a time.
+	maxMoments   = 3
+	momentAskers = 2
 	// momentAge is how long one is kept: late events may still change it.
 	momentAge = 2 * time.Minute
 )
@@ -417,8 +425,20 @@ func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) 
 	}
 	m.kept = append(m.kept[max(0, len(m.kept)+1-maxMoments):], one)
 	m.mu.Unlock()
+	//guard:false "past moments are read a few at a time" TestManyMoments
+	if !one.done.Load() {
+		select {
+		case m.turns <- struct{}{}:
+			defer func() { <-m.turns }()
+		case <-ctx.Done():
+			return nil, errors.New("too many moments of the past are being read: try again in a few seconds")
+		}
+	}
 	// Whoever asks first asks for all who wait, so the end of that request does not count.
-	one.once.Do(func() { one.ask(context.WithoutCancel(ctx), p) })
+	one.once.Do(func() {
+		defer one.done.Store(true)
+		one.ask(context.WithoutCancel(ctx), p)
+	})
 	if one.err != nil {
 		m.mu.Lock()
 		m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return k == one })

@@ -91,6 +91,7 @@ func New(c Config) *Page {
 		c.Several = 5
 	}
 	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, maxStays: maxStays, retryPause: retryPause, fleet: fleet.New()}
+	p.moments.turns = make(chan struct{}, momentAskers)
 	p.details = details{kept: map[string]*detail{}, reading: map[string]chan struct{}{}, old: make(chan oldRows, maxOld)}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
