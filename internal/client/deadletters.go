@@ -47,43 +47,50 @@ const letterTimeout = 10 * time.Second
 // only.
 func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64, handle func(DeadLetter)) (last uint64, err error) {
 	for {
-		m, err := nextLetter(ctx, conn, subjects, stream, after)
-		switch {
-		case errors.Is(err, nats.ErrNoResponders):
-			return after, fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
-		case err != nil:
-			return after, fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
-		case m == nil:
-			return after, nil
+		request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
+		m, sequence, err := oneLetter(ctx, conn, stream, request)
+		if err != nil || m == nil {
+			return after, err
 		}
 		handle(readLetter(m, subjects))
-		sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
-		if err != nil {
-			return after, fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
-		}
 		after = sequence
 	}
 }
 
-// nextLetter returns the first message of the stream after a sequence, or nil if
-// there is none. The server's headers hold the subject and sequence under which it
-// is stored.
-func nextLetter(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
+// DeadLetterRange returns the sequences of the first and of the last letter that a stream of
+// dead letters has; 0 and 0 if it has none.
+func DeadLetterRange(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string) (first, last uint64, err error) {
+	all := subjects.AllDeadLetters()[0]
+	if _, first, err = oneLetter(ctx, conn, stream, fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q}`, all)); err == nil {
+		_, last, err = oneLetter(ctx, conn, stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, all))
+	}
+	return first, last, err
+}
+
+// oneLetter requests a message of the stream; nil: there is none. The server's headers hold
+// the subject and sequence under which it is stored.
+func oneLetter(ctx context.Context, conn *nats.Conn, stream string, request []byte) (*nats.Msg, uint64, error) {
+	asking, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
-	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
-	m, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
-	if err != nil {
-		return nil, err
+	m, err := conn.RequestWithContext(asking, "$JS.API.DIRECT.GET."+stream, request)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, 0, fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
+	case err != nil:
+		return nil, 0, fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
 	}
 	switch status := m.Header.Get("Status"); status {
 	case "":
-		return m, nil
 	case "404":
-		return nil, nil
+		return nil, 0, nil
 	default:
-		return nil, fmt.Errorf("status %s %s", status, m.Header.Get("Description"))
+		return nil, 0, fmt.Errorf("reading stream %s: status %s %s", stream, status, m.Header.Get("Description"))
 	}
+	sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
+	}
+	return m, sequence, nil
 }
 
 // readLetter decodes a letter. Missing fields are left empty: others may publish to

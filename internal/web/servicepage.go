@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -175,11 +174,6 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	}
 	return fmt.Sprintf("%d KiB", (n+1023)/1024)
-}
-
-// readLetters reads the stream of dead letters after a sequence.
-func (p *Page) readLetters(ctx context.Context, link *link, after uint64, add func(client.DeadLetter)) (uint64, error) {
-	return client.DeadLetters(ctx, link.conn, p.Subjects, p.DeadLetters, after, add)
 }
 
 // add counts a letter.
