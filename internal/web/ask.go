@@ -21,6 +21,9 @@ const (
 // errNotConnected says that there is no connection to NATS at all.
 var errNotConnected = errors.New("the page is not connected to NATS")
 
+// errLost says that there was one.
+var errLost = errors.New("the connection to NATS is lost; reconnecting")
+
 // pages asks a question, and yields the answers page by page. The last value may be an
 // error.
 func pages[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string, request any) iter.Seq2[A, error] {
@@ -31,10 +34,21 @@ func pages[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string
 			yield(none, errNotConnected)
 			return
 		}
+		// The client would keep the question until it has reconnected.
+		//guard:false "without NATS a page fails at once" TestNATSLost
+		if !link.conn.IsConnected() {
+			yield(none, errLost)
+			return
+		}
+		start, subject := time.Now(), p.Subjects.Query(endpoint)
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		defer context.AfterFunc(link.ctx, func() { cancel(context.Cause(link.ctx)) })()
-		for data, err := range client.Pages(ctx, link.conn, p.Subjects.Query(endpoint), request) {
+		for data, err := range client.Pages(ctx, link.conn, subject, request) {
+			//guard:false "a service that is too slow is named" TestNATSLost
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("no answer on %s within %v: is rollcall overloaded, or may it not answer?", subject, time.Since(start).Round(100*time.Millisecond))
+			}
 			if err != nil {
 				yield(none, err)
 				return

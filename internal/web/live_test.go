@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"rollcall/internal/api"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -488,4 +490,39 @@ func TestStreamsEnd(t *testing.T) {
 		<-b.ended
 	}
 	server.Close() // waits for all that is served
+}
+
+// TestNATSLost: without NATS a page says so at once: it does not wait for an answer that
+// cannot come. One that the service is too slow for says that.
+func TestNATSLost(t *testing.T) {
+	server := kit.StartServer(t)
+	w := newWorld(t, server)
+	w.fold(login("21:10", "web1", "kim"))
+	s := w.open()
+	want := func(url, text string, patience, within time.Duration) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		begin, answer := time.Now(), httptest.NewRecorder()
+		s.http.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, url, nil))
+		if took := time.Since(begin); answer.Code != http.StatusBadGateway || !strings.Contains(answer.Body.String(), text) || took > within {
+			t.Errorf("%s: status %d after %v, %s", url, answer.Code, took, answer.Body)
+		}
+	}
+	w.stop()
+	conn := kit.Conn(t, server.URL)
+	if _, err := conn.Subscribe(w.subjects.Query(">"), func(*nats.Msg) {}); err != nil { // one that does not answer
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"/machines/web1/sessions.csv", "/users/kim", "/service", "/find?q=a"} {
+		want(url, "o answer on "+w.subjects.Query(""), 300*time.Millisecond, time.Minute)
+	}
+	server.Stop()
+	s.until("/", "the connection to NATS is lost")
+	for _, url := range []string{"/machines/web1", "/users/kim/sessions.csv", "/service", "/?" + then, "/names?q=a"} {
+		want(url, "he connection to NATS is lost", time.Minute, 2*time.Second)
+	}
 }
