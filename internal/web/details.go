@@ -17,8 +17,9 @@ import (
 // roster says meanwhile, so that a busy view does not ask the history again and again. An
 // old one is shown while it is asked for again, so that a change is shown at once.
 type details struct {
-	mu   sync.Mutex
-	kept map[string]*detail
+	mu    sync.Mutex
+	kept  map[string]*detail
+	steps int // the sizes of all that are kept
 	// reading has those that are being asked for, each until its channel is closed.
 	reading map[string]chan struct{}
 	old     chan oldRows
@@ -120,9 +121,10 @@ const (
 	// retryPause is how long one that did not come is not asked for again; it doubles, up
 	// to detailAge.
 	retryPause = time.Second
-	// maxDetails bounds the details that are kept, maxStays the sessions that are read
+	// maxDetails bounds the details that are kept, and maxSteps their sizes, maxStays the sessions that are read
 	// for the rows of one view, maxOld the views whose old details wait.
 	maxDetails = 4000
+	maxSteps   = 500_000
 	maxStays   = 20_000
 	maxOld     = 100
 	// askers is how many questions about users are asked at a time.
@@ -158,7 +160,7 @@ func (d *details) of(ctx context.Context, p *Page, l *location, rows []row) map[
 			}
 			if r.rev != k.rev && !l.past() {
 				k = k.extended(&r, p.now())
-				d.kept[key] = k
+				d.keep(key, k)
 			}
 			found[r.name] = k
 		case reading != nil:
@@ -222,15 +224,34 @@ func (d *details) read(ctx context.Context, p *Page, l *location, rows []row) {
 		if before := d.kept[key]; before != nil && !one.ok {
 			one.failed(before, p.retryPause)
 		}
-		for other := range d.kept {
-			if len(d.kept) < maxDetails {
-				break
-			}
-			delete(d.kept, other)
-		}
-		d.kept[key] = one
+		d.keep(key, one)
 	}
 }
+
+// keep keeps a detail, and forgets others if there are too many. The lock is held.
+func (d *details) keep(key string, one *detail) {
+	d.drop(key)
+	for other := range d.kept {
+		//guard:drop maxSteps "busy machines at many moments do not fill the memory" TestManySteps
+		if len(d.kept) < maxDetails && d.steps+one.size() <= maxSteps {
+			break
+		}
+		d.drop(other)
+	}
+	d.kept[key] = one
+	d.steps += one.size()
+}
+
+// drop forgets a detail, if there is one. The lock is held.
+func (d *details) drop(key string) {
+	if k := d.kept[key]; k != nil {
+		d.steps -= k.size()
+		delete(d.kept, key)
+	}
+}
+
+// size is how many steps and names a detail has.
+func (k *detail) size() int { return len(k.day.steps) + len(k.since) }
 
 // failed takes over what was known before an answer did not come.
 func (k *detail) failed(before *detail, pause time.Duration) {

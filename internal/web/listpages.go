@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -207,13 +208,26 @@ func (c *remotes) read(ctx context.Context, p *Page, text string, at api.Moment)
 			}
 		}
 	}
+	c.keep(key, k)
+	return k, nil
+}
+
+// keep keeps an answer for a while.
+func (c *remotes) keep(key string, k remote) {
+	c.forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kept == nil || len(c.kept) >= maxRemotes {
 		c.kept = map[string]remote{}
 	}
 	c.kept[key] = k
-	return k, nil
+}
+
+// forget drops the answers that are old: each can have all machines and all users.
+func (c *remotes) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.kept, func(_ string, k remote) bool { return time.Since(k.read) >= remoteAge })
 }
 
 // longests are the sessions that have lasted longest, as asked for last.

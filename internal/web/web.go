@@ -203,6 +203,7 @@ func (p *Page) followStatus(ctx context.Context, mirror *client.Mirror) {
 	var refreshed time.Time
 	for {
 		p.moments.forget()
+		p.remotes.forget()
 		asking, cancel := context.WithTimeout(ctx, answerTime)
 		status, err := one[api.StatusAnswer](asking, p, "status", api.StatusRequest{})
 		cancel()
