@@ -91,7 +91,7 @@ func (p *Page) Handler() http.Handler {
 // buildNothing is the page of a path that there is not.
 func buildNothing(_ *Page, r *request) (*content, error) {
 	return &content{Title: "No such page", Template: "failed", Status: http.StatusNotFound, Data: map[string]any{
-		"Error": "There is no page at this address.", "Back": "/",
+		"Error": "There is no page at this address.", "Back": "/", "Link": "To the fleet",
 	}, Command: "rollcall --help"}, nil
 }
 

@@ -206,12 +206,15 @@ func (p *Page) failed(r *request, err error) *content {
 	if errors.As(err, &m) {
 		err, c.Command = m.error, "rollcall --help"
 	}
-	back := r.now2()
-	// The name may be what is wrong.
-	if isRefusal(err, rollcallv1.CodeBadRequest) {
+	back, link := r.now2(), "Show the page without it"
+	switch {
+	case isRefusal(err, rollcallv1.CodeBadRequest): // the name may be what is wrong
 		back = r.to(r.page, "").URL()
+	//guard:false "a page of the past that failed does not lead to now" TestNothingKnown
+	case c.Status >= http.StatusInternalServerError:
+		back, link = r.location.URL(), "Try again"
 	}
-	c.Data = map[string]any{"Error": asSentence(err), "Back": back}
+	c.Data = map[string]any{"Error": asSentence(err), "Back": back, "Link": link}
 	return c
 }
 

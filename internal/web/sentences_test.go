@@ -230,6 +230,9 @@ func TestNothingKnown(t *testing.T) {
 		if strings.Contains(w.Body.String(), `class="pill live"`) {
 			t.Errorf("%s is live", url)
 		}
+		if again := `<a class="button" href="` + url + `">Try again</a>`; !strings.Contains(w.Body.String(), again) {
+			t.Errorf("%s has no %s: %s", url, again, part(t, w.Body.String(), "<main", "</main>"))
+		}
 	}
 	for _, url := range []string{"/machines.csv", "/users.csv", "/machines/web1/sessions.csv", "/users/kim/history.csv", "/names?q=web", "/tile?group=0&tile=0"} {
 		if w := s.do(http.MethodGet, url); w.Code != http.StatusBadGateway {
