@@ -49,8 +49,34 @@ type sentence struct {
 
 // doubt says that there may be more to know.
 func (s *sentence) doubt() {
-	const doubt = ", as far as known"
-	s.Class, s.Rest = "unknown", strings.TrimSuffix(s.Rest, doubt)+doubt
+	s.Class = "unknown"
+	if !strings.HasSuffix(s.Text+s.Rest, doubt) {
+		s.Rest += doubt
+	}
+}
+
+// doubt is the end of a sentence that more may be known of.
+const doubt = ", as far as known"
+
+// asKnown is the doubt about what the history says, if it lacks something.
+func asKnown(past *api.Past) string {
+	if past != nil && (!past.KeptFrom.IsZero() || past.MachinesIncomplete > 0) {
+		return doubt
+	}
+	return ""
+}
+
+// lacking returns what two answers lack.
+func lacking(a, b *api.Past) *api.Past {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	both := *a
+	both.KeptFrom = latest(a.KeptFrom, b.KeptFrom)
+	if b.MachinesIncomplete > a.MachinesIncomplete {
+		both.MachinesIncomplete, both.Gaps = b.MachinesIncomplete, b.Gaps
+	}
+	return &both
 }
 
 // stay is a row of the history.
@@ -81,7 +107,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	}
 	page := &onePage{request: r, Name: r.name}
 	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() }))
-	r.pastOf, r.head = cmp.Or(a.Past, past.past), &a.Head
+	r.pastOf, r.head = lacking(a.Past, past.past), &a.Head
 	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")
 	page.Timeline.mark(past.marks)
 	last := p.lastWord(r, &a)
@@ -168,7 +194,7 @@ func machineSentence(r *request, a *api.MachineAnswer, sessions []api.Stay, past
 	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
 		s.Text, s.Time, s.Rest = "Free since", last.Ended, ", last: "+cmp.Or(last.User, "an unknown user")
 	} else if past.err == nil {
-		s.Text += ", and nobody was on in the time shown"
+		s.Text += ", and nobody was on in the time shown" + asKnown(past.past)
 	}
 	// What is missing may be a login.
 	//guard:false "a machine is not free if a login may be missing" TestSentences
@@ -239,7 +265,7 @@ func buildUser(p *Page, r *request) (*content, error) {
 	}
 	page := &onePage{request: r, Name: r.name}
 	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/machines", s.Machine).URL() }))
-	r.pastOf, r.head = cmp.Or(first.Past, past.past), &first.Head
+	r.pastOf, r.head = lacking(first.Past, past.past), &first.Head
 	machine := func(s *api.PastStay) string { return s.Machine }
 	page.show(past, machine, "/machines")
 	line := countOver(past.stays, machine, page.Timeline.From, page.Timeline.To)
@@ -271,21 +297,34 @@ func (p *Page) user(r *request) (first api.UserAnswer, sessions []api.Stay, err 
 // userSentence says where a user is, or was last.
 func (p *Page) userSentence(r *request, a *api.UserAnswer, sessions []api.Stay, past *history) sentence {
 	machines := different(sessions, func(s *api.Stay) string { return s.Machine })
+	silent := len(different(slices.DeleteFunc(slices.Clone(sessions), func(s api.Stay) bool { return !s.Silent }), func(s *api.Stay) string { return s.Machine }))
 	switch n := len(machines); {
 	case n > 1:
-		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once, the last since", number(n)), Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
+		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once", number(n)), Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
+		switch {
+		case silent == n:
+			one.Class, one.Rest = "unknown", one.Rest+", as last known: all are silent"
+		case silent > 0:
+			one.Text += ", " + number(silent) + " of them silent"
+		}
+		one.Text += ", the last since"
 		if n >= p.Several && !p.isService(r.name) {
 			one.Class = "red"
 		}
 		return one
 	case n == 1:
-		return sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since, Rest: atLatest(sessions)}
+		one := sentence{Class: "used", Text: "On " + machines[0] + " since", Time: sessions[len(sessions)-1].Since, Rest: atLatest(sessions)}
+		//guard:false "a user is not said to be on a machine that is silent" TestSilentPlaces
+		if silent > 0 {
+			one.Class, one.Rest = "unknown", one.Rest+", as last known: it is silent"
+		}
+		return one
 	}
 	s := sentence{Class: "free", Text: "Nowhere"}
 	if last := lastEnded(past.stays, r.end(r.now)); last != nil {
 		s.Text, s.Time, s.Rest = "Nowhere since", last.Ended, ", last on "+last.Machine
 	} else if past.err == nil {
-		s.Text += ", and on no machine in the time shown"
+		s.Text += ", and on no machine in the time shown" + asKnown(past.past)
 	}
 	//guard:false "a user is not nowhere if a login may be missing" TestSentences
 	if !a.Complete {

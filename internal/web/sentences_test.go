@@ -45,7 +45,7 @@ func TestSentences(t *testing.T) {
 		{s.full, "/machines/" + lacking, "used: In use by root since 13:00"},
 		{s.full, "/users/anna", "red: On 6 machines at once, the last since 10:02"},
 		{s.full, "/users/svc-backup", "used: On 5 machines at once, the last since 11:15"},
-		{s.full, "/users/kim", "used: On 2 machines at once, the last since 20:32"},
+		{s.full, "/users/kim", "used: On 2 machines at once, 1 of them silent, the last since 20:32"},
 		{s.full, "/users/ben", "used: On jump1 since 07:15"},
 		{s.full, "/users/ola", "free: Nowhere since 19:00, last on " + quiet},
 
@@ -59,7 +59,7 @@ func TestSentences(t *testing.T) {
 
 		{s.lossy, "/machines/old1", "used: In use by pia, ola, the last since 2026-11-21 19:00"},
 		{s.lossy, "/machines/new1", "used: In use by kim since 20:00"},
-		{s.lossy, "/machines/new1?" + then, "free: Free, and nobody was on in the time shown"},
+		{s.lossy, "/machines/new1?" + then, "free: Free, and nobody was on in the time shown, as far as known"},
 		{s.lossy, "/machines/old1?at=2026-11-20T12:00:00Z", "unknown: Free, and nobody was on in the time shown, as far as known"},
 		{s.lossy, "/machines/old2", "unknown: Free since 21:05, last: rob, as far as known"},
 		{s.lossy, "/users/rob", "unknown: Nowhere since 21:05, last on old2, as far as known"},
@@ -89,6 +89,49 @@ func TestSilentSince(t *testing.T) {
 	html := s.get("/machines/" + silent + "?at=2026-11-22T21:10:00Z")
 	if !strings.Contains(html, `class="unheard"`) || !strings.Contains(html, "as far as known") {
 		t.Errorf("the time after the last word looks known:\n%s", part(t, html, "<main", "</main>"))
+	}
+}
+
+// TestSilentPlaces: where a user is on a machine that is silent, that is the last known.
+func TestSilentPlaces(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(
+		login("20:00", "gone1", "ola"), login("20:01", "gone1", "kim"), login("20:02", "gone2", "kim"), login("20:03", "gone1", "anna"),
+		login("21:00", "web1", "anna"), login("21:01", "web2", "ben"),
+	)
+	s := w.open()
+	for url, want := range map[string]string{
+		"/users/ola":  "unknown: On gone1 since 20:00, as last known: it is silent",
+		"/users/kim":  "unknown: On 2 machines at once, the last since 20:02, as last known: all are silent",
+		"/users/anna": "used: On 2 machines at once, 1 of them silent, the last since 21:00",
+		"/users/ben":  "used: On web2 since 21:01",
+	} {
+		if got := s.sentence(url); got != want {
+			t.Errorf("%s says %q, want %q", url, got, want)
+		}
+	}
+}
+
+// TestEarlierLoss: what the history of the time shown lacks is said, also if nothing is
+// lacking at the moment of the page.
+func TestEarlierLoss(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(boots("20 08:00", "old1"), boots("20 08:00", "old2"))
+	w.lose(roster.Deleted)
+	w.fold(login("21 19:00", "old2", "pia"), boots("22 08:00", "old1"), boots("22 08:00", "old2"), heard("old1"))
+	s := w.open()
+	for url, want := range map[string]string{
+		"/machines/old1": "free: Free, and nobody was on in the time shown, as far as known",
+		"/machines/old1?at=2026-11-22T12:00:00Z&span=7d": "free: Free, and nobody was on in the time shown, as far as known",
+		"/machines/old2?at=2026-11-22T12:00:00Z&span=7d": "",
+	} {
+		html := s.get(url)
+		if banner := text(part(t, html, `<section id="banner"`, "</section>")); !strings.Contains(banner, "sessions may be missing on 1 machine") {
+			t.Errorf("%s says only %q", url, banner)
+		}
+		if got := s.sentence(url); want != "" && got != want {
+			t.Errorf("%s says %q, want %q", url, got, want)
+		}
 	}
 }
 
@@ -130,7 +173,7 @@ func TestManySessions(t *testing.T) {
 	w.fold(events...)
 	s := w.open()
 	for url, want := range map[string]string{
-		"/users/busy":                            "red: On 450 machines at once, the last since 10:00",
+		"/users/busy":                            "red: On 450 machines at once, the last since 10:00, as last known: all are silent",
 		"/users/busy?at=2026-11-22":              "", // not over
 		"/users/busy?at=2026-11-22T11:00:00Z":    "red: On 450 machines at once, the last since 10:00",
 		"/machines/host":                         "unknown: Not known: silent for 11 h, then: 450 users",
