@@ -113,7 +113,7 @@ func quoted(word string) string {
 // be called.
 func (f *Filter) Remotes() (texts []string) {
 	for _, t := range f.terms {
-		if t.field == "remote" {
+		if t.field == "remote" && !slices.Contains(texts, t.text) {
 			texts = append(texts, t.text)
 		}
 	}

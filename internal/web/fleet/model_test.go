@@ -281,7 +281,7 @@ func anyRemotes(t *rapid.T, s *Selection, words []word) (machines, users map[str
 	}
 	var asked []string
 	for _, w := range words {
-		if w.field == "remote" {
+		if w.field == "remote" && !slices.Contains(asked, w.text) {
 			asked = append(asked, w.text)
 		}
 	}
