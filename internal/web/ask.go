@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"rollcall/internal/api"
@@ -75,4 +76,20 @@ func one[A any, P api.Answer[A]](ctx context.Context, p *Page, endpoint string, 
 func isRefusal(err error, code int) bool {
 	refusal, ok := errors.AsType[*client.Refusal](err)
 	return ok && refusal.Code == code
+}
+
+// together runs functions side by side, and returns the first error.
+func together(all ...func() error) error {
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, one := range all {
+		wait.Go(func() { errs[i] = one() })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

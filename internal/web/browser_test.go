@@ -98,7 +98,7 @@ func (d *dom) fill(n *html.Node, with string) {
 	}
 }
 
-// patch is what a stream sends; see patch in live.go.
+// patch is what a stream sends; see patch in patches.go.
 type patch struct {
 	Rev    uint64
 	Pill   string

@@ -2,14 +2,11 @@ package web
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rollcall/internal/api"
-	"rollcall/internal/web/fleet"
 )
 
 // details are what the rows in view show beyond the roster: the last 24 hours, and who
@@ -51,66 +48,6 @@ type detail struct {
 func (k *detail) current(rev uint64, now time.Time) bool {
 	age := now.Sub(k.read)
 	return now.Before(k.again) || k.ok && (age <= detailAge || rev == k.rev && age <= quietAge)
-}
-
-// heards are when machines in view were heard from last: the changes of a roster tell
-// that only when somebody comes or goes.
-type heards struct {
-	mu   sync.Mutex
-	kept map[string]heard
-}
-
-type heard struct {
-	at, read time.Time
-}
-
-// heardAge is how long a heard is used before it is asked for again.
-const heardAge = 25 * time.Second
-
-// of returns when machines were heard from last, as far as known.
-func (h *heards) of(ctx context.Context, p *Page, machines []*fleet.Machine) map[string]time.Time {
-	now := time.Now()
-	found := make(map[string]time.Time, len(machines))
-	var old []string
-	h.mu.Lock()
-	for _, m := range machines {
-		k := h.kept[m.Name]
-		if found[m.Name] = latest(k.at, m.Heard); now.Sub(k.read) > heardAge && p.now().Sub(m.Heard) > heardAge {
-			old = append(old, m.Name)
-		}
-	}
-	h.mu.Unlock()
-	if len(old) == 0 {
-		return found
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.detailTime)
-	defer cancel()
-	read := map[string]time.Time{}
-	for a, err := range pages[api.Report](ctx, p, "report", api.ReportRequest{Filter: api.Filter{Names: old}}) {
-		if err != nil {
-			break
-		}
-		for _, m := range a.Machines {
-			read[m.Name] = m.Heard
-		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.kept == nil || len(h.kept) > maxDetails {
-		h.kept = map[string]heard{}
-	}
-	for name, at := range read {
-		h.kept[name] = heard{at, now}
-		found[name] = latest(at, found[name])
-	}
-	return found
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 const (
@@ -393,103 +330,4 @@ func (k *detail) byArrival(names []string) []string {
 		return sinceB.Compare(sinceA)
 	})
 	return sorted
-}
-
-// moments are the fleets of the past moments that were asked about last.
-type moments struct {
-	mu   sync.Mutex
-	kept []*past
-	// turns has a value for each that is being asked for: each has all machines, and a strip
-	// of time can be dragged quickly.
-	turns chan struct{}
-}
-
-// forget drops the past fleets that are old.
-func (m *moments) forget() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return time.Since(k.read) > momentAge })
-}
-
-// past is the fleet at a moment.
-type past struct {
-	at    time.Time
-	once  sync.Once
-	done  atomic.Bool
-	fleet *fleet.Fleet
-	head  api.Head
-	past  api.Past
-	err   error
-	read  time.Time
-}
-
-const (
-	// maxMoments bounds the past fleets that are kept, momentAskers those that are asked for
-	// at a time.
-	maxMoments   = 3
-	momentAskers = 2
-	// momentAge is how long one is kept: late events may still change it.
-	momentAge = 2 * time.Minute
-)
-
-// at returns the fleet at a past moment.
-func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) {
-	m.forget()
-	m.mu.Lock()
-	i := slices.IndexFunc(m.kept, func(k *past) bool { return k.at.Equal(at) })
-	var one *past
-	if i >= 0 {
-		one = m.kept[i]
-		m.kept = slices.Delete(m.kept, i, i+1)
-	} else {
-		one = &past{at: at, read: time.Now()}
-	}
-	m.kept = append(m.kept[max(0, len(m.kept)+1-maxMoments):], one)
-	m.mu.Unlock()
-	//guard:false "past moments are read a few at a time" TestManyMoments
-	if !one.done.Load() {
-		select {
-		case m.turns <- struct{}{}:
-			defer func() { <-m.turns }()
-		case <-ctx.Done():
-			return nil, errors.New("too many moments of the past are being read: try again in a few seconds")
-		}
-	}
-	// Whoever asks first asks for all who wait, so the end of that request does not count.
-	one.once.Do(func() {
-		defer one.done.Store(true)
-		one.ask(context.WithoutCancel(ctx), p)
-	})
-	if one.err != nil {
-		m.mu.Lock()
-		m.kept = slices.DeleteFunc(m.kept, func(k *past) bool { return k == one })
-		m.mu.Unlock()
-	}
-	return one, one.err
-}
-
-// ask asks for the report of the moment: the machines that had been heard from by then.
-func (k *past) ask(ctx context.Context, p *Page) {
-	ctx, cancel := context.WithTimeout(ctx, 3*answerTime)
-	defer cancel()
-	k.fleet = fleet.New()
-	var machines []api.Machine
-	request := api.ReportRequest{Moment: api.Moment{At: k.at.Format(time.RFC3339Nano)}}
-	for a, err := range pages[api.PastReport](ctx, p, "report", request) {
-		if err != nil {
-			k.err = err
-			return
-		}
-		if k.head.When.IsZero() {
-			k.head, k.past = a.Head, *a.Past
-		}
-		for _, m := range a.Machines {
-			if last := len(machines) - 1; last >= 0 && machines[last].Name == m.Name {
-				machines[last].Users = append(machines[last].Users, m.Users...)
-				continue
-			}
-			machines = append(machines, api.Machine{Name: m.Name, Users: m.Users})
-		}
-	}
-	k.fleet.Fill(machines)
 }

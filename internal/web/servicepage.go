@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"rollcall/internal/api"
-	"rollcall/internal/client"
 	"rollcall/internal/web/fleet"
 )
 
@@ -86,110 +85,85 @@ func (s *servicePage) unheard(expected []string, f *fleet.Fleet) {
 // facts writes the status as names and values.
 func (s *servicePage) facts() {
 	a := s.Status
-	add := func(name, text, class string) { s.Facts = append(s.Facts, fact{Name: name, Text: text, Class: class}) }
-	warn := func(bad bool) string {
-		if bad {
-			return "warn"
-		}
-		return ""
+	s.completeness(a)
+	for _, check := range a.Failing {
+		s.add("Attention", check.Name+": "+check.State, true)
 	}
+	s.add("Machines", plural(a.Machines, "machine", "machines")+", "+number(a.Silent)+" silent", false)
+	s.kept(a)
+	if len(a.Instances) > 1 {
+		s.add("Instances", fmt.Sprintf("%d processes answer on these subjects; see rollcall status", len(a.Instances)), true)
+	}
+	s.add("Version", a.Version, false)
+	s.Fates = []fact{
+		{Name: "applied", Text: number(int(a.Fates.Applied))},
+		{Name: "superseded", Text: number(int(a.Fates.Superseded))},
+		{Name: "dead-lettered", Text: number(int(a.Fates.DeadLettered))},
+		{Name: "lost", Text: number(int(a.Fates.Lost)), Class: warn(a.Fates.Lost > 0)},
+	}
+}
+
+// add adds a fact; bad: it calls for attention.
+func (s *servicePage) add(name, text string, bad bool) {
+	s.Facts = append(s.Facts, fact{Name: name, Text: text, Class: warn(bad)})
+}
+
+// completeness adds what may be missing from the roster, and what to do about it.
+func (s *servicePage) completeness(a *api.StatusAnswer) {
 	lag := "how far is unknown"
 	if a.Lag != nil {
 		lag = plural(int(*a.Lag), "event", "events") + " to go"
 	}
-	add("Caught up", yes(a.CaughtUp)+", "+lag, warn(!a.CaughtUp))
+	s.add("Caught up", yes(a.CaughtUp)+", "+lag, !a.CaughtUp)
 	complete := yes(a.Complete)
 	if !a.Complete {
 		complete += ": " + strings.Join(a.Reasons, ", ")
 	}
-	add("Complete", complete, warn(!a.Complete))
+	s.add("Complete", complete, !a.Complete)
 	if a.Unsettled > 0 {
-		add("Unsettled", plural(a.Unsettled, "machine has", "machines have")+" not said since the loss who is on; a boot, shutdown or present of it settles that", "warn")
+		s.add("Unsettled", plural(a.Unsettled, "machine has", "machines have")+" not said since the loss who is on; a boot, shutdown or present of it settles that", true)
 	}
 	if !a.CompleteAfter.IsZero() {
 		s.Facts = append(s.Facts, fact{Name: "Complete from", Text: "if nothing more is lost", Time: a.CompleteAfter})
 	}
 	if a.AcceptLoss > 0 {
-		add("To accept the loss", fmt.Sprintf("start rollcall once with ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss), "")
+		s.add("To accept the loss", fmt.Sprintf("start rollcall once with ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss), false)
 	}
 	if a.Limited > 0 {
-		add("Limited", "events of "+plural(a.Limited, "machine", "machines")+" were refused because a limit was reached", "warn")
+		s.add("Limited", "events of "+plural(a.Limited, "machine", "machines")+" were refused because a limit was reached", true)
 	}
 	if a.Missing > 0 {
-		add("Missing", plural(int(a.Missing), "event", "events")+" of machines never arrived", "warn")
+		s.add("Missing", plural(int(a.Missing), "event", "events")+" of machines never arrived", true)
 	}
-	for _, check := range a.Failing {
-		add("Attention", check.Name+": "+check.State, "warn")
-	}
-	add("Machines", plural(a.Machines, "machine", "machines")+", "+number(a.Silent)+" silent", "")
-	add("Position", fmt.Sprintf("place %d, sequence %d of %s", a.Place, a.Sequence, a.Stream), "")
+}
+
+// kept adds how far the service has read, and what it has written.
+func (s *servicePage) kept(a *api.StatusAnswer) {
+	s.add("Position", fmt.Sprintf("place %d, sequence %d of %s", a.Place, a.Sequence, a.Stream), false)
 	if n := a.Snapshot; n != nil {
 		s.Facts = append(s.Facts, fact{Name: "Snapshot", Text: fmt.Sprintf("place %d, %s", n.Place, size(n.Size)), Time: n.Written})
 	} else {
-		add("Snapshot", "none yet", "")
+		s.add("Snapshot", "none yet", false)
 	}
-	if h := a.History; h != nil {
-		text := fmt.Sprintf("%s ended, %s", plural(int(h.Sessions), "session", "sessions"), size(h.Size))
-		if h.Behind {
-			text += ", behind"
-		}
-		if h.Failing != "" {
-			text += ", failing: " + h.Failing
-		}
-		add("History", text, warn(h.Behind || h.Failing != ""))
-	} else {
-		add("History", "none is kept", "")
+	h := a.History
+	if h == nil {
+		s.add("History", "none is kept", false)
+		return
 	}
-	if len(a.Instances) > 1 {
-		add("Instances", fmt.Sprintf("%d processes answer on these subjects; see rollcall status", len(a.Instances)), "warn")
+	text := fmt.Sprintf("%s ended, %s", plural(int(h.Sessions), "session", "sessions"), size(h.Size))
+	if h.Behind {
+		text += ", behind"
 	}
-	add("Version", a.Version, "")
-	for _, f := range []struct {
-		name  string
-		count uint64
-		class string
-	}{
-		{"applied", a.Fates.Applied, ""},
-		{"superseded", a.Fates.Superseded, ""},
-		{"dead-lettered", a.Fates.DeadLettered, ""},
-		{"lost", a.Fates.Lost, warn(a.Fates.Lost > 0)},
-	} {
-		s.Fates = append(s.Fates, fact{Name: f.name, Text: number(int(f.count)), Class: f.class})
+	if h.Failing != "" {
+		text += ", failing: " + h.Failing
 	}
+	s.add("History", text, h.Behind || h.Failing != "")
 }
 
-func yes(is bool) string {
-	if is {
-		return "yes"
+// warn is the class of a fact.
+func warn(bad bool) string {
+	if bad {
+		return "warn"
 	}
-	return "no"
-}
-
-// size formats a number of bytes.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%d KiB", (n+1023)/1024)
-}
-
-// add counts a letter.
-func (l *letters) add(d client.DeadLetter) {
-	key := [2]string{d.Machine, d.Reason}
-	k := l.kinds[key]
-	if k == nil {
-		if len(l.kinds) >= maxRefused {
-			return
-		}
-		k = &refused{Machine: d.Machine, Reason: d.Reason}
-		l.kinds[key] = k
-	}
-	k.Count++
-	k.Detail = d.Detail
-	if at, err := time.Parse(time.RFC3339Nano, d.Receipt); err == nil && at.After(k.Last) {
-		k.Last = at
-	}
+	return ""
 }

@@ -4,7 +4,7 @@
 // A Page keeps one mirror of the roster, a [fleet.Fleet], from reports and changes;
 // everything else it asks when a page is requested. Each page is whole HTML, rendered by
 // the templates in this folder, and its URL is all of its state ([location]). A script
-// opens a stream of what is newer than the page that was rendered (live.go): the same
+// opens a stream of what is newer than the page that was rendered (live.go, patches.go): the same
 // templates, block by block and row by row.
 package web
 
