@@ -81,11 +81,16 @@ export async function close(...pages) {
   }
 }
 
-// withPage opens a page, does something with it, and closes it.
+// withPage opens a page, does something with it, and closes it. If that fails, the error has what the
+// page said.
 export async function withPage(browser, url, options, use) {
   const page = await open(browser, url, options);
   try {
     await use(page);
+  } catch (err) {
+    const text = await page.locator("body").innerText({ timeout: 2000 }).catch((why) => `no text: ${why.message}`);
+    err.message += `\nat ${new Date().toISOString()} ${page.url()} said:\n${text.slice(0, 3000)}`;
+    throw err;
   } finally {
     await page.context().close();
   }
