@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, phone, withPage } from "./harness/browser.js";
+import { eventually, launch, phone, withPage } from "./harness/browser.js";
 import { choose, machinePath, userPath } from "./harness/choose.js";
 import { startDemo } from "./harness/demo.js";
 
@@ -11,7 +11,7 @@ let browser, demo, strange;
 
 before(async () => {
   browser = await launch();
-  demo = await startDemo({ machines: 20, flags: ["-strange"] });
+  demo = await startDemo({ machines: 80, flags: ["-strange"] });
   const { report } = await choose(demo);
   strange = report.filter((m) => !/^\w+-\d{5}\./.test(m.machine) && m.machine !== "many-people.example.com");
 });
@@ -60,6 +60,28 @@ test("the map and the lists show them, on a phone too", async () => {
       });
     }
   }
+});
+
+test("a row that has not come is loaded, also of a name that all objects have", async () => {
+  const name = "__proto__", before = strange.length + 80;
+  const { report } = await choose(demo);
+  const i = report.findIndex((m) => m.machine === name), from = i < before / 2 ? before - 50 : 0;
+  await withPage(browser, demo.url(`/machines?from=${from}`), {}, async (page) => {
+    const row = page.locator("#list tr[data-key]").filter({ has: page.locator(`a[href="${machinePath(name)}"]`) });
+    assert.equal(await row.count(), 0);
+    let dropped = 0;
+    await page.route(/\/live\?.*once/, async (route) => {
+      const answer = await route.fetch(), patch = await answer.json();
+      if (dropped < 1 && Object.hasOwn(patch.rows?.html ?? {}, name)) {
+        delete patch.rows.html[name];
+        dropped++;
+      }
+      await route.fulfill({ response: answer, json: patch });
+    });
+    await page.locator("#rows").press(from ? "Home" : "End");
+    await eventually("the row is there", async () => (await row.count()) === 1);
+    assert.equal(dropped, 1);
+  });
 });
 
 test("the search finds them, while they are written and when asked", async (t) => {

@@ -509,7 +509,8 @@ function setRows(next, flash) {
 		return
 	}
 	if (moved) {
-		const html = key => next.html?.[key] ?? list.held?.html?.[key]
+		// A name may be one that all objects have, such as constructor.
+		const html = key => [next.html, list.held?.html].find(all => all && Object.hasOwn(all, key))?.[key]
 		const known = next.keys.filter(key => there.has(key) || html(key))
 		if (known.length < next.keys.length) list.from = -1 // loaded again, below
 		const sorted = known.map(key => there.get(key) ?? make(key, html(key), flash))
