@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"rollcall/internal/api"
@@ -98,28 +97,41 @@ const (
 
 // paths returns a line as paths of SVG, one for each level: level says which one a number
 // belongs to, from 1 to levels; 0: none. It is drawn in a box of lineUnits times 10.
+// Boxes of a level that touch are one, so that a path has lineUnits/minUnits at most.
 func (d *dayline) paths(levels int, level func(n int) int) []string {
-	drawn := make([]strings.Builder, levels)
+	type box struct{ left, right int }
+	drawn, boxes := make([][]byte, levels), make([]box, levels)
+	draw := func(l int, b box) {
+		if b.right > b.left {
+			drawn[l] = fmt.Appendf(drawn[l], "M%d 0H%dV10H%dz", b.left, b.right, b.left)
+		}
+	}
 	for i, s := range d.steps {
-		l := level(s.n)
-		if l == 0 {
+		l := level(s.n) - 1
+		if l < 0 {
 			continue
 		}
 		end := d.to
 		if i+1 < len(d.steps) {
 			end = d.steps[i+1].at
 		}
-		left, right := d.x(s.at), d.x(end)
-		if right < 0 {
+		if !end.After(d.from) {
 			continue
 		}
+		left, right := d.x(s.at), d.x(end)
 		left = max(0, min(left, lineUnits-minUnits))
 		right = max(right, left+minUnits)
-		fmt.Fprintf(&drawn[l-1], "M%d 0H%dV10H%dz", left, right, left)
+		if b := &boxes[l]; left <= b.right {
+			b.right = max(right, b.right)
+		} else {
+			draw(l, *b)
+			*b = box{left, right}
+		}
 	}
 	paths := make([]string, levels)
-	for i := range drawn {
-		paths[i] = drawn[i].String()
+	for l, b := range boxes {
+		draw(l, b)
+		paths[l] = string(drawn[l])
 	}
 	return paths
 }

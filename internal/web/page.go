@@ -290,7 +290,7 @@ func (p *Page) write(w http.ResponseWriter, r *request, c *content, failure erro
 
 // render renders a block for a stream.
 func render(name string, data any) (string, error) {
-	var html bytes.Buffer
+	var html strings.Builder
 	err := templates.ExecuteTemplate(&html, name, data)
 	return html.String(), err
 }
