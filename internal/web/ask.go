@@ -93,3 +93,16 @@ func together(all ...func() error) error {
 	}
 	return nil
 }
+
+// turns lets only a few at a time do what needs much memory: it has a value for each.
+type turns chan struct{}
+
+// take waits for a turn, which done ends. It fails if the context is done before.
+func (t turns) take(ctx context.Context, what string) (done func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("too many %s are being read: try again in a few seconds", what)
+	}
+}

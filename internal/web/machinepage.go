@@ -10,6 +10,11 @@ import (
 
 // buildMachine makes the page of a machine.
 func buildMachine(p *Page, r *request) (*content, error) {
+	done, err := p.histories.take(r.ctx, "histories")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	// The history first: with it, the service knows since when who is on is on.
 	past := p.history(r, api.HistoryRequest{Machine: r.name, Marks: true})
 	a, sessions, err := p.machine(r)

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,9 +15,9 @@ import (
 type moments struct {
 	mu   sync.Mutex
 	kept []*past
-	// turns has a value for each that is being asked for: each has all machines, and a strip
-	// of time can be dragged quickly.
-	turns chan struct{}
+	// turns are to ask: each fleet has all machines, and a strip of time can be dragged
+	// quickly.
+	turns turns
 }
 
 // forget drops the past fleets that are old.
@@ -65,12 +64,11 @@ func (m *moments) at(ctx context.Context, p *Page, at time.Time) (*past, error) 
 	m.mu.Unlock()
 	//guard:false "past moments are read a few at a time" TestManyMoments
 	if !one.done.Load() {
-		select {
-		case m.turns <- struct{}{}:
-			defer func() { <-m.turns }()
-		case <-ctx.Done():
-			return nil, errors.New("too many moments of the past are being read: try again in a few seconds")
+		done, err := m.turns.take(ctx, "moments of the past")
+		if err != nil {
+			return nil, err
 		}
+		defer done()
 	}
 	// Whoever asks first asks for all who wait, so the end of that request does not count.
 	one.once.Do(func() {

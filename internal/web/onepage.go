@@ -90,6 +90,8 @@ const (
 	// the table.
 	maxTimeline  = 3000
 	shownHistory = 50
+	// historyReaders is how many pages of one machine or user are made at a time.
+	historyReaders = 8
 )
 
 // sessions puts sessions into a page, as many as it shows.

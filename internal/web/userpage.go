@@ -9,6 +9,11 @@ import (
 
 // buildUser makes the page of a user.
 func buildUser(p *Page, r *request) (*content, error) {
+	done, err := p.histories.take(r.ctx, "histories")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	past := p.history(r, api.HistoryRequest{User: r.name})
 	first, sessions, err := p.user(r)
 	if err != nil {

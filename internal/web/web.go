@@ -73,10 +73,12 @@ type Page struct {
 	details details
 	heards  heards
 	moments moments
-	curves  curves
-	remotes remotes
-	longest longests
-	letters letters
+	// histories are turns to make a page of one machine or user.
+	histories turns
+	curves    curves
+	remotes   remotes
+	longest   longests
+	letters   letters
 }
 
 // link is a connection, and the context for its requests.
@@ -91,7 +93,9 @@ func New(c Config) *Page {
 		c.Several = 5
 	}
 	p := &Page{Config: c, boot: rand.Text()[:10], now: time.Now, detailTime: detailTime, statusPause: statusPause, maxStays: maxStays, retryPause: retryPause, fleet: fleet.New()}
-	p.moments.turns = make(chan struct{}, momentAskers)
+	p.moments.turns = make(turns, momentAskers)
+	//guard:set historyReaders 1000 "histories are read a few at a time" TestManyHistories
+	p.histories = make(turns, historyReaders)
 	p.details = details{kept: map[string]*detail{}, reading: map[string]chan struct{}{}, old: make(chan oldRows, maxOld)}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
