@@ -225,7 +225,7 @@ func asset(t testing.TB, s *site, name string) string {
 // TestAssets: assets have a hash in their names, and may be kept for ever.
 func TestAssets(t *testing.T) {
 	s := openSites(t).full
-	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
+	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "start.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		w := s.do(http.MethodGet, asset(t, s, name))
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != kind || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" || w.Body.Len() == 0 {
 			t.Errorf("%s: status %d, %v", name, w.Code, w.Header())

@@ -127,6 +127,37 @@ each("printed, there is only what is on paper", { print: true }, async (page) =>
   assert.match(background, /^rgba?\(255, 255, 255|^rgba\(0, 0, 0, 0\)/, "ink on paper");
 });
 
+test("a page is painted before its script has come, and keeps its times hidden until they are the viewer's", async () => {
+  await withPage(browser, demo.url("/about"), { expected: /404/, zone: "Asia/Kolkata" }, async (page) => {
+    let answer;
+    const held = new Promise((resolve) => (answer = resolve));
+    await page.route(/\/static\/page\..*js/, async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.goto(demo.url("/machines"), { waitUntil: "commit" });
+    const painted = () => page.evaluate(() => performance.getEntriesByName("first-contentful-paint").length);
+    await eventually("the page is painted", painted);
+    const time = page.locator("#clock"), rows = page.locator("#rows");
+    assert.equal(await time.isVisible(), false);
+    const height = (await rows.boundingBox()).height;
+    answer();
+    await eventually("the times are shown", () => time.isVisible());
+    assert.match(await page.locator(".zone").innerText(), /UTC\+05:30/);
+    assert.equal((await rows.boundingBox()).height, height, "the list moves");
+  });
+});
+
+test("a page whose script does not come is as without script", async () => {
+  await withPage(browser, demo.url("/about"), { expected: /404|ERR_FAILED|Failed to (load|fetch)/ }, async (page) => {
+    await page.route(/\/static\/page\..*js/, (route) => route.abort());
+    await page.goto(demo.url("/machines"));
+    await eventually("the times are shown", () => page.locator("#clock").isVisible());
+    assert.equal(await page.locator("#pager a").first().isVisible(), true);
+    assert.equal(await page.locator("#state .live").isVisible(), false);
+  });
+});
+
 test("in the dark, printing is still light", async () => {
   await withPage(browser, demo.url("/"), { dark: true }, async (page) => {
     const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).map(Number));

@@ -1,7 +1,6 @@
 // The live parts of the page. Without this script each page is whole, and static.
 
 const root = document.documentElement
-root.classList.add('script')
 const past = root.hasAttribute('data-past')
 const $ = (selector, within = document) => within.querySelector(selector)
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)]
@@ -85,6 +84,7 @@ function drawTicks(svg) {
 const offset = -new Date().getTimezoneOffset()
 setText($('.zone'), offset === 0 ? 'UTC' : `UTC${offset > 0 ? '+' : '−'}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`)
 localise(document)
+root.classList.add('ready')
 setInterval(() => { const clock = $('#clock'); if (clock) setText(clock, clockOf(new Date(now()))) }, 1000)
 setInterval(() => age(document), 5000)
 
@@ -399,7 +399,6 @@ function startList() {
 		space.insertCell().colSpan = $$('#list thead th').length
 	}
 	const apply = () => {
-		root.classList.toggle('scrolling', wide.matches)
 		if (!wide.matches) { list.top.cells[0].style.height = list.bottom.cells[0].style.height = '0'; return }
 		list.height = $('tr[data-key]', body)?.offsetHeight || 38
 		const start = list.from
