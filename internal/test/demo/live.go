@@ -33,8 +33,9 @@ type live struct {
 	arrivals int
 	encoded  []byte
 
-	order  []int // machines, in the order in which they list who is on
-	listed int   // how many have, since the start
+	order  []int         // machines, in the order in which they list who is on
+	listed int           // how many have, since the start
+	lists  []roster.Time // when each machine has listed who is on
 	start  time.Time
 }
 
@@ -43,6 +44,7 @@ func newLive(ctx context.Context, f *fleet.Fleet, s *store) (*live, error) {
 	l := &live{
 		f: f, r: rand.New(rand.NewPCG(f.Seed, 1<<60)), others: make(chan *nats.Msg, 1000),
 		open: make([][]roster.Session, f.Len()), number: make(map[string]int, f.Len()), order: make([]int, f.Len()),
+		lists: make([]roster.Time, f.Len()),
 	}
 	for machine := range f.Len() {
 		l.number[f.Name(machine)] = machine
@@ -131,7 +133,9 @@ func (l *live) run(ctx context.Context, rate float64, c *console) error {
 		case <-ctx.Done():
 			return nil
 		case m := <-l.others:
-			l.fold(m)
+			if err := l.fold(m); err != nil {
+				return err
+			}
 		case line, more := <-c.lines:
 			if !more {
 				return nil
@@ -223,19 +227,29 @@ func (l *live) publish(machine int, e roster.Event) error {
 	if _, err := l.js.PublishAsync(subjects.EventsOf(e.Machine), l.encoded, jetstream.WithStallWait(time.Minute)); err != nil {
 		return fmt.Errorf("publishing an event: %w", err)
 	}
+	if e.Type == roster.Present {
+		l.lists[machine] = e.Date
+	}
 	l.apply(machine, &e)
 	return nil
 }
 
-// fold applies another publisher's event, so that the next list of its machine has it.
-func (l *live) fold(m *nats.Msg) {
+// fold applies another publisher's event, so that the next list of its machine has it. If
+// the machine has listed who is on meanwhile, it does so again: its list denied the event.
+func (l *live) fold(m *nats.Msg) error {
 	var e roster.Event
 	if wire.NewDecoder(subjects).Decode(m.Subject, m.Header.Get("Content-Type"), m.Data, &e) != nil {
-		return
+		return nil
 	}
-	if machine, known := l.number[e.Machine]; known {
-		l.apply(machine, &e)
+	machine, known := l.number[e.Machine]
+	if !known {
+		return nil
 	}
+	l.apply(machine, &e)
+	if l.lists[machine] < e.Date {
+		return nil
+	}
+	return l.list(machine)
 }
 
 func (l *live) apply(machine int, e *roster.Event) {

@@ -8,11 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"rollcall/internal/api"
 	"rollcall/internal/client"
 	"rollcall/internal/roster"
 	"rollcall/internal/test/demo/fleet"
 	"rollcall/internal/test/kit"
+	"rollcall/internal/wire"
 )
 
 // TestDemo starts everything twice with one folder, kills the service, and sees that the
@@ -82,6 +86,41 @@ func TestOthers(t *testing.T) {
 		}
 		if got := strings.Join(users, " "); got != s.want || l.sessions != len(users) {
 			t.Errorf("step %d: %q are on, %d sessions; want %q", i, got, l.sessions, s.want)
+		}
+	}
+}
+
+// TestCrossed: a machine that has listed who is on while another publisher's event was on
+// its way lists it again.
+func TestCrossed(t *testing.T) {
+	server := kit.StartServer(t)
+	conn := kit.Conn(t, server.URL)
+	lists, err := conn.SubscribeSync(subjects.AllEvents()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fleet.New(fleet.Options{Seed: 7, Machines: 1, Hours: 1, Now: time.Now()})
+	l := &live{f: f, js: js, open: make([][]roster.Session, 1), number: map[string]int{f.Name(0): 0}, lists: make([]roster.Time, 1)}
+	e := roster.Event{Type: roster.Login, Date: roster.TimeOf(time.Now()), Machine: f.Name(0), Session: roster.Session{User: "lane", ID: "1"}}
+	for i, want := range []string{"[]", `"lane"`} {
+		if i == 0 {
+			err = l.list(0)
+		} else {
+			err = l.fold(&nats.Msg{Subject: subjects.EventsOf(e.Machine), Data: wire.AppendJSON(nil, &e)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := lists.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(m.Data), `"present"`) || !strings.Contains(string(m.Data), want) {
+			t.Errorf("list %d: %s, want %s", i, m.Data, want)
 		}
 	}
 }
