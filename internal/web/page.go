@@ -365,11 +365,14 @@ func pastNotes(past *api.Past, h *api.Head) (notes []note) {
 		add("the history begins at " + past.KeptFrom.UTC().Format(time.DateTime) + " UTC; sessions that ended before are missing.")
 	}
 	if n := past.MachinesIncomplete; n > 0 {
-		text := "sessions may be missing on " + plural(n, "machine", "machines")
+		where := plural(n, "machine", "machines")
 		if len(past.Gaps) > 0 {
-			text += ", such as " + past.Gaps[0].Machine + " (" + past.Gaps[0].Reason + ")"
+			one := clip(past.Gaps[0].Machine) + " (" + past.Gaps[0].Reason + ")"
+			if where += ", such as " + one; n == 1 {
+				where = one
+			}
 		}
-		add(text + ".")
+		add("sessions may be missing on " + where + ".")
 	}
 	if h != nil && slices.Contains(h.Reasons, "behind") {
 		add("the history is behind; the newest events are missing.")

@@ -83,9 +83,11 @@ function drawTicks(svg) {
 
 const offset = -new Date().getTimezoneOffset()
 setText($('.zone'), offset === 0 ? 'UTC' : `UTC${offset > 0 ? '+' : '−'}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`)
+const tick = () => { const clock = $('#clock'); if (clock) setText(clock, clockOf(new Date(now()))) }
 localise(document)
+tick()
 root.classList.add('ready')
-setInterval(() => { const clock = $('#clock'); if (clock) setText(clock, clockOf(new Date(now()))) }, 1000)
+setInterval(tick, 1000)
 setInterval(() => age(document), 5000)
 
 // ---- The moment: a field, and the curve ----
