@@ -29,6 +29,7 @@ type view struct {
 	empty   bool
 	asked   time.Time // when a page of one machine or user was made last
 	shown   uint64    // the revision of that machine or user
+	differs int       // how often it was made and differed from the fleet
 	head    *api.Head // what its answer says is missing
 	lacks   *api.Past
 	failed  bool      // the page says why it could not be shown

@@ -394,6 +394,52 @@ func TestOlderListLost(t *testing.T) {
 	b.close()
 }
 
+// TestOverAtOnce: a page may be made between a login and its logout, when both come so soon
+// after each other that neither is published. It does not show that long.
+func TestOverAtOnce(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(boots("21:00", "web1"), login("21:10", "db1", "kim"))
+	s := w.open()
+	w.synced(s)
+	w.stop()
+	const head = `"stream":"S","sequence":1,"place":1,"when":"2026-11-22T21:14:07Z","complete":true,"reasons":[],`
+	w.answers("history", `{`+head+`"past":{},"sessions":[]}`)
+	for url, q := range map[string]struct{ endpoint, answer, on string }{
+		"/machines/web1": {"machine", `{` + head + `"machine":"web1","heard":"2026-11-22T21:14:07Z","sessions":[%s]}`, `{"user":"mira","since":"2026-11-22T21:14:06Z"}`},
+		"/users/kim":     {"user", `{` + head + `"user":"kim","sessions":[%s]}`, `{"machine":"web9","user":"kim","since":"2026-11-22T21:14:06Z"}`},
+	} {
+		on, off := fmt.Sprintf(q.answer, q.on), fmt.Sprintf(q.answer, "")
+		if q.endpoint == "user" {
+			off = fmt.Sprintf(q.answer, `{"machine":"db1","user":"kim","since":"2026-11-22T21:10:00Z"}`)
+		}
+		asked := w.answers(q.endpoint, on)
+		b := &browser{t: t, base: s.host(), url: url, rows: 50}
+		b.load()
+		b.open(false)
+		kit.Eventually(t, func() bool { return b.received() > 0 }, "the page is made for its stream")
+		shows := func() bool {
+			looks, _, _ := b.state()
+			return strings.Contains(looks, "mira") || strings.Contains(looks, "web9")
+		}
+		if !shows() {
+			t.Fatalf("%s does not show what is on", url)
+		}
+		asked.answer.Store(&off)
+		begin := time.Now()
+		kit.Eventually(t, func() bool { return !shows() }, url+" does not show it any more")
+		if took := time.Since(begin); took > 20*time.Second {
+			t.Errorf("%s shows it for %v", url, took)
+		}
+		// What agrees with the fleet is not asked for again and again.
+		before := asked.all.Load()
+		time.Sleep(3 * time.Second)
+		if n := asked.all.Load() - before; n > 1 {
+			t.Errorf("%s asks %d times in 3 s although nothing happens", url, n)
+		}
+		b.close()
+	}
+}
+
 // TestTooManyStreams: beyond its streams a client is told so, and how long to wait; it gets
 // one when another ends.
 func TestTooManyStreams(t *testing.T) {

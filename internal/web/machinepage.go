@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	if err != nil {
 		return p.unknown(r, err)
 	}
-	page := &onePage{request: r, Name: r.name}
+	page := &onePage{request: r, Name: r.name, on: slices.Sorted(slices.Values(different(sessions, func(s *api.Stay) string { return s.User })))}
 	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/users", s.User).URL() }))
 	r.pastOf, r.head = lacking(a.Past, past.past), &a.Head
 	page.show(past, func(s *api.PastStay) string { return s.User }, "/users")

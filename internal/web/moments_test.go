@@ -74,11 +74,15 @@ func TestManyHistories(t *testing.T) {
 }
 
 // questions counts those to an endpoint.
-type questions struct{ reading, most, all atomic.Int32 }
+type questions struct {
+	reading, most, all atomic.Int32
+	answer             atomic.Pointer[string]
+}
 
-// answers answers an endpoint, slowly, and always the same.
+// answers answers an endpoint, slowly, and always the same until the answer is changed.
 func (w *world) answers(endpoint, answer string) *questions {
 	q := &questions{}
+	q.answer.Store(&answer)
 	conn := kit.Conn(w.t, w.server.URL)
 	_, err := conn.Subscribe(w.subjects.Query(endpoint), func(m *nats.Msg) {
 		go func() {
@@ -88,7 +92,7 @@ func (w *world) answers(endpoint, answer string) *questions {
 			}
 			time.Sleep(100 * time.Millisecond)
 			q.reading.Add(-1)
-			_ = m.Respond([]byte(answer)) // who asked may have gone
+			_ = m.Respond([]byte(*q.answer.Load())) // who asked may have gone
 		}()
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 type onePage struct {
 	*request
 	Name         string
+	on           []string // the users on the machine, or the machines of the user, in byte order
 	Sentence     sentence
 	Facts        []note
 	Sessions     []session

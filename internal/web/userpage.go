@@ -19,7 +19,7 @@ func buildUser(p *Page, r *request) (*content, error) {
 	if err != nil {
 		return p.unknown(r, err)
 	}
-	page := &onePage{request: r, Name: r.name}
+	page := &onePage{request: r, Name: r.name, on: slices.Sorted(slices.Values(different(sessions, func(s *api.Stay) string { return s.Machine })))}
 	page.sessions(p.sessionRows(sessions, func(s *api.Stay) string { return r.to("/machines", s.Machine).URL() }))
 	r.pastOf, r.head = lacking(first.Past, past.past), &first.Head
 	machine := func(s *api.PastStay) string { return s.Machine }
