@@ -96,7 +96,10 @@ func spanText(d time.Duration) string {
 	case d < 2*day:
 		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return fmt.Sprintf("%d days", d/day)
+	if d < 730*day {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return fmt.Sprintf("%d years", d/(365*day))
 }
 
 // longSpan formats a span of time in two units: "3 h 21 min".

@@ -26,6 +26,9 @@ type listPage struct {
 	Clear string
 }
 
+// Bare says that the list has all there is.
+func (l *listPage) Bare() bool { return l.filter == "" && l.state == "" && l.group == "" }
+
 // selected returns what a page lists.
 func (p *Page) selected(r *request) (fleet.Selection, error) {
 	s := r.selection()

@@ -162,7 +162,7 @@ func (p *Page) stream(ctx context.Context, v *view, out *access.Stream) error {
 		case err == nil && next.Rev > 0:
 			err = p.send(out, next)
 		default: // what could not be asked is asked again at the next change
-			_, err = out.Write([]byte(":\n\n"))
+			_, err = out.Write([]byte("event: beat\ndata:\n\n"))
 		}
 		if err != nil {
 			return err

@@ -218,6 +218,10 @@ func readMoment(text, zone string, now time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, mistake{"at", fmt.Errorf("%q: %w", clip(text), err)}
 	}
+	// The clock of whoever looks may be a little ahead.
+	if period.First.After(now.Add(time.Minute)) {
+		return time.Time{}, mistake{"at", fmt.Errorf("%q has not come yet: leave the moment out to see who is on now", clip(text))}
+	}
 	if !period.Last.Before(now) {
 		return time.Time{}, nil
 	}

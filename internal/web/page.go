@@ -208,6 +208,8 @@ func (p *Page) failed(r *request, err error) *content {
 	}
 	back, link := r.now2(), "Show the page without it"
 	switch {
+	case m.field == "path":
+		link = "Show all"
 	case isRefusal(err, rollcallv1.CodeBadRequest): // the name may be what is wrong
 		back = r.to(r.page, "").URL()
 	//guard:false "a page of the past that failed does not lead to now" TestNothingKnown

@@ -2,6 +2,7 @@
 // holds still.
 
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 import { eventually, launch, open, withPage } from "./harness/browser.js";
 import { choose, machinePath, userPath } from "./harness/choose.js";
@@ -21,7 +22,7 @@ after(async () => {
 });
 
 // Errors of a connection that was cut: the browser reports these itself.
-const cut = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|^50[234]:|status of 50[234]/;
+const cutOff = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|^50[234]:|status of 50[234]/;
 
 const login = (machine, user, more) => demo.publish({ type: "login", machine, user, session: user, service: "sshd", ...more });
 const logout = (machine, user) => demo.publish({ type: "logout", machine, user, session: user });
@@ -183,7 +184,7 @@ async function sameAsFresh(page, path) {
 for (const killed of ["service", "page"]) {
   test(`the ${killed} is killed while a page is open`, async () => {
     const path = "/machines?q=ws-0000";
-    await withPage(browser, demo.url(path), { expected: cut }, async (page) => {
+    await withPage(browser, demo.url(path), { expected: cutOff }, async (page) => {
       await isLive(page);
       const machines = (await rowsOf(page)).map((row) => row.split(":")[0]);
       await login(machines[0], `before.${killed}`);
@@ -202,6 +203,39 @@ for (const killed of ["service", "page"]) {
     });
   });
 }
+
+test("a line that is cut without a word is noticed", async () => {
+  // A browser that reads only never learns that the other end is gone.
+  let cut = false;
+  const sockets = new Set(), target = new URL(demo.url());
+  const line = createServer((near) => {
+    const far = connect(target.port, target.hostname);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on("data", (data) => cut || to.write(data));
+      from.on("error", () => to.destroy()).on("close", () => to.destroy());
+      sockets.add(from);
+    }
+  });
+  await new Promise((resolve) => line.listen(0, "127.0.0.1", resolve));
+  try {
+    const url = `http://127.0.0.1:${line.address().port}${machinePath(chosen.free)}`;
+    await withPage(browser, url, { expected: cutOff }, async (page) => {
+      await isLive(page);
+      cut = true;
+      await eventually("the page says so", async () => (await state(page)) === "Not live", 60_000);
+      assert.match(await page.locator("#banner").innerText(), /Not live: rollcall's page cannot be reached/);
+      assert.match(await page.locator("#sentence").evaluate((e) => getComputedStyle(e, "::before").content), /As last known/);
+      cut = false;
+      for (const socket of sockets) socket.destroy();
+      await isLive(page);
+      await eventually("the banner is as before", async () => !(await page.locator("#banner").innerText()).includes("reached"));
+      assert.equal(await page.locator("html.stale").count(), 0);
+    });
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    line.close();
+  }
+});
 
 test("seven tabs are all live", async () => {
   const first = await open(browser, demo.url("/machines"), {});

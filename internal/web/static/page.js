@@ -23,7 +23,8 @@ const spanText = ms => {
 	const s = Math.max(0, Math.floor(ms / 1000))
 	if (s < 60) return `${s} s`
 	if (s < 7200) return `${Math.floor(s / 60)} min`
-	return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} days`
+	if (s < 172800) return `${Math.floor(s / 3600)} h`
+	return s < 730 * 86400 ? `${Math.floor(s / 86400)} days` : `${Math.floor(s / 86400 / 365)} years`
 }
 const longSpan = ms => {
 	const s = Math.max(0, Math.floor(ms / 1000))
@@ -44,6 +45,13 @@ function localise(within) {
 		setText(time, dateOf(t) === dateOf(shownMoment()) ? clock : `${dateOf(t)} ${clock}`)
 	}
 	for (const svg of $$('svg.ticks', within)) drawTicks(svg)
+	for (const title of $$('title.utc', within)) {
+		setText(title, title.textContent.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)( UTC)?/g, (_, date, clock) => {
+			const t = new Date(`${date}T${clock}Z`)
+			return `${dateOf(t)} ${clockOf(t)}`
+		}))
+		title.classList.remove('utc')
+	}
 	age(within)
 }
 function age(within) {
@@ -531,7 +539,7 @@ function make(key, html, flash) {
 	if (flash) show(tr)
 	return tr
 }
-const flashes = (before, after) => before.replace(/\d+ (s|min|h|days) ago/g, '') !== after.replace(/\d+ (s|min|h|days) ago/g, '')
+const flashes = (before, after) => before.replace(/\d+ (s|min|h|days|years) ago/g, '') !== after.replace(/\d+ (s|min|h|days|years) ago/g, '')
 function show(tr) {
 	tr.classList.add('changed')
 	setTimeout(() => tr.classList.remove('changed'), 2600)
@@ -574,12 +582,14 @@ async function open() {
 	const mine = ++opening
 	const release = await slot()
 	if (mine !== opening || document.hidden) return release?.()
+	live.last = Date.now()
 	live.release = release
 	if (!release) return poll(mine)
 	const source = new EventSource(`/live?${liveParams(list?.from, false)}`)
 	live.source = source
 	source.onmessage = event => { live.id = event.lastEventId || live.id; heard(); apply(JSON.parse(event.data)) }
 	source.onopen = heard
+	source.addEventListener('beat', heard)
 	source.onerror = () => {
 		lost()
 		// Closed for good: the answer was no stream, as when there are too many.
@@ -593,7 +603,7 @@ async function open() {
 async function poll(mine) {
 	const params = liveParams(list?.from, false)
 	params.set('once', '')
-	const answer = await fetch(`/live?${params}`).catch(() => null)
+	const answer = await fetch(`/live?${params}`, { signal: AbortSignal.timeout(deaf) }).catch(() => null)
 	if (mine !== opening) return
 	if (answer?.ok) {
 		const patch = await answer.json()
@@ -622,12 +632,29 @@ function reopenSoon() {
 let dead = 0
 function lost() {
 	if (dead) return
-	dead = setTimeout(() => fill($('#state'), '<span class="pill dead">Not live</span>'), 2500)
+	dead = setTimeout(() => {
+		fill($('#state'), '<span class="pill dead">Not live</span>')
+		root.classList.add('stale')
+		const note = document.createElement('p'), strong = document.createElement('strong')
+		note.id = 'unreached'
+		note.className = 'warn'
+		strong.textContent = 'Not live:'
+		note.append(strong, ` rollcall's page cannot be reached. What you see is as of ${clockOf(new Date(live.last + ahead))}.`)
+		$('#banner').prepend(note)
+	}, 2500)
 }
 function heard() {
+	live.last = Date.now()
 	clearTimeout(dead)
-	if (dead) { dead = 0; live.stale = true }
+	if (dead) { dead = 0; live.stale = true; $('#unreached')?.remove() }
 }
+// A line that is cut without a word ends no stream: the beats are missing.
+const deaf = 20e3
+setInterval(() => {
+	if (!live.source || Date.now() - live.last < deaf) return
+	lost()
+	open()
+}, 5000)
 function reload() {
 	// A page that loads itself again and again helps nobody.
 	const last = Number(sessionStorage.getItem('rollcall-reload') ?? 0)
@@ -647,6 +674,7 @@ function apply(patch) {
 		}
 		setBlock(element, id, html)
 	}
+	if (patch.pill) root.classList.toggle('stale', patch.pill === 'Not live')
 	if (patch.pill && live.stale) { live.stale = false; fill($('#state'), `<span class="pill ${patch.pill === 'Live' ? 'live' : 'dead'}">${patch.pill === 'Live' ? 'Live' : 'Not live'}</span>`) }
 	for (const { g, t, s } of patch.tiles ?? []) maps.get(g)?.set(t, s)
 	for (const map of maps.values()) if (map.dirty) { map.dirty = false; map.draw() }
