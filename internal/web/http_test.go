@@ -78,10 +78,10 @@ func TestRedirects(t *testing.T) {
 		"/machines?q=web+user%3Akim&sort=-users&at=10%3A17&tz=Europe%2FBerlin": "/machines?at=2026-11-22T09%3A17%3A59Z&q=web+user%3Akim&sort=-users",
 		"/machines/" + web1 + "?span=7d&at=-1h":                                "/machines/" + web1 + "?at=2026-11-22T20%3A14%3A07Z&span=7d",
 		"/users?at=2026-11-22T11%3A17%3A00%2B01%3A00&state=several":            "/users?at=2026-11-22T10%3A17%3A00Z&state=several",
-		"/?at=":                           "/",
-		"/?at=now":                        "/",
+		"/?at=":                    "/",
+		"/?at=now":                 "/",
 		"/machines?from=50&at=now": "/machines?from=50",
-		"/?tz=Europe%2FBerlin":            "/",
+		"/?tz=Europe%2FBerlin":     "/",
 		"/users?at=yesterday&tz=America%2FNew_York": "/users?at=2026-11-22T04%3A59%3A59Z",
 		"/find?q=a&at=today":                        "/find?q=a",
 	} {

@@ -63,6 +63,8 @@ each("each page names its command, its zone and its state", { zone: "Asia/Kolkat
   assert.match(await page.locator("#strip").textContent(), /UTC\+05:30/);
   assert.equal((await page.locator("#state").textContent()).trim(), name.endsWith("past") ? "Past" : "Live");
   assert.equal(await page.locator("h1").count(), 1);
+  const texts = await page.evaluate(() => [...document.querySelectorAll("main svg title, main time.when")].map((one) => one.textContent));
+  assert.deepEqual(texts.filter((text) => text.includes("UTC")), []);
 });
 
 test("the command of a page answers the same", async () => {

@@ -45,6 +45,15 @@ export async function open(browser, url, { size = desktop, dark = false, reduced
   const page = await context.newPage();
   page.problems = watch(page, new URL(url).origin, expected);
   if (print) await page.emulateMedia({ media: "print" });
+  // A page's script is loaded once the page is painted; nobody is so quick as to notice.
+  for (const name of ["goto", "reload", "waitForURL"]) {
+    const plain = page[name].bind(page);
+    page[name] = async (...args) => {
+      const answer = await plain(...args);
+      if (args.at(-1)?.waitUntil !== "commit") await page.waitForSelector("html.ready, html:not(.script)", { state: "attached" });
+      return answer;
+    };
+  }
   await page.goto(url, { waitUntil: "load" });
   return page;
 }
