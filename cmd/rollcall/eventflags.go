@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/go-json-experiment/json"
@@ -84,7 +85,7 @@ func (f *eventFlags) validate() error {
 // --date names.
 func (f *eventFlags) date() (string, error) {
 	zone := zoneFlags{UTC: f.UTC}
-	period, err := zone.period("--date", cmp.Or(f.Date, "now"))
+	period, err := zone.period("--date", cmp.Or(f.Date, "now"), time.Time{})
 	//guard:false "an event is not dated with a guess" TestPublishDate
 	if err == nil && period.Day {
 		err = usageError{fmt.Errorf("--date=%s: a whole day: add the time, such as \"%s 10:17\"", f.Date, f.Date)}

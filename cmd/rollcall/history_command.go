@@ -192,9 +192,7 @@ func (c *historyCmd) request() (*api.HistoryRequest, error) {
 		r.Limit = new(*c.Limit)
 	}
 	var err error
-	if r.From, err = c.begin("--from", c.From); err == nil {
-		r.To, err = c.end("--to", c.To)
-	}
+	r.From, r.To, err = c.span(c.From, c.To)
 	return r, err
 }
 

@@ -55,13 +55,17 @@ func (f *spanFlag) Decode(ctx *kong.DecodeContext) error {
 }
 
 // period returns what the time given for a flag names. A time without a zone is in the
-// local zone, or in UTC with --utc.
-func (q *zoneFlags) period(flag string, value timeFlag) (moment.Period, error) {
+// local zone, or in UTC with --utc. If it begins a span, until is the end of that.
+func (q *zoneFlags) period(flag string, value timeFlag, until time.Time) (moment.Period, error) {
 	zone := local
 	if q.UTC {
 		zone = time.UTC
 	}
-	period, err := moment.Parse(string(value), time.Now(), zone)
+	now := time.Now()
+	if until.IsZero() {
+		until = now
+	}
+	period, err := moment.ParseBegin(string(value), now, until, zone)
 	if err != nil {
 		return period, usageError{fmt.Errorf("%s=%s: %w", flag, quoteUnprintable(string(value)), err)}
 	}
@@ -74,17 +78,30 @@ func (q *zoneFlags) end(flag string, value timeFlag) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	period, err := q.period(flag, value)
+	period, err := q.period(flag, value, time.Time{})
 	return formatted(period.Last), err
 }
 
-// begin is like end, for the first instant.
-func (q *zoneFlags) begin(flag string, value timeFlag) (string, error) {
-	if value == "" {
-		return "", nil
+// span formats the times given for --from and --to: the first and the last instant of what
+// they name. No value gives "".
+func (q *zoneFlags) span(from, to timeFlag) (first, last string, err error) {
+	var until time.Time
+	if to != "" {
+		period, err := q.period("--to", to, time.Time{})
+		if err != nil {
+			return "", "", err
+		}
+		until = period.Last
+		last = formatted(until)
 	}
-	period, err := q.period(flag, value)
-	return formatted(period.First), err
+	if from != "" {
+		period, err := q.period("--from", from, until)
+		if err != nil {
+			return "", "", err
+		}
+		first = formatted(period.First)
+	}
+	return first, last, nil
 }
 
 func formatted(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -26,7 +26,7 @@ func TestPeriods(t *testing.T) {
 		{"2261-12-31T23:59", true, "2261-12-31T23:59:00Z", "2261-12-31T23:59:59.999999999Z"},
 	} {
 		a := zoneFlags{UTC: c.utc}
-		begin, err := a.begin("--from", c.value)
+		begin, _, err := a.span(c.value, "")
 		end, err2 := a.end("--at", c.value)
 		if begin != c.begin || end != c.end || err != nil || err2 != nil {
 			t.Errorf("%s: %s to %s, %v, %v; want %s to %s", c.value, begin, end, err, err2, c.begin, c.end)

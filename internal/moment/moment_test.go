@@ -31,6 +31,47 @@ func parsed(text string, now time.Time, zone *time.Location) string {
 	return first + " " + last
 }
 
+// TestParseBegin: a span of weekdays, or of times of day, is one that is over, whenever it is
+// asked for; what is meant as seen from now stays so.
+func TestParseBegin(t *testing.T) {
+	const hour = time.Hour
+	monday := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for at := range 7 * 24 * 4 {
+		now := monday.Add(time.Duration(at) * 15 * time.Minute)
+		for _, c := range []struct {
+			from, to string
+			long     time.Duration
+		}{
+			{"mon 10:00", "mon 12:00", 2 * hour},
+			{"fri 18:00", "mon 06:00", 60 * hour},
+			{"10:00", "12:00", 2 * hour},
+			{"22:00", "06:00", 8 * hour},
+		} {
+			to, err := Parse(c.to, now, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, err := ParseBegin(c.from, now, to.Last, time.UTC)
+			if err != nil || to.First.Sub(from.First) != c.long || to.First.After(now) {
+				t.Errorf("at %v from %s to %s: %v to %v, %v", now, c.from, c.to, from.First, to.First, err)
+			}
+		}
+		days, err := Parse("tue", now, time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from, err := ParseBegin("sat", now, days.Last, time.UTC); err != nil || days.First.Sub(from.First) != 72*hour {
+			t.Errorf("at %v from sat to tue: %v to %v, %v", now, from.First, days.First, err)
+		}
+		for _, same := range []string{"yesterday", "today", "-3h", "2026-11-20", "now", "yesterday 10:00"} {
+			want, _ := Parse(same, now, time.UTC)
+			if got, err := ParseBegin(same, now, now.Add(-50*hour), time.UTC); err != nil || got != want {
+				t.Errorf("at %v, %s: %v, %v, want %v", now, same, got, err, want)
+			}
+		}
+	}
+}
+
 // TestParse: what each form means, on a Wednesday, 2026-11-25 at 10:17:30.5 in a zone
 // five and a half hours ahead of UTC.
 func TestParse(t *testing.T) {
