@@ -72,13 +72,13 @@ func (q *zoneFlags) period(flag string, value timeFlag, until time.Time) (moment
 	return period, nil
 }
 
-// end formats the time given for a flag for a request: the last instant of what it names.
-// No value gives "".
-func (q *zoneFlags) end(flag string, value timeFlag) (string, error) {
+// end formats the time given for --at for a request: the last instant of what it names. No
+// value gives "".
+func (q *zoneFlags) end(value timeFlag) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	period, err := q.period(flag, value, time.Time{})
+	period, err := q.period("--at", value, time.Time{})
 	return formatted(period.Last), err
 }
 

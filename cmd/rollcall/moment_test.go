@@ -27,7 +27,7 @@ func TestPeriods(t *testing.T) {
 	} {
 		a := zoneFlags{UTC: c.utc}
 		begin, _, err := a.span(c.value, "")
-		end, err2 := a.end("--at", c.value)
+		end, err2 := a.end(c.value)
 		if begin != c.begin || end != c.end || err != nil || err2 != nil {
 			t.Errorf("%s: %s to %s, %v, %v; want %s to %s", c.value, begin, end, err, err2, c.begin, c.end)
 		}
@@ -90,12 +90,12 @@ func TestSummerTimeFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a zoneFlags
-	_, err = a.end("--at", "2025-10-26 02:30")
+	_, err = a.end("2025-10-26 02:30")
 	want := "--at=2025-10-26 02:30: this time exists twice in Europe/Berlin, as the clocks are set back: give one of the two in UTC: 2025-10-26T00:30Z or 2025-10-26T01:30Z"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if got, err := a.end("--at", "2025-10-26T01:30Z"); got != "2025-10-26T01:30:59.999999999Z" || err != nil {
+	if got, err := a.end("2025-10-26T01:30Z"); got != "2025-10-26T01:30:59.999999999Z" || err != nil {
 		t.Errorf("the second reading: %s, %v", got, err)
 	}
 }

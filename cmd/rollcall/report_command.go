@@ -42,7 +42,7 @@ func (c *reportCmd) Run(ctx context.Context, std streams) error {
 	case c.At != "":
 		run = c.runAt
 		var err error
-		if request.At, err = c.end("--at", c.At); err != nil {
+		if request.At, err = c.end(c.At); err != nil {
 			return err
 		}
 	case c.UserOnSeveral:

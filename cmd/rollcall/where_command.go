@@ -27,7 +27,7 @@ Examples:
 
 // Run asks where a user is logged in, and prints it.
 func (c *whereCmd) Run(ctx context.Context, std streams) error {
-	at, err := c.end("--at", c.At)
+	at, err := c.end(c.At)
 	if err != nil {
 		return err
 	}

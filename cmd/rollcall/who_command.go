@@ -32,7 +32,7 @@ Examples:
 
 // Run asks who is logged in, and prints it.
 func (c *whoCmd) Run(ctx context.Context, std streams) error {
-	at, err := c.end("--at", c.At)
+	at, err := c.end(c.At)
 	if err != nil {
 		return err
 	}
