@@ -56,9 +56,9 @@ func Parse(text string, now time.Time, zone *time.Location) (Period, error) {
 	return period, nil
 }
 
-// ParseBegin reads the beginning of a span that ends at a moment: a weekday or a time of day
-// without a day is the last one before that end, so that from Friday to Monday, and from
-// 23:00 to 01:00, is one night or weekend whenever that is asked.
+// ParseBegin reads the beginning of a span that ends at a moment. A weekday, or a time of day
+// without a day, is the last one before that end. So "from fri to mon" is always a weekend,
+// and "from 23:00 to 01:00" a night, on whatever day one asks.
 func ParseBegin(text string, now, end time.Time, zone *time.Location) (Period, error) {
 	when, err := split(strings.ToLower(strings.TrimSpace(text)))
 	//guard:false "a span of weekdays or times of day is not asked for backwards" TestParseBegin

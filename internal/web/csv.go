@@ -38,7 +38,7 @@ func (p *Page) csv(write csvWriter) http.HandlerFunc {
 		r, err := p.csvRequest(ctx, &page, url.RawPath)
 		// The lists are those of the page's own roster. A page says in its banner that this is
 		// what was known last.
-		//guard:false "a table of what was known last does not look like that of now" TestStaleCSV
+		//guard:false "no table is downloaded of a roster that may be old" TestStaleCSV
 		if why := p.notLive(); err == nil && why != "" && r.name == "" && !r.past() {
 			err = errors.New(why)
 		}

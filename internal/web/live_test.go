@@ -394,8 +394,8 @@ func TestOlderListLost(t *testing.T) {
 	b.close()
 }
 
-// TestOverAtOnce: a page may be made between a login and its logout, when both come so soon
-// after each other that neither is published. It does not show that long.
+// TestOverAtOnce: if a login and its logout come within one interval of changes, neither is
+// published. A page that was made between the two shows the session, but not for long.
 func TestOverAtOnce(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
 	w.fold(boots("21:00", "web1"), login("21:10", "db1", "kim"))
@@ -539,7 +539,7 @@ func TestStreamsEnd(t *testing.T) {
 }
 
 // TestNATSLost: without NATS a page says so at once: it does not wait for an answer that
-// cannot come. One that the service is too slow for says that.
+// cannot come. If the service is too slow to answer, the page says that.
 func TestNATSLost(t *testing.T) {
 	server := kit.StartServer(t)
 	w := newWorld(t, server)

@@ -101,8 +101,8 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	if err := v.block(next, "state", "state", next.Pill); err != nil {
 		return nil, err
 	}
-	// What was shown may be older than the fleet: lists and the map are made again after a
-	// pause.
+	// Lists and the map are not made again at each change, so what was sent may be older than
+	// the fleet: look again after a pause.
 	if v.since = r.rev; r.rev < newest && v.again.IsZero() {
 		v.again = time.Now().Add(2 * patchPause)
 	}

@@ -66,7 +66,7 @@ type Page struct {
 	// detailTime is how long a page waits for what it can do without, statusPause how often
 	// it asks for the service's status.
 	detailTime, statusPause time.Duration
-	// See the constants of the same names; tests set others.
+	// These have the values of the constants of the same names, except in tests.
 	maxStays   int
 	retryPause time.Duration
 

@@ -222,8 +222,11 @@ test("a line that is cut without a word is noticed", async () => {
     await withPage(browser, url, { expected: cutOff }, async (page) => {
       await isLive(page);
       cut = true;
+      const when = Date.now();
       await eventually("the page says so", async () => (await state(page)) === "Not live", 60_000);
-      assert.match(await page.locator("#banner").innerText(), /Not live: rollcall's page cannot be reached/);
+      const [, clock] = (await page.locator("#banner").innerText()).match(/Not live: rollcall's page cannot be reached. What you see is as of (\S+)\./);
+      const late = (Date.parse(`1970-01-01T${clock}Z`) - (when % 86400e3)) / 1000;
+      assert.ok(Math.abs(late) < 10, `it says ${clock}, ${late} s after the cut`);
       assert.match(await page.locator("#sentence").evaluate((e) => getComputedStyle(e, "::before").content), /As last known/);
       cut = false;
       for (const socket of sockets) socket.destroy();

@@ -551,7 +551,7 @@ startList()
 // A browser opens six connections to a server at most, and each stream holds one, in all
 // tabs together: so few may hold one, and the others ask every second.
 const slots = 4
-const live = { id: root.dataset.id, source: null, release: null, timer: 0, held: new Map() }
+const live = { id: root.dataset.id, source: null, release: null, timer: 0, held: new Map(), last: Date.now(), opened: 0 }
 
 function liveParams(from, once) {
 	const of = new URL(location.href)
@@ -582,7 +582,7 @@ async function open() {
 	const mine = ++opening
 	const release = await slot()
 	if (mine !== opening || document.hidden) return release?.()
-	live.last = Date.now()
+	live.opened = Date.now()
 	live.release = release
 	if (!release) return poll(mine)
 	const source = new EventSource(`/live?${liveParams(list?.from, false)}`)
@@ -651,7 +651,7 @@ function heard() {
 // A line that is cut without a word ends no stream: the beats are missing.
 const deaf = 20e3
 setInterval(() => {
-	if (!live.source || Date.now() - live.last < deaf) return
+	if (!live.source || Date.now() - Math.max(live.last, live.opened) < deaf) return
 	lost()
 	open()
 }, 5000)
