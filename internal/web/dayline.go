@@ -88,6 +88,19 @@ func (d *dayline) newest() time.Time {
 	return d.steps[len(d.steps)-1].at
 }
 
+// most returns the greatest number that were on at once. A departure and an arrival of the
+// same time are not at once.
+func (d *dayline) most() (most int) {
+	for i, s := range d.steps {
+		//guard:false "who moves to another machine was not on two" TestMost
+		if i+1 < len(d.steps) && !d.steps[i+1].at.After(s.at) {
+			continue
+		}
+		most = max(most, s.n)
+	}
+	return most
+}
+
 // lineUnits is the width of a drawn line, in its own units. A stay is at least minUnits
 // wide, so that it can be seen.
 const (

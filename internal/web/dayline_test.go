@@ -8,7 +8,31 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"rollcall/internal/api"
 )
+
+// TestMost: who leaves one machine and comes to another in the same second was never on two.
+func TestMost(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 11, 22, 12, minute, 0, 0, time.UTC) }
+	stay := func(machine string, from, to int) api.PastStay {
+		s := api.PastStay{}
+		s.Machine, s.Since, s.Ended = machine, at(from), at(to)
+		return s
+	}
+	machine := func(s *api.PastStay) string { return s.Machine }
+	for want, stays := range [][]api.PastStay{
+		{},
+		{stay("a", 1, 5), stay("b", 5, 9), stay("a", 9, 12), stay("a", 10, 11)},
+		{stay("a", 1, 5), stay("b", 4, 9), stay("c", 9, 20)},
+		{stay("a", 1, 30), stay("b", 4, 9), stay("c", 8, 20)},
+	} {
+		line := countOver(stays, machine, at(0), at(20))
+		if got := line.most(); got != want {
+			t.Errorf("of %v at most %d at once, want %d", stays, got, want)
+		}
+	}
+}
 
 // TestDayPaths: a path covers what its level's steps cover, each at least minUnits wide, and
 // has few boxes, however many steps there are.

@@ -45,7 +45,7 @@ func TestSentences(t *testing.T) {
 		{s.full, "/machines/" + lacking, "used: In use by root since 13:00"},
 		{s.full, "/users/anna", "red: On 6 machines at once, the last since 10:02"},
 		{s.full, "/users/svc-backup", "used: On 5 machines at once, the last since 11:15"},
-		{s.full, "/users/kim", "used: On 2 machines at once, 1 of them silent, the last since 20:32"},
+		{s.full, "/users/kim", "used: On db2.muc.example.com and web1.fra.example.com at once, 1 of them silent, the last since 20:32"},
 		{s.full, "/users/ben", "used: On jump1 since 07:15"},
 		{s.full, "/users/ola", "free: Nowhere since 19:00, last on " + quiet},
 
@@ -102,8 +102,8 @@ func TestSilentPlaces(t *testing.T) {
 	s := w.open()
 	for url, want := range map[string]string{
 		"/users/ola":  "unknown: On gone1 since 20:00, as last known: it is silent",
-		"/users/kim":  "unknown: On 2 machines at once, the last since 20:02, as last known: all are silent",
-		"/users/anna": "used: On 2 machines at once, 1 of them silent, the last since 21:00",
+		"/users/kim":  "unknown: On gone2 and gone1 at once, the last since 20:02, as last known: all are silent",
+		"/users/anna": "used: On web1 and gone1 at once, 1 of them silent, the last since 21:00",
 		"/users/ben":  "used: On web2 since 21:01",
 	} {
 		if got := s.sentence(url); got != want {

@@ -17,7 +17,9 @@ type timeline struct {
 	// More counts the lanes that are left out.
 	More int
 	// Band has the paths of how many machines a user was on at once, by level; nil: none.
+	// Most is the greatest such number.
 	Band  []string
+	Most  int
 	Marks []mark
 	// Unheard is where the time begins about which nothing is known; empty: never.
 	Unheard, UnheardWidth string

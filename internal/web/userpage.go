@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"slices"
 
 	"rollcall/internal/api"
@@ -25,7 +24,7 @@ func buildUser(p *Page, r *request) (*content, error) {
 	machine := func(s *api.PastStay) string { return s.Machine }
 	page.show(past, machine, "/machines")
 	line := countOver(past.stays, machine, page.Timeline.From, page.Timeline.To)
-	page.Timeline.Band = line.paths(3, p.machinesLevel)
+	page.Timeline.Band, page.Timeline.Most = line.paths(3, p.machinesLevel), line.most()
 	if p.isService(r.name) {
 		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
 	}
@@ -56,7 +55,11 @@ func (p *Page) userSentence(r *request, a *api.UserAnswer, sessions []api.Stay, 
 	silent := len(different(slices.DeleteFunc(slices.Clone(sessions), func(s api.Stay) bool { return !s.Silent }), func(s *api.Stay) string { return s.Machine }))
 	switch n := len(machines); {
 	case n > 1:
-		one := sentence{Class: "used", Text: fmt.Sprintf("On %s machines at once", number(n)), Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
+		where := number(n) + " machines"
+		if n == 2 {
+			where = machines[0] + " and " + machines[1]
+		}
+		one := sentence{Class: "used", Text: "On " + where + " at once", Time: sessions[0].Since, Rest: atLatest(sessions[:1])}
 		switch {
 		case silent == n:
 			one.Class, one.Rest = "unknown", one.Rest+", as last known: all are silent"
