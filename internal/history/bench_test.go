@@ -287,7 +287,7 @@ func viewOf(b *testing.B, p *past, show func(*View)) {
 	c, err := openReader(p.path)
 	must(b, err)
 	defer c.Close()
-	r := newReader(c)
+	r := newReader("", c)
 	must(b, r.view(context.Background(), func(v *View) error { show(v); return nil }))
 }
 

@@ -148,7 +148,7 @@ func openReader(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := run(c, "pragma query_only = on", "pragma cache_size = -2000"); err != nil {
+	if err := run(c, "pragma query_only = on", "pragma cache_size = -2000", "pragma mmap_size = "+mostMapped); err != nil {
 		c.Close()
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (h *History) begin() (err error) {
 }
 
 func (h *History) openReaders() error {
-	shared := newReader(nil)
+	shared := newReader(h.path, nil)
 	for range readers {
 		c, err := openReader(h.path)
 		if err != nil {
@@ -201,7 +201,11 @@ func (h *History) closeFiles() {
 		}
 	}
 	for ; h.opened > 0; h.opened-- {
-		if err := (<-h.readers).c.Close(); err != nil {
+		r := <-h.readers
+		if r.c == nil {
+			continue
+		}
+		if err := r.c.Close(); err != nil {
 			h.Log.Debug("history not closed", "err", err)
 		}
 	}

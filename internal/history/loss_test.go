@@ -16,7 +16,7 @@ func look(t *testing.T, w *writer, show func(*View) error) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := newReader(c).view(t.Context(), show); err != nil {
+	if err := newReader("", c).view(t.Context(), show); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,17 +14,20 @@ import (
 
 // reader is a connection that reads, with what it remembers.
 type reader struct {
-	c        *sqlite.Conn
+	path     string
+	c        *sqlite.Conn // nil: it was abandoned
 	names    *names
 	machines *cache[int64, string]
 }
 
-func newReader(c *sqlite.Conn) *reader {
-	return &reader{c, newNames(c, maxNames), newNamesOf(maxNames)}
+func newReader(path string, c *sqlite.Conn) *reader {
+	return &reader{path, c, newNames(c, maxNames), newNamesOf(maxNames)}
 }
 
 // over returns a reader of another connection, which shares what both remember.
-func (r *reader) over(c *sqlite.Conn) *reader { return &reader{c, r.names.over(c), r.machines} }
+func (r *reader) over(c *sqlite.Conn) *reader {
+	return &reader{r.path, c, r.names.over(c), r.machines}
+}
 
 // ErrBusy says that as many questions as may be are being answered.
 var ErrBusy = errors.New("busy: as many questions about the past as may be are being answered: ask again later")
@@ -111,9 +114,17 @@ func (h *History) await(ctx context.Context) {
 
 // view calls show with what the reader sees now, unless ctx is done before.
 func (r *reader) view(ctx context.Context, show func(*View) error) error {
+	if err := r.connect(); err != nil {
+		return err
+	}
 	r.c.SetInterrupt(ctx.Done())
-	defer r.c.SetInterrupt(nil)
 	err := r.transaction(show)
+	//guard:false "after a fault another connection is used" TestFault
+	if errors.Is(err, errFault) {
+		r.abandon()
+		return err
+	}
+	r.c.SetInterrupt(nil)
 	//guard:false "a question that takes too long is not a failure of the disk" TestTooLong
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt && ctx.Err() != nil {
 		return ctx.Err()
@@ -121,21 +132,25 @@ func (r *reader) view(ctx context.Context, show func(*View) error) error {
 	return err
 }
 
-func (r *reader) transaction(show func(*View) error) (err error) {
+func (r *reader) transaction(show func(*View) error) error {
 	if err := exec(r.c, "begin"); err != nil {
 		return err
 	}
-	defer func() {
-		r.c.SetInterrupt(nil)
-		if end := exec(r.c, "rollback"); err == nil {
-			err = end
+	err := survive(func() error {
+		v := &View{reader: r}
+		if err := v.load(); err != nil {
+			return fmt.Errorf("reading the history: %w", err)
 		}
-	}()
-	v := &View{reader: r}
-	if err := v.load(); err != nil {
-		return fmt.Errorf("reading the history: %w", err)
+		return show(v)
+	})
+	if errors.Is(err, errFault) {
+		return err // the connection is of no more use
 	}
-	return show(v)
+	r.c.SetInterrupt(nil)
+	if end := exec(r.c, "rollback"); err == nil {
+		err = end
+	}
+	return err
 }
 
 func (v *View) load() error {

@@ -48,7 +48,7 @@ func (w *world) view(show func(*View)) {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	r := newReader(c)
+	r := newReader("", c)
 	if err := r.view(w.t.Context(), func(v *View) error { show(v); return nil }); err != nil {
 		w.t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestTooLong(t *testing.T) {
 		defer cancel()
 		// The second time it is too late before it begins.
 		for range 2 {
-			err = newReader(c).view(ctx, func(v *View) error {
+			err = newReader("", c).view(ctx, func(v *View) error {
 				cancel()
 				_, _, err := v.Stays(&Span{To: roster.MaxDate, Limit: 10})
 				return err
