@@ -73,7 +73,7 @@ func (s *Service) machineAt(ctx context.Context, q *machineRequest) (answer []by
 	at, future := s.resolve(&q.moment)
 	about := &about{machines: history.Filter{Machines: []string{q.Machine}}, from: at, to: at}
 	err = s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) error {
-		if err := s.checkKnown(v, q.Machine, ""); err != nil {
+		if err := s.checkKnown(v, &head, q.Machine, ""); err != nil {
 			return err
 		}
 		on, _, err := v.OnMachine(at, q.Machine)

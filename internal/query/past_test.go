@@ -507,7 +507,8 @@ func TestKeptFrom(t *testing.T) {
 	}
 }
 
-// TestBehind: an answer from a history that lacks what was folded says so.
+// TestBehind: an answer from a history that lacks what was folded says so, and calls nobody
+// unknown for that.
 func TestBehind(t *testing.T) {
 	m := remember(t, []roster.Event{dated(1, kit.Login("web1", "lane"))})
 	m.freeze()
@@ -515,6 +516,11 @@ func TestBehind(t *testing.T) {
 	a := one[api.MachineAnswer](t, m, "machine", api.MachineRequest{Machine: "web1", Moment: momentAt(3)})
 	if len(a.Sessions) != 1 || a.Place != 1 || a.Complete || !slices.Equal(a.Reasons, []string{"behind"}) {
 		t.Errorf("%+v", a)
+	}
+	// It does not know the second user yet.
+	h := one[api.HistoryAnswer](t, m, "history", api.HistoryRequest{User: "chris"})
+	if len(h.Sessions) != 0 || h.Complete || !slices.Equal(h.Reasons, []string{"behind"}) {
+		t.Errorf("%+v", h)
 	}
 }
 

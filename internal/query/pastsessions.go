@@ -18,7 +18,7 @@ func (s *Service) sessionsAt(ctx context.Context, q *sessionsRequest) (answer []
 	about := &about{machines: q.asked.filter(), from: at, to: at, fleet: q.asked.names == nil}
 	err = s.view(ctx, about, func(v *history.View, head api.Head, past *api.Past) error {
 		if !q.Parts {
-			if err := s.checkKnown(v, "", q.User); err != nil {
+			if err := s.checkKnown(v, &head, "", q.User); err != nil {
 				return err
 			}
 		}

@@ -72,7 +72,7 @@ func (s *Service) isKnownUser(ctx context.Context, name string) bool {
 func (s *Service) userAt(ctx context.Context, q *userRequest) (answer []byte, err error) {
 	at, future := s.resolve(&q.moment)
 	err = s.view(ctx, &about{from: at, to: at, fleet: true}, func(v *history.View, head api.Head, past *api.Past) error {
-		if err := s.checkKnown(v, "", q.User); err != nil {
+		if err := s.checkKnown(v, &head, "", q.User); err != nil {
 			return err
 		}
 		on, err := v.OnUser(at, q.User)
