@@ -152,7 +152,7 @@ func TestSinceAtTheLatest(t *testing.T) {
 		"/machines/db1":  "used: In use by ola since 21:12 at the latest",
 		"/machines/web2": "used: In use by ben, kim, the last since 21:12 at the latest",
 		"/users/ola":     "used: On db1 since 21:12 at the latest",
-		"/users/kim":     "used: On 2 machines at once, the last since 21:12 at the latest",
+		"/users/kim":     "used: On web1 and web2 at once, the last since 21:12 at the latest",
 	} {
 		if html := s.get(url); !strings.Contains(html, "It may have begun earlier") {
 			t.Fatalf("%s: the row's since is exact", url)
