@@ -55,7 +55,7 @@ func (f *spanFlag) Decode(ctx *kong.DecodeContext) error {
 }
 
 // period returns what the time given for a flag names. A time without a zone is in the
-// local zone, or in UTC with --utc. If it begins a span, until is the end of that.
+// local zone, or in UTC with --utc. If it is the beginning of a span, until is the span's end.
 func (q *zoneFlags) period(flag string, value timeFlag, until time.Time) (moment.Period, error) {
 	zone := local
 	if q.UTC {
@@ -72,8 +72,8 @@ func (q *zoneFlags) period(flag string, value timeFlag, until time.Time) (moment
 	return period, nil
 }
 
-// end formats the time given for --at for a request: the last instant of what it names. No
-// value gives "".
+// end returns the time given for --at in the form of a request: the last instant of what it
+// names. No value gives "".
 func (q *zoneFlags) end(value timeFlag) (string, error) {
 	if value == "" {
 		return "", nil
@@ -82,8 +82,8 @@ func (q *zoneFlags) end(value timeFlag) (string, error) {
 	return formatted(period.Last), err
 }
 
-// span formats the times given for --from and --to: the first and the last instant of what
-// they name. No value gives "".
+// span returns the times given for --from and --to in the form of a request: the first instant
+// of what --from names, and the last of what --to names. No value gives "".
 func (q *zoneFlags) span(from, to timeFlag) (first, last string, err error) {
 	var until time.Time
 	if to != "" {

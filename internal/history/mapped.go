@@ -6,12 +6,12 @@ import (
 	"runtime/debug"
 )
 
-// Readers read the file through a memory map, which takes a question among many stays much
-// less time. What cannot be read, as the disk fails or the file was cut short, is then no
-// error of a system call but a fault of the processor, which would end the process.
+// Readers read the file through a memory map, which spares a system call for each page. If
+// the disk fails, or the file was cut short, that is no error of a system call then, but a
+// fault of the processor, which would end the process.
 
-// mostMapped is how many bytes of the file a reader maps: as many as SQLite can. What is
-// beyond is read.
+// mostMapped is how many bytes of the file a reader maps, the most that SQLite allows. The
+// rest of a larger file is read by system calls.
 const mostMapped = "0x7fff0000"
 
 // errFault says that the file could not be read where it was mapped.
@@ -23,7 +23,7 @@ func survive(read func() error) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
-		case interface{ Addr() uintptr }: // no pointer to nothing: that has no address
+		case interface{ Addr() uintptr }: // a panic for a nil pointer has no address
 			err = fmt.Errorf("%w: %v", errFault, p)
 		default:
 			panic(p)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestFault: what cannot be read of the file, here as it is cut short, is the error of one
-// question. The next ones are answered as soon as it can be read again, and nothing holds
-// up the write-ahead log.
+// TestFault: if the file cannot be read, here because it is cut short, one question fails.
+// The next ones are answered as soon as it can be read again, and nothing holds up the
+// write-ahead log.
 func TestFault(t *testing.T) {
 	dir := t.TempDir()
 	h, r := openedIn(dir)

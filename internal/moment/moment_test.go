@@ -31,8 +31,8 @@ func parsed(text string, now time.Time, zone *time.Location) string {
 	return first + " " + last
 }
 
-// TestParseBegin: a span of weekdays, or of times of day, is one that is over, whenever it is
-// asked for; what is meant as seen from now stays so.
+// TestParseBegin: a span of weekdays, or of times of day, is the last one that is over, on
+// whatever day one asks. Other times, such as "yesterday" and "-3h", still count from now.
 func TestParseBegin(t *testing.T) {
 	const hour = time.Hour
 	monday := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)

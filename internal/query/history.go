@@ -134,8 +134,8 @@ func (s *Service) history(ctx context.Context, q *historyRequest) (answer []byte
 }
 
 // checkKnown refuses a question about a machine or a user that nothing was ever heard of.
-// While the history lacks events that were accepted, it cannot tell of a user; the roster
-// knows all machines.
+// A history that lacks accepted events may not know a user yet: then nobody is refused. A
+// machine that it does not know yet is in the roster, which has all machines.
 func (s *Service) checkKnown(v *history.View, head *api.Head, machine, user string) error {
 	if machine != "" {
 		known, err := v.KnowsMachine(machine)
@@ -151,7 +151,7 @@ func (s *Service) checkKnown(v *history.View, head *api.Head, machine, user stri
 		if err != nil {
 			return err
 		}
-		//guard:set slices.Contains(head.Reasons,behind) false "who came a moment ago is not unknown" TestBehind
+		//guard:set slices.Contains(head.Reasons,behind) false "a user whose events are not written yet is not refused" TestBehind
 		if !known && !s.History.Behind() && !slices.Contains(head.Reasons, behind) {
 			return unknownUser(user)
 		}

@@ -88,11 +88,11 @@ func (d *dayline) newest() time.Time {
 	return d.steps[len(d.steps)-1].at
 }
 
-// most returns the greatest number that were on at once. A departure and an arrival of the
-// same time are not at once.
+// most returns the greatest number that were on at once. Where one departs at the moment at
+// which another arrives, the two were not on at once.
 func (d *dayline) most() (most int) {
 	for i, s := range d.steps {
-		//guard:false "who moves to another machine was not on two" TestMost
+		//guard:false "a user who moves to another machine is not on two at once" TestMost
 		if i+1 < len(d.steps) && !d.steps[i+1].at.After(s.at) {
 			continue
 		}

@@ -12,7 +12,8 @@ import (
 	"rollcall/internal/api"
 )
 
-// TestMost: who leaves one machine and comes to another in the same second was never on two.
+// TestMost: a user who logs out of one machine at the moment of a login on another was not on
+// both at once.
 func TestMost(t *testing.T) {
 	at := func(minute int) time.Time { return time.Date(2026, 11, 22, 12, minute, 0, 0, time.UTC) }
 	stay := func(machine string, from, to int) api.PastStay {
