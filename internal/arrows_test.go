@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"changes":    {"api"},
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
+	"lease":      {"natsconn"},
 	"config":     {"inventory", "natsconn", "wire"},
 	"inventory":  {"wire"},
 	"enroll":     {"wire"},
