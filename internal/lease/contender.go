@@ -11,7 +11,7 @@ func readEvery(ttl time.Duration) time.Duration  { return ttl / 10 }
 // attempts.
 func answerWithin(ttl time.Duration) time.Duration { return ttl / 5 }
 
-//guard:set `ttl + ttl/20` ttl "clocks may differ in speed" ^TestSimulation$
+//guard:set `ttl + ttl/20` ttl "clocks may differ in speed" ^TestDrift$
 func patience(ttl time.Duration) time.Duration { return ttl + ttl/20 }
 
 // contender holds the rules of the lease for one instance, without a clock, a goroutine
@@ -52,8 +52,10 @@ type contender struct {
 // newContender returns a standby that knows nothing of the key.
 func newContender(instance string, ttl time.Duration, now moment) *contender {
 	return &contender{
-		instance: instance, ttl: ttl, look: now, unsure: true,
+		instance: instance, ttl: ttl, look: now,
 		sent: make(map[uint64]time.Duration), readDue: now.mono,
+		//guard:drop "who has read nothing takes nothing" ^TestSimulation$
+		unsure: true,
 	}
 }
 
@@ -210,6 +212,7 @@ func (c *contender) failed(now moment) {
 // standby, a term begins.
 func (c *contender) adopt(renewal uint64) {
 	if !c.own {
+		//guard:set c.newest c.key.revision "a term is greater than all before" ^TestSimulation$
 		c.own, c.term, c.renewed = true, c.newest, -c.ttl
 	}
 	//guard:set `c.sent[renewal]` `c.age, true` "a renewal counts from its sending" ^TestSimulation$

@@ -37,7 +37,379 @@
 // other.
 package lease
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// DefaultTTL is how long a holder is active without a renewal.
+const DefaultTTL = 10 * time.Second
 
 // Forever holds a standby back for as long as it is returned.
 const Forever time.Duration = 1 << 62
+
+// Config is what a Lease needs.
+type Config struct {
+	JetStream jetstream.JetStream
+	// Subjects are those of the installation: its instances share one lease.
+	Subjects rollcallv1.Subjects
+	// Instance names this process. It must be new at each start.
+	Instance string
+	// TTL is how long a holder is active without a renewal, the same for all
+	// instances; 0: DefaultTTL.
+	TTL time.Duration
+	// Replicas is how many replicas the bucket gets if this instance creates it.
+	Replicas int
+	// State returns the state that is written with each renewal: JSON of at most
+	// MaxState bytes. The others see it. nil: there is none.
+	State func() jsontext.Value
+	// HoldBack returns how much later than it might a standby takes the lease from a
+	// holder: 0, or Forever. It is called often, and must return at once. nil: 0.
+	HoldBack func(Holder) time.Duration
+	Log      *slog.Logger
+}
+
+// Holder is what the key says, as this instance saw it last.
+type Holder struct {
+	// Instance is the one that holds the lease, or held it last; "" if the key was
+	// never read, is missing, or holds what no instance has written.
+	Instance string
+	// Own says that it is this instance.
+	Own bool
+	// Released says that the instance has ended.
+	Released bool
+	// State is what the instance supplied.
+	State jsontext.Value
+	// Still is for how long the key has not changed. A live holder changes it each
+	// TTL/4.
+	Still time.Duration
+	// Err says why no instance has written the key's value.
+	Err error
+}
+
+// Lease is this instance's part in the lease. Its methods may be called at any time from
+// any goroutine.
+type Lease struct {
+	Config
+	bucket  *bucket
+	clocks  func() moment
+	grant   atomic.Pointer[grant] // what Term reads
+	changed chan struct{}
+	asking  chan struct{} // has room for one request
+	done    chan struct{} // closed when Run has returned
+
+	mu       sync.Mutex
+	rules    *contender
+	active   uint64      // the term that was reported last
+	expiry   *time.Timer // reports when the lease ends
+	cancel   func()      // ends the current wait or request; nil: Run has not begun
+	foreign  uint64      // the revision of a foreign value that was logged
+	released error       // why the lease is not released, when Run has returned
+}
+
+// New returns the part of a standby. Run makes it contend for the lease.
+func New(c Config) *Lease {
+	if c.TTL == 0 {
+		c.TTL = DefaultTTL
+	}
+	if c.State == nil {
+		c.State = func() jsontext.Value { return nil }
+	}
+	if c.HoldBack == nil {
+		c.HoldBack = func(Holder) time.Duration { return 0 }
+	}
+	l := &Lease{
+		Config: c, clocks: readClocks,
+		bucket:  newBucket(c.JetStream, Key(c.Subjects), c.Replicas, c.Log),
+		changed: make(chan struct{}, 1), asking: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	l.rules = newContender(c.Instance, c.TTL, l.clocks())
+	l.expiry = time.AfterFunc(time.Hour, l.expire)
+	l.expiry.Stop()
+	return l
+}
+
+// Term returns the term in which this instance is active now, or 0. Ask before each
+// answer: it takes some nanoseconds. A term begins when the lease is taken. It is the same
+// for as long as no other instance can have been active since, and greater than all terms
+// before it.
+func (l *Lease) Term() uint64 {
+	g := l.grant.Load()
+	if g == nil {
+		return 0
+	}
+	return g.termAt(l.clocks())
+}
+
+// Valid reports whether this instance is active now.
+func (l *Lease) Valid() bool { return l.Term() != 0 }
+
+// Changed returns a channel that receives when the term may have changed: ask Term then.
+// Several changes may be received as one.
+func (l *Lease) Changed() <-chan struct{} { return l.changed }
+
+// Holder returns what the key said when this instance saw it last.
+func (l *Lease) Holder() Holder {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.rules
+	h := Holder{Instance: c.key.Instance, Own: c.own, Released: c.key.Released, State: c.key.State, Err: c.key.err}
+	if c.known {
+		h.Still = l.clocks().mono - c.since.mono
+	}
+	return h
+}
+
+// Run contends for the lease until the context is done, or until the lease is released.
+// It returns nil. Whatever fails is logged, and tried again.
+func (l *Lease) Run(ctx context.Context) error {
+	defer close(l.done)
+	defer l.stop()
+	first, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.mu.Lock()
+	l.cancel = cancel
+	l.mu.Unlock()
+	for ctx.Err() == nil {
+		step, ending := l.next()
+		current := first
+		if ending {
+			current = ctx // Release has ended the first
+		}
+		switch step.action {
+		case wait:
+			pause(current, step.at-l.clocks().mono)
+		case read:
+			l.read(current)
+		case update:
+			l.update(current, step)
+		case end:
+			return nil
+		}
+	}
+	return nil
+}
+
+// next returns what to do now, and whether the lease is being released.
+func (l *Lease) next() (s step, ending bool) {
+	delay := l.HoldBack(l.Holder())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s = l.rules.next(l.clocks(), delay)
+	l.publish()
+	return s, l.rules.ending
+}
+
+// read reads the key.
+func (l *Lease) read(ctx context.Context) {
+	e, err := l.request(ctx, l.bucket.read)
+	if err != nil {
+		l.complain(ctx, "reading the lease failed, retrying", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.rules.key.Instance
+	l.rules.didRead(l.clocks(), e)
+	l.publish()
+	l.logSeen(before, &e)
+}
+
+// update writes the key.
+func (l *Lease) update(ctx context.Context, s step) {
+	v := value{Instance: l.Instance, Renewal: s.renewal, Released: s.released, State: l.state()}
+	raw, err := v.encode()
+	var e entry
+	if err == nil {
+		e, err = l.request(ctx, func(ctx context.Context) (entry, error) {
+			revision, err := l.bucket.update(ctx, s.revision, raw)
+			return newEntry(revision, raw), err
+		})
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.rules.stored(l.clocks(), s, e)
+	} else {
+		l.rules.failed(l.clocks())
+	}
+	l.publish()
+	switch {
+	case errors.Is(err, errRefused):
+		l.Log.Debug("the lease was not written: it has changed", "revision", s.revision)
+	case err != nil:
+		l.complain(ctx, "writing the lease failed, retrying", err)
+	}
+}
+
+// state returns the caller's state, or none if it is no state: a lease is renewed
+// whatever the caller says.
+func (l *Lease) state() jsontext.Value {
+	state := l.State()
+	if err := checkState(state); err != nil {
+		l.Log.Error("the lease is written without a state", "err", fmt.Errorf("state: %w", err))
+		return nil
+	}
+	return state
+}
+
+// request waits for one request, for as long as an answer may take. It does not rely on
+// the library for that: while a connection is stalled, publishing blocks whatever the
+// context says. Another request would wait behind that one, so none is begun.
+func (l *Lease) request(ctx context.Context, do func(context.Context) (entry, error)) (entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin(l.TTL))
+	defer cancel()
+	select {
+	case l.asking <- struct{}{}:
+	case <-ctx.Done():
+		return entry{}, fmt.Errorf("the connection to NATS is stalled: %w", ctx.Err())
+	}
+	type answer struct {
+		entry
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		e, err := do(ctx)
+		<-l.asking
+		answered <- answer{e, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.entry, a.err
+	case <-ctx.Done():
+	}
+	//guard:set "answerWithin(l.TTL) / 10" time.Hour "a stalled connection does not hold up Run" TestStalled
+	grace := answerWithin(l.TTL) / 10
+	select { // the library says more about it than the context, if it is not blocked
+	case a := <-answered:
+		return a.entry, a.err
+	case <-time.After(grace):
+		return entry{}, fmt.Errorf("the connection to NATS is stalled: %w", ctx.Err())
+	}
+}
+
+// Release ends this instance's part: it is not active from now on. It returns when others
+// know, so that one of them takes the lease at once, or when the context is done.
+func (l *Lease) Release(ctx context.Context) error {
+	l.mu.Lock()
+	l.rules.release(l.clocks())
+	l.publish()
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.released
+	case <-ctx.Done():
+		return fmt.Errorf("releasing the lease: %w: another instance takes it after %v", ctx.Err(), l.TTL)
+	}
+}
+
+// stop ends this instance's part at the end of Run.
+func (l *Lease) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules.release(l.clocks())
+	l.publish()
+	if l.rules.own || l.rules.inDoubt {
+		l.released = fmt.Errorf("the lease is not released: another instance takes it after %v", l.TTL)
+	}
+}
+
+// publish makes what the rules know visible.
+func (l *Lease) publish() {
+	g := l.rules.grant()
+	l.grant.Store(&g)
+	if g.term != 0 {
+		l.expiry.Reset(g.left)
+	} else {
+		l.expiry.Stop()
+	}
+	l.report()
+}
+
+// expire reports the end of a lease that nobody renewed.
+func (l *Lease) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report()
+}
+
+// report logs and signals a change of the term.
+func (l *Lease) report() {
+	term := l.Term()
+	if term == l.active {
+		return
+	}
+	before := l.active
+	l.active = term
+	switch {
+	case term != 0:
+		l.Log.Info("this instance is active", "instance", l.Instance, "term", term)
+	case l.rules.ending:
+		l.Log.Info("this instance is no longer active: it ends", "instance", l.Instance, "term", before)
+	default:
+		l.Log.Warn("this instance is no longer active", "instance", l.Instance, "term", before, "cause", l.cause())
+	}
+	select {
+	case l.changed <- struct{}{}:
+	default: // it will be received
+	}
+}
+
+// cause says why the lease has ended.
+func (l *Lease) cause() string {
+	key := &l.rules.key
+	switch {
+	case l.rules.own:
+		return "it could not renew the lease in time"
+	case key.raw == nil:
+		return "somebody deleted the lease"
+	case key.err != nil:
+		return "somebody overwrote the lease"
+	}
+	return "another instance has taken the lease"
+}
+
+// logSeen logs who holds the lease, if that is news; before is who did.
+func (l *Lease) logSeen(before string, e *entry) {
+	switch {
+	case e.err != nil && e.revision != l.foreign:
+		l.foreign = e.revision
+		l.Log.Error("no instance has written the lease's value; it is replaced once it has stood still: find out who writes to the key",
+			"key", l.bucket.subject, "revision", e.revision, "err", e.err)
+	case e.Instance != "" && e.Instance != before && e.Instance != l.Instance:
+		l.Log.Info("another instance holds the lease", "holder", e.Instance, "released", e.Released)
+	}
+}
+
+// complain logs what failed, unless that is because the request was given up.
+func (l *Lease) complain(ctx context.Context, message string, err error) {
+	if ctx.Err() == nil {
+		l.Log.Log(ctx, slog.LevelWarn, message, "key", l.bucket.subject, "err", err)
+	}
+}
+
+// pause waits, or until the context is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

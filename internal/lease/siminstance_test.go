@@ -190,6 +190,14 @@ func (p *simInstance) set(by time.Duration) {
 	p.unread = p.unread || by < 0
 }
 
+// setRate makes both clocks run at this rate from now on.
+func (p *simInstance) setRate(rate float64) {
+	for _, c := range []*simClock{&p.mono, &p.wall} {
+		c.set(p.s.now, 0, c.still)
+		c.rate = rate
+	}
+}
+
 // release is SIGTERM.
 func (p *simInstance) release() {
 	if p.dead || p.paused || p.c.ending {

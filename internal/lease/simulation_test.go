@@ -208,3 +208,18 @@ func TestLostAnswers(t *testing.T) {
 		s.staysActive(30 * simTTL)
 	})
 }
+
+// TestDrift: of two instances the slower one holds the lease and is cut off; the faster one
+// does not take it too early.
+func TestDrift(t *testing.T) {
+	simulate(t, func(s *sim) {
+		s.calm = time.Hour
+		holder := s.start()
+		holder.setRate(0.99)
+		s.run(2 * simTTL)
+		s.start().setRate(1.01)
+		s.run(s.now + s.upTo(simTTL))
+		holder.cut = time.Hour
+		s.run(s.now + 3*simTTL)
+	})
+}

@@ -27,9 +27,9 @@ type value struct {
 	// Renewal is the number of the instance's attempt to write, from 1.
 	Renewal uint64 `json:"renewal"`
 	// Released says that the instance has ended, and that the lease is free.
-	Released bool `json:"released,omitempty"`
+	Released bool `json:"released,omitzero"`
 	// State is the caller's; this package does not look into it.
-	State jsontext.Value `json:"state,omitempty"`
+	State jsontext.Value `json:"state,omitzero"`
 }
 
 func (v *value) encode() ([]byte, error) { return json.Marshal(v) }
