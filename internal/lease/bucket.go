@@ -43,7 +43,7 @@ func newBucket(js jetstream.JetStream, key string, replicas int, log *slog.Logge
 
 // Prepare creates the bucket if it is missing, and checks one that exists. The service
 // calls it at its start: an error that matches [natsconn.ErrConfiguration] needs a change
-// of configuration. Run does the same later, if the bucket is deleted.
+// of configuration; others are temporary, and Run tries again.
 func Prepare(ctx context.Context, js jetstream.JetStream, replicas int, log *slog.Logger) error {
 	return newBucket(js, "", replicas, log).open(ctx)
 }
@@ -95,7 +95,7 @@ func (b *bucket) create(ctx context.Context) (jetstream.Stream, error) {
 	case code == errNoPeers || code == errNoReplicas:
 		return nil, natsconn.Misconfigured("creating bucket %s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", Bucket, err, b.replicas)
 	case err != nil:
-		return nil, b.explain("creating bucket "+Bucket, "$JS.API.STREAM.CREATE."+stream, err)
+		return nil, b.explain("creating bucket "+Bucket, "$JS.API.STREAM.CREATE."+stream+" (or create it with one that may: `nats kv add "+Bucket+"`)", err)
 	}
 	b.log.Info("created the bucket of the lease", "bucket", Bucket, "replicas", max(b.replicas, 1))
 	return values, nil

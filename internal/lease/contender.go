@@ -1,6 +1,9 @@
 package lease
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // The times of the rules, as parts of the TTL. Patience is above 1: the clocks of two
 // machines may differ by a few percent in speed.
@@ -35,25 +38,30 @@ type contender struct {
 	unsure bool   // it must be read before anything else
 	own    bool   // it is this instance's
 
-	newest  uint64        // the greatest revision known
-	term    uint64        // that with which the instance took the lease; 0: it has not
-	renewed time.Duration // the age at the sending of the newest renewal known to be stored
+	term    uint64        // the revision with which it took the lease; 0: the key is not its own
+	renewed time.Duration // the age at the sending of the renewal that the key holds
 
-	renewal   uint64                   // the number of the last attempt to write
-	sent      map[uint64]time.Duration // by renewal: the age at its sending
-	inDoubt   bool                     // an attempt may be stored without our knowing
-	readDue   time.Duration            // when to read next, on the monotonic clock
-	updateDue time.Duration            // before that, no attempt to write
+	renewal   uint64             // the number of the last attempt to write
+	sent      map[uint64]sending // by renewal: those of the last TTL
+	inDoubt   bool               // an attempt may be stored without our knowing
+	readDue   time.Duration      // when to read next, on the monotonic clock
+	updateDue time.Duration      // before that, no attempt to write
 
 	ending bool // it releases the lease
 	ended  bool // and has
+}
+
+// sending is an attempt to write.
+type sending struct {
+	age  time.Duration // when it was sent
+	term uint64        // the term that it renews; 0: a term begins with it
 }
 
 // newContender returns a standby that knows nothing of the key.
 func newContender(instance string, ttl time.Duration, now moment) *contender {
 	return &contender{
 		instance: instance, ttl: ttl, look: now,
-		sent: make(map[uint64]time.Duration), readDue: now.mono,
+		sent: make(map[uint64]sending), readDue: now.mono,
 		//guard:drop "who has read nothing takes nothing" ^TestSimulation$
 		unsure: true,
 	}
@@ -114,7 +122,8 @@ func (c *contender) renew(now moment) step {
 func (c *contender) standBy(now moment, delay time.Duration) step {
 	//guard:set "now.mono - c.since.mono" "now.wall - c.since.wall" "a standby does not trust a wall clock" ^TestSimulation$
 	still := now.mono - c.since.mono
-	need := patience(c.ttl)
+	//guard:set "max(c.ttl, c.key.ttl())" c.ttl "a holder may have a longer TTL" ^TestSimulation$
+	need := patience(max(c.ttl, c.key.ttl()))
 	//guard:false "a released lease is taken at once" ^TestSimulation$
 	if c.key.Released {
 		need = 0
@@ -157,13 +166,13 @@ func (c *contender) readOrWait(now moment, then time.Duration) step {
 
 // update returns the next attempt to write, and remembers when it was sent.
 func (c *contender) update(now moment) step {
-	for renewal, at := range c.sent {
-		if c.age-at >= c.ttl {
+	for renewal, earlier := range c.sent {
+		if c.age-earlier.age >= c.ttl {
 			delete(c.sent, renewal)
 		}
 	}
 	c.renewal++
-	c.sent[c.renewal] = c.age
+	c.sent[c.renewal] = sending{c.age, c.term}
 	c.inDoubt = true
 	c.updateDue = now.mono + readEvery(c.ttl)
 	return step{action: update, revision: c.key.revision, renewal: c.renewal}
@@ -178,10 +187,9 @@ func (c *contender) didRead(now moment, e entry) {
 		c.since, c.updateDue = now, now.mono
 	}
 	c.key, c.known, c.unsure, c.inDoubt = e, true, false, false
-	c.newest = max(c.newest, e.revision)
 	//guard:false "a renewal that was stored without an answer counts" ^TestLostAnswers$
 	if e.Instance == c.instance && !e.Released {
-		c.adopt(e.Renewal)
+		c.adopt(e.revision, e.Renewal)
 		return
 	}
 	//guard:drop "an instance that reads another's value is not active" TestTakenFrom
@@ -191,13 +199,13 @@ func (c *contender) didRead(now moment, e entry) {
 // stored reports that an update is stored, and its revision.
 func (c *contender) stored(now moment, s step, e entry) {
 	c.observe(now)
-	c.key, c.since, c.newest = e, now, max(c.newest, e.revision)
+	c.key, c.since = e, now
 	c.unsure, c.inDoubt = false, false
 	if s.released {
 		c.own, c.ended = false, true
 		return
 	}
-	c.adopt(s.renewal)
+	c.adopt(e.revision, s.renewal)
 }
 
 // failed reports that an update was refused, as the key is at another revision, or was not
@@ -208,18 +216,17 @@ func (c *contender) failed(now moment) {
 	c.unsure, c.readDue = true, now.mono
 }
 
-// adopt records that the key holds a renewal of this instance. If the instance was a
-// standby, a term begins.
-func (c *contender) adopt(renewal uint64) {
-	if !c.own {
-		//guard:set c.newest c.key.revision "a term is greater than all before" ^TestSimulation$
-		c.own, c.term, c.renewed = true, c.newest, -c.ttl
+// adopt records that the key holds, at a revision, a renewal of this instance. If that was
+// sent a TTL ago or more, the instance is not active, but may renew the lease at once.
+func (c *contender) adopt(revision, renewal uint64) {
+	sent, known := c.sent[renewal]
+	if !known {
+		sent.age = c.age - c.ttl
 	}
-	//guard:set `c.sent[renewal]` `c.age, true` "a renewal counts from its sending" ^TestSimulation$
-	at, known := c.sent[renewal]
-	if known {
-		c.renewed = max(c.renewed, at)
-	}
+	//guard:set sent.age c.age "a renewal counts from its sending" ^TestSimulation$
+	c.renewed = sent.age
+	//guard:set "cmp.Or(sent.term, revision)" revision "a renewal begins no term" TestTerms
+	c.own, c.term = true, cmp.Or(sent.term, revision)
 }
 
 // release ends this instance's part: it is not active from now on, and next releases the

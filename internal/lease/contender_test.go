@@ -84,6 +84,9 @@ func TestForeignValues(t *testing.T) {
 		"no instance":     `{"renewal":1,"released":true}`,
 		"a long instance": `{"instance":"` + strings.Repeat("x", maxInstance+1) + `","renewal":1,"released":true}`,
 		"a wrong type":    `{"instance":"x","renewal":"1","released":true}`,
+		"a long TTL":      `{"instance":"x","renewal":1,"ttl_ms":3600001,"released":true}`,
+		"a longer TTL":    `{"instance":"x","renewal":1,"ttl_ms":9223372036854775807,"released":true}`,
+		"a negative TTL":  `{"instance":"x","renewal":1,"ttl_ms":-1,"released":true}`,
 		"a name twice":    `{"instance":"x","renewal":1,"released":true,"released":true}`,
 		"oversized":       `{"instance":"x","renewal":1,"released":true,"more":"` + strings.Repeat("x", maxValue) + `"}`,
 	} {
@@ -105,8 +108,8 @@ func TestForeignValues(t *testing.T) {
 
 // TestNewerValue: what a newer version adds to the value does no harm.
 func TestNewerValue(t *testing.T) {
-	e := newEntry(1, []byte(`{"instance":"x","renewal":3,"state":{"place":1},"more":[1]}`))
-	if e.err != nil || e.Instance != "x" || e.Renewal != 3 || string(e.State) != `{"place":1}` {
+	e := newEntry(1, []byte(`{"instance":"x","renewal":3,"state":{"place":1},"ttl_ms":5000,"more":[1]}`))
+	if e.err != nil || e.Instance != "x" || e.Renewal != 3 || e.ttl() != 5*time.Second || string(e.State) != `{"place":1}` {
 		t.Errorf("%+v", e)
 	}
 }

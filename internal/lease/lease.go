@@ -12,8 +12,8 @@
 // # The rules
 //
 // The key holds the instance that wrote it (a name that is new at each start), a number
-// that grows with each attempt to write, whether the lease is released, and a state that
-// the caller supplies. Everything is written with the revision expected, so nobody
+// that grows with each attempt to write, whether the lease is released, the TTL, and a
+// state that the caller supplies. Everything is written with the revision expected, so nobody
 // overwrites what it has not seen.
 //
 //   - The holder renews the lease each TTL/4. It is active until a TTL after the sending
@@ -65,13 +65,14 @@ type Config struct {
 	Subjects rollcallv1.Subjects
 	// Instance names this process. It must be new at each start.
 	Instance string
-	// TTL is how long a holder is active without a renewal, the same for all
-	// instances; 0: DefaultTTL.
+	// TTL is how long a holder is active without a renewal, in whole milliseconds and
+	// an hour at most; 0: DefaultTTL. A standby waits for the longer one of the
+	// holder's and its own.
 	TTL time.Duration
 	// Replicas is how many replicas the bucket gets if this instance creates it.
 	Replicas int
 	// State returns the state that is written with each renewal: JSON of at most
-	// MaxState bytes. The others see it. nil: there is none.
+	// MaxState bytes. The others see it. It must return at once. nil: there is none.
 	State func() jsontext.Value
 	// HoldBack returns how much later than it might a standby takes the lease from a
 	// holder: 0, or Forever. It is called often, and must return at once. nil: 0.
@@ -140,7 +141,7 @@ func New(c Config) *Lease {
 }
 
 // Term returns the term in which this instance is active now, or 0. Ask before each
-// answer: it takes some nanoseconds. A term begins when the lease is taken. It is the same
+// answer: it takes less than a microsecond. A term begins when the lease is taken. It is the same
 // for as long as no other instance can have been active since, and greater than all terms
 // before it.
 func (l *Lease) Term() uint64 {
@@ -171,7 +172,8 @@ func (l *Lease) Holder() Holder {
 }
 
 // Run contends for the lease until the context is done, or until the lease is released.
-// It returns nil. Whatever fails is logged, and tried again.
+// It returns nil. Whatever fails is logged, and tried again. If the connection is stalled,
+// a last request may be under way when it returns.
 func (l *Lease) Run(ctx context.Context) error {
 	defer close(l.done)
 	defer l.stop()
@@ -227,7 +229,7 @@ func (l *Lease) read(ctx context.Context) {
 
 // update writes the key.
 func (l *Lease) update(ctx context.Context, s step) {
-	v := value{Instance: l.Instance, Renewal: s.renewal, Released: s.released, State: l.state()}
+	v := value{Instance: l.Instance, Renewal: s.renewal, Released: s.released, Milliseconds: l.TTL.Milliseconds(), State: l.state()}
 	raw, err := v.encode()
 	var e entry
 	if err == nil {

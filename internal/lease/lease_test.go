@@ -22,7 +22,7 @@ import (
 // with the long one no machine is so slow that a holder loses it.
 const (
 	shortTTL = time.Second
-	longTTL  = time.Minute
+	longTTL  = 20 * time.Second
 )
 
 // cluster is a NATS server, and instances that share a lease.

@@ -37,6 +37,8 @@ type simFaults struct {
 	loss, slow, stale float64 // the probability for each message
 	// spacing is how long after a lost message an instance loses no other.
 	spacing time.Duration
+	// shorter is the probability for an instance to have a shorter TTL.
+	shorter float64
 	// drift is by how much clocks may be too fast or too slow.
 	drift float64
 }
@@ -141,7 +143,11 @@ func (s *sim) start() *simInstance {
 	p := &simInstance{s: s, name: fmt.Sprint("i", s.number)}
 	p.mono = simClock{at: s.now, reading: s.upTo(time.Hour), rate: s.rate()}
 	p.wall = simClock{at: s.now, reading: s.upTo(time.Hour), rate: s.rate()}
-	p.c = newContender(p.name, simTTL, p.clocks())
+	ttl := simTTL
+	if s.chance(s.faults.shorter) {
+		ttl /= 2
+	}
+	p.c = newContender(p.name, ttl, p.clocks())
 	s.instances = append(s.instances, p)
 	s.log("%v starts", p)
 	p.advance()

@@ -83,7 +83,7 @@ func (p *simInstance) advance() {
 
 // update is what the server does with an update; it returns what the answer does.
 func (p *simInstance) update(step step) func() {
-	v := value{Instance: p.name, Renewal: step.renewal, Released: step.released}
+	v := value{Instance: p.name, Renewal: step.renewal, Released: step.released, Milliseconds: p.c.ttl.Milliseconds()}
 	raw, err := v.encode()
 	if err != nil {
 		p.s.broken("%v", err)
@@ -103,7 +103,7 @@ func (p *simInstance) publish() { p.grant = p.c.grant() }
 // while it is given up.
 func (p *simInstance) ask(server func() (answer func()), giveUp func()) {
 	n := p.asked
-	p.timer(p.mono.read(p.s.now)+answerWithin(simTTL), n, giveUp)
+	p.timer(p.mono.read(p.s.now)+answerWithin(p.c.ttl), n, giveUp)
 	if p.loses() {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	runs = flag.Int("lease.runs", kit.Length(400, 1500), "how many schedules each simulation tries")
+	runs = flag.Int("lease.runs", kit.Length(300, 1500), "how many schedules each simulation tries")
 	seed = flag.Uint64("lease.seed", 0, "seed of the first schedule; 0: another one each time")
 )
 
@@ -41,7 +41,7 @@ const simBound = (simTTL + simTTL/4 + simTTL/10) * 101 / 100
 
 func simulateFaults(s *sim) {
 	s.calm = 20*simTTL + s.upTo(simTTL)
-	s.faults = simFaults{loss: s.oneOf(0, 0.02, 0.2), slow: s.oneOf(0, 0.02, 0.2), stale: s.oneOf(0, 0, 0.2), drift: 0.01}
+	s.faults = simFaults{loss: s.oneOf(0, 0.02, 0.2), slow: s.oneOf(0, 0.02, 0.2), stale: s.oneOf(0, 0, 0.2), shorter: s.oneOf(0, 0.3), drift: 0.01}
 	for range 2 + s.rng.IntN(2) {
 		s.start()
 	}
@@ -63,11 +63,14 @@ func (s *sim) oneOf(numbers ...float64) float64 { return numbers[s.rng.IntN(len(
 func (s *sim) plan() {
 	kinds := []func(*simInstance){
 		s.stop, s.stop, s.suspend, s.suspend, s.cut, s.cut, s.setClock, s.setClock,
-		s.crash, s.terminate, s.restartServer, s.deleteKey, s.spoilKey, s.holdBack,
+		s.crash, s.terminate, s.restartServer, s.holdBack,
+	}
+	if s.faults.shorter == 0 { // nobody knows the TTL of a holder whose value is gone
+		kinds = append(kinds, s.deleteKey, s.spoilKey)
 	}
 	s.rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	kinds = kinds[:1+s.rng.IntN(len(kinds))]
-	mean := 1 + s.upTo(simTTL)
+	mean := simTTL/20 + s.upTo(simTTL)
 	var next func()
 	next = func() {
 		if s.isCalm() {

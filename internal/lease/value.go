@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,6 +17,9 @@ const MaxState = 4 << 10
 // maxValue is the greatest size in bytes of a value that an instance writes: the state,
 // the instance, and what newer versions may add.
 const maxValue = 8 << 10
+
+// maxTTL is the longest TTL that a value may have.
+const maxTTL = time.Hour
 
 // maxInstance is the greatest size of the name of an instance in bytes.
 const maxInstance = 256
@@ -28,8 +33,16 @@ type value struct {
 	Renewal uint64 `json:"renewal"`
 	// Released says that the instance has ended, and that the lease is free.
 	Released bool `json:"released,omitzero"`
+	// Milliseconds is the instance's TTL: another version's may be another one. 0: it
+	// does not say.
+	Milliseconds int64 `json:"ttl_ms,omitzero"`
 	// State is the caller's; this package does not look into it.
 	State jsontext.Value `json:"state,omitzero"`
+}
+
+// ttl is the TTL of the instance that wrote the value; 0: it does not say.
+func (v *value) ttl() time.Duration {
+	return time.Duration(min(v.Milliseconds, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
 func (v *value) encode() ([]byte, error) { return json.Marshal(v) }
@@ -50,6 +63,9 @@ func decodeValue(raw []byte) (v value, err error) {
 	//guard:false "a value without a renewal is nobody's" TestForeignValues
 	case v.Renewal == 0:
 		return value{}, errors.New(`no "renewal"`)
+	//guard:false "no value keeps the lease for ever" TestForeignValues
+	case v.Milliseconds < 0 || v.ttl() > maxTTL:
+		return value{}, fmt.Errorf("\"ttl_ms\" is %d: want at most %d", v.Milliseconds, maxTTL.Milliseconds())
 	}
 	return v, nil
 }
