@@ -36,10 +36,11 @@ type contender struct {
 	since  moment // when it was first seen so
 	known  bool   // it was
 	unsure bool   // it must be read before anything else
-	own    bool   // it is this instance's
 
-	term    uint64        // the revision with which it took the lease; 0: the key is not its own
-	renewed time.Duration // the age at the sending of the renewal that the key holds
+	// Of the holder: the revision with which it took the lease, and the age at the
+	// sending of the renewal that the key holds. Of a standby term is 0.
+	term    uint64
+	renewed time.Duration
 
 	renewal   uint64             // the number of the last attempt to write
 	sent      map[uint64]sending // by renewal: those of the last TTL
@@ -95,11 +96,14 @@ func (c *contender) next(now moment, delay time.Duration) step {
 		return c.writeRelease(now)
 	case c.unsure:
 		return c.readOrWait(now, c.readDue)
-	case c.own:
+	case c.holds():
 		return c.renew(now)
 	}
 	return c.standBy(now, delay)
 }
+
+// holds reports whether the instance is the holder.
+func (c *contender) holds() bool { return c.term != 0 }
 
 // observe adds the time since the last reading of the clocks.
 func (c *contender) observe(now moment) {
@@ -141,7 +145,7 @@ func (c *contender) standBy(now moment, delay time.Duration) step {
 func (c *contender) writeRelease(now moment) step {
 	switch {
 	case c.ended:
-	case c.own && !c.unsure:
+	case c.holds() && !c.unsure:
 		if now.mono < c.updateDue {
 			return step{action: wait, at: c.updateDue}
 		}
@@ -193,7 +197,7 @@ func (c *contender) didRead(now moment, e entry) {
 		return
 	}
 	//guard:drop "an instance that reads another's value is not active" TestTakenFrom
-	c.own, c.term = false, 0
+	c.term = 0
 }
 
 // stored reports that an update is stored, and its revision.
@@ -202,7 +206,7 @@ func (c *contender) stored(now moment, s step, e entry) {
 	c.key, c.since = e, now
 	c.unsure, c.inDoubt = false, false
 	if s.released {
-		c.own, c.ended = false, true
+		c.term, c.ended = 0, true
 		return
 	}
 	c.adopt(e.revision, s.renewal)
@@ -226,7 +230,7 @@ func (c *contender) adopt(revision, renewal uint64) {
 	//guard:set sent.age c.age "a renewal counts from its sending" ^TestSimulation$
 	c.renewed = sent.age
 	//guard:set "cmp.Or(sent.term, revision)" revision "a renewal begins no term" TestTerms
-	c.own, c.term = true, cmp.Or(sent.term, revision)
+	c.term = cmp.Or(sent.term, revision)
 }
 
 // release ends this instance's part: it is not active from now on, and next releases the
@@ -238,12 +242,11 @@ func (c *contender) release(now moment) {
 
 // grant returns in which term the instance is active, and for how long.
 func (c *contender) grant() grant {
-	g := grant{at: c.look, left: c.renewed + c.ttl - c.age}
-	//guard:drop c.ending "nothing revives a lease that is released" ^TestSimulation$
-	if c.own && !c.ending {
-		g.term = c.term
+	//guard:false "nothing revives a lease that is released" ^TestSimulation$
+	if c.ending {
+		return grant{}
 	}
-	return g
+	return grant{term: c.term, at: c.look, left: c.renewed + c.ttl - c.age}
 }
 
 // grant is a lease as it was at one moment. The zero grant is none.

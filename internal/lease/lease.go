@@ -164,15 +164,15 @@ func (l *Lease) Holder() Holder {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.rules
-	h := Holder{Instance: c.key.Instance, Own: c.own, Released: c.key.Released, State: c.key.State, Err: c.key.err}
+	h := Holder{Instance: c.key.Instance, Own: c.holds(), Released: c.key.Released, State: c.key.State, Err: c.key.err}
 	if c.known {
 		h.Still = l.clocks().mono - c.since.mono
 	}
 	return h
 }
 
-// Run contends for the lease until the context is done, or until the lease is released.
-// It returns nil. Whatever fails is logged, and tried again. If the connection is stalled,
+// Run contends for the lease until the context is done, or until the lease is released. It
+// may be called once, and returns nil. Whatever fails is logged, and tried again. If the connection is stalled,
 // a last request may be under way when it returns.
 func (l *Lease) Run(ctx context.Context) error {
 	defer close(l.done)
@@ -327,7 +327,7 @@ func (l *Lease) stop() {
 	defer l.mu.Unlock()
 	l.rules.release(l.clocks())
 	l.publish()
-	if l.rules.own || l.rules.inDoubt {
+	if l.rules.holds() || l.rules.inDoubt {
 		l.released = fmt.Errorf("the lease is not released: another instance takes it after %v", l.TTL)
 	}
 }
@@ -377,7 +377,7 @@ func (l *Lease) report() {
 func (l *Lease) cause() string {
 	key := &l.rules.key
 	switch {
-	case l.rules.own:
+	case l.rules.holds():
 		return "it could not renew the lease in time"
 	case key.raw == nil:
 		return "somebody deleted the lease"

@@ -140,7 +140,7 @@ func (s *sim) travel() time.Duration {
 // start starts an instance.
 func (s *sim) start() *simInstance {
 	s.number++
-	p := &simInstance{s: s, name: fmt.Sprint("i", s.number)}
+	p := &simInstance{s: s, name: fmt.Sprint("i", s.number), giveUp: func() {}}
 	p.mono = simClock{at: s.now, reading: s.upTo(time.Hour), rate: s.rate()}
 	p.wall = simClock{at: s.now, reading: s.upTo(time.Hour), rate: s.rate()}
 	ttl := simTTL

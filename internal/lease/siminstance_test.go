@@ -15,6 +15,7 @@ type simInstance struct {
 	paused  bool
 	waiting []func()      // what happened to it while it was paused
 	asked   int           // the number of its last request, or its last wait
+	giveUp  func()        // its last request
 	cut     time.Duration // until then all messages are lost
 	spared  time.Duration // until then none is
 
@@ -103,6 +104,7 @@ func (p *simInstance) publish() { p.grant = p.c.grant() }
 // while it is given up.
 func (p *simInstance) ask(server func() (answer func()), giveUp func()) {
 	n := p.asked
+	p.giveUp = giveUp
 	p.timer(p.mono.read(p.s.now)+answerWithin(p.c.ttl), n, giveUp)
 	if p.loses() {
 		return
@@ -138,7 +140,7 @@ func (p *simInstance) continues(n int, do func()) {
 		if n != p.asked {
 			return
 		}
-		p.unread = false
+		p.unread, p.giveUp = false, func() {}
 		do()
 		p.publish()
 		p.s.check()
@@ -207,6 +209,8 @@ func (p *simInstance) release() {
 	p.c.release(p.clocks())
 	p.unread = false
 	p.publish()
+	p.s.check()
+	p.giveUp()
 	p.advance()
 }
 
