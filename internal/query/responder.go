@@ -92,7 +92,7 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 		return
 	}
 	q, err := e.read(request.Data())
-	line := s.waiting
+	line, passive := s.waiting, s.fenced(func() {})
 	//guard:false "questions about the past starve no others" TestPastStarvesNobody
 	if q.past {
 		line = s.waitingPast
@@ -104,14 +104,18 @@ func (s *Service) accept(e *endpoint, request micro.Request) {
 	//guard:false "a partial roster is never an answer" TestNotCaughtUp
 	case !e.early && !s.CaughtUp():
 		s.refuse(request, rollcallv1.CodeUnavailable, "not caught up: rollcall is still reading the events from before its start: ask again later")
+	case passive != nil:
+		s.refuse(request, rollcallv1.CodeUnavailable, passive.Error())
 	case q.past && s.History == nil:
 		s.refuse(request, rollcallv1.CodeUnavailable, "this rollcall keeps no history: ROLLCALL_HISTORY is 0")
 	default:
+		s.unanswered.Add(1)
 		select {
 		case line <- job{q, request.Reply()}:
 			s.past.began(q.past)
 		//guard:drop "a flood of questions doesn't fill the memory" TestFloodIsRefused
 		default:
+			s.unanswered.Add(-1)
 			s.past.refused(q.past)
 			s.refuse(request, rollcallv1.CodeBusy, fmt.Sprintf("busy: %d questions are waiting: ask again later", cap(line)))
 		}
@@ -145,6 +149,7 @@ func (s *Service) work(ctx context.Context, line <-chan job) {
 
 // reply builds the answer to one question and sends it.
 func (s *Service) reply(ctx context.Context, j job) {
+	defer s.unanswered.Add(-1)
 	message := &nats.Msg{Subject: j.reply}
 	var err error
 	message.Data, err = j.answer(ctx)
@@ -158,12 +163,31 @@ func (s *Service) reply(ctx context.Context, j job) {
 			code = refused.code
 		}
 		message.Data = nil
-		message.Header = nats.Header{
-			micro.ErrorHeader:     {err.Error()},
-			micro.ErrorCodeHeader: {strconv.Itoa(code)},
+		message.Header = refusalHeader(code, err)
+	}
+	send := func() {
+		if err := s.Conn.PublishMsg(message); err != nil {
+			s.Log.Debug("query reply failed", "err", err)
 		}
 	}
-	if err := s.Conn.PublishMsg(message); err != nil {
-		s.Log.Debug("query reply failed", "err", err)
+	//guard:false "no answer of a process that is not the active one any more" TestFence
+	if err := s.fenced(send); err != nil {
+		message.Data = nil
+		message.Header = refusalHeader(rollcallv1.CodeUnavailable, err)
+		send()
 	}
+}
+
+// fenced calls send, or returns why this process may not answer.
+func (s *Service) fenced(send func()) error {
+	if s.Fence != nil {
+		return s.Fence(send)
+	}
+	send()
+	return nil
+}
+
+// refusalHeader is the header of an answer that is an error.
+func refusalHeader(code int, err error) nats.Header {
+	return nats.Header{micro.ErrorHeader: {err.Error()}, micro.ErrorCodeHeader: {strconv.Itoa(code)}}
 }

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,6 +56,11 @@ type Config struct {
 	Instance, Settings string
 	// Registry gets the metrics; it may be nil.
 	Registry prometheus.Registerer
+	// Fence is set if one of several processes answers, the active one. It calls send while
+	// this process is it, and until send has returned no other one becomes it; else it
+	// returns why this one may not answer. With a fence, questions are answered only while
+	// Answer runs. It must be safe for use by several goroutines.
+	Fence func(send func()) error
 	// History answers questions about the past. If it is nil, they are refused.
 	History *history.History
 	// Now is the clock of answers; nil: time.Now.
@@ -67,6 +73,7 @@ type Service struct {
 	Config
 	waiting     chan job
 	waitingPast chan job
+	unanswered  atomic.Int64 // questions that wait, or are being answered
 	now         func() time.Time
 	started     time.Time
 	others      *others
@@ -100,12 +107,12 @@ func (s *Service) endpoints() []endpoint {
 	}
 }
 
-// Run answers until the context is done. The error is nil, or why the service
-// could not be added to the connection.
+// Run answers until the context is done; with a fence, questions about who is there only,
+// see Answer. The error is nil, or why the service could not be added to the connection.
 func (s *Service) Run(ctx context.Context) error {
 	service, err := s.add()
 	if err != nil {
-		return fmt.Errorf("adding service %s to NATS: %w", rollcallv1.ServiceName, err)
+		return err
 	}
 	var workers sync.WaitGroup
 	for range workerCount {
@@ -113,10 +120,49 @@ func (s *Service) Run(ctx context.Context) error {
 		workers.Go(func() { s.work(ctx, s.waitingPast) })
 	}
 	defer workers.Wait()
-	if err = s.listen(service); err == nil {
+	if err = s.listenToAll(service); err == nil && s.Fence == nil {
+		err = s.listen(service)
+	}
+	if err == nil {
 		s.watchOthers(ctx)
 	}
 	return errors.Join(err, stop(service))
+}
+
+// Answer answers questions until the context is done, and then those that have arrived, for
+// a second at most; what is left then is for the fence to refuse. Run must run meanwhile. The error is nil, or why the service could not be
+// added to the connection.
+func (s *Service) Answer(ctx context.Context) error {
+	service, err := s.add()
+	if err != nil {
+		return err
+	}
+	if err = s.listen(service); err == nil {
+		<-ctx.Done()
+	}
+	err = errors.Join(err, stop(service))
+	s.awaitAnswered()
+	return err
+}
+
+const (
+	// answerWithin is how long questions that have arrived may take to be answered at the
+	// end, idleFor, how long none must have been left.
+	answerWithin = time.Second
+	idleFor      = 50 * time.Millisecond
+)
+
+// awaitAnswered waits until the questions that have arrived are answered.
+func (s *Service) awaitAnswered() {
+	end := time.Now().Add(answerWithin)
+	if s.Conn.FlushTimeout(answerWithin) != nil { // no question arrives after it
+		return
+	}
+	for idle := time.Now(); time.Since(idle) < idleFor && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if s.unanswered.Load() > 0 {
+			idle = time.Now()
+		}
+	}
 }
 
 // add adds the service, without endpoints, to the connection.
@@ -132,19 +178,28 @@ func (s *Service) add() (micro.Service, error) {
 		config.Version = "0.0.0-dev"
 		service, err = micro.AddService(s.Conn, config)
 	}
-	return service, err
+	if err != nil {
+		return nil, fmt.Errorf("adding service %s to NATS: %w", rollcallv1.ServiceName, err)
+	}
+	return service, nil
 }
 
 // listen adds the endpoints.
 func (s *Service) listen(service micro.Service) error {
+	var options []micro.EndpointOpt
+	if s.Fence != nil {
+		// A process that has stopped without ending would get its share of the questions of
+		// a group, and answer none.
+		options = append(options, micro.WithEndpointQueueGroupDisabled())
+	}
 	for _, e := range s.endpoints() {
 		accept := micro.HandlerFunc(func(r micro.Request) { s.accept(&e, r) })
-		err := service.AddEndpoint(e.name, accept, micro.WithEndpointSubject(s.Subjects.Query(e.name)))
+		err := service.AddEndpoint(e.name, accept, append(options, micro.WithEndpointSubject(s.Subjects.Query(e.name)))...)
 		if err != nil {
 			return fmt.Errorf("adding endpoint %s: %w", e.name, err)
 		}
 	}
-	return s.listenToAll(service)
+	return nil
 }
 
 // stop stops a service. A connection that is already closed is no error.
