@@ -27,6 +27,11 @@ type PublisherConfig struct {
 	Subjects rollcallv1.Subjects
 	// Interval is how often a changed report is published.
 	Interval time.Duration
+	// Fence is set if one of several processes publishes, the active one. It calls send
+	// while this process is it, else it returns why this one may not publish. Each page is
+	// then stored only if it follows the one before: a page that the process that was active
+	// before sends late is refused by the stream.
+	Fence func(send func()) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
@@ -36,7 +41,8 @@ type Publisher struct {
 	PublisherConfig
 	metrics   *publisherMetrics
 	now       func() time.Time
-	published bool              // since the start
+	published bool              // since Run began
+	last      *uint64           // with a fence: the sequence of the last page in the stream; nil: not known
 	content   [sha256.Size]byte // hash of the last published report
 	buffer    []byte            // of the last pages, reused
 	failure   failure
@@ -92,7 +98,10 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 // reader that keeps the last message of each subject has the whole report, until a
 // page with another ID arrives. Pages of an earlier, longer report stay in the
 // stream after the last page: readers must check the ID and the number of pages.
+//
+// With a fence, Run may be called again, when the process is the active one again.
 func (p *Publisher) Run(ctx context.Context) error {
+	p.published, p.last = false, nil
 	if !p.awaitCaughtUp(ctx) {
 		return nil
 	}
@@ -128,6 +137,10 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 func (p *Publisher) tick(ctx context.Context) {
 	//guard:false "a partial roster is never published" TestNothingBeforeCaughtUp
 	if !p.CaughtUp() {
+		return
+	}
+	//guard:false "a process that is not the active one publishes no report" TestFence
+	if p.Fence != nil && p.Fence(func() {}) != nil {
 		return
 	}
 	changed, err := p.publish(ctx)
@@ -186,6 +199,9 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	if p.published && content == p.content {
 		return false, nil
 	}
+	if err := p.readLast(ctx); err != nil {
+		return true, err
+	}
 	for page, message := range pages.messages(head) {
 		if err := p.send(ctx, p.Subjects.ReportPage(page), message); err != nil {
 			return true, fmt.Errorf("publishing page %d of %d: %w", page, pages.count(), err)
@@ -196,11 +212,39 @@ func (p *Publisher) publish(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// send publishes one page and waits until it is stored.
+// readLast reads the sequence of the last page in the stream, with a fence, unless it is
+// known.
+func (p *Publisher) readLast(ctx context.Context) error {
+	if p.Fence == nil || p.last != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	stream, err := p.JetStream.Stream(ctx, p.Reports)
+	if err != nil {
+		return fmt.Errorf("reading the last sequence of stream %s: %w", p.Reports, err)
+	}
+	p.last = &stream.CachedInfo().State.LastSeq
+	return nil
+}
+
+// send publishes one page and waits until it is stored. With a fence, a page that was not
+// stored makes the last sequence unknown.
 func (p *Publisher) send(ctx context.Context, subject string, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	_, err := p.JetStream.Publish(ctx, subject, message)
+	if p.Fence == nil {
+		_, err := p.JetStream.Publish(ctx, subject, message)
+		return p.explain(err, len(message))
+	}
+	if err := p.Fence(func() {}); err != nil {
+		return err
+	}
+	//guard:drop jetstream.WithExpectLastSequence(*p.last) "a page that is sent late is not stored" TestLatePage
+	ack, err := p.JetStream.Publish(ctx, subject, message, jetstream.WithExpectLastSequence(*p.last))
+	if p.last = nil; err == nil {
+		p.last = &ack.Sequence
+	}
 	return p.explain(err, len(message))
 }
 
