@@ -38,7 +38,10 @@ type Config struct {
 	CaughtUp func() bool
 	// Stale reports that the state of the stream is unknown. Then no beats are
 	// published, so that watchers notice that changes may be missing. nil: never.
-	Stale    func() bool
+	Stale func() bool
+	// Fence is set if one of several processes publishes, the active one. It calls send
+	// while this process is it, else it returns why this one may not publish.
+	Fence    func(send func()) error
 	Conn     *nats.Conn
 	Subjects rollcallv1.Subjects
 	// Instance identifies this process in the messages.
@@ -114,14 +117,15 @@ func newPublisherMetrics(reg prometheus.Registerer) *publisherMetrics {
 }
 
 // Run publishes from when the roster has caught up until the context is done. It
-// returns nil.
+// returns nil. It may be called again: changes begin anew then, with a beat.
 func (p *Publisher) Run(ctx context.Context) error {
 	if !p.awaitCaughtUp(ctx) {
 		return nil
 	}
 	p.feed = p.Roster.OpenFeed(maxTransitions)
 	defer p.feed.Close()
-	p.restart(p.Roster.Status().Position.Place)
+	p.missed = true // so the first tick begins with a beat
+	p.tick(ctx)
 	ticker := time.NewTicker(p.Interval)
 	defer ticker.Stop()
 	for {
@@ -154,7 +158,10 @@ func (p *Publisher) awaitCaughtUp(ctx context.Context) bool {
 func (p *Publisher) tick(ctx context.Context) {
 	place, complete := p.feed.Take()
 	p.anew = p.anew || !complete
-	switch reconnects := p.Conn.Stats().Reconnects; {
+	switch reconnects, passive := p.Conn.Stats().Reconnects, p.passive(); {
+	//guard:false "a process that is not the active one publishes no change" TestFence
+	case passive != nil:
+		p.recordMissed(passive)
 	//guard:false "no change is sent long after it happened" TestNotSentLate
 	case !p.Conn.IsConnected():
 		// The connection would buffer what is published now, and send it late.
@@ -173,6 +180,14 @@ func (p *Publisher) tick(ctx context.Context) {
 	default:
 		p.publish(ctx, place)
 	}
+}
+
+// passive returns why this process may not publish; nil: it may.
+func (p *Publisher) passive() error {
+	if p.Fence == nil {
+		return nil
+	}
+	return p.Fence(func() {})
 }
 
 // recordMissed counts and logs that changes were not published.

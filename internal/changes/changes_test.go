@@ -2,6 +2,7 @@ package changes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -216,6 +217,35 @@ func TestNoBeatsWhileStale(t *testing.T) {
 	w.wantChange("web1 1 0 +lane =lane")
 	stale.Store(false)
 	w.wantBeat(0)
+}
+
+// TestFence: a process that is not the active one publishes nothing; when it is, changes begin
+// with a beat at its place, also when it becomes it again.
+func TestFence(t *testing.T) {
+	w := newWorld(t)
+	var passive atomic.Bool
+	var asked atomic.Int64
+	passive.Store(true)
+	w.Fence = func(send func()) error {
+		asked.Add(1)
+		if passive.Load() {
+			return errors.New("another process is active")
+		}
+		send()
+		return nil
+	}
+	w.caughtUp.Store(true)
+	stop := w.start()
+	kit.Feed(w.roster, kit.Login("web1", "lane"))
+	kit.Eventually(t, func() bool { return asked.Load() >= 3 }, "it has asked whether it may publish")
+	passive.Store(false)
+	w.wantBeat(1)
+	kit.Feed(w.roster, kit.Login("web1", "kim"))
+	w.wantChange("web1 2 1 +kim =kim =lane")
+	stop()
+	kit.Feed(w.roster, kit.Login("web2", "kim"))
+	w.start()
+	w.wantBeat(3)
 }
 
 // TestReconnect: changes that could not be published, or may be lost, are not
