@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	},
 	"service": {
 		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
-		"history", "inventory", "query", "report", "sdnotify", "snapshot", "stream", "web/server",
+		"history", "inventory", "lease", "query", "report", "sdnotify", "snapshot", "stream", "web/server",
 	},
 }
 

@@ -104,7 +104,7 @@ func TestContract(t *testing.T) {
 func kindOfField(field protoreflect.FieldDescriptor) string {
 	kind := field.Kind().String()
 	switch field.Kind() {
-	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Int64Kind:
 		kind = "number"
 	case protoreflect.MessageKind:
 		kind = string(field.Message().Name())

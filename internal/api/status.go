@@ -39,8 +39,8 @@ type StatusAnswer struct {
 	Snapshot *Snapshot `json:"snapshot,omitzero"`
 	// History is how far the history is; nil: none is kept.
 	History *HistoryStatus `json:"history,omitzero"`
-	// Instances are the processes that answer on these subjects, this one first; nil:
-	// no other is known.
+	// Instances are the processes on these subjects, this one first; nil: no other is
+	// known.
 	Instances []Instance `json:"instances,omitzero"`
 	// Failing are the checks of /readyz that fail.
 	Failing []Check `json:"failing,omitzero"`
@@ -98,8 +98,9 @@ type HistoryStatus struct {
 	KeptFrom time.Time `json:"kept_from,omitzero"`
 }
 
-// Instance is one process that answers. If two use the same subjects, NATS picks one
-// at random for each question, and it answers from its own roster.
+// Instance is one process on these subjects. Of those that stand by for each other, the
+// active one answers. If two others use the same subjects, NATS picks one at random for each
+// question, and it answers from its own roster.
 type Instance struct {
 	// ID is new after each start.
 	ID       string    `json:"instance"`
@@ -111,7 +112,21 @@ type Instance struct {
 	// Settings is a digest of the settings that affect the fold: processes with the
 	// same digest fold the same events to the same roster.
 	Settings string `json:"settings"`
+	// Standby says that it is one of several that stand by for each other; Active, that it
+	// answers and publishes. One that does not stand by is always active.
+	Standby bool `json:"standby,omitzero"`
+	Active  bool `json:"active,omitzero"`
+	// CaughtUp is as in [StatusAnswer].
+	CaughtUp bool `json:"caught_up,omitzero"`
+	// Offset is what a sequence of the stream lacks to be a place.
+	Offset int64 `json:"offset,omitzero"`
+	// Differs says, in words, in what a process that stands by differs from the active one,
+	// beside its place and its version.
+	Differs []string `json:"differs,omitzero"`
 }
+
+// maxDiffers bounds Differs.
+const maxDiffers = 16
 
 // MaxInstance bounds the ID of an instance, and each other string of its answer, in
 // bytes: they are untrusted.
@@ -121,10 +136,13 @@ func (i *Instance) check() error {
 	if i.ID == "" {
 		return errors.New("no instance")
 	}
-	for _, part := range []string{i.ID, i.Version, i.Stream, i.Settings} {
+	for _, part := range append([]string{i.ID, i.Version, i.Stream, i.Settings}, i.Differs...) {
 		if len(part) > MaxInstance {
-			return fmt.Errorf("instance, version, stream or settings has more than %d bytes", MaxInstance)
+			return fmt.Errorf("instance, version, stream, settings or differs has more than %d bytes", MaxInstance)
 		}
+	}
+	if len(i.Differs) > maxDiffers {
+		return fmt.Errorf("differs has more than %d entries", maxDiffers)
 	}
 	return nil
 }

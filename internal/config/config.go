@@ -38,6 +38,7 @@ type Serve struct {
 	Web
 	Outputs
 	Page
+	Redundancy
 }
 
 // Client says which server to talk to, as whom, and on which subjects.
@@ -108,6 +109,12 @@ type Outputs struct {
 	Logs
 }
 
+// Redundancy configures several services of which one is active.
+type Redundancy struct {
+	Standby    toggle   `default:"false" desc:"true: several services with the same ROLLCALL_SUBJECT may run; one of them is active, the others stand by; requires NATS_URL"`
+	StandbyTTL leaseTTL `split_words:"true" default:"10s" desc:"with ROLLCALL_STANDBY, how long the active service stays active without reaching NATS, 1s to 1h; then another one takes over"`
+}
+
 // Logs configures logs.
 type Logs struct {
 	LogLevel  logLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error"`
@@ -142,6 +149,15 @@ func (c *Client) check(found Problems) Problems {
 		if p.bad && !found.concerns(p.have, p.need) {
 			found = append(found, problem{cmp.Or(c.names[p.have], p.have), "requires " + p.need, "set both or neither"})
 		}
+	}
+	return found
+}
+
+// check appends what is wrong with the variables together.
+func (r *Redundancy) check(url serverURL, found Problems) Problems {
+	//guard:false "no standby of a server that ends with the service" TestStandby
+	if bool(r.Standby) && url == "" && !found.concerns("NATS_URL", "ROLLCALL_STANDBY") {
+		found = append(found, problem{"ROLLCALL_STANDBY", "requires NATS_URL: the embedded server ends with the service", "set NATS_URL to a NATS server that all of the services use, or unset ROLLCALL_STANDBY"})
 	}
 	return found
 }
@@ -242,7 +258,7 @@ func ReadHealth(readWeb func(path string) error) (*ForHealth, error) {
 // configuration file. The error lists all problems.
 func ReadServe(readWeb func(path string) error) (*Serve, error) {
 	cfg := new(Serve)
-	found := cfg.Streams.check(cfg.Client.check(read(cfg)))
+	found := cfg.Redundancy.check(cfg.NATSURL, cfg.Streams.check(cfg.Client.check(read(cfg))))
 	found = cfg.HTTPConfigFile.check("ROLLCALL_HTTP_CONFIG_FILE", readWeb, found)
 	return cfg, cfg.Page.check(readWeb, found).orNil()
 }

@@ -102,6 +102,19 @@ func TestBareNamesAreNotRead(t *testing.T) {
 	}
 }
 
+// TestStandby: only services that share a server can stand by for each other.
+func TestStandby(t *testing.T) {
+	kit.Environment(t, map[string]string{"ROLLCALL_STANDBY": "true"})
+	if _, err := ReadServe(checkWeb); err == nil || !strings.HasPrefix(err.Error(), "ROLLCALL_STANDBY: requires NATS_URL: ") {
+		t.Errorf("without a server: %v", err)
+	}
+	kit.Environment(t, map[string]string{"ROLLCALL_STANDBY": "true", "NATS_URL": "nats://a"})
+	cfg, err := ReadServe(checkWeb)
+	if err != nil || !cfg.Standby || time.Duration(cfg.StandbyTTL) != 10*time.Second {
+		t.Errorf("with a server: %+v, %v", cfg.Redundancy, err)
+	}
+}
+
 func TestValues(t *testing.T) {
 	folder := t.TempDir()
 	seed := filepath.Join(folder, "seed")
@@ -110,6 +123,8 @@ func TestValues(t *testing.T) {
 	}
 	for name, values := range map[string]struct{ good, bad []string }{
 		"ROLLCALL_MAX_SKEW":           {[]string{"1ms", "1h30m", "876000h"}, []string{"0", "0s", "-1s", "10", "1d", "999999h", " 1s", "1us"}},
+		"ROLLCALL_STANDBY":            {[]string{"false", "False"}, []string{"1", "yes", "on"}},
+		"ROLLCALL_STANDBY_TTL":        {[]string{"1s", "2500ms", "1h"}, []string{"0", "999ms", "1h1ms", "1000001us", "10"}},
 		"ROLLCALL_STREAM_MAX_AGE":     {[]string{"0", "1s", "2160h"}, []string{"-1h", "1ms", "forever"}},
 		"ROLLCALL_STREAM_MAX_BYTES":   {[]string{"1", "1048576", "10GiB", "10 gib", "5TB"}, []string{"0", "-1", "10GB/s", "1.5GiB", "9223372036854775807GiB", "18446744073709551616", "GiB"}},
 		"ROLLCALL_STREAM_REPLICAS":    {[]string{"1", "5"}, []string{"0", "6", "-1", "three"}},

@@ -105,6 +105,38 @@ func (c *count) Set(value string) error {
 	return nil
 }
 
+// toggle is true or false.
+type toggle bool
+
+// Set reads true or false.
+func (t *toggle) Set(value string) error {
+	switch strings.ToLower(value) {
+	case "true":
+		*t = true
+	case "false":
+		*t = false
+	default:
+		return invalid(value, "is neither true nor false", "use true or false")
+	}
+	return nil
+}
+
+// leaseTTL is how long a service stays active without a renewal.
+type leaseTTL time.Duration
+
+// Set reads a value such as 10s.
+func (l *leaseTTL) Set(value string) error {
+	d, err := duration(value)
+	if err == nil && (d < time.Second || d > time.Hour || d%time.Millisecond != 0) {
+		err = invalid(value, "is not from 1s to 1h, in whole milliseconds", "use such as 10s")
+	}
+	if err != nil {
+		return err
+	}
+	*l = leaseTTL(d)
+	return nil
+}
+
 // place is the number of a message in everything ever read; 0 means not set.
 type place uint64
 

@@ -57,11 +57,12 @@ func variablesOf(spec reflect.Type) (all []Variable) {
 			continue
 		}
 		bare := f.Tag.Get("envconfig")
-		name := cmp.Or(bare, strings.ToUpper(words.ReplaceAllString(f.Name, "${1}_${2}")))
+		name := cmp.Or(bare, strings.ToUpper(words.ReplaceAllString(f.Name, "${1}${3}_${2}${4}")))
 		all = append(all, Variable{prefix + "_" + name, bare, cmp.Or(f.Tag.Get("shown"), f.Tag.Get("default")), f.Tag.Get("desc")})
 	}
 	return all
 }
 
-// words matches what is before and after the end of a word in a name such as HTTPAddr.
-var words = regexp.MustCompile(`([a-z]|[A-Z]+)([A-Z][a-z])`)
+// words matches what is before and after the end of a word in names such as HTTPAddr and
+// StandbyTTL.
+var words = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)

@@ -10,7 +10,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// instancesRequest asks every process that answers on these subjects who it is.
+// instancesRequest asks every process on these subjects who it is.
 type instancesRequest struct{ api.InstancesRequest }
 
 func (r *instancesRequest) check() error {
@@ -30,10 +30,15 @@ func readInstancesRequest(data []byte) (r instancesRequest, err error) {
 // self describes this process.
 func (s *Service) self() api.Instance {
 	position := s.Roster.Status().Position
-	return api.Instance{
+	i := api.Instance{
 		ID: s.Instance, Version: s.Version, Started: s.started, Stream: s.Stream,
-		Sequence: position.Sequence(), Place: position.Place, Settings: s.Settings,
+		Sequence: position.Sequence(), Place: position.Place, Offset: position.Base, Settings: s.Settings,
+		Active: true, CaughtUp: s.CaughtUp(),
 	}
+	if s.Role != nil {
+		s.Role(&i)
+	}
+	return i
 }
 
 // listenToAll adds the only endpoint without a queue group: every process

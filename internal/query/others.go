@@ -27,10 +27,11 @@ const (
 	logEvery = 10 * time.Minute
 )
 
-// others are the other processes that answer on the same subjects. There should
-// be none.
+// others are the other processes on the same subjects. Each should be one that stands by
+// for this one, or for which this one stands by; the others are rivals.
 type others struct {
-	gauge   prometheus.Gauge
+	rivals  prometheus.Gauge
+	standby prometheus.Gauge
 	requery chan struct{} // receives a value when an unknown instance has asked
 
 	mu         sync.Mutex
@@ -41,14 +42,18 @@ type others struct {
 func newOthers(reg prometheus.Registerer) *others {
 	o := &others{
 		requery: make(chan struct{}, 1), lastLogged: make(map[string]time.Time),
-		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
+		rivals: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_instances",
-			Help: "Processes that answer questions on the same subjects, including this one. If there are several, any one of them answers each question.",
+			Help: "Processes that answer questions on the same subjects, including this one, without those that stand by for each other. If there are several, any one of them answers each question.",
+		}),
+		standby: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_standbys",
+			Help: "Other processes on the same subjects that stand by for this one, or for which it stands by.",
 		}),
 	}
-	o.gauge.Set(1)
+	o.rivals.Set(1)
 	if reg != nil {
-		reg.MustRegister(o.gauge)
+		reg.MustRegister(o.rivals, o.standby)
 	}
 	return o
 }
@@ -147,26 +152,32 @@ func (s *Service) collect(ctx context.Context) ([]api.Instance, error) {
 	return answers, nil
 }
 
-// recordOthers records the other processes that answered, and logs them.
+// recordOthers records the other processes that answered, and logs the rivals.
 func (s *Service) recordOthers(found []api.Instance) {
 	o := s.others
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(found) == 0 && len(o.list) > 0 {
-		s.Log.Info("no other rollcall answers any more", "subject", s.Subjects.AllQueries())
-	}
+	self := s.self()
 	lastLogged := make(map[string]time.Time)
 	for _, other := range found {
+		//guard:drop other.Standby "a process that does not stand by is a rival" TestRivals
+		if self.Standby && other.Standby {
+			continue
+		}
 		last, ok := o.lastLogged[other.ID]
 		if !ok || time.Since(last) >= logEvery {
 			last = time.Now()
-			s.Log.Warn("another rollcall answers on the same subjects, so either one answers each question: stop one, or set another ROLLCALL_SUBJECT for it",
+			s.Log.Warn("another rollcall answers on the same subjects, so either one answers each question: stop one, set ROLLCALL_STANDBY=true for both, or set another ROLLCALL_SUBJECT for it",
 				"subject", s.Subjects.AllQueries(), "other", instanceLog(other), "same_settings", other.Settings == s.Settings)
 		}
 		lastLogged[other.ID] = last
 	}
+	if len(lastLogged) == 0 && len(o.lastLogged) > 0 {
+		s.Log.Info("no other rollcall answers any more", "subject", s.Subjects.AllQueries())
+	}
 	o.list, o.lastLogged = found, lastLogged
-	o.gauge.Set(float64(1 + len(found)))
+	o.rivals.Set(float64(1 + len(lastLogged)))
+	o.standby.Set(float64(len(found) - len(lastLogged)))
 }
 
 // instanceLog is an instance in a log message, with what identifies its process.

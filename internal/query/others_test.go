@@ -62,7 +62,7 @@ func TestOthers(t *testing.T) {
 			t.Errorf("the log says %s", log.String())
 		}
 	}
-	if got := testutil.ToFloat64(a.others.gauge); got != 2 {
+	if got := testutil.ToFloat64(a.others.rivals); got != 2 {
 		t.Errorf("%v instances, want 2", got)
 	}
 	status, err := client.One(t.Context(), kit.Conn(t, url), subjects.Query("status"), api.StatusRequest{})
@@ -70,9 +70,36 @@ func TestOthers(t *testing.T) {
 		t.Errorf("status answers %s, %v", status, err)
 	}
 	endB()
-	kit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.gauge) == 1 }, "the other is gone")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(a.others.rivals) == 1 }, "the other is gone")
 	if logA.Count("level=WARN") != 1 || logA.Count("no other rollcall answers any more") != 1 {
 		t.Errorf("the log says %s", logA.String())
+	}
+}
+
+// TestRivals: a process that stands by for this one is no rival; any other is.
+func TestRivals(t *testing.T) {
+	role := func(standby bool) func(*api.Instance) {
+		return func(i *api.Instance) { i.Standby, i.Active = standby, !standby }
+	}
+	for _, c := range []struct {
+		name            string
+		self            func(*api.Instance)
+		found           []api.Instance
+		rivals, standby float64
+	}{
+		{"alone", nil, nil, 1, 0},
+		{"two that stand alone", nil, []api.Instance{{ID: "b", Active: true}}, 2, 0},
+		{"two that stand by", role(true), []api.Instance{{ID: "b", Standby: true, Active: true}}, 1, 1},
+		{"one of them", role(true), []api.Instance{{ID: "b", Active: true}, {ID: "c", Standby: true}}, 2, 1},
+		{"the other one", nil, []api.Instance{{ID: "b", Standby: true}}, 2, 0},
+	} {
+		log := new(kit.Output)
+		s := New(Config{Source: source(kit.Seed()), Subjects: subjects, Instance: "a", Role: c.self, Log: slog.New(slog.NewTextHandler(log, nil))})
+		s.recordOthers(c.found)
+		rivals, standby := testutil.ToFloat64(s.others.rivals), testutil.ToFloat64(s.others.standby)
+		if rivals != c.rivals || standby != c.standby || log.Count("level=WARN") != int(rivals)-1 || len(s.others.known()) != len(c.found) {
+			t.Errorf("%s: %v rivals, %v stand by; log: %s", c.name, rivals, standby, log.String())
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type PublisherConfig struct {
 	// while this process is it, else it returns why this one may not publish. Each page is
 	// then stored only if it follows the one before: a page that the process that was active
 	// before sends late is refused by the stream.
-	Fence func(send func()) error
+	Fence    func(send func()) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }

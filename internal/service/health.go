@@ -13,7 +13,7 @@ import (
 // checks returns the checks of /readyz. They also run during the start, before all parts
 // exist.
 func (s *service) checks() []httpd.Check {
-	return []httpd.Check{
+	checks := []httpd.Check{
 		{Name: "caught up", Decides: true, Run: s.checkCaughtUp},
 		{Name: "nats", Run: s.checkNATS},
 		{Name: "data folder", Run: s.folder.state},
@@ -22,6 +22,10 @@ func (s *service) checks() []httpd.Check {
 		{Name: "reports", Run: s.checkReports},
 		{Name: "dead letters", Run: s.checkDeadLetters},
 	}
+	if s.cfg.Standby {
+		checks = append(checks, httpd.Check{Name: "standby", Run: s.checkStandby})
+	}
+	return checks
 }
 
 func (s *service) checkCaughtUp() (bool, string) {

@@ -119,6 +119,9 @@ func (s *service) summary() string {
 	if !reader.CaughtUp() {
 		status = fmt.Sprintf("replaying: message %d of %d", at.Sequence(), reader.Target())
 	}
+	if s.standby != nil {
+		status += "; " + s.standby.describe(s.standby.Holder())
+	}
 	if !s.links.events.connected() {
 		status += "; not connected to NATS"
 	}

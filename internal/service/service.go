@@ -4,7 +4,7 @@
 //
 // service.go has the life cycle; wire.go and nats.go connect the parts; each other file is
 // one thing that a long-running service needs: the data folder and its lock, the monitor
-// of the streams, health checks, systemd.
+// of the streams, health checks, systemd, the part of a service that stands by.
 package service
 
 import (
@@ -62,6 +62,8 @@ type service struct {
 	publisher *report.Publisher
 	changes   *changes.Publisher
 	questions *query.Service
+	instance  string         // names this run of the service
+	standby   *standby       // nil: it stands alone
 	page      *server.Server // nil: it is not served here
 
 	// For the health checks, which run before the fields above are set.
@@ -207,6 +209,9 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.prepareStandby(ctx, js); err != nil {
+		return err
+	}
 	s.waiting.clear()
 	events, err := jetstream.New(s.reading)
 	if err != nil {
@@ -248,13 +253,17 @@ func (s *service) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s.runInOrder(ctx, g)
 	g.Go(func() error { return s.folder.watch(ctx, s.storeLost) })
-	g.Go(func() error { return s.publisher.Run(ctx) })
-	g.Go(func() error { return s.changes.Run(ctx) })
+	if s.standby != nil {
+		s.runStandby(ctx, g)
+	} else {
+		g.Go(func() error { return s.publisher.Run(ctx) })
+		g.Go(func() error { return s.changes.Run(ctx) })
+		g.Go(func() error { return s.questions.Run(ctx) })
+	}
 	g.Go(func() error {
 		s.monitor.Load().run(ctx)
 		return nil
 	})
-	g.Go(func() error { return s.questions.Run(ctx) })
 	g.Go(func() error {
 		s.runPage(ctx)
 		return nil

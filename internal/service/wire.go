@@ -29,6 +29,8 @@ func (s *service) wire(js jetstream.JetStream) error {
 		Roster: s.roster, Stream: string(s.cfg.Stream), CaughtUp: s.reader.CaughtUp,
 		SilentAfter: time.Duration(s.cfg.SilentAfter), Stale: s.stale, KnownUntil: s.knownUntil,
 	}
+	s.instance = nuid.Next()
+	s.wireStandby(js)
 	s.wireAnswers(js, source)
 	build := metrics.Build(s.build)
 	collector := metrics.NewCollector(s.roster, readProgress{s}, build, int(s.cfg.MetricsMaxMachines))
@@ -84,19 +86,19 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 
 // wireAnswers connects what reads the roster: reports, changes, answers.
 func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) {
-	subjects, instance := s.cfg.Subjects(), nuid.Next()
+	subjects, fence := s.cfg.Subjects(), s.fenceOf()
 	s.publisher = report.NewPublisher(report.PublisherConfig{
 		Source: source, JetStream: js, Subjects: subjects, Reports: string(s.cfg.ReportsStream),
-		Interval: time.Duration(s.cfg.ReportInterval), Log: s.log, Registry: s.reg,
+		Interval: time.Duration(s.cfg.ReportInterval), Fence: fence, Log: s.log, Registry: s.reg,
 	})
 	s.changes = changes.NewPublisher(changes.Config{
 		Roster: s.roster, CaughtUp: s.reader.CaughtUp, Stale: s.stale, Conn: s.other, Subjects: subjects, Log: s.log, Registry: s.reg,
-		Instance: instance, Silent: source.SilentAt,
+		Instance: s.instance, Fence: fence, Silent: source.SilentAt,
 	})
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: s.build.Version, Log: s.log,
 		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, History: s.history,
-		Instance: instance, Settings: digest(&s.cfg), Registry: s.reg,
+		Instance: s.instance, Settings: digest(&s.cfg), Registry: s.reg, Fence: fence, Role: s.role(),
 	})
 }
 

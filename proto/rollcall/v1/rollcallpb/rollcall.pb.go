@@ -1533,8 +1533,8 @@ type StatusAnswer struct {
 	History *HistoryStatus `protobuf:"bytes,25,opt,name=history,proto3" json:"history,omitempty"`
 	// The checks of /readyz that fail. Absent when all succeed.
 	Failing []*Check `protobuf:"bytes,17,rep,name=failing,proto3" json:"failing,omitempty"`
-	// The processes that answer on these subjects, starting with the one that answered
-	// this request. Absent if there is only that one, as there should be.
+	// The processes on these subjects, starting with the one that answered this request.
+	// Absent if there is only that one.
 	Instances []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
 	// Beyond what the service refuses an event.
 	Limits        *Limits `protobuf:"bytes,27,opt,name=limits,proto3" json:"limits,omitempty"`
@@ -1894,8 +1894,8 @@ func (x *Check) GetState() string {
 }
 
 // InstancesRequest is the request to `rollcall.query.instances`, in JSON; it may be
-// empty. Every process that answers on these subjects answers it, each with an
-// Instance, while other requests are answered by one of them: collect the answers for
+// empty. Every process on these subjects answers it, those that stand by too, each with
+// an Instance, while other requests are answered by one of them: collect the answers for
 // a second or two.
 type InstancesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1943,9 +1943,9 @@ func (x *InstancesRequest) GetInstance() string {
 	return ""
 }
 
-// Instance is one process that answers, in JSON, by the rules of Report. Each
-// service looks for others at its start and every minute: two with the same subjects
-// share the requests.
+// Instance is one process, in JSON, by the rules of Report. Each service looks for others
+// at its start and every minute. Of those that stand by for each other one answers all
+// other requests; two others with the same subjects share them.
 type Instance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name, a new one at each start.
@@ -1963,7 +1963,18 @@ type Instance struct {
 	// A digest of the stream's and subjects' names, and of the settings that affect
 	// decisions: skew, lateness and limits. Two processes with the same digest decide
 	// alike.
-	Settings      string `protobuf:"bytes,7,opt,name=settings,proto3" json:"settings,omitempty"`
+	Settings string `protobuf:"bytes,7,opt,name=settings,proto3" json:"settings,omitempty"`
+	// It is one of several that stand by for each other (ROLLCALL_STANDBY).
+	Standby bool `protobuf:"varint,8,opt,name=standby,proto3" json:"standby,omitempty"`
+	// It answers and publishes. Always true for one that does not stand by.
+	Active bool `protobuf:"varint,9,opt,name=active,proto3" json:"active,omitempty"`
+	// It has read everything that the stream had when it started.
+	CaughtUp bool `protobuf:"varint,10,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// A place less its sequence.
+	Offset int64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	// In what one that stands by differs from the active one, in words. Their places and
+	// versions may differ.
+	Differs       []string `protobuf:"bytes,12,rep,name=differs,proto3" json:"differs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2045,6 +2056,41 @@ func (x *Instance) GetSettings() string {
 		return x.Settings
 	}
 	return ""
+}
+
+func (x *Instance) GetStandby() bool {
+	if x != nil {
+		return x.Standby
+	}
+	return false
+}
+
+func (x *Instance) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *Instance) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
+}
+
+func (x *Instance) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Instance) GetDiffers() []string {
+	if x != nil {
+		return x.Differs
+	}
+	return nil
 }
 
 // Fates counts messages by fate. The counts add up to the place.
@@ -4652,7 +4698,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\".\n" +
 	"\x10InstancesRequest\x12\x1a\n" +
-	"\binstance\x18\x01 \x01(\tR\binstance\"\xdc\x01\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"\xdd\x02\n" +
 	"\bInstance\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x124\n" +
@@ -4660,7 +4706,13 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\x06stream\x18\x04 \x01(\tR\x06stream\x12\x1a\n" +
 	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05place\x18\x06 \x01(\x04R\x05place\x12\x1a\n" +
-	"\bsettings\x18\a \x01(\tR\bsettings\"z\n" +
+	"\bsettings\x18\a \x01(\tR\bsettings\x12\x18\n" +
+	"\astandby\x18\b \x01(\bR\astandby\x12\x16\n" +
+	"\x06active\x18\t \x01(\bR\x06active\x12\x1b\n" +
+	"\tcaught_up\x18\n" +
+	" \x01(\bR\bcaughtUp\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x03R\x06offset\x12\x18\n" +
+	"\adiffers\x18\f \x03(\tR\adiffers\"z\n" +
 	"\x05Fates\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x1e\n" +
 	"\n" +

@@ -1,0 +1,252 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/api"
+	"rollcall/internal/config"
+	"rollcall/internal/httpd"
+	"rollcall/internal/lease"
+	"rollcall/internal/roster"
+	"rollcall/internal/stream"
+	"rollcall/internal/test/kit"
+)
+
+// standbyTTL is the TTL in these tests.
+const standbyTTL = time.Second
+
+// startStandby runs a service that stands by, with a data folder of its own, until the test
+// ends or end is called.
+func startStandby(t *testing.T, url string, set map[string]string) (s *service, log *kit.Output, end func()) {
+	t.Helper()
+	variables := map[string]string{
+		"NATS_URL": url, "ROLLCALL_STANDBY": "true", "ROLLCALL_STANDBY_TTL": standbyTTL.String(),
+		"ROLLCALL_DATA_DIR": t.TempDir(), "ROLLCALL_HTTP_ADDR": "127.0.0.1:0", "ROLLCALL_REPORT_INTERVAL": "50ms",
+	}
+	maps.Copy(variables, set)
+	kit.Environment(t, variables)
+	cfg, err := config.ReadServe(httpd.CheckWebConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = new(kit.Output)
+	n := new(notifier)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runService(ctx, *cfg, Build{Version: "test"}, slog.New(slog.NewTextHandler(log, nil)), n)
+	}()
+	done := false
+	end = func() {
+		if cancel(); done {
+			return
+		}
+		done = true
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(end)
+	kit.Eventually(t, func() bool { return log.Has("msg=ready") }, "the service is ready")
+	return n.service.Load(), log, end
+}
+
+// askMachine asks for a machine: the answer's place, or the refusal.
+func askMachine(nc *nats.Conn, name string) (place uint64, err error) {
+	m, err := nc.Request("rollcall.query.machine", []byte(`{"machine":"`+name+`"}`), 5*time.Second)
+	if err != nil {
+		return 0, err
+	}
+	if text := m.Header.Get(micro.ErrorHeader); text != "" {
+		return 0, errors.New(text)
+	}
+	var a api.Head
+	err = json.Unmarshal(m.Data, &a)
+	return a.Place, err
+}
+
+// TestReadsOn: one that becomes the active one, and has read less than the one before it,
+// does not answer before it has read on.
+func TestReadsOn(t *testing.T) {
+	url := kit.StartServer(t).URL
+	a, _, endA := startStandby(t, url, nil)
+	kit.Eventually(t, a.isActive, "the first is active")
+	b, _, _ := startStandby(t, url, nil)
+	nc := kit.Conn(t, url)
+	kit.PublishLogins(t, kit.JetStream(t, nc), 2) // of m0 and m1
+	kit.Eventually(t, func() bool { return b.roster.Status().Position.Place == 2 }, "the second has read them")
+
+	held, released := make(chan struct{}), make(chan struct{})
+	go b.roster.Machine("m0", func(roster.View) { close(held); <-released })
+	<-held
+	kit.PublishLogins(t, kit.JetStream(t, nc), 1)
+	kit.Eventually(t, func() bool { place, err := askMachine(nc, "m1"); return err == nil && place == 3 }, "the first has read one more")
+	endA()
+	kit.Eventually(t, func() bool { return b.standby.Term() != 0 }, "the second has the lease")
+	for begin := time.Now(); time.Since(begin) < standbyTTL/2; {
+		place, err := askMachine(nc, "m1")
+		if err == nil {
+			t.Fatalf("an answer at place %d, after one at place 3", place)
+		}
+		if !errors.Is(err, nats.ErrNoResponders) && !strings.HasPrefix(err.Error(), "taking_over: ") {
+			t.Fatal(err)
+		}
+	}
+	if holds, text := b.checkStandby(); !holds || text != "taking over" {
+		t.Errorf("the check says %v, %q", holds, text)
+	}
+	close(released)
+	kit.Eventually(t, b.isActive, "the second is active")
+	if place, err := askMachine(nc, "m1"); err != nil || place != 3 {
+		t.Errorf("place %d, %v", place, err)
+	}
+}
+
+// TestHandOver: when the active one ends, another one answers and reports at once.
+func TestHandOver(t *testing.T) {
+	url := kit.StartServer(t).URL
+	a, _, endA := startStandby(t, url, nil)
+	kit.Eventually(t, a.isActive, "the first is active")
+	b, logB, _ := startStandby(t, url, nil)
+	kit.Eventually(t, func() bool { return b.standby.Holder().Instance == a.instance }, "the second knows of the first")
+	if _, text := b.checkStandby(); text != "stands by, "+a.instance+" is active" || b.isActive() {
+		t.Errorf("the check says %q", text)
+	}
+	kit.PublishLogins(t, kit.JetStream(t, kit.Conn(t, url)), 1)
+	kit.Eventually(t, func() bool { return b.roster.Status().Position.Place == 1 }, "the second has read the event")
+	begin := time.Now()
+	go endA()
+	kit.Eventually(t, b.isActive, "the second is active")
+	if took := time.Since(begin); took > standbyTTL {
+		t.Errorf("the hand-over took %v", took)
+	}
+	reports, err := kit.JetStream(t, kit.Conn(t, url)).Stream(t.Context(), "ROLLCALL_REPORTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Eventually(t, func() bool {
+		m, err := reports.GetLastMsgForSubject(t.Context(), "rollcall.reports")
+		return err == nil && m.Time.After(begin)
+	}, "the second has reported")
+	if logB.Has("another rollcall answers") {
+		t.Errorf("the log says %s", logB.String())
+	}
+}
+
+// TestReplayingStandsBy: one that replays the stream does not take the lease.
+func TestReplayingStandsBy(t *testing.T) {
+	nc := kit.Conn(t, kit.StartServer(t).URL)
+	reader, err := stream.New(stream.Config{Conn: nc, Stream: "ROLLCALL_EVENTS", Log: kit.Logger(t), Registry: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{reader: reader, standby: &standby{ttl: standbyTTL, likeness: newLikeness(prometheus.NewRegistry())}}
+	if got := s.holdBack(lease.Holder{}); got != lease.Forever {
+		t.Errorf("it is held back for %v", got)
+	}
+}
+
+// TestDiffers: one that differs from the active one says so, and leaves it to another for a
+// TTL more.
+func TestDiffers(t *testing.T) {
+	url := kit.StartServer(t).URL
+	a, _, endA := startStandby(t, url, nil)
+	kit.Eventually(t, a.isActive, "the first is active")
+	b, logB, _ := startStandby(t, url, map[string]string{"ROLLCALL_ALLOWED_LATENESS": "1h"})
+	kit.Eventually(t, b.standby.likeness.differing, "the second differs")
+	if a.standby.likeness.differing() {
+		t.Errorf("the active one differs: %q", a.standby.likeness.texts())
+	}
+	const in = "settings: the stream, ROLLCALL_MAX_SKEW, ROLLCALL_ALLOWED_LATENESS or a limit is another one"
+	if _, text := b.checkStandby(); text != "stands by, "+a.instance+" is active; it differs from the active one: "+in {
+		t.Errorf("the check says %q", text)
+	}
+	if !logB.Has("differs from the active one") {
+		t.Errorf("the log says %s", logB.String())
+	}
+	m, err := kit.Conn(t, url).Request("rollcall.query.instances", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, err := api.Decode[api.Instance](m.Data); err != nil || !i.Standby || i.Active == slices.Contains(i.Differs, in) {
+		t.Errorf("an instance answers %s, %v", m.Data, err)
+	}
+	begin := time.Now()
+	go endA()
+	kit.Eventually(t, b.isActive, "the second is active")
+	if took := time.Since(begin); took < standbyTTL {
+		t.Errorf("it took the lease after %v", took)
+	}
+}
+
+// TestCompare: in what two differ, and that it must last.
+func TestCompare(t *testing.T) {
+	from := func(hours int) *time.Time { at := time.Unix(0, 0).Add(time.Duration(hours) * time.Hour); return &at }
+	active := traits{Offset: 5, Place: 100, Lost: 3, Accepted: 7, Settings: "x", HistoryFrom: from(1000), Version: "1"}
+	for _, c := range []struct {
+		name   string
+		change func(*traits)
+		want   string
+	}{
+		{"nothing", func(*traits) {}, ""},
+		{"place and version", func(t *traits) { t.Place, t.Version = 200, "2" }, ""},
+		{"settings", func(t *traits) { t.Settings = "y" }, differsSettings},
+		{"offset", func(t *traits) { t.Offset = 0 }, differsOffset},
+		{"lost", func(t *traits) { t.Lost = 4 }, differsLost},
+		{"lost, not read yet", func(t *traits) { t.Lost, t.Place = 2, 99 }, ""},
+		{"accepted", func(t *traits) { t.Accepted = 0 }, differsAccepted},
+		{"no history", func(t *traits) { t.HistoryFrom = nil }, differsHistory},
+		{"a longer history", func(t *traits) { t.HistoryFrom = from(0) }, ""},
+		{"a history that was tidied a little later", func(t *traits) { t.HistoryFrom = from(1001) }, ""},
+		{"a shorter history", func(t *traits) { t.HistoryFrom = from(1003) }, differsHistory},
+	} {
+		mine := active
+		c.change(&mine)
+		var got []string
+		for _, d := range mine.differences(&active) {
+			got = append(got, d.in)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+	url := kit.StartServer(t).URL
+	s, _, _ := startStandby(t, url, nil)
+	kit.Eventually(t, s.isActive, "it is active")
+	write := func(state string) {
+		t.Helper()
+		kv, err := kit.JetStream(t, kit.Conn(t, url)).KeyValue(t.Context(), lease.Bucket)
+		if err == nil {
+			_, err = kv.Put(t.Context(), "rollcall.active", []byte(`{"instance":"b","renewal":1,"ttl_ms":3600000,"state":`+state+`}`))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"settings":"other"}`)
+	kit.Eventually(t, func() bool { return s.standby.Holder().Instance == "b" }, "another one holds the lease")
+	seen := time.Now()
+	kit.Eventually(t, s.standby.likeness.differing, "it differs")
+	if took := time.Since(seen); took < standbyTTL-200*time.Millisecond {
+		t.Errorf("it differs after %v", took)
+	}
+	write(`{}`)
+	same, err := json.Marshal(new(s.traits()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(string(same))
+	kit.Eventually(t, func() bool { return !s.standby.likeness.differing() }, "it does not differ any more")
+}
