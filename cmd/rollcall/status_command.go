@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"rollcall/internal/api"
+	"rollcall/internal/client"
 	"rollcall/internal/config"
 )
 
 type statusCmd struct {
 	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text, or json: the service's answer as it is."`
+	All    bool   `help:"Instead of the status, list every process on these subjects: which one is active, which stand by, and in what they differ. It takes two seconds."`
 	askFlags
 }
 
@@ -24,6 +26,7 @@ func (statusCmd) Help() string {
 Examples:
 
     rollcall status
+    rollcall status --all
     rollcall status --output json`
 }
 
@@ -34,6 +37,9 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer ask.close()
+	if c.All {
+		return c.all(ctx, std, ask)
+	}
 	return ask.pages(ctx, "status", api.StatusRequest{}, func(page []byte) error {
 		if c.Output == "json" {
 			return std.printPage(page)
@@ -124,12 +130,61 @@ func (c *statusCmd) times(state string) string {
 	})
 }
 
+// all lists every process on these subjects.
+func (c *statusCmd) all(ctx context.Context, std streams, ask *asker) error {
+	if err := ask.connect(ctx); err != nil {
+		return err
+	}
+	answers, instances, err := client.Instances(ask.asking, ask.conn, ask.cfg.Subjects())
+	if err != nil {
+		return unanswered("status", err, ask.cfg)
+	}
+	if c.Output == "json" {
+		for _, answer := range answers {
+			if err := std.printPage(answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var f facts
+	for i := range instances {
+		name, text := c.member(&instances[i])
+		f.add(name, "%s", text)
+	}
+	return f.write(std.out, width(std.out))
+}
+
+// member describes one of all processes.
+func (c *statusCmd) member(i *api.Instance) (name, text string) {
+	name = "stands by"
+	switch {
+	case !i.Standby:
+		name = "alone"
+	case i.Active:
+		name = "active"
+	}
+	text = fmt.Sprintf("%s, place %d of %s", i.ID, i.Place, i.Stream)
+	if !i.CaughtUp {
+		text += ", replaying"
+	}
+	text += fmt.Sprintf(", offset %d, settings %s, version %s, started %s", i.Offset, i.Settings, i.Version, c.time(i.Started))
+	if len(i.Differs) > 0 {
+		text += ", differs: " + c.times(strings.Join(i.Differs, "; "))
+	}
+	return name, text
+}
+
 // instance describes one of several processes that answer questions.
 func (c *statusCmd) instance(i, this *api.Instance, answers bool) string {
 	which := "another, with the same settings: "
 	switch {
 	case answers:
 		which = "the one that answers: "
+	case i.Standby && this.Standby && len(i.Differs) > 0:
+		which = "stands by, but differs (see --all): "
+	case i.Standby && this.Standby:
+		which = "stands by: "
 	case i.Settings != this.Settings:
 		which = "another, with different settings: "
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,9 +92,7 @@ func (s *servicePage) facts() {
 	}
 	s.add("Machines", plural(a.Machines, "machine", "machines")+", "+number(a.Silent)+" silent", false)
 	s.kept(a)
-	if len(a.Instances) > 1 {
-		s.add("Instances", fmt.Sprintf("%d processes answer on these subjects; see rollcall status", len(a.Instances)), true)
-	}
+	s.instances(a)
 	s.add("Version", a.Version, false)
 	s.Fates = []fact{
 		{Name: "applied", Text: number(int(a.Fates.Applied))},
@@ -106,6 +105,19 @@ func (s *servicePage) facts() {
 // add adds a fact; bad: it calls for attention.
 func (s *servicePage) add(name, text string, bad bool) {
 	s.Facts = append(s.Facts, fact{Name: name, Text: text, Class: warn(bad)})
+}
+
+// instances adds which other processes there are.
+func (s *servicePage) instances(a *api.StatusAnswer) {
+	others := len(a.Instances) - 1
+	switch {
+	case others <= 0:
+	case slices.ContainsFunc(a.Instances, func(i api.Instance) bool { return !i.Standby }):
+		s.add("Instances", fmt.Sprintf("%d processes answer on these subjects; see rollcall status", others+1), true)
+	default:
+		differ := slices.ContainsFunc(a.Instances, func(i api.Instance) bool { return len(i.Differs) > 0 })
+		s.add("Standby", plural(others, "process stands by", "processes stand by")+"; see rollcall status --all", differ)
+	}
 }
 
 // completeness adds what may be missing from the roster, and what to do about it.
