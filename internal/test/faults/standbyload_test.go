@@ -43,6 +43,7 @@ const (
 	loadMachines  = 10
 	publishEvery  = 5 * time.Millisecond
 	questionEvery = 4 * time.Millisecond
+	stayFor       = 300 // how many other users come while one is on
 )
 
 // startLoad starts the load.
@@ -65,8 +66,8 @@ func (l *standbyLoad) stop() {
 	l.all.Wait()
 }
 
-// publish publishes a login of a new user, and a logout of an earlier one, time and again;
-// some messages are no events.
+// publish publishes a login of a new user, and a logout of one who came some seconds ago, time
+// and again; some messages are no events.
 func (l *standbyLoad) publish(ctx context.Context) {
 	tick := time.NewTicker(publishEvery)
 	defer tick.Stop()
@@ -77,8 +78,8 @@ func (l *standbyLoad) publish(ctx context.Context) {
 		case <-tick.C:
 		}
 		machine, user, kind := fmt.Sprintf("m%d", n%loadMachines), fmt.Sprintf("u%d", n), "login"
-		if n%3 == 2 {
-			kind, machine, user = "logout", fmt.Sprintf("m%d", (n-2)%loadMachines), fmt.Sprintf("u%d", n-2)
+		if earlier := n - 2*stayFor - 1; n%2 == 1 && earlier >= 0 {
+			kind, machine, user = "logout", fmt.Sprintf("m%d", earlier%loadMachines), fmt.Sprintf("u%d", earlier)
 		}
 		payload := fmt.Appendf(nil, `{"date":%q,"type":%q,"machine":%q,"user":%q}`, time.Now().UTC().Format(time.RFC3339Nano), kind, machine, user)
 		bad := n%50 == 0
