@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"query":      {"api", "history", "report"},
 	"natsserver": {"natsconn"},
 	"lease":      {"natsconn"},
+	"handover":   {"history", "snapshot"},
 	"config":     {"inventory", "natsconn", "wire"},
 	"inventory":  {"wire"},
 	"enroll":     {"wire"},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 		"agent", "agent/spool", "config", "natsconn", "wire",
 	},
 	"service": {
-		"api", "changes", "config", "httpd", "ingest", "metrics", "natsconn", "natsserver",
+		"api", "changes", "config", "handover", "httpd", "ingest", "metrics", "natsconn", "natsserver",
 		"history", "inventory", "lease", "query", "report", "sdnotify", "snapshot", "stream", "web/server",
 	},
 }
@@ -57,6 +58,7 @@ var (
 		"snapshot_command.go":      {"snapshot"},
 		"healthcheck_command.go":   {"httpd"},
 		"historybackup_command.go": {"history"},
+		"standby_command.go":       {"handover"},
 	}
 )
 

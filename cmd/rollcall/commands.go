@@ -44,6 +44,7 @@ type commands struct {
 	Deadletters   deadlettersCmd   `cmd:"" help:"Print the messages that were refused, and why."`
 	Status        statusCmd        `cmd:"" help:"Print the status of the service."`
 	Healthcheck   healthcheckCmd   `cmd:"" help:"Check whether the service is alive, or ready."`
+	Standby       standbyCmd       `cmd:"" help:"Fetch what the active service knows."`
 	Snapshot      snapshotCmd      `cmd:"" help:"Inspect a snapshot."`
 	Enroll        enrollCmd        `cmd:"" help:"Make credentials for machines and readers."`
 	Streams       streamsCmd       `cmd:"" help:"Create missing streams, and check them."`

@@ -10,10 +10,10 @@ import (
 func TestCandidates(t *testing.T) {
 	kit.Environment(t, map[string]string{"NATS_URL": "nats://127.0.0.1:1"}) // nobody is asked
 	for words, want := range map[string]string{
-		"":                            "serve web publish report who where history watch deadletters status healthcheck snapshot enroll streams agent completion version",
+		"":                            "serve web publish report who where history watch deadletters status healthcheck standby snapshot enroll streams agent completion version",
 		"w":                           "web who where watch",
 		"x":                           "",
-		"s":                           "serve status snapshot streams",
+		"s":                           "serve status standby snapshot streams",
 		"snapshot ":                   "inspect",
 		"report --":                   "--at --context --creds --expected --fields --help --longest --output --server --silent-for --user-on-several --utc --wide",
 		"report --o":                  "--output",

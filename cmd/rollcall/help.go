@@ -51,13 +51,13 @@ var commandGroups = []struct {
 	{"Ask", []string{"report", "who", "where", "history", "watch"}},
 	{"Publish", []string{"publish", "agent"}},
 	{"Run", []string{"serve", "web", "enroll", "streams"}},
-	{"Look after", []string{"status", "deadletters", "healthcheck", "history backup", "snapshot", "completion", "version"}},
+	{"Look after", []string{"status", "deadletters", "healthcheck", "history backup", "standby", "snapshot", "completion", "version"}},
 }
 
 // overview returns the help of rollcall itself, which fits one screen.
 func overview(root *kong.Node) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: rollcall <command>\n%s\n\n", root.Help)
+	fmt.Fprintf(&b, "Usage: rollcall <command>   %s\n\n", root.Help)
 	for _, group := range commandGroups {
 		title := group.title
 		for _, name := range group.commands {

@@ -13,6 +13,7 @@
 //	rollcall deadletters     print the messages that were refused, and why
 //	rollcall status          show the service's status
 //	rollcall healthcheck     check whether the service is alive, or ready
+//	rollcall standby         fetch what the active service knows
 //	rollcall snapshot        inspect a snapshot
 //	rollcall enroll          make credentials for machines and readers
 //	rollcall streams         create the streams that are missing, and check them

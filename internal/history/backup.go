@@ -47,3 +47,24 @@ func ignoreMissing(err error) error {
 	}
 	return err
 }
+
+// Check returns why a file is no history that this version can read; nil: it is one.
+func Check(path string) error {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", path, err)
+	}
+	defer c.Close()
+	app, err := pragma(c, "application_id")
+	if err != nil {
+		return err
+	}
+	found, err := pragma(c, "user_version")
+	switch {
+	case err != nil:
+		return err
+	case app != application || found != version:
+		return &foreignError{fmt.Sprintf("application_id %d, version %d, want %d", app, found, version)}
+	}
+	return nil
+}

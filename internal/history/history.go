@@ -69,6 +69,7 @@ type History struct {
 	written  uint64          // the last place written
 	position roster.Position // of written
 	asked    bool            // somebody waits for the queue to be written
+	accepted uint64          // see Accept
 	ended    bool
 	more     bool // there is more to delete
 	spoiled  bool // the file is damaged
@@ -197,6 +198,21 @@ func (h *History) Put(b *roster.Batch) {
 	h.changed.Broadcast()
 }
 
+// Accept accepts losses up to a place, as Config.AcceptLoss does, while the history runs.
+func (h *History) Accept(place uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.accepted, h.asked = max(h.accepted, place), true
+	h.changed.Broadcast()
+}
+
+// acceptable returns the place up to which losses are accepted.
+func (h *History) acceptable() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(h.AcceptLoss, h.accepted)
+}
+
 // Run writes what Put is given until ctx is done, and then for at most writeAtEnd what is
 // left: what it has not written by then, it reads again after the next start.
 func (h *History) Run(ctx context.Context) {
@@ -240,6 +256,9 @@ func (h *History) step(ctx context.Context) error {
 		return err
 	}
 	batches, behind, ended := h.take()
+	if err := h.w.accept(h.acceptable()); err != nil {
+		return err
+	}
 	if len(batches) > 0 {
 		if err := h.write(batches); err != nil {
 			return err
@@ -307,7 +326,7 @@ func (h *History) take() (batches []*batch, behind, ended bool) {
 		h.changed.Broadcast()
 	})
 	defer late.Stop()
-	for !h.ended && !h.behind && !h.more && h.waiting < h.writeAt && (!h.asked || len(h.queue) == 0) {
+	for !h.ended && !h.behind && !h.more && h.waiting < h.writeAt && (!h.asked || len(h.queue) == 0) && h.accepted <= h.w.state.Accepted {
 		if h.asked {
 			h.asked = false
 			late.Reset(h.writeEvery)

@@ -201,3 +201,9 @@ func (b *bucket) explain(doing, subject string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// WasHeld reports whether an instance holds the lease of an installation, or ever held it.
+func WasHeld(ctx context.Context, js jetstream.JetStream, s rollcallv1.Subjects, replicas int, log *slog.Logger) (bool, error) {
+	e, err := newBucket(js, Key(s), replicas, log).read(ctx)
+	return e.Instance != "", err
+}

@@ -151,7 +151,9 @@ func (s *service) compare(now time.Time) {
 	if encoded, err := json.Marshal(&mine); err == nil {
 		l.mine.Store((*jsontext.Value)(&encoded))
 	}
-	found := differencesFrom(&mine, s.standby.Holder())
+	h := s.standby.Holder()
+	s.acceptFrom(h)
+	found := differencesFrom(&mine, h)
 	if len(found) == 0 {
 		l.since = time.Time{}
 	} else if l.since.IsZero() {
@@ -181,12 +183,28 @@ func differencesFrom(mine *traits, h lease.Holder) []difference {
 	return mine.differences(&active)
 }
 
+// acceptFrom accepts the losses that the holder of the lease accepts: an operator has told
+// one process, and whoever is active later must know.
+func (s *service) acceptFrom(h lease.Holder) {
+	var active traits
+	if h.Own || h.State == nil || json.Unmarshal(h.State, &active) != nil || active.Accepted <= s.accepted.Load() {
+		return
+	}
+	s.accepted.Store(active.Accepted)
+	s.log.Warn("losses are accepted, as the active rollcall accepts them", "place", active.Accepted)
+	//guard:drop "whoever takes over accepts what was accepted" TestAcceptedInTheLease
+	s.roster.Accept(active.Accepted)
+	if s.history != nil {
+		s.history.Accept(active.Accepted)
+	}
+}
+
 // traits returns those of this process.
 func (s *service) traits() traits {
 	st := s.roster.Status()
 	t := traits{
 		Offset: st.Position.Base, Place: st.Position.Place, Lost: st.Fates[roster.Lost],
-		Accepted: uint64(s.cfg.AcceptLoss), Settings: digest(&s.cfg), Version: s.build.Version,
+		Accepted: s.accepted.Load(), Settings: digest(&s.cfg), Version: s.build.Version,
 	}
 	if s.history != nil {
 		t.HistoryFrom = new(time.Time)

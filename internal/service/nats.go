@@ -12,8 +12,12 @@ import (
 	"rollcall/internal/natsserver"
 )
 
-// connect starts the embedded server unless NATS_URL is set, and opens both connections.
+// connect starts the embedded server unless NATS_URL is set, and opens both connections,
+// unless they are open.
 func (s *service) connect(ctx context.Context) error {
+	if s.other != nil {
+		return nil
+	}
 	options := s.cfg.NATS()
 	if s.cfg.NATSURL == "" {
 		var err error

@@ -64,6 +64,7 @@ type service struct {
 	questions *query.Service
 	instance  string         // names this run of the service
 	standby   *standby       // nil: it stands alone
+	accepted  atomic.Uint64  // place up to which losses are accepted
 	page      *server.Server // nil: it is not served here
 
 	// For the health checks, which run before the fields above are set.
@@ -193,6 +194,9 @@ func (s *service) open(ctx context.Context) error {
 		return err
 	}
 	s.snapshots.EnsureFolder = s.folder.hold
+	if err := s.receiveHandover(ctx); err != nil {
+		return err
+	}
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -239,7 +243,8 @@ func (s *service) load() error {
 			s.log.Warn("settings changed since the snapshot, earlier decisions stay as they are", "before", from.Settings, "now", s.cfg.Settings())
 		}
 	}
-	if place := uint64(s.cfg.AcceptLoss); place > 0 {
+	s.accepted.Store(uint64(s.cfg.AcceptLoss))
+	if place := s.accepted.Load(); place > 0 {
 		//guard:drop "an operator can accept losses" ./cmd/rollcall:TestAcceptLoss
 		r.Accept(place)
 		s.log.Warn("losses are accepted", "place", place)

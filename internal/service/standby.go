@@ -218,6 +218,7 @@ func (s *service) serveTerm(ctx context.Context, term uint64) error {
 		s.log.Info("this rollcall answers and publishes", "place", s.roster.Status().Position.Place)
 		g.Go(func() error { return s.publisher.Run(ctx) })
 		g.Go(func() error { return s.changes.Run(ctx) })
+		g.Go(func() error { return s.giver().Run(ctx) })
 		return nil
 	})
 	err := g.Wait()

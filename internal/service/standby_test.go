@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -250,3 +251,98 @@ func TestCompare(t *testing.T) {
 	write(string(same))
 	kit.Eventually(t, func() bool { return !s.standby.likeness.differing() }, "it does not differ any more")
 }
+
+// TestAcceptedInTheLease: a loss that one process was told to accept is accepted by whoever
+// takes over from it.
+func TestAcceptedInTheLease(t *testing.T) {
+	url := kit.StartServer(t).URL
+	js := kit.JetStream(t, kit.Conn(t, url))
+	first, _, end := startStandby(t, url, nil)
+	kit.Eventually(t, first.isActive, "the first is active")
+	kit.PublishLogins(t, js, 3)
+	events, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit.Eventually(t, func() bool { return first.roster.Status().Position.Place == 3 }, "the events are read")
+	second := t.TempDir()
+	_, _, endSecond := startStandby(t, url, map[string]string{"ROLLCALL_DATA_DIR": second})
+	endSecond()
+	end()
+	config := events.CachedInfo().Config
+	config.MaxMsgs = 1 // the beginning is lost
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	a, _, endA := startStandby(t, url, map[string]string{"ROLLCALL_ACCEPT_LOSS": "2"})
+	kit.Eventually(t, a.isActive, "one that accepts the loss is active")
+	b, _, _ := startStandby(t, url, nil)
+	complete := func() bool { st := b.roster.Status(); return st.Complete() && st.Position.Place == 3 }
+	kit.Eventually(t, complete, "the one that stands by accepts it too")
+	kit.Eventually(t, func() bool { return b.accepted.Load() == 2 }, "it says so")
+	if b.standby.likeness.differing() {
+		t.Errorf("it differs: %q", b.standby.likeness.texts())
+	}
+	endA()
+	kit.Eventually(t, b.isActive, "the other one is active")
+	kit.Eventually(t, func() bool { return strings.Contains(string(b.standby.Holder().State), `"accepted":2`) }, "the lease says so")
+}
+
+// TestEmptyStandby: a service that is added to an installation whose stream has lost its
+// beginning answers, once it is active, what the first one answered.
+func TestEmptyStandby(t *testing.T) {
+	url := kit.StartServer(t).URL
+	nc := kit.Conn(t, url)
+	js := kit.JetStream(t, nc)
+	a, _, endA := startStandby(t, url, nil)
+	kit.Eventually(t, a.isActive, "the first is active")
+	kit.PublishLogins(t, js, 20)
+	logout := `{"date":"` + time.Now().UTC().Format(time.RFC3339Nano) + `","type":"logout","machine":"m3","user":"lane"}`
+	if _, err := js.Publish(t.Context(), "rollcall.events", []byte(logout)); err != nil {
+		t.Fatal(err)
+	}
+	kit.Eventually(t, func() bool { return a.roster.Status().Position.Place == 21 }, "the events are read")
+	events, err := js.Stream(t.Context(), "ROLLCALL_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := events.CachedInfo().Config
+	config.MaxMsgs = 2
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	b, logB, _ := startStandby(t, url, nil)
+	if !logB.Has("begins with what the active rollcall handed over") {
+		t.Errorf("the log says %s", logB.String())
+	}
+	answers := func() (all []string) {
+		for subject, question := range map[string]string{"report": "", "history": `{"user":"lane"}`, "machine": `{"machine":"m3"}`} {
+			m, err := nc.Request("rollcall.query."+subject, []byte(question), 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, subject+" "+varying.ReplaceAllString(string(m.Data), ""))
+		}
+		slices.Sort(all)
+		return all
+	}
+	kit.PublishLogins(t, js, 2)
+	kit.Eventually(t, func() bool {
+		return a.roster.Status().Position.Place == 23 && b.roster.Status().Position.Place == 23
+	}, "both have read on")
+	want := answers()
+	if !strings.Contains(want[0], `"complete":true`) || strings.Count(want[0], `"user":"lane"`) < 20 {
+		t.Errorf("the first answers %s", want[0])
+	}
+	if b.standby.likeness.differing() {
+		t.Errorf("it differs: %q", b.standby.likeness.texts())
+	}
+	endA()
+	kit.Eventually(t, b.isActive, "the second is active")
+	if got := answers(); !slices.Equal(got, want) {
+		t.Errorf("the second answers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// varying matches what differs between two reports of the same.
+var varying = regexp.MustCompile(`"(report|when)":"[^"]*",?`)

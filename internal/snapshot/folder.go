@@ -209,3 +209,7 @@ func (f folder) sync() error {
 	}
 	return cmp.Or(dir.Sync(), dir.Close())
 }
+
+// Name returns the name of a file with the snapshot of a place, for a folder that has no
+// other of this place.
+func Name(place uint64) string { return entry{place, 1}.String() }

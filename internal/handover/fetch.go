@@ -1,0 +1,128 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"rollcall/internal/datadir"
+	"rollcall/internal/history"
+	"rollcall/internal/snapshot"
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// ErrNobody means that no service is active, ErrNothing that it has read nothing yet.
+var (
+	ErrNobody  = errors.New("no rollcall is active that could hand over")
+	ErrNothing = errors.New("the active rollcall has read nothing yet")
+)
+
+// fetchTimeout is how long making and receiving may take.
+const fetchTimeout = 30 * time.Minute
+
+// Fetch asks the active service for a hand-over, receives it into the data folder, and checks
+// it. The next [Install] puts it in place. An error that matches [snapshot.ErrNewer] means
+// that only a newer program can read it.
+func Fetch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, subjects rollcallv1.Subjects, dir string) (*Manifest, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	manifest, err := ask(ctx, nc, subject(subjects))
+	if err != nil {
+		return nil, err
+	}
+	store, err := js.ObjectStore(ctx, Bucket)
+	if err != nil {
+		return nil, fmt.Errorf("opening object store %s: %w", Bucket, err)
+	}
+	to := folder(dir)
+	if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, 0o700)); err != nil {
+		return nil, err
+	}
+	if err := receive(ctx, store, manifest, to); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(to))
+	}
+	return manifest, nil
+}
+
+// ask asks for a hand-over, and waits until it is in the object store.
+func ask(ctx context.Context, nc *nats.Conn, subject string) (*Manifest, error) {
+	question, err := json.Marshal(request{ID: nuid.Next()})
+	if err != nil {
+		return nil, err
+	}
+	m, err := nc.RequestWithContext(ctx, subject, question)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("asking on %s: %w", subject, ErrNobody)
+	case err != nil:
+		return nil, fmt.Errorf("asking on %s: %w", subject, err)
+	}
+	manifest := new(Manifest)
+	if err := json.Unmarshal(m.Data, manifest); err != nil {
+		return nil, fmt.Errorf("reading the answer of %s: %w", subject, err)
+	}
+	if manifest.Error != "" {
+		return nil, fmt.Errorf("the active rollcall could not hand over: %s", manifest.Error)
+	}
+	if manifest.Snapshot == "" {
+		return nil, ErrNothing
+	}
+	return manifest, nil
+}
+
+// receive receives the files into a folder, checks them, and completes it.
+func receive(ctx context.Context, store jetstream.ObjectStore, m *Manifest, to string) error {
+	path := filepath.Join(to, snapshotFile)
+	if err := download(ctx, store, m.Snapshot, path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := snapshot.Inspect(f)
+	if err != nil {
+		return fmt.Errorf("the snapshot of the active rollcall, of version %s: %w", m.Version, err)
+	}
+	if m.History != "" {
+		path := filepath.Join(to, historyFile)
+		if err := download(ctx, store, m.History, path); err != nil {
+			return err
+		}
+		//guard:false "a history of another version is not taken" TestOtherVersions
+		if err := history.Check(path); err != nil {
+			return fmt.Errorf("the history of the active rollcall, of version %s: %w", m.Version, err)
+		}
+	}
+	return datadir.Replace(filepath.Join(to, completeFile), fmt.Appendf(nil, "%d\n", info.Status.Position.Place), 0o600)
+}
+
+// download receives an object into a file, which is on disk when it returns, and deletes the
+// object.
+func download(ctx context.Context, store jetstream.ObjectStore, name, path string) (err error) {
+	object, err := store.Get(ctx, name)
+	if err != nil {
+		return fmt.Errorf("fetching %s from %s: %w", name, Bucket, err)
+	}
+	defer object.Close()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, object) // it ends with an error if the digest is another one
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("fetching %s from %s: %w", name, Bucket, err)
+	}
+	_ = store.Delete(ctx, name) // else it is deleted in an hour
+	return nil
+}

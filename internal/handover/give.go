@@ -1,0 +1,105 @@
+package handover
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	rollcallv1 "rollcall/proto/rollcall/v1"
+)
+
+// Giver hands over.
+type Giver struct {
+	Conn      *nats.Conn
+	JetStream jetstream.JetStream
+	Subjects  rollcallv1.Subjects
+	Replicas  int // of the object store, if it is missing
+	Version   string
+	// Make makes the files that are handed over; nil: nothing was read yet. It may take
+	// minutes.
+	Make func(context.Context) (*Files, error)
+	Log  *slog.Logger
+}
+
+// Files are what is handed over.
+type Files struct {
+	Snapshot *os.File
+	Place    uint64   // of the snapshot
+	History  *os.File // nil: none is kept
+	// Remove removes the files once they are handed over.
+	Remove func()
+}
+
+// Run answers requests, one after the other, until ctx is done.
+func (g *Giver) Run(ctx context.Context) error {
+	requests := make(chan *nats.Msg, 16)
+	subscription, err := g.Conn.ChanSubscribe(subject(g.Subjects), requests)
+	if err != nil {
+		return fmt.Errorf("subscribing to %s: %w", subject(g.Subjects), err)
+	}
+	defer subscription.Unsubscribe() //nolint:errcheck // the connection may be gone
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-requests:
+			g.answer(ctx, m)
+		}
+	}
+}
+
+// ids are the ids of requests.
+var ids = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
+
+// answer hands over, and says what.
+func (g *Giver) answer(ctx context.Context, m *nats.Msg) {
+	var r request
+	manifest := Manifest{Error: "id: want up to 64 letters and digits"}
+	if err := json.Unmarshal(m.Data, &r); err == nil && ids.MatchString(r.ID) {
+		begun := time.Now()
+		manifest = g.give(ctx, r.ID)
+		g.Log.Info("handed over to one that stands by", "place", manifest.Place, "took", time.Since(begun).Round(time.Millisecond), "err", manifest.Error)
+	}
+	answer, err := json.Marshal(&manifest)
+	if err == nil {
+		err = m.Respond(answer)
+	}
+	if err != nil {
+		g.Log.Warn("the answer about a hand-over was not sent", "err", err)
+	}
+}
+
+// give puts the files into the object store.
+func (g *Giver) give(ctx context.Context, id string) Manifest {
+	files, err := g.Make(ctx)
+	if err != nil {
+		return Manifest{Error: err.Error()}
+	}
+	if files == nil {
+		return Manifest{Version: g.Version}
+	}
+	defer files.Remove()
+	store, err := open(ctx, g.JetStream, g.Replicas)
+	if err != nil {
+		return Manifest{Error: err.Error()}
+	}
+	name := g.Subjects.Base() + "." + id
+	manifest := Manifest{Place: files.Place, Snapshot: name + ".snapshot", Version: g.Version}
+	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: manifest.Snapshot}, files.Snapshot); err != nil {
+		return Manifest{Error: fmt.Sprintf("storing the snapshot in %s: %v", Bucket, err)}
+	}
+	if files.History != nil {
+		manifest.History = name + ".history"
+		if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: manifest.History}, files.History); err != nil {
+			return Manifest{Error: fmt.Sprintf("storing the history in %s: %v", Bucket, err)}
+		}
+	}
+	return manifest
+}
