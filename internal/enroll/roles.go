@@ -94,18 +94,26 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 				// What it publishes.
 				s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
 				// Answers: to other accounts, to the admin, and to another service on the same
-				// subjects. It asks whether there is one, as there should be none.
-				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances),
+				// subjects. It asks who is there, and, when it stands by, for a hand-over.
+				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
 				// To check the settings and the identity of the streams. It may not create, change,
-				// delete or purge any.
+				// delete or purge any of them.
 				"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.INFO",
-				"$JS.API.STREAM.INFO." + streams.Events, "$JS.API.STREAM.INFO." + streams.DeadLetters,
+				"$JS.API.STREAM.INFO." + streams.Events, "$JS.API.STREAM.INFO." + streams.DeadLetters, "$JS.API.STREAM.INFO." + streams.Reports,
 				// To read events: its own consumers, and the message at its position.
 				"$JS.API.CONSUMER.CREATE." + streams.Events + ".>", "$JS.API.CONSUMER.DELETE." + streams.Events + ".*",
 				"$JS.API.CONSUMER.MSG.NEXT." + streams.Events + ".*", "$JS.API.STREAM.MSG.GET." + streams.Events,
 				// To find out whether a dead letter is stored already, and which places were
 				// assigned before the stream of events was recreated.
 				letters + ".>", letters, reports,
+				// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
+				"$JS.API.STREAM.INFO.KV_ROLLCALL_LEASE", "$JS.API.STREAM.CREATE.KV_ROLLCALL_LEASE", "$JS.API.STREAM.MSG.GET.KV_ROLLCALL_LEASE",
+				"$KV.ROLLCALL_LEASE." + base + ".active",
+				// ... and the object store by which a snapshot and the history are handed over.
+				"$JS.API.STREAM.INFO.OBJ_ROLLCALL_HANDOVER", "$JS.API.STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", "$JS.API.STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
+				"$JS.API.STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "$JS.API.DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
+				"$JS.API.CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "$JS.API.CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
+				"$JS.FC.OBJ_ROLLCALL_HANDOVER.>", "$O.ROLLCALL_HANDOVER.>",
 			},
 			subscribe: []string{s.AllQueries(), "$SRV.>"},
 			inbox:     "_INBOX_rollcall",

@@ -58,10 +58,11 @@ func (s *service) wireStandby(js jetstream.JetStream) {
 		}
 		return 0
 	}))
+	likeness := newLikeness(s.reg)
 	if !s.cfg.Standby {
 		return
 	}
-	b := &standby{ttl: time.Duration(s.cfg.StandbyTTL), log: s.log, likeness: newLikeness(s.reg)}
+	b := &standby{ttl: time.Duration(s.cfg.StandbyTTL), log: s.log, likeness: likeness}
 	b.Lease = lease.New(lease.Config{
 		JetStream: js, Subjects: s.cfg.Subjects(), Instance: s.instance, TTL: b.ttl,
 		Replicas: int(s.cfg.StreamReplicas), State: b.likeness.state, HoldBack: s.holdBack, Log: s.log,
