@@ -192,7 +192,6 @@ func (s *service) acceptFrom(h lease.Holder) {
 	}
 	s.accepted.Store(active.Accepted)
 	s.log.Warn("losses are accepted, as the active rollcall accepts them", "place", active.Accepted)
-	//guard:drop "whoever takes over accepts what was accepted" TestAcceptedInTheLease
 	s.roster.Accept(active.Accepted)
 	if s.history != nil {
 		s.history.Accept(active.Accepted)

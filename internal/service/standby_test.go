@@ -265,9 +265,6 @@ func TestAcceptedInTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit.Eventually(t, func() bool { return first.roster.Status().Position.Place == 3 }, "the events are read")
-	second := t.TempDir()
-	_, _, endSecond := startStandby(t, url, map[string]string{"ROLLCALL_DATA_DIR": second})
-	endSecond()
 	end()
 	config := events.CachedInfo().Config
 	config.MaxMsgs = 1 // the beginning is lost
