@@ -55,7 +55,7 @@ func (c *deadlettersCmd) Run(ctx context.Context, std streams) error {
 	}
 	defer conn.Close()
 	found := latest{most: int(c.Limit)}
-	_, err = client.DeadLetters(ctx, conn, cfg.Subjects(), string(cfg.DeadlettersStream), 0, func(l client.DeadLetter) {
+	_, err = client.DeadLetters(ctx, conn, cfg.Subjects(), client.LettersStream{Domain: cfg.Domain(), Name: string(cfg.DeadlettersStream)}, 0, func(l client.DeadLetter) {
 		if (c.Reason == "" || l.Reason == c.Reason) && (c.Machine == "" || l.Machine == c.Machine) {
 			found.add(l)
 		}

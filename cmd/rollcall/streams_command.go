@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"rollcall/internal/client"
 	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
@@ -36,7 +34,7 @@ func (c *streamsCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer conn.Close()
-	js, err := jetstream.New(conn)
+	js, err := cfg.Domain().JetStream(conn)
 	if err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
@@ -45,9 +43,10 @@ func (c *streamsCmd) Run(ctx context.Context, std streams) error {
 		Events:   string(cfg.Stream), Reports: string(cfg.ReportsStream), DeadLetters: string(cfg.DeadlettersStream),
 		MaxAge: time.Duration(cfg.StreamMaxAge), MaxBytes: int64(cfg.StreamMaxBytes), Replicas: int(cfg.StreamReplicas),
 	}
-	if _, err := natsconn.Prepare(ctx, js, s, slog.New(slog.NewTextHandler(std.err, nil))); err != nil {
+	info, err := natsconn.Prepare(ctx, js, s, slog.New(slog.NewTextHandler(std.err, nil)))
+	if err != nil {
 		return fmt.Errorf("streams: %w", err)
 	}
-	_, err = fmt.Fprintf(std.out, "ready: %s, %s, %s\n", s.Events, s.Reports, s.DeadLetters)
+	_, err = fmt.Fprintf(std.out, "ready: %s, %s, %s%s\n", s.Events, s.Reports, s.DeadLetters, natsconn.Domain(info.Domain).In())
 	return err
 }

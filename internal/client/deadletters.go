@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
+	"rollcall/internal/natsconn"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 	"rollcall/proto/rollcall/v1/rollcallpb"
 )
@@ -36,6 +37,12 @@ type DeadLetter struct {
 	Size     uint64 `json:"size"` // of the payload, in bytes
 }
 
+// LettersStream is a stream of dead letters.
+type LettersStream struct {
+	Domain natsconn.Domain
+	Name   string
+}
+
 // letterTimeout is how long reading one letter may take.
 const letterTimeout = 10 * time.Second
 
@@ -45,7 +52,7 @@ const letterTimeout = 10 * time.Second
 // consumer would be faster, but a login that may create one can make the server
 // publish the stream's messages on any subject; this needs permission for requests
 // only.
-func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string, after uint64, handle func(DeadLetter)) (last uint64, err error) {
+func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream LettersStream, after uint64, handle func(DeadLetter)) (last uint64, err error) {
 	for {
 		request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q}`, after+1, subjects.AllDeadLetters()[0])
 		m, sequence, err := oneLetter(ctx, conn, stream, request)
@@ -59,7 +66,7 @@ func DeadLetters(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subje
 
 // DeadLetterRange returns the sequences of the first and of the last letter that a stream of
 // dead letters has; 0 and 0 if it has none.
-func DeadLetterRange(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream string) (first, last uint64, err error) {
+func DeadLetterRange(ctx context.Context, conn *nats.Conn, subjects rollcallv1.Subjects, stream LettersStream) (first, last uint64, err error) {
 	all := subjects.AllDeadLetters()[0]
 	if _, first, err = oneLetter(ctx, conn, stream, fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q}`, all)); err == nil {
 		_, last, err = oneLetter(ctx, conn, stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, all))
@@ -69,26 +76,26 @@ func DeadLetterRange(ctx context.Context, conn *nats.Conn, subjects rollcallv1.S
 
 // oneLetter requests a message of the stream; nil: there is none. The server's headers hold
 // the subject and sequence under which it is stored.
-func oneLetter(ctx context.Context, conn *nats.Conn, stream string, request []byte) (*nats.Msg, uint64, error) {
+func oneLetter(ctx context.Context, conn *nats.Conn, stream LettersStream, request []byte) (*nats.Msg, uint64, error) {
 	asking, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
-	m, err := conn.RequestWithContext(asking, "$JS.API.DIRECT.GET."+stream, request)
+	m, err := conn.RequestWithContext(asking, stream.Domain.API()+"DIRECT.GET."+stream.Name, request)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, 0, fmt.Errorf("no stream %s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream)
+		return nil, 0, fmt.Errorf("no stream %s%s that allows direct gets: start \"rollcall serve\", which creates it, or set ROLLCALL_DEADLETTERS_STREAM to its name", stream.Name, stream.Domain.In())
 	case err != nil:
-		return nil, 0, fmt.Errorf("reading stream %s: %w", stream, cmp.Or(context.Cause(ctx), err))
+		return nil, 0, fmt.Errorf("reading stream %s: %w", stream.Name, cmp.Or(context.Cause(ctx), err))
 	}
 	switch status := m.Header.Get("Status"); status {
 	case "":
 	case "404":
 		return nil, 0, nil
 	default:
-		return nil, 0, fmt.Errorf("reading stream %s: status %s %s", stream, status, m.Header.Get("Description"))
+		return nil, 0, fmt.Errorf("reading stream %s: status %s %s", stream.Name, status, m.Header.Get("Description"))
 	}
 	sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading stream %s: the sequence of a message: %w", stream, err)
+		return nil, 0, fmt.Errorf("reading stream %s: the sequence of a message: %w", stream.Name, err)
 	}
 	return m, sequence, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/internal/natsconn"
 	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -53,6 +54,7 @@ type Client struct {
 	NATSCert        file      `envconfig:"NATS_CERT" desc:"file with the client's certificate, in PEM"`
 	NATSKey         file      `envconfig:"NATS_KEY" desc:"file with that certificate's key, in PEM"`
 	NATSInboxPrefix inbox     `envconfig:"NATS_INBOX_PREFIX" desc:"prefix of the subjects on which answers are received; {{subject()}} in it is the user's public key" shown:"_INBOX"`
+	NATSJSDomain    domain    `envconfig:"NATS_JS_DOMAIN" desc:"JetStream domain of the streams, such as hub, if it is not that of the server in NATS_URL; see docs/operations.md, JetStream domains" shown:"that of the server"`
 	Subject         subject   `split_words:"true" default:"rollcall" desc:"base of all subjects"`
 	DataDir         string    `split_words:"true" default:"rollcall-data" desc:"folder of the snapshots, the history, and the embedded server's streams and key"`
 	EmbeddedAddr    address   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the server that serve starts when NATS_URL is not set"`
@@ -124,6 +126,9 @@ type Logs struct {
 // Subjects returns the subjects that the configuration names.
 func (c *Client) Subjects() rollcallv1.Subjects { return c.Subject.Subjects }
 
+// Domain returns the JetStream domain of the streams.
+func (c *Client) Domain() natsconn.Domain { return natsconn.Domain(c.NATSJSDomain) }
+
 // Settings returns the roster's settings.
 func (d *Decisions) Settings() roster.Settings {
 	return roster.Settings{
@@ -143,6 +148,7 @@ func (c *Client) check(found Problems) Problems {
 	}{
 		{"NATS_CERT", "NATS_KEY", c.NATSCert != "" && c.NATSKey == ""},
 		{"NATS_KEY", "NATS_CERT", c.NATSKey != "" && c.NATSCert == ""},
+		{"NATS_JS_DOMAIN", "NATS_URL", c.NATSJSDomain != "" && c.NATSURL == ""},
 		{"NATS_PASSWORD", "NATS_USER", c.NATSPassword != "" && c.NATSUser == ""},
 	}
 	for _, p := range pairs {

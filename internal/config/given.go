@@ -126,6 +126,8 @@ func (c *Client) setting(variable string) (value *string, setter interface{ Set(
 		return (*string)(&c.NATSKey), &c.NATSKey
 	case "NATS_INBOX_PREFIX":
 		return (*string)(&c.NATSInboxPrefix), &c.NATSInboxPrefix
+	case "NATS_JS_DOMAIN":
+		return (*string)(&c.NATSJSDomain), &c.NATSJSDomain
 	}
 	return new(string), nil
 }

@@ -66,6 +66,7 @@ func TestLayers(t *testing.T) {
 		"server": contextWith("url", `"nats://ctx, nats://ctx2"`),
 		"login":  contextWith("user", `"lane"`, "password", `"ctx-secret"`),
 		"inbox":  contextWith("inbox_prefix", `"_INBOX_ctx"`),
+		"hub":    contextWith("jetstream_domain", `"hub"`),
 		"file":   contextWith("nkey", `"file://$FOLDER/a.creds"`),
 		"tls":    contextWith("ca", `"$FOLDER/a.creds"`, "cert", `"$FOLDER/a.creds"`, "key", `"$FOLDER/a.creds"`),
 	}
@@ -85,6 +86,7 @@ func TestLayers(t *testing.T) {
 		"flag over variable":        {with(environment, "NATS_CONTEXT", "none"), &Given{Context: "inbox"}, natsconn.Options{URL: "nats://chris:url-secret@env", InboxPrefix: "_INBOX_ctx"}},
 		"not connected":             {with(user, "NATS_CONTEXT", "none"), nil, natsconn.Options{URL: "nats://env", User: "chris", Password: "env-secret"}},
 		"server of a context":       {user, &Given{Context: "server"}, natsconn.Options{URL: "nats://ctx,nats://ctx2"}},
+		"domain of a context":       {with(environment, "NATS_JS_DOMAIN", "edge"), &Given{Context: "hub"}, natsconn.Options{URL: "nats://chris:url-secret@env", InboxPrefix: "_INBOX_env"}},
 		"login of a context":        {environment, &Given{Context: "login"}, natsconn.Options{URL: "nats://env", User: "lane", Password: "ctx-secret", InboxPrefix: "_INBOX_env"}},
 		"login over login":          {user, &Given{Context: "login"}, natsconn.Options{URL: "nats://env", User: "lane", Password: "ctx-secret"}},
 		"nkey":                      {user, &Given{Context: "file"}, natsconn.Options{URL: "nats://env", NKey: file}},
@@ -101,6 +103,9 @@ func TestLayers(t *testing.T) {
 			cfg, err := ReadClient(c.given)
 			got := cfg.NATS()
 			got.Names = nil
+			if name == "domain of a context" && cfg.Domain() != "hub" {
+				t.Errorf("domain %q", cfg.Domain())
+			}
 			if err != nil || plain(got) != plain(c.want) {
 				t.Errorf("%+v, %v; want %+v", plain(got), err, plain(c.want))
 			}
@@ -143,7 +148,7 @@ func TestContextRefused(t *testing.T) {
 		"socks_proxy":            {`"hunter2"`, not},
 		"user_jwt":               {`"hunter2"`, not},
 		"user_seed":              {`"hunter2"`, not},
-		"jetstream_domain":       {`"hunter2"`, not},
+		"jetstream_domain":       {`"$JS.hub.API"`, "is a prefix of subjects, not the name of a domain; use the name in jetstream { domain: … } of its servers, such as hub, in "},
 		"jetstream_api_prefix":   {`"hunter2"`, not},
 		"jetstream_event_prefix": {`"hunter2"`, not},
 		"tls_first":              {"true", not},

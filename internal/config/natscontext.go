@@ -25,6 +25,7 @@ import (
 var contextVariables = map[string]string{
 	"url": "NATS_URL", "creds": "NATS_CREDS", "user": "NATS_USER", "password": "NATS_PASSWORD", "token": "NATS_TOKEN",
 	"nkey": "NATS_NKEY", "ca": "NATS_CA", "cert": "NATS_CERT", "key": "NATS_KEY", "inbox_prefix": "NATS_INBOX_PREFIX",
+	"jetstream_domain": "NATS_JS_DOMAIN",
 }
 
 // contextPaths are the fields that are paths: ~ and variables in them are expanded.

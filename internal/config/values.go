@@ -238,6 +238,18 @@ func (i *inbox) Set(value string) error {
 	return nil
 }
 
+// domain is the name of a JetStream domain.
+type domain string
+
+// Set reads a name as the servers of the domain have it in their configuration.
+func (d *domain) Set(value string) error {
+	if problem := natsconn.DomainProblem(value); problem != "" {
+		return invalid(value, problem, "use the name in jetstream { domain: … } of its servers, such as hub")
+	}
+	*d = domain(value)
+	return nil
+}
+
 // streamName is the name of a stream.
 type streamName string
 

@@ -72,7 +72,7 @@ func (r Risk) Log(ctx context.Context, log *slog.Logger, level slog.Level, strea
 func (s Streams) CurrentRisks(ctx context.Context, js jetstream.JetStream) ([]Risk, error) {
 	all, err := list(ctx, js)
 	if err != nil {
-		return nil, explain(js.Conn(), "listing the streams", "STREAM.LIST", err)
+		return nil, explain(js, "listing the streams", "STREAM.LIST", err)
 	}
 	var risks []Risk
 	if refused := validate(all, s.roles(), s.Subjects); refused != nil {

@@ -77,7 +77,7 @@ func TestPrepareCreatesStreams(t *testing.T) {
 	if c.MaxMsgsPerSubject != 1 || c.MaxAge != 2160*time.Hour || c.MaxBytes != 16<<20 || !slices.Equal(c.Subjects, []string{"rollcall.deadletters.>"}) {
 		t.Errorf("dead letters: %+v", c)
 	}
-	if !r.Has(`level=WARN msg="stream has one replica`) || r.Count("\n") != 1 {
+	if !r.Has(`level=WARN msg="stream has one replica`) || r.Count("\n") != 4 || r.Count(`level=INFO msg="stream created" stream=ROLLCALL_`) != 3 {
 		t.Errorf("log says:\n%s", r)
 	}
 }

@@ -23,6 +23,7 @@ import (
 // must not get the same places again.
 type assignedPlaces struct {
 	conn                 *nats.Conn
+	api                  string // begins the subjects of requests to JetStream
 	subjects             rollcallv1.Subjects
 	reports, deadLetters string // streams
 	log                  *slog.Logger
@@ -80,13 +81,13 @@ func appendAssigned(all []stream.AssignedPlace, m *nats.Msg, g stream.AssignedPl
 func (a *assignedPlaces) get(ctx context.Context, name, request string) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, assignedTimeout)
 	defer cancel()
-	m, err := a.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+name, []byte(request))
+	m, err := a.conn.RequestWithContext(ctx, a.api+"DIRECT.GET."+name, []byte(request))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // no such stream
 		return nil, nil
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(a.conn.LastError(), nats.ErrPermissionViolation):
 		a.log.Warn("no permission to read the last place assigned: places may be assigned twice",
-			"stream", name, "err", a.conn.LastError(), "allow", "$JS.API.DIRECT.GET."+name)
+			"stream", name, "err", a.conn.LastError(), "allow", a.api+"DIRECT.GET."+name)
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("getting a message of stream %s: %w", name, err)

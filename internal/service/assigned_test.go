@@ -23,7 +23,7 @@ func TestAssignedPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &assignedPlaces{js.Conn(), subjects, "REPORTS", "LETTERS", kit.Logger(t), stream.AssignedPlace{}}
+	g := &assignedPlaces{js.Conn(), jetstream.DefaultAPIPrefix, subjects, "REPORTS", "LETTERS", kit.Logger(t), stream.AssignedPlace{}}
 	want := func(want uint64) {
 		t.Helper()
 		all, err := g.places(t.Context())

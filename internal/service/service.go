@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
@@ -204,7 +203,7 @@ func (s *service) open(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	js, err := jetstream.New(s.other)
+	js, err := s.cfg.Domain().JetStream(s.other)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
@@ -217,7 +216,7 @@ func (s *service) open(ctx context.Context) error {
 		return err
 	}
 	s.waiting.clear()
-	events, err := jetstream.New(s.reading)
+	events, err := s.cfg.Domain().JetStream(s.reading)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}

@@ -57,9 +57,9 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 	if err != nil {
 		return err
 	}
-	assigned := &assignedPlaces{s.other, subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log, s.historyPlace()}
+	assigned := &assignedPlaces{s.other, s.cfg.Domain().API(), subjects, string(s.cfg.ReportsStream), string(s.cfg.DeadlettersStream), s.log, s.historyPlace()}
 	s.reader, err = stream.New(stream.Config{
-		Conn: s.reading, Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
+		Conn: s.reading, API: s.cfg.Domain().API(), Stream: string(s.cfg.Stream), Log: s.log, Registry: s.reg,
 		Earlier: s.earlier, AssignedPlaces: assigned.places, ID: id,
 		Make: func(ctx context.Context) error {
 			_, err := natsconn.Prepare(ctx, js, s.streams(), s.log)

@@ -139,7 +139,7 @@ func (c *consumer) close() {
 	}
 	select {
 	case <-c.readerDone: // no consumer follows, so nobody needs the answer
-		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+c.stream+"."+c.name, nil)
+		_ = c.nc.Publish(c.api+"CONSUMER.DELETE."+c.stream+"."+c.name, nil)
 	default:
 		// Wait for it: carried out later it would delete the next consumer.
 		c.remove(context.Background(), c.name)
@@ -294,7 +294,7 @@ func (c *consumer) pull(l *pullSubscription, messages, bytes int) error {
 	if err != nil {
 		return err
 	}
-	return c.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+c.stream+"."+c.name, l.sub.Subject, request)
+	return c.nc.PublishRequest(c.api+"CONSUMER.MSG.NEXT."+c.stream+"."+c.name, l.sub.Subject, request)
 }
 
 // status handles a status message of the server. The statuses are those of pull

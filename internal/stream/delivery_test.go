@@ -259,7 +259,7 @@ func TestOddReplies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &jetStream{nc: nc, js: js, stream: name}
+	s := &jetStream{api: jetstream.DefaultAPIPrefix, nc: nc, js: js, stream: name}
 	for _, odd := range []string{"", "{}", "[]", `{"message":null}`, `{"error":{"code":500,"err_code":10001}}`, `{"message":{"data":1}}`} {
 		answer.Store(&odd)
 		if m, err := s.get(t.Context(), 1); err == nil || errors.Is(err, errNoMessage) {

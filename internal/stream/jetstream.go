@@ -17,6 +17,7 @@ import (
 type jetStream struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	api    string // begins the subjects of requests
 	stream string
 	// consumer is the name of the reader's consumer.
 	consumer string
@@ -75,7 +76,7 @@ type stored struct {
 func (s *jetStream) get(ctx context.Context, seq uint64) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
+	reply, err := s.nc.RequestWithContext(ctx, s.api+"STREAM.MSG.GET."+s.stream, fmt.Appendf(nil, `{"seq":%d}`, seq))
 	if err != nil {
 		return Message{}, fmt.Errorf("getting message %d: %w", seq, err)
 	}

@@ -17,6 +17,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -63,7 +64,9 @@ const (
 // Config is what a Reader needs.
 type Config struct {
 	// Conn must not be shared with anybody who might block it.
-	Conn   *nats.Conn
+	Conn *nats.Conn
+	// API begins the subjects of requests to JetStream; "" is "$JS.API.".
+	API    string
 	Stream string
 	// Earlier returns earlier positions, the newest first: where to go back to when
 	// the stream turns out to be an older copy. It must be safe for concurrent use.
@@ -101,11 +104,12 @@ type Reader struct {
 
 // New returns a reader and registers its metrics.
 func New(c Config) (*Reader, error) {
-	js, err := jetstream.New(c.Conn)
+	api := cmp.Or(c.API, jetstream.DefaultAPIPrefix)
+	js, err := jetstream.NewWithAPIPrefix(c.Conn, api)
 	if err != nil {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	return newReader(c, &jetStream{nc: c.Conn, js: js, stream: c.Stream, consumer: consumerName(c.ID), beat: 3 * time.Second}), nil
+	return newReader(c, &jetStream{nc: c.Conn, js: js, api: api, stream: c.Stream, consumer: consumerName(c.ID), beat: 3 * time.Second}), nil
 }
 
 func newReader(c Config, s source) *Reader {

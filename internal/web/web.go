@@ -37,8 +37,8 @@ type Config struct {
 	// login; else nil.
 	Refused  func(error) error
 	Subjects rollcallv1.Subjects
-	// DeadLetters is the name of the stream of refused events.
-	DeadLetters string
+	// DeadLetters is the stream of refused events.
+	DeadLetters client.LettersStream
 	// ServiceAccounts are patterns for users who are expected on many machines.
 	ServiceAccounts []string
 	// Several is on how many machines at once a person must be to be marked; 0: 5.

@@ -250,7 +250,7 @@ func connects(url func() string) func(context.Context, ...nats.Option) (context.
 func (w *world) open(change ...func(*web.Config)) *site {
 	w.t.Helper()
 	c := web.Config{
-		Connect: connects(func() string { return w.server.URL }), Subjects: w.subjects, DeadLetters: w.deadLetters(),
+		Connect: connects(func() string { return w.server.URL }), Subjects: w.subjects, DeadLetters: client.LettersStream{Name: w.deadLetters()},
 		Refused: func(error) error { return nil }, ServiceAccounts: []string{"svc-*"}, Streams: new(access.Streams), Version: "v1.2.3", Log: kit.Logger(w.t),
 	}
 	for _, one := range change {
@@ -272,7 +272,7 @@ func alone(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, page: web.New(web.Config{
-		Connect: connects(func() string { return "nats://127.0.0.1:1" }), Subjects: subjects, Refused: func(error) error { return nil }, DeadLetters: "D", Streams: new(access.Streams), Log: kit.Logger(t),
+		Connect: connects(func() string { return "nats://127.0.0.1:1" }), Subjects: subjects, Refused: func(error) error { return nil }, DeadLetters: client.LettersStream{Name: "D"}, Streams: new(access.Streams), Log: kit.Logger(t),
 	})}
 	s.page.SetClock(func() time.Time { return start }, time.Minute)
 	s.http = s.page.Handler()

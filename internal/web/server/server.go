@@ -36,7 +36,7 @@ func Listen(c *config.Page, subjects rollcallv1.Subjects, deadLetters, version s
 	}
 	s := &Server{log: log, named: len(c.PageHosts) > 0}
 	s.page = web.New(web.Config{
-		Connect: s.connect, Refused: func(err error) error { return client.Refused(s.client, err) }, Subjects: subjects, DeadLetters: deadLetters, ServiceAccounts: c.PageServiceAccounts, Several: int(c.PageSeveral),
+		Connect: s.connect, Refused: func(err error) error { return client.Refused(s.client, err) }, Subjects: subjects, DeadLetters: client.LettersStream{Name: deadLetters}, ServiceAccounts: c.PageServiceAccounts, Several: int(c.PageSeveral),
 		Expected: expected, Streams: new(access.Streams), Version: version, Log: log,
 	})
 	s.listener, err = access.Listen(access.Config{
@@ -57,6 +57,7 @@ func (s *Server) Close() { s.listener.Close() }
 // names. Requests and streams that are in flight are then canceled.
 func (s *Server) Run(ctx context.Context, c *config.Client) error {
 	s.client = c
+	s.page.DeadLetters.Domain = c.Domain()
 	s.log.Info("page", "url", s.URL()+"/")
 	if s.listener.Open {
 		s.log.Info("page needs no login: every user of this machine can read it", "users", "ROLLCALL_PAGE_CONFIG_FILE")

@@ -1,0 +1,52 @@
+package kit
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// StartHub starts a server that leaf nodes can join, with JetStream in the domain "hub".
+func StartHub(t testing.TB, options ...func(*server.Options)) *Server {
+	t.Helper()
+	port := FreePort(t)
+	return StartServer(t, append([]func(*server.Options){func(o *server.Options) {
+		o.ServerName, o.JetStreamDomain = "hub", "hub"
+		o.LeafNode.Host, o.LeafNode.Port = "127.0.0.1", port
+	}}, options...)...)
+}
+
+// LeafURL is where leaf nodes join a hub.
+func (s *Server) LeafURL() string {
+	return "nats-leaf://127.0.0.1:" + strconv.Itoa(s.options.LeafNode.Port)
+}
+
+// StartLeaf starts a leaf node that joins the hub at the URL, with a JetStream domain of its
+// own. Subjects in apart stay on their side of the line.
+func StartLeaf(t testing.TB, hub, domain string, apart ...string) *Server {
+	t.Helper()
+	remote, err := url.Parse(hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return StartServer(t, func(o *server.Options) {
+		o.ServerName, o.JetStreamDomain = domain, domain
+		o.LeafNode.ReconnectInterval = 50 * time.Millisecond
+		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{remote}, DenyExports: apart, DenyImports: apart}}
+	})
+}
+
+// AwaitDomain waits until the JetStream of a domain answers, as it does once its leaf node
+// has joined.
+func AwaitDomain(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	Eventually(t, func() bool {
+		_, err := js.AccountInfo(t.Context())
+		return err == nil
+	}, fmt.Sprintf("the JetStream of domain %q answers", js.Options().Domain))
+}
