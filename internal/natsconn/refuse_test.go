@@ -27,7 +27,7 @@ func TestRefusedStreams(t *testing.T) {
 		"transform": {events(func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "rollcall.events.>", Destination: "x.>"}
 		}), []string{ours + "subject_transform", `"rollcall.events.>" to "x.>"`}},
-		"mirror":       {events(func(c *jetstream.StreamConfig) { c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "OTHER"} }), []string{ours + "mirror is OTHER"}},
+		"mirror":       {events(func(c *jetstream.StreamConfig) { c.Subjects, c.Mirror = nil, &jetstream.StreamSource{Name: "OTHER"} }), []string{ours + "mirror is OTHER", "use a source instead (nats stream add --source)"}},
 		"one machine":  {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events.web"} }), []string{ours + `subjects is "rollcall.events.web"`, "rollcall.events and rollcall.events.>"}},
 		"base only":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"rollcall.events"} }), []string{ours + "subjects", "doesn't capture rollcall.events.>"}},
 		"elsewhere":    {events(func(c *jetstream.StreamConfig) { c.Subjects = []string{"logins"} }), []string{ours + "subjects", "rollcall.events and rollcall.events.>"}},
@@ -41,7 +41,14 @@ func TestRefusedStreams(t *testing.T) {
 		"a source's transform": {events(func(c *jetstream.StreamConfig) {
 			c.Sources = []*jetstream.StreamSource{{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.>", Destination: "rollcall.events.>"}}}}
 		}), []string{ours + "sources is SITE", `"site.>" to "rollcall.events.>"`}},
-		"idle consumers": {events(func(c *jetstream.StreamConfig) { c.ConsumerLimits.InactiveThreshold = 30 * time.Second }), []string{ours + "consumer_limits.inactive_threshold is 30s", "1m0s"}},
+		"a source's partial transform": {events(func(c *jetstream.StreamConfig) {
+			c.Subjects, c.Sources = nil, []*jetstream.StreamSource{{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "rollcall.events.*", Destination: ""}}}}
+		}), []string{ours + "sources is SITE", "want no transform"}},
+		"a source's filter": {events(func(c *jetstream.StreamConfig) {
+			c.Subjects, c.Sources = nil, []*jetstream.StreamSource{{Name: "SITE", Domain: "fra", FilterSubject: "rollcall.events.>"}}
+		}), []string{ours + `sources is fra/SITE with the filter "rollcall.events.>"`, "want no filter"}},
+		"letters from a source": {jetstream.StreamConfig{Name: "ROLLCALL_DEADLETTERS", Sources: []*jetstream.StreamSource{{Name: "SITE"}}}, []string{"stream ROLLCALL_DEADLETTERS: subjects is"}},
+		"idle consumers":        {events(func(c *jetstream.StreamConfig) { c.ConsumerLimits.InactiveThreshold = 30 * time.Second }), []string{ours + "consumer_limits.inactive_threshold is 30s", "1m0s"}},
 		"as changes": {events(func(c *jetstream.StreamConfig) {
 			c.RePublish = &jetstream.RePublish{Source: "rollcall.events.*", Destination: "rollcall.changes.{{wildcard(1)}}"}
 		}), []string{ours + `republish to "rollcall.changes.{{wildcard(1)}}" reaches rollcall.changes.>`}},

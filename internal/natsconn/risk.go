@@ -33,7 +33,7 @@ const (
 func RiskReasons() []string {
 	return []string{
 		"async_persistence", cannotServe, "counters", "discard_new", fewConsumers, "long_duplicate_window", "memory_storage", "message_ttl",
-		oneReplica, "republish", "short_max_age", "small_max_msg_size",
+		oneReplica, "republish", "short_max_age", "small_max_msg_size", "sources_and_subjects",
 	}
 }
 
@@ -75,7 +75,7 @@ func (s Streams) CurrentRisks(ctx context.Context, js jetstream.JetStream) ([]Ri
 		return nil, explain(js, "listing the streams", "STREAM.LIST", err)
 	}
 	var risks []Risk
-	if refused := validate(all, s.roles(), s.Subjects); refused != nil {
+	if refused := validate(all, s.roles(), s.Subjects, js.Conn().ConnectedServerVersion()); refused != nil {
 		for _, why := range split(refused) {
 			risks = append(risks, Risk{cannotServe, "stream is no longer usable: rollcall would refuse to start with it", []any{"err", why}})
 		}
@@ -170,6 +170,11 @@ func eventsRisks(c jetstream.StreamConfig, lateness time.Duration) []Risk {
 	}
 	if c.AllowMsgCounter {
 		add("counters", "stream accepts only counters (allow_msg_counter): the server rejects every event")
+	}
+	//guard:false "events that may be stored twice are reported" TestRisks
+	if len(c.Sources) > 0 && len(c.Subjects) > 0 {
+		add("sources_and_subjects", "stream has sources and subjects of its own: if a site shares its account with the hub, the site's events are stored twice; remove the subjects, or keep the accounts apart",
+			"sources", strings.Join(sourceNames(c), " "), "subjects", strings.Join(c.Subjects, " "))
 	}
 	if t := c.RePublish; t != nil {
 		add("republish", "stream republishes every event (republish): whoever may subscribe to that subject sees who logs in where", "to", t.Destination)

@@ -33,6 +33,9 @@ func TestRisks(t *testing.T) {
 		"counters":          func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true },
 		"republish, to x.>": func(c *jetstream.StreamConfig) { c.RePublish = &jetstream.RePublish{Source: ">", Destination: "x.>"} },
 		"small_max_msg_size, max_msg_size 262143, largest_event 262144": func(c *jetstream.StreamConfig) { c.MaxMsgSize = rollcallv1.MaxPayload - 1 },
+		"sources_and_subjects, sources fra/E S, subjects a b": func(c *jetstream.StreamConfig) {
+			c.Subjects, c.Sources = []string{"a", "b"}, []*jetstream.StreamSource{{Name: "E", External: &jetstream.ExternalStream{APIPrefix: "$JS.fra.API"}}, {Name: "S"}}
+		},
 		"one_replica": func(c *jetstream.StreamConfig) { c.Replicas = 1 },
 		"short_max_age, max_age 719h0m0s, allowed_lateness 720h0m0s": func(c *jetstream.StreamConfig) { c.MaxAge = 719 * time.Hour },
 	} {

@@ -163,7 +163,7 @@ func prepareOnce(ctx context.Context, js jetstream.JetStream, roles []role, subj
 	if err != nil {
 		return nil, explain(js, "listing the streams", "STREAM.LIST", err)
 	}
-	if err := validate(all, roles, subjects); err != nil {
+	if err := validate(all, roles, subjects, js.Conn().ConnectedServerVersion()); err != nil {
 		return nil, err
 	}
 	found := make(map[string]*jetstream.StreamInfo)

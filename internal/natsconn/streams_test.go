@@ -176,9 +176,7 @@ func TestStreamsThatServe(t *testing.T) {
 	makeStream(t, js, jetstream.StreamConfig{Name: "SITE", Subjects: []string{"site.*"}})
 	makeStream(t, js, jetstream.StreamConfig{
 		Name: "ROLLCALL_EVENTS", Subjects: []string{"logins", "rollcall.events", "rollcall.events.>"},
-		Sources: []*jetstream.StreamSource{
-			{Name: "SITE", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "site.*"}}},
-		},
+		Sources:   []*jetstream.StreamSource{{Name: "SITE", FilterSubject: ">"}},
 		RePublish: &jetstream.RePublish{Source: "logins", Destination: "again.logins"}, AllowMsgTTL: true, AllowAtomicPublish: true, AllowBatchPublish: true,
 	})
 	makeStream(t, js, jetstream.StreamConfig{Name: "SCHEDULES", Subjects: []string{"jobs.>"}, AllowMsgSchedules: true})

@@ -20,10 +20,13 @@ func warnOldServer(version string, log *slog.Logger) {
 
 // isOld reports whether a version, such as 2.9.25, is below minServer. Text that
 // is not a version is not old.
-func isOld(version string) bool {
+func isOld(version string) bool { return isBefore(version, minServer) }
+
+// isBefore reports whether a version is below another, in major and minor version.
+func isBefore(version string, least [2]int) bool {
 	var major, minor int
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n < 2 {
 		return false
 	}
-	return major < minServer[0] || major == minServer[0] && minor < minServer[1]
+	return major < least[0] || major == least[0] && minor < least[1]
 }
