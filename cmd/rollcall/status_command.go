@@ -70,6 +70,9 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		if a.Missing > 0 {
 			f.add("missing", "events that never arrived: %d", a.Missing)
 		}
+		for _, s := range a.Sources {
+			f.add("source", "%s", describeSource(&s))
+		}
 		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
 		f.add("sessions", "%d", a.Sessions)
 		f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",
@@ -89,6 +92,18 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		}
 		return f.write(std.out, width(std.out))
 	})
+}
+
+// describeSource describes what was read of a source.
+func describeSource(s *api.Source) string {
+	text := fmt.Sprintf("%s, %d events missing", quoteUnprintable(s.Source), s.Missing)
+	if s.Gap > 0 {
+		text += fmt.Sprintf(", the last before place %d", s.Gap)
+	}
+	if s.Recreated > 0 {
+		text += fmt.Sprintf(", created anew before place %d: its end may be missing", s.Recreated)
+	}
+	return text
 }
 
 // history describes the history.

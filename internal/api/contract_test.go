@@ -57,6 +57,7 @@ var types = map[protoreflect.Name][]reflect.Type{
 	"Gap":              {reflect.TypeFor[Gap]()},
 	"StatusAnswer":     {reflect.TypeFor[StatusAnswer]()},
 	"Check":            {reflect.TypeFor[Check]()},
+	"Source":           {reflect.TypeFor[Source]()},
 	"Limits":           {reflect.TypeFor[Limits]()},
 	"Fates":            {reflect.TypeFor[Fates]()},
 	"HistoryStatus":    {reflect.TypeFor[HistoryStatus]()},

@@ -26,6 +26,8 @@ type StatusAnswer struct {
 	// Limited counts the machines that had events refused because of a limit since
 	// their last boot, shutdown or present.
 	Limited int `json:"limited,omitzero"`
+	// Sources are what was read of the streams that the stream of events sources.
+	Sources []Source `json:"sources,omitzero"`
 	// Missing is how many events of all machines never arrived, as far as their numbers
 	// tell. It falls only when one arrives.
 	Missing uint64 `json:"missing,omitzero"`
@@ -145,4 +147,16 @@ func (i *Instance) check() error {
 		return fmt.Errorf("differs has more than %d entries", maxDiffers)
 	}
 	return nil
+}
+
+// Source is what was read of a stream that the stream of events sources.
+type Source struct {
+	// Source is its name, after its domain if that is another: fra/ROLLCALL_EVENTS.
+	Source string `json:"source"`
+	// Missing is how many of its messages never arrived, as far as is known.
+	Missing uint64 `json:"missing,omitzero"`
+	// Gap and Recreated are the places of the last messages that showed that some are missing,
+	// and that the source was created anew, unless they are accepted.
+	Gap       uint64 `json:"gap,omitzero"`
+	Recreated uint64 `json:"recreated,omitzero"`
 }

@@ -64,6 +64,28 @@ func (p *parts) add(m *roster.Message, st *roster.Status) {
 		now.first = m.Receipt
 	}
 	now.receipt = max(now.receipt, m.Receipt)
+	p.addEvent(now, m, st)
+	//guard:false "what a source has lost may be missing in the history" TestSourceLoss
+	if why := lostBy(m); why != "" {
+		p.begin(why, m.Place)
+		p.now.end = now.end
+	}
+}
+
+// lostBy returns the loss of its source that a message shows, or "". The history takes it as
+// one of the stream: which machines are of which source, only the roster knows.
+func lostBy(m *roster.Message) string {
+	switch {
+	case m.Recreated:
+		return roster.SourceRecreated.String()
+	case m.Missing > 0:
+		return roster.SourceGap.String()
+	}
+	return ""
+}
+
+// addEvent adds what a message tells of a machine.
+func (p *parts) addEvent(now *batch, m *roster.Message, st *roster.Status) {
 	switch {
 	case m.Marker:
 	case m.Refusal == nil:

@@ -22,9 +22,11 @@ type Ingest struct {
 	// Folded, if not nil, is called after each batch, which has its fates by then. It
 	// must not keep the batch, nor wait.
 	Folded func(*roster.Batch)
+	// SourceName, if not nil, names a source for people.
+	SourceName func(string) string
 
-	roster  *roster.Roster
-	decoder *Decoder
+	roster *roster.Roster
+	*Decoder
 	letters *DeadLetters
 	metrics *metrics
 	// caughtUp reports whether the messages read are new ones: delays are
@@ -37,7 +39,7 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 	letters.Judged(r.Status().Position.Place)
 	return &Ingest{
 		roster:   r,
-		decoder:  NewDecoder(s),
+		Decoder:  NewDecoder(s),
 		letters:  letters,
 		metrics:  newMetrics(reg),
 		caughtUp: caughtUp,
@@ -47,7 +49,7 @@ func New(r *roster.Roster, s rollcallv1.Subjects, letters *DeadLetters, caughtUp
 // Fold gives every message of a batch its fate and moves the roster's position
 // to the batch's end. It never waits for anything outside the process.
 func (in *Ingest) Fold(from *stream.Batch) {
-	b := in.decoder.Decode(from)
+	b := in.Decode(from)
 	before := in.roster.Status().Fates
 	in.roster.Fold(b)
 	in.metrics.addFates(before, in.roster.Status().Fates)
@@ -56,11 +58,16 @@ func (in *Ingest) Fold(from *stream.Batch) {
 		in.Folded(b)
 	}
 	in.countFates(b, from.Messages)
+	in.logSources(b)
 	in.letters.Judged(b.End.Place)
 }
 
 // Decoder decodes batches of the stream. It is not safe for concurrent use.
 type Decoder struct {
+	// Forgeable, if not nil, reports that publishers can write the header that says from
+	// where a message was sourced. It is then ignored.
+	Forgeable func() bool
+
 	wire  *wire.Decoder
 	batch roster.Batch // its memory is reused
 }
@@ -73,8 +80,9 @@ func (d *Decoder) Decode(from *stream.Batch) *roster.Batch {
 	b := &d.batch
 	b.End, b.Missing, b.Unread = from.End, from.Missing, from.Unread
 	b.Messages = b.Messages[:0]
+	forgeable := d.Forgeable != nil && d.Forgeable()
 	for i := range from.Messages {
-		d.decode(&from.Messages[i])
+		d.decode(&from.Messages[i], !forgeable)
 	}
 	return b
 }
@@ -84,9 +92,9 @@ func (d *Decoder) Decode(from *stream.Batch) *roster.Batch {
 // value is the reason. A message with this header and with data is a client's.
 const headerMarker = "Nats-Marker-Reason"
 
-// decode decodes a message and appends it to the batch. A message with broken
-// headers arrives without headers.
-func (d *Decoder) decode(m *stream.Message) {
+// decode decodes a message and appends it to the batch, with its source if sourced. A
+// message with broken headers arrives without headers.
+func (d *Decoder) decode(m *stream.Message, sourced bool) {
 	b := &d.batch
 	if len(b.Messages) < cap(b.Messages) {
 		b.Messages = b.Messages[:len(b.Messages)+1]
@@ -95,6 +103,16 @@ func (d *Decoder) decode(m *stream.Message) {
 	}
 	to := &b.Messages[len(b.Messages)-1]
 	to.Place, to.Receipt = m.Place, m.Receipt
+	to.Source = roster.Sourced{}
+	//guard:drop sourced "a header that publishers can forge is ignored" TestHostileSource
+	if values := m.Header[headerSource]; sourced && values != nil {
+		var err error
+		//guard:false "a header that no server writes is refused" TestHostileSource
+		if to.Source, err = parseSource(values); err != nil {
+			to.Refusal, to.Marker, to.Event = sourceRefusal(err), false, roster.Event{}
+			return
+		}
+	}
 	//guard:set `m.Header.Get(headerMarker) != "" && len(m.Data) == 0` false "a server's marker is not an event" TestMarker
 	if to.Marker = m.Header.Get(headerMarker) != "" && len(m.Data) == 0; to.Marker {
 		to.Refusal, to.Event = nil, roster.Event{}

@@ -44,6 +44,7 @@ const (
 //	rollcall_lag_messages, rollcall_caught_up
 //	rollcall_complete, rollcall_incomplete{reason}
 //	rollcall_machines_unsettled, rollcall_machines_limited, rollcall_events_missing
+//	rollcall_source_missing{source}
 //	rollcall_build_info{version,goversion,revision}
 type Collector struct {
 	// Silent, if not nil, reports whether a machine that was last heard at heard, and lists
@@ -54,6 +55,9 @@ type Collector struct {
 	// disconnected or does not answer. Then there is no lag, and caught_up and
 	// complete are 0. The rules for Silent apply to it too.
 	Stale func() bool
+
+	// SourceName, if not nil, names a source as its metric does.
+	SourceName func(string) string
 
 	roster      *roster.Roster
 	reading     Reading
@@ -80,6 +84,7 @@ var (
 	unsettled  = desc("machines_unsettled", "While events are missing: machines heard within the allowed lateness that have sent no boot, shutdown or present dated more than ROLLCALL_MAX_SKEW after the loss.")
 	missing    = desc("events_missing", "Events that never arrived, as far as their numbers tell: it falls only when one arrives.")
 	limited    = desc("machines_limited", "Machines with events refused because of a limit since their last boot, shutdown or present.")
+	ofSource   = desc("source_missing", "Events of a stream that the stream of events sources that never arrived, as far as is known.", "source")
 	buildInfo  = desc("build_info", "Always 1; the labels name the build.", "version", "goversion", "revision")
 )
 
@@ -90,7 +95,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, unsettled, limited, missing, buildInfo,
+		users, sessions, several, position, fates, lag, caughtUp, complete, incomplete, unsettled, limited, missing, ofSource, buildInfo,
 	} {
 		ch <- d
 	}
@@ -136,6 +141,13 @@ func (c *Collector) collectComplete(ch chan<- prometheus.Metric, st *roster.Stat
 	gauge(ch, unsettled, float64(open))
 	gauge(ch, limited, float64(st.Limited))
 	gauge(ch, missing, float64(st.Missing))
+	for _, s := range st.Sources() {
+		name := s.Name
+		if c.SourceName != nil {
+			name = c.SourceName(name)
+		}
+		gauge(ch, ofSource, float64(s.Missing), name)
+	}
 }
 
 func boolValue(b bool) float64 {

@@ -1,6 +1,7 @@
 package natsconn
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,10 @@ import (
 // minSourcesServer is the oldest NATS server whose sources can be proven.
 var minSourcesServer = [2]int{2, 15}
 
+// ProvesSources reports whether a server with this version writes where a sourced message is
+// from so that it proves something, and lets no publisher do so.
+func ProvesSources(version string) bool { return !isBefore(version, minSourcesServer) }
+
 // externalPrefix and externalSuffix surround the domain in the API prefix of a source.
 const (
 	externalPrefix = "$JS."
@@ -34,6 +39,29 @@ func SourceName(s *jetstream.StreamSource) string {
 		return s.Name
 	}
 	return External(s.External.APIPrefix) + "/" + s.Name
+}
+
+// WrittenSource returns the name of a source as the server writes it in headers: see above.
+func WrittenSource(s *jetstream.StreamSource) string {
+	name := s.Name
+	if s.External != nil {
+		name += ":" + hash(s.External.APIPrefix)
+	}
+	if s.Consumer != nil {
+		name += ":C=" + hash(s.Consumer.Name)
+	}
+	return name
+}
+
+// hash is the server's hash of names (getHash in its events.go).
+func hash(name string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := sha256.Sum256([]byte(name))
+	short := sum[:8]
+	for i, b := range short {
+		short[i] = digits[int(b)%len(digits)]
+	}
+	return string(short)
 }
 
 // External names the account or domain that an API prefix leads to: the domain if it is
@@ -51,7 +79,7 @@ func External(api string) string {
 // that of the server connected to.
 func refuseSources(c jetstream.StreamConfig, version string, add func(setting string, value any, why string)) {
 	//guard:false "sources that cannot be proven are not read" TestSources
-	if len(c.Sources) > 0 && isBefore(version, minSourcesServer) {
+	if len(c.Sources) > 0 && !ProvesSources(version) {
 		add("sources", strings.Join(sourceNames(c), ", "), fmt.Sprintf(
 			"nats-server %s does not record in Nats-Stream-Source when a source was created, so that lost events go unnoticed; upgrade the servers of the stream and of its sources to %d.%d",
 			version, minSourcesServer[0], minSourcesServer[1]))

@@ -49,6 +49,8 @@ type Config struct {
 	// for use by several goroutines. If they are nil, answers omit lag and snapshot.
 	Lag      func() uint64
 	Snapshot func() *api.Snapshot
+	// Sources returns what was read of the sources of the stream; nil: nothing.
+	Sources func() []api.Source
 	// Checks returns the checks of /readyz that fail; nil: none.
 	Checks func() []api.Check
 	// Instance identifies this process; Settings is a digest of the settings that

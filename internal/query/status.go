@@ -39,6 +39,9 @@ func (s *Service) status(context.Context, *statusRequest) ([]byte, error) {
 		a.Complete, a.Reasons = false, slices.Insert(a.Reasons, 0, replaying)
 	}
 	s.setLag(&a)
+	if s.Sources != nil {
+		a.Sources = s.Sources()
+	}
 	if s.Snapshot != nil {
 		a.Snapshot = s.Snapshot()
 	}

@@ -86,8 +86,11 @@ func (s *Source) Reasons(st *roster.Status) []string {
 // without the losses that concern only other machines. It is never nil.
 func (s *Source) ReasonsOf(st *roster.Status, v roster.View) []string {
 	reasons := []string{}
-	if !v.Settled() {
-		reasons = losses(st)
+	for _, loss := range roster.AllLosses() {
+		//guard:drop v.ConcernedBy(loss) "what one site lost concerns no machine of another" TestReasonsOfSources
+		if st.Losses[loss] != 0 && v.ConcernedBy(loss) {
+			reasons = append(reasons, loss.String())
+		}
 	}
 	if limit := roster.LossLimit.String(); v.Limited() && !slices.Contains(reasons, limit) {
 		reasons = append(reasons, limit)

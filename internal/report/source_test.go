@@ -45,6 +45,37 @@ func TestSilentEvery(t *testing.T) {
 	}
 }
 
+// TestReasonsOfSources: what a site lost is a reason for its machines, not for those of
+// another.
+func TestReasonsOfSources(t *testing.T) {
+	r := roster.New(roster.DefaultSettings())
+	place := uint64(0)
+	heard := func(source string, sequence uint64) {
+		place++
+		at := roster.TimeOf(kit.At)
+		m := roster.Message{Place: place, Receipt: at, Source: roster.Sourced{Name: source, Sequence: sequence}}
+		m.Event = roster.Event{Date: at, Type: roster.Login, Machine: source, Session: roster.Session{User: "lane"}}
+		b := roster.Batch{Messages: []roster.Message{m}}
+		b.End.Place = place
+		r.Fold(&b)
+	}
+	heard("fra", 1)
+	heard("ber", 1)
+	heard("fra", 3)
+	s := source(r)
+	st := r.Status()
+	if got := s.Reasons(&st); !slices.Equal(got, []string{"source_gap"}) {
+		t.Errorf("of all: %v", got)
+	}
+	for machine, want := range map[string][]string{"fra": {"source_gap"}, "ber": {}} {
+		r.Machine(machine, func(v roster.View) {
+			if got := s.ReasonsOf(&st, v); !slices.Equal(got, want) {
+				t.Errorf("of %s: %v, want %v", machine, got, want)
+			}
+		})
+	}
+}
+
 // TestStale: a report says that it may be outdated.
 func TestStale(t *testing.T) {
 	s := source(kit.Seed())

@@ -89,7 +89,7 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 	if d.version > 1 {
 		has = in.uvarint()
 	}
-	if has > allBounds || d.version == 2 && has >= hasEvery || d.version == 3 && has >= hasChanged {
+	if has > allBounds || d.version == 2 && has >= hasEvery || d.version == 3 && has >= hasChanged || d.version == 4 && has >= hasThrough {
 		in.fail(fmt.Errorf("bounds %#x: unknown", has))
 	}
 	var l limitState
@@ -117,6 +117,9 @@ func (d *decoder) machineBounds(m *machine, in *fields) {
 		if m.changed = in.time(m.newest); m.changed > m.newest {
 			in.fail(errors.New("changed: after the newest date"))
 		}
+	}
+	if has&hasThrough != 0 {
+		m.through = in.uvarint()
 	}
 	if l != (limitState{}) {
 		m.limits = &l

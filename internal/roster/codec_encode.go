@@ -18,11 +18,15 @@ import (
 //
 //	head      place, the fates in their order, receipt, the losses in their order,
 //	          the receipt read first after the last loss (0: none), the fleet's floor,
-//	          the missing events of machines that are not in the roster
+//	          the missing events of machines that are not in the roster,
+//	          the number of sources; each: name, missing, place of the last gap, place of
+//	          the last new creation, receipt of the later of these;
+//	          the number of creations; each: its source's index, id, sequence, places lost
+//	          when it was read
 //	machine*  its length in bytes, and in order of name:
 //	          name, newest (from 0), heard, bits of what follows: 1 floor,
-//	          2 reset, 4 refused, 8 every, 16 numbers, 32 changed; floor and changed are
-//	          times, reset and refused are stamps, every is in nanoseconds; numbers are
+//	          2 reset, 4 refused, 8 every, 16 numbers, 32 changed, 64 through; floor and changed are
+//	          times, reset and refused are stamps, every is in nanoseconds; through is a number; numbers are
 //	          the missing events of former origins, and the number of origins, each:
 //	              name, newest, highest, number of missing events in older gaps,
 //	              reused, number of gaps; each gap: its first number minus the last of
@@ -37,7 +41,7 @@ import (
 // refused is omitted if it is below reset. In version 1 of the encoding the
 // head ends after the losses, and every machine has a floor and a reset, without
 // bits before them. Version 2 has no every, no numbers, and no missing events in the head;
-// version 3 has no changed.
+// version 3 has no changed; version 4 has no sources, no through, and two losses less.
 type Encoding struct {
 	cut *Cut
 	rec recorder
@@ -45,7 +49,7 @@ type Encoding struct {
 
 // EncodingVersion is the version of the encoding that Encode writes, and the
 // newest that Restore reads.
-const EncodingVersion = 4
+const EncodingVersion = 5
 
 // Encode begins the canonical encoding of the roster as it is now. Close it
 // when done.
@@ -109,7 +113,7 @@ func appendHead(b []byte, st Status) []byte {
 		b = binary.AppendUvarint(b, place)
 	}
 	b = appendTime(appendTime(b, st.firstReceiptAfterLoss, 0), st.fleetFloor, 0)
-	return binary.AppendUvarint(b, st.leftMissing)
+	return appendSources(binary.AppendUvarint(b, st.leftMissing), st.sources)
 }
 
 // recorder encodes machines as records.
@@ -160,6 +164,7 @@ const (
 	hasEvery
 	hasNumbers
 	hasChanged
+	hasThrough
 	allBounds = 1<<iota - 1
 )
 
@@ -189,6 +194,10 @@ func appendBounds(b []byte, m *machine, horizon Time) []byte {
 	if m.changed != unchanged {
 		b[at] |= hasChanged
 		b = appendTime(b, m.changed, m.newest)
+	}
+	if m.through != 0 {
+		b[at] |= hasThrough
+		b = binary.AppendUvarint(b, m.through)
 	}
 	return b
 }

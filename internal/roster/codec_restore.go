@@ -195,6 +195,9 @@ func (d *decoder) head() error {
 		return err
 	}
 	for i := range d.st.Losses {
+		if d.version < 5 && Loss(i) >= SourceGap {
+			break
+		}
 		if err := d.number(&d.st.Losses[i]); err != nil {
 			return err
 		}
@@ -226,7 +229,10 @@ func (d *decoder) bounds() error {
 		return fmt.Errorf("%d missing events: out of range", d.st.leftMissing)
 	}
 	d.st.Missing = d.st.leftMissing
-	return err
+	if err != nil || d.version < 5 {
+		return err
+	}
+	return d.sources()
 }
 
 func (d *decoder) time(t *Time) error {

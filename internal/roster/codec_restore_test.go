@@ -29,6 +29,13 @@ func encoded(totals [3]byte, records ...[]byte) []byte {
 	return append(b, 0, totals[0], totals[1], totals[2])
 }
 
+// sourced returns an encoding at place 1 with these sources, and one machine.
+func sourced(s sources) []byte {
+	b := appendHead(nil, Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}, settling: settling{sources: &s}})
+	r := record("a")
+	return append(append(binary.AppendUvarint(b, uint64(len(r))), r...), 0, 1, 0, 0)
+}
+
 // TestRestoreRefusesInvalid: a well-formed encoding that no roster can have is
 // refused, and the error says why.
 func TestRestoreRefusesInvalid(t *testing.T) {
@@ -67,7 +74,16 @@ func TestRestoreRefusesInvalid(t *testing.T) {
 		"clearing twice":          {encoded([3]byte{1, 0, 2}, record("a", with([]byte{0, 2}, clearing("x"), clearing("x"))...)), "no name, or twice"},
 		"clearing of nobody":      {encoded([3]byte{1, 0, 1}, record("a", with([]byte{0, 1}, clearing(""))...)), "no name, or twice"},
 		"unknown details":         {encoded([3]byte{1, 1, 0}, record("a", with([]byte{1}, session("1", "lane", 16), []byte{0})...)), "details 0x10: unknown"},
-		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 64)), "bounds 0x40: unknown"},
+		"unknown bounds":          {encoded([3]byte{1, 0, 0}, append(appendTime(appendTime(appendString(nil, "a"), second, 0), second, second), 128, 1)), "bounds 0x80: unknown"},
+		"sources":                 {sourced(sources{list: []Source{{Name: "a", Missing: 2, Gap: 1}}, creations: []creation{{0, "x", 7, 0}, {0, "y", 1, 0}}}), ""},
+		"a source twice":          {sourced(sources{list: []Source{{Name: "a"}, {Name: "a"}}}), "sources: not in the form"},
+		"a creation twice":        {sourced(sources{list: []Source{{Name: "a"}}, creations: []creation{{0, "x", 7, 0}, {0, "x", 8, 0}}}), "sources: not in the form"},
+		"a source without a name": {sourced(sources{list: []Source{{Name: ""}}}), "sources: not in the form"},
+		"a loss in the future":    {sourced(sources{list: []Source{{Name: "a", Recreated: 2}}}), "sources: not in the form"},
+		"a creation of nothing":   {sourced(sources{list: []Source{{Name: "a"}}, creations: []creation{{1, "x", 7, 0}}}), "sources: not in the form"},
+		"a creation unread":       {sourced(sources{list: []Source{{Name: "a"}}, creations: []creation{{0, "x", 0, 0}}}), "sources: not in the form"},
+		"too many lost":           {sourced(sources{list: []Source{{Name: "a"}}, creations: []creation{{0, "x", 1, 9}}}), "sources: not in the form"},
+		"a name too long":         {sourced(sources{list: []Source{{Name: strings.Repeat("a", 2000)}}}), "sources: not in the form"},
 		"a login":                 {bounded(hasChanged, 0, 0), ""},
 		"a login in the future":   {bounded(hasChanged, 1, 0), "changed: after the newest date"},
 		"an interval":             {bounded(hasEvery, minute...), ""},
@@ -140,7 +156,7 @@ func TestRestoreVersion1(t *testing.T) {
 	if _, there := r.RegisterCounts(); there != 1 {
 		t.Errorf("%d registers, want the clearing", there)
 	}
-	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion + 1, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 5") {
-		t.Errorf("version 5: %v", err)
+	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion + 1, s, Position{Place: 5}}, s); err == nil || !strings.Contains(err.Error(), "version 6") {
+		t.Errorf("version 6: %v", err)
 	}
 }

@@ -134,11 +134,17 @@ type Message struct {
 	// decoded. Fold sets Refusal when it refuses the message itself.
 	Refusal *Refusal
 	Event   Event
+	// Source is from where the stream took the message.
+	Source Sourced
 	// Marker says that the server itself stored the message, and that it is not an
 	// event: its fate is superseded.
 	Marker bool
 	// Fate is set by Fold.
 	Fate Fate
+	// Missing and Recreated are set by Fold: how many messages of the message's source are
+	// missing before it, and that the source was created anew.
+	Missing   uint64
+	Recreated bool
 }
 
 // Batch is a run of messages in the order of their places.

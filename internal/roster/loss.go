@@ -1,6 +1,9 @@
 package roster
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Loss is why events are missing from a roster.
 type Loss uint8
@@ -10,7 +13,8 @@ type Loss uint8
 // were read. Deleted: single messages were deleted. Gap: messages are missing for
 // no known reason. Recreated: the stream was recreated, and the end of the old one
 // was never read. LossLimit: events of machines that are not in the roster were
-// refused because of a limit.
+// refused because of a limit. SourceGap: messages of a source of the stream are missing, and
+// SourceRecreated: a source was created anew, so that its end may be missing; see source.go.
 const (
 	BaselineLost Loss = iota
 	Truncated
@@ -18,12 +22,15 @@ const (
 	Gap
 	Recreated
 	LossLimit
+	SourceGap
+	SourceRecreated
 	losses
 )
 
 var lossNames = [losses]string{
 	BaselineLost: "baseline_lost", Truncated: "truncated", Deleted: "deleted",
 	Gap: "gap", Recreated: "recreated", LossLimit: "limit",
+	SourceGap: "source_gap", SourceRecreated: "source_recreated",
 }
 
 // String returns the name of the loss in metrics and reports: "baseline_lost".
@@ -31,7 +38,7 @@ func (l Loss) String() string { return lossNames[l] }
 
 // AllLosses returns all losses.
 func AllLosses() []Loss {
-	return []Loss{BaselineLost, Truncated, Deleted, Gap, Recreated, LossLimit}
+	return []Loss{BaselineLost, Truncated, Deleted, Gap, Recreated, LossLimit, SourceGap, SourceRecreated}
 }
 
 // Losses has the place of the last loss of each kind; 0 is none.
@@ -41,7 +48,8 @@ func AllLosses() []Loss {
 // than the allowed skew after the receipt of the first message that was read
 // after the loss. (A boot from before the loss may arrive late, from the spool of
 // an agent, and says nothing about what was lost.) The loss also concerns a
-// machine that is first heard after it, until it sends such an event.
+// machine that is first heard after it, until it sends such an event. A loss of a source
+// concerns the machines that were heard through it, and those first heard after it.
 type Losses [losses]uint64
 
 // Last is the place of the last loss of any kind, or 0 if there is none.
@@ -54,18 +62,29 @@ func (l Losses) Last() uint64 {
 	return last
 }
 
+// ofStream is the place of the last loss of the stream itself, not of a source.
+func (l Losses) ofStream() uint64 {
+	l[SourceGap], l[SourceRecreated] = 0, 0
+	return l.Last()
+}
+
 // never is the date after which a reset settles a machine while no message has
 // been read after the last loss: none does.
 const never Time = math.MaxInt64
 
 // settling decides whether a machine is settled.
 type settling struct {
-	loss  uint64 // the place of the last loss; 0: none
-	after Time   // the date after which a reset settles a machine
+	loss    uint64 // the place of the last loss of the stream; 0: none
+	after   Time   // the date after which a reset settles a machine
+	skew    time.Duration
+	sources *sources // nil: none
 }
 
-// settles reports whether a machine with this reset is settled.
-func (s *settling) settles(reset Stamp) bool {
+// settles reports whether a machine is settled.
+func (s *settling) settles(m *machine) bool { return s.settlesStream(m.reset) && s.settlesSources(m) }
+
+// settlesStream reports whether no loss of the stream concerns a machine with this reset.
+func (s *settling) settlesStream(reset Stamp) bool {
 	//guard:drop reset.Date "a late boot from before a loss does not settle it" ^(TestLosses|TestSettled)$
 	return s.loss == 0 || reset.Place > s.loss && reset.Date > s.after
 }
@@ -73,10 +92,18 @@ func (s *settling) settles(reset Stamp) bool {
 // SettlesAfter returns the date after which a boot, shutdown or present settles a
 // machine; 0 while there is no loss, and while no message was read after the last.
 func (st *Status) SettlesAfter() Time {
-	if st.after == never {
+	after := st.after
+	if st.sources != nil {
+		for i := range st.sources.list {
+			if s := &st.sources.list[i]; s.loss() > 0 {
+				after = max(after, s.resumed.Add(st.skew))
+			}
+		}
+	}
+	if after == never {
 		return 0
 	}
-	return st.after
+	return after
 }
 
 // Complete reports whether the roster is complete: no loss is known, or the last
@@ -85,7 +112,7 @@ func (st *Status) SettlesAfter() Time {
 // that is still unknown would have sent an event.
 func (st *Status) Complete() bool {
 	//guard:drop st.Receipt "a loss waits for unknown machines" ^(TestLosses|TestSettled)$
-	return st.loss == 0 || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
+	return st.Losses == (Losses{}) || st.Unsettled == 0 && st.CompleteAfter != 0 && st.Receipt > st.CompleteAfter
 }
 
 // recordLoss records a loss at a place. It concerns every machine.
@@ -109,14 +136,23 @@ func (r *Roster) recordResumed(st *Status) {
 // deriveSettling sets settling and CompleteAfter from the last loss and the
 // receipt of the first message after it.
 func (r *Roster) deriveSettling(st *Status) {
-	st.settling, st.CompleteAfter = settling{}, 0
-	switch last := st.Losses.Last(); {
-	case last == 0:
+	st.loss, st.after, st.skew, st.CompleteAfter = st.Losses.ofStream(), 0, r.settings.MaxSkew, 0
+	switch {
+	case st.loss == 0:
 	case st.firstReceiptAfterLoss == 0:
-		st.settling = settling{last, never}
+		st.after = never
+		return
 	default:
-		st.settling = settling{last, st.firstReceiptAfterLoss.Add(r.settings.MaxSkew)}
+		st.after = st.firstReceiptAfterLoss.Add(r.settings.MaxSkew)
 		st.CompleteAfter = st.firstReceiptAfterLoss.Add(r.settings.AllowedLateness)
+	}
+	if st.sources == nil {
+		return
+	}
+	for i := range st.sources.list {
+		if s := &st.sources.list[i]; s.loss() > 0 {
+			st.CompleteAfter = max(st.CompleteAfter, s.resumed.Add(r.settings.AllowedLateness))
+		}
 	}
 }
 
@@ -133,17 +169,24 @@ func (r *Roster) Accept(place uint64) {
 			st.Losses[why] = 0
 		}
 	}
-	if st.Losses == (Losses{}) {
+	if st.Losses.ofStream() == 0 {
 		st.firstReceiptAfterLoss = 0
 	}
+	r.acceptSources(&st, place)
 	r.deriveSettling(&st)
-	st.Unsettled = 0
-	for _, h := range r.recent {
-		if !st.settles(r.fleet.machines.At(h.number).reset) {
-			st.Unsettled++
-		}
-	}
+	r.recountUnsettled(&st)
 	r.statusMu.Lock()
 	defer r.statusMu.Unlock()
 	r.status = st
+}
+
+// recountUnsettled counts the machines heard within the allowed lateness that a loss
+// concerns.
+func (r *Roster) recountUnsettled(st *Status) {
+	st.Unsettled = 0
+	for _, h := range r.recent {
+		if !st.settles(r.fleet.machines.At(h.number)) {
+			st.Unsettled++
+		}
+	}
 }

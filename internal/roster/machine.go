@@ -27,6 +27,7 @@ type machine struct {
 	number        uint32               // in the directory
 	users         int32                // how many are on
 	open          int32                // open sessions
+	through       uint64               // the sources through which it was heard: see bitOf
 	expireAtCount int32                // expire runs at this many registers; 0 at first: at once
 }
 

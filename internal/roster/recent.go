@@ -63,7 +63,7 @@ type display struct {
 // standingOf returns the standing of a machine. It is recent if it was heard at
 // since or later.
 func (r *Roster) standingOf(st *Status, m *machine, since Time) standing {
-	settled := st.settles(m.reset)
+	settled := st.settles(m)
 	s := standing{recent: m.heard >= since, limited: m.limited()}
 	s.display = display{
 		shown: s.recent || m.users > 0, incomplete: s.limited || !settled,

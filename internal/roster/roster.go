@@ -13,12 +13,16 @@
 //	cleared[user]  the user is off this machine     logout without session
 //	reset          everybody before it is off       boot, shutdown, present
 //	newest         the newest date accepted         every accepted event
-//	heard          the newest receipt accepted      every accepted event
+//	heard          when it was last heard           every accepted event
 //	floor          logins dated before it are late  eviction (evict.go)
 //	refused        the last event over a limit      an event refused because of a limit
 //	every          how often it lists who is on     with reset: present
 //
-// Beside them, a machine has the numbers of its events that were not seen (origin.go).
+// It is heard at the receipt; an event that another stream had first (source.go) may have
+// waited there, so its date counts if it is earlier.
+//
+// Beside them, a machine has the numbers of its events that were not seen (origin.go), and
+// the sources through which it was heard.
 //
 // A session is open when its register has a user, and its stamp is not below
 // reset and is above that user's cleared. A closed register (one that has nothing
@@ -102,6 +106,10 @@ type Roster struct {
 	people   people
 	packing  []byte // reused by the fold, which alone uses it
 	prefetch prefetcher
+	// Used by the fold only: the sources of the status are not shared yet; the unsettled
+	// machines must be counted again at the end of the batch.
+	sourcesOwned, recountDue bool
+	lastCreation             int // that of the last message of a source
 
 	statusMu sync.Mutex
 	status   Status
@@ -142,7 +150,7 @@ type Status struct {
 
 // New returns an empty roster.
 func New(s Settings) *Roster {
-	return &Roster{settings: s}
+	return &Roster{settings: s, status: Status{settling: settling{skew: s.MaxSkew}}}
 }
 
 // Settings returns the roster's settings.
@@ -166,6 +174,7 @@ func (r *Roster) Fold(b *Batch) {
 	defer r.people.mu.Unlock()
 	// Only the holder of fold writes status, so reading it needs no lock.
 	st := r.status
+	r.sourcesOwned, r.recountDue = false, false
 	var hints []prefetched
 	for i := range b.Messages {
 		if i%prefetchWindow == 0 {
@@ -190,6 +199,9 @@ func (r *Roster) Fold(b *Batch) {
 	}
 	if b.Unread {
 		r.recordLoss(&st, Recreated, st.Position.Place)
+	}
+	if r.recountDue {
+		r.recountUnsettled(&st)
 	}
 	r.statusMu.Lock()
 	r.status = st
@@ -216,6 +228,12 @@ func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time, ag
 	r.advanceReceipt(st, m.Receipt)
 	if st.firstReceiptAfterLoss == 0 && st.loss > 0 && m.Place > st.loss {
 		r.recordResumed(st)
+	}
+	m.Missing, m.Recreated = 0, false
+	//guard:drop again "a message read again proves nothing" TestSourceReadAgain
+	//guard:drop judged "a message judged in an earlier incarnation proves nothing" TestSourceReadAgain
+	if m.Source.Sequence > 0 && !again && m.Receipt > judged {
+		r.prove(st, m)
 	}
 	if m.Marker {
 		m.Fate = Superseded
@@ -263,7 +281,8 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 	e := &msg.Event
 	since := r.hiddenBefore(st.Receipt)
 	var was standing
-	if m == nil {
+	isNew := m == nil
+	if isNew {
 		//guard:set strings.Clone(...) e.Machine "a caller may reuse its buffer" TestStringsAreCopied
 		m = r.fleet.add(machine{name: strings.Clone(e.Machine), changed: unchanged, ended: math.MaxInt64}, hint.machineHash, len(r.cuts))
 		st.Machines++
@@ -282,7 +301,8 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 		m.see(e)
 	}
 	m.newest = max(m.newest, e.Date)
-	m.heard = max(m.heard, msg.Receipt)
+	m.heard = max(m.heard, heardAt(msg))
+	r.hear(st, m, &msg.Source, isNew)
 	if e.Type == Login || e.Type == Logout {
 		//guard:set max(...) e.Date "the date of the last login or logout never goes back" ^(TestOracle|TestAnyOrder)$
 		m.changed = max(m.changed, e.Date)
@@ -298,6 +318,16 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 	//guard:drop "a change of what reports show of a machine is in the feed" TestFeedFields
 	r.people.feed.touch(m, r.people.event, was.display, is.display)
 	return raised
+}
+
+// heardAt returns when a machine was heard, as far as one of its events tells: at its receipt;
+// at its date, if that is earlier and it may have waited at a site.
+func heardAt(m *Message) Time {
+	//guard:false "a machine was heard when its site heard it" TestHeardAtSite
+	if m.Source.Sequence > 0 {
+		return min(m.Receipt, m.Event.Date)
+	}
+	return m.Receipt
 }
 
 // Machines yields the machines that a report shows, in byte order of their names,

@@ -44,7 +44,17 @@ func (v View) UserCount() int { return int(v.m.users) }
 func (v View) Shown() bool { return v.m.users > 0 || v.m.heard >= v.hidden }
 
 // Settled reports whether no loss concerns the machine; see Losses.
-func (v View) Settled() bool { return v.settling.settles(v.m.reset) }
+func (v View) Settled() bool { return v.settling.settles(v.m) }
+
+// ConcernedBy reports whether losses of one kind concern the machine, if there are any: those
+// of the stream concern all that have not settled since, those of a source those that it
+// may speak for.
+func (v View) ConcernedBy(why Loss) bool {
+	if why == SourceGap || why == SourceRecreated {
+		return v.settling.unsettledBy(why, v.m)
+	}
+	return !v.settling.settlesStream(v.m.reset)
+}
 
 // Limited reports whether an event of the machine was refused because of a limit
 // since its last boot, shutdown or present.

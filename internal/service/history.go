@@ -43,7 +43,7 @@ func (s *service) readAgain(ctx context.Context, from roster.Position, fold func
 		return err
 	}
 	reader, err := stream.New(stream.Config{
-		Conn: s.other, Stream: string(s.cfg.Stream), Log: s.log.With("for", "history"), Registry: prometheus.NewRegistry(),
+		Conn: s.other, API: s.cfg.Domain().API(), Stream: string(s.cfg.Stream), Log: s.log.With("for", "history"), Registry: prometheus.NewRegistry(),
 		Earlier: func() []roster.Position { return nil }, ID: id + "-history",
 		Make: func(context.Context) error { return nil }, // it is for the fold to make it
 	})
@@ -56,6 +56,7 @@ func (s *service) readAgain(ctx context.Context, from roster.Position, fold func
 			d := decoders[subject]
 			if d == nil {
 				d = ingest.NewDecoder(s.subjectsOf(subject))
+				d.Forgeable = s.sourcesForgeable
 				decoders[subject] = d
 			}
 			return d.Decode(b)

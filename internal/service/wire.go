@@ -37,7 +37,7 @@ func (s *service) wire(js jetstream.JetStream) error {
 	collector.Silent = func(heard roster.Time, every time.Duration) bool {
 		return source.Silent(heard, every, time.Now())
 	}
-	collector.Stale = s.stale
+	collector.Stale, collector.SourceName = s.stale, s.sourceName
 	s.reg.MustShow(collector)
 	if file := string(s.cfg.ExpectedFile); file != "" {
 		counted, err := newExpected(file, s.roster, s.reader.CaughtUp, s.log)
@@ -76,12 +76,19 @@ func (s *service) wireReading(js jetstream.JetStream) error {
 		return err
 	}
 	s.ingest = ingest.New(s.roster, subjects, s.letters, s.reader.CaughtUp, s.reg)
+	s.ingest.Forgeable, s.ingest.SourceName = s.sourcesForgeable, s.sourceName
 	if s.history != nil {
 		s.ingest.Folded = s.history.Put
 	}
 	//guard:drop "no dead letter is lost by a crash" ./internal/test/faults:TestSnapshotWaitsForLetters
 	s.snapshots.AwaitStored = s.letters.AwaitStored
 	return nil
+}
+
+// sourcesForgeable reports whether publishers may write the header that says from where a
+// message was sourced. While there is no connection, that is not known: nothing is read.
+func (s *service) sourcesForgeable() bool {
+	return !natsconn.ProvesSources(s.reading.ConnectedServerVersion())
 }
 
 // wireAnswers connects what reads the roster: reports, changes, answers.
@@ -98,7 +105,7 @@ func (s *service) wireAnswers(js jetstream.JetStream, source report.Source) {
 	s.questions = query.New(query.Config{
 		Source: source, Conn: s.other, Subjects: subjects, Version: s.build.Version, Log: s.log,
 		Lag: s.lag, Snapshot: s.lastSnapshot, Checks: s.failingChecks, History: s.history,
-		Instance: s.instance, Settings: digest(&s.cfg), Registry: s.reg, Fence: fence, Role: s.role(),
+		Sources: s.sources, Instance: s.instance, Settings: digest(&s.cfg), Registry: s.reg, Fence: fence, Role: s.role(),
 	})
 }
 

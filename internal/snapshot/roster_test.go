@@ -45,6 +45,21 @@ var goldenHeader = Header{
 
 // golden returns a roster with everything that a snapshot has.
 func golden() *roster.Roster {
+	r := goldenBefore5()
+	sourced := func(minute int, source, creation string, sequence uint64) roster.Message {
+		m := goldenEvent(minute, roster.Login, "at "+source, roster.Session{User: "ada"})
+		m.Source = roster.Sourced{Name: source, Creation: creation, Sequence: sequence}
+		return m
+	}
+	goldenFold(r, []roster.Message{
+		sourced(14, "EVENTS:0a1B2c3D", "first000", 44), sourced(15, "EVENTS", "first000", 1),
+		sourced(15, "EVENTS:0a1B2c3D", "first000", 75), sourced(16, "EVENTS", "second00", 1),
+	}, nil)
+	return r
+}
+
+// goldenBefore5 returns a roster with everything that a snapshot had before format 5.
+func goldenBefore5() *roster.Roster {
 	r := goldenBefore3()
 	numbered := func(m roster.Message, origin string, number uint64) roster.Message {
 		m.Event.Origin, m.Event.Number = origin, number
@@ -92,7 +107,7 @@ func goldenBefore3() *roster.Roster {
 		goldenEvent(9, roster.Login, "terminals", roster.Session{User: "ada"}),
 		goldenEvent(9, roster.Login, "quiet", roster.Session{User: "ada"}),
 		goldenEvent(10, roster.Shutdown, "quiet", roster.Session{}),
-	}, roster.AllLosses()[3:])
+	}, roster.AllLosses()[3:roster.SourceGap])
 	return r
 }
 
@@ -165,7 +180,7 @@ func history(t *rapid.T) []roster.Batch {
 	var batches []roster.Batch
 	place := uint64(0)
 	for range rapid.IntRange(0, 12).Draw(t, "batches") {
-		b := roster.Batch{Missing: roster.Loss(rapid.IntRange(0, len(roster.AllLosses())-1).Draw(t, "loss"))}
+		b := roster.Batch{Missing: roster.Loss(rapid.IntRange(0, int(roster.LossLimit)).Draw(t, "loss"))}
 		for range rapid.IntRange(0, 10).Draw(t, "messages") {
 			place += uint64(1 + rapid.IntRange(0, 20).Draw(t, "gap")/20)
 			b.Messages = append(b.Messages, message(t, place))

@@ -9,7 +9,7 @@
 //
 //	preamble   16 bytes, with this layout in every version of the format
 //	    0   8  "rollcall"
-//	    8   4  version of the format: 2, which is also that of the encoding
+//	    8   4  version of the format: 5, which is also that of the encoding
 //	   12   4  CRC of the 12 bytes before
 //	section*   the header, 1 or more of the body, the trailer
 //	    0   1  kind: 'H' header, 'B' body, 'T' trailer
@@ -56,8 +56,8 @@
 // So every bit of the file is covered by a checksum: any change, truncation or
 // addition is detected, and mostly the error says where. The version says all that
 // a program must know to read the file correctly: a change of the canonical
-// encoding, or a new setting that affects the fold, makes a new version. Version 1
-// differs only in the encoding, and can still be read.
+// encoding, or a new setting that affects the fold, makes a new version. Earlier versions
+// differ in the encoding and in the losses there are, and can still be read.
 package snapshot
 
 import (

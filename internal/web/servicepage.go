@@ -147,6 +147,18 @@ func (s *servicePage) completeness(a *api.StatusAnswer) {
 	if a.Missing > 0 {
 		s.add("Missing", plural(int(a.Missing), "event", "events")+" of machines never arrived", true)
 	}
+	for _, source := range a.Sources {
+		text := source.Source + ": "
+		if source.Missing == 0 && source.Recreated == 0 {
+			s.add("Source", text+"nothing missing", false)
+			continue
+		}
+		text += plural(int(source.Missing), "event", "events") + " never arrived"
+		if source.Recreated > 0 {
+			text += "; created anew, so its end may be missing, too"
+		}
+		s.add("Source", text, source.Gap > 0 || source.Recreated > 0)
+	}
 }
 
 // kept adds how far the service has read, and what it has written.

@@ -50,3 +50,19 @@ func AwaitDomain(t testing.TB, js jetstream.JetStream) {
 		return err == nil
 	}, fmt.Sprintf("the JetStream of domain %q answers", js.Options().Domain))
 }
+
+// CutLine cuts the line of a leaf node to its hub.
+func (s *Server) CutLine() { s.setLine(true) }
+
+// RestoreLine restores it.
+func (s *Server) RestoreLine() { s.setLine(false) }
+
+func (s *Server) setLine(cut bool) {
+	s.t.Helper()
+	s.Reload(func(o *server.Options) {
+		remote := *o.LeafNode.Remotes[0] // the running server compares it with its own
+		remote.Disabled = cut
+		o.LeafNode.Remotes = []*server.RemoteLeafOpts{&remote}
+	})
+	Eventually(s.t, func() bool { return (s.running.NumLeafNodes() == 0) == cut }, "the line is cut or restored")
+}

@@ -381,7 +381,8 @@ type Report struct {
 	// lateness is accounted for, and an unknown machine would have sent an event
 	// since the last loss.
 	Complete bool `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
-	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated or
+	// Why not: replaying, baseline_lost, truncated, deleted, gap, recreated,
+	// source_gap, source_recreated (of a stream that is sourced: see Source) or
 	// limit; stale while the state of the stream is unknown, because NATS is
 	// unreachable or does not answer. In an answer about the past: the reasons of its
 	// gaps (see Past), which may also be late (an event arrived when what it concerns
@@ -1537,7 +1538,10 @@ type StatusAnswer struct {
 	// Absent if there is only that one.
 	Instances []*Instance `protobuf:"bytes,18,rep,name=instances,proto3" json:"instances,omitempty"`
 	// Beyond what the service refuses an event.
-	Limits        *Limits `protobuf:"bytes,27,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,27,opt,name=limits,proto3" json:"limits,omitempty"`
+	// What was read of the streams that the stream of events sources. Absent if it sources
+	// none.
+	Sources       []*Source `protobuf:"bytes,28,rep,name=sources,proto3" json:"sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1754,6 +1758,88 @@ func (x *StatusAnswer) GetLimits() *Limits {
 	return nil
 }
 
+func (x *StatusAnswer) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// Source is what was read of a stream that the stream of events sources.
+type Source struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, after its domain if that is another: fra/ROLLCALL_EVENTS.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// How many of its messages never arrived, as far as is known. Absent when 0.
+	Missing uint64 `protobuf:"varint,2,opt,name=missing,proto3" json:"missing,omitempty"`
+	// The place of the last message that showed that some are missing (source_gap). Absent
+	// if there is none, or it is accepted.
+	Gap uint64 `protobuf:"varint,3,opt,name=gap,proto3" json:"gap,omitempty"`
+	// The place of the last message that showed that the source was created anew
+	// (source_recreated). Absent if there is none, or it is accepted.
+	Recreated     uint64 `protobuf:"varint,4,opt,name=recreated,proto3" json:"recreated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Source) Reset() {
+	*x = Source{}
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Source) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Source) ProtoMessage() {}
+
+func (x *Source) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Source.ProtoReflect.Descriptor instead.
+func (*Source) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Source) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Source) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *Source) GetGap() uint64 {
+	if x != nil {
+		return x.Gap
+	}
+	return 0
+}
+
+func (x *Source) GetRecreated() uint64 {
+	if x != nil {
+		return x.Recreated
+	}
+	return 0
+}
+
 // Limits are the settings beyond which an event is refused. Durations are text such as
 // 1h30m0s; a number is 0 if there is no limit.
 type Limits struct {
@@ -1775,7 +1861,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1873,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[12]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1886,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetMaxSkew() string {
@@ -1851,7 +1937,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1949,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[13]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1962,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Check) GetName() string {
@@ -1908,7 +1994,7 @@ type InstancesRequest struct {
 
 func (x *InstancesRequest) Reset() {
 	*x = InstancesRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +2006,7 @@ func (x *InstancesRequest) String() string {
 func (*InstancesRequest) ProtoMessage() {}
 
 func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[14]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +2019,7 @@ func (x *InstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstancesRequest.ProtoReflect.Descriptor instead.
 func (*InstancesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *InstancesRequest) GetInstance() string {
@@ -1981,7 +2067,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2079,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[15]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2092,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Instance) GetInstance() string {
@@ -2110,7 +2196,7 @@ type Fates struct {
 
 func (x *Fates) Reset() {
 	*x = Fates{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2208,7 @@ func (x *Fates) String() string {
 func (*Fates) ProtoMessage() {}
 
 func (x *Fates) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[16]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2221,7 @@ func (x *Fates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fates.ProtoReflect.Descriptor instead.
 func (*Fates) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Fates) GetApplied() uint64 {
@@ -2187,7 +2273,7 @@ type HistoryStatus struct {
 
 func (x *HistoryStatus) Reset() {
 	*x = HistoryStatus{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2285,7 @@ func (x *HistoryStatus) String() string {
 func (*HistoryStatus) ProtoMessage() {}
 
 func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[17]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2298,7 @@ func (x *HistoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryStatus.ProtoReflect.Descriptor instead.
 func (*HistoryStatus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HistoryStatus) GetPlace() uint64 {
@@ -2274,7 +2360,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2372,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[18]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2385,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Snapshot) GetPlace() uint64 {
@@ -2368,7 +2454,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2466,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[19]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2479,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReportRequest) GetCursor() string {
@@ -2483,7 +2569,7 @@ type LongestAnswer struct {
 
 func (x *LongestAnswer) Reset() {
 	*x = LongestAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +2581,7 @@ func (x *LongestAnswer) String() string {
 func (*LongestAnswer) ProtoMessage() {}
 
 func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[20]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +2594,7 @@ func (x *LongestAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LongestAnswer.ProtoReflect.Descriptor instead.
 func (*LongestAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LongestAnswer) GetWhen() *timestamppb.Timestamp {
@@ -2644,7 +2730,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2656,7 +2742,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[21]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2669,7 +2755,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Change) GetMachine() string {
@@ -2822,7 +2908,7 @@ type ChangesBeat struct {
 
 func (x *ChangesBeat) Reset() {
 	*x = ChangesBeat{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2834,7 +2920,7 @@ func (x *ChangesBeat) String() string {
 func (*ChangesBeat) ProtoMessage() {}
 
 func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[22]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2847,7 +2933,7 @@ func (x *ChangesBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesBeat.ProtoReflect.Descriptor instead.
 func (*ChangesBeat) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ChangesBeat) GetWhen() *timestamppb.Timestamp {
@@ -2954,7 +3040,7 @@ type SessionsRequest struct {
 
 func (x *SessionsRequest) Reset() {
 	*x = SessionsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3052,7 @@ func (x *SessionsRequest) String() string {
 func (*SessionsRequest) ProtoMessage() {}
 
 func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[23]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3065,7 @@ func (x *SessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsRequest.ProtoReflect.Descriptor instead.
 func (*SessionsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SessionsRequest) GetNames() []string {
@@ -3097,7 +3183,7 @@ type SessionsAnswer struct {
 
 func (x *SessionsAnswer) Reset() {
 	*x = SessionsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3195,7 @@ func (x *SessionsAnswer) String() string {
 func (*SessionsAnswer) ProtoMessage() {}
 
 func (x *SessionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[24]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3208,7 @@ func (x *SessionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsAnswer.ProtoReflect.Descriptor instead.
 func (*SessionsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SessionsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3232,7 +3318,7 @@ type MachineSessions struct {
 
 func (x *MachineSessions) Reset() {
 	*x = MachineSessions{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3330,7 @@ func (x *MachineSessions) String() string {
 func (*MachineSessions) ProtoMessage() {}
 
 func (x *MachineSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[25]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3343,7 @@ func (x *MachineSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MachineSessions.ProtoReflect.Descriptor instead.
 func (*MachineSessions) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MachineSessions) GetMachine() string {
@@ -3325,7 +3411,7 @@ type FindRequest struct {
 
 func (x *FindRequest) Reset() {
 	*x = FindRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3423,7 @@ func (x *FindRequest) String() string {
 func (*FindRequest) ProtoMessage() {}
 
 func (x *FindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[26]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3436,7 @@ func (x *FindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindRequest.ProtoReflect.Descriptor instead.
 func (*FindRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FindRequest) GetText() string {
@@ -3415,7 +3501,7 @@ type FindAnswer struct {
 
 func (x *FindAnswer) Reset() {
 	*x = FindAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3513,7 @@ func (x *FindAnswer) String() string {
 func (*FindAnswer) ProtoMessage() {}
 
 func (x *FindAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[27]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3526,7 @@ func (x *FindAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAnswer.ProtoReflect.Descriptor instead.
 func (*FindAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FindAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3585,7 +3671,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3683,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[28]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3696,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HistoryRequest) GetMachine() string {
@@ -3756,7 +3842,7 @@ type HistoryAnswer struct {
 
 func (x *HistoryAnswer) Reset() {
 	*x = HistoryAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3768,7 +3854,7 @@ func (x *HistoryAnswer) String() string {
 func (*HistoryAnswer) ProtoMessage() {}
 
 func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[29]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3781,7 +3867,7 @@ func (x *HistoryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryAnswer.ProtoReflect.Descriptor instead.
 func (*HistoryAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HistoryAnswer) GetWhen() *timestamppb.Timestamp {
@@ -3904,7 +3990,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3916,7 +4002,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[30]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3929,7 +4015,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Mark) GetMachine() string {
@@ -3989,7 +4075,7 @@ type PastStay struct {
 
 func (x *PastStay) Reset() {
 	*x = PastStay{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4001,7 +4087,7 @@ func (x *PastStay) String() string {
 func (*PastStay) ProtoMessage() {}
 
 func (x *PastStay) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[31]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4014,7 +4100,7 @@ func (x *PastStay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastStay.ProtoReflect.Descriptor instead.
 func (*PastStay) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PastStay) GetMachine() string {
@@ -4105,7 +4191,7 @@ type CountsRequest struct {
 
 func (x *CountsRequest) Reset() {
 	*x = CountsRequest{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4117,7 +4203,7 @@ func (x *CountsRequest) String() string {
 func (*CountsRequest) ProtoMessage() {}
 
 func (x *CountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[32]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4130,7 +4216,7 @@ func (x *CountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsRequest.ProtoReflect.Descriptor instead.
 func (*CountsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CountsRequest) GetFrom() string {
@@ -4186,7 +4272,7 @@ type CountsAnswer struct {
 
 func (x *CountsAnswer) Reset() {
 	*x = CountsAnswer{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4284,7 @@ func (x *CountsAnswer) String() string {
 func (*CountsAnswer) ProtoMessage() {}
 
 func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[33]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4297,7 @@ func (x *CountsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountsAnswer.ProtoReflect.Descriptor instead.
 func (*CountsAnswer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CountsAnswer) GetWhen() *timestamppb.Timestamp {
@@ -4309,7 +4395,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4321,7 +4407,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[34]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4334,7 +4420,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Count) GetTime() *timestamppb.Timestamp {
@@ -4393,7 +4479,7 @@ type Past struct {
 
 func (x *Past) Reset() {
 	*x = Past{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +4491,7 @@ func (x *Past) String() string {
 func (*Past) ProtoMessage() {}
 
 func (x *Past) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[35]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +4504,7 @@ func (x *Past) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Past.ProtoReflect.Descriptor instead.
 func (*Past) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Past) GetAt() *timestamppb.Timestamp {
@@ -4475,7 +4561,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4573,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_rollcall_proto_msgTypes[36]
+	mi := &file_rollcall_v1_rollcall_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4586,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_rollcall_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Gap) GetMachine() string {
@@ -4656,7 +4742,7 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\tR\bterminal\x12\x16\n" +
 	"\x06remote\x18\a \x01(\tR\x06remote\x12\x18\n" +
 	"\aservice\x18\b \x01(\tR\aserviceB\x0e\n" +
-	"\f_since_exact\"\xb3\a\n" +
+	"\f_since_exact\"\xe2\a\n" +
 	"\fStatusAnswer\x12.\n" +
 	"\x04when\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04when\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -4686,8 +4772,14 @@ const file_rollcall_v1_rollcall_proto_rawDesc = "" +
 	"\ahistory\x18\x19 \x01(\v2\x1a.rollcall.v1.HistoryStatusR\ahistory\x12,\n" +
 	"\afailing\x18\x11 \x03(\v2\x12.rollcall.v1.CheckR\afailing\x123\n" +
 	"\tinstances\x18\x12 \x03(\v2\x15.rollcall.v1.InstanceR\tinstances\x12+\n" +
-	"\x06limits\x18\x1b \x01(\v2\x13.rollcall.v1.LimitsR\x06limitsB\x06\n" +
-	"\x04_lag\"\xcd\x01\n" +
+	"\x06limits\x18\x1b \x01(\v2\x13.rollcall.v1.LimitsR\x06limits\x12-\n" +
+	"\asources\x18\x1c \x03(\v2\x13.rollcall.v1.SourceR\asourcesB\x06\n" +
+	"\x04_lag\"j\n" +
+	"\x06Source\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x18\n" +
+	"\amissing\x18\x02 \x01(\x04R\amissing\x12\x10\n" +
+	"\x03gap\x18\x03 \x01(\x04R\x03gap\x12\x1c\n" +
+	"\trecreated\x18\x04 \x01(\x04R\trecreated\"\xcd\x01\n" +
 	"\x06Limits\x12\x19\n" +
 	"\bmax_skew\x18\x01 \x01(\tR\amaxSkew\x12)\n" +
 	"\x10allowed_lateness\x18\x02 \x01(\tR\x0fallowedLateness\x12!\n" +
@@ -4952,7 +5044,7 @@ func file_rollcall_v1_rollcall_proto_rawDescGZIP() []byte {
 }
 
 var file_rollcall_v1_rollcall_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_rollcall_v1_rollcall_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(EventType)(0),                // 0: rollcall.v1.EventType
 	(*Event)(nil),                 // 1: rollcall.v1.Event
@@ -4967,120 +5059,122 @@ var file_rollcall_v1_rollcall_proto_goTypes = []any{
 	(*UserAnswer)(nil),            // 10: rollcall.v1.UserAnswer
 	(*Stay)(nil),                  // 11: rollcall.v1.Stay
 	(*StatusAnswer)(nil),          // 12: rollcall.v1.StatusAnswer
-	(*Limits)(nil),                // 13: rollcall.v1.Limits
-	(*Check)(nil),                 // 14: rollcall.v1.Check
-	(*InstancesRequest)(nil),      // 15: rollcall.v1.InstancesRequest
-	(*Instance)(nil),              // 16: rollcall.v1.Instance
-	(*Fates)(nil),                 // 17: rollcall.v1.Fates
-	(*HistoryStatus)(nil),         // 18: rollcall.v1.HistoryStatus
-	(*Snapshot)(nil),              // 19: rollcall.v1.Snapshot
-	(*ReportRequest)(nil),         // 20: rollcall.v1.ReportRequest
-	(*LongestAnswer)(nil),         // 21: rollcall.v1.LongestAnswer
-	(*Change)(nil),                // 22: rollcall.v1.Change
-	(*ChangesBeat)(nil),           // 23: rollcall.v1.ChangesBeat
-	(*SessionsRequest)(nil),       // 24: rollcall.v1.SessionsRequest
-	(*SessionsAnswer)(nil),        // 25: rollcall.v1.SessionsAnswer
-	(*MachineSessions)(nil),       // 26: rollcall.v1.MachineSessions
-	(*FindRequest)(nil),           // 27: rollcall.v1.FindRequest
-	(*FindAnswer)(nil),            // 28: rollcall.v1.FindAnswer
-	(*HistoryRequest)(nil),        // 29: rollcall.v1.HistoryRequest
-	(*HistoryAnswer)(nil),         // 30: rollcall.v1.HistoryAnswer
-	(*Mark)(nil),                  // 31: rollcall.v1.Mark
-	(*PastStay)(nil),              // 32: rollcall.v1.PastStay
-	(*CountsRequest)(nil),         // 33: rollcall.v1.CountsRequest
-	(*CountsAnswer)(nil),          // 34: rollcall.v1.CountsAnswer
-	(*Count)(nil),                 // 35: rollcall.v1.Count
-	(*Past)(nil),                  // 36: rollcall.v1.Past
-	(*Gap)(nil),                   // 37: rollcall.v1.Gap
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
+	(*Source)(nil),                // 13: rollcall.v1.Source
+	(*Limits)(nil),                // 14: rollcall.v1.Limits
+	(*Check)(nil),                 // 15: rollcall.v1.Check
+	(*InstancesRequest)(nil),      // 16: rollcall.v1.InstancesRequest
+	(*Instance)(nil),              // 17: rollcall.v1.Instance
+	(*Fates)(nil),                 // 18: rollcall.v1.Fates
+	(*HistoryStatus)(nil),         // 19: rollcall.v1.HistoryStatus
+	(*Snapshot)(nil),              // 20: rollcall.v1.Snapshot
+	(*ReportRequest)(nil),         // 21: rollcall.v1.ReportRequest
+	(*LongestAnswer)(nil),         // 22: rollcall.v1.LongestAnswer
+	(*Change)(nil),                // 23: rollcall.v1.Change
+	(*ChangesBeat)(nil),           // 24: rollcall.v1.ChangesBeat
+	(*SessionsRequest)(nil),       // 25: rollcall.v1.SessionsRequest
+	(*SessionsAnswer)(nil),        // 26: rollcall.v1.SessionsAnswer
+	(*MachineSessions)(nil),       // 27: rollcall.v1.MachineSessions
+	(*FindRequest)(nil),           // 28: rollcall.v1.FindRequest
+	(*FindAnswer)(nil),            // 29: rollcall.v1.FindAnswer
+	(*HistoryRequest)(nil),        // 30: rollcall.v1.HistoryRequest
+	(*HistoryAnswer)(nil),         // 31: rollcall.v1.HistoryAnswer
+	(*Mark)(nil),                  // 32: rollcall.v1.Mark
+	(*PastStay)(nil),              // 33: rollcall.v1.PastStay
+	(*CountsRequest)(nil),         // 34: rollcall.v1.CountsRequest
+	(*CountsAnswer)(nil),          // 35: rollcall.v1.CountsAnswer
+	(*Count)(nil),                 // 36: rollcall.v1.Count
+	(*Past)(nil),                  // 37: rollcall.v1.Past
+	(*Gap)(nil),                   // 38: rollcall.v1.Gap
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
 }
 var file_rollcall_v1_rollcall_proto_depIdxs = []int32{
-	38, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
+	39, // 0: rollcall.v1.Event.date:type_name -> google.protobuf.Timestamp
 	0,  // 1: rollcall.v1.Event.type:type_name -> rollcall.v1.EventType
 	2,  // 2: rollcall.v1.Event.sessions:type_name -> rollcall.v1.Session
-	39, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
-	38, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
-	38, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
-	38, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
+	40, // 3: rollcall.v1.Event.every:type_name -> google.protobuf.Duration
+	39, // 4: rollcall.v1.Session.since:type_name -> google.protobuf.Timestamp
+	39, // 5: rollcall.v1.Report.when:type_name -> google.protobuf.Timestamp
+	39, // 6: rollcall.v1.Report.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 7: rollcall.v1.Report.complete_after:type_name -> google.protobuf.Timestamp
 	4,  // 8: rollcall.v1.Report.machines:type_name -> rollcall.v1.Machine
-	36, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
-	38, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
-	38, // 11: rollcall.v1.Machine.changed:type_name -> google.protobuf.Timestamp
-	38, // 12: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 13: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 14: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	38, // 15: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
+	37, // 9: rollcall.v1.Report.past:type_name -> rollcall.v1.Past
+	39, // 10: rollcall.v1.Machine.heard:type_name -> google.protobuf.Timestamp
+	39, // 11: rollcall.v1.Machine.changed:type_name -> google.protobuf.Timestamp
+	39, // 12: rollcall.v1.MachineAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 13: rollcall.v1.MachineAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 14: rollcall.v1.MachineAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	39, // 15: rollcall.v1.MachineAnswer.heard:type_name -> google.protobuf.Timestamp
 	8,  // 16: rollcall.v1.MachineAnswer.sessions:type_name -> rollcall.v1.OpenSession
-	36, // 17: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
+	37, // 17: rollcall.v1.MachineAnswer.past:type_name -> rollcall.v1.Past
 	7,  // 18: rollcall.v1.MachineAnswer.origins:type_name -> rollcall.v1.Origin
-	38, // 19: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
-	38, // 20: rollcall.v1.MachineAnswer.changed:type_name -> google.protobuf.Timestamp
-	38, // 21: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
-	38, // 22: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
-	38, // 23: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 24: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 25: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	39, // 19: rollcall.v1.MachineAnswer.newest:type_name -> google.protobuf.Timestamp
+	39, // 20: rollcall.v1.MachineAnswer.changed:type_name -> google.protobuf.Timestamp
+	39, // 21: rollcall.v1.Origin.date:type_name -> google.protobuf.Timestamp
+	39, // 22: rollcall.v1.OpenSession.since:type_name -> google.protobuf.Timestamp
+	39, // 23: rollcall.v1.UserAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 24: rollcall.v1.UserAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 25: rollcall.v1.UserAnswer.complete_after:type_name -> google.protobuf.Timestamp
 	11, // 26: rollcall.v1.UserAnswer.sessions:type_name -> rollcall.v1.Stay
-	36, // 27: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
-	38, // 28: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
-	38, // 29: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 30: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 31: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	17, // 32: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
-	19, // 33: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
-	18, // 34: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
-	14, // 35: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
-	16, // 36: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
-	13, // 37: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
-	38, // 38: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
-	38, // 39: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
-	38, // 40: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
-	38, // 41: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 42: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 43: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	11, // 44: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
-	38, // 45: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
-	38, // 46: rollcall.v1.Change.heard:type_name -> google.protobuf.Timestamp
-	38, // 47: rollcall.v1.Change.changed:type_name -> google.protobuf.Timestamp
-	38, // 48: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
-	38, // 49: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 50: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 51: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	36, // 52: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
-	26, // 53: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
-	38, // 54: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
-	8,  // 55: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
-	38, // 56: rollcall.v1.MachineSessions.changed:type_name -> google.protobuf.Timestamp
-	38, // 57: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 58: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 59: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	38, // 60: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 61: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 62: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	36, // 63: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
-	32, // 64: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
-	31, // 65: rollcall.v1.HistoryAnswer.marks:type_name -> rollcall.v1.Mark
-	38, // 66: rollcall.v1.Mark.time:type_name -> google.protobuf.Timestamp
-	38, // 67: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
-	38, // 68: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
-	38, // 69: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
-	38, // 70: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
-	38, // 71: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
-	36, // 72: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
-	35, // 73: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
-	38, // 74: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
-	38, // 75: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
-	38, // 76: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
-	37, // 77: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
-	38, // 78: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
-	38, // 79: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
-	80, // [80:80] is the sub-list for method output_type
-	80, // [80:80] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	37, // 27: rollcall.v1.UserAnswer.past:type_name -> rollcall.v1.Past
+	39, // 28: rollcall.v1.Stay.since:type_name -> google.protobuf.Timestamp
+	39, // 29: rollcall.v1.StatusAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 30: rollcall.v1.StatusAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 31: rollcall.v1.StatusAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	18, // 32: rollcall.v1.StatusAnswer.fates:type_name -> rollcall.v1.Fates
+	20, // 33: rollcall.v1.StatusAnswer.snapshot:type_name -> rollcall.v1.Snapshot
+	19, // 34: rollcall.v1.StatusAnswer.history:type_name -> rollcall.v1.HistoryStatus
+	15, // 35: rollcall.v1.StatusAnswer.failing:type_name -> rollcall.v1.Check
+	17, // 36: rollcall.v1.StatusAnswer.instances:type_name -> rollcall.v1.Instance
+	14, // 37: rollcall.v1.StatusAnswer.limits:type_name -> rollcall.v1.Limits
+	13, // 38: rollcall.v1.StatusAnswer.sources:type_name -> rollcall.v1.Source
+	39, // 39: rollcall.v1.Instance.started:type_name -> google.protobuf.Timestamp
+	39, // 40: rollcall.v1.HistoryStatus.kept_from:type_name -> google.protobuf.Timestamp
+	39, // 41: rollcall.v1.Snapshot.written:type_name -> google.protobuf.Timestamp
+	39, // 42: rollcall.v1.LongestAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 43: rollcall.v1.LongestAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 44: rollcall.v1.LongestAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	11, // 45: rollcall.v1.LongestAnswer.sessions:type_name -> rollcall.v1.Stay
+	39, // 46: rollcall.v1.Change.when:type_name -> google.protobuf.Timestamp
+	39, // 47: rollcall.v1.Change.heard:type_name -> google.protobuf.Timestamp
+	39, // 48: rollcall.v1.Change.changed:type_name -> google.protobuf.Timestamp
+	39, // 49: rollcall.v1.ChangesBeat.when:type_name -> google.protobuf.Timestamp
+	39, // 50: rollcall.v1.SessionsAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 51: rollcall.v1.SessionsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 52: rollcall.v1.SessionsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 53: rollcall.v1.SessionsAnswer.past:type_name -> rollcall.v1.Past
+	27, // 54: rollcall.v1.SessionsAnswer.machines:type_name -> rollcall.v1.MachineSessions
+	39, // 55: rollcall.v1.MachineSessions.heard:type_name -> google.protobuf.Timestamp
+	8,  // 56: rollcall.v1.MachineSessions.sessions:type_name -> rollcall.v1.OpenSession
+	39, // 57: rollcall.v1.MachineSessions.changed:type_name -> google.protobuf.Timestamp
+	39, // 58: rollcall.v1.FindAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 59: rollcall.v1.FindAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 60: rollcall.v1.FindAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	39, // 61: rollcall.v1.HistoryAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 62: rollcall.v1.HistoryAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 63: rollcall.v1.HistoryAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 64: rollcall.v1.HistoryAnswer.past:type_name -> rollcall.v1.Past
+	33, // 65: rollcall.v1.HistoryAnswer.sessions:type_name -> rollcall.v1.PastStay
+	32, // 66: rollcall.v1.HistoryAnswer.marks:type_name -> rollcall.v1.Mark
+	39, // 67: rollcall.v1.Mark.time:type_name -> google.protobuf.Timestamp
+	39, // 68: rollcall.v1.PastStay.since:type_name -> google.protobuf.Timestamp
+	39, // 69: rollcall.v1.PastStay.ended:type_name -> google.protobuf.Timestamp
+	39, // 70: rollcall.v1.CountsAnswer.when:type_name -> google.protobuf.Timestamp
+	39, // 71: rollcall.v1.CountsAnswer.settles_after:type_name -> google.protobuf.Timestamp
+	39, // 72: rollcall.v1.CountsAnswer.complete_after:type_name -> google.protobuf.Timestamp
+	37, // 73: rollcall.v1.CountsAnswer.past:type_name -> rollcall.v1.Past
+	36, // 74: rollcall.v1.CountsAnswer.counts:type_name -> rollcall.v1.Count
+	39, // 75: rollcall.v1.Count.time:type_name -> google.protobuf.Timestamp
+	39, // 76: rollcall.v1.Past.at:type_name -> google.protobuf.Timestamp
+	39, // 77: rollcall.v1.Past.kept_from:type_name -> google.protobuf.Timestamp
+	38, // 78: rollcall.v1.Past.gaps:type_name -> rollcall.v1.Gap
+	39, // 79: rollcall.v1.Gap.from:type_name -> google.protobuf.Timestamp
+	39, // 80: rollcall.v1.Gap.until:type_name -> google.protobuf.Timestamp
+	81, // [81:81] is the sub-list for method output_type
+	81, // [81:81] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_rollcall_proto_init() }
@@ -5091,17 +5185,17 @@ func file_rollcall_v1_rollcall_proto_init() {
 	file_rollcall_v1_rollcall_proto_msgTypes[7].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[10].OneofWrappers = []any{}
 	file_rollcall_v1_rollcall_proto_msgTypes[11].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[19].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[23].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[26].OneofWrappers = []any{}
-	file_rollcall_v1_rollcall_proto_msgTypes[28].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[20].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[24].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[27].OneofWrappers = []any{}
+	file_rollcall_v1_rollcall_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_rollcall_proto_rawDesc), len(file_rollcall_v1_rollcall_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

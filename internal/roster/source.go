@@ -1,0 +1,416 @@
+package roster
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Sourced says from where a message is that the stream of events took from another stream,
+// its source. Sequence is 0 if the message was published to the stream itself.
+type Sourced struct {
+	// Name is the source's, as the server writes it.
+	Name string
+	// Creation identifies one life of the source: created anew, it has another. It may be
+	// empty: an old server does not tell.
+	Creation string
+	Sequence uint64 // in the source
+}
+
+// The proof of sources: the sequences of a source's messages have no gaps, or messages of it
+// are missing. What is missing has no places, so it has no fates either.
+const (
+	// maxSources is how many sources are proven; messages of more are folded only.
+	maxSources = 4096
+	// maxCreations is how many creations of a source are known; of more, the one that was
+	// known first is forgotten.
+	maxCreations = 16
+	// ownBits is how many sources have a bit of their own in machine.through; all others
+	// share the last one.
+	ownBits = 63
+)
+
+// Source is what was read of one source.
+type Source struct {
+	Name string
+	// Missing is how many of its messages never arrived, as far as is known.
+	Missing uint64
+	// Gap and Recreated are the places of the last messages that showed that messages are
+	// missing, and that the source was created anew; 0: none, or accepted.
+	Gap, Recreated uint64
+	// resumed is the receipt of the later of these messages.
+	resumed Time
+}
+
+// loss is the place of the last loss; 0: none.
+func (s *Source) loss() uint64 { return max(s.Gap, s.Recreated) }
+
+// creation is one life of a source.
+type creation struct {
+	source   int // its index
+	id       string
+	sequence uint64 // the greatest
+	lost     uint64 // the places lost when its last message was read
+}
+
+// sources is what was read of all sources. It is not written to once a status has it.
+type sources struct {
+	list      []Source   // in the order of their first messages
+	creations []creation // of each source in the order of their first messages
+	last      int        // the creation of the last message
+}
+
+// Sources returns what was read of the sources, in the order of their first messages.
+func (st *Status) Sources() []Source {
+	if st.sources == nil {
+		return nil
+	}
+	return slices.Clone(st.sources.list)
+}
+
+// bitOf returns the bit of a source in machine.through.
+func bitOf(source int) uint64 { return 1 << min(source, ownBits) }
+
+// ownSources returns the sources of a status that the fold may write to.
+func (r *Roster) ownSources(st *Status) *sources {
+	if !r.sourcesOwned {
+		c := new(sources)
+		if st.sources != nil {
+			*c = *st.sources
+			c.list, c.creations = slices.Clone(c.list), slices.Clone(c.creations)
+		}
+		st.sources, r.sourcesOwned = c, true
+	}
+	return st.sources
+}
+
+// prove checks that a message, which was never read before, is the next one of its source,
+// and records what is missing before it.
+func (r *Roster) prove(st *Status, m *Message) {
+	s := r.ownSources(st)
+	i, known := r.findCreation(s, &m.Source)
+	if i < 0 {
+		return
+	}
+	c := &s.creations[i]
+	source := &s.list[c.source]
+	switch {
+	//guard:false "a source that was created anew is noticed" TestSourceRecreated
+	case known && m.Source.Sequence <= c.sequence && m.Source.Creation == "":
+		c.sequence, m.Recreated = m.Source.Sequence, true // it does not say so itself
+	case known && m.Source.Sequence > c.sequence:
+		m.Missing = c.missing(m.Source.Sequence, st.Fates[Lost])
+		c.sequence = m.Source.Sequence
+	case !known:
+		m.Recreated = s.isRecreated(i)
+		c.sequence = m.Source.Sequence
+	}
+	c.lost = st.Fates[Lost]
+	source.Missing = add(source.Missing, m.Missing)
+	if m.Missing > 0 {
+		r.recordSourceLoss(st, SourceGap, &source.Gap, source, m)
+	}
+	if m.Recreated {
+		r.recordSourceLoss(st, SourceRecreated, &source.Recreated, source, m)
+	}
+}
+
+// findCreation returns the creation that a message is of, and whether it was known; else it adds it.
+// It returns -1 if there are too many sources.
+func (r *Roster) findCreation(s *sources, m *Sourced) (at int, known bool) {
+	if s.isOf(r.lastCreation, m) {
+		return r.lastCreation, true
+	}
+	source, latest := -1, -1
+	for i := range s.creations {
+		if s.list[s.creations[i].source].Name != m.Name {
+			continue
+		}
+		if source, latest = s.creations[i].source, i; s.isOf(i, m) {
+			r.lastCreation = i
+			return i, true
+		}
+	}
+	switch {
+	case source < 0 && len(s.list) == maxSources:
+		return -1, false
+	case source < 0:
+		source = len(s.list)
+		s.list = append(s.list, Source{Name: strings.Clone(m.Name)})
+	case m.Creation == "":
+		return latest, true
+	//guard:false "an upgrade of the servers is no new creation" TestSourceUpgrade
+	case s.creations[latest].id == "":
+		s.creations[latest].id = strings.Clone(m.Creation)
+		return latest, m.Sequence > s.creations[latest].sequence
+	}
+	s.forget(source)
+	s.creations = append(s.creations, creation{source: source, id: strings.Clone(m.Creation)})
+	r.lastCreation = len(s.creations) - 1
+	return r.lastCreation, false
+}
+
+// isOf reports whether there is a creation i, and a message is of it.
+func (s *sources) isOf(i int, m *Sourced) bool {
+	if i >= len(s.creations) {
+		return false
+	}
+	c := &s.creations[i]
+	return c.id == m.Creation && s.list[c.source].Name == m.Name
+}
+
+// forget forgets the first creation of a source that has too many.
+func (s *sources) forget(source int) {
+	first, count := -1, 0
+	for i := range s.creations {
+		if s.creations[i].source == source {
+			if count++; first < 0 {
+				first = i
+			}
+		}
+	}
+	if count >= maxCreations {
+		s.creations = slices.Delete(s.creations, first, first+1)
+	}
+}
+
+// isRecreated reports whether a new creation follows another of the same source.
+func (s *sources) isRecreated(i int) bool {
+	c := &s.creations[i]
+	if c.sequence > 0 {
+		return true // an upgraded server told its creation, and the sequence went back
+	}
+	for j := range s.creations {
+		if j != i && s.creations[j].source == c.source {
+			return true
+		}
+	}
+	return false
+}
+
+// missing returns how many messages are missing between the last one of a creation and one
+// with this sequence. Places that the stream of events lost meanwhile may have been theirs:
+// a source is never said to have lost what others have, and of two faults at a time, only
+// the other one may be reported, which concerns more machines.
+func (c *creation) missing(sequence, lost uint64) uint64 {
+	step := sequence - c.sequence - 1
+	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again" TestSourceHole
+	return step - min(step, lost-c.lost)
+}
+
+// recordSourceLoss records a loss of a source that a message shows: at is the place of the
+// last such loss.
+func (r *Roster) recordSourceLoss(st *Status, why Loss, at *uint64, source *Source, m *Message) {
+	if m.Place <= st.accepted {
+		return
+	}
+	*at, source.resumed = m.Place, m.Receipt
+	st.Losses[why] = m.Place
+	r.deriveSettling(st)
+	r.recountDue = true
+}
+
+// acceptSources accepts the losses of sources up to a place.
+func (r *Roster) acceptSources(st *Status, place uint64) {
+	if st.sources == nil {
+		return
+	}
+	r.sourcesOwned = false
+	s := r.ownSources(st)
+	r.sourcesOwned = false
+	for i := range s.list {
+		for _, at := range []*uint64{&s.list[i].Gap, &s.list[i].Recreated} {
+			if *at <= place {
+				*at = 0
+			}
+		}
+	}
+}
+
+// hear notes through which source a machine was heard. A machine that was never heard before
+// may lack events that any source lost.
+func (r *Roster) hear(st *Status, m *machine, from *Sourced, isNew bool) {
+	if st.sources == nil {
+		return
+	}
+	if i := r.sourceOf(st.sources, from); i >= 0 {
+		m.through |= bitOf(i)
+	}
+	//guard:false "a machine that is heard first after a loss may have had sessions" TestSourceLossConcerns
+	if isNew {
+		for i := range st.sources.list {
+			if st.sources.list[i].loss() > 0 {
+				m.through |= bitOf(i)
+			}
+		}
+	}
+}
+
+// sourceOf returns the index of a message's source, or -1.
+func (r *Roster) sourceOf(s *sources, m *Sourced) int {
+	if m.Sequence == 0 {
+		return -1
+	}
+	if s.isOf(r.lastCreation, m) {
+		return s.creations[r.lastCreation].source
+	}
+	return slices.IndexFunc(s.list, func(o Source) bool { return o.Name == m.Name })
+}
+
+// settlesSources reports whether no loss of a source concerns a machine.
+func (s *settling) settlesSources(m *machine) bool {
+	if s.sources == nil || m.through == 0 {
+		return true
+	}
+	for i := range s.sources.list {
+		if source := &s.sources.list[i]; m.through&bitOf(i) != 0 && !s.settlesSource(source, m.reset) {
+			return false
+		}
+	}
+	return true
+}
+
+// settlesSource reports whether a reset settles its machine after the losses of a source.
+func (s *settling) settlesSource(source *Source, reset Stamp) bool {
+	return source.loss() == 0 || reset.Place > source.loss() && reset.Date > source.resumed.Add(s.skew)
+}
+
+// unsettledBy reports whether a loss of one kind, of a source, concerns the machine.
+func (s *settling) unsettledBy(why Loss, m *machine) bool {
+	if s.sources == nil {
+		return false
+	}
+	for i := range s.sources.list {
+		source := &s.sources.list[i]
+		at := source.Gap
+		if why == SourceRecreated {
+			at = source.Recreated
+		}
+		if at > 0 && m.through&bitOf(i) != 0 && !s.settlesSource(source, m.reset) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendSources appends what was read of the sources; see Encoding.
+func appendSources(b []byte, s *sources) []byte {
+	if s == nil {
+		s = new(sources)
+	}
+	b = binary.AppendUvarint(b, uint64(len(s.list)))
+	for i := range s.list {
+		o := &s.list[i]
+		b = appendString(b, o.Name)
+		for _, n := range [...]uint64{o.Missing, o.Gap, o.Recreated} {
+			b = binary.AppendUvarint(b, n)
+		}
+		b = appendTime(b, o.resumed, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(s.creations)))
+	for i := range s.creations {
+		c := &s.creations[i]
+		b = appendString(binary.AppendUvarint(b, uint64(c.source)), c.id)
+		b = binary.AppendUvarint(binary.AppendUvarint(b, c.sequence), c.lost)
+	}
+	return b
+}
+
+// errSources says that sources are not as appendSources writes them.
+var errSources = errors.New("sources: not in the form that is written")
+
+// sources decodes what was read of the sources.
+func (d *decoder) sources() error {
+	var n uint64
+	if err := d.number(&n); err != nil || n > maxSources {
+		return errors.Join(err, errIf(n > maxSources, errSources))
+	}
+	s := new(sources)
+	for range n {
+		var o Source
+		if err := d.source(&o); err != nil {
+			return err
+		}
+		//guard:false "no source is restored twice" TestRestoreRefuses
+		if slices.ContainsFunc(s.list, func(other Source) bool { return other.Name == o.Name }) {
+			return errSources
+		}
+		s.list = append(s.list, o)
+	}
+	if err := d.number(&n); err != nil || n > maxSources*maxCreations {
+		return errors.Join(err, errIf(n > maxSources*maxCreations, errSources))
+	}
+	for range n {
+		c, err := d.creation(len(s.list), d.st.Fates[Lost])
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.creations, func(other creation) bool { return other.source == c.source && other.id == c.id }) {
+			return errSources
+		}
+		s.creations = append(s.creations, c)
+	}
+	if len(s.list) > 0 {
+		d.st.sources = s
+	}
+	return nil
+}
+
+func errIf(is bool, err error) error {
+	if is {
+		return err
+	}
+	return nil
+}
+
+func (d *decoder) source(o *Source) (err error) {
+	if o.Name, err = d.text(); err != nil {
+		return err
+	}
+	for _, n := range []*uint64{&o.Missing, &o.Gap, &o.Recreated} {
+		if err := d.number(n); err != nil {
+			return err
+		}
+	}
+	if o.Name == "" || o.Missing > maxMissing || o.loss() > d.st.Position.Place {
+		return errSources
+	}
+	return d.time(&o.resumed)
+}
+
+func (d *decoder) creation(names int, lost uint64) (c creation, err error) {
+	var source uint64
+	if err := d.number(&source); err != nil {
+		return c, err
+	}
+	if c.id, err = d.text(); err != nil {
+		return c, err
+	}
+	for _, n := range []*uint64{&c.sequence, &c.lost} {
+		if err := d.number(n); err != nil {
+			return c, err
+		}
+	}
+	if source >= uint64(names) || c.sequence == 0 || c.lost > lost {
+		return c, errSources
+	}
+	c.source = int(source)
+	return c, nil
+}
+
+// maxText bounds the texts of a head.
+const maxText = 1024
+
+// text decodes a string of the head.
+func (d *decoder) text() (string, error) {
+	var size uint64
+	if err := d.number(&size); err != nil {
+		return "", err
+	}
+	if size > maxText {
+		return "", errSources
+	}
+	b, err := d.next(size)
+	return string(b), noEOF(err)
+}
