@@ -137,6 +137,9 @@ func TestRunbooks(t *testing.T) {
 func TestRulesFindData(t *testing.T) {
 	server := prometheustest.Busy(t)
 	for _, rule := range append(readRules(t, "rules.yml"), readRules(t, "alerts.yml")...) {
+		if rule.Alert == "RollcallSourceStalled" {
+			continue // this installation has no sites; TestSites of internal/service has
+		}
 		expr, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
 		if err != nil {
 			t.Fatalf("%s: %v", rule.Expr, err)

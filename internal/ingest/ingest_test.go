@@ -19,7 +19,7 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(kit.SourceSetup)) }
 
 // setup is an ingest with a real stream of dead letters.
 type setup struct {

@@ -12,11 +12,8 @@ import (
 	"rollcall/internal/throttle"
 )
 
-// A server that is shut down while it sets a source up ends that a while later.
-const sourceSetup = "github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"
-
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(sourceSetup))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(kit.SourceSetup))
 }
 
 // logger returns a logger from level info up, throttled like the service's, and its

@@ -51,11 +51,13 @@ const (
 )
 
 func newMonitor(streams natsconn.Streams, l *link, events, other jetstream.JetStream, log *slog.Logger, reg prometheus.Registerer) *monitor {
-	return &monitor{
+	m := &monitor{
 		streams: streams, link: l, events: events, other: other, log: log,
 		durability: newDurability(streams, other, log, reg), obstacles: newObstacles(reg), missing: newMissingStreams(reg),
 		pollNow: make(chan struct{}, 1), diskBack: func() {},
 	}
+	reg.MustRegister(sourceProgress{m})
+	return m
 }
 
 // run polls until the context is done.

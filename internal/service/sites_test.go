@@ -8,15 +8,18 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/config"
 	"rollcall/internal/httpd"
+	"rollcall/internal/natsconn"
 	"rollcall/internal/test/kit"
 )
 
@@ -146,6 +149,7 @@ func TestSites(t *testing.T) {
 	s.publish("ber", 20)
 	s.want("position 40", "machines 40", missing("fra", 0), missing("ber", 0), "complete 1")
 
+	s.wantActive("fra", true)
 	s.leafs["fra"].CutLine() // a short one: nothing is lost
 	s.publish("fra", 20)
 	s.publish("ber", 5)
@@ -223,4 +227,50 @@ func TestSiteHole(t *testing.T) {
 	}
 	s.start()
 	s.want("position 8", missing("fra", 0), `fates{fate="lost"} 1`, `incomplete{reason="deleted"} 1`, `incomplete{reason="source_gap"} 0`)
+}
+
+// wantActive waits until a site has, or has not, been heard within the last seconds.
+func (s *sites) wantActive(site string, want bool) {
+	s.t.Helper()
+	kit.Eventually(s.t, func() bool {
+		_, rest, ok := strings.Cut(metricsOf(s.t, value(s.log, "url=")), fmt.Sprintf("\nrollcall_source_active_seconds{source=\"%s/ROLLCALL_EVENTS\"} ", site))
+		seconds, err := strconv.ParseFloat(strings.Fields(rest + " none")[0], 64)
+		return ok && err == nil && (seconds < 15) == want
+	}, "the site is, or is not, active")
+}
+
+// TestSourceProgress: what the server says of sources is shown as long as it is known; a source
+// that was never heard is not active.
+func TestSourceProgress(t *testing.T) {
+	nc := kit.Conn(t, kit.StartServer(t).URL)
+	js := kit.JetStream(t, nc)
+	kit.CreateStream(t, js, jetstream.StreamConfig{Name: "SITE", Subjects: []string{"site"}})
+	stream := kit.CreateStream(t, js, jetstream.StreamConfig{Name: "EVENTS", Sources: []*jetstream.StreamSource{{Name: "SITE"}, {Name: "SITE", Domain: "away"}}})
+	m := newTestMonitor(t, natsconn.Streams{Events: "EVENTS"}, js)
+	show := func() string {
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(sourceProgress{m})
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text string
+		for _, f := range families {
+			for _, metric := range f.Metric {
+				text += fmt.Sprintf("%s %s %v; ", f.GetName(), metric.Label[0].GetValue(), metric.GetGauge().GetValue() < 10)
+			}
+		}
+		return text
+	}
+	if got := show(); got != "" {
+		t.Errorf("before the stream was seen: %s", got)
+	}
+	kit.Eventually(t, func() bool {
+		info, err := stream.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.record(info, m.link.lost.Load())
+		return show() == "rollcall_source_active_seconds SITE true; rollcall_source_active_seconds away/SITE false; rollcall_source_lag SITE true; rollcall_source_lag away/SITE true; "
+	}, "the sources are shown")
 }
