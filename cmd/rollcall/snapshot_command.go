@@ -139,6 +139,9 @@ func (in *inspection) writeHeader(row func(name, format string, args ...any)) {
 	s := h.Settings
 	row("settings", "max_skew %v, allowed_lateness %v, max_machines %d, max_sessions %d, max_sessions_per_machine %d",
 		s.MaxSkew, s.AllowedLateness, s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine)
+	if s.Sources != "" {
+		row("sources", "%s", quoteUnprintable(s.Sources))
+	}
 }
 
 func describeLosses(st *roster.Status) string {
@@ -208,12 +211,14 @@ type settingsJSON struct {
 	MaxMachines           int    `json:"max_machines"`
 	MaxSessions           int    `json:"max_sessions"`
 	MaxSessionsPerMachine int    `json:"max_sessions_per_machine"`
+	Sources               string `json:"sources,omitzero"`
 }
 
 func settingsOf(s roster.Settings) settingsJSON {
 	return settingsJSON{
 		MaxSkew: s.MaxSkew.String(), AllowedLateness: s.AllowedLateness.String(),
 		MaxMachines: s.MaxMachines, MaxSessions: s.MaxSessions, MaxSessionsPerMachine: s.MaxSessionsPerMachine,
+		Sources: s.Sources,
 	}
 }
 

@@ -92,6 +92,7 @@ type Decisions struct {
 	MaxMachines           count    `split_words:"true" default:"1000000" desc:"most machines in reports; an event of one more is refused (limit)"`
 	MaxSessions           count    `split_words:"true" default:"20000000" desc:"most open sessions in all; an event that opens more is refused (limit)"`
 	MaxSessionsPerMachine count    `split_words:"true" default:"10000" desc:"most open sessions on one machine; an event that opens more is refused (limit)"`
+	Sources               sources  `split_words:"true" desc:"which source of the stream of events may speak for which machines: domain/stream=glob glob,…; local is the stream itself; see docs/sites.md, Who may speak for whom" shown:"all for all"`
 	AcceptLoss            place    `split_words:"true" desc:"place up to which lost events are accepted: the roster counts as complete again" shown:"none"`
 }
 
@@ -137,8 +138,12 @@ func (d *Decisions) Settings() roster.Settings {
 		MaxMachines:           int(d.MaxMachines),
 		MaxSessions:           int(d.MaxSessions),
 		MaxSessionsPerMachine: int(d.MaxSessionsPerMachine),
+		Sources:               d.Sources.String(),
 	}
 }
+
+// Speakers returns which sources may speak for which machines.
+func (d *Decisions) Speakers() *roster.Speakers { return d.Sources.Speakers }
 
 // check appends the problems that concern two variables to those already found.
 func (c *Client) check(found Problems) Problems {

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/inventory"
 	"rollcall/internal/natsconn"
+	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -247,6 +248,19 @@ func (d *domain) Set(value string) error {
 		return invalid(value, problem, "use the name in jetstream { domain: … } of its servers, such as hub")
 	}
 	*d = domain(value)
+	return nil
+}
+
+// sources says which sources may speak for which machines.
+type sources struct{ *roster.Speakers }
+
+// Set reads a list such as fra/ROLLCALL_EVENTS=*.fra.example.com.
+func (s *sources) Set(value string) error {
+	speakers, err := roster.ParseSpeakers(value)
+	if err != nil {
+		return &fault{err.Error(), "use a list such as fra/ROLLCALL_EVENTS=*.fra.example.com *.fra2.example.com,local=hub1: domain/stream=machines, separated by commas; * and ? in names of machines"}
+	}
+	s.Speakers = speakers
 	return nil
 }
 

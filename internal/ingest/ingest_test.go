@@ -32,14 +32,16 @@ type setup struct {
 	place   uint64
 }
 
-func newSetup(t *testing.T) *setup {
+func newSetup(t *testing.T) *setup { return newSetupWith(t, roster.DefaultSettings()) }
+
+func newSetupWith(t *testing.T, settings roster.Settings) *setup {
 	server := kit.StartServer(t)
 	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
 	if err != nil {
 		t.Fatal(err)
 	}
 	nc := kit.Conn(t, server.URL)
-	s := &setup{t: t, js: kit.JetStream(t, nc), roster: roster.New(roster.DefaultSettings())}
+	s := &setup{t: t, js: kit.JetStream(t, nc), roster: roster.New(settings)}
 	s.stored, err = s.js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: rollcallv1.DefaultDeadLettersStream, Subjects: subjects.AllDeadLetters(),
 	})

@@ -27,8 +27,11 @@ const (
 	oldSourceReply = "$JS.ACK."
 )
 
-// parseSource reads the header. A value of a server before 2.10 proves nothing: it returns
-// the zero value.
+// unproven is the name of a source that a server before 2.10 wrote, which proves nothing. No
+// stream can have it.
+const unproven = "unproven source"
+
+// parseSource reads the header.
 func parseSource(values []string) (roster.Sourced, error) {
 	if len(values) != 1 {
 		return roster.Sourced{}, fmt.Errorf("%d of them, want one", len(values))
@@ -36,7 +39,7 @@ func parseSource(values []string) (roster.Sourced, error) {
 	value := values[0]
 	fields := strings.Split(value, " ")
 	if strings.HasPrefix(value, oldSourceReply) || len(fields) == 2 {
-		return roster.Sourced{}, nil
+		return roster.Sourced{Name: unproven}, nil
 	}
 	if len(fields) != sourceFields && len(fields) != sourceFields+1 {
 		return roster.Sourced{}, fmt.Errorf("%d fields, want %d or %d", len(fields), sourceFields, sourceFields+1)

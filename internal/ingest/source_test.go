@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -17,8 +18,8 @@ func TestParseSource(t *testing.T) {
 		"E:0a1B2c3D 44 > > rollcall.events.web 0123aZzA": {Name: "E:0a1B2c3D", Creation: "0123aZzA", Sequence: 44},
 		"E:0a1B2c3D:C=0a1B2c3D 1 a\fb > x 0123aZzA":      {Name: "E:0a1B2c3D:C=0a1B2c3D", Creation: "0123aZzA", Sequence: 1},
 		"E 18446744073709551615 > > x 00000000":          {Name: "E", Creation: "00000000", Sequence: 1<<64 - 1},
-		"$JS.ACK.E.c.1.22.3.1700000000000000001.7":       {},
-		"E 44": {},
+		"$JS.ACK.E.c.1.22.3.1700000000000000001.7":       {Name: unproven},
+		"E 44": {Name: unproven},
 	} {
 		if got, err := parseSource([]string{value}); err != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", value, got, err, want)
@@ -55,7 +56,7 @@ func FuzzParseSource(f *testing.F) {
 	f.Add("E:0a1B2c3D 44 > > rollcall.events.web 0123aZzA")
 	f.Fuzz(func(t *testing.T, value string) {
 		s, err := parseSource([]string{value})
-		if err != nil && s != (roster.Sourced{}) || (s.Sequence == 0) != (s.Name == "") || s.Creation != "" && len(s.Creation) != 8 {
+		if err != nil && s != (roster.Sourced{}) || (s.Sequence == 0) != (s.Name == "" || s.Name == unproven) || s.Creation != "" && len(s.Creation) != 8 {
 			t.Errorf("%q: %+v, %v", value, s, err)
 		}
 	})
@@ -143,5 +144,26 @@ func TestSourceHeader(t *testing.T) {
 	kit.CreateStream(t, js, near)
 	if anew := read(4, to(js, "near")); anew.Name != "NEAR" || anew.Creation == first.Creation || anew.Sequence != 1 {
 		t.Errorf("%+v after %+v", anew, first)
+	}
+}
+
+// TestSourceMayNotSpeak: an event of a source that may not speak for its machine is a dead letter,
+// which says so.
+func TestSourceMayNotSpeak(t *testing.T) {
+	settings := roster.DefaultSettings()
+	settings.Sources = "fra/E=other"
+	s := newSetupWith(t, settings)
+	s.store()
+	m := event(good)
+	m.Header = nats.Header{headerSource: {"E:" + roster.HashOfName("$JS.fra.API") + " 7 > > x 00000000"}}
+	old := event(good)
+	old.Header = nats.Header{headerSource: {"E 7"}}
+	s.send(m, old, event(good))
+	s.awaitStored()
+	for place, want := range []string{"source fra/E does not speak for machine", `the server calls "unproven source"`, `lists no "local"`} {
+		letter := s.letter(uint64(place + 1))
+		if got := letter.Header.Get("Rollcall-Detail"); letter.Header.Get("Rollcall-Reason") != "identity" || !strings.Contains(got, want) {
+			t.Errorf("%v, want %s", letter.Header, want)
+		}
 	}
 }

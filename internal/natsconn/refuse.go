@@ -16,8 +16,8 @@ import (
 // streams, and any stream of the account that would capture our messages or answer
 // our requests. version is that of the server.
 func validate(all []*jetstream.StreamInfo, roles []role, subjects rollcallv1.Subjects, version string) error {
-	var refusals []error
 	events := eventsAmong(all, roles)
+	refusals := lackingSources(events, roles)
 	for _, info := range all {
 		for _, r := range roles {
 			if r.config.Name == info.Config.Name {

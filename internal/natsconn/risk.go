@@ -112,6 +112,7 @@ func (s Streams) warn(ctx context.Context, r role, info *jetstream.StreamInfo, l
 	if !r.events {
 		return
 	}
+	r.warnSilenced(info.Config, log)
 	for _, risk := range s.consumerRisks(info) {
 		s.log(ctx, risk, info, log)
 	}

@@ -1,11 +1,15 @@
 package natsconn
 
 import (
-	"crypto/sha256"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/internal/roster"
 )
 
 // A stream of events may source the streams of sites: the server copies their messages,
@@ -45,23 +49,12 @@ func SourceName(s *jetstream.StreamSource) string {
 func WrittenSource(s *jetstream.StreamSource) string {
 	name := s.Name
 	if s.External != nil {
-		name += ":" + hash(s.External.APIPrefix)
+		name = roster.WrittenSource(s.Name, s.External.APIPrefix)
 	}
 	if s.Consumer != nil {
-		name += ":C=" + hash(s.Consumer.Name)
+		name += roster.SourceConsumer + roster.HashOfName(s.Consumer.Name)
 	}
 	return name
-}
-
-// hash is the server's hash of names (getHash in its events.go).
-func hash(name string) string {
-	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	sum := sha256.Sum256([]byte(name))
-	short := sum[:8]
-	for i, b := range short {
-		short[i] = digits[int(b)%len(digits)]
-	}
-	return string(short)
 }
 
 // External names the account or domain that an API prefix leads to: the domain if it is
@@ -99,6 +92,50 @@ func refuseSources(c jetstream.StreamConfig, version string, add func(setting st
 					"what a transform does not match is left out, and looks like events that were lost; let the source's stream capture events only, and want no transform")
 			}
 		}
+	}
+}
+
+// lackingSources returns an error for each source that may speak for machines, but is not one
+// of the stream of events (nil: it is missing).
+func lackingSources(events *jetstream.StreamConfig, roles []role) []error {
+	var list []error
+	for _, r := range roles {
+		listed := r.speakers.Sources()
+		has := "it does not exist"
+		if events != nil {
+			has = "its sources are " + strings.Join(sourceNames(*events), ", ")
+			for _, s := range events.Sources {
+				delete(listed, bareName(s))
+			}
+			if len(events.Sources) == 0 {
+				has = "it has none"
+			}
+		}
+		for _, name := range slices.Sorted(maps.Values(listed)) {
+			list = append(list, fmt.Errorf("ROLLCALL_SOURCES: stream %s has no source %q; %s: correct the name (domain/stream), or add the source to the stream (docs/sites.md)", r.config.Name, name, has))
+		}
+	}
+	return list
+}
+
+// bareName is WrittenSource without the source's consumer, which says nothing of who speaks.
+func bareName(s *jetstream.StreamSource) string {
+	return WrittenSource(&jetstream.StreamSource{Name: s.Name, External: s.External})
+}
+
+// warnSilenced logs who publishes to the stream of events but may speak for no machine.
+func (r role) warnSilenced(c jetstream.StreamConfig, log *slog.Logger) {
+	silenced := func(source string) {
+		log.Warn("a source of the stream is not in ROLLCALL_SOURCES: all its events are refused", "stream", c.Name, "source", source)
+	}
+	for _, s := range c.Sources {
+		//guard:drop "a source whose events are all refused is named at the start" TestSpeakers
+		if !r.speakers.Lists(bareName(s)) {
+			silenced(SourceName(s))
+		}
+	}
+	if len(c.Subjects) > 0 && !r.speakers.Lists("") {
+		silenced(roster.Local)
 	}
 }
 

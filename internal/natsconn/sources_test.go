@@ -1,10 +1,12 @@
 package natsconn
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
 )
 
@@ -75,6 +77,41 @@ func TestSourceName(t *testing.T) {
 	} {
 		if got := SourceName(&s); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// TestSpeakers: a source that may speak for machines must be one of the stream; one that may not
+// is named at the start.
+func TestSpeakers(t *testing.T) {
+	js := newJetStream(t)
+	streams := ourStreams(t)
+	prepare := func(sources string) (log string, err error) {
+		t.Helper()
+		if streams.Speakers, err = roster.ParseSpeakers(sources); err != nil {
+			t.Fatal(err)
+		}
+		to, r := logger()
+		_, err = Prepare(t.Context(), js, streams, to)
+		return r.String(), err
+	}
+	_, err := prepare("fra/SITE=*")
+	wantError(t, err, true, `ROLLCALL_SOURCES: stream ROLLCALL_EVENTS has no source "fra/SITE"; it does not exist: correct`)
+	if n := len(everythingOf(t, js)); n > 0 {
+		t.Errorf("%d streams were created", n)
+	}
+	makeStream(t, js, jetstream.StreamConfig{Name: "SITE", Subjects: []string{"rollcall.events", "rollcall.events.>"}})
+	makeStream(t, js, jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Sources: []*jetstream.StreamSource{{Name: "SITE"}, {Name: "SITE", Domain: "fra"}}})
+	_, err = prepare("fra/SITE=*,ber/SITE=*,EVENTS=*,local=*")
+	wantError(t, err, true, `has no source "ber/SITE"; its sources are SITE, fra/SITE: correct`, `has no source "EVENTS"`)
+	if strings.Contains(err.Error(), `"fra/SITE"`) || strings.Contains(err.Error(), "local") {
+		t.Error(err)
+	}
+	const silenced = "a source of the stream is not in ROLLCALL_SOURCES: all its events are refused"
+	for sources, want := range map[string]int{"": 0, "fra/SITE=*,SITE=a": 0, "$JS.fra.API/SITE=*": 1, "local=*": 2} {
+		log, err := prepare(sources)
+		if n := strings.Count(log, silenced); err != nil || n != want {
+			t.Errorf("%q: %d of them, %v\n%s", sources, n, err, log)
 		}
 	}
 }

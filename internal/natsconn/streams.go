@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/roster"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
@@ -36,6 +37,9 @@ type Streams struct {
 	// AccountConsumers is how many its account allows in all; 0 or less means no
 	// limit. A warning is logged if the stream or the account allows fewer.
 	Consumers, AccountConsumers int
+
+	// Speakers are the sources that the stream of events must have, and may have.
+	Speakers *roster.Speakers
 
 	// Embedded says that the streams are in the embedded server. Its streams can only
 	// have one replica, which is therefore logged at level info and is not a risk.
@@ -93,6 +97,7 @@ type role struct {
 	variable string                 // sets its name
 	config   jetstream.StreamConfig // used to create it
 	events   bool                   // read by position
+	speakers *roster.Speakers       // of the stream of events
 }
 
 // roles returns the stream of events first.
@@ -126,7 +131,7 @@ func (s Streams) roles() []role {
 	deadLetters.MaxMsgsPerSubject = 1
 
 	return []role{
-		{variable: "ROLLCALL_STREAM", config: events, events: true},
+		{variable: "ROLLCALL_STREAM", config: events, events: true, speakers: s.Speakers},
 		{variable: "ROLLCALL_REPORTS_STREAM", config: reports},
 		{variable: "ROLLCALL_DEADLETTERS_STREAM", config: deadLetters},
 	}

@@ -73,6 +73,9 @@ type Settings struct {
 	MaxMachines           int `json:"max_machines"`
 	MaxSessions           int `json:"max_sessions"`
 	MaxSessionsPerMachine int `json:"max_sessions_per_machine"`
+	// Sources says which source of the stream may speak for which machines: see
+	// [ParseSpeakers]. "": all for all.
+	Sources string `json:"sources,omitzero"`
 }
 
 // DefaultSettings are the service's own defaults.
@@ -92,6 +95,7 @@ const shards = 256
 // Roster is the folded state of all machines. Make one with New or Restore.
 type Roster struct {
 	settings Settings
+	speakers *Speakers // of the settings
 
 	fold sync.Mutex // held for a batch; its holder may write
 	cuts []preserver
@@ -150,7 +154,7 @@ type Status struct {
 
 // New returns an empty roster.
 func New(s Settings) *Roster {
-	return &Roster{settings: s, status: Status{settling: settling{skew: s.MaxSkew}}}
+	return &Roster{settings: s, speakers: speakersOf(s), status: Status{settling: settling{skew: s.MaxSkew}}}
 }
 
 // Settings returns the roster's settings.
@@ -238,6 +242,9 @@ func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time, ag
 	if m.Marker {
 		m.Fate = Superseded
 		return nil
+	}
+	if m.Refusal == nil {
+		m.Refusal = r.speakers.refuse(&m.Source, m.Event.Machine)
 	}
 	if m.Refusal == nil {
 		if machine = hint.machine; machine == nil || machine.name != m.Event.Machine || machine.heard == removed {

@@ -8,14 +8,14 @@ import (
 )
 
 // Sourced says from where a message is that the stream of events took from another stream,
-// its source. Sequence is 0 if the message was published to the stream itself.
+// its source. It is zero if the message was published to the stream itself.
 type Sourced struct {
-	// Name is the source's, as the server writes it.
+	// Name is the source's, as the server writes it; "": none.
 	Name string
 	// Creation identifies one life of the source: created anew, it has another. It may be
 	// empty: an old server does not tell.
 	Creation string
-	Sequence uint64 // in the source
+	Sequence uint64 // in the source; 0: an old server does not tell
 }
 
 // The proof of sources: the sequences of a source's messages have no gaps, or messages of it
@@ -58,7 +58,6 @@ type creation struct {
 type sources struct {
 	list      []Source   // in the order of their first messages
 	creations []creation // of each source in the order of their first messages
-	last      int        // the creation of the last message
 }
 
 // Sources returns what was read of the sources, in the order of their first messages.
@@ -98,15 +97,16 @@ func (r *Roster) prove(st *Status, m *Message) {
 	switch {
 	//guard:false "a source that was created anew is noticed" TestSourceRecreated
 	case known && m.Source.Sequence <= c.sequence && m.Source.Creation == "":
-		c.sequence, m.Recreated = m.Source.Sequence, true // it does not say so itself
-	case known && m.Source.Sequence > c.sequence:
+		m.Recreated = true // it does not say so itself
+	//guard:false "what was sourced once more explains nothing that is missing" TestSourceHole
+	case known && m.Source.Sequence <= c.sequence:
+		return
+	case known:
 		m.Missing = c.missing(m.Source.Sequence, st.Fates[Lost])
-		c.sequence = m.Source.Sequence
-	case !known:
+	default:
 		m.Recreated = s.isRecreated(i)
-		c.sequence = m.Source.Sequence
 	}
-	c.lost = st.Fates[Lost]
+	c.sequence, c.lost = m.Source.Sequence, st.Fates[Lost]
 	source.Missing = add(source.Missing, m.Missing)
 	if m.Missing > 0 {
 		r.recordSourceLoss(st, SourceGap, &source.Gap, source, m)
@@ -229,7 +229,7 @@ func (r *Roster) acceptSources(st *Status, place uint64) {
 }
 
 // hear notes through which source a machine was heard. A machine that was never heard before
-// may lack events that any source lost.
+// may lack events that any source lost which may speak for it.
 func (r *Roster) hear(st *Status, m *machine, from *Sourced, isNew bool) {
 	if st.sources == nil {
 		return
@@ -240,7 +240,8 @@ func (r *Roster) hear(st *Status, m *machine, from *Sourced, isNew bool) {
 	//guard:false "a machine that is heard first after a loss may have had sessions" TestSourceLossConcerns
 	if isNew {
 		for i := range st.sources.list {
-			if st.sources.list[i].loss() > 0 {
+			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for" TestSourceLossOfItsOwn
+			if st.sources.list[i].loss() > 0 && r.speakers.May(st.sources.list[i].Name, m.name) {
 				m.through |= bitOf(i)
 			}
 		}

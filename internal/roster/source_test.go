@@ -111,6 +111,8 @@ func TestSourceHole(t *testing.T) {
 	wantSources(t, r, "a 3 missing, gap 8; b 0 missing")
 	fold(r, from(9, "c", "x", 1), from(11, "local", "", 0), from(12, "c", "x", 2), from(13, "c", "x", 4)) // the hole was before
 	wantSources(t, r, "a 3 missing, gap 8; b 0 missing; c 1 missing, gap 13")
+	fold(r, from(15, "c", "x", 3), from(16, "c", "x", 6)) // one that was sourced once more tells nothing
+	wantSources(t, r, "a 3 missing, gap 8; b 0 missing; c 1 missing, gap 13")
 }
 
 // TestSourceReadAgain: messages that were read before prove nothing: after a rewind, and in a

@@ -93,6 +93,7 @@ func (s *service) streams() natsconn.Streams {
 		MaxAge:          time.Duration(s.cfg.StreamMaxAge),
 		MaxBytes:        maxBytes,
 		Replicas:        int(s.cfg.StreamReplicas),
+		Speakers:        s.cfg.Speakers(),
 		Embedded:        s.embedded != nil,
 		// One for the reader, and one for the history while it reads the stream again.
 		Consumers: 2,

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ type sites struct {
 	js       map[string]jetstream.JetStream
 	events   jetstream.Stream // at the hub
 	dir      string
+	speakers string // ROLLCALL_SOURCES
 	log      *kit.Output
 	end      func()
 	machines int
@@ -65,14 +67,21 @@ func newSites(t *testing.T) *sites {
 	return s
 }
 
-// start starts the service.
-func (s *sites) start() {
+// configuration returns that of the service.
+func (s *sites) configuration() *config.Serve {
 	s.t.Helper()
-	kit.Environment(s.t, map[string]string{"ROLLCALL_DATA_DIR": s.dir, "NATS_URL": s.hub.URL, "ROLLCALL_HTTP_ADDR": "127.0.0.1:0"})
+	kit.Environment(s.t, map[string]string{"ROLLCALL_DATA_DIR": s.dir, "NATS_URL": s.hub.URL, "ROLLCALL_HTTP_ADDR": "127.0.0.1:0", "ROLLCALL_SOURCES": s.speakers})
 	cfg, err := config.ReadServe(httpd.CheckWebConfig)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return cfg
+}
+
+// start starts the service.
+func (s *sites) start() {
+	s.t.Helper()
+	cfg := s.configuration()
 	log := new(kit.Output)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -227,6 +236,37 @@ func TestSiteHole(t *testing.T) {
 	}
 	s.start()
 	s.want("position 8", missing("fra", 0), `fates{fate="lost"} 1`, `incomplete{reason="deleted"} 1`, `incomplete{reason="source_gap"} 0`)
+}
+
+// TestSiteSpeakers: a site speaks for its own machines only, from the moment that this is set; what
+// was decided before stays, also when the stream is read anew. What is refused is not missing.
+func TestSiteSpeakers(t *testing.T) {
+	s := newSites(t)
+	s.publish("fra", 2) // m1, m2
+	s.publish("ber", 1) // m3
+	s.want("position 3", "machines 3", "refused_total{reason=\"identity\"} 0")
+	s.end()
+	s.speakers = "ber/ROLLCALL_EVENTS=m? other,local=*"
+	s.start()
+	if !s.log.Has("settings changed since the snapshot") || !s.log.Has("a source of the stream is not in ROLLCALL_SOURCES: all its events are refused") || !s.log.Has("source=fra/ROLLCALL_EVENTS") {
+		t.Error(s.log)
+	}
+	s.publish("fra", 1) // m4, for whom it does not speak any more
+	s.publish("ber", 7) // m5 to m11
+	s.want("position 11", "machines 8", "refused_total{reason=\"identity\"} 3", missing("fra", 0), missing("ber", 0), "complete 1")
+	s.end()
+	if err := os.RemoveAll(filepath.Join(s.dir, "snapshots")); err != nil {
+		t.Fatal(err)
+	}
+	s.speakers = "ber/ROLLCALL_EVENTS=*,fra/ROLLCALL_EVENTS=m4"
+	s.start()
+	s.want("position 11", "machines 9", "refused_total{reason=\"identity\"} 2", missing("fra", 0), missing("ber", 0))
+	s.end()
+	s.speakers = "ham/ROLLCALL_EVENTS=*"
+	cfg := s.configuration()
+	if err := Run(t.Context(), *cfg, Build{Version: "test"}, slog.New(slog.DiscardHandler)); !errors.Is(err, natsconn.ErrConfiguration) || !strings.Contains(err.Error(), `has no source "ham/ROLLCALL_EVENTS"; its sources are fra/ROLLCALL_EVENTS, ber/ROLLCALL_EVENTS`) {
+		t.Error(err)
+	}
 }
 
 // wantActive waits until a site has, or has not, been heard within the last seconds.

@@ -132,6 +132,16 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestSpeakers: who may speak for whom stands in the snapshot with the other settings.
+func TestSpeakers(t *testing.T) {
+	settings := goldenSettings
+	settings.Sources = "fra/E=*.fra b,local=hub"
+	r, info, err := Read(bytes.NewReader(file(t, roster.New(settings))), settings)
+	if err != nil || info.Settings != settings || r.Settings() != settings {
+		t.Errorf("%+v, %v", info.Settings, err)
+	}
+}
+
 // TestDamage flips every bit of a file, truncates it at every byte, and appends to
 // it: Read and Inspect detect all of it.
 func TestDamage(t *testing.T) {

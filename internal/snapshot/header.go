@@ -70,6 +70,9 @@ func decodeHeader(b []byte) (Header, error) {
 	if s := j.Settings; min(s.MaxSkew, s.AllowedLateness) < 0 || min(s.MaxMachines, s.MaxSessions, s.MaxSessionsPerMachine) < 0 {
 		return Header{}, errors.New("settings: negative value")
 	}
+	if _, err := roster.ParseSpeakers(j.Settings.Sources); err != nil {
+		return Header{}, fmt.Errorf("settings: sources: %w", err)
+	}
 	h := Header{Written: j.Written, Version: j.Version, Settings: j.Settings, Status: roster.Status{
 		Position: j.Position, Receipt: j.Receipt,
 		Machines: j.Machines, Users: j.Users, Several: j.Several, Sessions: j.Sessions, Unsettled: j.Unsettled, Missing: j.Missing,

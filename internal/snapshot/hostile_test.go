@@ -47,6 +47,7 @@ func TestHostile(t *testing.T) {
 		{"fate", sections{{kindHeader, replace(`"applied"`, `"lied"`)}}, `fate "lied": unknown`},
 		{"loss", sections{{kindHeader, replace(`"losses":{`, `"losses":{"weight":1`)}}, `loss "weight": unknown`},
 		{"settings", sections{{kindHeader, replace(`"max_skew":3`, `"max_skew":-3`)}}, "settings: negative value"},
+		{"speakers", sections{{kindHeader, replace(`"max_skew":3`, `"sources":"fra/E","max_skew":3`)}}, `settings: sources: "fra/E" has no "="`},
 		{"place", sections{{kindHeader, replace(`"place":0`, `"place":1`)}, {kindBody, piece(empty)}}, "encoded at place 0, want 1"},
 		{"fates", sections{{kindHeader, replace(`"applied":0`, `"applied":1`)}, {kindBody, piece(empty)}}, "header and body differ"},
 		{"losses", sections{{kindHeader, replace(`"losses":{`, `"losses":{"gap":1`)}, {kindBody, piece(empty)}}, "header and body differ"},
