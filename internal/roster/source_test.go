@@ -238,30 +238,96 @@ func TestHeardAtSite(t *testing.T) {
 	want(local, local.Receipt)
 }
 
-// TestSourcesOracle: whatever sites lose, and the stream of events after that, what a source
-// misses is never more than what it lost, exactly that if the stream lost nothing, and
-// nothing if the site lost nothing; reading in parts, and restoring, change nothing.
+// site is one source as the oracle knows it: the lives of its stream, and which one is now.
+type site struct {
+	lives     []*life
+	now       int
+	recreated uint64 // the place of the message that showed last that the site was created anew
+}
+
+// life is one life of a site's stream.
+type life struct {
+	stored      []uint64 // the sequences that it did not lose
+	sent        int      // how many of them the hub has sourced
+	first, last uint64   // the sequences that arrived first, and the greatest one
+}
+
+// next lets something happen at the site, and returns the sequence that the hub sources next.
+func (s *site) next(t *rapid.T, loses bool) uint64 {
+	switch rapid.SampledFrom([]string{"", "", "", "", "recreated", "restored", "repeated"}).Draw(t, "site") {
+	case "recreated":
+		if len(s.lives) < 5 {
+			s.lives = append(s.lives, &life{})
+			s.now = len(s.lives) - 1
+		}
+	case "restored": // an earlier life goes on
+		s.now = rapid.IntRange(0, len(s.lives)-1).Draw(t, "life")
+	case "repeated": // the hub goes back, and sources some once more
+		l := s.lives[s.now]
+		l.sent -= rapid.IntRange(0, min(l.sent, 4)).Draw(t, "back")
+	}
+	l := s.lives[s.now]
+	if l.sent == len(l.stored) {
+		sequence := uint64(1)
+		if n := len(l.stored); n > 0 {
+			sequence = l.stored[n-1] + 1
+		}
+		if loses {
+			sequence += uint64(rapid.SampledFrom([]int{0, 0, 0, 1, 30}).Draw(t, "lost at the site"))
+		}
+		l.stored = append(l.stored, sequence)
+	}
+	l.sent++
+	return l.stored[l.sent-1]
+}
+
+// arrived records that a message of the present life is at a place of the hub.
+func (s *site) arrived(place, sequence uint64) {
+	l := s.lives[s.now]
+	if l.last == 0 {
+		if s.heard() {
+			s.recreated = place
+		}
+		l.first = sequence
+	}
+	l.last = max(l.last, sequence)
+}
+
+func (s *site) heard() bool {
+	return slices.ContainsFunc(s.lives, func(l *life) bool { return l.last > 0 })
+}
+
+// lost returns how many messages the site lost of those between others that arrived.
+func (s *site) lost() (n uint64) {
+	for _, l := range s.lives {
+		for sequence := l.first; sequence < l.last; sequence++ {
+			if !slices.Contains(l.stored, sequence) && sequence > l.first {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestSourcesOracle: whatever sites lose, however often they are created anew, restored or sourced
+// once more, and whatever the stream of events loses after that, what a source misses is never
+// more than what it lost, exactly that if the stream lost nothing, and nothing if the site lost
+// nothing; a new creation is told once. Reading in parts, and restoring, change nothing.
 func TestSourcesOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"a", "b", "c"}
-		sequence, pending, lost, heard := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}, map[string]bool{}
+		sites := map[string]*site{"a": {lives: []*life{{}}}, "b": {lives: []*life{{}}}, "c": {lives: []*life{{}}}}
 		sitesLose, hubLoses := rapid.Bool().Draw(t, "sites lose"), rapid.Bool().Draw(t, "hub loses")
 		r, parts := roster.New(settings()), roster.New(settings())
 		var all []roster.Message
 		for place := range uint64(rapid.IntRange(1, 60).Draw(t, "messages")) {
-			name := rapid.SampledFrom(names).Draw(t, "source")
-			if sitesLose && heard[name] {
-				n := uint64(rapid.SampledFrom([]int{0, 0, 0, 1, 30}).Draw(t, "lost at the site"))
-				sequence[name] += n
-				pending[name] += n
-			}
-			sequence[name]++
+			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "source")
+			s := sites[name]
+			sequence := s.next(t, sitesLose)
 			if hubLoses && place > 0 && rapid.IntRange(0, 3).Draw(t, "lost at the hub") == 0 {
 				continue
 			}
-			lost[name] += pending[name]
-			pending[name], heard[name] = 0, true
-			all = append(all, from(place+1, name, "x", sequence[name]))
+			s.arrived(place+1, sequence)
+			all = append(all, from(place+1, name, fmt.Sprint("life", s.now), sequence))
 			fold(parts, all[len(all)-1])
 			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
 				parts = restore(t, parts)
@@ -270,16 +336,18 @@ func TestSourcesOracle(t *testing.T) {
 		}
 		fold(r, all...)
 		st := r.Status()
-		for _, s := range st.Sources() {
-			switch want := lost[s.Name]; {
-			case s.Missing > want, !hubLoses && s.Missing != want:
-				t.Fatalf("%s misses %d, want %d", s.Name, s.Missing, want)
-			case (s.Missing > 0) != (s.Gap > 0):
-				t.Fatalf("%+v", s)
+		for _, got := range st.Sources() {
+			s := sites[got.Name]
+			lost := s.lost()
+			if got.Missing > lost || !hubLoses && got.Missing != lost || (got.Missing > 0) != (got.Gap > 0) || got.Recreated != s.recreated {
+				t.Fatalf("%+v, want %d missing, recreated %d", got, lost, s.recreated)
 			}
+			delete(sites, got.Name)
 		}
-		if len(st.Sources()) != len(slices.DeleteFunc(names, func(n string) bool { return !heard[n] })) {
-			t.Fatalf("%v", st.Sources())
+		for name, s := range sites {
+			if s.heard() {
+				t.Fatalf("%s is no source", name)
+			}
 		}
 		if !bytes.Equal(encode(t, r), encode(t, parts)) {
 			t.Fatal("another roster when it is read in parts")
