@@ -174,13 +174,13 @@ func printEnrolled(std streams, name string, made enroll.Enrolled) (err error) {
 
 // init makes the folder, and enrolls those whom every installation has.
 func (c *enrollCmd) init(std streams) error {
-	names, err := config.ReadStreams(nil)
-	if err != nil {
-		return err
-	}
 	url, err := config.PublicURL(c.URL)
 	if err != nil {
 		return fmt.Errorf("--url: %w", err)
+	}
+	names, err := config.ReadStreams(&config.Given{Server: url})
+	if err != nil {
+		return err
 	}
 	var ca []byte
 	if c.CA != "" {
@@ -190,7 +190,7 @@ func (c *enrollCmd) init(std streams) error {
 	}
 	f, err := enroll.Init(c.Init, enroll.Settings{
 		URL: url, Subject: names.Subjects().Base(),
-		Streams: enroll.Streams{Events: string(names.Stream), Reports: string(names.ReportsStream), DeadLetters: string(names.DeadlettersStream)},
+		Streams: enroll.Streams{Events: string(names.Stream), Reports: string(names.ReportsStream), DeadLetters: string(names.DeadlettersStream), Domain: string(names.Domain())},
 	}, ca)
 	if err != nil {
 		return err

@@ -25,15 +25,29 @@ type operated struct {
 // newOperated starts a server; the files in more are appended to its configuration.
 func newOperated(t *testing.T, more ...string) *operated {
 	t.Helper()
+	return newOperatedIn(t, "", more...)
+}
+
+// newOperatedIn is newOperated in a JetStream domain, if there is one.
+func newOperatedIn(t *testing.T, domain string, more ...string) *operated {
+	t.Helper()
 	o := &operated{newServer(t), fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	var variables []string
+	in := ""
+	if domain != "" {
+		variables, in = []string{"NATS_JS_DOMAIN=" + domain}, " in domain "+domain
+		o.write("nats-server.conf", o.replaced(read(t, o.path("nats-server.conf")), "jetstream {", "jetstream {\n  domain: "+domain))
+	}
 	for _, file := range more {
 		o.write("nats-server.conf", read(t, o.path("nats-server.conf"))+o.replaced(read(t, file),
 			"0.0.0.0:8883", o.mqtt, "/etc/nats/tls/server.pem", o.path("tls/server.pem"), "/etc/nats/tls/server-key.pem", o.path("tls/server-key.pem")))
 	}
-	o.enroll("--init", o.path("enrolled"), "--url", o.url, "--ca", o.path("ca.pem"))
+	if out, err := command(t, variables, "enroll", "--init", o.path("enrolled"), "--url", o.url, "--ca", o.path("ca.pem")); err != nil {
+		t.Fatalf("enroll --init: %v: %s", err, out)
+	}
 	o.write("accounts.conf", read(t, o.path("enrolled/accounts.conf")))
 	o.start()
-	if out, err := command(t, append(o.as("admin"), streamsMaxBytes), "streams"); err != nil || !strings.HasSuffix(out, ready) {
+	if out, err := command(t, append(o.as("admin"), streamsMaxBytes), "streams"); err != nil || !strings.HasSuffix(out, strings.TrimSuffix(ready, "\n")+in+"\n") {
 		t.Fatalf("streams: %v: %s", err, out)
 	}
 	return o
@@ -42,9 +56,7 @@ func newOperated(t *testing.T, more ...string) *operated {
 // enroll runs "rollcall enroll" in the folder that it made.
 func (o *operated) enroll(args ...string) string {
 	o.t.Helper()
-	if args[0] != "--init" {
-		args = append([]string{"--dir", o.path("enrolled")}, args...)
-	}
+	args = append([]string{"--dir", o.path("enrolled")}, args...)
 	out, err := command(o.t, nil, append([]string{"enroll"}, args...)...)
 	if err != nil {
 		o.t.Fatalf("enroll %q: %v: %s", args, err, out)
@@ -154,6 +166,34 @@ func TestEnrolledMachines(t *testing.T) {
 		return all
 	})
 	wantNoDenials(t, s.Log())
+}
+
+// TestEnrolledDomain: where the streams are in a JetStream domain, everybody's permissions and
+// settings name it, but those of machines, whose events find the stream.
+func TestEnrolledDomain(t *testing.T) {
+	o := newOperatedIn(t, "hub")
+	o.enroll("web1")
+	s := program.Serve(t, append(o.as("service"), "ROLLCALL_REPORT_INTERVAL=50ms")...)
+	for _, args := range [][]string{{"--login", "lane"}, {"--login", "ada", "--date", "2001-01-01T00:00:00Z"}} {
+		if out, err := command(t, o.as("web1"), append([]string{"publish", "--machine", "web1"}, args...)...); err != nil || !strings.HasSuffix(out, "1 stored\n") {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	program.Eventually(t, "the dead letter is listed", func() bool {
+		out, err := command(t, o.as("reader"), "deadletters")
+		return err == nil && strings.Contains(out, "late")
+	})
+	if out, err := command(t, o.as("reader"), "report"); err != nil || out != "web1: lane\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	if got := s.Get("/readyz?verbose"); strings.Contains(got, "[-]") {
+		t.Error(got)
+	}
+	for _, name := range []string{"web1", "service", "admin", "page", "reader"} {
+		if has := slices.Contains(o.as(name), "NATS_JS_DOMAIN=hub"); has == (name == "web1") {
+			t.Errorf("%s: %s", name, o.as(name))
+		}
+	}
 }
 
 // TestEnrolledRights: with the credentials of each role, what it is for is allowed, and

@@ -40,6 +40,17 @@ type Streams struct {
 	Events      string `json:"events"`
 	Reports     string `json:"reports"`
 	DeadLetters string `json:"deadletters"`
+	// Domain is the JetStream domain in which they are; empty: that of the server.
+	Domain string `json:"domain,omitzero"`
+}
+
+// api is what the subjects of requests to the streams begin with.
+func (s *Streams) api() string {
+	//guard:true "permissions are those of the streams' domain" TestDomain
+	if s.Domain == "" {
+		return "$JS.API."
+	}
+	return "$JS." + s.Domain + ".API."
 }
 
 // The files in the folder.

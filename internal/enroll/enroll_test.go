@@ -5,6 +5,7 @@ package enroll
 import (
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ import (
 
 var settings = Settings{
 	URL: "tls://nats.example.com:4222", Subject: rollcallv1.DefaultSubject,
-	Streams: Streams{rollcallv1.DefaultEventsStream, rollcallv1.DefaultReportsStream, rollcallv1.DefaultDeadLettersStream},
+	Streams: Streams{Events: rollcallv1.DefaultEventsStream, Reports: rollcallv1.DefaultReportsStream, DeadLetters: rollcallv1.DefaultDeadLettersStream},
 }
 
 // certificate returns one in PEM.
@@ -564,4 +565,35 @@ func BenchmarkEnroll(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "machines/s")
+}
+
+// TestDomain: permissions and settings of everybody who uses the streams name their domain; a
+// machine only publishes.
+func TestDomain(t *testing.T) {
+	in := settings
+	in.Streams.Domain = "hub"
+	f, err := Init(filepath.Join(t.TempDir(), "enrolled"), in, certificate(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	text, err := json.Marshal(accountsOf(t, f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]int{`"$JS.API.`: 0, `"$JS.hub.API.STREAM.MSG.GET.ROLLCALL_EVENTS"`: 1} {
+		if n := strings.Count(string(text), subject); n != want {
+			t.Errorf("%s is there %d times, want %d, in %s", subject, n, want, text)
+		}
+	}
+	for as, want := range map[Role]bool{Service: true, Admin: true, Reader: true, Page: true, Machine: false} {
+		made := enrolled(t, f, as, "one", Options{})
+		env, err := os.ReadFile(filepath.Join(made.Folder, f.roles[as].env))
+		if got := strings.Contains(string(env), "\nNATS_JS_DOMAIN=hub\n"); err != nil || got != want {
+			t.Errorf("%s: %s%v", as, env, err)
+		}
+	}
+	if _, err := Init(f.dir, settings, nil); err == nil {
+		t.Error("a folder of streams in another domain is used")
+	}
 }

@@ -67,7 +67,8 @@ const instances = "instances"
 func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 	base := s.Base()
 	reads := []string{s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges()}
-	letters, reports := "$JS.API.DIRECT.GET."+streams.DeadLetters, "$JS.API.DIRECT.GET."+streams.Reports
+	api := streams.api()
+	letters, reports := api+"DIRECT.GET."+streams.DeadLetters, api+"DIRECT.GET."+streams.Reports
 	reader := role{
 		account:   readers,
 		publish:   []string{s.AllQueries(), letters, reports + ".>"},
@@ -98,21 +99,21 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
 				// To check the settings and the identity of the streams. It may not create, change,
 				// delete or purge any of them.
-				"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.INFO",
-				"$JS.API.STREAM.INFO." + streams.Events, "$JS.API.STREAM.INFO." + streams.DeadLetters, "$JS.API.STREAM.INFO." + streams.Reports,
+				api + "STREAM.LIST", api + "STREAM.NAMES", api + "INFO",
+				api + "STREAM.INFO." + streams.Events, api + "STREAM.INFO." + streams.DeadLetters, api + "STREAM.INFO." + streams.Reports,
 				// To read events: its own consumers, and the message at its position.
-				"$JS.API.CONSUMER.CREATE." + streams.Events + ".>", "$JS.API.CONSUMER.DELETE." + streams.Events + ".*",
-				"$JS.API.CONSUMER.MSG.NEXT." + streams.Events + ".*", "$JS.API.STREAM.MSG.GET." + streams.Events,
+				api + "CONSUMER.CREATE." + streams.Events + ".>", api + "CONSUMER.DELETE." + streams.Events + ".*",
+				api + "CONSUMER.MSG.NEXT." + streams.Events + ".*", api + "STREAM.MSG.GET." + streams.Events,
 				// To find out whether a dead letter is stored already, and which places were
 				// assigned before the stream of events was recreated.
 				letters + ".>", letters, reports,
 				// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
-				"$JS.API.STREAM.INFO.KV_ROLLCALL_LEASE", "$JS.API.STREAM.CREATE.KV_ROLLCALL_LEASE", "$JS.API.STREAM.MSG.GET.KV_ROLLCALL_LEASE",
+				api + "STREAM.INFO.KV_ROLLCALL_LEASE", api + "STREAM.CREATE.KV_ROLLCALL_LEASE", api + "STREAM.MSG.GET.KV_ROLLCALL_LEASE",
 				"$KV.ROLLCALL_LEASE." + base + ".active",
 				// ... and the object store by which a snapshot and the history are handed over.
-				"$JS.API.STREAM.INFO.OBJ_ROLLCALL_HANDOVER", "$JS.API.STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", "$JS.API.STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
-				"$JS.API.STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "$JS.API.DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
-				"$JS.API.CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "$JS.API.CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
+				api + "STREAM.INFO.OBJ_ROLLCALL_HANDOVER", api + "STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", api + "STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
+				api + "STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", api + "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
+				api + "CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", api + "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
 				"$JS.FC.OBJ_ROLLCALL_HANDOVER.>", "$O.ROLLCALL_HANDOVER.>",
 			},
 			subscribe: []string{s.AllQueries(), "$SRV.>"},
@@ -137,11 +138,12 @@ type shared struct {
 }
 
 func allShared(s rollcallv1.Subjects, streams Streams) []shared {
+	api := streams.api()
 	all := []shared{
 		{account: machines, subject: s.Events() + ".>", kind: jwt.Service},
 		{account: devices, subject: s.Events() + ".>", kind: jwt.Service},
-		{account: readers, subject: "$JS.API.DIRECT.GET." + streams.DeadLetters, kind: jwt.Service},
-		{account: readers, subject: "$JS.API.DIRECT.GET." + streams.Reports + ".>", kind: jwt.Service},
+		{account: readers, subject: api + "DIRECT.GET." + streams.DeadLetters, kind: jwt.Service},
+		{account: readers, subject: api + "DIRECT.GET." + streams.Reports + ".>", kind: jwt.Service},
 	}
 	for _, q := range questions {
 		share := shared{account: readers, subject: s.Query(q), kind: jwt.Service}

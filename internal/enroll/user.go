@@ -230,6 +230,10 @@ func (f *Folder) environment(as Role, r role, name, key string, o Options, made 
 	if f.settings.Subject != rollcallv1.DefaultSubject {
 		set("ROLLCALL_SUBJECT", f.settings.Subject)
 	}
+	// Publishing needs no domain.
+	if domain := f.settings.Streams.Domain; domain != "" && as != Machine {
+		set("NATS_JS_DOMAIN", domain)
+	}
 	if as == Machine {
 		set("ROLLCALL_AGENT_MACHINE", name)
 		if o.Since != "" {
