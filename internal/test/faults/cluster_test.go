@@ -54,6 +54,12 @@ func TestCluster(t *testing.T) {
 // startCluster starts a cluster of three servers and returns them and their URLs.
 func startCluster(t *testing.T) ([]*server, string) {
 	t.Helper()
+	return startClusterIn(t, "", make([]string, 3))
+}
+
+// startClusterIn is startCluster in a JetStream domain, with more configuration of each server.
+func startClusterIn(t *testing.T, domain string, more []string) ([]*server, string) {
+	t.Helper()
 	var routes []string
 	for range 3 {
 		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", kit.FreePort(t)))
@@ -61,8 +67,8 @@ func startCluster(t *testing.T) ([]*server, string) {
 	var cluster []*server
 	var urls []string
 	for i, listen := range routes {
-		s := newServer(t, fmt.Sprintf("server_name: n%d\ncluster { name: c, listen: %q, routes: [%s] }",
-			i, listen, "nats://"+strings.Join(routes, ", nats://")))
+		s := newServerIn(t, domain, fmt.Sprintf("server_name: n%d\ncluster { name: c, listen: %q, routes: [%s] }",
+			i, listen, "nats://"+strings.Join(routes, ", nats://")), more[i])
 		s.start()
 		cluster, urls = append(cluster, s), append(urls, s.url)
 	}

@@ -62,12 +62,18 @@ type server struct {
 
 // newServer configures a server and does not start it; more is appended to its
 // configuration.
-func newServer(t *testing.T, more ...string) *server {
+func newServer(t *testing.T, more ...string) *server { return newServerIn(t, "", more...) }
+
+// newServerIn is newServer for a server in a JetStream domain.
+func newServerIn(t *testing.T, domain string, more ...string) *server {
 	t.Helper()
+	if domain != "" {
+		domain = ", domain: " + domain
+	}
 	dir, port := t.TempDir(), kit.FreePort(t)
 	s := &server{t: t, url: fmt.Sprintf("nats://127.0.0.1:%d", port), config: filepath.Join(dir, "nats.conf")}
-	config := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n%s\n",
-		port, filepath.Join(dir, "store"), strings.Join(more, "\n"))
+	config := fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always%s }\n%s\n",
+		port, filepath.Join(dir, "store"), domain, strings.Join(more, "\n"))
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
