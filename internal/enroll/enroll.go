@@ -44,13 +44,19 @@ type Streams struct {
 	Domain string `json:"domain,omitzero"`
 }
 
-// api is what the subjects of requests to the streams begin with.
-func (s *Streams) api() string {
-	//guard:true "permissions are those of the streams' domain" TestDomain
-	if s.Domain == "" {
-		return "$JS.API."
+// requests returns the subjects of requests to JetStream, such as STREAM.LIST. In a domain they are
+// there twice: whoever is connected to a server of another one asks $JS.hub.API.STREAM.LIST, which a
+// server of the domain turns into $JS.API.STREAM.LIST before it checks the permission.
+func (s *Streams) requests(of ...string) []string {
+	var subjects []string
+	for _, request := range of {
+		subjects = append(subjects, "$JS.API."+request)
+		//guard:false "permissions are those of the streams' domain" TestDomain
+		if s.Domain != "" {
+			subjects = append(subjects, "$JS."+s.Domain+".API."+request)
+		}
 	}
-	return "$JS." + s.Domain + ".API."
+	return subjects
 }
 
 // The files in the folder.

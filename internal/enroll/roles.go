@@ -67,11 +67,10 @@ const instances = "instances"
 func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 	base := s.Base()
 	reads := []string{s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges()}
-	api := streams.api()
-	letters, reports := api+"DIRECT.GET."+streams.DeadLetters, api+"DIRECT.GET."+streams.Reports
+	letters, reports := "DIRECT.GET."+streams.DeadLetters, "DIRECT.GET."+streams.Reports
 	reader := role{
 		account:   readers,
-		publish:   []string{s.AllQueries(), letters, reports + ".>"},
+		publish:   append(streams.requests(letters, reports+".>"), s.AllQueries()),
 		subscribe: reads,
 		inbox:     "_INBOX_" + own,
 		folder:    "readers", env: "nats.env", creds: "nats.creds",
@@ -91,31 +90,32 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 		Page:   page,
 		Service: {
 			account: rollcall,
-			publish: []string{
+			publish: append(streams.requests(
+				// To check the settings and the identity of the streams. It may not create, change,
+				// delete or purge any of them.
+				"STREAM.LIST", "STREAM.NAMES", "INFO",
+				"STREAM.INFO."+streams.Events, "STREAM.INFO."+streams.DeadLetters, "STREAM.INFO."+streams.Reports,
+				// To read events: its own consumers, and the message at its position.
+				"CONSUMER.CREATE."+streams.Events+".>", "CONSUMER.DELETE."+streams.Events+".*",
+				"CONSUMER.MSG.NEXT."+streams.Events+".*", "STREAM.MSG.GET."+streams.Events,
+				// To find out whether a dead letter is stored already, and which places were
+				// assigned before the stream of events was recreated.
+				letters+".>", letters, reports,
+				// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
+				"STREAM.INFO.KV_ROLLCALL_LEASE", "STREAM.CREATE.KV_ROLLCALL_LEASE", "STREAM.MSG.GET.KV_ROLLCALL_LEASE",
+				// ... and the object store by which a snapshot and the history are handed over.
+				"STREAM.INFO.OBJ_ROLLCALL_HANDOVER", "STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", "STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
+				"STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
+				"CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
+			),
 				// What it publishes.
-				s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
+				s.Reports(), s.Reports()+".>", s.Changes(), s.AllChanges(), base+".deadletters.>",
 				// Answers: to other accounts, to the admin, and to another service on the same
 				// subjects. It asks who is there, and, when it stands by, for a hand-over.
 				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
-				// To check the settings and the identity of the streams. It may not create, change,
-				// delete or purge any of them.
-				api + "STREAM.LIST", api + "STREAM.NAMES", api + "INFO",
-				api + "STREAM.INFO." + streams.Events, api + "STREAM.INFO." + streams.DeadLetters, api + "STREAM.INFO." + streams.Reports,
-				// To read events: its own consumers, and the message at its position.
-				api + "CONSUMER.CREATE." + streams.Events + ".>", api + "CONSUMER.DELETE." + streams.Events + ".*",
-				api + "CONSUMER.MSG.NEXT." + streams.Events + ".*", api + "STREAM.MSG.GET." + streams.Events,
-				// To find out whether a dead letter is stored already, and which places were
-				// assigned before the stream of events was recreated.
-				letters + ".>", letters, reports,
-				// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
-				api + "STREAM.INFO.KV_ROLLCALL_LEASE", api + "STREAM.CREATE.KV_ROLLCALL_LEASE", api + "STREAM.MSG.GET.KV_ROLLCALL_LEASE",
-				"$KV.ROLLCALL_LEASE." + base + ".active",
-				// ... and the object store by which a snapshot and the history are handed over.
-				api + "STREAM.INFO.OBJ_ROLLCALL_HANDOVER", api + "STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", api + "STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
-				api + "STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", api + "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
-				api + "CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", api + "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
-				"$JS.FC.OBJ_ROLLCALL_HANDOVER.>", "$O.ROLLCALL_HANDOVER.>",
-			},
+				// With ROLLCALL_STANDBY: its lease, and what is handed over.
+				"$KV.ROLLCALL_LEASE."+base+".active", "$O.ROLLCALL_HANDOVER.>", "$JS.FC.OBJ_ROLLCALL_HANDOVER.>",
+			),
 			subscribe: []string{s.AllQueries(), "$SRV.>"},
 			inbox:     "_INBOX_rollcall",
 			folder:    "service", to: "/etc/rollcall", env: "rollcall.env", creds: "nats.creds",
@@ -138,12 +138,12 @@ type shared struct {
 }
 
 func allShared(s rollcallv1.Subjects, streams Streams) []shared {
-	api := streams.api()
 	all := []shared{
 		{account: machines, subject: s.Events() + ".>", kind: jwt.Service},
 		{account: devices, subject: s.Events() + ".>", kind: jwt.Service},
-		{account: readers, subject: api + "DIRECT.GET." + streams.DeadLetters, kind: jwt.Service},
-		{account: readers, subject: api + "DIRECT.GET." + streams.Reports + ".>", kind: jwt.Service},
+	}
+	for _, request := range streams.requests("DIRECT.GET."+streams.DeadLetters, "DIRECT.GET."+streams.Reports+".>") {
+		all = append(all, shared{account: readers, subject: request, kind: jwt.Service})
 	}
 	for _, q := range questions {
 		share := shared{account: readers, subject: s.Query(q), kind: jwt.Service}
