@@ -180,7 +180,7 @@ func TestSites(t *testing.T) {
 	}
 	awaitReplicas(t, nc)
 	wantArrived(t, nc, sites, want)
-	wantUndisturbed(t, p, urls)
+	p.awaitPlace(uint64(len(want)))
 	for _, s := range sites {
 		if n := p.metric(`rollcall_source_missing{source="` + s.source() + `"}`); n != 0 {
 			t.Errorf("%s: %d events missing", s.name, n)
@@ -190,6 +190,7 @@ func TestSites(t *testing.T) {
 		t.Error("incomplete")
 	}
 	t.Logf("%d cuts of %v, %d deaths of the leader: %d events acknowledged at the sites, all of them at the hub; lag of a source up to %d", *siteCuts, *siteCut, *hubDeaths, stored, worst)
+	wantUndisturbed(t, p, urls)
 }
 
 // recovers waits until all that a site has told so far is at the hub, and keeps the worst lag that
