@@ -66,7 +66,7 @@ func (e *Encoding) Close() { e.cut.Close() }
 // WriteTo writes the encoding. It can be called once.
 func (e *Encoding) WriteTo(w io.Writer) (int64, error) {
 	out := counting{w: w}
-	out.write(appendHead(nil, e.cut.Status))
+	out.write(encodeHead(e.cut.Status))
 	var total [3]uint64
 	var length, record []byte
 	for v := range e.cut.All() {
@@ -103,8 +103,8 @@ func (c *counting) write(b []byte) {
 	c.n, c.err = c.n+int64(n), err
 }
 
-func appendHead(b []byte, st Status) []byte {
-	b = binary.AppendUvarint(b, st.Position.Place)
+func encodeHead(st Status) []byte {
+	b := binary.AppendUvarint(nil, st.Position.Place)
 	for _, n := range st.Fates {
 		b = binary.AppendUvarint(b, n)
 	}

@@ -22,7 +22,7 @@ func record(name string, more ...byte) []byte {
 
 // encoded returns an encoding at place 1 with these records and totals.
 func encoded(totals [3]byte, records ...[]byte) []byte {
-	b := appendHead(nil, Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}})
+	b := encodeHead(Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}})
 	for _, r := range records {
 		b = append(binary.AppendUvarint(b, uint64(len(r))), r...)
 	}
@@ -31,7 +31,7 @@ func encoded(totals [3]byte, records ...[]byte) []byte {
 
 // sourced returns an encoding at place 1 with these sources, and one machine.
 func sourced(s sources) []byte {
-	b := appendHead(nil, Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}, settling: settling{sources: &s}})
+	b := encodeHead(Status{Position: Position{Place: 1}, Fates: Fates{Applied: 1}, settling: settling{sources: &s}})
 	r := record("a")
 	return append(append(binary.AppendUvarint(b, uint64(len(r))), r...), 0, 1, 0, 0)
 }
@@ -121,7 +121,7 @@ func TestRestoreRefusesWrongTotals(t *testing.T) {
 	if _, err := Restore(bytes.NewReader(encoded([3]byte{})), Encoded{EncodingVersion, s, Position{Place: 2}}, s); err == nil || !strings.Contains(err.Error(), "encoded at place 1, want 2") {
 		t.Errorf("another place: %v", err)
 	}
-	b := append(appendHead(nil, Status{Position: Position{Place: 3}, Fates: Fates{Lost: 2}}), 0, 0, 0, 0)
+	b := append(encodeHead(Status{Position: Position{Place: 3}, Fates: Fates{Lost: 2}}), 0, 0, 0, 0)
 	if _, err := Restore(bytes.NewReader(b), Encoded{EncodingVersion, s, Position{Place: 3}}, s); err == nil || !strings.Contains(err.Error(), "fates add up to 2, position is 3") {
 		t.Errorf("other fates: %v", err)
 	}
