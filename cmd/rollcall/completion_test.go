@@ -22,7 +22,7 @@ func TestCandidates(t *testing.T) {
 		"history --output ":           "text json jsonl csv tsv",
 		"history ":                    "backup",
 		"history backup --":           "--help",
-		"enroll --role ":              "machine device reader page service admin",
+		"enroll --role ":              "machine device reader page service admin sys",
 		"enroll --since=":             "--since=boot --since=now --since=all",
 		"report --output j":           "json jsonl",
 		"report --output = j":         "json jsonl",

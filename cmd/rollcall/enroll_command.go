@@ -22,7 +22,7 @@ type enrollCmd struct {
 	URL      string      `group:"init" name:"url" help:"Where clients find the NATS server; several are separated by commas."`
 	CA       string      `group:"init" name:"ca" type:"existingfile" placeholder:"FILE" help:"The certificates with which clients check the server, in PEM."`
 	Dir      string      `short:"d" help:"The folder that --init made; without it, the current one."`
-	Role     enroll.Role `enum:",machine,device,reader,page,service,admin" default:"" help:"What the names are: machine (the default), device, reader, page, service or admin."`
+	Role     enroll.Role `enum:",machine,device,reader,page,service,admin,sys" default:"" help:"What the names are: machine (the default), device, reader, page, service, admin, or sys, who manages the servers of a cluster."`
 	MQTT     bool        `name:"mqtt" help:"The names are devices, which publish by MQTT: --role device."`
 	Expire   lifetime    `help:"How long the credentials are valid, such as 90d or 12h; without it, until they are revoked."`
 	Since    string      `enum:",boot,now,all" default:"" help:"From where the agent reads the journal at its first start: boot, now or all."`

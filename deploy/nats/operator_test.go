@@ -341,8 +341,23 @@ func TestEnrolledWhileRunning(t *testing.T) {
 	}
 }
 
+// TestSys: who manages servers can see all of them, and can neither replace accounts nor take
+// part in what rollcall does.
+func TestSys(t *testing.T) {
+	o := newOperated(t)
+	o.enroll("--role", "sys", "ops")
+	ops := o.dial("sys/ops")
+	if pong, err := ops.Request("$SYS.REQ.SERVER.PING.JSZ", nil, 5*time.Second); err != nil || !strings.Contains(string(pong.Data), `"streams":3`) {
+		t.Errorf("%v: %+v", err, pong)
+	}
+	cases{
+		publish:   []string{"$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.DELETE", "rollcall.events.web1", "rollcall.query.report", "$JS.API.INFO"},
+		subscribe: []string{"rollcall.reports", "$SYS.ACCOUNT.>"},
+	}.deniedOnly(t, ops)
+}
+
 // TestSameRights: with keys instead of an operator, everybody has the same permissions, but
-// for the inbox: readers with a key share theirs.
+// for the inbox: readers with a key share theirs. Who manages servers has no key.
 func TestSameRights(t *testing.T) {
 	o, w := newOperated(t), newFolder(t)
 	signed := map[string]jwt.Permissions{}
@@ -363,7 +378,7 @@ func TestSameRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	for role, permissions := range signed {
-		if role == "device" || role == "machine" {
+		if role == "device" || role == "machine" || role == "sys" {
 			continue
 		}
 		key := strings.TrimSpace(w.tool(w.path("bin/nats"), "auth", "nkey", "show", w.path("keys/"+role+".nk")))

@@ -251,7 +251,7 @@ func TestRevoked(t *testing.T) {
 func TestSecrets(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	f := newFolder(t)
-	for as, name := range map[Role]string{Machine: "web1", Device: "door", Reader: "ada", Service: "service", Admin: "admin", Page: "page"} {
+	for as, name := range map[Role]string{Machine: "web1", Device: "door", Reader: "ada", Service: "service", Admin: "admin", Page: "page", Sys: "ops"} {
 		enrolled(t, f, as, name, Options{})
 	}
 	if info, err := os.Stat(f.dir); err != nil || info.Mode().Perm() != 0o700 {

@@ -11,7 +11,7 @@ type Role string
 
 // The roles. A machine publishes its own events; a device does so by MQTT; a reader asks
 // all questions, and so does the page; the service is "rollcall serve"; the admin manages
-// the streams, and publishes for machines that are gone.
+// the streams, and publishes for machines that are gone; sys manages the servers of a cluster.
 const (
 	Machine Role = "machine"
 	Device  Role = "device"
@@ -19,6 +19,7 @@ const (
 	Page    Role = "page"
 	Service Role = "service"
 	Admin   Role = "admin"
+	Sys     Role = "sys" // not "system": its key would have the name of the account's, but for the case
 )
 
 // The accounts. There are several because NATS does not check the reply subject of a
@@ -126,6 +127,19 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 			subscribe: append([]string{"$JS.EVENT.>"}, reads...),
 			inbox:     "_INBOX_admin",
 			folder:    "admin", env: "nats.env", creds: "nats.creds",
+		},
+		Sys: {
+			account: system,
+			publish: []string{
+				// To see the servers, the streams' replicas and the connections; the first has also
+				// the requests that reload a server or disconnect a client.
+				"$SYS.REQ.SERVER.>", "$SYS.REQ.ACCOUNT.>", "$SYS.REQ.USER.INFO",
+				// To remove a server that is gone from the cluster, and to move the cluster's leader.
+				"$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN",
+			},
+			// All users of this account have the same rights, so none needs an inbox of its own.
+			inbox:  "_INBOX",
+			folder: "sys", env: "nats.env", creds: "nats.creds",
 		},
 	}
 }

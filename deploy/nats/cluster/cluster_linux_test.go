@@ -1,0 +1,101 @@
+package cluster_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/deploy/internal/program"
+	"rollcall/internal/test/kit"
+)
+
+// TestCluster: who follows README.md has a cluster of three servers. While 1,000 events a second
+// are published, all servers are restarted one after the other, the stream's leader is killed, a
+// server is down for a while, and another one is gone for good and is replaced. Nothing that was
+// acknowledged is missing, the watch ends with the true state, and nobody is without an answer for
+// longer than the README says. At full length this is repeated, and a server stops without
+// closing its connections.
+func TestCluster(t *testing.T) {
+	w := newWorld(t)
+	for _, section := range []string{"Certificates", "Accounts", "Servers", "In sync?", "Streams"} {
+		w.follow(section)
+	}
+	w.serve()
+	w.watch()
+	w.widen()
+	l := newLoad(w)
+	m := newMeter(w, l)
+	m.during("undisturbed", 2*time.Second, func() { <-time.After(5 * time.Second) })
+	for range kit.Length(1, 5) {
+		m.during("all servers upgraded, one after the other", 5*time.Second, func() { w.follow("Upgrade") })
+	}
+	m.during("accounts loaded", 2*time.Second, func() { w.followLater("Servers") })
+	for range kit.Length(1, 10) {
+		m.during("the stream's leader is killed", 5*time.Second, func() {
+			w.servers[w.leader(m.admin)].Run("systemctl", "kill", "--signal=KILL", "nats-server")
+			w.follow("In sync?")
+		})
+	}
+	for range kit.Length(1, 3) {
+		m.during("the stream's leader is down for a while", 5*time.Second, func() {
+			away := w.servers[w.leader(m.admin)]
+			away.Cut()
+			<-time.After(time.Duration(kit.Length(10, 120)) * time.Second)
+			away.Boot()
+			w.follow("In sync?")
+		})
+	}
+	for range kit.Length(0, 3) {
+		m.during("the service's server hangs", 35*time.Second, func() {
+			hangs := w.servers[w.served()]
+			hangs.Run("systemctl", "kill", "--signal=STOP", "nats-server")
+			<-time.After(time.Minute)
+			hangs.Run("systemctl", "kill", "--signal=CONT", "nats-server")
+			w.follow("In sync?")
+		})
+	}
+	m.during("the service is restarted", 30*time.Second, func() {
+		w.operator.Run("systemctl", "stop", "rollcall")
+		w.serve()
+	})
+	m.during("a server is gone", 5*time.Second, w.replace)
+
+	l.stop()
+	last := info(t.Context(), m.admin).last
+	l.wantStored(m.admin, last)
+	l.wantRoster(w, last)
+	t.Logf("%d events were acknowledged, %d are stored; the service complained %v", len(l.acked), last, w.complaints())
+}
+
+// widen gives streams of one replica three, as the README says.
+func (w *world) widen() {
+	w.t.Helper()
+	w.run(`set -a; . enrolled/admin/nats.env
+		for stream in ROLLCALL_EVENTS ROLLCALL_REPORTS ROLLCALL_DEADLETTERS; do
+			nats --inbox-prefix $NATS_INBOX_PREFIX stream edit $stream --replicas 1 --force
+		done`)
+	w.followLater("Streams")
+}
+
+// replace loses the disk of a server, and follows what the README says of that. The name that the
+// new one has stays when it is installed again.
+func (w *world) replace() {
+	w.t.Helper()
+	lost := w.servers["nats3"]
+	lost.Run("systemctl", "disable", "--quiet", "nats-server")
+	lost.Cut()
+	lost.Boot()
+	lost.Run("bash", "-euc", "rm -r /etc/nats /var/lib/nats /usr/local/bin/nats-server /etc/systemd/system/nats-server.service*")
+	w.follow("A server is gone")
+	w.run("deploy/nats/cluster/install nats3")
+	report := w.run("set -a; . enrolled/sys/ops/nats.env; nats server report jetstream")
+	if !strings.Contains(report, " nats3b ") || strings.Contains(report, " nats3 ") {
+		w.t.Errorf("the servers are\n%s", report)
+	}
+	if name := lost.Run("cat", "/etc/nats/name.conf"); name != "server_name: \"nats3b\"\n" {
+		w.t.Errorf("installed again it has %s", name)
+	}
+	program.Eventually(w.t, "the streams have their third replica", func() bool {
+		return strings.Count(w.run("set -a; . enrolled/admin/nats.env; nats --inbox-prefix $NATS_INBOX_PREFIX stream report"), "nats3b") == 3
+	})
+}
