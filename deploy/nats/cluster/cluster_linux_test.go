@@ -25,18 +25,19 @@ func TestCluster(t *testing.T) {
 	w.widen()
 	l := newLoad(w)
 	m := newMeter(w, l)
-	m.during("undisturbed", 2*time.Second, func() { <-time.After(5 * time.Second) })
-	for range kit.Length(1, 5) {
+	<-time.After(3 * time.Second) // until all are connected
+	m.during("undisturbed", 5*time.Second, func() { <-time.After(5 * time.Second) })
+	for range kit.Length(1, 3) {
 		m.during("all servers upgraded, one after the other", 5*time.Second, func() { w.follow("Upgrade") })
 	}
-	m.during("accounts loaded", 2*time.Second, func() { w.followLater("Servers") })
-	for range kit.Length(1, 10) {
+	m.during("accounts loaded", 5*time.Second, func() { w.followLater("Servers") })
+	for range kit.Length(1, 5) {
 		m.during("the stream's leader is killed", 5*time.Second, func() {
 			w.servers[w.leader(m.admin)].Run("systemctl", "kill", "--signal=KILL", "nats-server")
 			w.follow("In sync?")
 		})
 	}
-	for range kit.Length(1, 3) {
+	for range kit.Length(1, 2) {
 		m.during("the stream's leader is down for a while", 5*time.Second, func() {
 			away := w.servers[w.leader(m.admin)]
 			away.Cut()
@@ -45,7 +46,7 @@ func TestCluster(t *testing.T) {
 			w.follow("In sync?")
 		})
 	}
-	for range kit.Length(0, 3) {
+	for range kit.Length(0, 2) {
 		m.during("the service's server hangs", 35*time.Second, func() {
 			hangs := w.servers[w.served()]
 			hangs.Run("systemctl", "kill", "--signal=STOP", "nats-server")
