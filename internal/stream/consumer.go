@@ -38,7 +38,8 @@ type consumer struct {
 	*jetStream
 	name              string
 	subscriptions     [2]pullSubscription
-	messages          chan *nats.Msg // from both subscriptions, in order of arrival
+	existence         *nats.Subscription // for the answers to askExistence
+	messages          chan *nats.Msg     // from all subscriptions, in order of arrival
 	reconnected       chan nats.Status
 	beatTicker        *time.Ticker
 	pendingAtCreation uint64 // messages pending when it was created
@@ -65,6 +66,11 @@ func (s *jetStream) consume(ctx context.Context, from uint64) (delivery, error) 
 			c.close()
 			return nil, doubtf(causeCreate, "subscribing: %w", err)
 		}
+	}
+	var err error
+	if c.existence, err = s.nc.ChanSubscribe(s.nc.NewInbox(), c.messages); err != nil {
+		c.close()
+		return nil, doubtf(causeCreate, "subscribing: %w", err)
 	}
 	c.readerDone = ctx.Done()
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
@@ -134,6 +140,9 @@ func (c *consumer) close() {
 			_ = l.sub.Unsubscribe() // the connection may be gone
 		}
 	}
+	if c.existence != nil {
+		_ = c.existence.Unsubscribe()
+	}
 	if c.name == "" || !c.nc.IsConnected() {
 		return
 	}
@@ -157,7 +166,6 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	}
 	select { // delivered messages count, even if the connection was lost since
 	case msg := <-c.messages:
-		c.lastReceived = time.Now()
 		return c.drain(dst, msg)
 	default:
 	}
@@ -168,13 +176,17 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 	case <-c.reconnected:
 		return dst, doubtf(causeReconnect, "reconnected")
 	case <-c.beatTicker.C:
+		quiet := time.Since(c.lastReceived)
 		//guard:false "a consumer that somebody deletes is recreated" TestSilence
-		if quiet := time.Since(c.lastReceived); quiet > 3*c.beat {
+		if quiet > 3*c.beat {
 			return dst, doubtf(causeSilence, "nothing received for %v", quiet.Round(time.Millisecond))
+		}
+		//guard:false "a consumer whose server is gone is not waited for" TestServerGone
+		if quiet > c.beat+c.beat/3 {
+			return dst, c.askExistence()
 		}
 		return dst, nil
 	case msg := <-c.messages:
-		c.lastReceived = time.Now()
 		return c.drain(dst, msg)
 	}
 }
@@ -182,6 +194,10 @@ func (c *consumer) next(ctx context.Context, dst []Message) ([]Message, error) {
 // drain appends a message and those queued behind it, until the batch is full or
 // a subscription is idle.
 func (c *consumer) drain(dst []Message, msg *nats.Msg) ([]Message, error) {
+	//guard:true "a consumer that exists but sends nothing is recreated" TestSilence
+	if msg.Sub != c.existence {
+		c.lastReceived = time.Now()
+	}
 	for bytes := 0; ; {
 		var err error
 		if dst, err = c.handle(dst, msg); err != nil {
@@ -290,11 +306,26 @@ func (c *consumer) pull(l *pullSubscription, messages, bytes int) error {
 	if uint64(c.subscriptions[0].messages+c.subscriptions[1].messages) > c.remaining {
 		p.Expires, p.Heartbeat = 10*c.beat, c.beat
 	}
+	return c.request(p, l.sub)
+}
+
+func (c *consumer) request(p pull, answers *nats.Subscription) error {
 	request, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return c.nc.PublishRequest(c.api+"CONSUMER.MSG.NEXT."+c.stream+"."+c.name, l.sub.Subject, request)
+	return c.nc.PublishRequest(c.api+"CONSUMER.MSG.NEXT."+c.stream+"."+c.name, answers.Subject, request)
+}
+
+// askExistence asks whether the consumer still exists, as a heartbeat is overdue. A consumer is on
+// one server of a cluster. One that is in lame duck mode, or is killed, ends it without a word. The
+// question is a pull that a consumer refuses, as its heartbeat is above half of its expiry; if there
+// is no consumer, the answer is 503.
+func (c *consumer) askExistence() error {
+	if err := c.request(pull{Batch: 1, MaxBytes: 1, Expires: c.beat, Heartbeat: c.beat}, c.existence); err != nil {
+		return doubtf(causeServer, "asking whether the consumer exists: %w", err)
+	}
+	return nil
 }
 
 // status handles a status message of the server. The statuses are those of pull
@@ -304,6 +335,8 @@ func (c *consumer) pull(l *pullSubscription, messages, bytes int) error {
 func (c *consumer) status(msg *nats.Msg) error {
 	status, description := msg.Header.Get("Status"), msg.Header.Get("Description")
 	switch {
+	case msg.Sub == c.existence && status != "503":
+		return nil // it exists
 	case status == "100", status == "409" && description == "Batch Completed":
 		return nil
 	case status == "404", status == "408", status == "409" && description == "Message Size Exceeds MaxBytes":

@@ -67,6 +67,23 @@ func TestServerEndsConsumer(t *testing.T) {
 	c.wantDoubt(t, causeServer, 3*c.beat)
 }
 
+// TestServerGone: a consumer that no longer exists, and of whose end nothing was received, is in
+// doubt soon after a heartbeat is overdue.
+func TestServerGone(t *testing.T) {
+	s := newSetup(t)
+	s.publish(1, 3)
+	c := s.consumer(time.Second, 3)
+	for _, l := range c.subscriptions { // which would receive that it was deleted
+		if err := l.sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.stream.DeleteConsumer(t.Context(), c.name); err != nil {
+		t.Fatal(err)
+	}
+	c.wantDoubt(t, causeServer, 3*c.beat)
+}
+
 // TestReconnected: after a reconnect a consumer is in doubt at once, since messages in
 // flight on the old connection may be lost.
 func TestReconnected(t *testing.T) {
