@@ -25,6 +25,14 @@ const (
 	rate     = 1000
 )
 
+// inFlight is how many events of a machine may wait for their acks, and ackWithin how long one
+// waits until it is sent again. If more were sent again sooner, they would be a load of their own
+// that keeps a busy cluster from acknowledging anything.
+const (
+	inFlight  = 50
+	ackWithin = 5 * time.Second
+)
+
 // event is an event that the servers have acknowledged. Its JSON is the payload.
 type event struct {
 	Date    time.Time `json:"date"`
@@ -78,7 +86,7 @@ func (l *load) stop() {
 func (l *load) publish(nc *nats.Conn, name string) {
 	tick := time.NewTicker(time.Second * machines / rate)
 	defer tick.Stop()
-	outstanding := make(chan struct{}, rate)
+	outstanding := make(chan struct{}, inFlight)
 	for n := 0; ; n++ {
 		select {
 		case <-l.stopped:
@@ -98,7 +106,7 @@ func (l *load) publish(nc *nats.Conn, name string) {
 func (l *load) untilAcked(nc *nats.Conn, e event) {
 	payload, _ := json.Marshal(e) // an event always can be
 	for began, repeated := time.Now(), false; ; repeated = true {
-		answer, err := nc.Request("rollcall.events."+e.Machine, payload, 2*time.Second)
+		answer, err := nc.Request("rollcall.events."+e.Machine, payload, ackWithin)
 		var ack struct {
 			Stream string `json:"stream"`
 			Seq    uint64 `json:"seq"`

@@ -28,9 +28,9 @@ func newMeter(w *world, l *load) *meter {
 	return m
 }
 
-// An ack, and what an answer includes, may be this late: a stream or the cluster has no leader for
-// up to nine seconds after one was killed, and the service waits as long until it takes the
-// consumer for lost.
+// An ack, and what an answer includes, may be this late: the stream or the cluster has no leader for
+// up to nine seconds after one was killed, and the service first has to notice that its consumer is
+// gone.
 const maxLate = 30 * time.Second
 
 // during does something, waits until all replicas are current, and logs what clients noticed. They
@@ -80,8 +80,8 @@ type answer struct {
 
 const (
 	askEvery = 20 * time.Millisecond
-	// patience is how long one question waits; the next ones are asked meanwhile.
-	patience = 2 * time.Second
+	// askWithin is how long one question waits; the next ones are asked meanwhile.
+	askWithin = 2 * time.Second
 )
 
 // newProbe starts one that is connected to the server of this number first. It ends with the test.
@@ -108,7 +108,7 @@ func newProbe(w *world, first int) *probe {
 }
 
 func (p *probe) ask(nc *nats.Conn) {
-	msg, err := nc.Request("rollcall.query.machine", []byte(`{"machine":"m1"}`), patience)
+	msg, err := nc.Request("rollcall.query.machine", []byte(`{"machine":"m1"}`), askWithin)
 	if err != nil || msg.Header.Get("Nats-Service-Error-Code") != "" {
 		return
 	}

@@ -67,6 +67,15 @@ func newWorld(t *testing.T) *world {
 		all = append(all, w.servers[host])
 	}
 	machine.Connect(all...)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, m := range append([]*machine.Machine{w.operator}, w.servers["nats1"], w.servers["nats2"], w.servers["nats3"]) {
+			log, _ := m.Try("journalctl", "--quiet", "--no-pager", "--output=short-precise", "--unit=nats-server", "--unit=rollcall", "--lines=100")
+			t.Logf("%s", log)
+		}
+	})
 	for _, host := range hosts {
 		w.servers[host].Trust(w.operator)
 	}
@@ -212,21 +221,6 @@ func (w *world) complaints() map[string]int {
 		}
 	}
 	return all
-}
-
-// served returns the host whose server the service is connected to.
-func (w *world) served() (host string) {
-	w.t.Helper()
-	program.Eventually(w.t, "the service is connected", func() bool {
-		for _, host = range hosts {
-			out, _ := w.servers[host].Try("curl", "--silent", "--max-time", "2", "http://127.0.0.1:8222/connz?auth=true")
-			if strings.Contains(out, `"name_tag": "service"`) {
-				return true
-			}
-		}
-		return false
-	})
-	return host
 }
 
 // leader returns the host whose server leads the stream of events.
