@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/internal/client"
 	"rollcall/internal/config"
@@ -38,7 +37,7 @@ func (c *standbyFetchCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer conn.Close()
-	js, err := jetstream.New(conn)
+	js, err := cfg.Domain().JetStream(conn)
 	if err != nil {
 		return fmt.Errorf("standby fetch: %w", err)
 	}

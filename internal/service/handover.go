@@ -33,7 +33,7 @@ func (s *service) receiveHandover(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	js, err := jetstream.New(s.other)
+	js, err := s.cfg.Domain().JetStream(s.other)
 	if err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
 	}
@@ -81,7 +81,7 @@ func (s *service) fetch(ctx context.Context, js jetstream.JetStream) bool {
 
 // giver hands over to services that stand by.
 func (s *service) giver() *handover.Giver {
-	js, _ := jetstream.New(s.other) //nolint:errcheck // it was opened before
+	js, _ := s.cfg.Domain().JetStream(s.other) //nolint:errcheck // it was opened before
 	return &handover.Giver{
 		Conn: s.other, JetStream: js, Subjects: s.cfg.Subjects(), Replicas: int(s.cfg.StreamReplicas),
 		Version: s.build.Version, Make: s.makeHandover, Log: s.log,

@@ -286,7 +286,7 @@ func (s *service) readOn(ctx context.Context) bool {
 func (s *service) askTail(ctx context.Context) (tail, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.standby.ttl/4)
 	defer cancel()
-	js, err := jetstream.New(s.other)
+	js, err := s.cfg.Domain().JetStream(s.other)
 	if err != nil {
 		return tail{}, err
 	}
