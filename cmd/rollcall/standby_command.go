@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-
 	"rollcall/internal/client"
 	"rollcall/internal/config"
 	"rollcall/internal/handover"
