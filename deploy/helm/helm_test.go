@@ -21,6 +21,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -38,6 +40,7 @@ const (
 	// in full.
 	page = "{nats: {url: tls://nats.example.com, enrolled: {secret: rollcall-nats}}, web: {enabled: true, configSecret: page-users, nats: {enrolled: {secret: rollcall-page}}}}"
 	full = `
+replicas: 3
 image: {repository: registry.example.com/rollcall, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
 imagePullSecrets: [{name: registry}]
 nats:
@@ -114,12 +117,13 @@ func render(t *testing.T, text string) (*release.Release, error) {
 
 // objects are the objects of the chart, and its notes.
 type objects struct {
-	ServiceAccount *corev1.ServiceAccount
-	Service        *corev1.Service
-	StatefulSet    *appsv1.StatefulSet
-	NetworkPolicy  *networkingv1.NetworkPolicy
-	ServiceMonitor *monitoringv1.ServiceMonitor
-	PrometheusRule *monitoringv1.PrometheusRule
+	ServiceAccount      *corev1.ServiceAccount
+	Service             *corev1.Service
+	StatefulSet         *appsv1.StatefulSet
+	NetworkPolicy       *networkingv1.NetworkPolicy
+	PodDisruptionBudget *policyv1.PodDisruptionBudget
+	ServiceMonitor      *monitoringv1.ServiceMonitor
+	PrometheusRule      *monitoringv1.PrometheusRule
 	// Of the page.
 	WebDeployment    *appsv1.Deployment
 	WebService       *corev1.Service
@@ -215,13 +219,14 @@ func TestOptionalObjects(t *testing.T) {
 	}
 }
 
-// TestOneWriter: values can neither add a second pod nor remove the pod's volume.
-func TestOneWriter(t *testing.T) {
-	for _, text := range []string{plain, enrolled, full} {
+// TestReplicas: each pod has a volume of its own, and several stand by for each other, on
+// several nodes, of which one at a time is drained.
+func TestReplicas(t *testing.T) {
+	for text, want := range map[string]int32{plain: 2, enrolled: 2, full: 3, "replicas: 1": 1} {
 		o := read(t, text)
 		set := o.StatefulSet.Spec
-		if *set.Replicas != 1 || set.ServiceName != o.Service.Name {
-			t.Errorf("%d replicas behind %s", *set.Replicas, set.ServiceName)
+		if *set.Replicas != want || set.ServiceName != o.Service.Name || set.PodManagementPolicy != appsv1.ParallelPodManagement {
+			t.Errorf("%d replicas behind %s, %s; want %d", *set.Replicas, set.ServiceName, set.PodManagementPolicy, want)
 		}
 		if len(set.VolumeClaimTemplates) != 1 || set.VolumeClaimTemplates[0].Name != "data" {
 			t.Errorf("%+v, want one volume", set.VolumeClaimTemplates)
@@ -230,9 +235,28 @@ func TestOneWriter(t *testing.T) {
 		if i := slices.IndexFunc(mounts, func(m corev1.VolumeMount) bool { return m.Name == "data" }); i < 0 || mounts[i].MountPath != environment(t, o)["ROLLCALL_DATA_DIR"] {
 			t.Errorf("%+v, want the volume where the data goes", mounts)
 		}
-	}
-	if _, err := render(t, "replicas: 2"); err == nil {
-		t.Error("replicas can be set")
+		standby, spread, budget := environment(t, o)["ROLLCALL_STANDBY"], set.Template.Spec.TopologySpreadConstraints, o.PodDisruptionBudget
+		if want == 1 {
+			if standby != "" || len(spread) > 0 || budget != nil {
+				t.Errorf("one pod: standby %q, %v, %v", standby, spread, budget)
+			}
+			continue
+		}
+		if standby != "true" || len(spread) != 1 || spread[0].TopologyKey != corev1.LabelHostname || budget == nil || budget.Spec.MaxUnavailable.IntValue() != 1 {
+			t.Errorf("%d pods: standby %q, %+v, %+v", want, standby, spread, budget)
+			continue
+		}
+		labels := set.Template.Labels
+		for _, selector := range []*metav1.LabelSelector{spread[0].LabelSelector, budget.Spec.Selector} {
+			if len(selector.MatchLabels) == 0 {
+				t.Error("a selector selects every pod")
+			}
+			for key, value := range selector.MatchLabels {
+				if labels[key] != value {
+					t.Errorf("%s=%s is selected; the pods have %q", key, value, labels[key])
+				}
+			}
+		}
 	}
 }
 
@@ -328,7 +352,7 @@ func environmentOf(t *testing.T, c corev1.Container) map[string]string {
 func TestEnvironment(t *testing.T) {
 	got := environment(t, read(t, full))
 	want := map[string]string{
-		"ROLLCALL_DATA_DIR": "/data", "ROLLCALL_HTTP_ADDR": ":8080",
+		"ROLLCALL_DATA_DIR": "/data", "ROLLCALL_STANDBY": "true", "ROLLCALL_HTTP_ADDR": ":8080",
 		"NATS_URL": "tls://nats-0.nats:4222,tls://nats-1.nats:4222", "NATS_INBOX_PREFIX": "_INBOX_rollcall",
 		"NATS_CREDS": "/etc/rollcall/nats/user.creds", "NATS_NKEY": "/etc/rollcall/nats/seed",
 		"NATS_USER": "nats/user", "NATS_PASSWORD": "nats/password", "NATS_TOKEN": "nats/token",
@@ -338,7 +362,7 @@ func TestEnvironment(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if got := environment(t, read(t, plain)); len(got) != 3 || got["NATS_URL"] != "nats://nats:4222" {
+	if got := environment(t, read(t, plain)); len(got) != 4 || got["NATS_URL"] != "nats://nats:4222" {
 		t.Errorf("%v", got)
 	}
 	known := regexp.MustCompile(`(?m)^  ([A-Z_]+) `).FindAllStringSubmatch(program.Output(t, program.Rollcall(t), "serve", "--help"), -1)
@@ -441,6 +465,8 @@ func TestBadValues(t *testing.T) {
 		"nats: {enrolled: {secret: a, ca: certificates}}":                  "ca",
 		"nats: {tls: {secret: c, certKey: tls.crt}}":                       "keyKey",
 		"config: {ROLLCALL_DATA_DIR: /tmp}":                                "ROLLCALL_DATA_DIR",
+		"config: {ROLLCALL_STANDBY: 'false'}":                              "ROLLCALL_STANDBY",
+		"replicas: 0":                                                      "replicas",
 		"config: {LD_PRELOAD: x}":                                          "LD_PRELOAD",
 		"config: {ROLLCALL_STREAM_REPLICAS: 3}":                            "ROLLCALL_STREAM_REPLICAS",
 		"persistence: {accessModes: [ReadWriteMany]}":                      "accessModes",
