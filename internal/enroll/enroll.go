@@ -59,6 +59,17 @@ func (s *Streams) requests(of ...string) []string {
 	return subjects
 }
 
+// key returns the subjects on which a key of a bucket is written. Whoever is connected to a
+// server of another domain writes it as if that were a request.
+func (s *Streams) key(bucket, key string) []string {
+	subject := "$KV." + bucket + "." + key
+	//guard:false "a lease in another domain can be renewed" TestStandbyInDomain
+	if s.Domain != "" {
+		return []string{subject, "$JS." + s.Domain + ".API." + subject}
+	}
+	return []string{subject}
+}
+
 // The files in the folder.
 const (
 	settingsFile = "enroll.json"

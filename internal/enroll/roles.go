@@ -1,6 +1,8 @@
 package enroll
 
 import (
+	"slices"
+
 	"github.com/nats-io/jwt/v2"
 
 	rollcallv1 "rollcall/proto/rollcall/v1"
@@ -91,7 +93,7 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 		Page:   page,
 		Service: {
 			account: rollcall,
-			publish: append(streams.requests(
+			publish: slices.Concat(streams.requests(
 				// To check the settings and the identity of the streams. It may not create, change,
 				// delete or purge any of them.
 				"STREAM.LIST", "STREAM.NAMES", "INFO",
@@ -109,13 +111,17 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 				"STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
 				"CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
 			),
-				// What it publishes.
-				s.Reports(), s.Reports()+".>", s.Changes(), s.AllChanges(), base+".deadletters.>",
-				// Answers: to other accounts, to the admin, and to another service on the same
-				// subjects. It asks who is there, and, when it stands by, for a hand-over.
-				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
-				// With ROLLCALL_STANDBY: its lease, and what is handed over.
-				"$KV.ROLLCALL_LEASE."+base+".active", "$O.ROLLCALL_HANDOVER.>", "$JS.FC.OBJ_ROLLCALL_HANDOVER.>",
+				// With ROLLCALL_STANDBY: its lease.
+				streams.key("ROLLCALL_LEASE", base+".active"),
+				[]string{
+					// What is handed over.
+					"$O.ROLLCALL_HANDOVER.>", "$JS.FC.OBJ_ROLLCALL_HANDOVER.>",
+					// What it publishes.
+					s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
+					// Answers: to other accounts, to the admin, and to another service on the same
+					// subjects. It asks who is there, and, when it stands by, for a hand-over.
+					"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
+				},
 			),
 			subscribe: []string{s.AllQueries(), "$SRV.>"},
 			inbox:     "_INBOX_rollcall",

@@ -41,6 +41,19 @@ func newBucket(js jetstream.JetStream, key string, replicas int, log *slog.Logge
 	return &bucket{js: js, key: key, subject: "$KV." + Bucket + "." + key, replicas: replicas, log: log}
 }
 
+// request returns the subject of a request about the bucket's stream.
+func (b *bucket) request(of string) string { return b.domain().API() + of + stream }
+
+// written returns the subject on which the key is written.
+func (b *bucket) written() string {
+	if b.domain() == "" {
+		return b.subject
+	}
+	return b.domain().API() + b.subject
+}
+
+func (b *bucket) domain() natsconn.Domain { return natsconn.Domain(b.js.Options().Domain) }
+
 // Prepare creates the bucket if it is missing, and checks one that exists. The service
 // calls it at its start: an error that matches [natsconn.ErrConfiguration] needs a change
 // of configuration; others are temporary, and Run tries again.
@@ -55,14 +68,14 @@ func (b *bucket) open(ctx context.Context) error {
 		values, err = b.create(ctx)
 	}
 	if err != nil {
-		return b.explain("opening bucket "+Bucket, "$JS.API.STREAM.INFO."+stream, err)
+		return b.explain("opening bucket "+Bucket, b.request("STREAM.INFO."), err)
 	}
 	if err := check(&values.CachedInfo().Config, b.log); err != nil {
 		return err
 	}
 	kv, err := b.js.KeyValue(ctx, Bucket)
 	if err != nil {
-		return b.explain("opening bucket "+Bucket, "$JS.API.STREAM.INFO."+stream, err)
+		return b.explain("opening bucket "+Bucket, b.request("STREAM.INFO."), err)
 	}
 	b.kv, b.values, b.opened = kv, values, true
 	return nil
@@ -95,7 +108,7 @@ func (b *bucket) create(ctx context.Context) (jetstream.Stream, error) {
 	case code == errNoPeers || code == errNoReplicas:
 		return nil, natsconn.Misconfigured("creating bucket %s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", Bucket, err, b.replicas)
 	case err != nil:
-		return nil, b.explain("creating bucket "+Bucket, "$JS.API.STREAM.CREATE."+stream+" (or create it with one that may: `nats kv add "+Bucket+"`)", err)
+		return nil, b.explain("creating bucket "+Bucket, b.request("STREAM.CREATE.")+" (or create it with one that may: `nats kv add "+Bucket+"`)", err)
 	}
 	b.log.Info("created the bucket of the lease", "bucket", Bucket, "replicas", max(b.replicas, 1))
 	return values, nil
@@ -158,7 +171,7 @@ func (b *bucket) read(ctx context.Context) (entry, error) {
 		b.opened = false // the next read opens it
 		return entry{}, fmt.Errorf("bucket %s was deleted: it is created again", Bucket)
 	case err != nil:
-		return entry{}, b.explain("reading key "+b.key, "$JS.API.STREAM.MSG.GET."+stream, err)
+		return entry{}, b.explain("reading key "+b.key, b.request("STREAM.MSG.GET."), err)
 	case isMarker(m.Header):
 		return newEntry(m.Sequence, nil), nil
 	case m.Data == nil:
@@ -184,7 +197,7 @@ func (b *bucket) update(ctx context.Context, revision uint64, raw []byte) (uint6
 	case errors.Is(err, jetstream.ErrKeyRevisionMismatch):
 		return 0, fmt.Errorf("%w: %w", errRefused, err)
 	case err != nil:
-		return 0, b.explain("writing key "+b.key, b.subject, err)
+		return 0, b.explain("writing key "+b.key, b.written(), err)
 	}
 	return written, nil
 }
