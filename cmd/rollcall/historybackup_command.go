@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,12 +29,12 @@ Examples:
 }
 
 // Run copies the history.
-func (c *historyBackupCmd) Run(std streams) error {
+func (c *historyBackupCmd) Run(ctx context.Context, std streams) error {
 	cfg, err := config.ReadClient(nil)
 	if err != nil {
 		return err
 	}
-	switch err := history.Backup(cfg.DataDir, c.File); {
+	switch err := history.Backup(ctx, cfg.DataDir, c.File); {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("history backup: %s exists: name a new file", c.File)
 	case errors.Is(err, fs.ErrNotExist):

@@ -35,16 +35,29 @@ type Manifest struct {
 	Place    uint64 `json:"place"`
 	Snapshot string `json:"snapshot,omitzero"`
 	History  string `json:"history,omitzero"`
-	// Version is that of the program.
+	// Version is that of the program, Format that of the snapshot.
 	Version string `json:"version"`
+	Format  uint32 `json:"format"`
 	// Error is why nothing was handed over; empty: it was.
 	Error string `json:"error,omitzero"`
+	// Making says that it is still being made: another message follows.
+	Making bool `json:"making,omitzero"`
 }
+
+// While a hand-over is made, which may take minutes, the active service says so every
+// sayEvery. Whoever hears nothing for silentFor knows that nobody makes it any more. Tests
+// shorten these times.
+var (
+	sayEvery  = time.Second
+	silentFor = 10 * time.Second
+)
 
 // request asks for a hand-over.
 type request struct {
 	// ID is a part of the objects' names.
 	ID string `json:"id"`
+	// Format is the newest format of a snapshot that can be read.
+	Format uint32 `json:"format"`
 }
 
 // subject is where to ask.

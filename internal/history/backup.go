@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,8 +12,8 @@ import (
 
 // Backup copies the history of a data folder to a new file, as it is at one place,
 // while the service may go on writing it. The copy has no free pages. The file must
-// not exist.
-func Backup(dir, to string) (err error) {
+// not exist. If ctx is done first, there is no copy.
+func Backup(ctx context.Context, dir, to string) (err error) {
 	path := pathOf(dir)
 	if _, err := os.Stat(path); err != nil {
 		return err
@@ -34,6 +35,8 @@ func Backup(dir, to string) (err error) {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer c.Close()
+	//guard:drop "nobody waits for a copy of a large history" TestBackup
+	c.SetInterrupt(ctx.Done())
 	if app, err := pragma(c, "application_id"); err != nil || app != application {
 		return errors.Join(fmt.Errorf("%s is no history", path), err)
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,11 +16,20 @@ func TestBackup(t *testing.T) {
 		s.fold(9)
 		s.attempt()
 		copied := filepath.Join(s.dir, "copy.db")
-		if err := Backup(s.dir, copied); err != nil {
+		if err := Backup(s.Context(), s.dir, copied); err != nil {
 			s.Fatal(err)
 		}
-		if err := Backup(s.dir, copied); !os.IsExist(err) {
+		if err := Backup(s.Context(), s.dir, copied); !os.IsExist(err) {
 			s.Fatalf("a second copy over the first: %v", err)
+		}
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		other := filepath.Join(s.dir, "other.db")
+		if err := Backup(canceled, s.dir, other); err == nil {
+			s.Fatal("a copy that nobody wants any more is made")
+		}
+		if _, err := os.Stat(other); !os.IsNotExist(err) {
+			s.Fatalf("a part of a copy is left: %v", err)
 		}
 		f, err := os.Stat(copied)
 		if err != nil || f.Mode().Perm() != 0o600 {
@@ -38,7 +48,7 @@ func TestBackup(t *testing.T) {
 			os.Remove(copied)
 		}
 	})
-	if err := Backup(t.TempDir(), filepath.Join(t.TempDir(), "copy")); !os.IsNotExist(err) {
+	if err := Backup(t.Context(), t.TempDir(), filepath.Join(t.TempDir(), "copy")); !os.IsNotExist(err) {
 		t.Errorf("without a history: %v", err)
 	}
 }

@@ -44,37 +44,46 @@ func (s *service) receiveHandover(ctx context.Context) error {
 	return s.receiveHandover(ctx)
 }
 
-// fetchAgain is how long to wait after a failed attempt to fetch.
-const fetchAgain = 2 * time.Second
+// fetchAgain is how long to wait after the first failed attempt to fetch, fetchSeldom after
+// many: what is handed over may be large.
+const (
+	fetchAgain  = 2 * time.Second
+	fetchSeldom = time.Minute
+)
 
 // fetch fetches a hand-over, and reports whether there is one: not if no service was ever
 // active, or if none has been for longer than a take-over takes: then somebody must begin
 // without. As long as there is an active one, there is no other way: without what it knows
 // this service would be of no use.
 func (s *service) fetch(ctx context.Context, js jetstream.JetStream) bool {
-	active := time.Now() // when one was
+	active, again := time.Now(), fetchAgain // when one was; how long to wait
 	for ctx.Err() == nil {
 		was, err := lease.WasHeld(ctx, js, s.cfg.Subjects(), int(s.cfg.StreamReplicas), s.log)
 		if err == nil && !was {
 			return false
 		}
-		if err == nil {
+		asked := err == nil
+		if asked {
 			_, err = handover.Fetch(ctx, s.other, js, s.cfg.Subjects(), s.cfg.DataDir)
 		}
+		nobody := errors.Is(err, handover.ErrNobody)
 		switch {
 		case err == nil:
 			return true
 		case errors.Is(err, handover.ErrNothing):
 			return false
-		case !errors.Is(err, handover.ErrNobody):
-			active = time.Now()
-		case time.Since(active) > 3*time.Duration(s.cfg.StandbyTTL):
+		case nobody && time.Since(active) > 3*time.Duration(s.cfg.StandbyTTL):
 			s.log.Warn("begins without a hand-over, as nobody is active", "err", err)
 			return false
+		case !nobody:
+			active = time.Now()
 		}
 		s.waiting.set(fmt.Errorf("the data folder is empty: waiting for what the active rollcall knows: %w", err))
 		s.log.Warn("the data folder is empty, and what the active rollcall knows cannot be fetched: it is tried again", "err", err)
-		pause(ctx, fetchAgain)
+		pause(ctx, again)
+		if again = min(2*again, fetchSeldom); nobody || !asked {
+			again = fetchAgain
+		}
 	}
 	return false
 }
@@ -112,7 +121,7 @@ func (s *service) makeHandover(ctx context.Context) (files *handover.Files, err 
 	}
 	path := filepath.Join(s.cfg.DataDir, "handover-history.tmp")
 	_ = os.Remove(path) // of a crash
-	err = history.Backup(s.cfg.DataDir, path)
+	err = history.Backup(ctx, s.cfg.DataDir, path)
 	if err == nil {
 		files.History, err = os.Open(path)
 	}
