@@ -92,7 +92,9 @@ func beginning(from time.Time) string {
 type likeness struct {
 	gauge *prometheus.GaugeVec
 	mine  atomic.Pointer[jsontext.Value]
-	found atomic.Pointer[[]difference] // those that have lasted
+	// accepted is the place up to which losses are accepted, as mine says.
+	accepted atomic.Uint64
+	found    atomic.Pointer[[]difference] // those that have lasted
 	// Of compare alone: since when there are differences.
 	since time.Time
 }
@@ -147,12 +149,13 @@ func (s *service) compareAlways(ctx context.Context) {
 // compare compares this process with the active one, or the one that was it last. What
 // differs must do so for a TTL: of two that read the same, one is always the first.
 func (s *service) compare(now time.Time) {
-	l, mine := s.standby.likeness, s.traits()
+	l, h := s.standby.likeness, s.standby.Holder()
+	s.acceptFrom(h)
+	mine := s.traits()
 	if encoded, err := json.Marshal(&mine); err == nil {
 		l.mine.Store((*jsontext.Value)(&encoded))
+		l.accepted.Store(mine.Accepted)
 	}
-	h := s.standby.Holder()
-	s.acceptFrom(h)
 	found := differencesFrom(&mine, h)
 	if len(found) == 0 {
 		l.since = time.Time{}
@@ -176,18 +179,28 @@ func (s *service) compare(now time.Time) {
 
 // differencesFrom returns in what a process differs from the one that holds the lease.
 func differencesFrom(mine *traits, h lease.Holder) []difference {
-	var active traits
-	if h.Own || h.State == nil || json.Unmarshal(h.State, &active) != nil {
+	active, ok := traitsOf(h)
+	if !ok {
 		return nil
 	}
 	return mine.differences(&active)
 }
 
+// traitsOf returns those of another process that holds the lease, or held it last; false if
+// there is none, or it does not say.
+func traitsOf(h lease.Holder) (traits, bool) {
+	var active traits
+	if h.Own || h.State == nil || json.Unmarshal(h.State, &active) != nil {
+		return traits{}, false
+	}
+	return active, true
+}
+
 // acceptFrom accepts the losses that the holder of the lease accepts: an operator has told
 // one process, and whoever is active later must know.
 func (s *service) acceptFrom(h lease.Holder) {
-	var active traits
-	if h.Own || h.State == nil || json.Unmarshal(h.State, &active) != nil || active.Accepted <= s.accepted.Load() {
+	active, _ := traitsOf(h)
+	if active.Accepted <= s.accepted.Load() {
 		return
 	}
 	s.accepted.Store(active.Accepted)
@@ -196,6 +209,13 @@ func (s *service) acceptFrom(h lease.Holder) {
 	if s.history != nil {
 		s.history.Accept(active.Accepted)
 	}
+}
+
+// acceptsLess reports whether the lease, taken now, would forget a loss that the one that
+// held it accepts.
+func (s *service) acceptsLess(h lease.Holder) bool {
+	active, _ := traitsOf(h)
+	return active.Accepted > s.standby.likeness.accepted.Load()
 }
 
 // traits returns those of this process.

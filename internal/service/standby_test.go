@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -285,6 +286,39 @@ func TestAcceptedInTheLease(t *testing.T) {
 	kit.Eventually(t, func() bool { return strings.Contains(string(b.standby.Holder().State), `"accepted":2`) }, "the lease says so")
 }
 
+// TestAcceptedSinceBefore: who starts when nobody is active any more, and becomes the active
+// one at once, accepts what the last one accepted: its roster and its history do.
+func TestAcceptedSinceBefore(t *testing.T) {
+	url := kit.StartServer(t).URL
+	nc := kit.Conn(t, url)
+	js := kit.JetStream(t, nc)
+	kit.CreateStream(t, js, jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}, MaxMsgs: 1})
+	kit.PublishLogins(t, js, 3) // 1 and 2 are lost
+	folder := map[string]string{"ROLLCALL_DATA_DIR": t.TempDir()}
+	b, _, endB := startStandby(t, url, folder)
+	kit.Eventually(t, b.isActive, "the first is active")
+	before := answersOf(t, nc)
+	endB()
+	a, _, endA := startStandby(t, url, map[string]string{"ROLLCALL_ACCEPT_LOSS": "2"})
+	kit.Eventually(t, a.isActive, "one that accepts the loss is active")
+	want := answersOf(t, nc)
+	for i := range want {
+		if want[i] == before[i] && want[i] != "machine " { // which nobody knows
+			t.Errorf("accepted or not, the answer is %s", want[i])
+		}
+	}
+	endA()
+	b, _, _ = startStandby(t, url, folder)
+	kit.Eventually(t, b.isActive, "the first is active again")
+	if got := answersOf(t, nc); !slices.Equal(got, want) {
+		t.Errorf("it answers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	kit.Eventually(t, func() bool {
+		h := b.standby.Holder()
+		return h.Own && strings.Contains(string(h.State), `"accepted":2`)
+	}, "the lease says so")
+}
+
 // TestEmptyStandby: a service that is added to an installation whose stream has lost its
 // beginning answers, once it is active, what the first one answered.
 func TestEmptyStandby(t *testing.T) {
@@ -312,22 +346,11 @@ func TestEmptyStandby(t *testing.T) {
 	if !logB.Has("begins with what the active rollcall handed over") {
 		t.Errorf("the log says %s", logB.String())
 	}
-	answers := func() (all []string) {
-		for subject, question := range map[string]string{"report": "", "history": `{"user":"lane"}`, "machine": `{"machine":"m3"}`} {
-			m, err := nc.Request("rollcall.query."+subject, []byte(question), 5*time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, subject+" "+varying.ReplaceAllString(string(m.Data), ""))
-		}
-		slices.Sort(all)
-		return all
-	}
 	kit.PublishLogins(t, js, 2)
 	kit.Eventually(t, func() bool {
 		return a.roster.Status().Position.Place == 23 && b.roster.Status().Position.Place == 23
 	}, "both have read on")
-	want := answers()
+	want := answersOf(t, nc)
 	if !strings.Contains(want[0], `"complete":true`) || strings.Count(want[0], `"user":"lane"`) < 20 {
 		t.Errorf("the first answers %s", want[0])
 	}
@@ -336,9 +359,23 @@ func TestEmptyStandby(t *testing.T) {
 	}
 	endA()
 	kit.Eventually(t, b.isActive, "the second is active")
-	if got := answers(); !slices.Equal(got, want) {
+	if got := answersOf(t, nc); !slices.Equal(got, want) {
 		t.Errorf("the second answers\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// answersOf returns the answers to some questions.
+func answersOf(t *testing.T, nc *nats.Conn) (all []string) {
+	t.Helper()
+	for subject, question := range map[string]string{"report": "", "history": `{"user":"lane"}`, "machine": `{"machine":"m3"}`} {
+		m, err := nc.Request("rollcall.query."+subject, []byte(question), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, subject+" "+varying.ReplaceAllString(string(m.Data), ""))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // varying matches what differs between two reports of the same.
