@@ -24,6 +24,8 @@ type standbyLoad struct {
 	nc  *nats.Conn
 	end context.CancelFunc
 	all sync.WaitGroup
+	// small: only questions with small answers are asked.
+	small bool
 
 	mu        sync.Mutex
 	refused   int                 // events published that must be refused
@@ -46,12 +48,28 @@ const (
 	stayFor       = 300 // how many other users come while one is on
 )
 
-// startLoad starts the load.
-func startLoad(t *testing.T, url string) *standbyLoad {
+// newLoad returns a load that does nothing yet.
+func newLoad(t *testing.T, url string) (*standbyLoad, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	nc := kit.Conn(t, url)
-	l := &standbyLoad{t: t, nc: nc, js: kit.JetStream(t, nc), end: cancel, on: map[string][]string{}, came: map[string]int{}, last: time.Now()}
+	return &standbyLoad{t: t, nc: nc, js: kit.JetStream(t, nc), end: cancel, on: map[string][]string{}, came: map[string]int{}, last: time.Now()}, ctx
+}
+
+// startAsking asks small questions, and does no more.
+func startAsking(t *testing.T, url string) *standbyLoad {
+	t.Helper()
+	l, ctx := newLoad(t, url)
+	l.small = true
+	l.all.Go(func() { l.ask(ctx) })
+	t.Cleanup(l.stop)
+	return l
+}
+
+// startLoad starts the load.
+func startLoad(t *testing.T, url string) *standbyLoad {
+	t.Helper()
+	l, ctx := newLoad(t, url)
 	l.watchChanges()
 	l.watchReports(ctx)
 	l.all.Go(func() { l.publish(ctx) })
@@ -131,7 +149,7 @@ func (l *standbyLoad) ask(ctx context.Context) {
 		l.floors, l.answered = append(l.floors, l.greatest), append(l.answered, 0)
 		l.mu.Unlock()
 		subject, question := "rollcall.query.report", []byte(nil)
-		if n%2 == 0 {
+		if n%2 == 0 || l.small {
 			subject, question = "rollcall.query.machine", []byte(`{"machine":"m1"}`)
 		}
 		if err := l.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", inbox, n), question); err != nil {
