@@ -54,8 +54,8 @@ func (b *bucket) written() string {
 
 func (b *bucket) domain() natsconn.Domain { return natsconn.Domain(b.js.Options().Domain) }
 
-// Prepare creates the bucket if it is missing, and checks one that exists. The service
-// calls it at its start: an error that matches [natsconn.ErrConfiguration] needs a change
+// Prepare creates the bucket if it is missing, with so many replicas, and checks one that
+// exists. The service calls it at its start: an error that matches [natsconn.ErrConfiguration] needs a change
 // of configuration; others are temporary, and Run tries again.
 func Prepare(ctx context.Context, js jetstream.JetStream, replicas int, log *slog.Logger) error {
 	return newBucket(js, "", replicas, log).open(ctx)
@@ -70,13 +70,17 @@ func (b *bucket) open(ctx context.Context) error {
 	if err != nil {
 		return b.explain("opening bucket "+Bucket, b.request("STREAM.INFO."), err)
 	}
-	if err := check(&values.CachedInfo().Config, b.log); err != nil {
+	if err := b.check(&values.CachedInfo().Config); err != nil {
 		return err
 	}
 	kv, err := b.js.KeyValue(ctx, Bucket)
 	if err != nil {
 		return b.explain("opening bucket "+Bucket, b.request("STREAM.INFO."), err)
 	}
+	// Let the stream's leader answer reads, whatever the bucket says: others may be behind, and
+	// this login need not be allowed to ask them. "nats kv edit" changes what it says.
+	//guard:drop "reads are answered by the leader" TestBucketEdited
+	values.CachedInfo().Config.AllowDirect = false
 	b.kv, b.values, b.opened = kv, values, true
 	return nil
 }
@@ -105,8 +109,8 @@ func (b *bucket) create(ctx context.Context) (jetstream.Stream, error) {
 	switch code := codeOf(err); {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // another instance was faster
 		return b.js.Stream(ctx, stream)
-	case code == errNoPeers || code == errNoReplicas:
-		return nil, natsconn.Misconfigured("creating bucket %s: %w: lower ROLLCALL_STREAM_REPLICAS (%d) to the number of servers, or add servers", Bucket, err, b.replicas)
+	case code == errNoPeers || code == errNoReplicas: // a server of the cluster is away
+		return nil, fmt.Errorf("creating bucket %s with %d replicas, as the stream of events has: %w: start all servers of the cluster", Bucket, b.replicas, err)
 	case err != nil:
 		return nil, b.explain("creating bucket "+Bucket, b.request("STREAM.CREATE.")+" (or create it with one that may: `nats kv add "+Bucket+"`)", err)
 	}
@@ -136,7 +140,7 @@ func codeOf(err error) jetstream.ErrorCode {
 }
 
 // check refuses a bucket with which the lease does not work.
-func check(c *jetstream.StreamConfig, log *slog.Logger) error {
+func (b *bucket) check(c *jetstream.StreamConfig) error {
 	switch {
 	//guard:false "no server's wall clock ends a lease" TestBucketSettings
 	case c.MaxAge > 0:
@@ -148,7 +152,10 @@ func check(c *jetstream.StreamConfig, log *slog.Logger) error {
 	case c.MaxMsgsPerSubject < 1:
 		return natsconn.Misconfigured("stream %s is no key-value bucket (max_msgs_per_subject is %d): delete it", stream, c.MaxMsgsPerSubject)
 	case c.Storage == jetstream.MemoryStorage:
-		log.Warn("the bucket of the lease is kept in memory: a restart of NATS forgets who is active", "bucket", Bucket)
+		b.log.Warn("the bucket of the lease is kept in memory: a restart of NATS forgets who is active", "bucket", Bucket)
+	case c.Replicas < b.replicas:
+		b.log.Warn("the bucket of the lease has fewer replicas than the stream of events: nobody is active while its server is away; change that by nats kv edit "+Bucket+" --replicas",
+			"bucket", Bucket, "replicas", c.Replicas, "want", b.replicas)
 	}
 	return nil
 }
@@ -215,8 +222,13 @@ func (b *bucket) explain(doing, subject string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// WasHeld reports whether an instance holds the lease of an installation, or ever held it.
-func WasHeld(ctx context.Context, js jetstream.JetStream, s rollcallv1.Subjects, replicas int, log *slog.Logger) (bool, error) {
-	e, err := newBucket(js, Key(s), replicas, log).read(ctx)
+// WasHeld reports whether an instance holds the lease of an installation, or ever held it. It
+// creates no bucket.
+func WasHeld(ctx context.Context, js jetstream.JetStream, s rollcallv1.Subjects, log *slog.Logger) (bool, error) {
+	//guard:false "who asks whether the lease was held creates no bucket" TestWasHeld
+	if _, err := js.Stream(ctx, stream); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	e, err := newBucket(js, Key(s), 0, log).read(ctx)
 	return e.Instance != "", err
 }

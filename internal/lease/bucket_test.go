@@ -2,6 +2,7 @@ package lease
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -79,9 +80,44 @@ func TestBucketSettings(t *testing.T) {
 			t.Errorf("%v, want that it %s", err, want)
 		}
 	}
+	// A server may be away: that passes.
 	err = Prepare(t.Context(), newCluster(t).js, 3, kit.Logger(t))
-	if !errors.Is(err, natsconn.ErrConfiguration) || !strings.Contains(err.Error(), "ROLLCALL_STREAM_REPLICAS") {
+	if err == nil || errors.Is(err, natsconn.ErrConfiguration) || !strings.Contains(err.Error(), "with 3 replicas") {
 		t.Errorf("%v, want that there are too few servers", err)
+	}
+	if err := Prepare(t.Context(), c.js, 3, slog.New(slog.NewTextHandler(c.log, nil))); err != nil || !c.log.Has("nats kv edit ROLLCALL_LEASE --replicas") {
+		t.Errorf("%v, and the log has %s; want that there are too few replicas", err, c.log)
+	}
+}
+
+// TestWasHeld: whether the lease was held, also if there is no bucket, which stays so.
+func TestWasHeld(t *testing.T) {
+	c := newCluster(t)
+	held := func() bool {
+		t.Helper()
+		was, err := WasHeld(t.Context(), c.js, subjects(t), kit.Logger(t))
+		if err != nil {
+			t.Error(err)
+		}
+		return was
+	}
+	if held() {
+		t.Error("it was held without a bucket")
+	}
+	if _, err := c.js.Stream(t.Context(), stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("%v, want that there is no bucket", err)
+	}
+	if err := Prepare(t.Context(), c.js, 1, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	if held() {
+		t.Error("it was held before anybody was active")
+	}
+	a := c.start(shortTTL)
+	c.awaitActive(a)
+	a.kill()
+	if !held() {
+		t.Error("it was not held after somebody was active")
 	}
 }
 
@@ -93,6 +129,30 @@ func TestBucketOfAnother(t *testing.T) {
 	}
 	a := c.start(shortTTL)
 	c.awaitActive(a)
+}
+
+// TestBucketEdited: a bucket that was edited as "nats kv edit" does it serves, and is read by the
+// same requests as before.
+func TestBucketEdited(t *testing.T) {
+	c := newCluster(t)
+	if err := Prepare(t.Context(), c.js, 1, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	config := jetstream.KeyValueConfig{Bucket: Bucket, MaxValueSize: maxMessage, History: 1, MaxBytes: maxBytes, Storage: jetstream.FileStorage, Replicas: 1}
+	if _, err := c.js.UpdateKeyValue(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	direct, err := c.js.Conn().SubscribeSync("$JS.API.DIRECT.GET.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := c.start(shortTTL)
+	c.awaitActive(a)
+	a.kill()
+	c.awaitActive(c.start(shortTTL))
+	if m, err := direct.NextMsg(time.Millisecond); err == nil {
+		t.Errorf("a request on %s", m.Subject)
+	}
 }
 
 // TestBucketDeleted: a bucket that was deleted is created again, and repeats no revision.

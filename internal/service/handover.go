@@ -58,7 +58,7 @@ const (
 func (s *service) fetch(ctx context.Context, js jetstream.JetStream) bool {
 	active, again := time.Now(), fetchAgain // when one was; how long to wait
 	for ctx.Err() == nil {
-		was, err := lease.WasHeld(ctx, js, s.cfg.Subjects(), int(s.cfg.StreamReplicas), s.log)
+		was, err := lease.WasHeld(ctx, js, s.cfg.Subjects(), s.log)
 		if err == nil && !was {
 			return false
 		}
@@ -92,7 +92,7 @@ func (s *service) fetch(ctx context.Context, js jetstream.JetStream) bool {
 func (s *service) giver() *handover.Giver {
 	js, _ := s.cfg.Domain().JetStream(s.other) //nolint:errcheck // it was opened before
 	return &handover.Giver{
-		Conn: s.other, JetStream: js, Subjects: s.cfg.Subjects(), Replicas: int(s.cfg.StreamReplicas),
+		Conn: s.other, JetStream: js, Subjects: s.cfg.Subjects(), Replicas: s.replicas,
 		Version: s.build.Version, Make: s.makeHandover, Log: s.log,
 	}
 }

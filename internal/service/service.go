@@ -63,6 +63,7 @@ type service struct {
 	questions *query.Service
 	instance  string         // names this run of the service
 	standby   *standby       // nil: it stands alone
+	replicas  int            // of the stream of events, and of the buckets that it creates
 	accepted  atomic.Uint64  // place up to which losses are accepted
 	page      *server.Server // nil: it is not served here
 
@@ -212,7 +213,7 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.prepareStandby(ctx, js); err != nil {
+	if err := s.prepareStandby(ctx, js, info); err != nil {
 		return err
 	}
 	s.waiting.clear()

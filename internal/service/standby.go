@@ -32,14 +32,17 @@ type standby struct {
 	likeness *likeness
 }
 
-// prepareStandby creates the bucket of the lease if it is missing.
-func (s *service) prepareStandby(ctx context.Context, js jetstream.JetStream) error {
+// prepareStandby creates the bucket of the lease if it is missing. It is as available as the
+// stream of events, which somebody else may have made.
+func (s *service) prepareStandby(ctx context.Context, js jetstream.JetStream, events *jetstream.StreamInfo) error {
+	//guard:set events.Config.Replicas int(s.cfg.StreamReplicas) "the lease survives what the events survive" ./internal/test/faults:TestLeaseOfACluster
+	s.replicas = events.Config.Replicas
 	if !s.cfg.Standby {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	err := lease.Prepare(ctx, js, int(s.cfg.StreamReplicas), s.log)
+	err := lease.Prepare(ctx, js, s.replicas, s.log)
 	if err != nil && !errors.Is(err, natsconn.ErrConfiguration) {
 		s.log.Warn("the bucket of the lease is not there yet: it is tried again", "err", err)
 		return nil
@@ -65,7 +68,7 @@ func (s *service) wireStandby(js jetstream.JetStream) {
 	b := &standby{ttl: time.Duration(s.cfg.StandbyTTL), log: s.log, likeness: likeness}
 	b.Lease = lease.New(lease.Config{
 		JetStream: js, Subjects: s.cfg.Subjects(), Instance: s.instance, TTL: b.ttl,
-		Replicas: int(s.cfg.StreamReplicas), State: b.likeness.state, HoldBack: s.holdBack, Log: s.log,
+		Replicas: s.replicas, State: b.likeness.state, HoldBack: s.holdBack, Log: s.log,
 	})
 	s.standby = b
 }

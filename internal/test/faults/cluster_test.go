@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"rollcall/internal/natsconn"
 	"rollcall/internal/test/kit"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -107,4 +108,40 @@ func stepDown(t *testing.T, nc *nats.Conn) {
 		reply, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+rollcallv1.DefaultEventsStream, nil, 2*time.Second)
 		return err == nil && strings.Contains(string(reply.Data), `"success":true`)
 	}, "the leader has stepped down")
+}
+
+// TestLeaseOfACluster: the buckets of services that stand by for each other have as many
+// replicas as the stream of events, which somebody else has made, whatever the services'
+// settings say.
+func TestLeaseOfACluster(t *testing.T) {
+	t.Parallel()
+	cluster, urls := startCluster(t)
+	js := kit.JetStream(t, kit.Conn(t, urls))
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := natsconn.Streams{
+		Subjects: subjects, Events: rollcallv1.DefaultEventsStream, Reports: rollcallv1.DefaultReportsStream,
+		DeadLetters: rollcallv1.DefaultDeadLettersStream, Replicas: 3,
+	}
+	if _, err := natsconn.Prepare(t.Context(), js, streams, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	kit.PublishLogins(t, js, 1) // or there is nothing to hand over
+	standby := []string{"ROLLCALL_STANDBY=true", "ROLLCALL_STANDBY_TTL=4s"}
+	first := serve(t, t.TempDir(), cluster[0].url, standby...)
+	first.awaitLog("ready", "place")
+	kit.Eventually(t, func() bool { return first.metric("rollcall_active") == 1 }, "the first is active")
+	second := serve(t, t.TempDir(), cluster[1].url, standby...)
+	second.awaitLog("begins with what the active rollcall handed over", "place")
+	for _, name := range []string{"KV_ROLLCALL_LEASE", "OBJ_ROLLCALL_HANDOVER"} {
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.Replicas; got != 3 {
+			t.Errorf("%s has %d replicas, want 3", name, got)
+		}
+	}
 }
