@@ -84,9 +84,10 @@ func (r *Roster) ownSources(st *Status) *sources {
 	return st.sources
 }
 
-// prove checks that a message, which was never read before, is the next one of its source,
-// and records what is missing before it.
-func (r *Roster) prove(st *Status, m *Message) {
+// prove checks that a message is the next one of its source, and records what is missing before
+// it. One that was judged in an earlier incarnation of the stream, or is in a copy of what was,
+// is no new creation.
+func (r *Roster) prove(st *Status, m *Message, judged bool) {
 	s := r.ownSources(st)
 	i, known := r.findCreation(s, &m.Source)
 	if i < 0 {
@@ -95,17 +96,22 @@ func (r *Roster) prove(st *Status, m *Message) {
 	c := &s.creations[i]
 	source := &s.list[c.source]
 	switch {
-	//guard:false "a source that was created anew is noticed" TestSourceRecreated
-	case known && m.Source.Sequence <= c.sequence && m.Source.Creation == "":
-		m.Recreated = true // it does not say so itself
 	//guard:false "what was sourced once more explains nothing that is missing" TestSourceHole
-	case known && m.Source.Sequence <= c.sequence:
+	//guard:drop judged "what was judged before creates no source anew" TestSourceReadAgain
+	//guard:false "what was sourced once more is not missing, in any schedule" ./internal/stream:TestSimulation
+	case known && m.Source.Sequence <= c.sequence && (judged || m.Source.Creation != ""):
 		return
+	//guard:false "a source that was created anew is noticed" TestSourceRecreated
+	case known && m.Source.Sequence <= c.sequence:
+		m.Recreated = true // it does not say so itself
 	case known:
 		m.Missing = c.missing(m.Source.Sequence, st.Fates[Lost])
 	default:
-		m.Recreated = s.isRecreated(i)
+		//guard:drop judged "a creation that was judged before is not news" TestSourceReadAgain
+		//guard:false "a source that was created anew is told, in any schedule" ./internal/stream:TestSimulation
+		m.Recreated = !judged && s.isRecreated(i)
 	}
+	//guard:set st.Fates[Lost] c.lost "what the hub lost before explains nothing that is missing now" ./internal/stream:TestSimulation
 	c.sequence, c.lost = m.Source.Sequence, st.Fates[Lost]
 	source.Missing = add(source.Missing, m.Missing)
 	if m.Missing > 0 {
@@ -148,6 +154,7 @@ func (r *Roster) findCreation(s *sources, m *Sourced) (at int, known bool) {
 	s.forget(source)
 	s.creations = append(s.creations, creation{source: source, id: strings.Clone(m.Creation)})
 	r.lastCreation = len(s.creations) - 1
+	//guard:true "the first message of a source is its base, in any schedule" ./internal/stream:TestSimulation
 	return r.lastCreation, false
 }
 
@@ -157,6 +164,8 @@ func (s *sources) isOf(i int, m *Sourced) bool {
 		return false
 	}
 	c := &s.creations[i]
+	//guard:drop m.Creation "each creation of a source is proven by itself, in any schedule" ./internal/stream:TestSimulation
+	//guard:drop m.Name "each source is proven by itself, in any schedule" ./internal/stream:TestSimulation
 	return c.id == m.Creation && s.list[c.source].Name == m.Name
 }
 
@@ -196,6 +205,7 @@ func (s *sources) isRecreated(i int) bool {
 func (c *creation) missing(sequence, lost uint64) uint64 {
 	step := sequence - c.sequence - 1
 	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again" TestSourceHole
+	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again, in any schedule" ./internal/stream:TestSimulation
 	return step - min(step, lost-c.lost)
 }
 
@@ -234,13 +244,16 @@ func (r *Roster) hear(st *Status, m *machine, from *Sourced, isNew bool) {
 	if st.sources == nil {
 		return
 	}
+	//guard:false "a loss of a source concerns the machines that were heard through it" ./internal/stream:TestSimulation
 	if i := r.sourceOf(st.sources, from); i >= 0 {
 		m.through |= bitOf(i)
 	}
 	//guard:false "a machine that is heard first after a loss may have had sessions" TestSourceLossConcerns
+	//guard:false "a machine that is heard first after a loss of a source may lack events, in any schedule" ./internal/stream:TestSimulation
 	if isNew {
 		for i := range st.sources.list {
 			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for" TestSourceLossOfItsOwn
+			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for, in any schedule" ./internal/stream:TestSimulation
 			if st.sources.list[i].loss() > 0 && r.speakers.May(st.sources.list[i].Name, m.name) {
 				m.through |= bitOf(i)
 			}

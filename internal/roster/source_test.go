@@ -127,12 +127,35 @@ func TestSourceReadAgain(t *testing.T) {
 	if !bytes.Equal(encode(t, r), before) {
 		t.Errorf("%s after reading again", sourcesOf(r))
 	}
-	judged := from(4, "a", "y", 1)
-	judged.Receipt = all[1].Receipt
-	b := roster.Batch{Messages: []roster.Message{judged}, End: r.Status().Position}
-	b.End.Place, b.End.Judged = 4, all[2].Receipt
-	r.Fold(&b)
+	r = foldJudged(t, r, from(4, "a", "y", 1))
 	wantSources(t, r, "a 2 missing, gap 2")
+	fold(r, from(5, "b", "", 8))
+	r = foldJudged(t, r, from(6, "b", "", 3))
+	fold(r, from(7, "b", "", 9))
+	wantSources(t, r, "a 2 missing, gap 2; b 0 missing")
+}
+
+// foldJudged folds a message that was judged in an earlier incarnation of the stream.
+func foldJudged(t *testing.T, r *roster.Roster, m roster.Message) *roster.Roster {
+	t.Helper()
+	end := r.Status().Position
+	m.Receipt = start
+	end.Place, end.Judged = m.Place, start+hour
+	r.Fold(&roster.Batch{Messages: []roster.Message{m}, End: end})
+	end.Judged = 0
+	r.Fold(&roster.Batch{End: end})
+	return r
+}
+
+// TestSourceInCopy: a copy of the stream may have messages that were stored before others were
+// judged, and were never read. They are not missing.
+func TestSourceInCopy(t *testing.T) {
+	r := roster.New(settings())
+	fold(r, from(1, "a", "x", 1))
+	r = foldJudged(t, r, from(2, "a", "x", 2))
+	r = foldJudged(t, r, from(3, "a", "x", 4))
+	fold(r, from(4, "a", "x", 5))
+	wantSources(t, r, "a 1 missing, gap 3")
 }
 
 // TestSourceLossConcerns: a loss of a source concerns the machines heard through it, and those

@@ -38,6 +38,7 @@ type world struct {
 	harmless bool // only ops that lose nothing
 	// retention removes messages all the time, unless quiet; nil: there is none.
 	retention  *retention
+	sites      []*simSite
 	quiet      bool
 	maxPublish int // about how many messages are published at once
 	log        *slog.Logger
@@ -84,6 +85,9 @@ func newWorld(seed uint64, coverage *coverage) *world {
 	}
 	if seed%4 == 1 {
 		w.retention = newRetention(rng)
+	}
+	if w.sites = newSimSites(rng); rng.IntN(4) == 0 {
+		w.settings.Sources = simSpeakers
 	}
 	w.incarnations = 1
 	w.stream = newSimStream(1, roster.TimeOf(time.Now()))
@@ -246,7 +250,7 @@ func (s *service) checkHarmless() {
 
 // TestSimulation: whatever happens to the stream, its answers, its consumers, rollcall
 // and its snapshots, every readable message is folded once; lost messages, and no
-// others, are reported as lost, with the reason; another incarnation is detected within
+// others, are reported as lost, with the reason; what never arrived of a source is counted once; another incarnation is detected within
 // 10 seconds; and in the end the roster equals that of an undisturbed process.
 func TestSimulation(t *testing.T) {
 	c := &coverage{n: map[string]float64{}}

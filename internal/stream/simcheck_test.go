@@ -52,6 +52,9 @@ func (s *service) foldRoster(from *Batch) {
 
 func (s *service) decode(m *Message, to *roster.Message) {
 	to.Place, to.Receipt = m.Place, m.Receipt
+	if was := s.w.messages[m.Receipt]; was != nil {
+		to.Source = was.from
+	}
 	to.Refusal = s.decoder.Decode(m.Subject, m.Header.Get(rollcallv1.HeaderContentType), m.Data, &to.Event)
 }
 
@@ -129,7 +132,11 @@ func (s *service) adoptUndetectable(now *simStream) {
 func (s *service) checkLost(b *Batch) {
 	w, now := s.w, s.w.stream
 	from, through := s.at.Sequence()+1, b.End.Sequence()
-	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created, receipts: now.receipts(from, through)})
+	of := now // the stream that lacks them: now may be another already
+	if d := s.delivery; d != nil && d.stream.created == b.End.Proof.Created {
+		of = d.stream
+	}
+	s.log = append(s.log, entry{place: s.at.Place + 1, seq: from, lost: through - from + 1, why: b.Missing, created: b.End.Proof.Created, receipts: of.receipts(from, through)})
 	w.logf("lost %d to %d: %s", from, through, b.Missing)
 	w.count("lost: " + b.Missing.String())
 	if b.End.Base != s.at.Base || through < from {

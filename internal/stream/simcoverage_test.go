@@ -81,6 +81,8 @@ var simulated = []string{
 	"refused: future", "refused: identity", "refused: late, or new", "refused: malformed", "snapshot cut short",
 	"snapshot partly readable", "snapshot with a flipped bit", "snapshot with zeros at its end",
 	"snapshot's name lost in a power failure", "stream not created",
+	"site: created anew", "site: an earlier life goes on", "site: sourced once more", "site: messages lost", "site: removed before it was sourced",
+	"messages of a source are missing", "a source was created anew", "missing of a source, as the stream lost it", "refused: not a machine of its source",
 }
 
 // TestCoverage: any fault that no seed covers is reported.

@@ -247,3 +247,24 @@ func TestSamePayloads(t *testing.T) {
 		p.awaitSequence(15)
 	})
 }
+
+// TestOddEndWithoutSnapshot: after a crash before the first snapshot, an old leader reports,
+// once, an end before places that reports show. They are still places of this stream.
+func TestOddEndWithoutSnapshot(t *testing.T) {
+	for nth := 1; nth <= 6; nth++ {
+		play(t, func(p *player) {
+			p.publish(10)
+			p.start()
+			p.awaitSequence(10)
+			p.locked(p.report)
+			p.crash()
+			p.before("info", nth, func() { p.falseInfo = &state{created: p.stream.created, first: 1, last: 5} })
+			p.start()
+			p.awaitSequence(10)
+			<-time.After(15 * time.Second)
+			if p.unread() != 0 {
+				p.t.Errorf("info %d: %d incarnations", nth, p.unread())
+			}
+		})
+	}
+}

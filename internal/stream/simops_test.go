@@ -79,7 +79,12 @@ func (w *world) publish(n int) {
 }
 
 func (w *world) storeOne() {
-	m := w.message()
+	var m *simMessage
+	if len(w.sites) > 0 && w.rng.IntN(4) > 0 {
+		m = w.sourceOne()
+	} else {
+		m = w.message()
+	}
 	w.stream.store(m)
 	w.longestSeq = max(w.longestSeq, w.stream.last)
 	w.messages[m.receipt] = m
@@ -130,7 +135,7 @@ func (w *world) event() roster.Event {
 	types := []roster.Type{roster.Login, roster.Login, roster.Login, roster.Logout, roster.Logout, roster.Present, roster.Boot}
 	e := roster.Event{
 		Date: date, Type: types[w.rng.IntN(len(types))],
-		Machine: fmt.Sprintf("host-%d.example.com", w.rng.IntN(4)),
+		Machine: w.machine(),
 		Session: w.session(0),
 	}
 	if e.Type == roster.Present {
@@ -139,6 +144,14 @@ func (w *world) event() roster.Event {
 		}
 	}
 	return e
+}
+
+// machine draws a machine: one of a few or, seldom, another one.
+func (w *world) machine() string {
+	if len(w.sites) > 0 && w.rng.IntN(60) == 0 {
+		return fmt.Sprintf("fresh-%d.example.com", w.rng.IntN(40))
+	}
+	return fmt.Sprintf("host-%d.example.com", w.rng.IntN(4))
 }
 
 // session draws a session. Sessions of one "present" have different ids.
@@ -354,6 +367,7 @@ func (w *world) cutTo(end uint64) {
 		delete(cut.hidden, seq)
 	}
 	cut.history, cut.last = cut.history[:end], end
+	cut.sourcedUpTo()
 	i, _ := slices.BinarySearch(cut.deleted, end+1)
 	cut.deleted = cut.deleted[:i]
 	cut.setFirst(min(cut.first, end+1))

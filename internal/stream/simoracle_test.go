@@ -25,10 +25,15 @@ type oracle struct {
 	receipt               roster.Time            // the newest receipt read
 	firstReceiptAfterLoss roster.Time            // the same, once a message was read after the last loss
 	nothingReadSince      bool                   // none was yet
+	sources               map[string]*sourceOracle
+	order                 []*sourceOracle            // by their first messages
+	through               map[string]map[string]bool // by machine: the sources whose losses may concern it
+	explained             uint64                     // what would be missing of sources had the stream lost nothing
+	unspoken              int                        // messages whose source may not speak for their machine
 }
 
 func newOracle(settings roster.Settings, log []entry) *oracle {
-	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}, heard: map[string]roster.Time{}}
+	o := &oracle{settings: settings, newest: map[string]roster.Time{}, resets: map[string]roster.Stamp{}, heard: map[string]roster.Time{}, sources: map[string]*sourceOracle{}, through: map[string]map[string]bool{}}
 	for _, e := range log {
 		switch {
 		case e.unread && e.place+e.lost > 1:
@@ -52,8 +57,13 @@ func (o *oracle) read(e entry) {
 	if o.receipt = max(o.receipt, e.m.receipt); o.nothingReadSince {
 		o.firstReceiptAfterLoss, o.nothingReadSince = o.receipt, false
 	}
+	o.readSource(e)
 	newest, known := o.newest[event.Machine]
-	refused := e.m.refused || event.Date > e.m.receipt.Add(o.settings.MaxSkew) ||
+	may := o.may(e.m.from.Name, event.Machine)
+	if !may {
+		o.unspoken++
+	}
+	refused := e.m.refused || !may || event.Date > e.m.receipt.Add(o.settings.MaxSkew) ||
 		known && event.Date < newest.Add(-o.settings.AllowedLateness)
 	if refused && e.m.receipt > e.judged {
 		o.accounted[roster.DeadLettered]++
@@ -65,7 +75,12 @@ func (o *oracle) read(e entry) {
 	}
 	o.newest[event.Machine] = max(newest, event.Date)
 	o.accepted = append(o.accepted, event)
-	o.heard[event.Machine] = max(o.heard[event.Machine], e.m.receipt)
+	heard := e.m.receipt
+	if e.m.life != nil { // it may have waited at its site
+		heard = min(heard, event.Date)
+	}
+	o.heard[event.Machine] = max(o.heard[event.Machine], heard)
+	o.concern(event.Machine, e.m.from.Name, !known)
 	stamp := roster.Stamp{Date: event.Date, Place: e.place}
 	if event.Type >= roster.Boot && stamp.After(o.resets[event.Machine]) {
 		o.resets[event.Machine] = stamp
@@ -75,18 +90,27 @@ func (o *oracle) read(e entry) {
 // unsettled counts the machines heard within the allowed lateness that are not settled
 // since the last loss, and reports whether the roster is complete.
 func (o *oracle) unsettled() (machines int, complete bool) {
-	last := slices.Max(o.losses[:])
-	if last == 0 {
+	if o.losses == (roster.Losses{}) {
 		return 0, true
+	}
+	last := slices.Max(o.losses[:roster.SourceGap])
+	completeAfter := roster.Time(0)
+	if last > 0 {
+		completeAfter = o.firstReceiptAfterLoss.Add(o.settings.AllowedLateness)
+	}
+	for _, s := range o.order {
+		if s.resumed > 0 {
+			completeAfter = max(completeAfter, s.resumed.Add(o.settings.AllowedLateness))
+		}
 	}
 	for machine, heard := range o.heard {
 		reset := o.resets[machine]
-		settled := !o.nothingReadSince && reset.Place > last && reset.Date > o.firstReceiptAfterLoss.Add(o.settings.MaxSkew)
-		if heard >= o.receipt.Add(-o.settings.AllowedLateness) && !settled {
+		settled := last == 0 || !o.nothingReadSince && reset.Place > last && reset.Date > o.firstReceiptAfterLoss.Add(o.settings.MaxSkew)
+		if heard >= o.receipt.Add(-o.settings.AllowedLateness) && !(settled && o.settledSources(machine)) {
 			machines++
 		}
 	}
-	return machines, !o.nothingReadSince && machines == 0 && o.receipt > o.firstReceiptAfterLoss.Add(o.settings.AllowedLateness)
+	return machines, !o.nothingReadSince && machines == 0 && o.receipt > completeAfter
 }
 
 type sessionKey struct{ id, user string }
@@ -145,6 +169,17 @@ func shownBy(r *roster.Roster) map[string]map[sessionKey]string {
 	return machines
 }
 
+// heardBy returns when the roster says that machines were heard.
+func heardBy(r *roster.Roster) map[string]roster.Time {
+	heard := map[string]roster.Time{}
+	cut := r.Cut()
+	defer cut.Close()
+	for v := range cut.All() {
+		heard[v.Name()] = v.Heard()
+	}
+	return heard
+}
+
 func encodingOf(r *roster.Roster) []byte {
 	var b bytes.Buffer
 	enc := r.Encode()
@@ -170,6 +205,10 @@ func (s *service) checkRoster() {
 	if n, complete := o.unsettled(); st.Unsettled != n || st.Complete() != complete {
 		w.fail("%d machines are unsettled, complete %v; want %d, %v", st.Unsettled, st.Complete(), n, complete)
 	}
+	s.checkSources(o)
+	if got := heardBy(s.roster); !maps.Equal(got, o.heard) {
+		w.fail("machines were heard at %v, want %v", got, o.heard)
+	}
 	if got, want := shownBy(s.roster), o.fold(); !reflect.DeepEqual(got, want) {
 		w.fail("the roster shows %v, want %v", got, want)
 	}
@@ -192,7 +231,7 @@ func (s *service) replayed() *roster.Roster {
 			b.Missing = e.why
 		default:
 			b.End.Place, b.End.Judged = e.place, e.judged
-			b.Messages = []roster.Message{{Place: e.place, Receipt: e.m.receipt, Event: e.m.event}}
+			b.Messages = []roster.Message{{Place: e.place, Receipt: e.m.receipt, Event: e.m.event, Source: e.m.from}}
 			if e.m.refused {
 				b.Messages[0].Refusal = &roster.Refusal{Reason: roster.Malformed}
 			}

@@ -16,7 +16,7 @@ func play(t *testing.T, script func(p *player)) {
 	warmUp(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(4, &coverage{n: map[string]float64{}})
-		w.harmless, w.log = false, slog.New(slog.DiscardHandler)
+		w.harmless, w.log, w.sites, w.settings.Sources = false, slog.New(slog.DiscardHandler), nil, ""
 		p := &player{w, t}
 		script(p)
 		if w.problem == "" {

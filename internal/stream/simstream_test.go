@@ -17,6 +17,10 @@ type simMessage struct {
 	receipt roster.Time
 	event   roster.Event // its content
 	refused bool         // whatever its content
+	// from, life and at say which message of a site it is: of none if life is nil.
+	from roster.Sourced
+	life *simLife
+	at   int
 }
 
 // simStream is one incarnation of the simulated stream.
@@ -26,19 +30,20 @@ type simStream struct {
 	lineage     []roster.Time // when it and the streams that it is a copy of were created
 	first, last uint64
 	messages    map[uint64]*simMessage
-	history     []*simMessage   // every message ever stored, by sequence - 1
-	deleted     []uint64        // one by one, in order
-	removed     map[uint64]bool // those that were ever deleted one by one
-	hidden      map[uint64]bool // no consumer delivers them
-	gone        map[uint64]bool // damaged: no request returns them
-	changed     chan struct{}   // closed at every change
-	replaced    bool            // another stream has replaced it, or none
+	history     []*simMessage    // every message ever stored, by sequence - 1
+	deleted     []uint64         // one by one, in order
+	removed     map[uint64]bool  // those that were ever deleted one by one
+	hidden      map[uint64]bool  // no consumer delivers them
+	gone        map[uint64]bool  // damaged: no request returns them
+	taken       map[*simLife]int // how many messages of each site it has sourced
+	changed     chan struct{}    // closed at every change
+	replaced    bool             // another stream has replaced it, or none
 }
 
 func newSimStream(id int, created roster.Time) *simStream {
 	return &simStream{
 		id: id, created: created, lineage: []roster.Time{created}, first: 1, changed: make(chan struct{}),
-		messages: map[uint64]*simMessage{}, removed: map[uint64]bool{}, hidden: map[uint64]bool{}, gone: map[uint64]bool{},
+		messages: map[uint64]*simMessage{}, removed: map[uint64]bool{}, hidden: map[uint64]bool{}, gone: map[uint64]bool{}, taken: map[*simLife]int{},
 	}
 }
 
@@ -47,7 +52,7 @@ func (l *simStream) copy(id int) *simStream {
 	return &simStream{
 		id: id, created: l.created, lineage: l.lineage, first: l.first, last: l.last, changed: make(chan struct{}),
 		messages: maps.Clone(l.messages), history: slices.Clone(l.history), deleted: slices.Clone(l.deleted),
-		removed: maps.Clone(l.removed), hidden: maps.Clone(l.hidden), gone: maps.Clone(l.gone),
+		removed: maps.Clone(l.removed), hidden: maps.Clone(l.hidden), gone: maps.Clone(l.gone), taken: maps.Clone(l.taken),
 	}
 }
 
