@@ -2,13 +2,10 @@ package nats_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,70 +14,6 @@ import (
 
 	"rollcall/deploy/internal/program"
 )
-
-// line is the line of a site to the hub: it can be cut.
-type line struct {
-	t        *testing.T
-	listener net.Listener
-	to       string
-	mu       sync.Mutex
-	isCut    bool
-	conns    []net.Conn
-}
-
-func newLine(t *testing.T, to string) *line {
-	t.Helper()
-	l := &line{t: t, to: to}
-	var err error
-	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.listener.Close(); l.cut(true) })
-	go func() {
-		for {
-			conn, err := l.listener.Accept()
-			if err != nil {
-				return
-			}
-			l.carry(conn)
-		}
-	}()
-	return l
-}
-
-// carry carries a connection to the hub, unless the line is cut.
-func (l *line) carry(from net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	to, err := net.Dial("tcp", l.to)
-	if l.isCut || err != nil {
-		from.Close()
-		if err == nil {
-			to.Close()
-		}
-		return
-	}
-	l.conns = append(l.conns, from, to)
-	for _, pair := range [][2]net.Conn{{from, to}, {to, from}} {
-		go func() {
-			_, _ = io.Copy(pair[0], pair[1])
-			pair[0].Close()
-		}()
-	}
-}
-
-// cut cuts the line, or restores it.
-func (l *line) cut(cut bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.isCut = cut
-	if cut {
-		for _, c := range l.conns {
-			c.Close()
-		}
-		l.conns = nil
-	}
-}
 
 // place is a hub or a site: a folder for its /etc/nats, and its server.
 type place struct {
@@ -154,14 +87,14 @@ type installation struct {
 	t       *testing.T
 	hub     *place
 	sites   map[string]*place
-	lines   map[string]*line
+	lines   map[string]*program.Line
 	service *program.Service
 }
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	ca := newAuthority(t)
-	i := &installation{t: t, hub: newPlace(t, ca), sites: map[string]*place{}, lines: map[string]*line{}}
+	i := &installation{t: t, hub: newPlace(t, ca), sites: map[string]*place{}, lines: map[string]*program.Line{}}
 	at := func(p *place, where string) string {
 		return strings.NewReplacer(
 			"root@hub.example.com:/etc/nats", "root@hub.example.com:"+i.hub.dir, "/etc/nats", p.dir, "tls://hub.example.com", i.hub.url,
@@ -174,9 +107,9 @@ func newInstallation(t *testing.T) *installation {
 	}
 	for _, name := range []string{"fra", "ber"} {
 		site := newPlace(t, ca)
-		i.sites[name], i.lines[name] = site, newLine(t, i.hub.leafs)
+		i.sites[name], i.lines[name] = site, program.NewLine(t, i.hub.leafs)
 		local := func(where string) string {
-			text := strings.ReplaceAll(commandsOf(t, where), "tls://hub.example.com:7422", "tls://"+i.lines[name].listener.Addr().String())
+			text := strings.ReplaceAll(commandsOf(t, where), "tls://hub.example.com:7422", "tls://"+i.lines[name].Address)
 			text = strings.NewReplacer("root@hub.example.com:/etc/nats", "root@hub.example.com:"+i.hub.dir, "/etc/nats", site.dir, "tls://nats.fra.example.com", site.url).Replace(text)
 			return strings.ReplaceAll(text, "fra", name)
 		}
@@ -259,10 +192,10 @@ func TestSites(t *testing.T) {
 			}
 		}
 	}
-	i.lines["fra"].cut(true)
+	i.lines["fra"].Cut()
 	publish(300)
 	i.want("position 2")
-	i.lines["fra"].cut(false)
+	i.lines["fra"].Heal()
 	i.want("position 302", "complete 1", missingOf("fra", 0), missingOf("ber", 0))
 
 	// More than what the hub allows to be on its way at once.

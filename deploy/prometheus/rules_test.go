@@ -138,7 +138,7 @@ func TestRulesFindData(t *testing.T) {
 	server := prometheustest.Busy(t)
 	for _, rule := range append(readRules(t, "rules.yml"), readRules(t, "alerts.yml")...) {
 		if rule.Alert == "RollcallSourceStalled" {
-			continue // this installation has no sites; TestSites of internal/service has
+			continue // this installation has no sites; TestSiteStalls has
 		}
 		expr, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
 		if err != nil {
