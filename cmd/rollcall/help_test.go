@@ -97,7 +97,7 @@ func TestHelpNamesTheServer(t *testing.T) {
 var example = regexp.MustCompile(`(?m)^    ((?:[A-Z_]+=\S+ )?rollcall .*|cd .*)$`)
 
 // TestExamples: the help of every command has examples, and they work. Those of commands
-// that run until a signal, or need another program, are only parsed.
+// that run until a signal, or need another program or an active service, are only parsed.
 func TestExamples(t *testing.T) {
 	p := serve(t, t.TempDir())
 	dir := t.TempDir()
@@ -137,7 +137,7 @@ func TestExamples(t *testing.T) {
 		switch {
 		case len(found) == 0 && name != "agent tell":
 			t.Errorf("the help of %s has no examples", name)
-		case name == "serve" || name == "web" || name == "watch" || name == "agent run" || name == "agent status":
+		case slices.Contains([]string{"serve", "web", "watch", "agent run", "agent status", "standby fetch"}, name):
 			for _, line := range found {
 				wantParsed(t, line[1])
 			}

@@ -22,7 +22,8 @@ func (standbyFetchCmd) Help() string {
 
 Examples:
 
-    rollcall standby fetch && systemctl restart rollcall`
+    rollcall standby fetch
+    systemctl restart rollcall`
 }
 
 // Run fetches a hand-over.

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"rollcall/internal/history"
 	"rollcall/internal/snapshot"
@@ -24,6 +27,16 @@ func write(t *testing.T, text string, path ...string) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// runs runs a giver until the test ends, and returns once it answers.
+func runs(t *testing.T, nc *nats.Conn, giver *Giver) {
+	t.Helper()
+	kit.Run(t, giver.Run)
+	kit.Eventually(t, func() bool { // an empty request is answered with an error
+		_, err := nc.Request(subject(giver.Subjects), nil, time.Minute)
+		return err == nil
+	}, "somebody hands over")
 }
 
 // contents returns the files of a folder, as path=text.
@@ -124,7 +137,7 @@ func TestOtherVersions(t *testing.T) {
 		Conn: kit.Conn(t, url), JetStream: js, Subjects: subjects, Version: "v9", Log: kit.Logger(t),
 		Make: func(context.Context) (*Files, error) { return files() },
 	}
-	kit.Run(t, giver.Run)
+	runs(t, nc, giver)
 	file := func(text string) *os.File {
 		name := filepath.Join(t.TempDir(), "file")
 		write(t, text, name)

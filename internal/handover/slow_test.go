@@ -54,11 +54,7 @@ func TestSlow(t *testing.T) {
 		time.Sleep(2 * silentFor)
 		return nil, nil
 	}}
-	kit.Run(t, giver.Run)
-	kit.Eventually(t, func() bool { // an empty question is answered with an error
-		_, err := nc.Request(subject(subjects), nil, time.Minute)
-		return err == nil
-	}, "somebody hands over")
+	runs(t, nc, giver)
 	asked := make(chan error, 2)
 	for range cap(asked) {
 		go func() {
@@ -87,16 +83,15 @@ func TestNewerFormat(t *testing.T) {
 		t.Error("it is made")
 		return nil, nil
 	}}
-	kit.Run(t, giver.Run)
+	runs(t, nc, giver)
 	older, err := json.Marshal(request{ID: "x", Format: snapshot.Format - 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer *nats.Msg
-	kit.Eventually(t, func() bool {
-		answer, err = nc.Request(subject(subjects), older, time.Minute)
-		return err == nil
-	}, "it is answered")
+	answer, err := nc.Request(subject(subjects), older, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var m Manifest
 	if err := json.Unmarshal(answer.Data, &m); err != nil || m != (Manifest{Version: "v9", Format: snapshot.Format}) {
 		t.Errorf("%s, %v", answer.Data, err)
@@ -166,17 +161,10 @@ func TestNothingIsLeft(t *testing.T) {
 		f.History, errs[1] = os.Open(damaged)
 		return f, errors.Join(errs[:]...)
 	}}
-	kit.Run(t, giver.Run)
-	kit.Eventually(t, func() bool {
-		_, err := Fetch(t.Context(), nc, js, subjects, t.TempDir())
-		if errors.Is(err, ErrNobody) {
-			return false
-		}
-		if err == nil || !strings.Contains(err.Error(), "the snapshot of the active rollcall") {
-			t.Errorf("%v", err)
-		}
-		return true
-	}, "somebody hands over")
+	runs(t, nc, giver)
+	if _, err := Fetch(t.Context(), nc, js, subjects, t.TempDir()); err == nil || !strings.Contains(err.Error(), "the snapshot of the active rollcall") {
+		t.Errorf("%v", err)
+	}
 	store, err := open(t.Context(), js, 1)
 	if err != nil {
 		t.Fatal(err)
