@@ -19,11 +19,13 @@ import (
 
 // Giver hands over.
 type Giver struct {
-	Conn      *nats.Conn
-	JetStream jetstream.JetStream
-	Subjects  rollcallv1.Subjects
-	Replicas  int // of the object store, if it is missing
-	Version   string
+	Conn *nats.Conn // for requests
+	// Open opens JetStream over a connection of its own, which is closed afterwards: over
+	// Conn, answers and the lease would wait behind a large file.
+	Open     func(context.Context) (jetstream.JetStream, error)
+	Subjects rollcallv1.Subjects
+	Replicas int // of the object store, if it is missing
+	Version  string
 	// Make makes the files that are handed over; nil: nothing was read yet. It may take
 	// minutes.
 	Make func(context.Context) (*Files, error)
@@ -127,7 +129,15 @@ func (g *Giver) give(ctx context.Context, id string) Manifest {
 		return Manifest{Version: g.Version, Format: snapshot.Format}
 	}
 	defer files.Remove()
-	store, err := open(ctx, g.JetStream, g.Replicas)
+	js, err := g.Open(ctx)
+	if err != nil {
+		return Manifest{Error: err.Error()}
+	}
+	defer js.Conn().Close()
+	// With a deadline, the library gives each message as long, else five seconds.
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	store, err := open(ctx, js, g.Replicas)
 	if err != nil {
 		return Manifest{Error: err.Error()}
 	}

@@ -134,7 +134,7 @@ func TestOtherVersions(t *testing.T) {
 	}
 	var files func() (*Files, error)
 	giver := &Giver{
-		Conn: kit.Conn(t, url), JetStream: js, Subjects: subjects, Version: "v9", Log: kit.Logger(t),
+		Conn: kit.Conn(t, url), Open: apart(t, url), Subjects: subjects, Version: "v9", Log: kit.Logger(t),
 		Make: func(context.Context) (*Files, error) { return files() },
 	}
 	runs(t, nc, giver)

@@ -28,6 +28,11 @@ func shorten(t *testing.T, d *time.Duration, to time.Duration) {
 	t.Cleanup(func() { *d = before })
 }
 
+// apart returns a function that opens JetStream over a new connection.
+func apart(t *testing.T, url string) func(context.Context) (jetstream.JetStream, error) {
+	return func(context.Context) (jetstream.JetStream, error) { return jetstream.New(kit.Conn(t, url)) }
+}
+
 // world is a server, and a client of it.
 func world(t *testing.T) (nc *nats.Conn, js jetstream.JetStream, subjects rollcallv1.Subjects) {
 	t.Helper()
@@ -44,9 +49,9 @@ func world(t *testing.T) (nc *nats.Conn, js jetstream.JetStream, subjects rollca
 func TestSlow(t *testing.T) {
 	shorten(t, &sayEvery, 10*time.Millisecond)
 	shorten(t, &silentFor, 200*time.Millisecond)
-	nc, js, subjects := world(t)
+	nc, _, subjects := world(t)
 	var making atomic.Int32
-	giver := &Giver{Conn: nc, JetStream: js, Subjects: subjects, Log: slog.New(slog.DiscardHandler), Make: func(context.Context) (*Files, error) {
+	giver := &Giver{Conn: nc, Open: apart(t, nc.ConnectedUrl()), Subjects: subjects, Log: slog.New(slog.DiscardHandler), Make: func(context.Context) (*Files, error) {
 		if making.Add(1) > 1 {
 			t.Error("two are made at a time")
 		}
@@ -78,8 +83,8 @@ func TestSlow(t *testing.T) {
 
 // TestNewerFormat: what who asks could not read is not made; it is told.
 func TestNewerFormat(t *testing.T) {
-	nc, js, subjects := world(t)
-	giver := &Giver{Conn: nc, JetStream: js, Subjects: subjects, Version: "v9", Log: kit.Logger(t), Make: func(context.Context) (*Files, error) {
+	nc, _, subjects := world(t)
+	giver := &Giver{Conn: nc, Open: apart(t, nc.ConnectedUrl()), Subjects: subjects, Version: "v9", Log: kit.Logger(t), Make: func(context.Context) (*Files, error) {
 		t.Error("it is made")
 		return nil, nil
 	}}
@@ -154,7 +159,7 @@ func TestNothingIsLeft(t *testing.T) {
 	nc, js, subjects := world(t)
 	damaged := filepath.Join(t.TempDir(), "damaged")
 	write(t, "no snapshot", damaged)
-	giver := &Giver{Conn: nc, JetStream: js, Subjects: subjects, Log: kit.Logger(t), Make: func(context.Context) (*Files, error) {
+	giver := &Giver{Conn: nc, Open: apart(t, nc.ConnectedUrl()), Subjects: subjects, Log: kit.Logger(t), Make: func(context.Context) (*Files, error) {
 		f := &Files{Remove: func() {}}
 		var errs [2]error
 		f.Snapshot, errs[0] = os.Open(damaged)

@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/handover"
 	"rollcall/internal/history"
 	"rollcall/internal/lease"
+	"rollcall/internal/natsconn"
 )
 
 // receiveHandover puts a hand-over in place that was fetched by hand. If the data folder is
@@ -90,11 +91,23 @@ func (s *service) fetch(ctx context.Context, js jetstream.JetStream) bool {
 
 // giver hands over to services that stand by.
 func (s *service) giver() *handover.Giver {
-	js, _ := s.cfg.Domain().JetStream(s.other) //nolint:errcheck // it was opened before
 	return &handover.Giver{
-		Conn: s.other, JetStream: js, Subjects: s.cfg.Subjects(), Replicas: s.replicas,
+		Conn: s.other, Open: s.openApart, Subjects: s.cfg.Subjects(), Replicas: s.replicas,
 		Version: s.build.Version, Make: s.makeHandover, Log: s.log,
 	}
+}
+
+// openApart opens JetStream over a connection of its own.
+func (s *service) openApart(ctx context.Context) (jetstream.JetStream, error) {
+	nc, err := natsconn.Connect(ctx, s.cfg.NATS(), "rollcall hand-over", s.log)
+	if err != nil {
+		return nil, err
+	}
+	js, err := s.cfg.Domain().JetStream(nc)
+	if err != nil {
+		nc.Close()
+	}
+	return js, err
 }
 
 // makeHandover makes a snapshot, and then a copy of the history, which contains at least
