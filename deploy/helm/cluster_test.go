@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,8 +15,9 @@ import (
 	"rollcall/deploy/internal/program"
 )
 
-// TestClusterValues: values-cluster.yaml, with the README's commands, is valid, keeps the pod
-// restricted, names the same servers as what rollcall enroll makes, and the pods to keep away from.
+// TestClusterValues: values-cluster.yaml, with the README's commands, is valid, says that two pods
+// stand by for each other, keeps the pod restricted, names the same servers as what rollcall enroll
+// makes, and the pods to keep away from.
 func TestClusterValues(t *testing.T) {
 	text, err := os.ReadFile("rollcall/values-cluster.yaml")
 	if err != nil {
@@ -36,6 +38,9 @@ func TestClusterValues(t *testing.T) {
 	o := read(t, string(text)+string(more))
 	wantRestricted(t, o, o.StatefulSet.Spec.Template.Spec)
 	checkFiles(t, o.StatefulSet.Spec.Template.Spec)
+	if said := values(t, string(text))["replicas"]; fmt.Sprint(said) != "2" || *o.StatefulSet.Spec.Replicas != 2 || environment(t, o)["ROLLCALL_STANDBY"] != "true" || o.PodDisruptionBudget == nil {
+		t.Errorf("replicas: %v; %+v, %q, %+v: want two that stand by for each other", said, o.StatefulSet.Spec.Replicas, environment(t, o)["ROLLCALL_STANDBY"], o.PodDisruptionBudget)
+	}
 	if strings.Contains(o.notes, "WARNING") {
 		t.Errorf("the notes have warnings that do not apply:\n%s", o.notes)
 	}

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sort"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,12 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rollcall/deploy/internal/program"
+	"rollcall/internal/test/machine"
 )
 
 // The load: this many machines, each of which has this many users, publish together this many
 // events a second.
 const (
-	machines = 20
+	machines = 4
 	users    = 10
 	rate     = 1000
 )
@@ -29,7 +28,7 @@ const (
 // waits until it is sent again. If more were sent again sooner, they would be a load of their own
 // that keeps a busy cluster from acknowledging anything.
 const (
-	inFlight  = 50
+	inFlight  = 200
 	ackWithin = 5 * time.Second
 )
 
@@ -143,34 +142,55 @@ func (l *load) phase(before *int) (acked, repeats int, slowest time.Duration) {
 	return acked, repeats, slowest
 }
 
-// fold is the oracle: who is on, after the acknowledged events in the order of their dates.
-func (l *load) fold() map[string][]string {
+// ackedAt returns when the event of a sequence was acknowledged; the zero time if it was not.
+func (l *load) ackedAt(sequence uint64) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	events := slices.Clone(l.acked)
-	sort.SliceStable(events, func(i, j int) bool { return events[i].Date.Before(events[j].Date) })
-	on := map[string]map[string]bool{}
-	for _, e := range events {
-		if on[e.Machine] == nil {
-			on[e.Machine] = map[string]bool{}
-		}
+	return l.at[sequence]
+}
+
+// fold is the oracle: of each user of each machine the newest event, by its date.
+type fold map[string]map[string]event
+
+func (f fold) add(e event) {
+	if f[e.Machine] == nil {
+		f[e.Machine] = map[string]event{}
+	}
+	if e.Date.After(f[e.Machine][e.User].Date) {
+		f[e.Machine][e.User] = e
+	}
+}
+
+// users returns who is on a machine.
+func (f fold) users(machine string) (on []string) {
+	for user, e := range f[machine] {
 		if e.Type == "login" {
-			on[e.Machine][e.User] = true
-		} else {
-			delete(on[e.Machine], e.User)
+			on = append(on, user)
 		}
 	}
-	all := map[string][]string{}
-	for machine, users := range on {
-		if len(users) > 0 {
-			all[machine] = slices.Sorted(maps.Keys(users))
+	slices.Sort(on)
+	return on
+}
+
+// on returns who is on, after the acknowledged events.
+func (l *load) on() map[string][]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, all := fold{}, map[string][]string{}
+	for _, e := range l.acked {
+		f.add(e)
+	}
+	for machine := range f {
+		if users := f.users(machine); len(users) > 0 {
+			all[machine] = users
 		}
 	}
 	return all
 }
 
-// wantStored wants every acknowledged event in the stream, at the place that its ack named.
-func (l *load) wantStored(admin *nats.Conn, last uint64) {
+// wantStored wants every acknowledged event in the stream, at the place that its ack named. It
+// returns the events of the stream.
+func (l *load) wantStored(admin *nats.Conn, last uint64) (stored []event) {
 	l.t.Helper()
 	js, err := admin.JetStream()
 	if err != nil {
@@ -180,11 +200,10 @@ func (l *load) wantStored(admin *nats.Conn, last uint64) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	stored := map[uint64]string{}
-	for seq := uint64(0); seq < last; {
+	for uint64(len(stored)) < last {
 		msg, err := sub.NextMsg(20 * time.Second)
 		if err != nil {
-			l.t.Fatalf("reading the stream after %d of %d: %v", seq, last, err)
+			l.t.Fatalf("reading the stream after %d of %d: %v", len(stored), last, err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
@@ -194,59 +213,51 @@ func (l *load) wantStored(admin *nats.Conn, last uint64) {
 		if err := json.Unmarshal(msg.Data, &e); err != nil {
 			l.t.Fatal(err)
 		}
-		seq = meta.Sequence.Stream
-		stored[seq] = e.Note
+		if stored = append(stored, e); meta.Sequence.Stream != uint64(len(stored)) {
+			l.t.Fatalf("event %d comes after event %d", meta.Sequence.Stream, len(stored)-1)
+		}
 	}
 	missing := 0
-	for seq, note := range l.note {
-		if stored[seq] != note {
+	for sequence, note := range l.note {
+		if sequence > last || stored[sequence-1].Note != note {
 			missing++
 		}
 	}
 	if missing > 0 || len(l.note) != len(l.acked) {
 		l.t.Errorf("of %d acknowledged events, with %d sequences, %d are missing", len(l.acked), len(l.note), missing)
 	}
+	return stored
 }
 
-// wantRoster wants the service to have read everything, and the report and the watch to end with
-// what the oracle says.
+// wantRoster wants the services to have read everything, and the reports of both, one of which
+// takes over from the other one, and the watch to end with what the oracle says.
 func (l *load) wantRoster(w *world, last uint64) {
 	w.t.Helper()
-	program.Eventually(w.t, "the service has read everything", func() bool { return w.metric("rollcall_position") == fmt.Sprint(last) })
-	for name, want := range map[string]string{
-		`rollcall_fates{fate="lost"}`: "0", `rollcall_fates{fate="dead_lettered"}`: "0", "rollcall_complete": "1",
-		`rollcall_incarnations_total{kind="recreated"}`: "0", `rollcall_incarnations_total{kind="restored"}`: "0",
-	} {
-		if got := w.metric(name); got != want {
-			w.t.Errorf("%s is %s, want %s", name, got, want)
+	active, other := w.active()
+	for _, m := range []*machine.Machine{active, other} {
+		program.Eventually(w.t, "the service has read everything", func() bool { return w.metrics(m)["rollcall_position"] == fmt.Sprint(last) })
+		got := w.metrics(m)
+		for name, want := range map[string]string{
+			`rollcall_fates{fate="lost"}`: "0", `rollcall_fates{fate="dead_lettered"}`: "0", "rollcall_complete": "1",
+			`rollcall_incarnations_total{kind="recreated"}`: "0", `rollcall_incarnations_total{kind="restored"}`: "0",
+		} {
+			if got[name] != want {
+				w.t.Errorf("%s is %q, want %s", name, got[name], want)
+			}
 		}
 	}
-	want, got := l.fold(), map[string][]string{}
-	out := w.run("set -a; . enrolled/readers/reader/nats.env; rollcall report --output text 2>/dev/null")
-	for line := range strings.Lines(out) {
-		if machine, users, found := strings.Cut(strings.TrimSpace(line), ": "); found {
-			got[machine] = strings.Split(users, ", ")
+	want := l.on()
+	wantReport := func() {
+		w.t.Helper()
+		if got := w.report(); !maps.EqualFunc(got, want, slices.Equal) {
+			w.t.Errorf("the report is\n%v, the oracle's\n%v", got, want)
 		}
 	}
-	if !maps.EqualFunc(got, want, slices.Equal) {
-		w.t.Errorf("the report is\n%v, the oracle's\n%v", got, want)
-	}
-	var watched map[string][]string
+	wantReport()
+	active.Run("systemctl", "stop", "rollcall")
+	program.Eventually(w.t, "the other service answers", func() bool { return w.metrics(other)["rollcall_active"] == "1" })
+	wantReport()
 	program.Eventually(w.t, "the watch ends with the true state", func() bool {
-		watched = map[string][]string{}
-		for line := range strings.Lines(w.operator.Run("cat", "/root/watch.jsonl")) {
-			var d struct {
-				Machine string
-				Users   []string
-			}
-			if json.Unmarshal([]byte(line), &d) != nil {
-				return false // half a line
-			}
-			watched[d.Machine] = d.Users
-			if len(d.Users) == 0 {
-				delete(watched, d.Machine)
-			}
-		}
-		return maps.EqualFunc(watched, want, slices.Equal)
+		return maps.EqualFunc(w.watched(), want, slices.Equal)
 	})
 }

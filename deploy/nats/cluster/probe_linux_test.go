@@ -2,93 +2,70 @@ package cluster_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"rollcall/deploy/internal/program"
 )
 
-// meter measures what clients notice of what is done to the servers.
-type meter struct {
-	w      *world
-	load   *load
-	probes []*probe
-	admin  *nats.Conn
-	acked  int // before the current phase
+// askEvery is how often each probe asks.
+const askEvery = 20 * time.Millisecond
+
+// asked is the machine that the probes ask about.
+const asked = "m1"
+
+// questions are those of all probes, and what was answered.
+type questions struct {
+	t    *testing.T
+	load *load
+
+	mu       sync.Mutex
+	greatest uint64   // the greatest sequence of an answer that has arrived
+	floors   []uint64 // by question: what it was when the question was asked
+	answered []int    // by question
+	answers  []answer
 }
 
-func newMeter(w *world, l *load) *meter {
-	w.t.Helper()
-	m := &meter{w: w, load: l, admin: w.connect("admin", 0)}
-	for i := range hosts {
-		m.probes = append(m.probes, newProbe(w, i))
-	}
-	return m
-}
-
-// An ack, and what an answer includes, may be this late: the stream or the cluster has no leader for
-// up to nine seconds after one was killed, and the service first has to notice that its consumer is
-// gone.
-const maxLate = 30 * time.Second
-
-// during does something, waits until all replicas are current, and logs what clients noticed. They
-// may be without an answer for the given time at most.
-func (m *meter) during(what string, bound time.Duration, do func()) {
-	m.w.t.Helper()
-	m.phase()
-	began := time.Now()
-	do()
-	program.Eventually(m.w.t, "all replicas are current", func() bool { return info(m.w.t.Context(), m.admin).current == len(hosts)-1 })
-	took := time.Since(began)
-	s := m.phase()
-	m.w.t.Logf("%s: %.0f s, %.0f events/s; without an answer for at most %v, answers at most %v late; %d events sent again, an ack took at most %v",
-		what, took.Seconds(), float64(s.acked)/took.Seconds(), s.silent.Round(time.Millisecond), s.late.Round(time.Millisecond), s.repeats, s.slowest.Round(time.Millisecond))
-	if s.silent > bound || s.late > maxLate+bound || s.slowest > maxLate+bound {
-		m.w.t.Errorf("%s: nobody may be without an answer for more than %v; acks and answers may be at most %v late", what, bound, maxLate+bound)
-	}
-}
-
-// seen is what clients noticed.
-type seen struct {
-	acked, repeats        int
-	silent, late, slowest time.Duration
-}
-
-// phase returns what they noticed since the last call.
-func (m *meter) phase() (s seen) {
-	s.acked, s.repeats, s.slowest = m.load.phase(&m.acked)
-	for _, p := range m.probes {
-		silent, late := p.phase(m.load)
-		s.silent, s.late = max(s.silent, silent), max(s.late, late)
-	}
-	return s
-}
-
-// probe asks a question every 20 ms, as a reader that was first connected to one server.
-type probe struct {
-	mu      sync.Mutex
-	began   time.Time
-	answers []answer // since began, in the order of their arrival
-}
-
+// answer says who is on after the event of a sequence, or a later one.
 type answer struct {
 	at       time.Time
-	sequence uint64 // of the last message that it includes
+	sequence uint64
+	users    string
 }
 
-const (
-	askEvery = 20 * time.Millisecond
-	// askWithin is how long one question waits; the next ones are asked meanwhile.
-	askWithin = 2 * time.Second
-)
+// probe asks questions as a reader that was first connected to one server.
+type probe struct {
+	*questions
+	nc *nats.Conn
 
-// newProbe starts one that is connected to the server of this number first. It ends with the test.
-func newProbe(w *world, first int) *probe {
+	// Guarded by mu.
+	last   time.Time     // when the last answer arrived
+	silent time.Duration // the longest time without one
+	late   time.Duration // how long before an answer the first event was acknowledged that it lacks
+}
+
+// newProbe starts one that is connected to the server of this number first. It ends with the
+// test.
+func newProbe(w *world, q *questions, first int) *probe {
 	w.t.Helper()
-	nc := w.connect("readers/reader", first)
-	p := &probe{began: time.Now()}
+	// What cannot be sent now is not sent later.
+	p := &probe{questions: q, nc: w.connect("readers/reader", first, nats.ReconnectBufSize(-1)), last: time.Now()}
+	inbox := p.nc.NewInbox()
+	if _, err := p.nc.Subscribe(inbox+".*", func(m *nats.Msg) {
+		var n int
+		if _, err := fmt.Sscan(m.Subject[len(inbox)+1:], &n); err != nil {
+			w.t.Errorf("an answer on %s: %v", m.Subject, err)
+			return
+		}
+		p.receive(n, m)
+	}); err != nil {
+		w.t.Fatal(err)
+	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -99,7 +76,7 @@ func newProbe(w *world, first int) *probe {
 			case <-stop:
 				return
 			case <-tick.C:
-				running.Go(func() { p.ask(nc) })
+				p.ask(inbox)
 			}
 		}
 	})
@@ -107,35 +84,101 @@ func newProbe(w *world, first int) *probe {
 	return p
 }
 
-func (p *probe) ask(nc *nats.Conn) {
-	msg, err := nc.Request("rollcall.query.machine", []byte(`{"machine":"m1"}`), askWithin)
-	if err != nil || msg.Header.Get("Nats-Service-Error-Code") != "" {
-		return
-	}
-	var head struct{ Sequence uint64 }
-	if json.Unmarshal(msg.Data, &head) != nil {
-		return
-	}
+func (p *probe) ask(inbox string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.answers = append(p.answers, answer{time.Now(), head.Sequence})
+	n := len(p.floors)
+	p.floors, p.answered = append(p.floors, p.greatest), append(p.answered, 0)
+	p.mu.Unlock()
+	// While there is no connection that fails, and nothing is answered.
+	_ = p.nc.PublishRequest("rollcall.query.machine", fmt.Sprint(inbox, ".", n), []byte(`{"machine":"`+asked+`"}`))
 }
 
-// phase returns the longest time without an answer since the last call, and how late answers were
-// at most: how long before one of them the first event was acknowledged that it lacks.
-func (p *probe) phase(l *load) (silent, late time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// receive checks an answer: there is one at most to a question, and it does not go back behind
+// one that any probe had when it asked.
+func (p *probe) receive(question int, m *nats.Msg) {
+	if m.Header.Get("Nats-Service-Error-Code") != "" || m.Header.Get("Status") != "" {
+		return
+	}
+	var said struct {
+		Sequence uint64
+		Sessions []struct{ User string }
+	}
+	if err := json.Unmarshal(m.Data, &said); err != nil {
+		p.t.Errorf("question %d: %v", question, err)
+		return
+	}
+	users := make([]string, len(said.Sessions))
+	for i, s := range said.Sessions {
+		users[i] = s.User
+	}
+	slices.Sort(users)
+	acked := p.load.ackedAt(said.Sequence + 1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := p.began
-	for _, a := range p.answers {
-		silent = max(silent, a.at.Sub(last))
-		last = a.at
-		if acked, is := l.at[a.sequence+1]; is {
-			late = max(late, a.at.Sub(acked))
+	if p.answered[question]++; p.answered[question] > 1 {
+		p.t.Errorf("question %d has %d answers", question, p.answered[question])
+	}
+	if said.Sequence < p.floors[question] {
+		p.t.Errorf("question %d: an answer after event %d, asked when one after event %d had arrived", question, said.Sequence, p.floors[question])
+	}
+	p.greatest = max(p.greatest, said.Sequence)
+	p.answers = append(p.answers, answer{time.Now(), said.Sequence, strings.Join(users, " ")})
+	now := time.Now()
+	p.silent, p.last = max(p.silent, now.Sub(p.last)), now
+	if !acked.IsZero() {
+		p.late = max(p.late, now.Sub(acked))
+	}
+}
+
+// phase returns the longest time without an answer since the last call, and how late answers
+// were at most.
+func (p *probe) phase() (silent, late time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silent, late = max(p.silent, time.Since(p.last)), p.late
+	p.silent, p.late = 0, 0
+	return silent, late
+}
+
+// hears reports whether the probe gets answers.
+func (p *probe) hears() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.last) < 10*askEvery
+}
+
+// wantTrue wants each answer to say what the events up to its sequence say, or up to a later one
+// that was published before the answer arrived. So no two answers contradict each other, whoever
+// has given them.
+func (q *questions) wantTrue(stored []event) {
+	q.t.Helper()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	slices.SortFunc(q.answers, func(a, b answer) int { return int(a.sequence) - int(b.sequence) })
+	f, n, wrong := fold{}, 0, 0
+	for _, a := range q.answers {
+		for ; n < int(a.sequence); n++ {
+			f.add(stored[n])
+		}
+		if !a.isTrue(f, stored[n:]) {
+			if wrong++; wrong <= 5 {
+				q.t.Errorf("an answer after event %d: %s; the events say %s", a.sequence, a.users, f.users(asked))
+			}
 		}
 	}
-	p.began, p.answers = time.Now(), nil
-	return max(silent, p.began.Sub(last)), late
+	q.t.Logf("%d questions, %d answers, %d wrong", len(q.floors), len(q.answers), wrong)
+}
+
+// isTrue reports whether the answer is what f says, or what it says after some more events.
+func (a *answer) isTrue(f fold, more []event) bool {
+	f = fold{asked: maps.Clone(f[asked])}
+	for n := 0; strings.Join(f.users(asked), " ") != a.users; n++ {
+		if n == len(more) || more[n].Date.After(a.at) {
+			return false
+		}
+		if more[n].Machine == asked {
+			f.add(more[n])
+		}
+	}
+	return true
 }

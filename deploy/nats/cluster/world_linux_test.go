@@ -3,13 +3,14 @@ package cluster_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,12 +28,12 @@ const checkout = "/root/rollcall"
 // hosts are the servers, in the order of the README.
 var hosts = []string{"nats1", "nats2", "nats3"}
 
-// world has the operator's computer, which also runs the service, and the servers.
+// world has the operator's computer, and the machines of the servers and services.
 type world struct {
 	t        *testing.T
 	sections map[string][]block
 	operator *machine.Machine
-	servers  map[string]*machine.Machine
+	machines map[string]*machine.Machine // by name
 }
 
 // block is a block of commands, with what the comment above it says: where it is run.
@@ -47,7 +48,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, sections: map[string][]block{}, servers: map[string]*machine.Machine{}}
+	w, began := &world{t: t, sections: map[string][]block{}}, time.Now()
 	section := ""
 	for _, found := range fences.FindAllStringSubmatch(string(text), -1) {
 		if found[1] != "" {
@@ -59,36 +60,56 @@ func newWorld(t *testing.T) *world {
 		}
 		w.sections[section] = append(w.sections[section], block{found[2], found[3]})
 	}
-	w.operator = machine.Boot(t, "operator")
-	machine.Need(t, "openssl", "curl")
-	all := []*machine.Machine{w.operator}
-	for _, host := range hosts {
-		w.servers[host] = machine.Boot(t, host)
-		all = append(all, w.servers[host])
-	}
-	machine.Connect(all...)
-	t.Cleanup(func() {
-		if !t.Failed() {
-			return
-		}
-		for _, m := range append([]*machine.Machine{w.operator}, w.servers["nats1"], w.servers["nats2"], w.servers["nats3"]) {
-			log, _ := m.Try("journalctl", "--quiet", "--no-pager", "--output=short-precise", "--unit=nats-server", "--unit=rollcall", "--lines=100")
-			t.Logf("%s", log)
-		}
-	})
-	for _, host := range hosts {
-		w.servers[host].Trust(w.operator)
-	}
+	w.boot()
 	w.operator.Copy(program.Rollcall(t), "/usr/local/bin/rollcall")
 	w.operator.Copy(program.NATS(t), "/usr/local/bin/nats")
 	w.operator.Copy(program.Build(t, "github.com/nats-io/nats-server/v2"), checkout+"/dist/nats-server")
 	for _, file := range []string{
-		"nats/nats-server.conf", "nats/cluster/cluster.conf", "nats/cluster/service.conf", "nats/cluster/install",
+		"nats/nats-server.conf", "nats/cluster/cluster.conf", "nats/cluster/service.conf", "nats/cluster/standby.conf", "nats/cluster/install",
 		"systemd/nats-server.service", "systemd/nats-user.conf",
 	} {
 		w.operator.Copy(filepath.Join("../..", file), checkout+"/deploy/"+file)
 	}
+	for _, host := range services {
+		w.install(w.machines[host])
+	}
+	t.Logf("the machines: %v", time.Since(began).Round(time.Millisecond))
 	return w
+}
+
+// boot boots the machines, and connects them.
+func (w *world) boot() {
+	w.t.Helper()
+	w.operator = machine.Boot(w.t, "operator")
+	machine.Need(w.t, "openssl", "curl")
+	w.machines = map[string]*machine.Machine{}
+	names := slices.Concat(hosts, services)
+	others := make([]*machine.Machine, len(names))
+	var booting sync.WaitGroup
+	for i, name := range names {
+		booting.Go(func() { others[i] = machine.Boot(w.t, name) })
+	}
+	booting.Wait()
+	if w.t.Failed() { // which ended only the goroutine that has booted
+		w.t.FailNow()
+	}
+	for i, name := range names {
+		w.machines[name] = others[i]
+	}
+	all := append([]*machine.Machine{w.operator}, others...)
+	machine.Connect(all...)
+	w.t.Cleanup(func() {
+		if !w.t.Failed() {
+			return
+		}
+		for _, m := range all {
+			log, _ := m.Try("journalctl", "--quiet", "--no-pager", "--output=short-precise", "--unit=nats-server", "--unit=rollcall", "--lines=100")
+			w.t.Logf("%s", log)
+		}
+	})
+	for _, m := range others {
+		m.Trust(w.operator)
+	}
 }
 
 // follow runs the blocks of a section that are to be run at once.
@@ -116,39 +137,6 @@ func (w *world) followBlocks(section, where string) {
 func (w *world) run(commands string) string {
 	w.t.Helper()
 	return w.operator.Run("env", "-C", checkout, "bash", "-euo", "pipefail", "-c", commands)
-}
-
-// serve starts the service on the operator's computer, with the credentials for it.
-func (w *world) serve() {
-	w.t.Helper()
-	w.run("mkdir -p /etc/rollcall; cp -r enrolled/service/. /etc/rollcall/")
-	w.operator.Start("rollcall", "bash", "-c", "set -a; . /etc/rollcall/rollcall.env; ROLLCALL_DATA_DIR=/var/lib/rollcall exec rollcall serve")
-	program.Eventually(w.t, "the service is ready", func() bool {
-		_, err := w.operator.Try("rollcall", "healthcheck")
-		return err == nil
-	})
-}
-
-// watch starts "rollcall watch" of a reader.
-func (w *world) watch() {
-	w.t.Helper()
-	w.operator.Start("watch", "bash", "-c", "set -a; . "+checkout+"/enrolled/readers/reader/nats.env; exec rollcall watch --output json >/root/watch.jsonl 2>/root/watch.log")
-	program.Eventually(w.t, "the watch runs", func() bool {
-		_, err := w.operator.Try("test", "-e", "/root/watch.log")
-		return err == nil
-	})
-}
-
-// metric returns the value of one of the service's metrics.
-func (w *world) metric(name string) string {
-	w.t.Helper()
-	out := w.operator.Run("curl", "--silent", "http://127.0.0.1:8080/metrics")
-	for line := range strings.Lines(out) {
-		if value, is := strings.CutPrefix(line, name+" "); is {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "none"
 }
 
 // user is who connects: a folder in enrolled.
@@ -210,45 +198,38 @@ func (d dialer) Dial(_, address string) (net.Conn, error) {
 	return nil, fmt.Errorf("no server is called %s", host)
 }
 
-// complaints returns what the service has logged above level info: how often by message.
-func (w *world) complaints() map[string]int {
-	w.t.Helper()
-	all := map[string]int{}
-	for _, r := range w.operator.Journal("--unit=rollcall") {
-		var said struct{ Level, Msg string }
-		if json.Unmarshal([]byte(r["MESSAGE"]), &said) == nil && said.Level != "INFO" && said.Msg != "" {
-			all[said.Level+" "+said.Msg]++
-		}
-	}
-	return all
-}
-
-// leader returns the host whose server leads the stream of events.
-func (w *world) leader(admin *nats.Conn) string {
+// leader returns the server that leads a stream.
+func (w *world) leader(admin *nats.Conn, stream string) *machine.Machine {
 	w.t.Helper()
 	leader := ""
-	program.Eventually(w.t, "the stream has a leader", func() bool {
-		leader = info(w.t.Context(), admin).leader
+	program.Eventually(w.t, stream+" has a leader", func() bool {
+		leader = info(w.t.Context(), admin, stream).leader
 		return leader != ""
 	})
-	return strings.TrimSuffix(leader, "b")
+	return w.machines[strings.TrimSuffix(leader, "b")]
 }
 
-// streamInfo is what the server says of the stream of events.
+// The stream of events, and that of the lease.
+const (
+	events = "ROLLCALL_EVENTS"
+	lease  = "KV_ROLLCALL_LEASE"
+)
+
+// streamInfo is what the server says of a stream.
 type streamInfo struct {
 	leader  string
 	current int // replicas, besides the leader
 	last    uint64
 }
 
-func info(ctx context.Context, admin *nats.Conn) (i streamInfo) {
+func info(ctx context.Context, admin *nats.Conn, stream string) (i streamInfo) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	js, err := admin.JetStream()
 	if err != nil {
 		return i
 	}
-	s, err := js.StreamInfo("ROLLCALL_EVENTS", nats.Context(ctx))
+	s, err := js.StreamInfo(stream, nats.Context(ctx))
 	if err != nil || s.Cluster == nil {
 		return i
 	}
