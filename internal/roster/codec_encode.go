@@ -113,7 +113,7 @@ func encodeHead(st Status) []byte {
 		b = binary.AppendUvarint(b, place)
 	}
 	b = appendTime(appendTime(b, st.firstReceiptAfterLoss, 0), st.fleetFloor, 0)
-	//guard:set st.sources (*sources)(nil) "what was read of sources is in the snapshot" ./internal/stream:TestSimulation
+	//guard:set st.sources (*sources)(nil) "what was read of sources is in the snapshot" ./internal/stream:TestSimulatedSites
 	return appendSources(binary.AppendUvarint(b, st.leftMissing), st.sources)
 }
 

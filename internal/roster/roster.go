@@ -235,7 +235,7 @@ func (r *Roster) judge(st *Status, m *Message, hint *prefetched, judged Time, ag
 	}
 	m.Missing, m.Recreated = 0, false
 	//guard:drop again "a message read again proves nothing" TestSourceReadAgain
-	//guard:false "what is missing of a source is counted" ./internal/stream:TestSimulation
+	//guard:false "what is missing of a source is counted" ./internal/stream:TestSimulatedSites
 	if m.Source.Sequence > 0 && !again {
 		r.prove(st, m, m.Receipt <= judged)
 	}
@@ -331,7 +331,7 @@ func (r *Roster) accept(st *Status, m *machine, msg *Message, hint *prefetched, 
 // at its date, if that is earlier and it may have waited at a site.
 func heardAt(m *Message) Time {
 	//guard:false "a machine was heard when its site heard it" TestHeardAtSite
-	//guard:false "a machine was heard when its site heard it, in any schedule" ./internal/stream:TestSimulation
+	//guard:false "a machine was heard when its site heard it, in any schedule" ./internal/stream:TestSimulatedSites
 	if m.Source.Sequence > 0 {
 		return min(m.Receipt, m.Event.Date)
 	}

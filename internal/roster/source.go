@@ -98,7 +98,7 @@ func (r *Roster) prove(st *Status, m *Message, judged bool) {
 	switch {
 	//guard:false "what was sourced once more explains nothing that is missing" TestSourceHole
 	//guard:drop judged "what was judged before creates no source anew" TestSourceReadAgain
-	//guard:false "what was sourced once more is not missing, in any schedule" ./internal/stream:TestSimulation
+	//guard:false "what was sourced once more is not missing, in any schedule" ./internal/stream:TestSimulatedSites
 	case known && m.Source.Sequence <= c.sequence && (judged || m.Source.Creation != ""):
 		return
 	//guard:false "a source that was created anew is noticed" TestSourceRecreated
@@ -108,10 +108,10 @@ func (r *Roster) prove(st *Status, m *Message, judged bool) {
 		m.Missing = c.missing(m.Source.Sequence, st.Fates[Lost])
 	default:
 		//guard:drop judged "a creation that was judged before is not news" TestSourceReadAgain
-		//guard:false "a source that was created anew is told, in any schedule" ./internal/stream:TestSimulation
+		//guard:false "a source that was created anew is told, in any schedule" ./internal/stream:TestSimulatedSites
 		m.Recreated = !judged && s.isRecreated(i)
 	}
-	//guard:set st.Fates[Lost] c.lost "what the hub lost before explains nothing that is missing now" ./internal/stream:TestSimulation
+	//guard:set st.Fates[Lost] c.lost "what the hub lost before explains nothing that is missing now" ./internal/stream:TestSimulatedSites
 	c.sequence, c.lost = m.Source.Sequence, st.Fates[Lost]
 	source.Missing = add(source.Missing, m.Missing)
 	if m.Missing > 0 {
@@ -154,7 +154,7 @@ func (r *Roster) findCreation(s *sources, m *Sourced) (at int, known bool) {
 	s.forget(source)
 	s.creations = append(s.creations, creation{source: source, id: strings.Clone(m.Creation)})
 	r.lastCreation = len(s.creations) - 1
-	//guard:true "the first message of a source is its base, in any schedule" ./internal/stream:TestSimulation
+	//guard:true "the first message of a source is its base, in any schedule" ./internal/stream:TestSimulatedSites
 	return r.lastCreation, false
 }
 
@@ -164,8 +164,8 @@ func (s *sources) isOf(i int, m *Sourced) bool {
 		return false
 	}
 	c := &s.creations[i]
-	//guard:drop m.Creation "each creation of a source is proven by itself, in any schedule" ./internal/stream:TestSimulation
-	//guard:drop m.Name "each source is proven by itself, in any schedule" ./internal/stream:TestSimulation
+	//guard:drop m.Creation "each creation of a source is proven by itself, in any schedule" ./internal/stream:TestSimulatedSites
+	//guard:drop m.Name "each source is proven by itself, in any schedule" ./internal/stream:TestSimulatedSites
 	return c.id == m.Creation && s.list[c.source].Name == m.Name
 }
 
@@ -205,7 +205,7 @@ func (s *sources) isRecreated(i int) bool {
 func (c *creation) missing(sequence, lost uint64) uint64 {
 	step := sequence - c.sequence - 1
 	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again" TestSourceHole
-	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again, in any schedule" ./internal/stream:TestSimulation
+	//guard:set min(step,lost-c.lost) 0 "what the hub lost is not counted again, in any schedule" ./internal/stream:TestSimulatedSites
 	return step - min(step, lost-c.lost)
 }
 
@@ -244,16 +244,16 @@ func (r *Roster) hear(st *Status, m *machine, from *Sourced, isNew bool) {
 	if st.sources == nil {
 		return
 	}
-	//guard:false "a loss of a source concerns the machines that were heard through it" ./internal/stream:TestSimulation
+	//guard:false "a loss of a source concerns the machines that were heard through it" ./internal/stream:TestSimulatedSites
 	if i := r.sourceOf(st.sources, from); i >= 0 {
 		m.through |= bitOf(i)
 	}
 	//guard:false "a machine that is heard first after a loss may have had sessions" TestSourceLossConcerns
-	//guard:false "a machine that is heard first after a loss of a source may lack events, in any schedule" ./internal/stream:TestSimulation
+	//guard:false "a machine that is heard first after a loss of a source may lack events, in any schedule" ./internal/stream:TestSimulatedSites
 	if isNew {
 		for i := range st.sources.list {
 			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for" TestSourceLossOfItsOwn
-			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for, in any schedule" ./internal/stream:TestSimulation
+			//guard:drop r.speakers.May(st.sources.list[i].Name,m.name) "a source loses nothing of machines that it may not speak for, in any schedule" ./internal/stream:TestSimulatedSites
 			if st.sources.list[i].loss() > 0 && r.speakers.May(st.sources.list[i].Name, m.name) {
 				m.through |= bitOf(i)
 			}

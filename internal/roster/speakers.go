@@ -170,7 +170,7 @@ func (s *Speakers) String() string {
 // refuse refuses an event whose source may not speak for its machine.
 func (s *Speakers) refuse(from *Sourced, machine string) *Refusal {
 	//guard:true "a site speaks for its own machines only" ^(TestSpeakers|TestSpeakersOracle)$
-	//guard:true "a site speaks for its own machines only, in any schedule" ./internal/stream:TestSimulation
+	//guard:true "a site speaks for its own machines only, in any schedule" ./internal/stream:TestSimulatedSites
 	if s.May(from.Name, machine) {
 		return nil
 	}

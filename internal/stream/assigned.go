@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rollcall/internal/roster"
 )
@@ -92,6 +93,7 @@ func (r *reading) lastAssignedPlace(ctx context.Context, after uint64, copied bo
 		return 0, fmt.Errorf("reading the places assigned so far: %w", err)
 	}
 	var crashed *uint64 // the place after which a crashed process began
+	var others []uint64 // the same of processes that read other messages there
 	for _, g := range assigned {
 		//guard:drop "no reported place is assigned again" TestNoPlaceAssignedTwice
 		place = max(place, g.Place)
@@ -99,10 +101,13 @@ func (r *reading) lastAssignedPlace(ctx context.Context, after uint64, copied bo
 		if crashed != nil || g.Sequence <= after || int64(began) < int64(r.at.Place) || r.at.Proof.Stream != "" && r.at.PlaceOf(g.Sequence) == g.Place {
 			continue
 		}
-		switch ok, err := r.assignedIn(ctx, g, st); {
+		switch found, err := r.assignedIn(ctx, g, st); {
 		case err != nil:
 			return 0, err
-		case ok:
+		case found == refuted:
+			others = append(others, began)
+		//guard:drop others "a stream that diverged after a place that was assigned is not the same" TestAssignedInFork
+		case found == proven && !slices.Contains(others, began):
 			crashed = &began
 		}
 	}
@@ -112,24 +117,33 @@ func (r *reading) lastAssignedPlace(ctx context.Context, after uint64, copied bo
 	return place, nil
 }
 
-// assignedIn reports whether a place was assigned to a message of this stream. The
-// message's receipt proves it. Where the receipt is not known, or the message has
+// assignedIn returns whether a place was assigned to a message of this stream. The
+// message's receipt proves or refutes it. Where the receipt is not known, or the message has
 // left the stream since, what counts is that the place was reported after the
 // stream was created.
-func (r *reading) assignedIn(ctx context.Context, g AssignedPlace, st state) (bool, error) {
+func (r *reading) assignedIn(ctx context.Context, g AssignedPlace, st state) (proof, error) {
 	if g.Sequence < st.origin() || g.Sequence > st.last {
-		return false, nil
+		return gone, nil
 	}
 	if g.Receipt == 0 {
-		return g.Stored >= st.created, nil
+		return provenIf(g.Stored >= st.created), nil
 	}
 	m, err := r.getConfirmed(ctx, g.Sequence)
 	switch {
 	case errors.Is(err, errNoMessage):
-		return g.Sequence < st.first && g.Stored >= st.created, nil
+		return provenIf(g.Sequence < st.first && g.Stored >= st.created), nil
 	case err != nil:
-		return false, err
-	}
+		return gone, err
 	//guard:set g.Receipt 0 "a restored stream's messages keep their places" TestAssignedInCopy
-	return m.Receipt == g.Receipt, nil
+	case m.Receipt == g.Receipt:
+		return proven, nil
+	}
+	return refuted, nil
+}
+
+func provenIf(is bool) proof {
+	if is {
+		return proven
+	}
+	return gone
 }

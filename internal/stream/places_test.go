@@ -176,6 +176,32 @@ func TestAssignedInCopy(t *testing.T) {
 	}
 }
 
+// TestAssignedInFork: a copy of the stream went on with other messages, and no snapshot is left.
+// It has the message of one place that was assigned, and another one for a later place: places
+// are not assigned again.
+func TestAssignedInFork(t *testing.T) {
+	play(t, func(p *player) {
+		p.publish(5)
+		p.start()
+		p.awaitSequence(5)
+		p.locked(p.report)
+		p.locked(p.keepCopy)
+		p.publish(3)
+		p.awaitSequence(8)
+		p.locked(p.report)
+		p.crash()
+		p.locked(func() { p.restoreRecreated(p.copies[0]) })
+		p.publish(10)
+		p.start()
+		p.awaitSequence(15)
+		p.locked(func() {
+			if at := p.service.at; at.Place != 8+15 { // after the last one assigned
+				p.t.Errorf("places up to %d", at.Place)
+			}
+		})
+	})
+}
+
 // TestFilesRestored: the stream's files are restored to an older state, and no snapshot
 // has what was read since: the messages that it no longer has are lost.
 func TestFilesRestored(t *testing.T) {

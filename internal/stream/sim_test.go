@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ import (
 var (
 	simSeeds = flag.Int("sim.seeds", kit.Length(60, 500), "how many `seeds` TestSimulation runs, starting at 1; 500 or more must cover every fault")
 	simBurst = flag.Int("sim.burst", burst, "about how many `messages` a burst of TestSimulation has in half of the seeds (100 in the others); 3600 makes 10,000 messages a seed on average")
-	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation with this `seed` only, and log everything")
+	simSeed  = flag.Uint64("sim.seed", 0, "run TestSimulation or TestSimulatedSites with this `seed` only, and log everything")
 )
 
 // world is everything around the reader in one run of the simulation. All
@@ -256,7 +257,7 @@ func TestSimulation(t *testing.T) {
 	c := &coverage{n: map[string]float64{}}
 	warmUp(t)
 	if *simSeed > 0 {
-		simulate(t, *simSeed, c, kit.Logger(t))
+		simulate(t, *simSeed, c, kit.Logger(t), func(*world) {})
 		return
 	}
 	seeds := make(chan uint64)
@@ -265,7 +266,7 @@ func TestSimulation(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		runs.Go(func() {
 			for seed := range seeds {
-				if !t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed, c, slog.New(slog.DiscardHandler)) }) {
+				if !t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed, c, slog.New(slog.DiscardHandler), func(*world) {}) }) {
 					failed.Add(1)
 				}
 			}
@@ -299,13 +300,16 @@ func warmUp(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64, c *coverage, log *slog.Logger) {
+// simulate runs one seed, in a world that is changed before anything happens.
+func simulate(t *testing.T, seed uint64, c *coverage, log *slog.Logger, change func(w *world)) {
+	test, _, _ := strings.Cut(t.Name(), "/")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(seed, c)
 		w.log = log
+		change(w)
 		w.run()
 		if w.problem != "" {
-			t.Errorf("%s\nto reproduce: go test ./internal/stream -run TestSimulation -sim.burst=%d -sim.seed=%d -v", w.problem, *simBurst, seed)
+			t.Errorf("%s\nto reproduce: go test ./internal/stream -run %s -sim.burst=%d -sim.seed=%d -v", w.problem, test, *simBurst, seed)
 		}
 	})
 }

@@ -2,9 +2,13 @@ package stream
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
+	"testing"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
 )
 
 // simSite is a site, whose stream the stream of events sources.
@@ -32,6 +36,29 @@ func newSimSites(rng *rand.Rand) (sites []*simSite) {
 		sites = append(sites, s)
 	}
 	return sites
+}
+
+// TestSimulatedSites is TestSimulation with sites in every world, and with short streams.
+func TestSimulatedSites(t *testing.T) {
+	warmUp(t)
+	c := &coverage{n: map[string]float64{}}
+	withSites := func(w *world) {
+		for w.maxPublish = 100; len(w.sites) == 0; {
+			w.sites = newSimSites(w.rng)
+		}
+	}
+	if *simSeed > 0 {
+		simulate(t, *simSeed, c, kit.Logger(t), withSites)
+		return
+	}
+	for seed := uint64(1); seed <= 80 && !t.Failed(); seed++ {
+		simulate(t, seed, c, slog.New(slog.DiscardHandler), withSites)
+	}
+	for what, n := range c.n {
+		if strings.HasPrefix(what, "site: ") || strings.Contains(what, "source") {
+			t.Logf("%6.0f %s", n, what)
+		}
+	}
 }
 
 // recreate creates the site's stream anew.

@@ -236,12 +236,16 @@ func (p *process) metric(series string) int {
 	return -1
 }
 
-// awaitPlace waits until the roster is at a place.
+// awaitPlace waits until the roster is at a place: for as long as it is on its way there.
 func (p *process) awaitPlace(place uint64) {
 	p.t.Helper()
-	kit.Eventually(p.t, func() bool {
-		return p.metric("rollcall_position") == int(place)
-	}, fmt.Sprintf("the roster is at place %d", place))
+	for at := -1; at != int(place); {
+		kit.Eventually(p.t, func() bool {
+			was := at
+			at = p.metric("rollcall_position")
+			return at == int(place) || at > was && at < int(place)
+		}, fmt.Sprintf("the roster is at place %d", place))
+	}
 }
 
 // digest waits for a snapshot at a place and returns its state_digest.

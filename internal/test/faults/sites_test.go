@@ -139,7 +139,9 @@ func killLeader(t *testing.T, hub []*server, nc *nats.Conn) {
 // TestSites: the lines of two sites to a hub of three servers are cut and restored, again and
 // again, while events are published at the sites, and the leader of the hub's stream is killed.
 // Every event that was acknowledged at a site arrives at the hub, once; rollcall says of no source
-// that it lost anything, and has the roster of an undisturbed run.
+// that it lost anything, and has the roster of an undisturbed run. At length, some 20 minutes:
+//
+//	go test ./internal/test/faults -run 'TestSites$' -v -timeout 60m -faults.cuts=10 -faults.cut=60s -faults.hub.deaths=3
 func TestSites(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
