@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	runs = flag.Int("lease.runs", kit.Length(300, 1500), "how many schedules each simulation tries")
+	runs = flag.Int("lease.runs", kit.Length(300, 600), "how many schedules each simulation tries")
 	seed = flag.Uint64("lease.seed", 0, "seed of the first schedule; 0: another one each time")
 )
 

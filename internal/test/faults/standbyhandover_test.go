@@ -2,6 +2,7 @@ package faults
 
 import (
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"syscall"
 	"testing"
@@ -12,11 +13,15 @@ import (
 	"rollcall/internal/test/kit"
 )
 
+var handOverFaults = flag.Bool("faults.handover", false, "whether TestStandbyHandover runs")
+
 // TestStandbyHandover: while the active service hands over to an empty one, which takes long
 // over a slow link, it stays active. If it is ended, killed or stopped meanwhile, another one
 // takes over as fast as ever, and the empty one gets from that what it asked for.
 func TestStandbyHandover(t *testing.T) {
-	kit.Long(t)
+	if !*handOverFaults {
+		t.Skip("takes minutes: -faults.handover runs it")
+	}
 	const ttl = 3 * time.Second
 	server := kit.StartServer(t)
 	p := newPair(t, server.URL, ttl, "ROLLCALL_SNAPSHOT_INTERVAL=1h")

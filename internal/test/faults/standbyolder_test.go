@@ -50,6 +50,7 @@ func newerRollcall(t *testing.T) string {
 // TestStandbyOlder: an empty service that stands by for one of a newer version, whose
 // snapshots it cannot read, waits and says so. Upgraded, it begins with them.
 func TestStandbyOlder(t *testing.T) {
+	kit.Long(t)
 	t.Parallel()
 	newer, url := newerRollcall(t), kit.StartServer(t).URL
 	js := kit.JetStream(t, kit.Conn(t, url))

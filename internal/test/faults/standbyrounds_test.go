@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-var handOvers = flag.Int("faults.handovers", kit.Length(len(standbyFaults), 5*len(standbyFaults)), "how many rounds TestStandby has")
+var handOvers = flag.Int("faults.handovers", len(standbyFaults), "how many rounds TestStandby has")
 
 // standbyFault is something that happens to the active one of a pair, number i.
 type standbyFault struct {
