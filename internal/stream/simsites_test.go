@@ -63,7 +63,7 @@ func TestSimulatedSites(t *testing.T) {
 
 // recreate creates the site's stream anew.
 func (s *simSite) recreate() {
-	s.now = &simLife{site: s, id: fmt.Sprintf("%s%05d", s.name, len(s.lives))}
+	s.now = &simLife{site: s, id: fmt.Sprintf("%08d", len(s.lives))} // as of every site
 	s.lives = append(s.lives, s.now)
 }
 

@@ -21,13 +21,16 @@ import (
 // those of all events up to a place. SQLite must find nothing wrong with the file.
 func (p *process) stays(place uint64) []string {
 	p.t.Helper()
-	kit.Eventually(p.t, func() bool {
-		if p.metric("rollcall_history_behind") == 0 && p.metric("rollcall_history_position") >= int(place) {
-			return true
-		}
-		p.askHistory()
-		return false
-	}, "the history has caught up")
+	for at, done := -1, false; !done; { // for as long as it is on its way there
+		kit.Eventually(p.t, func() bool {
+			was := at
+			at = p.metric("rollcall_history_position")
+			if done = p.metric("rollcall_history_behind") == 0 && at >= int(place); !done {
+				p.askHistory()
+			}
+			return done || at > was
+		}, "the history has caught up")
+	}
 	c, err := sqlite.OpenConn(filepath.Join(p.historyFolder(), "history.db"), sqlite.OpenReadWrite)
 	if err != nil {
 		p.t.Fatal(err)
