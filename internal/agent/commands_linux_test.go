@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall/internal/roster"
+	"rollcall/internal/test/kit"
 	"rollcall/internal/wire"
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
@@ -28,6 +29,10 @@ func TestCommands(t *testing.T) {
 	m.Run("bash", "-c", "echo 'session optional pam_exec.so quiet /usr/bin/rollcall-agent tell --pam' >>/etc/pam.d/runuser")
 	m.Start("pam", "runuser", "-u", "bob", "--", "sleep", "infinity")
 	m.wantOn("a session of PAM", as("ada", ada), "bob runuser-"+strings.TrimSpace(m.Run("systemctl", "show", "--property=MainPID", "--value", "pam")))
+	kit.Eventually(t, func() bool { // before that, runuser would be killed without ending the session
+		_, err := m.Try("bash", "-c", "grep -qx sleep /proc/[0-9]*/comm")
+		return err == nil
+	}, "the command of the session runs")
 	m.Run("systemctl", "stop", "pam")
 	m.wantOn("the session of PAM has ended", as("ada", ada))
 

@@ -49,7 +49,7 @@ func appendLogins(t *testing.T, a *Agent, n int) {
 // events reads the stream from its beginning.
 func events(t *testing.T, js jetstream.JetStream) (messages []roster.Message) {
 	t.Helper()
-	c, err := js.OrderedConsumer(t.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{})
+	c, err := js.OrderedConsumer(t.Context(), rollcallv1.DefaultEventsStream, jetstream.OrderedConsumerConfig{InactiveThreshold: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,7 @@ func TestStandbyInDomain(t *testing.T) {
 	streams := settings.Streams
 	streams.Domain = "hub"
 	service := roles(subjects, streams)[Service]
-	leaf := kit.StartLeaf(t, kit.StartHub(t).LeafURL(), "edge")
-	leaf.Reload(func(o *server.Options) {
+	leaf := kit.StartLeafWith(t, kit.StartHub(t).LeafURL(), "edge", func(o *server.Options) {
 		o.Users = []*server.User{{Username: "service", Password: "secret", Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: service.publish},
 			Subscribe: &server.SubjectPermission{Allow: append(slices.Clone(service.subscribe), service.inbox+".>")},

@@ -368,10 +368,12 @@ func TestEmptyStandby(t *testing.T) {
 func answersOf(t *testing.T, nc *nats.Conn) (all []string) {
 	t.Helper()
 	for subject, question := range map[string]string{"report": "", "history": `{"user":"lane"}`, "machine": `{"machine":"m3"}`} {
-		m, err := nc.Request("rollcall.query."+subject, []byte(question), 5*time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var m *nats.Msg
+		kit.Eventually(t, func() (answered bool) { // one that takes over may not have subscribed yet
+			var err error
+			m, err = nc.Request("rollcall.query."+subject, []byte(question), 5*time.Second)
+			return err == nil
+		}, subject+" is answered")
 		all = append(all, subject+" "+varying.ReplaceAllString(string(m.Data), ""))
 	}
 	slices.Sort(all)

@@ -30,6 +30,14 @@ func (s *Server) LeafURL() string {
 // own. Subjects in apart stay on their side of the line.
 func StartLeaf(t testing.TB, hub, domain string, apart ...string) *Server {
 	t.Helper()
+	return StartLeafWith(t, hub, domain, func(o *server.Options) {
+		o.LeafNode.Remotes[0].DenyExports, o.LeafNode.Remotes[0].DenyImports = apart, apart
+	})
+}
+
+// StartLeafWith is StartLeaf with other options.
+func StartLeafWith(t testing.TB, hub, domain string, change func(*server.Options)) *Server {
+	t.Helper()
 	remote, err := url.Parse(hub)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +45,8 @@ func StartLeaf(t testing.TB, hub, domain string, apart ...string) *Server {
 	return StartServer(t, func(o *server.Options) {
 		o.ServerName, o.JetStreamDomain = domain, domain
 		o.LeafNode.ReconnectInterval = 50 * time.Millisecond
-		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{remote}, DenyExports: apart, DenyImports: apart}}
+		o.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{remote}}}
+		change(o)
 	})
 }
 
