@@ -109,7 +109,10 @@ func TestStandby(t *testing.T) {
 	if a, b := p.members[0].digest(place), p.members[1].digest(place); a != b {
 		t.Errorf("the rosters differ: %s, %s", a, b)
 	}
-	if switches, takeovers := l.switches, p.takeovers(); switches > takeovers {
+	l.mu.Lock()
+	switches := l.switches
+	l.mu.Unlock()
+	if takeovers := p.takeovers(); switches > takeovers {
 		t.Errorf("reports were of another process %d times, which became active %d times", switches, takeovers)
 	}
 	l.figures(longest)
@@ -151,6 +154,8 @@ func (l *standbyLoad) figures(longest map[string][]time.Duration) {
 			l.t.Logf("%-22s %3d times, without an answer: median %v, longest %v", f.name, len(gaps), gaps[len(gaps)/2].Round(time.Millisecond), gaps[len(gaps)-1].Round(time.Millisecond))
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	answered := 0
 	for _, n := range l.answered {
 		answered += n
