@@ -107,7 +107,8 @@ func (w *world) widen() {
 			nats --inbox-prefix $NATS_INBOX_PREFIX stream edit $stream --replicas 1 --force
 		done
 		nats --inbox-prefix $NATS_INBOX_PREFIX kv edit ROLLCALL_LEASE --replicas 1
-		nats --inbox-prefix $NATS_INBOX_PREFIX object edit ROLLCALL_HANDOVER --replicas 1`)
+		nats --inbox-prefix $NATS_INBOX_PREFIX object edit ROLLCALL_HANDOVER --replicas 1 ||
+			nats --inbox-prefix $NATS_INBOX_PREFIX object add ROLLCALL_HANDOVER --replicas 1`) // nothing was handed over
 	w.followLater("Streams")
 }
 
