@@ -28,6 +28,7 @@ func TestCluster(t *testing.T) {
 	// So that there is something to hand over to the second service.
 	w.run("set -a; . enrolled/admin/nats.env; rollcall publish --login u0 --machine m1")
 	w.follow("Services")
+	w.active()
 	w.watch()
 	w.widen()
 	l := newLoad(w)

@@ -257,6 +257,12 @@ func (l *load) wantRoster(w *world, last uint64) {
 	active.Run("systemctl", "stop", "rollcall")
 	program.Eventually(w.t, "the other service answers", func() bool { return w.metrics(other)["rollcall_active"] == "1" })
 	wantReport()
+	defer func() {
+		if w.t.Failed() {
+			said, _ := w.operator.Try("tail", "-n", "20", "/root/watch.log")
+			w.t.Logf("the watch says %s, and has\n%v, want\n%v", said, w.watched(), want)
+		}
+	}()
 	program.Eventually(w.t, "the watch ends with the true state", func() bool {
 		return maps.EqualFunc(w.watched(), want, slices.Equal)
 	})
