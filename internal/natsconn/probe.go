@@ -19,17 +19,19 @@ const (
 // StreamRoles returns the roles of the three streams, in order.
 func StreamRoles() []string { return []string{RoleEvents, RoleReports, RoleDeadLetters} }
 
-// Missing returns our missing streams by role. It needs only the permission to list
-// streams, which every login that Prepare works for has.
+// Missing returns our missing streams by role. It asks for names, which needs the permission
+// for STREAM.NAMES: a list of streams lacks those whose leader does not answer.
 func (s Streams) Missing(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
-	all, err := list(ctx, js, jetstream.WithStreamListSubject(s.Subjects.Base()+".>"))
-	if err != nil {
-		return nil, fmt.Errorf("listing the streams: %w", err)
-	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	names := map[string]string{s.Events: RoleEvents, s.Reports: RoleReports, s.DeadLetters: RoleDeadLetters}
 	missing := map[string]bool{RoleEvents: true, RoleReports: true, RoleDeadLetters: true}
-	for _, info := range all {
-		delete(missing, names[info.Config.Name])
+	lister := js.StreamNames(ctx, jetstream.WithStreamListSubject(s.Subjects.Base()+".>"))
+	for name := range lister.Name() {
+		delete(missing, names[name])
+	}
+	if err := orDenial(ctx, lister.Err()); err != nil {
+		return nil, fmt.Errorf("requesting the names of the streams: %w", err)
 	}
 	return missing, nil
 }

@@ -224,14 +224,15 @@ func absentNames(roles []role, found map[string]*jetstream.StreamInfo) []string 
 	return names
 }
 
-// list returns all streams of the account, or those that the options select.
+// list returns all streams of the account. In a cluster it lacks those whose leader does not
+// answer.
 // Without the time-out, the library would wait for ever if the context has no
 // deadline.
-func list(ctx context.Context, js jetstream.JetStream, only ...jetstream.StreamListOpt) ([]*jetstream.StreamInfo, error) {
+func list(ctx context.Context, js jetstream.JetStream) ([]*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var all []*jetstream.StreamInfo
-	lister := js.ListStreams(ctx, only...)
+	lister := js.ListStreams(ctx)
 	for info := range lister.Info() {
 		all = append(all, info)
 	}

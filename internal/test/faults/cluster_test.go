@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -117,17 +118,7 @@ func TestLeaseOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster, urls := startCluster(t)
 	js := kit.JetStream(t, kit.Conn(t, urls))
-	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	streams := natsconn.Streams{
-		Subjects: subjects, Events: rollcallv1.DefaultEventsStream, Reports: rollcallv1.DefaultReportsStream,
-		DeadLetters: rollcallv1.DefaultDeadLettersStream, Replicas: 3,
-	}
-	if _, err := natsconn.Prepare(t.Context(), js, streams, kit.Logger(t)); err != nil {
-		t.Fatal(err)
-	}
+	prepareStreams(t, js, 3)
 	kit.PublishLogins(t, js, 1) // or there is nothing to hand over
 	standby := []string{"ROLLCALL_STANDBY=true", "ROLLCALL_STANDBY_TTL=4s"}
 	first := serve(t, t.TempDir(), cluster[0].url, standby...)
@@ -144,4 +135,55 @@ func TestLeaseOfACluster(t *testing.T) {
 			t.Errorf("%s has %d replicas, want 3", name, got)
 		}
 	}
+}
+
+// TestUnreachableStream: a stream whose only server is down is not missing, so nothing is
+// said of lost messages and nothing is recreated.
+func TestUnreachableStream(t *testing.T) {
+	t.Parallel()
+	cluster, urls := startCluster(t)
+	js := kit.JetStream(t, kit.Conn(t, urls))
+	streams := prepareStreams(t, js, 1)
+	stream, err := js.Stream(t.Context(), streams.Reports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := stream.CachedInfo().Cluster.Leader
+	for i, s := range cluster {
+		if host == fmt.Sprintf("n%d", i) {
+			s.kill()
+		}
+	}
+	// For a moment the others may have no leader to ask.
+	kit.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := js.Stream(ctx, streams.Reports)
+		return errors.Is(err, nats.ErrNoResponders) || err != nil && ctx.Err() != nil
+	}, "the stream does not answer")
+	var missing map[string]bool
+	kit.Eventually(t, func() bool {
+		missing, err = streams.Missing(t.Context(), js)
+		return err == nil
+	}, "the names of the streams are known")
+	if len(missing) > 0 {
+		t.Errorf("missing: %v, want none", missing)
+	}
+}
+
+// prepareStreams creates rollcall's streams.
+func prepareStreams(t *testing.T, js jetstream.JetStream, replicas int) natsconn.Streams {
+	t.Helper()
+	subjects, err := rollcallv1.NewSubjects(rollcallv1.DefaultSubject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := natsconn.Streams{
+		Subjects: subjects, Events: rollcallv1.DefaultEventsStream, Reports: rollcallv1.DefaultReportsStream,
+		DeadLetters: rollcallv1.DefaultDeadLettersStream, Replicas: replicas,
+	}
+	if _, err := natsconn.Prepare(t.Context(), js, streams, kit.Logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	return streams
 }
