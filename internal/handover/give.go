@@ -134,6 +134,8 @@ func (g *Giver) give(ctx context.Context, id string) Manifest {
 		return Manifest{Error: err.Error()}
 	}
 	defer js.Conn().Close()
+	// Over a slow link, what is under way would else be waited for.
+	defer context.AfterFunc(ctx, js.Conn().Close)()
 	// With a deadline, the library gives each message as long, else five seconds.
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
