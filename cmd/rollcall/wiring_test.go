@@ -117,7 +117,7 @@ func TestAcceptLoss(t *testing.T) {
 // TestLettersAtTheEnd: during the shutdown dead letters are still stored until the last
 // snapshot is, which waits for them.
 func TestLettersAtTheEnd(t *testing.T) {
-	const n = 4000
+	const n = 1000
 	server, js := newEventsStream(t)
 	dir := t.TempDir()
 	serve(t, dir, "NATS_URL="+server.URL).stop(syscall.SIGTERM) // makes the streams
