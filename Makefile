@@ -39,7 +39,7 @@ test: ## the tests, in two or three minutes
 
 .PHONY: test-full
 test-full: ## the tests at full length, with the race detector
-	TEST_FULL=1 $(GO) test -race -gcflags=modernc.org/...=-race=false -timeout 30m ./...
+	GORACE=atexit_sleep_ms=0 TEST_FULL=1 $(GO) test -race -gcflags=modernc.org/...=-race=false -timeout 30m ./...
 
 # How long each fuzz target runs: FUZZTIME=10m make fuzz.
 FUZZTIME ?= 20000x
