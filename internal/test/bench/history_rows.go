@@ -91,6 +91,14 @@ func historyQuestions() []row {
 				return fmt.Sprintf("%.2f s for %.0f users, %.2f s for 500000", past, r.median("Fleet", "users/op"), now), two(past / now), past/now <= 10
 			},
 		},
+		{
+			"history-readers", "memory of `rollcall serve` while a hundred connections ask about the past, among 10⁷ stays, without the file's own pages", "≤ 64 MB more than at rest",
+			[]run{{"history", "Readers", once}},
+			func(r results) (string, string, bool) {
+				rest, more := r.median("Readers", "MB-rest"), r.median("Readers", "MB-more")
+				return fmt.Sprintf("%.0f MB more than %.0f", more, rest), two(more / 64), more <= 64
+			},
+		},
 	}
 }
 
