@@ -87,10 +87,10 @@ func startShell(t *testing.T, p *process, command []string) *shell {
 	cmd.Dir = s.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	cmd.Env = []string{
-		"NATS_URL=" + p.nats, "TERM=dumb", "HOME=" + t.TempDir(), "LANG=C.UTF-8",
-		"PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"),
-	}
+	cmd.Env = kit.Only(
+		"NATS_URL="+p.nats, "TERM=dumb", "HOME="+t.TempDir(), "LANG=C.UTF-8",
+		"PATH="+binary+string(os.PathListSeparator)+os.Getenv("PATH"),
+	)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -120,11 +120,11 @@ func TestExamples(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command("sh", "-ec", script)
 		cmd.Dir = dir
-		cmd.Env = []string{
-			"PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"), "NATS_URL=" + p.nats, "ROLLCALL_DATA_DIR=" + p.dir,
-			"ROLLCALL_PAGE_ADDR=" + strings.Trim(p.says("page", "url"), "htp:/"),
-			"ROLLCALL_HTTP_ADDR=" + strings.TrimSuffix(strings.TrimPrefix(p.metrics, "http://"), "/metrics"),
-		}
+		cmd.Env = kit.Only(
+			"PATH="+binary+string(os.PathListSeparator)+os.Getenv("PATH"), "NATS_URL="+p.nats, "ROLLCALL_DATA_DIR="+p.dir,
+			"ROLLCALL_PAGE_ADDR="+strings.Trim(p.says("page", "url"), "htp:/"),
+			"ROLLCALL_HTTP_ADDR="+strings.TrimSuffix(strings.TrimPrefix(p.metrics, "http://"), "/metrics"),
+		)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", script, err, out)
 		}

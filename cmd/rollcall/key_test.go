@@ -42,7 +42,7 @@ func TestCommandsWithAndWithoutKey(t *testing.T) {
 			"status": "ROLLCALL_EVENTS", "deadletters": "malformed", "publish --login ada --machine " + strings.ReplaceAll(whose, "'", ""): "1 stored",
 		} {
 			cmd := exec.Command(filepath.Join(binary, "rollcall"), strings.Fields(command)...)
-			cmd.Env = []string{"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=" + strings.TrimPrefix(p.nats, "nats://")}
+			cmd.Env = kit.Only("ROLLCALL_DATA_DIR="+dir, "ROLLCALL_EMBEDDED_ADDR="+strings.TrimPrefix(p.nats, "nats://"))
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Run(); err != nil || !strings.Contains(out.String(), want) {

@@ -49,11 +49,11 @@ func begin(t *testing.T, dir string, variables ...string) *process {
 	t.Helper()
 	p := &process{t: t, dir: dir, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binary, "rollcall"), "serve")
-	p.cmd.Env = append([]string{
+	p.cmd.Env = kit.Only(append([]string{
 		"ROLLCALL_DATA_DIR=" + dir, "ROLLCALL_EMBEDDED_ADDR=127.0.0.1:0", "ROLLCALL_HTTP_ADDR=127.0.0.1:0", "ROLLCALL_PAGE_ADDR=127.0.0.1:0",
 		"ROLLCALL_REPORT_INTERVAL=50ms", "ROLLCALL_SNAPSHOT_INTERVAL=50ms",
 		"ROLLCALL_HISTORY=200000h", // some events are dated 2020
-	}, variables...)
+	}, variables...)...)
 	p.start()
 	return p
 }
@@ -112,7 +112,7 @@ func (p *process) tool(stdin string, args ...string) result {
 	cmd := exec.Command(filepath.Join(binary, "rollcall"), args...)
 	var out, err bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &err
-	cmd.Env = []string{"NATS_URL=" + p.nats}
+	cmd.Env = kit.Only("NATS_URL=" + p.nats)
 	cmd.Run() //nolint:errcheck // its exit code is looked at
 	return result{cmd.ProcessState.ExitCode(), out.String(), err.String()}
 }

@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
+			e.Vars = kit.Only(e.Vars...)
 			e.Setenv("PATH", binary+string(os.PathListSeparator)+e.Getenv("PATH"))
 			good, err := filepath.Abs("../../internal/snapshot/testdata/format-1.rollcall")
 			e.Setenv("SNAPSHOT", good)

@@ -38,7 +38,7 @@ func TestStandbyFetch(t *testing.T) {
 				t.Errorf("status --all: %s", out)
 			}
 			cmd := exec.Command(filepath.Join(binary, "rollcall"), "standby", "fetch")
-			cmd.Env = []string{"NATS_URL=" + server.URL, "ROLLCALL_DATA_DIR=" + dir}
+			cmd.Env = kit.Only("NATS_URL="+server.URL, "ROLLCALL_DATA_DIR="+dir)
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "fetched to "+dir+", up to place ") {
 				t.Fatalf("standby fetch: %v, %s", err, out)
 			}

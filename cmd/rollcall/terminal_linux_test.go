@@ -133,7 +133,7 @@ func ttyCmd(t *testing.T, ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = tty.File, tty.File, ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "NATS_URL", "NATS_CREDS", "NO_COLOR", "COLUMNS"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "NATS_URL", "NATS_CREDS", "NO_COLOR", "COLUMNS", "GORACE"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"rollcall/internal/test/kit"
 )
 
 var (
@@ -90,7 +92,7 @@ func (p *tourist) publish(subject, payload string) {
 func (p *tourist) shell(command string) string {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = "../.."
-	cmd.Env = []string{"NATS_URL=" + p.nats, "PATH=" + binary + string(os.PathListSeparator) + os.Getenv("PATH"), "TZ=UTC", "NO_COLOR=1"}
+	cmd.Env = kit.Only("NATS_URL="+p.nats, "PATH="+binary+string(os.PathListSeparator)+os.Getenv("PATH"), "TZ=UTC", "NO_COLOR=1")
 	tty := newTerminal(p.t, plainWidth)
 	cmd.Stdout, cmd.Stderr = tty.File, tty.File
 	if err := cmd.Run(); err != nil {

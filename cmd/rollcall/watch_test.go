@@ -219,7 +219,7 @@ func TestWatchProcess(t *testing.T) {
 	p.reaches(6)
 	cmd := exec.Command(filepath.Join(binary, "rollcall"), "watch", "--utc")
 	var out, err kit.Output
-	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &err, []string{"NATS_URL=" + p.nats}
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &err, kit.Only("NATS_URL="+p.nats)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func beginPage(t *testing.T, args []string, variables ...string) *process {
 	t.Helper()
 	p := &process{t: t, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binary, "rollcall"), append([]string{"web"}, args...)...)
-	p.cmd.Env = append([]string{"ROLLCALL_PAGE_ADDR=127.0.0.1:0"}, variables...)
+	p.cmd.Env = kit.Only(append([]string{"ROLLCALL_PAGE_ADDR=127.0.0.1:0"}, variables...)...)
 	p.start()
 	return p
 }

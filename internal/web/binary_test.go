@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"rollcall/internal/test/kit"
 )
 
 // binary has the tool, built once for all tests that need it.
@@ -64,7 +66,7 @@ func (w *world) shell(line string) (out, err string, code int) {
 func (w *world) execute(cmd *exec.Cmd) (out, err string, code int) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = []string{"NATS_URL=" + w.server.URL, "ROLLCALL_SUBJECT=" + w.subjects.Base(), "PATH=" + binary.dir + ":" + os.Getenv("PATH")}
+	cmd.Env = kit.Only("NATS_URL="+w.server.URL, "ROLLCALL_SUBJECT="+w.subjects.Base(), "PATH="+binary.dir+":"+os.Getenv("PATH"))
 	cmd.Run() //nolint:errcheck // its exit code is looked at
 	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
 }

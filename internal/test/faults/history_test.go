@@ -64,7 +64,7 @@ func (p *process) askHistory() {
 	for _, variable := range p.cmd.Env {
 		if strings.HasPrefix(variable, "NATS_URL=") {
 			cmd := exec.Command(rollcall(p.t), "history", "-n", "1")
-			cmd.Env = []string{variable}
+			cmd.Env = kit.Only(variable)
 			_ = cmd.Run()
 		}
 	}

@@ -115,7 +115,7 @@ type process struct {
 func start(t *testing.T, path string, variables []string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(path, args...)
-	cmd.Env = variables
+	cmd.Env = kit.Only(variables...)
 	return run(t, cmd)
 }
 

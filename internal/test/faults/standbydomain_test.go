@@ -36,7 +36,7 @@ func TestStandbyDomain(t *testing.T) {
 	second.awaitLog("begins with what the active rollcall handed over", "place")
 	second.awaitPlace(20)
 	fetch := exec.Command(rollcall(t), "standby", "fetch")
-	fetch.Env = []string{"NATS_URL=" + leaf.URL, "NATS_JS_DOMAIN=hub", "ROLLCALL_DATA_DIR=" + t.TempDir()}
+	fetch.Env = kit.Only("NATS_URL="+leaf.URL, "NATS_JS_DOMAIN=hub", "ROLLCALL_DATA_DIR="+t.TempDir())
 	if out, err := fetch.CombinedOutput(); err != nil || !strings.Contains(string(out), "up to place 20: restart the service") {
 		t.Errorf("standby fetch: %v, %s", err, out)
 	}

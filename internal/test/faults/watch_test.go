@@ -79,7 +79,7 @@ func wantHistory(t *testing.T, urls string) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, rollcall(t), "history", "--machine", machines[0], "--output", "json")
-		cmd.Env = []string{"NATS_URL=" + urls}
+		cmd.Env = kit.Only("NATS_URL=" + urls)
 		out, err := cmd.Output()
 		var last struct{ Complete bool }
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -98,7 +98,7 @@ func startWatch(t *testing.T, urls string) *watched {
 	t.Helper()
 	w := &watched{users: make(map[string][]string)}
 	cmd := exec.Command(rollcall(t), "watch", "--output", "json")
-	cmd.Env = []string{"NATS_URL=" + urls}
+	cmd.Env = kit.Only("NATS_URL=" + urls)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -21,3 +21,12 @@ func Environment(t testing.TB, set map[string]string) {
 		t.Setenv(name, value)
 	}
 }
+
+// Only returns the environment of a process that has these variables alone, and the
+// settings of the race detector, which concern no test.
+func Only(variables ...string) []string {
+	if race, ok := os.LookupEnv("GORACE"); ok {
+		variables = append(variables, "GORACE="+race)
+	}
+	return variables
+}
