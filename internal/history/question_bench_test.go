@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -131,9 +132,14 @@ func serve(b *testing.B, dir string, r *roster.Roster) *nats.Conn {
 }
 
 // BenchmarkFleetPages asks for all pages of who was on anywhere at random moments, each
-// twice: of a stream of 1 M events of 200,000 pairs.
+// twice: of streams of 1 M events of so many pairs of a user and a machine.
 func BenchmarkFleetPages(b *testing.B) {
-	pairs, events := kit.Scale(200_000), kit.Scale(1_000_000)
+	for _, pairs := range []int{20_000, 200_000} {
+		b.Run(strconv.Itoa(pairs), func(b *testing.B) { fleetPages(b, kit.Scale(pairs), kit.Scale(1_000_000)) })
+	}
+}
+
+func fleetPages(b *testing.B, pairs, events int) {
 	r := roster.New(roster.DefaultSettings())
 	kit.NewFleet(1, kit.Mixed, pairs).Fold(r, events)
 	nc := serve(b, history.OfStream(b, kit.NewFleet(1, kit.Mixed, pairs), events), r)
