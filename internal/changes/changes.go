@@ -15,6 +15,7 @@
 package changes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -190,6 +191,16 @@ func (p *Publisher) passive() error {
 	return p.Fence(func() {})
 }
 
+// emit publishes a message, unless this process may not any more.
+func (p *Publisher) emit(subject string, data []byte) (err error) {
+	//guard:false "a process that is not the active one any more sends no change" TestFencedOff
+	if p.Fence != nil {
+		refused := p.Fence(func() { err = p.Conn.Publish(subject, data) })
+		return cmp.Or(refused, err)
+	}
+	return p.Conn.Publish(subject, data)
+}
+
 // recordMissed counts and logs that changes were not published.
 func (p *Publisher) recordMissed(why error) {
 	if p.missed {
@@ -227,7 +238,7 @@ func (p *Publisher) beat(place uint64, all bool) {
 		page.Number = p.nextNumber()
 		data, err := json.Marshal(&page)
 		if err == nil {
-			err = p.Conn.Publish(p.Subjects.Changes(), data)
+			err = p.emit(p.Subjects.Changes(), data)
 		}
 		if err != nil {
 			p.recordMissed(err)
@@ -285,7 +296,7 @@ func (p *Publisher) send(c *roster.Change, place uint64, when time.Time, is isSi
 	if err != nil {
 		return fmt.Errorf("encoding change: %w", err)
 	}
-	if err := p.Conn.Publish(p.Subjects.ChangesOf(c.Machine), data); err != nil {
+	if err := p.emit(p.Subjects.ChangesOf(c.Machine), data); err != nil {
 		return fmt.Errorf("publishing change: %w", err)
 	}
 	//guard:drop "watchers notice a missed change" TestPublish

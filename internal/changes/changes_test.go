@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -245,6 +246,31 @@ func TestFence(t *testing.T) {
 	stop()
 	kit.Feed(w.roster, kit.Login("web2", "kim"))
 	w.start()
+	w.wantBeat(3)
+}
+
+// TestFencedOff: a process that is not the active one any more sends not even the rest of the
+// changes that it has begun with.
+func TestFencedOff(t *testing.T) {
+	w := newWorld(t)
+	var last atomic.Uint64 // how many messages may be sent
+	last.Store(math.MaxUint64)
+	w.Fence = func(send func()) error {
+		if w.conn.Stats().OutMsgs >= last.Load() {
+			return errors.New("another process is active")
+		}
+		send()
+		return nil
+	}
+	w.caughtUp.Store(true)
+	w.start()
+	w.wantBeat(0)
+	last.Store(w.conn.Stats().OutMsgs + 1)
+	kit.Feed(w.roster, kit.Login("web1", "lane"), kit.Login("web2", "lane"), kit.Login("web3", "lane"))
+	w.wantChange("web1 3 0 +lane =lane")
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(w.metrics.missed) == 1 }, "something is missed")
+	w.number++ // of the change that was not sent
+	last.Store(math.MaxUint64)
 	w.wantBeat(3)
 }
 

@@ -1,12 +1,14 @@
 package report
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/test/kit"
@@ -52,6 +54,26 @@ func TestFence(t *testing.T) {
 	passive[1].Store(false)
 	run(t, b)
 	kit.Eventually(t, func() bool { ok, _, _ := results(b); return ok == 1 }, "the new active one publishes")
+}
+
+// TestFailsNoMore: one whose last report failed, and that is not the active one any more, does
+// not say that it fails.
+func TestFailsNoMore(t *testing.T) {
+	p, _, _ := fenced(t, kit.Seed())
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	if err := p.JetStream.DeleteStream(ctx, p.Reports); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- p.Run(ctx) }()
+	kit.Eventually(t, func() bool { return testutil.ToFloat64(p.metrics.failing) == 1 }, "reports fail")
+	end()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Failing(); err != nil || testutil.ToFloat64(p.metrics.failing) != 0 {
+		t.Errorf("it still says that reports fail: %v", err)
+	}
 }
 
 // TestLatePage: what a process publishes when another has become the active one meanwhile is
