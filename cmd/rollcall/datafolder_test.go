@@ -41,9 +41,7 @@ func TestFolderRemoved(t *testing.T) {
 				snapshots, _ := filepath.Glob(filepath.Join(dir, "snapshots", "snapshot-*3.rollcall"))
 				return err == nil && len(snapshots) > 0
 			}, "the folder has its lock and a snapshot")
-			if got := p.metric("rollcall_data_folder_lost_total"); got != c.lost {
-				t.Errorf("lost %s times, want %s", got, c.lost)
-			}
+			kit.Eventually(t, func() bool { return p.metric("rollcall_data_folder_lost_total") == c.lost }, "the loss is counted")
 			p.wantFolder(c.lost != "0")
 			if now, err := os.ReadFile(filepath.Join(dir, "consumer-id")); err != nil || !bytes.Equal(now, id) {
 				t.Errorf("the consumer's name is %s, want %s (%v)", now, id, err)
