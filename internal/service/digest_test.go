@@ -26,7 +26,7 @@ func TestDigest(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"ROLLCALL_MAX_SKEW": "1m", "ROLLCALL_ALLOWED_LATENESS": "1h", "ROLLCALL_MAX_MACHINES": "7", "ROLLCALL_MAX_SESSIONS": "7",
-		"ROLLCALL_MAX_SESSIONS_PER_MACHINE": "7", "ROLLCALL_STREAM": "S", "ROLLCALL_SUBJECT": "s",
+		"ROLLCALL_MAX_SESSIONS_PER_MACHINE": "7", "ROLLCALL_STREAM": "S", "ROLLCALL_SUBJECT": "s", "ROLLCALL_SOURCES": "fra/S=*",
 	} {
 		d := digest(name, value)
 		if other, ok := seen[d]; ok {

@@ -58,7 +58,7 @@ func (t *traits) differences(active *traits) (all []difference) {
 		all = append(all, difference{in, in + ": " + fmt.Sprintf(format, args...)})
 	}
 	if t.Settings != active.Settings {
-		add(differsSettings, "the stream, ROLLCALL_MAX_SKEW, ROLLCALL_ALLOWED_LATENESS or a limit is another one")
+		add(differsSettings, "the stream, ROLLCALL_MAX_SKEW, ROLLCALL_ALLOWED_LATENESS, ROLLCALL_SOURCES or a limit is another one")
 	}
 	if t.Offset != active.Offset {
 		add(differsOffset, "places are sequences + %d, of the active one + %d", t.Offset, active.Offset)

@@ -171,7 +171,7 @@ func TestDiffers(t *testing.T) {
 	if a.standby.likeness.differing() {
 		t.Errorf("the active one differs: %q", a.standby.likeness.texts())
 	}
-	const in = "settings: the stream, ROLLCALL_MAX_SKEW, ROLLCALL_ALLOWED_LATENESS or a limit is another one"
+	const in = "settings: the stream, ROLLCALL_MAX_SKEW, ROLLCALL_ALLOWED_LATENESS, ROLLCALL_SOURCES or a limit is another one"
 	if _, text := b.checkStandby(); text != "stands by, "+a.instance+" is active; it differs from the active one: "+in {
 		t.Errorf("the check says %q", text)
 	}

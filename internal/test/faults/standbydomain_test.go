@@ -14,7 +14,8 @@ import (
 
 // TestStandbyDomain: two services that are connected to a leaf node stand by for each other
 // with the streams of the hub. The lease, and what is handed over to the one that is empty,
-// are there too, and nothing is at the leaf node.
+// are there too, and nothing is at the leaf node. When the first is killed, report, history and
+// completeness are those of before, though the stream has lost its beginning.
 func TestStandbyDomain(t *testing.T) {
 	t.Parallel()
 	leaf := kit.StartLeaf(t, kit.StartHub(t).LeafURL(), "edge")
@@ -31,6 +32,10 @@ func TestStandbyDomain(t *testing.T) {
 	first.awaitPlace(20)
 	keepLast(t, far)
 	want := first.report(leaf.URL)
+	history, complete := ask(t, leaf.URL, "history", "--utc"), completeness(t, leaf.URL)
+	if strings.Count(history, "lane") != 20 || complete != "complete yes" {
+		t.Errorf("the first has %q and the history\n%s", complete, history)
+	}
 
 	second := serve(t, t.TempDir(), leaf.URL, variables...)
 	second.awaitLog("begins with what the active rollcall handed over", "place")
@@ -45,10 +50,39 @@ func TestStandbyDomain(t *testing.T) {
 	if got := second.report(leaf.URL); got != want {
 		t.Errorf("the second reports\n%s\nthe first reported\n%s", got, want)
 	}
+	if got := ask(t, leaf.URL, "history", "--utc"); got != history {
+		t.Errorf("the second has the history\n%s\nthe first had\n%s", got, history)
+	}
+	if got := completeness(t, leaf.URL); got != complete {
+		t.Errorf("the second says %q, the first said %q", got, complete)
+	}
 	const all = "KV_ROLLCALL_LEASE OBJ_ROLLCALL_HANDOVER ROLLCALL_DEADLETTERS ROLLCALL_EVENTS ROLLCALL_REPORTS"
 	if atHub, atLeaf := streamNames(t, far), streamNames(t, near); atHub != all || atLeaf != "" {
 		t.Errorf("at the hub %s, at the leaf node %s", atHub, atLeaf)
 	}
+}
+
+// ask returns what the tool prints.
+func ask(t *testing.T, url string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(rollcall(t), args...)
+	cmd.Env = kit.Only("NATS_URL=" + url)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("rollcall %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+// completeness returns what the status says of it.
+func completeness(t *testing.T, url string) string {
+	t.Helper()
+	for line := range strings.Lines(ask(t, url, "status")) {
+		if strings.HasPrefix(line, "complete") {
+			return strings.Join(strings.Fields(line), " ")
+		}
+	}
+	return ""
 }
 
 // keepLast makes the stream of events lose all messages but the last.

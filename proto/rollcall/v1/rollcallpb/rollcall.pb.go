@@ -2047,8 +2047,8 @@ type Instance struct {
 	// See Report.
 	Place uint64 `protobuf:"varint,6,opt,name=place,proto3" json:"place,omitempty"`
 	// A digest of the stream's and subjects' names, and of the settings that affect
-	// decisions: skew, lateness and limits. Two processes with the same digest decide
-	// alike.
+	// decisions: skew, lateness, limits, and who may speak for whom. Two processes with
+	// the same digest decide alike.
 	Settings string `protobuf:"bytes,7,opt,name=settings,proto3" json:"settings,omitempty"`
 	// It is one of several that stand by for each other (ROLLCALL_STANDBY).
 	Standby bool `protobuf:"varint,8,opt,name=standby,proto3" json:"standby,omitempty"`
