@@ -7,8 +7,12 @@ import (
 
 // The times of the rules, as parts of the TTL. Patience is above 1: the clocks of two
 // machines may differ by a few percent in speed.
+//
+//guard:set `ttl / 4` ttl "a lease is renewed in time" ^TestSimulation$
 func renewEvery(ttl time.Duration) time.Duration { return ttl / 4 }
-func readEvery(ttl time.Duration) time.Duration  { return ttl / 10 }
+
+//guard:set `ttl / 10` ttl "a lease that ended is taken in time" ^TestSimulation$
+func readEvery(ttl time.Duration) time.Duration { return ttl / 10 }
 
 // answerWithin is how long to wait for an answer: the holder must have time for several
 // attempts.
