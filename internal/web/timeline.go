@@ -18,8 +18,10 @@ type timeline struct {
 	More int
 	// Band has the paths of how many machines a user was on at once, by level; nil: none.
 	// Most is the greatest such number.
-	Band  []string
-	Most  int
+	Band []string
+	Most int
+	// Red says that the last level of the band is that of a person on many machines.
+	Red   bool
 	Marks []mark
 	// Unheard is where the time begins about which nothing is known; empty: never.
 	Unheard, UnheardWidth string

@@ -25,6 +25,8 @@ func buildUser(p *Page, r *request) (*content, error) {
 	page.show(past, machine, "/machines")
 	line := countOver(past.stays, machine, page.Timeline.From, page.Timeline.To)
 	page.Timeline.Band, page.Timeline.Most = line.paths(3, p.machinesLevel), line.most()
+	//guard:set !p.isService(r.name) true "a service account is never red" TestNeverRed
+	page.Timeline.Red = !p.isService(r.name)
 	if p.isService(r.name) {
 		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
 	}

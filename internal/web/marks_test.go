@@ -1,0 +1,30 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/internal/test/kit"
+)
+
+// TestNeverRed: a service account is on many machines for good reason: nothing of it is red,
+// neither on its own page nor in a list.
+func TestNeverRed(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fill()
+	for _, machine := range []string{"m1", "m2", "m3"} {
+		w.fold(login("20:00", machine, "svc-backup"), login("20:00", machine, "anna"))
+	}
+	s := w.open()
+	for user, want := range map[string]bool{"svc-backup": false, "anna": true} {
+		page, list := s.get("/users/"+user), part(t, s.get("/users"), `data-key="`+user+`"`, "</tr>")
+		if !strings.Contains(page, `class="v3"`) || !strings.Contains(list, `class="v3"`) {
+			t.Errorf("%s is not shown to be on many machines", user)
+		}
+		for of, html := range map[string]string{"page": page, "row": list} {
+			if got := strings.Contains(html, "persons") || strings.Contains(html, `red"`); got != want {
+				t.Errorf("the %s of %s: red is %v, want %v", of, user, got, want)
+			}
+		}
+	}
+}
