@@ -126,6 +126,12 @@ func csvTimeText(t time.Time) string {
 }
 
 func machinesCSV(p *Page, r *request, row func(...string) error) error {
+	//guard:false "a table has when a machine was heard from last" TestHeard
+	if !r.past() {
+		if err := p.heards.whole(r.ctx); err != nil {
+			return err
+		}
+	}
 	list, err := p.machines(r)
 	if err != nil {
 		return err
@@ -138,11 +144,14 @@ func machinesCSV(p *Page, r *request, row func(...string) error) error {
 		if len(users) == 0 {
 			users = []string{""}
 		}
+		heard := m.Heard
 		if r.past() {
 			silent = "" // not known
+		} else if now := r.fleet.Machine(m.Name); now != nil {
+			heard = latest(heard, now.Heard) // a list is not made again at once
 		}
 		for _, user := range users {
-			if err := row(m.Name, user, silent, csvTimeText(m.Heard), csvTimeText(m.Changed)); err != nil {
+			if err := row(m.Name, user, silent, csvTimeText(heard), csvTimeText(m.Changed)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,9 +80,22 @@ func (p *Page) machines(r *request) (*fleet.List[*fleet.Machine], error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.TrimPrefix(r.sort, "-") == "heard" && !r.past() && p.notLive() == "" {
+		p.wait(r)
+	}
 	list := r.fleet.Machines(&s)
 	r.asOf(list.Rev)
 	return list, nil
+}
+
+// wait waits a moment for the fleet to know when its machines were heard from last. If that
+// takes longer, the list is sorted again when it does.
+func (p *Page) wait(r *request) {
+	ctx, cancel := context.WithTimeout(r.ctx, p.detailTime)
+	defer cancel()
+	if err := p.heards.whole(ctx); err != nil {
+		p.Log.Debug("when machines were heard from last is not known", "err", err)
+	}
 }
 
 // machineTabs returns the choices of a state, with how many machines each has if nothing

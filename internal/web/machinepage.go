@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/api"
+	"rollcall/internal/web/fleet"
 )
 
 // buildMachine makes the page of a machine.
@@ -53,7 +54,10 @@ func buildMachine(p *Page, r *request) (*content, error) {
 func (p *Page) lastWord(r *request, a *api.MachineAnswer) time.Time {
 	last, silent := a.Heard, a.Silent
 	if m := p.fleet.Machine(r.name); r.past() && m != nil {
-		last, silent = latest(m.Heard, m.Changed), m.Silent
+		last, silent = m.Changed, m.Silent
+		if silent {
+			last = latest(last, p.heards.of(r.ctx, p, []*fleet.Machine{m})[m.Name])
+		}
 	}
 	if !silent || last.After(r.end(r.now)) {
 		return time.Time{}

@@ -96,6 +96,7 @@ func New(c Config) *Page {
 	p.moments.turns = make(turns, momentAskers)
 	//guard:set historyReaders 1000 "histories are read a few at a time" TestManyHistories
 	p.histories = make(turns, historyReaders)
+	p.heards.wanted = make(chan *hearing, 1)
 	p.details = details{kept: map[string]*detail{}, reading: map[string]chan struct{}{}, old: make(chan oldRows, maxOld)}
 	p.setTrouble("the page has not reached NATS yet")
 	return p
@@ -169,6 +170,7 @@ func (p *Page) follow(ctx context.Context) error {
 	defer fail(nil)
 	asides.Go(func() { p.followStatus(ctx, mirror) })
 	asides.Go(func() { p.details.refresh(ctx, p) })
+	asides.Go(func() { p.heards.follow(ctx, p) })
 	if err := mirror.Run(asking, conn); err != nil {
 		return err
 	}

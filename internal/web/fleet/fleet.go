@@ -114,6 +114,29 @@ func (f *Fleet) Change(m api.Machine, came, left []string, when time.Time) {
 	f.publish()
 }
 
+// Hear takes over when machines were heard from last. That is no change of them, but their
+// order by it may be another: it is a revision, if anything is newer.
+func (f *Fleet) Hear(machines []api.Machine) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	newer := false
+	for i := range machines {
+		old := f.byName[machines[i].Name]
+		if old == nil || !machines[i].Heard.After(old.Heard) {
+			continue
+		}
+		next := *old
+		next.Heard = machines[i].Heard
+		f.byName[next.Name] = &next
+		f.machines.put(&next)
+		newer = true
+	}
+	if newer {
+		f.rev++
+		f.publish()
+	}
+}
+
 // same reports whether nothing differs but when a machine was heard from last.
 func same(a, b *api.Machine) bool {
 	return slices.Equal(a.Users, b.Users) && a.Changed.Equal(b.Changed) &&
