@@ -90,6 +90,18 @@ test("a moment that is none says what is wrong, and keeps the text", async () =>
   });
 });
 
+test("the zone beside a moment is that of the moment, in the other half of the year, too", async () => {
+  const zone = "Europe/Berlin";
+  const offset = (time) => new Date(time).toLocaleString("en", { timeZone: zone, timeZoneName: "longOffset" }).match(/GMT(\S+)$/)[1];
+  const moments = Array.from({ length: 12 }, (_, month) => new Date(Date.parse(demo.now) - month * 30 * 86400e3).toISOString().replace(/\.\d+Z$/, "Z"));
+  const other = moments.find((at) => offset(at) !== offset(demo.now));
+  for (const [at, path] of [[demo.now, "/"], [other, `/?at=${other}`]]) {
+    await withPage(browser, demo.url(path), { zone }, async (page) => {
+      assert.equal(await page.locator(".zone").innerText(), `UTC${offset(at)}`, at);
+    });
+  }
+});
+
 test("the curve leads to the past by keys, and back", async () => {
   await withPage(browser, demo.url("/machines"), { zone: demo.zone }, async (page) => {
     await page.locator("#when").focus();

@@ -89,7 +89,7 @@ function drawTicks(svg) {
 	}
 }
 
-const offset = -new Date().getTimezoneOffset()
+const offset = -shownMoment().getTimezoneOffset() // another one before the clocks were changed
 setText($('.zone'), offset === 0 ? 'UTC' : `UTC${offset > 0 ? '+' : '−'}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`)
 const tick = () => { const clock = $('#clock'); if (clock) setText(clock, clockOf(new Date(now()))) }
 localise(document)
