@@ -77,8 +77,8 @@ func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, mach
 			if l.past() {
 				r.Changed = d.day.newest()
 			}
-			//guard:set r.Heard m.Heard "the hatch begins where a machine was heard from last" TestHeard
 			if m.Silent {
+				//guard:set r.Heard m.Heard "the hatch begins where a machine was heard from last" TestHeardAlone
 				r.Day.Unheard = max(0, min(lineUnits-minUnits, d.day.x(r.Heard)))
 			}
 		}
