@@ -1,6 +1,9 @@
 package web_test
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,5 +29,21 @@ func TestNeverRed(t *testing.T) {
 				t.Errorf("the %s of %s: red is %v, want %v", of, user, got, want)
 			}
 		}
+	}
+}
+
+// TestRedIsOneThing: the style sheet has red for one person on many machines, and for nothing
+// else.
+func TestRedIsOneThing(t *testing.T) {
+	css, err := os.ReadFile("static/page.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, rule := range regexp.MustCompile(`([^{};]+)\{[^{}]*var\(--red`).FindAllSubmatch(css, -1) {
+		found = append(found, strings.TrimSpace(string(rule[1])))
+	}
+	if want := []string{".red", ".persons .v3", "#sentence.red"}; !slices.Equal(found, want) {
+		t.Errorf("red are %q, want %q", found, want)
 	}
 }
