@@ -148,7 +148,7 @@ func (p *Page) news(r *request) (all []news) {
 
 // several returns the persons on most machines, without service accounts.
 func (p *Page) several(r *request) several {
-	list := r.fleet.Users(&fleet.Selection{State: "several"})
+	list := r.fleet.Users(&fleet.Selection{State: "several", Last: p.isService})
 	r.asOf(list.Rev)
 	l := r.to("/users", "")
 	l.state = "several"

@@ -33,6 +33,7 @@ func (l *listPage) Bare() bool { return l.filter == "" && l.state == "" && l.gro
 // selected returns what a page lists.
 func (p *Page) selected(r *request) (fleet.Selection, error) {
 	s := r.selection()
+	s.Last = p.isService
 	for _, text := range s.Filter.Remotes() {
 		from, err := p.remotes.read(r.ctx, p, text, r.moment())
 		if err != nil {

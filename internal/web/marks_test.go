@@ -47,3 +47,25 @@ func TestRedIsOneThing(t *testing.T) {
 		t.Errorf("red are %q, want %q", found, want)
 	}
 }
+
+// TestServiceAccountsLast: service accounts, which are on most machines, do not push people off
+// the list; but sorted by names, all are.
+func TestServiceAccountsLast(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(login("20:00", "m1", "svc-a"), login("20:00", "m2", "svc-a"), login("20:00", "m3", "svc-a"), login("20:00", "m1", "svc-b"))
+	w.fold(login("20:00", "m1", "kim"), login("20:00", "m2", "kim"), login("20:00", "m1", "anna"), login("20:00", "m1", "zoe"))
+	s := w.open()
+	for url, want := range map[string]string{
+		"/users":                         "kim anna zoe svc-a svc-b",
+		"/users?sort=-machines":          "anna zoe kim svc-b svc-a",
+		"/users?q=user:k":                "kim",
+		"/users?state=several":           "kim svc-a",
+		"/users?sort=name":               "anna kim svc-a svc-b zoe",
+		"/users?sort=-name":              "zoe svc-b svc-a kim anna",
+		"/users?at=2026-11-22T20:30:00Z": "kim anna zoe svc-a svc-b",
+	} {
+		if got := strings.Join(keysOf(s.get(url)), " "); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+}

@@ -21,6 +21,9 @@ type Selection struct {
 	// "machines" for users; the ones beside name begin with the greatest. A - in front
 	// reverses the order.
 	Sort string
+	// Last says which users come after all others, unless they are sorted by their names;
+	// nil: none. It is the same for all selections of a fleet.
+	Last func(user string) bool
 }
 
 // natural reports whether a list is that of all, in the order of their names.
@@ -67,7 +70,7 @@ func (f *Fleet) Machines(s *Selection) *List[*Machine] {
 			}
 		}
 		return rev, found
-	}, func(a, b *Machine) int { return s.compareMachines(a, b) })
+	}, func(all []*Machine) { slices.SortStableFunc(all, s.compareMachines) })
 }
 
 // Users returns the list of a selection. Its standard order is by the number of
@@ -91,7 +94,7 @@ func (f *Fleet) Users(s *Selection) *List[*User] {
 			found = f.selectUsers(s, some, found)
 		}
 		return rev, found
-	}, func(a, b *User) int { return s.compareUsers(a, b) })
+	}, s.sortUsers)
 }
 
 // selectUsers adds those users to found that a selection selects, by the machines that they are
@@ -154,6 +157,25 @@ func (s *Selection) compareMachines(a, b *Machine) int {
 	return c
 }
 
+// sortUsers sorts users.
+func (s *Selection) sortUsers(users []*User) {
+	slices.SortStableFunc(users, s.compareUsers)
+	if s.Last == nil || strings.TrimPrefix(s.Sort, "-") == "name" {
+		return
+	}
+	var last []*User
+	first := users[:0]
+	for _, u := range users {
+		//guard:set s.Last(u.Name) false "service accounts come after people" TestServiceAccountsLast
+		if s.Last(u.Name) {
+			last = append(last, u)
+		} else {
+			first = append(first, u)
+		}
+	}
+	copy(users[len(first):], last)
+}
+
 func (s *Selection) compareUsers(a, b *User) int {
 	by, reverse := strings.CutPrefix(s.Sort, "-")
 	c := b.Machines - a.Machines
@@ -192,7 +214,7 @@ const (
 
 // cached returns a list that is kept, or makes it: collect returns its revision and its rows,
 // and holds the lock of the fleet for moments only, or a slow filter would hold up everybody.
-func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func() (uint64, []T), compare func(a, b T) int) *List[T] {
+func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func() (uint64, []T), order func([]T)) *List[T] {
 	now := time.Now()
 	f.lists.mu.Lock()
 	if *all == nil {
@@ -217,7 +239,7 @@ func cached[T Row](f *Fleet, all *map[string]*kept[T], key string, collect func(
 	if k.rev != rev && !now.Before(k.due) {
 		start := time.Now()
 		k.rev, k.rows = collect()
-		slices.SortStableFunc(k.rows, compare)
+		order(k.rows)
 		k.due = time.Now().Add(10 * time.Since(start))
 	}
 	rows := k.rows
