@@ -29,6 +29,7 @@ func says(clock, machine string, users ...string) roster.Event {
 func TestHeard(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
 	w.fold(login("10:00", "gone", "kim"), login("20:50", "b", "ben"), login("21:00", "a", "anna"), login("20:55", "c", "cleo"))
+	w.fold(says("10:05", "gone", "kim"), says("20:51", "b", "ben")) // else the next is a change
 	s := w.open()
 	w.fold(says("20:32", "gone", "kim"), says("21:12", "b", "ben"))
 
@@ -55,7 +56,7 @@ func TestHeard(t *testing.T) {
 // TestHeardAlone: a row and a page ask also when nobody has asked about all machines.
 func TestHeardAlone(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
-	w.fold(login("10:00", "gone", "kim"))
+	w.fold(login("10:00", "gone", "kim"), says("10:05", "gone", "kim"))
 	s := w.open()
 	w.fold(says("20:32", "gone", "kim"))
 	if got, want := s.sentence("/machines/gone?at=2026-11-22T21:10:00Z"), "unknown: In use by kim since 10:00, as far as known: not heard from since 20:32"; got != want {
@@ -70,7 +71,7 @@ func TestHeardAlone(t *testing.T) {
 // about once; a page that is open is sorted again.
 func TestHeardOfAll(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
-	w.fold(login("20:50", "b", "ben"), login("21:00", "a", "anna"))
+	w.fold(login("20:50", "b", "ben"), login("21:00", "a", "anna"), says("20:51", "b", "ben"))
 	s := w.open()
 	var asked atomic.Int32
 	sub, err := kit.Conn(t, w.server.URL).Subscribe(w.subjects.Query("report"), func(m *nats.Msg) {
