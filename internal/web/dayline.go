@@ -154,6 +154,10 @@ func (d *dayline) x(t time.Time) int {
 	return int(lineUnits * t.Sub(d.from) / d.to.Sub(d.from))
 }
 
+// unheard returns from where on nothing is known, after a last word. It is within the line, so
+// that it can be seen.
+func (d *dayline) unheard(last time.Time) int { return max(0, min(lineUnits-minUnits, d.x(last))) }
+
 // usersLevel is the level of so many users on a machine: that of the tiles of the map.
 func usersLevel(n int) int {
 	switch {

@@ -75,10 +75,10 @@ func (p *Page) find(r *request, text string) (*content, error) {
 	}
 	page.MoreMachines, page.MoreUsers = a.MoreMachines, a.MoreUsers
 	for _, name := range a.Machines {
-		page.Machines = append(page.Machines, chip{name, r.to("/machines", name).URL()})
+		page.Machines = append(page.Machines, chip{Name: name, URL: r.to("/machines", name).URL()})
 	}
 	for _, name := range a.Users {
-		page.Users = append(page.Users, chip{name, r.to("/users", name).URL()})
+		page.Users = append(page.Users, chip{Name: name, URL: r.to("/users", name).URL()})
 	}
 	return c, nil
 }

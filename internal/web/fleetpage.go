@@ -165,7 +165,7 @@ func (p *Page) several(r *request) several {
 		_, on := r.fleet.User(u.Name, chips)
 		row := userRow{Name: u.Name, URL: r.to("/users", u.Name).URL(), Machines: u.Machines, Red: u.Machines >= p.Several, More: u.Machines - len(on)}
 		for _, machine := range on {
-			row.Where = append(row.Where, chip{machine, r.to("/machines", machine).URL()})
+			row.Where = append(row.Where, placeOf(&r.location, r.fleet, machine))
 		}
 		s.Rows = append(s.Rows, row)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ const (
 	// that after one that was not answered.
 	allAge     = 30 * time.Second
 	unheardAge = 5 * time.Second
+	// maxNames is how many machines one question may name.
+	maxNames = 300
 	// allTime is how long such a question may take.
 	allTime = time.Minute
 )
@@ -63,12 +66,14 @@ func (h *heards) of(ctx context.Context, p *Page, machines []*fleet.Machine) map
 	ctx, cancel := context.WithTimeout(ctx, p.detailTime)
 	defer cancel()
 	read := map[string]time.Time{}
-	for a, err := range pages[api.Report](ctx, p, "report", api.ReportRequest{Filter: api.Filter{Names: old}}) {
-		if err != nil {
-			break
-		}
-		for _, m := range a.Machines {
-			read[m.Name] = m.Heard
+	for some := range slices.Chunk(old, maxNames) {
+		for a, err := range pages[api.Report](ctx, p, "report", api.ReportRequest{Filter: api.Filter{Names: some}}) {
+			if err != nil {
+				break
+			}
+			for _, m := range a.Machines {
+				read[m.Name] = m.Heard
+			}
 		}
 	}
 	h.mu.Lock()

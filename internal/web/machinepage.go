@@ -30,9 +30,9 @@ func buildMachine(p *Page, r *request) (*content, error) {
 	page.Timeline.mark(past.marks)
 	last := p.lastWord(r, &a)
 	if !last.IsZero() {
-		t := page.Timeline
-		t.Unheard = percent(last, t.From, t.To)
-		t.UnheardWidth = percent(t.From.Add(t.To.Sub(last)), t.From, t.To)
+		for i := range page.Timeline.Lanes {
+			page.Timeline.unheard(&page.Timeline.Lanes[i], last)
+		}
 	}
 	page.Sentence = machineSentence(r, &a, sessions, &past)
 	//guard:false "of the time since the last word of a silent machine nothing is known" TestSilentSince
@@ -52,17 +52,27 @@ func buildMachine(p *Page, r *request) (*content, error) {
 // lastWord returns when a machine that is silent was heard from last; zero: it is not, or that
 // was after the moment of the page.
 func (p *Page) lastWord(r *request, a *api.MachineAnswer) time.Time {
-	last, silent := a.Heard, a.Silent
-	if m := p.fleet.Machine(r.name); r.past() && m != nil {
-		last, silent = m.Changed, m.Silent
-		if silent {
-			last = latest(last, p.heards.of(r.ctx, p, []*fleet.Machine{m})[m.Name])
-		}
+	if r.past() {
+		return p.lastWords(r, []string{r.name})[r.name]
 	}
-	if !silent || last.After(r.end(r.now)) {
+	if !a.Silent || a.Heard.After(r.now) {
 		return time.Time{}
 	}
-	return last
+	return a.Heard
+}
+
+// lastWords returns when those of some machines that are silent were heard from last, if that
+// was not after the moment of the page.
+func (p *Page) lastWords(r *request, names []string) map[string]time.Time {
+	silent := slices.DeleteFunc(p.fleet.Found(names), func(m *fleet.Machine) bool { return !m.Silent })
+	heard := p.heards.of(r.ctx, p, silent)
+	words := map[string]time.Time{}
+	for _, m := range silent {
+		if last := latest(heard[m.Name], m.Changed); !last.After(r.end(r.now)) {
+			words[m.Name] = last
+		}
+	}
+	return words
 }
 
 // machine asks who is on a machine.

@@ -56,7 +56,7 @@ const maxNamed = 60
 func (r *request) named(m *fleet.Machine) machineRow {
 	row := machineRow{Name: m.Name, URL: r.to("/machines", m.Name).URL(), Silent: m.Silent, Users: len(m.Users)}
 	for _, user := range m.Users[:min(chips, len(m.Users))] {
-		row.Who = append(row.Who, chip{user, r.to("/users", user).URL()})
+		row.Who = append(row.Who, chip{Name: user, URL: r.to("/users", user).URL()})
 	}
 	row.More = len(m.Users) - len(row.Who)
 	return row

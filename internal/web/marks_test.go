@@ -69,3 +69,50 @@ func TestServiceAccountsLast(t *testing.T) {
 		}
 	}
 }
+
+// TestSilentOfUsers: where a user is on a silent machine, that is the last known: it has the
+// mark of it in each list, and the time since the last word is hatched.
+func TestSilentOfUsers(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(
+		login("10:00", "gone1", "kim"), login("10:01", "gone2", "kim"), login("10:02", "gone1", "anna"), login("21:00", "web1", "anna"),
+		says("10:05", "gone1", "anna", "kim"), says("10:05", "gone2", "kim"),
+	)
+	s := w.open()
+	w.fold(says("20:32", "gone1", "anna", "kim")) // nothing changes
+	hatch := `class="unheard" d="M1397 0H1440V10H1397z"`
+	for user, want := range map[string]struct{ known, hatched bool }{"kim": {false, true}, "anna": {true, false}} {
+		row := part(t, s.get("/users"), `data-key="`+user+`"`, "</tr>")
+		if strings.Contains(row, `class="mark">last known`) == want.known || strings.Contains(row, hatch) != want.hatched {
+			t.Errorf("the row of %s: %s", user, row)
+		}
+		for machine, silent := range map[string]bool{"gone1": true, "gone2": true, "web1": false} {
+			_, after, on := strings.Cut(row, `<a class="chip lastknown" title="silent: as last known" href="/machines/`+machine+`">`)
+			if _, known, _ := strings.Cut(row, `href="/machines/`+machine); known != "" && on != silent {
+				t.Errorf("the row of %s, %s: %s %s", user, machine, row, after)
+			}
+		}
+		page := part(t, s.get("/users/"+user), `<div class="timeline">`, "</section>")
+		if strings.Contains(part(t, page, "machines at once", "</div>"), hatch) != want.hatched {
+			t.Errorf("the band of %s: %s", user, page)
+		}
+		lane := part(t, page, `<a href="/machines/gone1">`, "</div>")
+		if !strings.Contains(lane, `class="unheard" x="97.08%" width="2.92%"`) {
+			t.Errorf("the lane of %s: %s", user, lane)
+		}
+		if user == "anna" && strings.Contains(part(t, page, `<a href="/machines/web1">`, "</div>"), "unheard") {
+			t.Errorf("a machine that speaks is hatched: %s", page)
+		}
+	}
+	several := part(t, s.get("/"), `id="several"`, "</section>")
+	for text, want := range map[string]int{`gone1</a> <span class="mark">last known`: 2, `gone2</a> <span class="mark">last known`: 1, `web1</a> <span`: 0} {
+		if got := strings.Count(several, text); got != want {
+			t.Errorf("%d times %s in %s", got, text, several)
+		}
+	}
+	// Of a moment before the last word all is known.
+	page := part(t, s.get("/users/kim?at=2026-11-22T20:00:00Z"), `<div class="timeline">`, "</section>")
+	if lane := part(t, page, `">gone1</a>`, "</div>"); strings.Contains(lane, "unheard") {
+		t.Errorf("a past moment is hatched: %s", lane)
+	}
+}

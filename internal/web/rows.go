@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"rollcall/internal/api"
@@ -17,7 +18,10 @@ const (
 )
 
 // chip is a name with a link.
-type chip struct{ Name, URL string }
+type chip struct {
+	Name, URL string
+	Silent    bool // a machine whose users are the last known
+}
 
 // dayPaths is the line of a row; see [dayline.paths].
 type dayPaths struct {
@@ -69,7 +73,7 @@ func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, mach
 		}
 		who := d.byArrival(m.Users)
 		for _, user := range who[:min(chips, len(who))] {
-			r.Who = append(r.Who, chip{user, l.to("/users", user).URL()})
+			r.Who = append(r.Who, chip{Name: user, URL: l.to("/users", user).URL()})
 		}
 		r.More = len(who) - len(r.Who)
 		if d != nil && d.ok {
@@ -79,7 +83,7 @@ func (p *Page) machineRows(ctx context.Context, l *location, now time.Time, mach
 			}
 			if m.Silent {
 				//guard:set r.Heard m.Heard "the hatch begins where a machine was heard from last" TestHeardAlone
-				r.Day.Unheard = max(0, min(lineUnits-minUnits, d.day.x(r.Heard)))
+				r.Day.Unheard = d.day.unheard(r.Heard)
 			}
 		}
 		if l.past() {
@@ -98,7 +102,42 @@ type userRow struct {
 	Service   bool
 	Where     []chip
 	More      int
+	// LastKnown says that all machines that the user is on are silent.
+	LastKnown bool
 	Day       dayPaths
+}
+
+const (
+	// looked is at how many machines of a user a row looks, for the order of arrival and
+	// for silence, and maxSilent for how many of a view it asks when they were heard from.
+	looked    = 200
+	maxSilent = 600
+)
+
+// lastKnown returns those of some users who are on silent machines only, and when the last
+// of these was heard from.
+func (p *Page) lastKnown(ctx context.Context, f *fleet.Fleet, users []*fleet.User) map[string]time.Time {
+	silent := map[string][]*fleet.Machine{}
+	var ask []*fleet.Machine
+	for _, u := range users {
+		_, on := f.User(u.Name, looked)
+		machines := f.Found(on)
+		speaks := func(m *fleet.Machine) bool { return !m.Silent }
+		//guard:drop speaks "a user is last known only where all machines are silent" TestSilentOfUsers
+		if len(machines) == 0 || u.Machines > looked || slices.ContainsFunc(machines, speaks) {
+			continue
+		}
+		silent[u.Name] = machines
+		ask = append(ask, machines...)
+	}
+	heard := p.heards.of(ctx, p, ask[:min(len(ask), maxSilent)])
+	last := map[string]time.Time{}
+	for user, machines := range silent {
+		for _, m := range machines {
+			last[user] = latest(last[user], latest(m.Heard, heard[m.Name]))
+		}
+	}
+	return last
 }
 
 // userRows returns rows with their details.
@@ -108,10 +147,10 @@ func (p *Page) userRows(ctx context.Context, l *location, f *fleet.Fleet, users 
 		wanted[i] = row{name: u.Name, rev: u.Rev, n: u.Machines}
 	}
 	found := p.details.of(ctx, p, &location{page: "/users", at: l.at}, wanted)
+	lastKnown := p.lastKnown(ctx, f, users)
 	rows := make([]userRow, len(users))
 	for i, u := range users {
-		const most = 200 // of the machines, for the order of arrival
-		_, on := f.User(u.Name, most)
+		_, on := f.User(u.Name, looked)
 		d := found[u.Name]
 		service := p.isService(u.Name)
 		r := userRow{
@@ -120,15 +159,26 @@ func (p *Page) userRows(ctx context.Context, l *location, f *fleet.Fleet, users 
 		}
 		where := d.byArrival(on)
 		for _, machine := range where[:min(chips, len(where))] {
-			r.Where = append(r.Where, chip{machine, l.to("/machines", machine).URL()})
+			r.Where = append(r.Where, placeOf(l, f, machine))
 		}
 		r.More = u.Machines - len(r.Where)
+		last, silent := lastKnown[u.Name]
+		r.LastKnown = silent
 		if d != nil && d.ok {
 			r.Day.Known, r.Day.Levels = true, d.day.paths(3, p.machinesLevel)
+			if silent {
+				r.Day.Unheard = d.day.unheard(last)
+			}
 		}
 		rows[i] = r
 	}
 	return rows
+}
+
+// placeOf returns the chip of a machine on which a user is.
+func placeOf(l *location, f *fleet.Fleet, machine string) chip {
+	m := f.Machine(machine)
+	return chip{machine, l.to("/machines", machine).URL(), m != nil && m.Silent}
 }
 
 // machinesLevel is the level of so many machines at once: 1, 2 for several, 3 for as many

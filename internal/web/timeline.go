@@ -23,8 +23,9 @@ type timeline struct {
 	// Red says that the last level of the band is that of a person on many machines.
 	Red   bool
 	Marks []mark
-	// Unheard is where the time begins about which nothing is known; empty: never.
-	Unheard, UnheardWidth string
+	// BandUnheard is where the time begins in which all these machines are silent, in
+	// lineUnits; -1: never.
+	BandUnheard int
 	// Cut says that older sessions are left out.
 	Cut bool
 }
@@ -34,7 +35,9 @@ type lane struct {
 	Name, URL string
 	On        bool // at the end
 	Bars      []bar
-	last      time.Time
+	// Unheard is where the time begins about which nothing is known; empty: never.
+	Unheard, UnheardWidth string
+	last                  time.Time
 }
 
 // bar is a session, or several that are too near each other to tell apart.
@@ -63,7 +66,7 @@ const (
 // newTimeline returns a timeline of stays: name says which lane one belongs to, url where
 // its name leads.
 func newTimeline(stays []api.PastStay, from, to time.Time, name func(*api.PastStay) string, url func(string) string) *timeline {
-	t := &timeline{From: from, To: to, Ticks: ticks(from, to, tickStep(to.Sub(from)))}
+	t := &timeline{BandUnheard: -1, From: from, To: to, Ticks: ticks(from, to, tickStep(to.Sub(from)))}
 	lanes := map[string]*lane{}
 	for i := range stays {
 		s := &stays[i]
@@ -129,6 +132,11 @@ func (t *timeline) join() {
 			b.Width = percent(t.From.Add(max(b.To.Sub(left), span/700)), t.From, t.To)
 		}
 	}
+}
+
+// unheard says that nothing is known of a lane after the last word of its machine.
+func (t *timeline) unheard(l *lane, last time.Time) {
+	l.Unheard, l.UnheardWidth = percent(last, t.From, t.To), percent(t.From.Add(t.To.Sub(last)), t.From, t.To)
 }
 
 // mark puts boots and shutdowns into the timeline, the latest first.

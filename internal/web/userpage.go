@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"time"
 
 	"rollcall/internal/api"
 )
@@ -27,12 +28,42 @@ func buildUser(p *Page, r *request) (*content, error) {
 	page.Timeline.Band, page.Timeline.Most = line.paths(3, p.machinesLevel), line.most()
 	//guard:set !p.isService(r.name) true "a service account is never red" TestNeverRed
 	page.Timeline.Red = !p.isService(r.name)
+	p.hatch(r, page, &line)
 	if p.isService(r.name) {
 		page.Facts = append(page.Facts, note{Text: "a service account: expected on many machines"})
 	}
 	page.Sentence = p.userSentence(r, &first, sessions, &past)
 	page.Sentence.At = r.end(r.now)
 	return &content{Title: r.name, Template: "user", Data: page, Command: command("rollcall where", r.commandAt(), literal(r.name))}, nil
+}
+
+// hatch says of which times of a user's timeline nothing is known, as the machines are silent
+// since.
+func (p *Page) hatch(r *request, page *onePage, line *dayline) {
+	t := page.Timeline
+	names := slices.Clone(page.on)
+	for i := range t.Lanes {
+		names = append(names, t.Lanes[i].Name)
+	}
+	slices.Sort(names)
+	words := p.lastWords(r, slices.Compact(names))
+	for i := range t.Lanes {
+		//guard:false "where a machine is silent, its lane is hatched" TestSilentOfUsers
+		if last, silent := words[t.Lanes[i].Name]; silent {
+			t.unheard(&t.Lanes[i], last)
+		}
+	}
+	var last time.Time
+	for _, machine := range page.on {
+		word, silent := words[machine]
+		if !silent {
+			return
+		}
+		last = latest(last, word)
+	}
+	if len(page.on) > 0 {
+		t.BandUnheard = line.unheard(last)
+	}
 }
 
 // user asks where a user is.

@@ -292,6 +292,19 @@ func (f *Fleet) Machine(name string) *Machine {
 	return f.byName[name]
 }
 
+// Found returns those of some machines that are known, in the order of the names.
+func (f *Fleet) Found(names []string) []*Machine {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	machines := make([]*Machine, 0, len(names))
+	for _, name := range names {
+		if m := f.byName[name]; m != nil {
+			machines = append(machines, m)
+		}
+	}
+	return machines
+}
+
 // User returns a user, and the first of the machines on which the user is, at most n;
 // nil: the user is on none.
 func (f *Fleet) User(name string, n int) (*User, []string) {
