@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -109,10 +110,10 @@ func TestHeardOfAll(t *testing.T) {
 }
 
 // keysOf returns the names of the rows of a list.
-func keysOf(html string) (keys []string) {
-	for _, row := range strings.Split(html, `<tr data-key="`)[1:] {
+func keysOf(page string) (keys []string) {
+	for _, row := range strings.Split(page, `<tr data-key="`)[1:] {
 		name, _, _ := strings.Cut(row, `"`)
-		keys = append(keys, name)
+		keys = append(keys, html.UnescapeString(name))
 	}
 	return keys
 }

@@ -65,11 +65,57 @@ func buildMachines(p *Page, r *request) (*content, error) {
 	} else {
 		page.Columns = append(page.Columns, r.sortable("Heard", "heard", "name", "descending", "ago"))
 	}
-	command := "rollcall who"
-	if r.state == "" && r.filter == "" {
-		command = "rollcall report"
+	return &content{Title: "Machines", Template: "machines", Data: page, Command: r.listCommand()}, nil
+}
+
+// listCommand returns the command that asks for a list. If the command line has no such filter,
+// it is the one for all.
+func (r *request) listCommand() string {
+	if c := r.filteredCommand(); c != "" {
+		return c
 	}
-	return &content{Title: "Machines", Template: "machines", Data: page, Command: command + r.commandAt()}, nil
+	verb := "rollcall who"
+	switch {
+	case r.page == "/users" && r.state == "several" && !r.past():
+		verb = "rollcall report --user-on-several"
+	case r.page == "/users":
+		verb = "rollcall where '*'"
+	case r.state == "" && r.filter == "":
+		verb = "rollcall report"
+	}
+	return verb + r.commandAt()
+}
+
+// filteredCommand returns the command with the same filter; empty: there is none. The command
+// line selects sessions: what a filter says beside the name of the row may be true of different
+// ones, so it can be one thing only.
+func (r *request) filteredCommand() string {
+	s := r.selection()
+	parts, ok := s.Filter.Parts()
+	own := map[string]string{"/machines": "machine", "/users": "user"}[r.page]
+	others := len(parts)
+	if _, is := parts[own]; is {
+		others--
+	}
+	//guard:drop others "a command selects what the page does" TestFilteredCommands
+	if !ok || others > 1 || s.Group != "" || s.State != "" && s.State != "used" {
+		return ""
+	}
+	if r.page == "/users" && others == 0 {
+		return command("rollcall where -m", r.commandAt(), parts["user"])
+	}
+	flags := ""
+	for _, field := range []string{"user", "remote"} {
+		if text, is := parts[field]; is && strings.HasPrefix(text, "-") {
+			flags += " --" + field + "=" + shell(text)
+		} else if is {
+			flags += " --" + field + " " + shell(text)
+		}
+	}
+	if text, is := parts["machine"]; is {
+		return command("rollcall who -m", flags+r.commandAt(), text)
+	}
+	return "rollcall who -m" + flags + r.commandAt()
 }
 
 // machines returns the list of machines that a page shows.
@@ -141,11 +187,7 @@ func buildUsers(p *Page, r *request) (*content, error) {
 		{Text: "Last 24 hours", Class: "day"},
 		r.sortable("Machines", "machines", "machines", "descending", "n"),
 	}
-	command := "rollcall where '*'"
-	if r.state == "several" && !r.past() {
-		command = "rollcall report --user-on-several"
-	}
-	return &content{Title: "Users", Template: "users", Data: page, Command: command + r.commandAt()}, nil
+	return &content{Title: "Users", Template: "users", Data: page, Command: r.listCommand()}, nil
 }
 
 func (p *Page) users(r *request) (*fleet.List[*fleet.User], error) {

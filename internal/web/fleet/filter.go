@@ -109,6 +109,19 @@ func quoted(word string) string {
 	return word
 }
 
+// Parts returns the text of each field of a filter in which each term is of a field of its own,
+// and excludes nothing; false: it is not such a filter.
+func (f *Filter) Parts() (parts map[string]string, ok bool) {
+	parts = map[string]string{}
+	for _, t := range f.terms {
+		if _, twice := parts[t.field]; twice || t.not || t.field == "" {
+			return nil, false
+		}
+		parts[t.field] = t.text
+	}
+	return parts, len(parts) > 0
+}
+
 // Remotes returns the texts of the terms for remote. For each of them, OnRemotes has to
 // be called.
 func (f *Filter) Remotes() (texts []string) {
