@@ -28,6 +28,8 @@ type totals struct {
 	// SilentKnown is false in the past.
 	SilentKnown                                           bool
 	UsersURL, UsedURL, MachinesURL, SeveralURL, SilentURL string
+	// SessionsURL is the list of where most are.
+	SessionsURL string
 }
 
 // news is a moment, and who came and left then.
@@ -89,6 +91,9 @@ func (p *Page) totals(r *request) totals {
 		return l.URL()
 	}
 	t.UsedURL, t.SilentURL, t.SeveralURL = to("/machines", "used"), to("/machines", "silent"), to("/users", "several")
+	used := r.to("/machines", "")
+	used.state, used.sort = "used", "users"
+	t.SessionsURL = used.URL()
 	at := r.end(r.now)
 	if s := p.status.Load(); s != nil && !r.past() {
 		t.Sessions, t.SessionsKnown = s.Sessions, true

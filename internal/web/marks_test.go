@@ -116,3 +116,26 @@ func TestSilentOfUsers(t *testing.T) {
 		t.Errorf("a past moment is hatched: %s", lane)
 	}
 }
+
+// TestNumbersLead: each number of the fleet leads to a list, now and in the past; but not to one
+// of what is not known.
+func TestNumbersLead(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fold(login("20:00", "web1", "kim"), login("20:00", "web2", "kim"), login("20:00", "web2", "anna"), boots("20:00", "db1"))
+	s := w.open()
+	for page, more := range map[string]string{"/": "", "/?at=2026-11-22T20:30:00Z": "at=2026-11-22T20%3A30%3A00Z&amp;"} {
+		html := s.get(page)
+		for of, want := range map[string]string{
+			"users": "/users?" + more, "machines": "/machines?" + more + "state=used",
+			"sessions": "/machines?" + more + "sort=users&amp;state=used", "several": "/users?" + more + "state=several",
+		} {
+			want = strings.TrimSuffix(strings.TrimSuffix(want, "&amp;"), "?")
+			if !strings.Contains(html, `<a href="`+want+`" data-total="`+of+`">`) {
+				t.Errorf("%s: %s do not lead to %s: %s", page, of, want, part(t, html, `id="totals"`, "</dl>"))
+			}
+		}
+	}
+	if got := strings.Join(keysOf(s.get("/machines?sort=users&state=used")), " "); got != "web2 web1" {
+		t.Errorf("sessions lead to %s", got)
+	}
+}
