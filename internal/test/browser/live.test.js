@@ -116,6 +116,32 @@ test("the five numbers follow", async () => {
   });
 });
 
+test("in a fleet of few, shown by names, a changed machine is framed for a moment, alone", async () => {
+  const few = await startDemo({ machines: 20, hours: 1 });
+  try {
+    await withPage(browser, few.url("/"), {}, async (page) => {
+      await isLive(page);
+      const changed = () => page.locator("#map .few li.changed .name").allTextContents();
+      assert.deepEqual(await changed(), []);
+      await page.evaluate(() => {
+        window.framed = new Set();
+        new MutationObserver(() => {
+          for (const li of document.querySelectorAll("#map .few li.changed")) {
+            if (parseFloat(getComputedStyle(li).outlineWidth) > 0) window.framed.add(li.querySelector(".name").textContent);
+          }
+        }).observe(document.querySelector("#map"), { childList: true, subtree: true, attributes: true });
+      });
+      const machine = await page.locator("#map .few .name").nth(7).textContent();
+      await few.publish({ type: "login", machine, user: "somebody.new", session: "1", service: "sshd" });
+      await eventually("it is framed", () => page.evaluate(() => window.framed.size > 0));
+      await eventually("the frame goes", async () => (await changed()).length === 0);
+      assert.deepEqual(await page.evaluate(() => [...window.framed]), [machine]);
+    });
+  } finally {
+    await few.end();
+  }
+});
+
 test("a machine that was never heard of comes into the list", async () => {
   await withPage(browser, demo.url("/machines?q=aaa-new"), {}, async (page) => {
     assert.equal(await page.locator("#list tr[data-key]").count(), 0);

@@ -684,13 +684,28 @@ function apply(patch) {
 function setBlock(element, id, html) {
 	if (id === 'strip' && document.activeElement === $('#when')) return
 	const scrolled = $$('.wide', element).map(one => one.scrollLeft), focused = element.contains(document.activeElement) ? document.activeElement : null
+	const before = id === 'map' && new Map($$('.few li', element).map(li => [nameOf(li), stateOf(li)]))
 	const same = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute('href') ? `a[href="${CSS.escape(focused.getAttribute('href'))}"]` : null)
 	fill(element, html)
 	localise(element)
 	$$('.wide', element).forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0 })
 	if (same) $(same, element)?.focus({ preventScroll: true })
-	if (id === 'map') { startMap(); for (const map of maps.values()) map.draw() }
+	if (id === 'map') { frame(element, before); startMap(); for (const map of maps.values()) map.draw() }
 	if (id === 'strip') startCurve()
+}
+// frame frames machines of the map that are shown by their names, for a moment: those that have
+// changed. The next change, of whichever machine, replaces them all.
+const nameOf = li => $('.name', li).textContent, framed = new Map()
+const stateOf = li => [...li.classList].filter(one => one !== 'changed').join(' ') + li.textContent
+function frame(element, before) {
+	for (const [name, end] of framed) if (end < Date.now()) framed.delete(name)
+	for (const li of $$('.few li', element)) {
+		const name = nameOf(li)
+		if (before.size && before.get(name) !== stateOf(li)) framed.set(name, Date.now() + 2500)
+		if (!framed.has(name)) continue
+		li.classList.add('changed')
+		setTimeout(() => li.classList.remove('changed'), framed.get(name) - Date.now())
+	}
 }
 for (const id of ['feed', 'several', 'longest']) {
 	const element = document.getElementById(id)
