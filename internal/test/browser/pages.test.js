@@ -160,6 +160,22 @@ test("a page whose script does not come is as without script", async () => {
   });
 });
 
+test("printed, a long list is what is in view, also on wide paper", async () => {
+  const long = await startDemo({ machines: 2000, hours: 1 });
+  try {
+    await withPage(browser, long.url("/machines?from=900"), {}, async (page) => {
+      await eventually("there is room for all rows", () => page.evaluate(() => document.querySelector("tr.space td")?.offsetHeight > 10_000));
+      for (const landscape of [false, true]) {
+        const pdf = await page.pdf({ landscape, format: "A3" });
+        const pages = pdf.toString("latin1").match(/\/Type\s*\/Page\b/g).length;
+        assert.ok(pages < 8, `${pages} pages of paper, landscape: ${landscape}`);
+      }
+    });
+  } finally {
+    await long.end();
+  }
+});
+
 test("in the dark, printing is still light", async () => {
   await withPage(browser, demo.url("/"), { dark: true }, async (page) => {
     const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).map(Number));
