@@ -362,3 +362,26 @@ func TestConcurrent(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// TestHear: when machines were heard from last may be told beside their changes. It is a revision,
+// as lists may have another order, but none of the machines; what is older or unknown is nothing.
+func TestHear(t *testing.T) {
+	f := New()
+	second := func(n int) time.Time { return time.Unix(int64(n), 0) }
+	f.Fill([]api.Machine{{Name: "a", Heard: second(20), Users: []string{"kim"}}, {Name: "b", Heard: second(10)}})
+	s := &Selection{Sort: "heard"}
+	before, _ := f.Rev()
+	f.Hear([]api.Machine{{Name: "a", Heard: second(15)}, {Name: "b", Heard: second(10)}, {Name: "c", Heard: second(30)}})
+	if rev, _ := f.Rev(); rev != before || !f.Machine("a").Heard.Equal(second(20)) || f.Machine("c") != nil {
+		t.Errorf("revision %d after %d, %+v", rev, before, f.Machine("a"))
+	}
+	f.Hear([]api.Machine{{Name: "b", Heard: second(30)}})
+	b := f.Machine("b")
+	if rev, _ := f.Rev(); rev != before+1 || !b.Heard.Equal(second(30)) || b.Rev != before || f.Totals().Rev != before {
+		t.Errorf("revision %d after %d, %+v", rev, before, b)
+	}
+	list := fresh(f, func() *List[*Machine] { return f.Machines(s) }, func(l *List[*Machine]) uint64 { return l.Rev })
+	if rows := list.Rows(0, 2); rows[0].Name != "b" || len(rows[1].Users) != 1 || f.Machines(&Selection{}).Rows(1, 1)[0] != b {
+		t.Errorf("rows: %+v", rows)
+	}
+}

@@ -166,7 +166,7 @@ func (s *Selection) sortUsers(users []*User) {
 	var last []*User
 	first := users[:0]
 	for _, u := range users {
-		//guard:set s.Last(u.Name) false "service accounts come after people" TestServiceAccountsLast
+		//guard:set s.Last(u.Name) false "service accounts come after people" ./internal/web:TestServiceAccountsLast
 		if s.Last(u.Name) {
 			last = append(last, u)
 		} else {
