@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"rollcall/internal/client"
 	"rollcall/internal/config"
 	"rollcall/internal/handover"
 )
@@ -32,16 +31,12 @@ func (c *standbyFetchCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, conn, err := client.Connect(ctx, &cfg.Client)
+	ctx, js, err := connectJetStream(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	js, err := cfg.Domain().JetStream(conn)
-	if err != nil {
-		return fmt.Errorf("standby fetch: %w", err)
-	}
-	m, err := handover.Fetch(ctx, conn, js, cfg.Subjects(), cfg.DataDir)
+	defer js.Conn().Close()
+	m, err := handover.Fetch(ctx, js.Conn(), js, cfg.Subjects(), cfg.DataDir)
 	if errors.Is(err, handover.ErrNobody) {
 		err = fmt.Errorf("%w: is a service with ROLLCALL_STANDBY=true running? See rollcall status --all", err)
 	}

@@ -48,50 +48,55 @@ func (c *statusCmd) Run(ctx context.Context, std streams) error {
 		if err != nil {
 			return err
 		}
-		var f facts
-		f.add("version", "%s", a.Version)
-		f.add("stream", "%s", a.Stream)
-		f.add("position", "place %d, sequence %d", a.Place, a.Sequence)
-		f.add("caught up", "%s", caughtUp(&a))
-		f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
-		if a.Unsettled > 0 {
-			f.add("unsettled", "machines that have sent no boot, shutdown or present%s: %d", c.datedAfter(a.SettlesAfter), a.Unsettled)
-		}
-		if a.CompleteAfter.After(time.Now()) {
-			f.add("complete from", "%s, if nothing more is lost and no machine is still unsettled", c.time(a.CompleteAfter))
-		}
-		if a.AcceptLoss > 0 {
-			f.add("accept", "ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss)
-		}
-		f.add("machines", "%d, silent %d", a.Machines, a.Silent)
-		if a.Limited > 0 {
-			f.add("limited", "machines with events refused because a limit was reached: %d", a.Limited)
-		}
-		if a.Missing > 0 {
-			f.add("missing", "events that never arrived: %d", a.Missing)
-		}
-		for _, s := range a.Sources {
-			f.add("source", "%s", describeSource(&s))
-		}
-		f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
-		f.add("sessions", "%d", a.Sessions)
-		f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",
-			a.Fates.Applied, a.Fates.Superseded, a.Fates.DeadLettered, a.Fates.Lost)
-		if s := a.Snapshot; s != nil {
-			f.add("snapshot", "place %d, written %s, %d bytes", s.Place, c.time(s.Written), s.Size)
-			f.add("state digest", "%s", s.StateDigest)
-		} else {
-			f.add("snapshot", "none yet")
-		}
-		f.add("history", "%s", c.history(a.History))
-		for _, check := range a.Failing {
-			f.add("attention", "%s: %s", check.Name, c.times(check.State))
-		}
-		for i, other := range a.Instances {
-			f.add("instance", "%s", c.instance(&other, &a.Instances[0], i == 0))
-		}
+		f := c.facts(&a)
 		return f.write(std.out, width(std.out))
 	})
+}
+
+// facts returns what a status says.
+func (c *statusCmd) facts(a *api.StatusAnswer) (f facts) {
+	f.add("version", "%s", a.Version)
+	f.add("stream", "%s", a.Stream)
+	f.add("position", "place %d, sequence %d", a.Place, a.Sequence)
+	f.add("caught up", "%s", caughtUp(a))
+	f.add("complete", "%s", strings.Join(append([]string{yes(a.Complete)}, a.Reasons...), ", "))
+	if a.Unsettled > 0 {
+		f.add("unsettled", "machines that have sent no boot, shutdown or present%s: %d", c.datedAfter(a.SettlesAfter), a.Unsettled)
+	}
+	if a.CompleteAfter.After(time.Now()) {
+		f.add("complete from", "%s, if nothing more is lost and no machine is still unsettled", c.time(a.CompleteAfter))
+	}
+	if a.AcceptLoss > 0 {
+		f.add("accept", "ROLLCALL_ACCEPT_LOSS=%d", a.AcceptLoss)
+	}
+	f.add("machines", "%d, silent %d", a.Machines, a.Silent)
+	if a.Limited > 0 {
+		f.add("limited", "machines with events refused because a limit was reached: %d", a.Limited)
+	}
+	if a.Missing > 0 {
+		f.add("missing", "events that never arrived: %d", a.Missing)
+	}
+	for _, s := range a.Sources {
+		f.add("source", "%s", describeSource(&s))
+	}
+	f.add("users", "%d, on several machines %d", a.Users, a.OnSeveral)
+	f.add("sessions", "%d", a.Sessions)
+	f.add("fates", "applied %d, superseded %d, dead_lettered %d, lost %d",
+		a.Fates.Applied, a.Fates.Superseded, a.Fates.DeadLettered, a.Fates.Lost)
+	if s := a.Snapshot; s != nil {
+		f.add("snapshot", "place %d, written %s, %d bytes", s.Place, c.time(s.Written), s.Size)
+		f.add("state digest", "%s", s.StateDigest)
+	} else {
+		f.add("snapshot", "none yet")
+	}
+	f.add("history", "%s", c.history(a.History))
+	for _, check := range a.Failing {
+		f.add("attention", "%s: %s", check.Name, c.times(check.State))
+	}
+	for i, other := range a.Instances {
+		f.add("instance", "%s", c.instance(&other, &a.Instances[0], i == 0))
+	}
+	return f
 }
 
 // describeSource describes what was read of a source.

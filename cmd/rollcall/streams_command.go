@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"rollcall/internal/client"
 	"rollcall/internal/config"
 	"rollcall/internal/natsconn"
@@ -29,15 +31,11 @@ func (c *streamsCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, conn, err := client.Connect(ctx, &cfg.Client)
+	ctx, js, err := connectJetStream(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	js, err := cfg.Domain().JetStream(conn)
-	if err != nil {
-		return fmt.Errorf("streams: %w", err)
-	}
+	defer js.Conn().Close()
 	s := natsconn.Streams{
 		Subjects: cfg.Subjects(),
 		Events:   string(cfg.Stream), Reports: string(cfg.ReportsStream), DeadLetters: string(cfg.DeadlettersStream),
@@ -49,4 +47,19 @@ func (c *streamsCmd) Run(ctx context.Context, std streams) error {
 	}
 	_, err = fmt.Fprintf(std.out, "ready: %s, %s, %s%s\n", s.Events, s.Reports, s.DeadLetters, natsconn.Domain(info.Domain).In())
 	return err
+}
+
+// connectJetStream connects to the JetStream of the streams. See [client.Connect] for the
+// context that it returns.
+func connectJetStream(ctx context.Context, cfg *config.ForStreams) (context.Context, jetstream.JetStream, error) {
+	ctx, conn, err := client.Connect(ctx, &cfg.Client)
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := cfg.Domain().JetStream(conn)
+	if err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("opening JetStream: %w", err)
+	}
+	return ctx, js, nil
 }

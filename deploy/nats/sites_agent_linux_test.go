@@ -82,9 +82,9 @@ func (i *installation) who(name string) (m onMachine) {
 	return m
 }
 
-// TestSiteAgent: the agent of a machine at a site needs no hub. While the line is cut its events
-// are stored at the site, and leave its spool; afterwards they are at the hub, and the machine was
-// heard when it told them.
+// TestSiteAgent: the agent of a machine at a site needs no hub. While the line is cut, the site
+// stores its events, and it removes them from its spool. When the line is back, the hub gets them,
+// and the machine counts as heard at the events' dates.
 func TestSiteAgent(t *testing.T) {
 	const name = "web1.fra.example.com"
 	i := newInstallation(t)

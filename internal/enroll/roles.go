@@ -66,11 +66,15 @@ var questions = []string{"report", "machine", "user", "history", "counts", "sess
 
 const instances = "instances"
 
+// gets returns the requests for single messages of the streams of dead letters and of reports.
+func (s Streams) gets() (letters, reports string) {
+	return "DIRECT.GET." + s.DeadLetters, "DIRECT.GET." + s.Reports
+}
+
 // roles returns what each role may do.
 func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
-	base := s.Base()
 	reads := []string{s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges()}
-	letters, reports := "DIRECT.GET."+streams.DeadLetters, "DIRECT.GET."+streams.Reports
+	letters, reports := streams.gets()
 	reader := role{
 		account:   readers,
 		publish:   append(streams.requests(letters, reports+".>"), s.AllQueries()),
@@ -89,44 +93,9 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 			account: devices, publish: []string{s.Events() + "." + name}, deny: []string{">"}, mqtt: true,
 			folder: "devices", env: "mqtt.env", creds: "mqtt.jwt",
 		},
-		Reader: reader,
-		Page:   page,
-		Service: {
-			account: rollcall,
-			publish: slices.Concat(streams.requests(
-				// To check the settings and the identity of the streams. It may not create, change,
-				// delete or purge any of them.
-				"STREAM.LIST", "STREAM.NAMES", "INFO",
-				"STREAM.INFO."+streams.Events, "STREAM.INFO."+streams.DeadLetters, "STREAM.INFO."+streams.Reports,
-				// To read events: its own consumers, and the message at its position.
-				"CONSUMER.CREATE."+streams.Events+".>", "CONSUMER.DELETE."+streams.Events+".*",
-				"CONSUMER.MSG.NEXT."+streams.Events+".*", "STREAM.MSG.GET."+streams.Events,
-				// To find out whether a dead letter is stored already, and which places were
-				// assigned before the stream of events was recreated.
-				letters+".>", letters, reports,
-				// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
-				"STREAM.INFO.KV_ROLLCALL_LEASE", "STREAM.CREATE.KV_ROLLCALL_LEASE", "STREAM.MSG.GET.KV_ROLLCALL_LEASE",
-				// ... and the object store by which a snapshot and the history are handed over.
-				"STREAM.INFO.OBJ_ROLLCALL_HANDOVER", "STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", "STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
-				"STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
-				"CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
-			),
-				// With ROLLCALL_STANDBY: its lease.
-				streams.key("ROLLCALL_LEASE", base+".active"),
-				[]string{
-					// What is handed over.
-					"$O.ROLLCALL_HANDOVER.>", "$JS.FC.OBJ_ROLLCALL_HANDOVER.>",
-					// What it publishes.
-					s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
-					// Answers: to other accounts, to the admin, and to another service on the same
-					// subjects. It asks who is there, and, when it stands by, for a hand-over.
-					"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
-				},
-			),
-			subscribe: []string{s.AllQueries(), "$SRV.>"},
-			inbox:     "_INBOX_rollcall",
-			folder:    "service", to: "/etc/rollcall", env: "rollcall.env", creds: "nats.creds",
-		},
+		Reader:  reader,
+		Page:    page,
+		Service: serviceRole(s, streams),
 		Admin: {
 			account:   rollcall,
 			publish:   []string{"$JS.>", "$SRV.>", s.Events() + ".>", s.AllQueries()},
@@ -137,8 +106,8 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 		Sys: {
 			account: system,
 			publish: []string{
-				// To see the servers, the streams' replicas and the connections; the first has also
-				// the requests that reload a server or disconnect a client.
+				// To see servers, connections, and the replicas of streams. $SYS.REQ.SERVER.> also
+				// permits to reload a server and to disconnect a client.
 				"$SYS.REQ.SERVER.>", "$SYS.REQ.ACCOUNT.>", "$SYS.REQ.USER.INFO",
 				// To remove a server that is gone from the cluster, and to move the cluster's leader.
 				"$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN",
@@ -147,6 +116,48 @@ func roles(s rollcallv1.Subjects, streams Streams) map[Role]role {
 			inbox:  "_INBOX",
 			folder: "sys", env: "nats.env", creds: "nats.creds",
 		},
+	}
+}
+
+// serviceRole returns what a service may do.
+func serviceRole(s rollcallv1.Subjects, streams Streams) role {
+	base := s.Base()
+	letters, reports := streams.gets()
+	return role{
+		account: rollcall,
+		publish: slices.Concat(streams.requests(
+			// To check the settings and the identity of the streams. It may not create, change,
+			// delete or purge any of them.
+			"STREAM.LIST", "STREAM.NAMES", "INFO",
+			"STREAM.INFO."+streams.Events, "STREAM.INFO."+streams.DeadLetters, "STREAM.INFO."+streams.Reports,
+			// To read events: its own consumers, and the message at its position.
+			"CONSUMER.CREATE."+streams.Events+".>", "CONSUMER.DELETE."+streams.Events+".*",
+			"CONSUMER.MSG.NEXT."+streams.Events+".*", "STREAM.MSG.GET."+streams.Events,
+			// To find out whether a dead letter is stored already, and which places were
+			// assigned before the stream of events was recreated.
+			letters+".>", letters, reports,
+			// With ROLLCALL_STANDBY: the lease, whose bucket it creates, ...
+			"STREAM.INFO.KV_ROLLCALL_LEASE", "STREAM.CREATE.KV_ROLLCALL_LEASE", "STREAM.MSG.GET.KV_ROLLCALL_LEASE",
+			// ... and the object store by which a snapshot and the history are handed over.
+			"STREAM.INFO.OBJ_ROLLCALL_HANDOVER", "STREAM.CREATE.OBJ_ROLLCALL_HANDOVER", "STREAM.PURGE.OBJ_ROLLCALL_HANDOVER",
+			"STREAM.MSG.GET.OBJ_ROLLCALL_HANDOVER", "DIRECT.GET.OBJ_ROLLCALL_HANDOVER.>",
+			"CONSUMER.CREATE.OBJ_ROLLCALL_HANDOVER.>", "CONSUMER.DELETE.OBJ_ROLLCALL_HANDOVER.*",
+		),
+			// With ROLLCALL_STANDBY: its lease.
+			streams.key("ROLLCALL_LEASE", base+".active"),
+			[]string{
+				// What is handed over.
+				"$O.ROLLCALL_HANDOVER.>", "$JS.FC.OBJ_ROLLCALL_HANDOVER.>",
+				// What it publishes.
+				s.Reports(), s.Reports() + ".>", s.Changes(), s.AllChanges(), base + ".deadletters.>",
+				// Answers: to other accounts, to the admin, and to another service on the same
+				// subjects. It asks who is there, and, when it stands by, for a hand-over.
+				"_R_.>", "_INBOX_admin.>", "_INBOX_rollcall.>", s.Query(instances), s.Query("handover"),
+			},
+		),
+		subscribe: []string{s.AllQueries(), "$SRV.>"},
+		inbox:     "_INBOX_rollcall",
+		folder:    "service", to: "/etc/rollcall", env: "rollcall.env", creds: "nats.creds",
 	}
 }
 

@@ -45,8 +45,9 @@ func discard(store jetstream.ObjectStore, m *Manifest) {
 	}
 }
 
-// sliced is a context whose deadline is always a moment away. An object that is received
-// waits for data until the deadline of its context, and checks only then whether that is done.
+// sliced is a context whose deadline is always a moment away. The library, when it reads an
+// object, waits for data until the deadline of the context, and does not notice before that
+// the context was canceled.
 type sliced struct{ context.Context }
 
 // Deadline returns the end of the next slice.

@@ -31,9 +31,9 @@ var errSilent = errors.New("the active rollcall does not say any more that it ma
 // fetchTimeout is how long making and receiving may take in all.
 const fetchTimeout = 30 * time.Minute
 
-// Fetch asks the active service for a hand-over, receives it into the data folder, and checks
-// it. The next [Install] puts it in place. An error that matches [snapshot.ErrNewer] means
-// that only a newer program can read it.
+// Fetch asks the active service for a hand-over, downloads it to the data folder, and checks
+// the files. The next [Install] puts them in place. An error that matches
+// [snapshot.ErrNewer] means that only a newer program can read them.
 func Fetch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, subjects rollcallv1.Subjects, dir string) (*Manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

@@ -5,8 +5,8 @@ import "time"
 // moment is one reading of the two clocks of a process. Each counts from a start of its
 // own.
 //
-// The monotonic clock runs evenly, but stands still while the machine is suspended. The
-// wall clock goes on then, but somebody may set it.
+// The monotonic clock is never set, but it stops while the machine is suspended. The wall
+// clock does not stop, but somebody may set it.
 type moment struct{ mono, wall time.Duration }
 
 // since returns the time that has passed since an earlier reading, by the clock that

@@ -200,7 +200,7 @@ func (c *contender) didRead(now moment, e entry) {
 		c.adopt(e.revision, e.Renewal)
 		return
 	}
-	//guard:drop "an instance that reads another's value is not active" TestTakenFrom
+	//guard:drop "an instance that finds another holder is not active" TestTakenFrom
 	c.term = 0
 }
 

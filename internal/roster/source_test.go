@@ -261,7 +261,8 @@ func TestHeardAtSite(t *testing.T) {
 	want(local, local.Receipt)
 }
 
-// site is one source as the oracle knows it: the lives of its stream, and which one is now.
+// site is a source, as the oracle sees it. Each creation of its stream is a life; now is the
+// index of the current one.
 type site struct {
 	lives     []*life
 	now       int

@@ -129,7 +129,7 @@ func (l *likeness) state() jsontext.Value {
 	return nil
 }
 
-// differing reports whether this process differs from the active one.
+// differing reports whether this process would answer differently from the active one.
 func (l *likeness) differing() bool { return len(*l.found.Load()) > 0 }
 
 // texts describes the differences.

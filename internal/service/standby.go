@@ -203,7 +203,7 @@ func (s *service) takeTerms(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.standby.Changed():
-		// A change may have been received while the term before it was served.
+		// Changed tells of each change once, and serveTerm may have received it.
 		case <-time.After(s.standby.ttl / 10):
 		}
 	}

@@ -128,16 +128,16 @@ func (p *Page) machines(r *request) (*fleet.List[*fleet.Machine], error) {
 		return nil, err
 	}
 	if strings.TrimPrefix(r.sort, "-") == "heard" && !r.past() && p.notLive() == "" {
-		p.wait(r)
+		p.awaitHeard(r)
 	}
 	list := r.fleet.Machines(&s)
 	r.asOf(list.Rev)
 	return list, nil
 }
 
-// wait waits a moment for the fleet to know when its machines were heard from last. If that
-// takes longer, the list is sorted again when it does.
-func (p *Page) wait(r *request) {
+// awaitHeard asks when all machines were heard from last, and waits a moment for the answer. If
+// it comes later, the list is sorted again then.
+func (p *Page) awaitHeard(r *request) {
 	ctx, cancel := context.WithTimeout(r.ctx, p.detailTime)
 	defer cancel()
 	if err := p.heards.whole(ctx); err != nil {
