@@ -34,7 +34,7 @@ generated: ## check that generated files are up to date
 	cd deploy && $(GO) mod tidy -diff
 
 .PHONY: test
-test: ## the tests, in two or three minutes
+test: ## the tests, in ten minutes
 	$(GO) test ./...
 
 .PHONY: test-full

@@ -6,7 +6,7 @@ import (
 )
 
 // Full reports whether the tests run at full length: "make test-full" sets TEST_FULL.
-// Without it "go test ./..." takes a few minutes.
+// Without it "go test ./..." takes ten minutes.
 func Full() bool { return os.Getenv("TEST_FULL") != "" }
 
 // Length returns full if tests run at full length, else short.
