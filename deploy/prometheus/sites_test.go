@@ -19,7 +19,7 @@ import (
 )
 
 // siteWorld is a hub with two sites, its service and a Prometheus, each a process. The line of
-// fra can be cut. The hub may not tell the server of ber to go on, so that source stalls inside
+// a site can be cut. The hub may not tell the server of ber to go on, so that source stalls inside
 // nats-server, with its line up.
 type siteWorld struct {
 	t      *testing.T
@@ -27,7 +27,7 @@ type siteWorld struct {
 	conf   string // the hub's configuration
 	port   int
 	leafs  string
-	line   *program.Line // of fra
+	lines  map[string]*program.Line // of the sites
 	sites  map[string]jetstream.JetStream
 	server *prometheustest.Server
 }
@@ -59,17 +59,17 @@ const hubAccounts = `accounts {
 
 func newSiteWorld(t *testing.T) *siteWorld {
 	t.Helper()
-	w := &siteWorld{t: t, port: freePort(t), leafs: fmt.Sprintf("127.0.0.1:%d", freePort(t)), sites: map[string]jetstream.JetStream{}}
+	w := &siteWorld{t: t, port: freePort(t), leafs: fmt.Sprintf("127.0.0.1:%d", freePort(t)), lines: map[string]*program.Line{}, sites: map[string]jetstream.JetStream{}}
 	w.conf = w.config("hub", w.port, fmt.Sprintf("leafnodes { listen: %q, no_advertise: true }\n%s", w.leafs, hubAccounts))
 	w.hub = startNATS(t, w.conf)
-	w.line = program.NewLine(t, w.leafs)
 	hub := w.connect(w.port, "hub:x@")
 	config := jetstream.StreamConfig{Name: "ROLLCALL_EVENTS", Duplicates: 100 * time.Millisecond, AllowDirect: true}
-	for name, line := range map[string]string{"fra": w.line.Address, "ber": w.leafs} {
+	for _, name := range []string{"ber", "fra"} {
+		w.lines[name] = program.NewLine(t, w.leafs)
 		port := freePort(t)
 		startNATS(t, w.config(name, port, fmt.Sprintf(`leafnodes { reconnect: 1, remotes: [{
   url: "nats-leaf://%s:x@%s", deny_exports: ["rollcall.events", "rollcall.events.>"], deny_imports: ["rollcall.events", "rollcall.events.>"]
-}] }`, name, line)))
+}] }`, name, w.lines[name].Address)))
 		w.sites[name] = w.connect(port, "")
 		if _, err := w.sites[name].CreateStream(t.Context(), jetstream.StreamConfig{
 			Name: "ROLLCALL_EVENTS", Subjects: []string{"rollcall.events", "rollcall.events.>"}, Duplicates: 100 * time.Millisecond,
@@ -135,11 +135,15 @@ func (w *siteWorld) mayGoOn() {
 	w.hub.Signal(syscall.SIGHUP)
 }
 
-// publish publishes n events at a site, which stores them.
+// publish publishes n events at a site, which stores them. They are long: a source that may not be
+// told to go on gets 2 MB, and again so much whenever it is asked for anew, which a busy machine
+// does when it was deaf for 10 s.
 func (w *siteWorld) publish(site string, n int) {
 	w.t.Helper()
+	long := strings.Repeat("x", 200)
 	for i := range n {
-		event := fmt.Sprintf(`{"date":%q,"type":"login","machine":"web1.%s","user":"lane","session":"%d","service":%q}`, time.Now().UTC().Format(time.RFC3339Nano), site, i, strings.Repeat("x", 200))
+		event := fmt.Sprintf(`{"date":%q,"type":"login","machine":"web1.%s","user":"lane","session":"%d","service":%q,"terminal":%q,"remote":%q}`,
+			time.Now().UTC().Format(time.RFC3339Nano), site, i, long, long, long)
 		if _, err := w.sites[site].PublishAsync("rollcall.events.web1."+site, []byte(event)); err != nil {
 			w.t.Fatal(err)
 		}
@@ -203,14 +207,17 @@ func TestSiteStalls(t *testing.T) {
 	w.await("rollcall_position == 10")
 	w.wantFiring()
 
-	w.line.Cut()
+	// Stalled when nothing waited for it, a source would say that it has no lag.
+	w.lines["ber"].Cut()
+	w.lines["fra"].Cut()
 	w.publish("fra", 10)
 	w.publish("ber", 20_000)
+	w.lines["ber"].Heal()
 	w.wantFiring("ber", "fra")
 	w.await(`rollcall_source_active_seconds{source="fra/ROLLCALL_EVENTS"} > 20`)
 	w.await(`rollcall_source_active_seconds{source="ber/ROLLCALL_EVENTS"} < 20 and rollcall_source_lag > 0`)
 
-	w.line.Heal()
+	w.lines["fra"].Heal()
 	w.wantFiring("ber")
 	w.mayGoOn()
 	w.wantFiring()

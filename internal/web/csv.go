@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ func (p *Page) csv(write csvWriter) http.HandlerFunc {
 		defer cancel()
 		url := *req.URL
 		file := ""
-		for _, part := range []string{"/sessions.csv", "/history.csv", ".csv"} {
+		for _, part := range []string{"/sessions.csv", "/history.csv", "/refused.csv", "/unheard.csv", ".csv"} {
 			if rest, ok := strings.CutSuffix(url.EscapedPath(), part); ok {
 				file = strings.TrimPrefix(part, "/")
 				url.RawPath = rest
@@ -89,14 +90,16 @@ func (b *begun) Write(data []byte) (int, error) {
 func (p *Page) csvRequest(ctx context.Context, req *http.Request, path string) (*request, error) {
 	r := &request{ctx: ctx, now: p.now(), fleet: p.fleet, head: p.head()}
 	var err error
-	r.location, err = locate(path, req.URL.RawQuery, r.now)
+	if r.location, err = locate(path, req.URL.RawQuery, r.now); err == nil && r.page == "/service" && r.past() {
+		err = errServicePast
+	}
 	return r, err
 }
 
 // fileName returns the name of the file that a browser stores.
 func fileName(r *request, kind string) string {
 	name := strings.TrimPrefix(r.page, "/")
-	if r.name != "" {
+	if kind != ".csv" {
 		name = strings.TrimSuffix(kind, ".csv")
 	}
 	return "rollcall-" + name + "-" + r.end(r.now).UTC().Format("20060102T150405Z") + ".csv"
@@ -231,6 +234,41 @@ func historyCSV(p *Page, r *request, row func(...string) error) error {
 			if err := row(s.Machine, s.User, csvTimeText(s.Since), csvTimeText(s.Ended), s.How, s.Remote, s.Terminal, s.Service, s.ID); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func refusedCSV(p *Page, r *request, row func(...string) error) error {
+	all, partial, err := p.letters.read(r.ctx, p)
+	for partial && err == nil {
+		all, partial, err = p.letters.read(r.ctx, p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := row("machine", "reason", "events", "last", "detail"); err != nil {
+		return err
+	}
+	for i := range all {
+		l := &all[i]
+		if err := row(l.Machine, l.Reason, strconv.Itoa(l.Count), csvTimeText(l.Last), l.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unheardCSV(p *Page, _ *request, row func(...string) error) error {
+	if p.Expected == nil {
+		return mistake{"path", errors.New("no file names the machines that there should be: ROLLCALL_PAGE_EXPECTED_FILE")}
+	}
+	if err := row("machine"); err != nil {
+		return err
+	}
+	for _, name := range unheard(p.Expected(), p.fleet) {
+		if err := row(name); err != nil {
+			return err
 		}
 	}
 	return nil

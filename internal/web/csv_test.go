@@ -222,6 +222,46 @@ func TestBrokenCSV(t *testing.T) {
 	}
 }
 
+// TestServiceCSV: the page of the service has the latest refused events and the first machines
+// never heard from; its tables have all, and say what a spreadsheet may take.
+func TestServiceCSV(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fill()
+	var want strings.Builder
+	want.WriteString("machine,reason,events,last,detail\n")
+	for i := range 60 {
+		w.letter(fmt.Sprintf("=m%02d", i), "late", "too late", at("19:30").Add(-time.Duration(i)*time.Second))
+		fmt.Fprintf(&want, "'=m%02d,late,1,%s,too late\n", i, at("19:30").Add(-time.Duration(i)*time.Second).Format(time.RFC3339))
+	}
+	expected := []string{web1}
+	for i := range 150 {
+		expected = append(expected, fmt.Sprintf("never%03d", i))
+	}
+	s := w.open()
+	if r := s.do(http.MethodGet, "/service/unheard.csv"); r.Code != http.StatusNotFound || !strings.Contains(r.Body.String(), "ROLLCALL_PAGE_EXPECTED_FILE") {
+		t.Errorf("status %d, %s", r.Code, r.Body)
+	}
+	s = w.open(func(c *web.Config) { c.Expected = func() []string { return expected } })
+	if got := s.get("/service/refused.csv"); got != want.String() {
+		t.Errorf("refused:\n%s\nwant\n%s", got, want.String())
+	}
+	if got, want := s.get("/service/unheard.csv"), "machine\n"+strings.Join(expected[1:], "\n")+"\n"; got != want {
+		t.Errorf("never heard from:\n%s\nwant\n%s", got, want)
+	}
+	page := s.get("/service")
+	for _, want := range []string{`href="/service/refused.csv"`, `href="/service/unheard.csv"`, "the CSV has all 60.", "the CSV has all 150."} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if n := strings.Count(page, "too late"); n != 50 {
+		t.Errorf("%d refused on the page", n)
+	}
+	if r := s.do(http.MethodGet, "/service/refused.csv?at=2026-11-22T21:00:00Z"); r.Code != http.StatusBadRequest || !strings.Contains(r.Body.String(), "as it is now") {
+		t.Errorf("in the past: status %d, %s", r.Code, r.Body)
+	}
+}
+
 // TestStaleCSV: a table has no banner, so there is none of a roster that the page does not
 // follow.
 func TestStaleCSV(t *testing.T) {

@@ -74,6 +74,8 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /users/{name}/sessions.csv", p.csv(sessionsCSV))
 	mux.HandleFunc("GET /machines/{name}/history.csv", p.csv(historyCSV))
 	mux.HandleFunc("GET /users/{name}/history.csv", p.csv(historyCSV))
+	mux.HandleFunc("GET /service/refused.csv", p.csv(refusedCSV))
+	mux.HandleFunc("GET /service/unheard.csv", p.csv(unheardCSV))
 	mux.HandleFunc("GET /tile", p.serveTile)
 	mux.HandleFunc("GET /names", p.serveNames)
 	mux.HandleFunc("GET /static/", serveAsset)

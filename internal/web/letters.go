@@ -25,12 +25,11 @@ type refused struct {
 }
 
 const (
-	maxRefused   = 5000
-	shownRefused = 50
-	lettersTime  = 700 * time.Millisecond
+	maxRefused  = 5000
+	lettersTime = 700 * time.Millisecond
 )
 
-// read reads on, for a while, and returns those refused last.
+// read reads on, for a while, and returns all, those refused last first.
 func (l *letters) read(ctx context.Context, p *Page) (all []refused, partial bool, err error) {
 	link := p.link.Load()
 	if link == nil {
@@ -58,7 +57,7 @@ func (l *letters) read(ctx context.Context, p *Page) (all []refused, partial boo
 		all = append(all, *k)
 	}
 	slices.SortFunc(all, func(a, b refused) int { return b.Last.Compare(a.Last) })
-	return all[:min(len(all), shownRefused)], partial, err
+	return all, partial, err
 }
 
 // add counts a letter.

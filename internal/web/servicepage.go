@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,11 +14,13 @@ import (
 // servicePage is the data of the page of the service itself.
 type servicePage struct {
 	*request
-	Status  *api.StatusAnswer
-	Facts   []fact
-	Fates   []fact
-	Letters []refused
-	// LettersPartial says that there are more that have not been read yet.
+	Status *api.StatusAnswer
+	Facts  []fact
+	Fates  []fact
+	// Letters are those refused last, of LettersCount machines and reasons; LettersPartial says
+	// that there are more that have not been read yet.
+	Letters        []refused
+	LettersCount   int
 	LettersPartial bool
 	LettersError   string
 	// Unheard are the commands that enrol the machines that there should be, and that were
@@ -33,13 +36,19 @@ type fact struct {
 	Time              time.Time
 }
 
-// shownUnheard is how many of the machines never heard from are named.
-const shownUnheard = 100
+// The page shows so many kinds of refused events, and names so many of the machines that were
+// never heard from. Tables as CSV have all.
+const (
+	shownRefused = 50
+	shownUnheard = 100
+)
+
+var errServicePast = mistake{"at", errors.New("the service is shown as it is now: leave the moment out")}
 
 // buildService makes the page of the service itself.
 func buildService(p *Page, r *request) (*content, error) {
 	if r.past() {
-		return nil, mistake{"at", fmt.Errorf("the service is shown as it is now: leave the moment out")}
+		return nil, errServicePast
 	}
 	page := &servicePage{request: r, ExpectedKnown: p.Expected != nil}
 	err := together(
@@ -59,6 +68,8 @@ func buildService(p *Page, r *request) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	page.LettersCount = len(page.Letters)
+	page.Letters = page.Letters[:min(len(page.Letters), shownRefused)]
 	for i := range page.Letters {
 		if l := &page.Letters[i]; l.Machine != "" {
 			l.URL = r.to("/machines", l.Machine).URL()
@@ -66,21 +77,23 @@ func buildService(p *Page, r *request) (*content, error) {
 	}
 	page.facts()
 	if page.ExpectedKnown {
-		page.unheard(p.Expected(), p.fleet)
+		names := unheard(p.Expected(), p.fleet)
+		page.UnheardCount = len(names)
+		for _, name := range names[:min(len(names), shownUnheard)] {
+			page.Unheard = append(page.Unheard, command("rollcall enroll", "", name))
+		}
 	}
 	return &content{Title: "Service", Template: "service", Data: page, Command: "rollcall status"}, nil
 }
 
-// unheard lists those of the machines that there should be that were never heard from.
-func (s *servicePage) unheard(expected []string, f *fleet.Fleet) {
+// unheard returns those of the machines that there should be that were never heard from.
+func unheard(expected []string, f *fleet.Fleet) (names []string) {
 	for _, name := range expected {
-		if f.Machine(name) != nil {
-			continue
-		}
-		if s.UnheardCount++; len(s.Unheard) < shownUnheard {
-			s.Unheard = append(s.Unheard, command("rollcall enroll", "", name))
+		if f.Machine(name) == nil {
+			names = append(names, name)
 		}
 	}
+	return names
 }
 
 // facts writes the status as names and values.

@@ -169,6 +169,29 @@ test("rows do not move from under the pointer", async () => {
   });
 });
 
+test("on a machine's page, too, rows do not move from under the pointer", async () => {
+  const machine = chosen.report.find((m) => !m.silent && m.users.length === 1).machine;
+  for (const size of [{ width: 1280, height: 800 }, { width: 1280, height: 4000 }]) {
+    await withPage(browser, demo.url(machinePath(machine)), { size }, async (page) => {
+      await isLive(page);
+      const row = page.locator("#history tbody tr").nth(1);
+      await row.hover();
+      const pointed = () => page.evaluate(() => document.querySelector("#history tbody tr:hover")?.innerText.split("\t").slice(0, 2).join(" "));
+      const before = await pointed();
+      assert.ok(before);
+      const users = [1, 2, 3].map((n) => `under.${size.height}.${n}`);
+      for (const user of users) await login(machine, user);
+      await eventually("the logins are shown", async () => (await page.locator("#sessions").innerText()).includes(users[2]));
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      assert.equal(await pointed(), before);
+      for (const user of users) await logout(machine, user);
+      await eventually("the logouts are shown", async () => !(await page.locator("#sessions").innerText()).includes("under."));
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      assert.equal(await pointed(), before);
+    });
+  }
+});
+
 test("the feed holds while it is pointed at, or focused", async () => {
   await withPage(browser, demo.url("/"), {}, async (page) => {
     await isLive(page);

@@ -685,13 +685,24 @@ function setBlock(element, id, html) {
 	if (id === 'strip' && document.activeElement === $('#when')) return
 	const scrolled = $$('.wide', element).map(one => one.scrollLeft), focused = element.contains(document.activeElement) ? document.activeElement : null
 	const before = id === 'map' && new Map($$('.few li', element).map(li => [nameOf(li), stateOf(li)]))
+	const row = $('tbody tr:hover, .lane:hover', element) ?? focused?.closest('tbody tr, .lane'), key = row && rowKey(row), top = row?.getBoundingClientRect().top
 	const same = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute('href') ? `a[href="${CSS.escape(focused.getAttribute('href'))}"]` : null)
 	fill(element, html)
 	localise(element)
 	$$('.wide', element).forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0 })
 	if (same) $(same, element)?.focus({ preventScroll: true })
+	if (row) keep($$('tbody tr, .lane', element).find(one => rowKey(one) === key), top)
 	if (id === 'map') { frame(element, before); startMap(); for (const map of maps.values()) map.draw() }
 	if (id === 'strip') startCurve()
+}
+// keep scrolls, so that a row stays under the pointer when others come or go above it. A page that
+// is too short for that becomes longer.
+const rowKey = row => [row.closest('[id]').id, $('th, a, span', row)?.textContent, $('time', row)?.dateTime].join(' ')
+function keep(row, top) {
+	if (!row) return
+	const by = row.getBoundingClientRect().top - top
+	if (by > 0) document.body.style.minHeight = `${Math.max(document.body.offsetHeight, scrollY + by + innerHeight)}px`
+	scrollBy({ top: by, behavior: 'instant' })
 }
 // frame frames machines of the map that are shown by their names, for a moment: those that have
 // changed. The next change, of whichever machine, replaces them all.
