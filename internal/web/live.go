@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,6 +36,9 @@ type view struct {
 	failed  bool      // the page says why it could not be shown
 	err     error     // why its content is not known; nil: it is
 	slow    time.Time // when all rows were sent
+	// pause is how often what changes with time alone is sent: not at the same moments as to
+	// other views, since each needs memory meanwhile.
+	pause time.Duration
 	// again is when to look again although nothing has changed; zero: not before a sign of
 	// life is due.
 	again time.Time
@@ -47,7 +51,7 @@ const (
 	pingPause  = 5 * time.Second
 	// onePause is the least time between two questions for the page of one machine or user.
 	onePause = time.Second
-	// slowPause is how often what changes with time alone is sent.
+	// slowPause is how often what changes with time alone is sent, on average.
 	slowPause = 30 * time.Second
 	// maxInView bounds the rows in view.
 	maxInView = 120
@@ -97,6 +101,13 @@ func (p *Page) send(out *access.Stream, one *patch) error {
 	return err
 }
 
+// wake says when to look again although nothing has changed, if not before.
+func (v *view) wake(at time.Time) {
+	if v.again.IsZero() || at.Before(v.again) {
+		v.again = at
+	}
+}
+
 // view reads the request of a stream. It reports whether the page was rendered by this
 // process.
 func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
@@ -109,6 +120,7 @@ func (p *Page) view(req *http.Request) (v *view, same bool, err error) {
 		return nil, false, mistake{"", fmt.Errorf("of=%q: give the path and query of a page", clip(q.Get("of")))}
 	}
 	v = &view{blocks: map[string]uint64{}, rows: pageRows, have: pageRows, all: q.Has("all"), empty: q.Has("empty"), pending: map[string]bool{}, slow: time.Now()}
+	v.pause = slowPause*3/4 + rand.N(slowPause/2)
 	if v.location, err = locate(of.EscapedPath(), of.RawQuery, p.now()); err != nil {
 		return nil, false, err
 	}

@@ -65,7 +65,7 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	newest := r.rev
 	v.again = time.Time{}
 	next := &patch{Pill: p.pill(r), Blocks: map[string]string{}}
-	due := time.Since(v.slow) >= slowPause
+	due := time.Since(v.slow) >= v.pause
 	var err error
 	switch {
 	case v.failed:
@@ -106,6 +106,7 @@ func (p *Page) patch(ctx context.Context, v *view) (*patch, error) {
 	if v.since = r.rev; r.rev < newest && v.again.IsZero() {
 		v.again = time.Now().Add(2 * patchPause)
 	}
+	v.wake(v.slow.Add(v.pause))
 	if len(next.Blocks) > 0 || next.Rows != nil || len(next.Tiles) > 0 || next.Reload {
 		//guard:set v.since newest "a browser that connects again misses nothing" TestReconnect
 		next.Rev = max(1, v.since)
@@ -302,7 +303,7 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 	}
 	rev := r.fleet.RevOf(v.name, users)
 	r.head, r.pastOf = cmp.Or(v.head, r.head), v.lacks
-	wait := slowPause
+	wait := v.pause
 	switch {
 	case rev != v.shown:
 		wait = onePause
@@ -311,9 +312,7 @@ func (p *Page) patchOne(r *request, v *view, next *patch) error {
 		wait = v.patience()
 	}
 	if rest := wait - time.Since(v.asked); rest > 0 {
-		if wait < slowPause {
-			v.again = time.Now().Add(rest)
-		}
+		v.wake(time.Now().Add(rest))
 		return nil
 	}
 	c, err := build(p, r)

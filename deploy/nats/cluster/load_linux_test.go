@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/deploy/internal/program"
 	"rollcall/internal/test/machine"
@@ -192,16 +193,22 @@ func (l *load) on() map[string][]string {
 // returns the events of the stream.
 func (l *load) wantStored(admin *nats.Conn, last uint64) (stored []event) {
 	l.t.Helper()
-	js, err := admin.JetStream()
+	js, err := jetstream.New(admin)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	sub, err := js.SubscribeSync("rollcall.events.>", nats.OrderedConsumer())
+	// It asks for some hundred at a time: hundreds of thousands would not fit at once.
+	consumer, err := js.OrderedConsumer(l.t.Context(), events, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"rollcall.events.>"}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer messages.Stop()
 	for uint64(len(stored)) < last {
-		msg, err := sub.NextMsg(20 * time.Second)
+		msg, err := messages.Next(jetstream.NextMaxWait(20 * time.Second))
 		if err != nil {
 			l.t.Fatalf("reading the stream after %d of %d: %v", len(stored), last, err)
 		}
@@ -210,7 +217,7 @@ func (l *load) wantStored(admin *nats.Conn, last uint64) (stored []event) {
 			l.t.Fatal(err)
 		}
 		var e event
-		if err := json.Unmarshal(msg.Data, &e); err != nil {
+		if err := json.Unmarshal(msg.Data(), &e); err != nil {
 			l.t.Fatal(err)
 		}
 		if stored = append(stored, e); meta.Sequence.Stream != uint64(len(stored)) {
