@@ -26,8 +26,8 @@ const (
 // onAt selects the stays that were on at the moment ?1, of the user or machine ?2.
 func onAt(index, column string) [2]string {
 	return [2]string{
-		overLevels(fmt.Sprintf(stayColumns, "i"), fromClasses, index, "i."+column+" = ?2 and i.class = c.class and i.since > ?1 - c.span and i.since <= ?1 and e.ended > ?1"),
-		openColumns + openOnAt + " and e." + column + " = ?2",
+		overLevels(fmt.Sprintf(stayColumns, "i"), fromClasses, index, "i."+column+" = +?2 and i.class = c.class and i.since > ?1 - c.span and i.since <= ?1 and e.ended > ?1"),
+		openColumns + openOnAt + " and e." + column + " = +?2",
 	}
 }
 

@@ -131,7 +131,7 @@ func (v *View) gapsOfAll(from, to roster.Time) (gaps Gaps, err error) {
 	if err != nil {
 		return gaps, err
 	}
-	q, err := prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since limit ?3", from, to, MaxGaps)
+	q, err := prepared(v.c, gapColumns+gapsWhere+" order by d.machine, d.since limit 0 + ?3", from, to, MaxGaps)
 	if err != nil {
 		return gaps, err
 	}

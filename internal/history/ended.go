@@ -126,7 +126,7 @@ func (e *ended) insert(p []endedRow) error {
 
 // findN gives a row an n that no row in the table has.
 func (e *ended) findN(r *endedRow) error {
-	q, err := prepared(e.c, "select max(n) from ended where class = ? and since = ? and machine = ?", r.class, r.since, r.machine)
+	q, err := prepared(e.c, "select max(n) from ended where class = +? and since = +? and machine = +?", r.class, r.since, r.machine)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, 
 func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet, maxOn int) (*Fleet, error) {
 	f := &Fleet{Place: v.Place()}
 	q, err := prepared(v.c, `select id from machines where name > ? and first <= ?
-		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit ?`, after, at, silent, maxFleet+1)
+		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit 0 + ?`, after, at, silent, maxFleet+1)
 	if err != nil {
 		return nil, err
 	}

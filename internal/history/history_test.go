@@ -31,7 +31,10 @@ func TestHistory(t *testing.T) {
 		}
 		defer os.RemoveAll(path)
 		s := newSim(t, path)
-		defer func() { s.history.Close() }()
+		defer func() {
+			s.wantPreparedOnce()
+			s.history.Close()
+		}()
 		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			switch rapid.SampledFrom([]string{"publish", "publish", "fold", "fold", "fold", "write", "write", "save", "save", "count", "count", "kill", "purge", "recreate", "remove"}).Draw(t, "step") {
 			case "publish":

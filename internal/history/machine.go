@@ -182,7 +182,7 @@ func (r *rows) insert(s *Stay) error {
 
 // endedFrom selects, of each class, the stays of a machine that ended after a date.
 func endedFrom(columns, where string) string {
-	return overLevels(columns, fromClasses, byMachine, `i.machine = ?1 and i.class = c.class
+	return overLevels(columns, fromClasses, byMachine, `i.machine = +?1 and i.class = c.class
 		and i.since > ?2 - c.span and e.ended > ?2`+where)
 }
 
@@ -210,7 +210,7 @@ func (r *rows) lastOff(k Key, user string, after, until roster.Time) (roster.Tim
 	if q.err != nil {
 		return never, q.err
 	}
-	q, err = prepared(r.c, `select max(date) from strays where machine = ?1 and date > ?2 and date < ?3
+	q, err = prepared(r.c, `select max(date) from strays where machine = +?1 and date > ?2 and date < ?3
 		and case when session = '' then user = ?4 else session = ?5 end`, r.machine, after, until, userNumber, k.ID)
 	if err != nil {
 		return never, err

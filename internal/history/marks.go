@@ -59,7 +59,7 @@ func (v *View) appendMarks(list []Mark, name string, from, to roster.Time, most 
 	if err != nil || id == 0 {
 		return list, err
 	}
-	q, err := prepared(v.c, "select date, type from marks where machine = +?1 and date between +?2 and +?3 order by date desc, type desc limit ?4",
+	q, err := prepared(v.c, "select date, type from marks where machine = +?1 and date between +?2 and +?3 order by date desc, type desc limit 0 + ?4",
 		id, from, to, most)
 	if err != nil {
 		return nil, err

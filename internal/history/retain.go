@@ -79,7 +79,7 @@ func (w *writer) expire(keep time.Duration) (more bool, err error) {
 		w.changed = never
 	}
 	n, err := w.deleteEnded(`select e.class, e.since, e.machine, e.n, e.user, e.ended from classes c cross join ended e
-		where e.class = c.class and e.since < ?1 and e.ended < ?1 limit ?2`, w.state.Kept, retainAtOnce)
+		where e.class = c.class and e.since < ?1 and e.ended < ?1 limit 0 + ?2`, w.state.Kept, retainAtOnce)
 	if err != nil || n == retainAtOnce {
 		return err == nil, err
 	}
@@ -174,14 +174,14 @@ func (w *writer) evict(most int64) (more bool, err error) {
 // deleteThrough deletes some of what was over on a machine at a date, and reports whether
 // there may be more.
 func (w *writer) deleteThrough(machine int64, date roster.Time) (more bool, err error) {
-	n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user, e.ended", " and i.since <= ?3 and e.ended <= ?3")+") limit ?4",
+	n, err := w.deleteEnded("select * from ("+endedFrom("select e.class, e.since, e.machine, e.n, e.user, e.ended", " and i.since <= ?3 and e.ended <= ?3")+") limit 0 + ?4",
 		machine, -1, date, retainAtOnce)
 	w.evicted += n
 	if err != nil || n == retainAtOnce {
 		return err == nil, err
 	}
 	for _, t := range []struct{ table, key string }{{"strays", "machine, date, session, user"}, {"marks", "machine, date, type"}} {
-		if err := exec(w.c, fmt.Sprintf("delete from %s where (%s) in (select %[2]s from %[1]s where machine = ? and date <= ? limit ?)", t.table, t.key),
+		if err := exec(w.c, fmt.Sprintf("delete from %s where (%s) in (select %[2]s from %[1]s where machine = ? and date <= ? limit 0 + ?)", t.table, t.key),
 			machine, date, retainAtOnce); err != nil {
 			return false, err
 		}

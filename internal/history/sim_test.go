@@ -125,6 +125,7 @@ func (s *sim) kill() {
 }
 
 func (s *sim) restart(changed bool) {
+	s.wantPreparedOnce()
 	s.history.Close()
 	if changed {
 		s.set()

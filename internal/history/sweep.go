@@ -189,7 +189,7 @@ func (s *sweep) readRest(v *View) error {
 	if s.all {
 		return nil
 	}
-	q, err := prepared(v.c, begunIn+" limit ?4", s.moment(), endOfTime, s.moment(), s.mostAhead)
+	q, err := prepared(v.c, begunIn+" limit 0 + ?4", s.moment(), endOfTime, s.moment(), s.mostAhead)
 	if err != nil {
 		return err
 	}

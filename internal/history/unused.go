@@ -159,7 +159,7 @@ func (u *unused) deleteSome() (more bool, err error) {
 // deleteSome deletes those that are not marked of the next namesAtOnce. The greatest
 // stays: SQLite would give its number again.
 func (m *marked) deleteSome(names *names) (more bool, err error) {
-	q, err := prepared(names.c, fmt.Sprintf("select %s from %s where id > ? and id < ? order by id limit ?", m.columns, m.table),
+	q, err := prepared(names.c, fmt.Sprintf("select %s from %s where id > ? and id < ? order by id limit 0 + ?", m.columns, m.table),
 		m.through, m.greatest, namesAtOnce)
 	if err != nil {
 		return false, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -299,11 +300,14 @@ type longests struct {
 
 const longestAge = 30 * time.Second
 
-// read returns the sessions that have lasted longest.
+// read returns the sessions that have lasted longest. It asks for them again when they are
+// old, or one of them is over.
 func (c *longests) read(ctx context.Context, p *Page, l *location) []session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.asked) > longestAge {
+	//guard:false "no session that is over is among the longest" TestLongestOver
+	over := slices.ContainsFunc(c.kept, p.over)
+	if age := time.Since(c.asked); age > longestAge || over && age > onePause {
 		ctx, cancel := context.WithTimeout(ctx, 2*p.detailTime)
 		defer cancel()
 		n := uint32(shownLongest)
@@ -311,7 +315,14 @@ func (c *longests) read(ctx context.Context, p *Page, l *location) []session {
 			c.kept, c.asked = a.Sessions, time.Now()
 		}
 	}
-	return p.sessionRows(c.kept, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
+	open := slices.DeleteFunc(slices.Clone(c.kept), p.over)
+	return p.sessionRows(open, func(s *api.Stay) string { return l.to("/users", s.User).URL() })
+}
+
+// over reports whether a session that was open is over: nobody of that name is on there.
+func (p *Page) over(s api.Stay) bool {
+	m := p.fleet.Machine(s.Machine)
+	return m != nil && !slices.Contains(m.Users, s.User)
 }
 
 // exact reports whether a session began when it says, and not earlier.

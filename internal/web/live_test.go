@@ -572,3 +572,23 @@ func TestNATSLost(t *testing.T) {
 		want(url, "he connection to NATS is lost", time.Minute, 2*time.Second)
 	}
 }
+
+// TestLongestOver: the longest sessions are asked for now and then, but one that is over is not
+// shown, and the next one takes its place.
+func TestLongestOver(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	for i := range 8 {
+		w.fold(login(fmt.Sprintf("20:%02d", 10+i), "web1", fmt.Sprintf("user%d", i)))
+	}
+	s := w.open()
+	longest := func() string { return part(t, s.get("/"), `id="longest"`, "</section>") }
+	if got := longest(); !strings.Contains(got, ">user0<") || strings.Contains(got, ">user6<") {
+		t.Fatalf("at first: %s", got)
+	}
+	w.fold(logout("21:00", "web1", "user0"))
+	s.until("/", `data-total="users">7<`)
+	if got := longest(); strings.Contains(got, ">user0<") {
+		t.Errorf("it is over: %s", got)
+	}
+	kit.Eventually(t, func() bool { return strings.Contains(longest(), ">user6<") }, "the next one takes its place")
+}

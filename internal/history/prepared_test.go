@@ -1,0 +1,45 @@
+package history
+
+import (
+	"reflect"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
+)
+
+// wantPreparedOnce: no statement is prepared again at each call; see [prepared].
+func (s *sim) wantPreparedOnce() {
+	h := s.history
+	if h.w != nil {
+		s.wantNoneAgain(h.w.c)
+	}
+	for range len(h.readers) {
+		r := <-h.readers
+		if r.c != nil {
+			s.wantNoneAgain(r.c)
+		}
+		h.readers <- r
+	}
+}
+
+// wantNoneAgain looks at how often the statements of a connection were prepared again.
+func (s *sim) wantNoneAgain(c *sqlite.Conn) {
+	const reprepared = sqlite3.SQLITE_STMTSTATUS_REPREPARE
+	tls := unexported[*libc.TLS](c, "tls")
+	for text, statement := range unexported[map[string]*sqlite.Stmt](c, "stmts") {
+		handle := unexported[uintptr](statement, "stmt")
+		if handle == 0 {
+			continue
+		}
+		// Once is because of the tables, which a later connection may have changed.
+		if n := sqlite3.Xsqlite3_stmt_status(tls, handle, reprepared, 0); n > 1 {
+			s.Errorf("prepared %d times again: %s", n, text)
+		}
+	}
+}
+
+// unexported returns a field of a struct of another package.
+func unexported[T any](of any, name string) T {
+	return *(*T)(reflect.ValueOf(of).Elem().FieldByName(name).Addr().UnsafePointer())
+}
