@@ -3,8 +3,8 @@ package web
 import (
 	"context"
 	"maps"
-	"strings"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
