@@ -291,48 +291,6 @@ func viewOf(b *testing.B, p *past, show func(*View)) {
 	must(b, r.view(context.Background(), func(v *View) error { show(v); return nil }))
 }
 
-// BenchmarkAsk asks about random machines and users at random moments of the year.
-func BenchmarkAsk(b *testing.B) {
-	for _, size := range []int{100_000, 10_000_000} {
-		p := newPast(b, kit.Scale(size), false)
-		viewOf(b, p, func(v *View) {
-			r := rand.New(rand.NewPCG(3, 0))
-			machine := func() string { name, _ := v.machineName(int64(r.IntN(p.machines) + 1)); return name }
-			user := func() string { name, _ := v.names.userName(int64(r.IntN(p.machines/2) + 1)); return name }
-			at := func() roster.Time { return newYear - roster.Time(r.Int64N(int64(year))) }
-			for _, q := range []struct {
-				name string
-				ask  func() (int, error)
-			}{
-				{"machine-at", func() (int, error) { l, _, err := v.OnMachine(at(), machine()); return len(l), err }},
-				{"user-at", func() (int, error) { l, err := v.OnUser(at(), user()); return len(l), err }},
-				{"machine-history", func() (int, error) {
-					l, _, err := v.Stays(&Span{To: endOfTime, Limit: 50, Filter: Filter{Machines: []string{machine()}}})
-					return len(l), err
-				}},
-				{"user-history", func() (int, error) {
-					l, _, err := v.Stays(&Span{To: endOfTime, Limit: 50, Filter: Filter{User: user()}})
-					return len(l), err
-				}},
-				{"fleet-page", func() (int, error) {
-					l, _, err := v.Stays(&Span{To: at(), Limit: 50})
-					return len(l), err
-				}},
-			} {
-				b.Run(fmt.Sprintf("%s/%d", q.name, size), func(b *testing.B) {
-					rows := 0
-					for b.Loop() {
-						n, err := q.ask()
-						must(b, err)
-						rows += n
-					}
-					b.ReportMetric(float64(rows)/float64(b.N), "stays/op")
-				})
-			}
-		})
-	}
-}
-
 // BenchmarkFleet asks who was on anywhere at random moments of the year, of 100,000
 // machines with five users each.
 func BenchmarkFleet(b *testing.B) {

@@ -26,20 +26,29 @@ import (
 )
 
 // BenchmarkQuestion asks the service the same questions about now and about random
-// moments of a year with 10 M stays on 100,000 machines.
+// moments of a year with 100,000 and with 10 M stays on 100,000 machines.
 func BenchmarkQuestion(b *testing.B) {
-	nc, random := serveYear(b, kit.Scale(10_000_000))
-	limit := uint32(5) // as many as are on a machine now
+	for _, stays := range []int{100_000, 10_000_000} {
+		b.Run(strconv.Itoa(stays), func(b *testing.B) { questions(b, kit.Scale(stays)) })
+	}
+}
+
+// questions asks a service with so many stays of a year.
+func questions(b *testing.B, stays int) {
+	nc, random := serveYear(b, stays)
+	five, fifty := uint32(5), uint32(50) // five are on a machine now
 	for _, q := range []struct {
 		name, endpoint string
 		request        func() any
 	}{
 		{"machine-now", "machine", func() any { return api.MachineRequest{Machine: random.machine()} }},
 		{"machine-at", "machine", func() any { return api.MachineRequest{Machine: random.machine(), Moment: random.moment()} }},
-		{"machine-history", "history", func() any { return api.HistoryRequest{Machine: random.machine(), Limit: &limit} }},
+		{"machine-history", "history", func() any { return api.HistoryRequest{Machine: random.machine(), Limit: &five} }},
+		{"machine-newest", "history", func() any { return api.HistoryRequest{Machine: random.machine(), Limit: &fifty} }},
 		{"user-now", "user", func() any { return api.UserRequest{User: random.user()} }},
 		{"user-at", "user", func() any { return api.UserRequest{User: random.user(), Moment: random.moment()} }},
-		{"user-history", "history", func() any { return api.HistoryRequest{User: random.user(), Limit: &limit} }},
+		{"user-history", "history", func() any { return api.HistoryRequest{User: random.user(), Limit: &five} }},
+		{"user-newest", "history", func() any { return api.HistoryRequest{User: random.user(), Limit: &fifty} }},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			var took []time.Duration

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 
@@ -238,47 +239,74 @@ func (m *merge) machineIDs() (ids []int64, err error) {
 	return ids, nil
 }
 
+// laneKind is all that the text of a lane's statement depends on.
+type laneKind struct {
+	class         int
+	index, where  string
+	oldest, after bool
+	most          int
+}
+
+// laneTexts are the texts of the statements of lanes: to write one takes as long as to run it.
+var laneTexts sync.Map // laneKind: string
+
 // statement returns the statement of a lane, and its arguments. Each lane has a
 // statement of its own, since they are read in turns.
 func (m *merge) statement(c class, by *found) (text string, args []any) {
 	first, last := m.bounds(c)
 	args = append([]any{first, last}, by.args...)
+	a := m.span.After
+	kind := laneKind{c.number, by.index, by.where, m.span.Oldest, a != nil && c.number != openClass, m.mostSorted()}
+	known, ok := laneTexts.Load(kind)
+	if !ok {
+		known, _ = laneTexts.LoadOrStore(kind, m.text(c, by, len(args)))
+	}
+	if kind.after {
+		args = append(args, a.Since, a.Machine, m.afterN(c, a))
+	}
+	return known.(string), args
+}
+
+// text returns the text of a lane's statement. It has so many arguments, and if it begins after
+// a key, the since, machine and n of that, too.
+func (m *merge) text(c class, by *found, args int) string {
 	order := "desc"
 	if m.span.Oldest {
 		order = "asc"
 	}
 	if c.number == openClass {
-		text = openColumns + ", 0 from open e where e.since between ?1 and ?2" + by.open + " order by 4 %[1]s, 1 %[1]s, 3 %[1]s, 2 %[1]s"
-		return fmt.Sprintf(text, order), args
+		text := openColumns + ", 0 from open e where e.since between ?1 and ?2" + by.open + " order by 4 %[1]s, 1 %[1]s, 3 %[1]s, 2 %[1]s"
+		return fmt.Sprintf(text, order)
 	}
 	after := ""
-	if a := m.span.After; a != nil {
-		after, args = m.afterKey(c, a, args)
+	if m.span.After != nil {
+		than := "<"
+		if m.span.Oldest {
+			than = ">"
+		}
+		after = fmt.Sprintf(" and (i.since, i.machine, i.n) %s (?%d, ?%d, ?%d)", than, args+1, args+2, args+3)
 	}
+	text := ""
 	if by.index == "" {
 		text = fmt.Sprintf(strings.ReplaceAll(stayColumns, "e.", "i.")+", i.n from ended i where i.class = %d and i.since between ?1 and ?2", "i", c.number) +
 			after + " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
 	} else {
 		text = m.byIndex(c, by, after)
 	}
-	return fmt.Sprintf(text, order), args
+	return fmt.Sprintf(text, order)
 }
 
-// afterKey returns the condition that the rows i of a class come after a key.
-func (m *merge) afterKey(c class, a *StayKey, args []any) (string, []any) {
-	n := a.N
-	if c.number != a.Class { // all of its moment come after the key, or none
-		n = math.MaxInt64
-		first := StayKey{Since: a.Since, Machine: a.Machine, Class: c.number}
-		if after := first.compare(a, m.span.Oldest) > 0; after == m.span.Oldest {
-			n = -1
-		}
+// afterN returns the n after which the rows of a class come after a key.
+func (m *merge) afterN(c class, a *StayKey) int64 {
+	if c.number == a.Class {
+		return a.N
 	}
-	than := "<"
-	if m.span.Oldest {
-		than = ">"
+	// All of its moment come after the key, or none.
+	first := StayKey{Since: a.Since, Machine: a.Machine, Class: c.number}
+	if after := first.compare(a, m.span.Oldest) > 0; after == m.span.Oldest {
+		return -1
 	}
-	return fmt.Sprintf(" and (i.since, i.machine, i.n) %s (?%d, ?%d, ?%d)", than, len(args)+1, len(args)+2, len(args)+3), append(args, a.Since, a.Machine, n)
+	return math.MaxInt64
 }
 
 // bounds returns the first and last beginning that the stays of a class may have.
