@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -591,4 +593,59 @@ func TestLongestOver(t *testing.T) {
 		t.Errorf("it is over: %s", got)
 	}
 	kit.Eventually(t, func() bool { return strings.Contains(longest(), ">user6<") }, "the next one takes its place")
+}
+
+// TestBeat: a stream on which nothing happens shows a sign of life every 5 s, and no proxy keeps
+// it back, neither by its buffer nor to compress it.
+func TestBeat(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fill()
+	s := w.open()
+	address := s.host()
+	id := part(t, s.get("/machines"), `data-id="`, `"`)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/live?of=/machines&id="+id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept-Encoding", "gzip")
+	answer, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	h := answer.Header
+	if h.Get("Content-Type") != "text/event-stream" || h.Get("X-Accel-Buffering") != "no" || h.Get("Content-Encoding") != "" {
+		t.Errorf("status %d, %v", answer.StatusCode, h)
+	}
+	beats, last := 0, time.Now()
+	for lines := bufio.NewScanner(answer.Body); beats < 2 && lines.Scan(); {
+		if lines.Text() == "event: beat" {
+			if beats++; time.Since(last) > 9*time.Second {
+				t.Errorf("a sign of life after %v", time.Since(last))
+			}
+			last = time.Now()
+		}
+	}
+	if beats < 2 {
+		t.Error("the stream has ended")
+	}
+}
+
+// TestBanners: each page says that the roster is not caught up, or perhaps not up to date, and
+// no longer says so when it is.
+func TestBanners(t *testing.T) {
+	w := newWorld(t, kit.StartServer(t))
+	w.fill()
+	s := w.open()
+	for _, c := range []struct {
+		says  string
+		state *atomic.Bool
+	}{{"Not caught up:", &w.replaying}, {"Perhaps not up to date:", &w.stale}} {
+		for _, on := range []bool{true, false} {
+			c.state.Store(on)
+			for _, url := range []string{"/", "/machines", "/users", "/machines/" + web1} {
+				kit.Eventually(t, func() bool { return strings.Contains(s.do(http.MethodGet, url).Body.String(), c.says) == on }, fmt.Sprintf("%s says %q: %v", url, c.says, on))
+			}
+		}
+	}
 }

@@ -46,6 +46,8 @@ type world struct {
 	history  *history.History
 	clock    atomic.Int64
 	stop     func() // ends the service
+	// replaying and stale are what the service says of itself.
+	replaying, stale atomic.Bool
 }
 
 // worlds counts the worlds, as several share a server.
@@ -90,13 +92,14 @@ func (w *world) serve() {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	conn := kit.Conn(w.t, w.server.URL)
-	source := report.Source{Roster: w.roster, Stream: "ROLLCALL_EVENTS", CaughtUp: func() bool { return true }, SilentAfter: 30 * time.Minute}
+	caughtUp := func() bool { return !w.replaying.Load() }
+	source := report.Source{Roster: w.roster, Stream: "ROLLCALL_EVENTS", CaughtUp: caughtUp, SilentAfter: 30 * time.Minute, Stale: w.stale.Load}
 	answers := query.New(query.Config{
 		Source: source,
 		Conn:   conn, Subjects: w.subjects, Version: "v1.2.3", History: w.history, Lag: func() uint64 { return 0 }, Now: w.now, Log: kit.Logger(w.t),
 	})
 	published := changes.NewPublisher(changes.Config{
-		Roster: w.roster, CaughtUp: func() bool { return true }, Conn: conn, Subjects: w.subjects,
+		Roster: w.roster, CaughtUp: caughtUp, Conn: conn, Subjects: w.subjects,
 		Silent:   func(time.Time) func(roster.Time, time.Duration) bool { return source.SilentAt(w.now()) },
 		Interval: 20 * time.Millisecond, Log: kit.Logger(w.t), Registry: prometheus.NewRegistry(),
 	})

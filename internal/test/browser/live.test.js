@@ -313,6 +313,27 @@ test("seven tabs are all live", async () => {
   assert.deepEqual(problems, []);
 });
 
+test("a tab that is hidden has no stream, and is up to date when it is seen again", async () => {
+  await withPage(browser, demo.url("/machines"), {}, async (page) => {
+    await isLive(page);
+    const machine = (await rowsOf(page))[1].split(":")[0];
+    const show = (hidden) =>
+      page.evaluate((value) => {
+        Object.defineProperty(document, "hidden", { value, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, hidden);
+    const closed = page.waitForEvent("requestfailed", { predicate: (r) => r.url().includes("/live?"), timeout: 10_000 });
+    await show(true);
+    await closed;
+    await login(machine, "somebody.unseen");
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    assert.ok(!(await chips(page, machine)).includes("somebody.unseen"));
+    await show(false);
+    await eventually("the login is shown", async () => (await chips(page, machine)).includes("somebody.unseen"));
+    await logout(machine, "somebody.unseen");
+  });
+});
+
 test("a page that comes back from the history is live", async () => {
   await withPage(browser, demo.url("/machines"), {}, async (page) => {
     const machine = (await rowsOf(page))[1].split(":")[0];

@@ -94,6 +94,19 @@ test("a jump anywhere", async () => {
   });
 });
 
+test("the head of the list stays in view, far down", async () => {
+  await withPage(browser, demo.url("/machines"), {}, async (page) => {
+    await page.locator("#rows").focus();
+    await page.keyboard.press("End");
+    await settled(page, "the last rows", (rows) => rows.at(-1) === names.at(-1));
+    const place = await page.evaluate(() => {
+      const box = document.querySelector("#list thead th").getBoundingClientRect();
+      return { head: document.elementFromPoint(box.x + 5, box.y + box.height / 2)?.closest("th") !== null, top: box.top };
+    });
+    assert.ok(place.head && place.top >= 0, JSON.stringify(place));
+  });
+});
+
 test("each row in view is live, also far down", async () => {
   await withPage(browser, demo.url("/machines"), {}, async (page) => {
     await page.locator("#rows").evaluate((rows) => (rows.scrollTop = rows.scrollHeight * 0.6));
