@@ -49,9 +49,9 @@ func agentAt(t *testing.T, site *place, name string) *machine.Machine {
 	return m
 }
 
-// awaitStored waits until the agent has nothing in its spool that is not stored, and returns how
-// many events were.
-func awaitStored(t *testing.T, m *machine.Machine) (stored int) {
+// awaitStored waits until the agent has made so many events, and all that it has made are stored.
+// It returns how many these are.
+func awaitStored(t *testing.T, m *machine.Machine, least int) (stored int) {
 	t.Helper()
 	program.Eventually(t, "all events of the agent are stored", func() bool {
 		out, _ := m.Try("rollcall-agent", "status")
@@ -60,7 +60,7 @@ func awaitStored(t *testing.T, m *machine.Machine) (stored int) {
 			return false
 		}
 		stored, _ = strconv.Atoi(found[1])
-		return stored > 0
+		return stored >= least
 	})
 	return stored
 }
@@ -90,18 +90,18 @@ func TestSiteAgent(t *testing.T) {
 	i := newInstallation(t)
 	i.want("position 2")
 	m := agentAt(t, i.sites["fra"], name)
-	before := awaitStored(t, m)
+	before := awaitStored(t, m, 2) // that it has booted, and who is on
 	i.want("position "+strconv.Itoa(2+before), missingOf("fra", 0), "complete 1")
 
 	i.lines["fra"].Cut()
 	at := time.Now()
 	m.Run("sh", "-c", `for n in 1 2 3; do echo "{\"type\":\"login\",\"user\":\"ada\",\"session\":\"ftp-$n\",\"service\":\"vsftpd\"}" | rollcall-agent tell; done`)
 	told := time.Now()
-	if n := awaitStored(t, m); n != before+3 {
+	if n := awaitStored(t, m, before+3); n != before+3 {
 		t.Errorf("%d events are stored, want %d", n, before+3)
 	}
 	m.Run("systemctl", "restart", "rollcall-agent") // also one that starts while the line is cut
-	stored := awaitStored(t, m)
+	stored := awaitStored(t, m, before+4)           // it says again who is on
 	m.Run("systemctl", "stop", "rollcall-agent")
 	stopped := time.Now()
 	time.Sleep(time.Until(told.Add(5 * time.Second)))
