@@ -135,9 +135,9 @@ func (w *siteWorld) mayGoOn() {
 	w.hub.Signal(syscall.SIGHUP)
 }
 
-// publish publishes n events at a site, which stores them. They are long: a source that may not be
-// told to go on gets 2 MB, and again so much whenever it is asked for anew, which a busy machine
-// does when it was deaf for 10 s.
+// publish publishes n events at a site, which stores them. They are long, so that many are more than
+// a stalled source gets: 2 MB, and 2 MB more each time that nats-server starts it anew, as it does
+// after 10 s without a word.
 func (w *siteWorld) publish(site string, n int) {
 	w.t.Helper()
 	long := strings.Repeat("x", 200)
@@ -207,7 +207,8 @@ func TestSiteStalls(t *testing.T) {
 	w.await("rollcall_position == 10")
 	w.wantFiring()
 
-	// Stalled when nothing waited for it, a source would say that it has no lag.
+	// Events have to wait before the source stalls: nats-server reports no lag of a source that
+	// stalled while none waited, and the alert would not fire.
 	w.lines["ber"].Cut()
 	w.lines["fra"].Cut()
 	w.publish("fra", 10)

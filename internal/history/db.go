@@ -200,7 +200,7 @@ type query struct {
 //
 // SQLite prepares a statement again at each call, which can take longer than the call, if
 // its planner looked at a value: in column = ?, and in limit ?. It does not look behind a
-// plus: column = +?, and limit 0 + ?. TestHistory sees it.
+// plus: column = +?, and limit 0 + ?. TestHistory fails if a statement lacks it.
 func prepared(c *sqlite.Conn, statement string, args ...any) (*query, error) {
 	s, err := c.Prepare(statement)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// wantPreparedOnce: no statement is prepared again at each call; see [prepared].
+// wantPreparedOnce checks that no statement is prepared again at each call; see [prepared].
 func (s *sim) wantPreparedOnce() {
 	h := s.history
 	if h.w != nil {
@@ -39,7 +39,7 @@ func (s *sim) wantNoneAgain(c *sqlite.Conn) {
 	}
 }
 
-// unexported returns a field of a struct of another package.
+// unexported returns a field that another package does not export.
 func unexported[T any](of any, name string) T {
 	return *(*T)(reflect.ValueOf(of).Elem().FieldByName(name).Addr().UnsafePointer())
 }

@@ -181,7 +181,7 @@ func (w *writer) deleteThrough(machine int64, date roster.Time) (more bool, err 
 		return err == nil, err
 	}
 	for _, t := range []struct{ table, key string }{{"strays", "machine, date, session, user"}, {"marks", "machine, date, type"}} {
-		if err := exec(w.c, fmt.Sprintf("delete from %s where (%s) in (select %[2]s from %[1]s where machine = ? and date <= ? limit 0 + ?)", t.table, t.key),
+		if err := exec(w.c, fmt.Sprintf("delete from %s where (%s) in (select %[2]s from %[1]s where machine = +? and date <= ? limit 0 + ?)", t.table, t.key),
 			machine, date, retainAtOnce); err != nil {
 			return false, err
 		}

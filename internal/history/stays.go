@@ -247,7 +247,7 @@ type laneKind struct {
 	most          int
 }
 
-// laneTexts are the texts of the statements of lanes: to write one takes as long as to run it.
+// laneTexts are the texts of the statements of lanes. Writing one takes half as long as running it.
 var laneTexts sync.Map // laneKind: string
 
 // statement returns the statement of a lane, and its arguments. Each lane has a
@@ -267,8 +267,8 @@ func (m *merge) statement(c class, by *found) (text string, args []any) {
 	return known.(string), args
 }
 
-// text returns the text of a lane's statement. It has so many arguments, and if it begins after
-// a key, the since, machine and n of that, too.
+// text returns the text of a lane's statement, for the arguments of all lanes, of which there are
+// args. If the span begins after a key, its since, machine and n are the next three arguments.
 func (m *merge) text(c class, by *found, args int) string {
 	order := "desc"
 	if m.span.Oldest {
@@ -296,7 +296,8 @@ func (m *merge) text(c class, by *found, args int) string {
 	return fmt.Sprintf(text, order)
 }
 
-// afterN returns the n after which the rows of a class come after a key.
+// afterN returns the n to compare with where a span begins after a key: rows of a class with the
+// since and machine of the key are in the span if they come after this n.
 func (m *merge) afterN(c class, a *StayKey) int64 {
 	if c.number == a.Class {
 		return a.N

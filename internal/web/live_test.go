@@ -575,8 +575,8 @@ func TestNATSLost(t *testing.T) {
 	}
 }
 
-// TestLongestOver: the longest sessions are asked for now and then, but one that is over is not
-// shown, and the next one takes its place.
+// TestLongestOver: the page asks for the longest sessions every half minute. One that has ended
+// since is not shown, and the next longest takes its place before that.
 func TestLongestOver(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
 	for i := range 8 {
@@ -587,16 +587,20 @@ func TestLongestOver(t *testing.T) {
 	if got := longest(); !strings.Contains(got, ">user0<") || strings.Contains(got, ">user6<") {
 		t.Fatalf("at first: %s", got)
 	}
+	ended := time.Now()
 	w.fold(logout("21:00", "web1", "user0"))
 	s.until("/", `data-total="users">7<`)
 	if got := longest(); strings.Contains(got, ">user0<") {
 		t.Errorf("it is over: %s", got)
 	}
 	kit.Eventually(t, func() bool { return strings.Contains(longest(), ">user6<") }, "the next one takes its place")
+	if took := time.Since(ended); took > 25*time.Second {
+		t.Errorf("the next one took its place after %v", took)
+	}
 }
 
-// TestBeat: a stream on which nothing happens shows a sign of life every 5 s, and no proxy keeps
-// it back, neither by its buffer nor to compress it.
+// TestBeat: a stream on which nothing happens sends a sign of life every 5 s. It is not compressed,
+// and a header tells proxies not to buffer it.
 func TestBeat(t *testing.T) {
 	w := newWorld(t, kit.StartServer(t))
 	w.fill()

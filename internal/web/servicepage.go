@@ -36,8 +36,8 @@ type fact struct {
 	Time              time.Time
 }
 
-// The page shows so many kinds of refused events, and names so many of the machines that were
-// never heard from. Tables as CSV have all.
+// shownRefused and shownUnheard are how many rows the page has at most of refused events, and of
+// machines that were never heard from. The tables as CSV have all.
 const (
 	shownRefused = 50
 	shownUnheard = 100

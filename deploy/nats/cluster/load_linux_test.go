@@ -197,7 +197,7 @@ func (l *load) wantStored(admin *nats.Conn, last uint64) (stored []event) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	// It asks for some hundred at a time: hundreds of thousands would not fit at once.
+	// It pulls some hundred at a time. All at once would overflow the client's buffer.
 	consumer, err := js.OrderedConsumer(l.t.Context(), events, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"rollcall.events.>"}})
 	if err != nil {
 		l.t.Fatal(err)

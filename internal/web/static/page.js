@@ -695,9 +695,9 @@ function setBlock(element, id, html) {
 	if (id === 'map') { frame(element, before); startMap(); for (const map of maps.values()) map.draw() }
 	if (id === 'strip') startCurve()
 }
+const rowKey = row => [row.closest('[id]').id, $('th, a, span', row)?.textContent, $('time', row)?.dateTime].join(' ')
 // keep scrolls, so that a row stays under the pointer when others come or go above it. A page that
 // is too short for that becomes longer.
-const rowKey = row => [row.closest('[id]').id, $('th, a, span', row)?.textContent, $('time', row)?.dateTime].join(' ')
 function keep(row, top) {
 	if (!row) return
 	const by = row.getBoundingClientRect().top - top
