@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -26,6 +28,10 @@ Examples:
     NATS_URL=nats://10.0.0.5:4222 rollcall serve`
 }
 
+// gcPercent is the GC percentage of the service, if GOGC does not set it. Most of the heap is
+// the roster, of which nothing is garbage: with Go's 100 it would be kept free twice.
+const gcPercent = 50
+
 // Run runs the service until ctx is done.
 func (serveCmd) Run(ctx context.Context, std streams) error {
 	cfg, err := config.ReadServe(httpd.CheckWebConfig)
@@ -34,6 +40,9 @@ func (serveCmd) Run(ctx context.Context, std streams) error {
 	}
 	// Whoever reads the log may end: that must not end the service.
 	signal.Ignore(syscall.SIGPIPE)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	throttled := throttle.New(newHandler(std.err, &cfg.Logs))
 	defer throttled.Flush()
 	log := slog.New(throttled)

@@ -23,6 +23,9 @@ const (
 	byUser, byMachine = "by_user", "by_machine"
 )
 
+// endedOf selects the stay of a key.
+var endedOf = fmt.Sprintf(stayColumns, "e") + " from ended e where e.class = +? and e.since = +? and e.machine = +? and e.n = +?"
+
 // onAt selects the stays that were on at the moment ?1, of the user or machine ?2.
 func onAt(index, column string) [2]string {
 	return [2]string{

@@ -110,7 +110,7 @@ func (p *past) create(b *testing.B, path string) error {
 			return err
 		}
 		for ; n < p.stays; n++ {
-			if err := w.ended.add(p.stay(r, n, p.machines/2)); err != nil {
+			if err := w.ended.add(p.stay(r, n)); err != nil {
 				return err
 			}
 			if len(w.ended.pending) == 50_000 {
@@ -128,8 +128,11 @@ func (p *past) create(b *testing.B, path string) error {
 	return w.c.Close()
 }
 
+// users is how many users the stays have: the first ones of the fleet.
+func (p *past) users() int { return p.machines / 2 }
+
 // stay returns the nth stay of a year: it lasted some minutes to a few days, or weeks.
-func (p *past) stay(r *rand.Rand, n, users int) endedRow {
+func (p *past) stay(r *rand.Rand, n int) endedRow {
 	lasted := roster.Time(float64(time.Hour) * math.Exp(r.NormFloat64()*1.5))
 	if p.long {
 		lasted = roster.Time(18 * 24 * float64(time.Hour) * r.ExpFloat64())
@@ -138,7 +141,7 @@ func (p *past) stay(r *rand.Rand, n, users int) endedRow {
 	machine := r.IntN(p.machines)
 	return endedRow{
 		endedKey: endedKey{class: classOf(lasted), since: ended - lasted, machine: int64(machine + 1)},
-		user:     int64((machine*5+r.IntN(5))*7%users + 1), session: fmt.Sprintf("c%d", r.IntN(10_000)),
+		user:     int64((machine*5+r.IntN(5))*7%p.users() + 1), session: fmt.Sprintf("c%d", r.IntN(10_000)),
 		ended: ended, how: LoggedOut, detail: 1,
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // version is of the schema.
-const version = 1
+const version = 2
 
 // application marks a database as a history: "roll".
 const application = 0x726f6c6c

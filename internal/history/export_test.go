@@ -7,12 +7,20 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// YearOfStays returns a folder with a history of n stays of a year, which belong to the
-// first users of a kit.Fleet of so many pairs, of which each has logged in since.
-func YearOfStays(b *testing.B, n int) (dir string, pairs, users int) {
+// YearOfStays returns a folder with a history of n stays of a year, the names of their
+// machines and users, and of how many pairs a kit.Fleet is of which each has logged in since.
+func YearOfStays(b *testing.B, n int) (dir string, machines, users []string, pairs int) {
 	b.Helper()
 	p := newPast(b, n, false)
-	return filepath.Dir(p.path), p.fleet.Pairs(), p.machines / 2
+	viewOf(b, p, func(v *View) {
+		names := func(statement string, most int) (list []string) {
+			must(b, each(v.c, func(q *query) { list = append(list, q.ColumnText(0)) }, statement, most))
+			return list
+		}
+		machines = names("select name from machines where id <= ?", p.machines)
+		users = names("select name from users where id <= ?", p.users())
+	})
+	return filepath.Dir(p.path), machines, users, p.fleet.Pairs()
 }
 
 // OfStream returns a folder with a history of the first events of a fleet.

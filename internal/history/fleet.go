@@ -17,8 +17,8 @@ type Fleet struct {
 	More bool
 
 	// Of many there are few bytes each: machines and users are numbers.
-	machines []uint32    // in the order of their names
-	last     string      // the name of the last of them
+	machines []bool      // by their numbers
+	last     string      // the greatest name of them
 	on       []fleetUser // in the order of the machines' numbers
 }
 
@@ -42,14 +42,16 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 	if err != nil {
 		return nil, err
 	}
+	var machines []uint32
 	for q.next() {
-		f.machines = append(f.machines, uint32(q.ColumnInt64(0)))
+		machines = append(machines, uint32(q.ColumnInt64(0)))
 	}
 	if q.err != nil {
 		return nil, q.err
 	}
-	f.More = len(f.machines) > maxFleet
-	has := f.first(min(len(f.machines), maxFleet))
+	f.More = len(machines) > maxFleet
+	machines = machines[:min(len(machines), maxFleet)]
+	f.keep(machines)
 	for _, statement := range []string{"select e.machine, e.user" + endedOnAt, "select e.machine, e.user" + openOnAt} {
 		q, err := prepared(v.c, statement, at)
 		if err != nil {
@@ -57,13 +59,14 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 		}
 		for q.next() {
 			u := fleetUser{uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1))}
-			if !has(u) {
+			if !f.has(u.machine) {
 				continue
 			}
-			if f.on = append(f.on, u); len(f.on) > maxOn && len(f.machines) > 1 {
+			if f.on = append(f.on, u); len(f.on) > maxOn && len(machines) > 1 {
 				f.sort()
 				f.More = true
-				has = f.first(len(f.machines) / 2)
+				machines = machines[:len(machines)/2]
+				f.keep(machines)
 			}
 		}
 		if q.err != nil {
@@ -71,27 +74,26 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 		}
 	}
 	f.sort()
-	if n := len(f.machines); n > 0 {
-		f.last, err = v.machineName(int64(f.machines[n-1]))
+	if n := len(machines); n > 0 {
+		f.last, err = v.machineName(int64(machines[n-1]))
 	}
 	return f, err
 }
 
-// first drops all but the first n machines, and returns a function that reports whether a
-// user was on one of those.
-func (f *Fleet) first(n int) (has func(fleetUser) bool) {
-	f.machines = f.machines[:n:n]
-	most := uint32(0)
-	for _, m := range f.machines {
-		most = max(most, m)
+// keep drops all but some machines.
+func (f *Fleet) keep(machines []uint32) {
+	f.machines = nil
+	if len(machines) > 0 {
+		f.machines = make([]bool, slices.Max(machines)+1)
 	}
-	among := make([]bool, most+1)
-	for _, m := range f.machines {
-		among[m] = true
+	for _, m := range machines {
+		f.machines[m] = true
 	}
-	has = func(u fleetUser) bool { return int(u.machine) < len(among) && among[u.machine] }
-	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !has(u) })
-	return has
+	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !f.has(u.machine) })
+}
+
+func (f *Fleet) has(machine uint32) bool {
+	return int(machine) < len(f.machines) && f.machines[machine]
 }
 
 // sort orders who was on by the numbers of the machines, each user once.
@@ -105,26 +107,21 @@ func (f *Fleet) sort() {
 // Machines calls show with each machine after one, and who was on it, until show
 // returns false.
 func (f *Fleet) Machines(v *View, after string, show func(name string, users []string) bool) error {
-	var failed error
-	i := sort.Search(len(f.machines), func(i int) bool {
-		name, err := v.machineName(int64(f.machines[i]))
-		failed = cmp.Or(failed, err)
-		return name > after
-	})
-	if failed != nil {
-		return failed
+	q, err := prepared(v.c, "select id, name from machines where name > ? and name <= ? order by name", after, f.last)
+	if err != nil {
+		return err
 	}
-	for _, m := range f.machines[i:] {
-		name, err := v.machineName(int64(m))
-		if err != nil {
-			return err
+	for q.next() {
+		m := uint32(q.ColumnInt64(0))
+		if !f.has(m) {
+			continue
 		}
 		users, err := f.users(v, m)
-		if err != nil || !show(name, users) {
-			return err
+		if err != nil || !show(q.ColumnText(1), users) {
+			return cmp.Or(err, q.Reset())
 		}
 	}
-	return nil
+	return q.err
 }
 
 // users returns the names of those who were on a machine, in order.

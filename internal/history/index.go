@@ -26,10 +26,10 @@ type level struct {
 }
 
 // levels is how many levels an index has.
-const levels = 3
+const levels = 2
 
 // mostRows is how many rows a level keeps; the last one keeps all.
-var mostRows = [levels]int{100_000, 700_000}
+var mostRows = [levels]int{500_000}
 
 var (
 	userColumns    = []string{"user", "class", "since", "machine", "n"}

@@ -149,11 +149,11 @@ func (r *rows) numbers(s *roster.Session) (user, detail int64, err error) {
 }
 
 // The stays of class c lasted less than 2^(shortest+step*c) nanoseconds: of class 0, some
-// 69 seconds. Fewer classes would read more stays that were over at a moment, and more
+// nine minutes. Fewer classes would read more stays that were over at a moment, and more
 // classes take longer to look through.
 const (
-	shortest = 36
-	step     = 2
+	shortest = 39
+	step     = 3
 )
 
 // classOf returns the class of a stay by how long it lasted.

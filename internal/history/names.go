@@ -31,6 +31,9 @@ type names struct {
 // maxNames is how many bytes of each the questions remember: twice these at most.
 const maxNames = 5 << 20
 
+// maxMachineNames is that of machines: who asks for many of them in order reads them so.
+const maxMachineNames = 1 << 20
+
 // entry is about how many bytes an entry of a cache takes beside its value's.
 const entry = 64
 

@@ -12,19 +12,19 @@ import (
 func (s *sim) wantPreparedOnce() {
 	h := s.history
 	if h.w != nil {
-		s.wantNoneAgain(h.w.c)
+		wantNoneAgain(s, h.w.c)
 	}
 	for range len(h.readers) {
 		r := <-h.readers
 		if r.c != nil {
-			s.wantNoneAgain(r.c)
+			wantNoneAgain(s, r.c)
 		}
 		h.readers <- r
 	}
 }
 
 // wantNoneAgain looks at how often the statements of a connection were prepared again.
-func (s *sim) wantNoneAgain(c *sqlite.Conn) {
+func wantNoneAgain(t interface{ Errorf(string, ...any) }, c *sqlite.Conn) {
 	const reprepared = sqlite3.SQLITE_STMTSTATUS_REPREPARE
 	tls := unexported[*libc.TLS](c, "tls")
 	for text, statement := range unexported[map[string]*sqlite.Stmt](c, "stmts") {
@@ -34,7 +34,7 @@ func (s *sim) wantNoneAgain(c *sqlite.Conn) {
 		}
 		// Once is because of the tables, which a later connection may have changed.
 		if n := sqlite3.Xsqlite3_stmt_status(tls, handle, reprepared, 0); n > 1 {
-			s.Errorf("prepared %d times again: %s", n, text)
+			t.Errorf("prepared %d times again: %s", n, text)
 		}
 	}
 }

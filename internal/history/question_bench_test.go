@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -73,7 +72,7 @@ func questions(b *testing.B, stays int) {
 	}
 }
 
-// drawn draws from the names of a fleet.
+// drawn draws from names.
 type drawn struct {
 	*rand.Rand
 	machines, users []string
@@ -87,32 +86,14 @@ func (d *drawn) moment() api.Moment {
 	return api.Moment{At: history.NewYear.Add(-time.Duration(d.Int64N(int64(365 * 24 * time.Hour)))).String()}
 }
 
-// drawFrom returns the names of the machines, and of the first users, of a fleet.
-func drawFrom(f *kit.Fleet, users int) *drawn {
-	d := &drawn{Rand: rand.New(rand.NewPCG(3, 0))}
-	machines, seen := map[string]bool{}, map[string]bool{}
-	var m roster.Message
-	for range f.Pairs() {
-		f.Next(&m)
-		machines[m.Event.Machine] = true
-		if user := m.Event.Session.User; !seen[user] && len(seen) < users {
-			seen[user] = true
-			d.users = append(d.users, user)
-		}
-	}
-	d.machines = slices.Sorted(maps.Keys(machines))
-	return d
-}
-
 // serveYear answers questions from a history of n stays of a year, until the benchmark
 // ends.
 func serveYear(b *testing.B, n int) (*nats.Conn, *drawn) {
 	b.Helper()
-	dir, pairs, users := history.YearOfStays(b, n)
-	fleet := func() *kit.Fleet { return kit.NewFleet(1, kit.Five, pairs) }
+	dir, machines, users, pairs := history.YearOfStays(b, n)
 	r := roster.New(roster.DefaultSettings())
-	fleet().Fold(r, pairs)
-	return serve(b, dir, r), drawFrom(fleet(), users)
+	kit.NewFleet(1, kit.Five, pairs).Fold(r, pairs)
+	return serve(b, dir, r), &drawn{rand.New(rand.NewPCG(3, 0)), machines, users}
 }
 
 // serve answers questions from a history and a roster, until the benchmark ends.

@@ -18,15 +18,23 @@ type reader struct {
 	c        *sqlite.Conn // nil: it was abandoned
 	names    *names
 	machines *cache[int64, string]
+	last     head
+}
+
+// head is what a view needs of the file in any case. Each transaction changes the text.
+type head struct {
+	text string
+	state
+	classes []class
 }
 
 func newReader(path string, c *sqlite.Conn) *reader {
-	return &reader{path, c, newNames(c, maxNames), newNamesOf(maxNames)}
+	return &reader{path: path, c: c, names: newNames(c, maxNames), machines: newNamesOf(maxMachineNames)}
 }
 
 // over returns a reader of another connection, which shares what both remember.
 func (r *reader) over(c *sqlite.Conn) *reader {
-	return &reader{r.path, c, r.names.over(c), r.machines}
+	return &reader{path: r.path, c: c, names: r.names.over(c), machines: r.machines}
 }
 
 // ErrBusy says that as many questions as may be are being answered.
@@ -42,8 +50,7 @@ const (
 // View is the history at one place, for as long as the call lasts that it is given to.
 type View struct {
 	*reader
-	state
-	classes []class
+	head
 }
 
 type class struct {
@@ -153,27 +160,23 @@ func (r *reader) transaction(show func(*View) error) error {
 	return err
 }
 
+// load reads the head, or takes that of the view before, if it is the same.
 func (v *View) load() error {
-	q, err := prepared(v.c, "select value from meta where name = 'state'")
-	if err != nil {
+	text := ""
+	err := each(v.c, func(q *query) { text = q.ColumnText(0) }, "select value from meta where name = 'state'")
+	if err != nil || text == v.last.text {
+		v.head = v.last
 		return err
 	}
-	for q.next() {
-		if err := json.Unmarshal([]byte(q.ColumnText(0)), &v.state); err != nil {
-			_ = q.Reset()
-			return err
-		}
-	}
-	if q.err != nil {
-		return q.err
-	}
-	if q, err = prepared(v.c, "select class, span from classes order by class"); err != nil {
+	v.head = head{text: text}
+	if err := json.Unmarshal([]byte(text), &v.state); err != nil {
 		return err
 	}
-	for q.next() {
-		v.classes = append(v.classes, class{q.ColumnInt(0), q.time(1)})
+	err = each(v.c, func(q *query) { v.classes = append(v.classes, class{q.ColumnInt(0), q.time(1)}) }, "select class, span from classes order by class")
+	if err == nil {
+		v.last = v.head
 	}
-	return q.err
+	return err
 }
 
 // Place is the place up to which the view has all events.

@@ -31,8 +31,7 @@ import (
 // and with the pages of files that it maps, which the kernel takes back when it needs them.
 func BenchmarkReaders(b *testing.B) {
 	const readers = 100
-	dir, pairs, users := history.YearOfStays(b, kit.Scale(10_000_000))
-	names := drawFrom(kit.NewFleet(1, kit.Five, pairs), users)
+	dir, machines, users, _ := history.YearOfStays(b, kit.Scale(10_000_000))
 	url := kit.StartServer(b).URL
 	pid := startService(b, dir, url)
 	for b.Loop() {
@@ -42,8 +41,7 @@ func BenchmarkReaders(b *testing.B) {
 		var asking sync.WaitGroup
 		for i := range readers {
 			nc := kit.Conn(b, url)
-			own := *names
-			own.Rand = rand.New(rand.NewPCG(uint64(i), 7))
+			own := drawn{rand.New(rand.NewPCG(uint64(i), 7)), machines, users}
 			asking.Go(func() {
 				for ctx.Err() == nil {
 					busy, err := own.askAbout(ctx, nc)

@@ -256,7 +256,7 @@ func (w *writer) weights() ([]weight, error) {
 		rows  string
 		bytes int64
 	}{
-		{"(select machine from by_machine0 union all select machine from by_machine1 union all select machine from by_machine2)", stayBytes},
+		{"(select machine from by_machine0 union all select machine from by_machine1)", stayBytes},
 		{"strays", strayBytes},
 		{"marks", markBytes},
 	} {
@@ -291,7 +291,7 @@ func (w *writer) oldest(e *weight) (roster.Time, error) {
 		{func(q *query) {
 			span := spanOf(q.ColumnInt(1))
 			over(min(q.time(0), endOfTime-span)+span, stayBytes)
-		}, "select since, class from (select * from by_machine0 union all select * from by_machine1 union all select * from by_machine2) where machine = ?"},
+		}, "select since, class from (select * from by_machine0 union all select * from by_machine1) where machine = ?"},
 		{date(strayBytes), "select date from strays where machine = ?"},
 		{date(markBytes), "select date from marks where machine = ?"},
 	} {

@@ -1,4 +1,4 @@
--- The tables of history.db, version 1. Dates are nanoseconds since 1970-01-01T00:00:00Z.
+-- The tables of history.db, version 2. Dates are nanoseconds since 1970-01-01T00:00:00Z.
 -- Read the views in views.sql: the tables may change with any version of rollcall.
 
 create table meta (
@@ -27,7 +27,7 @@ create table details (
 	unique (remote, service, terminal)
 ) strict;
 
--- The stays that have ended. A stay of class c lasted less than 2^(36+2c) nanoseconds, so
+-- The stays that have ended. A stay of class c lasted less than 2^(39+3c) nanoseconds, so
 -- those of a class that were on at a moment began in a span as long as that before it.
 create table ended (
 	class   integer not null,
@@ -44,7 +44,7 @@ create table ended (
 ) strict, without rowid;
 
 -- Where the stays of a user, and of a machine, are among those that have ended. Each is
--- in one of three tables; new ones are in the first.
+-- in one of two tables; new ones are in the first.
 create table by_user0 (
 	user    integer not null,
 	class   integer not null,
@@ -63,15 +63,6 @@ create table by_user1 (
 	primary key (user, class, since, machine, n)
 ) strict, without rowid;
 
-create table by_user2 (
-	user    integer not null,
-	class   integer not null,
-	since   integer not null,
-	machine integer not null,
-	n       integer not null,
-	primary key (user, class, since, machine, n)
-) strict, without rowid;
-
 create table by_machine0 (
 	machine integer not null,
 	class   integer not null,
@@ -81,14 +72,6 @@ create table by_machine0 (
 ) strict, without rowid;
 
 create table by_machine1 (
-	machine integer not null,
-	class   integer not null,
-	since   integer not null,
-	n       integer not null,
-	primary key (machine, class, since, n)
-) strict, without rowid;
-
-create table by_machine2 (
 	machine integer not null,
 	class   integer not null,
 	since   integer not null,
@@ -130,7 +113,7 @@ create table marks (
 -- The classes that there are stays of.
 create table classes (
 	class integer primary key,
-	span  integer not null -- 2^(36+2*class), in nanoseconds
+	span  integer not null -- 2^(39+3*class), in nanoseconds
 ) strict;
 
 -- The events of each machine that a late one may still come before, and who was on

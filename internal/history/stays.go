@@ -118,10 +118,11 @@ type merge struct {
 	last  *StayKey
 }
 
-// lane is one class, with its next stay.
+// lane is one class, with its next stay. If it reads an index it has the key alone.
 type lane struct {
 	*query
 	class int
+	keys  bool
 	key   StayKey
 	read  int // rows
 	most  int // rows that it has at most: there may be more after them; 0: has all
@@ -161,7 +162,7 @@ func (m *merge) open() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		l := &lane{query: q, class: c.number}
+		l := &lane{query: q, class: c.number, keys: by.index != "" && c.number != openClass}
 		if !by.sorted && c.number != openClass {
 			l.most = m.mostSorted()
 		}
@@ -332,26 +333,28 @@ const mostSorted = 20_000
 
 func (m *merge) mostSorted() int { return cmp.Or(m.span.most, mostSorted) }
 
-// byIndex returns the statement of a lane, with %[1]s for its order. The levels of an
-// index that has its stays in order are merged; otherwise the keys alone are sorted.
+// byIndex returns the statement of a lane that reads keys, with %[1]s for its order. The
+// levels of an index that has its stays in order are merged; otherwise they are sorted.
 func (m *merge) byIndex(c class, by *found, after string) string {
-	where := fmt.Sprintf("i.since between ?1 and ?2 and i.class = %d and %s", c.number, by.where) + after
-	columns := fmt.Sprintf(stayColumns, "i") + ", i.n"
-	const order = " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
-	if by.sorted {
-		return overLevels(columns, "", by.index, where) + order
-	}
 	var parts []string
 	for level := range levels {
-		parts = append(parts, fmt.Sprintf("select machine, class, since, n from %s%d i where %s", by.index, level, where))
+		parts = append(parts, fmt.Sprintf("select i.since, i.machine, i.n from %s%d i where i.since between ?1 and ?2 and i.class = %d and %s%s",
+			by.index, level, c.number, by.where, after))
 	}
-	keys := strings.Join(parts, " union all ") + fmt.Sprintf(" order by 3 %%[1]s, 1 %%[1]s, 4 %%[1]s limit %d", m.mostSorted())
-	return columns + " from (" + keys + ") i cross join ended e where " + sameKey + order
+	text := strings.Join(parts, "\nunion all ") + " order by 1 %[1]s, 2 %[1]s, 3 %[1]s"
+	if !by.sorted {
+		text += fmt.Sprintf(" limit %d", m.mostSorted())
+	}
+	return text
 }
 
 // readKey reads the key of the lane's row.
 func (l *lane) readKey() {
 	l.read++
+	if l.keys {
+		l.key = StayKey{Since: l.time(0), Machine: l.ColumnInt64(1), Class: l.class, N: l.ColumnInt64(2)}
+		return
+	}
 	l.key = StayKey{Since: l.time(3), Machine: l.ColumnInt64(0), Class: l.class, N: l.ColumnInt64(8)}
 	if l.class == openClass {
 		l.key.Session, l.key.User = l.ColumnText(2), l.ColumnInt64(1)
@@ -362,7 +365,7 @@ func (l *lane) readKey() {
 func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 	key := l.key
 	m.last = &key
-	id, s, err := m.view.scanStay(l.query)
+	id, s, err := m.stay(l)
 	if err != nil {
 		return stay, false, err
 	}
@@ -375,6 +378,25 @@ func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 	}
 	name, err := m.view.machineName(id)
 	return MachineStay{name, s}, err == nil && (f.Match == nil || f.Match(name)), err
+}
+
+// errNoStay says that an index has a key that no stay has.
+var errNoStay = fmt.Errorf("an index has a session that is missing: %w", errCorrupt)
+
+// stay reads the stay of a lane.
+func (m *merge) stay(l *lane) (machine int64, s Stay, err error) {
+	if !l.keys {
+		return m.view.scanStay(l.query)
+	}
+	q, err := prepared(m.view.c, endedOf, l.key.Class, l.key.Since, l.key.Machine, l.key.N)
+	if err != nil {
+		return 0, s, err
+	}
+	if !q.next() {
+		return 0, s, cmp.Or(q.err, errNoStay)
+	}
+	machine, s, err = m.view.scanStay(q)
+	return machine, s, cmp.Or(err, q.Reset())
 }
 
 // advance moves the first lane to its next row. It reports whether all lanes have what

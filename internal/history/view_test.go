@@ -125,8 +125,14 @@ func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if len(f.machines) > machines || len(f.machines) > 1 && len(f.on) > users {
-			w.t.Fatalf("a fleet of %d machines and %d users, want at most %d and %d", len(f.machines), len(f.on), machines, users)
+		n := 0
+		for _, has := range f.machines {
+			if has {
+				n++
+			}
+		}
+		if n > machines || n > 1 && len(f.on) > users {
+			w.t.Fatalf("a fleet of %d machines and %d users, want at most %d and %d", n, len(f.on), machines, users)
 		}
 		err = f.Machines(v, after, func(name string, users []string) bool {
 			expected, ok := want[name]

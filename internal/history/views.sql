@@ -23,8 +23,6 @@ select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remo
 from by_user0 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
 union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
 from by_user1 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
-union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
-from by_user2 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n and s.k5 = i.user
 union all select machine, user, session, since, ended, how, terminal, remote, service, since_ns, ended_ns from open_named;
 
 create view if not exists stays_by_machine as
@@ -32,8 +30,6 @@ select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remo
 from by_machine0 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
 union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
 from by_machine1 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
-union all select s.machine, s.user, s.session, s.since, s.ended, s.how, s.terminal, s.remote, s.service, s.since_ns, s.ended_ns
-from by_machine2 i join ended_named s on s.k1 = i.class and s.k2 = i.since and s.k3 = i.machine and s.k4 = i.n
 union all select machine, user, session, since, ended, how, terminal, remote, service, since_ns, ended_ns from open_named;
 
 -- The boots and shutdowns. Those of a machine are found at once.
