@@ -3,7 +3,6 @@ package history
 import (
 	"cmp"
 	"slices"
-	"sort"
 	"sync"
 
 	"rollcall/internal/roster"
@@ -22,8 +21,16 @@ type Fleet struct {
 	on       []fleetUser // in the order of the machines' numbers
 }
 
-// fleetUser is a user who was on a machine.
-type fleetUser struct{ machine, user uint32 }
+// fleetUser is a user who was on a machine: both numbers in one, which is sorted in less time
+// than two.
+type fleetUser uint64
+
+func newFleetUser(machine, user int64) fleetUser {
+	return fleetUser(uint32(machine))<<32 | fleetUser(uint32(user))
+}
+
+func (u fleetUser) machine() uint32 { return uint32(u >> 32) }
+func (u fleetUser) user() uint32    { return uint32(u) }
 
 // maxFleet is how many machines a Fleet has at most, and maxOn, how many users on them
 // while there is more than one.
@@ -58,8 +65,8 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 			return nil, err
 		}
 		for q.next() {
-			u := fleetUser{uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1))}
-			if !f.has(u.machine) {
+			u := newFleetUser(q.ColumnInt64(0), q.ColumnInt64(1))
+			if !f.has(u.machine()) {
 				continue
 			}
 			if f.on = append(f.on, u); len(f.on) > maxOn && len(machines) > 1 {
@@ -89,7 +96,7 @@ func (f *Fleet) keep(machines []uint32) {
 	for _, m := range machines {
 		f.machines[m] = true
 	}
-	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !f.has(u.machine) })
+	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !f.has(u.machine()) })
 }
 
 func (f *Fleet) has(machine uint32) bool {
@@ -98,9 +105,7 @@ func (f *Fleet) has(machine uint32) bool {
 
 // sort orders who was on by the numbers of the machines, each user once.
 func (f *Fleet) sort() {
-	slices.SortFunc(f.on, func(a, b fleetUser) int {
-		return cmp.Or(cmp.Compare(a.machine, b.machine), cmp.Compare(a.user, b.user))
-	})
+	slices.Sort(f.on)
 	f.on = slices.Compact(f.on)
 }
 
@@ -126,10 +131,10 @@ func (f *Fleet) Machines(v *View, after string, show func(name string, users []s
 
 // users returns the names of those who were on a machine, in order.
 func (f *Fleet) users(v *View, machine uint32) ([]string, error) {
-	i := sort.Search(len(f.on), func(i int) bool { return f.on[i].machine >= machine })
+	i, _ := slices.BinarySearch(f.on, newFleetUser(int64(machine), 0))
 	users := []string{}
-	for ; i < len(f.on) && f.on[i].machine == machine; i++ {
-		name, err := v.names.userName(int64(f.on[i].user))
+	for ; i < len(f.on) && f.on[i].machine() == machine; i++ {
+		name, err := v.names.userName(int64(f.on[i].user()))
 		if err != nil {
 			return nil, err
 		}

@@ -113,7 +113,7 @@ func questionRow(name, now, what string) row {
 	past, now := "Question/10000000/"+name, "Question/10000000/"+now
 	return row{
 		"history-question-" + name, what + " of a year with 10⁷ sessions, against one about now", "≤ 3 times",
-		[]run{{"history", now, "3000x"}, {"history", past, "3000x"}},
+		[]run{{"history", now, "10000x"}, {"history", past, "10000x"}},
 		atMost(past, now, "p50-µs", 1, "µs", 3),
 	}
 }
@@ -123,7 +123,7 @@ func flatRow(name, what string) row {
 	many, few := "Question/10000000/"+name, "Question/100000/"+name
 	return row{
 		"history-question-flat-" + name, what + ", among 10⁷ sessions against 10⁵", "≤ 1.5 times",
-		[]run{{"history", few, "3000x"}, {"history", many, "3000x"}},
+		[]run{{"history", few, "10000x"}, {"history", many, "10000x"}},
 		atMost(many, few, "p50-µs", 1, "µs", 1.5),
 	}
 }
