@@ -51,6 +51,8 @@ const (
 type View struct {
 	*reader
 	head
+	// The numbers of those whose names were asked for; 0: unknown.
+	machineIDs, userIDs map[string]int64
 }
 
 type class struct {
@@ -99,11 +101,14 @@ func (h *History) Failing() error {
 // await waits until what was folded before is written. The fold gives a batch to Put just
 // after its place has changed.
 func (h *History) await(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, waitForWriter)
-	defer cancel()
 	want := h.Roster.Status().Position.Place
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.written >= want {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, waitForWriter)
+	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -144,7 +149,7 @@ func (r *reader) transaction(show func(*View) error) error {
 		return err
 	}
 	err := survive(func() error {
-		v := &View{reader: r}
+		v := &View{reader: r, machineIDs: map[string]int64{}, userIDs: map[string]int64{}}
 		if err := v.load(); err != nil {
 			return fmt.Errorf("reading the history: %w", err)
 		}
@@ -189,27 +194,23 @@ type MachineStay struct {
 }
 
 // machineID returns the number of a machine; 0 if no event of it was ever accepted.
-func (v *View) machineID(name string) (id int64, err error) {
-	q, err := prepared(v.c, "select id from machines where name = ?", name)
-	if err != nil {
-		return 0, err
-	}
-	for q.next() {
-		id = q.ColumnInt64(0)
-	}
-	return id, q.err
+func (v *View) machineID(name string) (int64, error) {
+	return v.id(v.machineIDs, "select id from machines where name = ?", name)
 }
 
 // userID returns the number of a user; 0 if nobody of this name was ever on.
-func (v *View) userID(name string) (id int64, err error) {
-	q, err := prepared(v.c, "select id from users where name = ?", name)
-	if err != nil {
-		return 0, err
+func (v *View) userID(name string) (int64, error) {
+	return v.id(v.userIDs, "select id from users where name = ?", name)
+}
+
+func (v *View) id(known map[string]int64, statement, name string) (id int64, err error) {
+	if id, ok := known[name]; ok {
+		return id, nil
 	}
-	for q.next() {
-		id = q.ColumnInt64(0)
+	if err = each(v.c, func(q *query) { id = q.ColumnInt64(0) }, statement, name); err == nil {
+		known[name] = id
 	}
-	return id, q.err
+	return id, err
 }
 
 // machineName returns the name of a machine.
