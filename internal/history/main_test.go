@@ -7,11 +7,13 @@ import (
 )
 
 // TestMain runs the tests, but not the benchmarks, without waiting for the disk: that what
-// is committed survives a kill is a matter of internal/test/faults.
+// is committed survives a kill is a matter of internal/test/faults. Their sessions last minutes
+// and hours, and are to be of several classes.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
 		synchronous = "off"
+		shortest, step = 36, 2
 	}
 	os.Exit(m.Run())
 }

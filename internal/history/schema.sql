@@ -27,7 +27,7 @@ create table details (
 	unique (remote, service, terminal)
 ) strict;
 
--- The stays that have ended. A stay of class c lasted less than 2^(39+3c) nanoseconds, so
+-- The stays that have ended. A stay of class c lasted less than 2^(40+4c) nanoseconds, so
 -- those of a class that were on at a moment began in a span as long as that before it.
 create table ended (
 	class   integer not null,
@@ -113,7 +113,7 @@ create table marks (
 -- The classes that there are stays of.
 create table classes (
 	class integer primary key,
-	span  integer not null -- 2^(39+3*class), in nanoseconds
+	span  integer not null -- 2^(40+4*class), in nanoseconds
 ) strict;
 
 -- The events of each machine that a late one may still come before, and who was on
