@@ -225,11 +225,11 @@ func (h *History) FleetAt(v *View, at roster.Time, after string, show func(name 
 		going := true
 		err = f.Machines(v, after, func(name string, users []string) bool {
 			going = show(name, users)
-			after = name
 			return going
 		})
 		if err != nil || !going || !f.More {
 			return err
 		}
+		after = f.last
 	}
 }
