@@ -122,19 +122,19 @@ func (n *names) numberOf(find, insert string, texts ...any) (id int64, err error
 
 // userName returns the user of a number.
 func (n *names) userName(id int64) (string, error) {
-	if name, ok := n.user.get(id); ok {
+	return nameOf(n.c, n.user, "select name from users where id = ?", id)
+}
+
+// nameOf returns the name of a number, and remembers it. An interrupted look-up has none.
+func nameOf(c *sqlite.Conn, known *cache[int64, string], statement string, id int64) (name string, err error) {
+	if name, ok := known.get(id); ok {
 		return name, nil
 	}
-	q, err := prepared(n.c, "select name from users where id = ?", id)
-	if err != nil {
-		return "", err
+	//guard:set "err == nil" true "an interrupted look-up leaves no name behind" TestNameInterrupted
+	if err = each(c, func(q *query) { name = q.ColumnText(0) }, statement, id); err == nil {
+		known.put(id, name)
 	}
-	name := ""
-	for q.next() {
-		name = q.ColumnText(0)
-	}
-	n.user.put(id, name)
-	return name, q.err
+	return name, err
 }
 
 // fill sets the details of a session by their number.

@@ -215,17 +215,5 @@ func (v *View) id(known map[string]int64, statement, name string) (id int64, err
 
 // machineName returns the name of a machine.
 func (v *View) machineName(id int64) (string, error) {
-	if name, ok := v.reader.machines.get(id); ok {
-		return name, nil
-	}
-	q, err := prepared(v.c, "select name from machines where id = ?", id)
-	if err != nil {
-		return "", err
-	}
-	name := ""
-	for q.next() {
-		name = q.ColumnText(0)
-	}
-	v.reader.machines.put(id, name)
-	return name, q.err
+	return nameOf(v.c, v.reader.machines, "select name from machines where id = ?", id)
 }
