@@ -67,7 +67,7 @@ func newPast(b *testing.B, n int, long bool) *past {
 	return p
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)

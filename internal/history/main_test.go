@@ -6,6 +6,9 @@ import (
 	"testing"
 )
 
+// The classes of the product.
+var productShortest, productStep = shortest, step
+
 // TestMain runs the tests, but not the benchmarks, without waiting for the disk: that what
 // is committed survives a kill is a matter of internal/test/faults. Their sessions last minutes
 // and hours, and are to be of several classes.

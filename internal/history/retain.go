@@ -276,13 +276,16 @@ func (w *writer) weights() ([]weight, error) {
 }
 
 // oldest returns a date by which as much was over on a machine as it is to lose, and
-// records that its history is incomplete up to then. To read nothing but an index, it takes
-// a stay to have lasted as long as one of its class can.
+// records that its history is incomplete up to then. Of a stay of a class that lasts some hours at
+// most it reads the index alone, and takes it to have lasted as long as it can: these are many. Of
+// the others it reads when they ended.
 func (w *writer) oldest(e *weight) (roster.Time, error) {
 	const hour = roster.Time(time.Hour)
 	newest, hours := never, map[roster.Time]int64{} // the bytes of what was over in each
 	over := func(date roster.Time, bytes int64) { hours[min(date, newest)/hour] += bytes }
 	date := func(bytes int64) func(*query) { return func(q *query) { over(q.time(0), bytes) } }
+	// Of the class of this stay, all lasted less than five hours.
+	const fewHours = 4 * hour
 	for _, t := range []struct {
 		show func(*query)
 		rows string
@@ -291,7 +294,8 @@ func (w *writer) oldest(e *weight) (roster.Time, error) {
 		{func(q *query) {
 			span := spanOf(q.ColumnInt(1))
 			over(min(q.time(0), endOfTime-span)+span, stayBytes)
-		}, "select since, class from (select * from by_machine0 union all select * from by_machine1) where machine = ?"},
+		}, fmt.Sprintf("select since, class from (select * from by_machine0 union all select * from by_machine1) where machine = +? and class <= %d", classOf(fewHours))},
+		{date(stayBytes), overLevels("select e.ended", "", byMachine, fmt.Sprintf("i.machine = +?1 and i.class > %d", classOf(fewHours)))},
 		{date(strayBytes), "select date from strays where machine = ?"},
 		{date(markBytes), "select date from marks where machine = ?"},
 	} {

@@ -108,6 +108,35 @@ func ofMachine(t *testing.T, w *writer, name string) (ended []roster.Time, gaps 
 	return ended, gaps
 }
 
+// TestEvictLong: of sessions of four days, among shorter and longer ones, only as much is
+// deleted as has to be, with the classes of the product.
+func TestEvictLong(t *testing.T) {
+	was, by := shortest, step
+	shortest, step = productShortest, productStep
+	t.Cleanup(func() { shortest, step = was, by })
+	for _, hours := range []int{3, 24, 4 * 24, 30 * 24} {
+		t.Run(fmt.Sprint(hours, " h"), func(t *testing.T) {
+			w := filled(t, map[string]int{"web1": 1})
+			lasted := roster.Time(hours) * roster.Time(time.Hour)
+			const sessions = 2000
+			for i := range sessions {
+				ended := 10*lasted + roster.Time(i)*roster.Time(time.Hour)
+				must(t, w.ended.add(endedRow{
+					endedKey: endedKey{class: classOf(lasted), since: ended - lasted, machine: 1}, user: 1, session: fmt.Sprint(i), ended: ended,
+				}))
+			}
+			must(t, w.ended.flush())
+			must(t, exec(w.c, "update machines set newest = ?", 10*lasted+sessions*roster.Time(time.Hour)))
+			through, err := w.oldest(&weight{machine: 1, over: sessions / 10 * stayBytes, through: never})
+			must(t, err)
+			want := 10*lasted + sessions/10*roster.Time(time.Hour)
+			if through < want-2*roster.Time(time.Hour) || through > want+5*roster.Time(time.Hour) {
+				t.Errorf("through %v, want %v: %v too late", through, want, time.Duration(through-want))
+			}
+		})
+	}
+}
+
 // TestExpire: what ended longer ago than it is kept is deleted, and nothing else.
 func TestExpire(t *testing.T) {
 	w := filled(t, map[string]int{"web1": 9000, "web2": 50})
