@@ -28,8 +28,8 @@ Examples:
     NATS_URL=nats://10.0.0.5:4222 rollcall serve`
 }
 
-// gcPercent is the GC percentage of the service, if GOGC does not set it. Most of the heap is
-// the roster, of which nothing is garbage: with Go's 100 it would be kept free twice.
+// gcPercent is by how much the heap grows before garbage is collected, unless GOGC is set. Most of
+// the heap is the roster, which stays: with Go's 100 the heap would grow to twice the roster.
 const gcPercent = 50
 
 // Run runs the service until ctx is done.

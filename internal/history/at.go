@@ -16,7 +16,7 @@ const (
 	openOnAt    = " from open e where e.since <= ?1"
 	endedOnAt   = " from " + fromClasses + "ended e where e.class = c.class and e.since > ?1 - c.span and e.since <= ?1 and e.ended > ?1"
 
-	// These are read by scanStay. What an index has is read there: %[1]s is i.
+	// These are read by scanStay. What an index has is read there: %[1]s is i; it is e where no index is read.
 	stayColumns = "select %[1]s.machine, e.user, e.session, %[1]s.since, e.ended, e.how, e.unseen, e.detail"
 	openColumns = "select e.machine, e.user, e.session, e.since, 0, 0, 0, e.detail"
 

@@ -52,7 +52,7 @@ func newPast(b *testing.B, n int, long bool) *past {
 	if dir == "" {
 		dir = b.TempDir()
 	}
-	kept := filepath.Join(dir, fmt.Sprintf("history-%d-%t.db", n, long))
+	kept := filepath.Join(dir, fmt.Sprintf("history-%d-%t-v%d.db", n, long, version))
 	if _, err := os.Stat(kept); err != nil {
 		must(b, p.create(b, kept+".new"))
 		must(b, os.Rename(kept+".new", kept))
@@ -287,11 +287,7 @@ func viewOf(b *testing.B, p *past, show func(*View)) {
 	b.Helper()
 	w := openForBench(b, p.path)
 	defer w.c.Close()
-	c, err := openReader(p.path)
-	must(b, err)
-	defer c.Close()
-	r := newReader("", c)
-	must(b, r.view(context.Background(), func(v *View) error { show(v); return nil }))
+	must(b, asReader(b, p.path, func(v *View) error { show(v); return nil }))
 }
 
 // BenchmarkFleet asks who was on anywhere at random moments of the year, of 100,000

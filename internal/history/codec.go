@@ -34,8 +34,8 @@ import (
 // again is the type of a present that lists the same as the one before.
 const again = 0
 
-// errCorrupt says that the bytes in the database are none that this program wrote.
-var errCorrupt = errors.New("damaged events")
+// errCorrupt says that the database has what this program does not write.
+var errCorrupt = errors.New("the history is damaged")
 
 // encoder appends numbers and names.
 type encoder struct {

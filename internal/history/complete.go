@@ -43,9 +43,9 @@ func (g *Gaps) add(gap *Gap, another bool) {
 }
 
 const (
-	gapColumns = "select d.machine, d.since, d.until, d.reason"
+	gapColumns = "select m.name, d.since, d.until, d.reason"
 	// gapsWhere selects the gaps that overlap ?1 to ?2.
-	gapsWhere = ` from doubts d where d.since <= ?2 and (d.until is null or d.until > ?1)`
+	gapsWhere = ` from doubts d cross join machines m on m.id = d.machine where d.since <= ?2 and (d.until is null or d.until > ?1)`
 )
 
 // GapsOf returns the gaps of a machine that overlap a span; both bounds are
@@ -60,7 +60,7 @@ func (v *View) GapsOf(name string, from, to roster.Time) ([]Gap, error) {
 		return nil, err
 	}
 	var list []Gap
-	err = v.eachGap(q, func(g *Gap) { list = append(list, *g) })
+	err = eachGap(q, func(g *Gap) { list = append(list, *g) })
 	return list, err
 }
 
@@ -98,7 +98,7 @@ func (v *View) gapsOfMatching(match func(string) bool, from, to roster.Time) (ga
 		return gaps, err
 	}
 	last := ""
-	err = v.eachGap(q, func(g *Gap) {
+	err = eachGap(q, func(g *Gap) {
 		if match(g.Machine) {
 			gaps.add(g, g.Machine != last)
 			last = g.Machine
@@ -135,19 +135,14 @@ func (v *View) gapsOfAll(from, to roster.Time) (gaps Gaps, err error) {
 	if err != nil {
 		return gaps, err
 	}
-	err = v.eachGap(q, func(g *Gap) { gaps.First = append(gaps.First, *g) })
+	err = eachGap(q, func(g *Gap) { gaps.First = append(gaps.First, *g) })
 	return gaps, err
 }
 
 // eachGap calls show with each gap that a statement selects.
-func (v *View) eachGap(q *query, show func(*Gap)) error {
+func eachGap(q *query, show func(*Gap)) error {
 	for q.next() {
-		name, err := v.machineName(q.ColumnInt64(0))
-		if err != nil {
-			_ = q.Reset()
-			return err
-		}
-		g := Gap{Machine: name, From: q.time(1), Until: q.time(2), Reason: q.ColumnText(3)}
+		g := Gap{Machine: q.ColumnText(0), From: q.time(1), Until: q.time(2), Reason: q.ColumnText(3)}
 		if g.Until == never {
 			g.Until = endOfTime
 		}

@@ -11,8 +11,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// version is of the schema.
-const version = 2
+// version is of the schema, and of what its numbers mean, such as the spans of classes.
+const version = 3
 
 // application marks a database as a history: "roll".
 const application = 0x726f6c6c
@@ -200,7 +200,7 @@ type query struct {
 //
 // SQLite prepares a statement again at each call, which can take longer than the call, if
 // its planner looked at a value: in column = ?, and in limit ?. It does not look behind a
-// plus: column = +?, and limit 0 + ?. TestHistory fails if a statement lacks it.
+// plus: column = +?, and limit 0 + ?. The tests of the history and of its retention fail if a statement lacks it.
 func prepared(c *sqlite.Conn, statement string, args ...any) (*query, error) {
 	s, err := c.Prepare(statement)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// YearOfStays returns a folder with a history of n stays of a year, the names of their
-// machines and users, and of how many pairs a kit.Fleet is of which each has logged in since.
+// YearOfStays returns a folder with a history of n stays of a year, and the names of their machines
+// and users. After these stays each pair of a kit.Fleet logged in; pairs is how many it has.
 func YearOfStays(b *testing.B, n int) (dir string, machines, users []string, pairs int) {
 	b.Helper()
 	p := newPast(b, n, false)

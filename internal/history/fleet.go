@@ -16,7 +16,7 @@ type Fleet struct {
 	More bool
 
 	// Of many there are few bytes each: machines and users are numbers.
-	machines []bool      // by their numbers
+	machines []bool      // which it has, by their numbers
 	last     string      // the greatest name of them
 	on       []fleetUser // in the order of the machines' numbers
 }
@@ -25,9 +25,7 @@ type Fleet struct {
 // than two.
 type fleetUser uint64
 
-func newFleetUser(machine, user int64) fleetUser {
-	return fleetUser(uint32(machine))<<32 | fleetUser(uint32(user))
-}
+func newFleetUser(machine, user uint32) fleetUser { return fleetUser(machine)<<32 | fleetUser(user) }
 
 func (u fleetUser) machine() uint32 { return uint32(u >> 32) }
 func (u fleetUser) user() uint32    { return uint32(u) }
@@ -65,7 +63,7 @@ func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet,
 			return nil, err
 		}
 		for q.next() {
-			u := newFleetUser(q.ColumnInt64(0), q.ColumnInt64(1))
+			u := newFleetUser(uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1)))
 			if !f.has(u.machine()) {
 				continue
 			}
@@ -131,7 +129,7 @@ func (f *Fleet) Machines(v *View, after string, show func(name string, users []s
 
 // users returns the names of those who were on a machine, in order.
 func (f *Fleet) users(v *View, machine uint32) ([]string, error) {
-	i, _ := slices.BinarySearch(f.on, newFleetUser(int64(machine), 0))
+	i, _ := slices.BinarySearch(f.on, newFleetUser(machine, 0))
 	users := []string{}
 	for ; i < len(f.on) && f.on[i].machine() == machine; i++ {
 		name, err := v.names.userName(int64(f.on[i].user()))

@@ -11,14 +11,16 @@ import (
 // look calls show with what a reader sees of a writer's history.
 func look(t *testing.T, w *writer, show func(*View) error) {
 	t.Helper()
-	c, err := openReader(w.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, asReader(t, w.path, show))
+}
+
+// asReader calls show with what a reader sees of a file.
+func asReader(t testing.TB, path string, show func(*View) error) error {
+	t.Helper()
+	c, err := openReader(path)
+	must(t, err)
 	defer c.Close()
-	if err := newReader("", c).view(t.Context(), show); err != nil {
-		t.Fatal(err)
-	}
+	return newReader("", c).view(t.Context(), show)
 }
 
 // wantGaps compares the machines that have gaps, and the reason for which there may be

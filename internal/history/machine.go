@@ -149,8 +149,8 @@ func (r *rows) numbers(s *roster.Session) (user, detail int64, err error) {
 }
 
 // The stays of class c lasted less than 2^(shortest+step*c) nanoseconds: of class 0, some
-// 18 minutes. Fewer classes would read more stays that were over at a moment, and more
-// classes take longer to look through. Only tests set these.
+// 18 minutes. With fewer classes, a question about a moment reads more stays that were over
+// by then; with more, each question looks through more classes. Only tests change these.
 var shortest, step = 40, 4
 
 // classOf returns the class of a stay by how long it lasted.

@@ -31,7 +31,8 @@ type names struct {
 // maxNames is how many bytes of each the questions remember: twice these at most.
 const maxNames = 5 << 20
 
-// maxMachineNames is that of machines: who asks for many of them in order reads them so.
+// maxMachineNames is how many bytes of machines' names they remember, or twice as many. It is
+// less: what has many machines reads their names from the table, in order.
 const maxMachineNames = 1 << 20
 
 // entry is about how many bytes an entry of a cache takes beside its value's.

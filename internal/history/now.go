@@ -127,7 +127,7 @@ func (v *View) OpenOn(name string) ([]MachineStay, error) {
 	if err != nil || id == 0 {
 		return nil, err
 	}
-	return v.open(" where e.machine = ?", id)
+	return v.open(" where e.machine = +?", id)
 }
 
 // OpenOf returns a user's stays that are open.
@@ -136,11 +136,11 @@ func (v *View) OpenOf(name string) ([]MachineStay, error) {
 	if err != nil || id == 0 {
 		return nil, err
 	}
-	return v.open(" where e.user = ?", id)
+	return v.open(" where e.user = +?", id)
 }
 
 func (v *View) open(where string, id int64) (list []MachineStay, err error) {
-	q, err := prepared(v.c, openColumns+" from open e"+where, id)
+	q, err := prepared(v.c, openNamed+where, id)
 	if err != nil {
 		return nil, err
 	}
@@ -151,28 +151,28 @@ func (v *View) open(where string, id int64) (list []MachineStay, err error) {
 // AllOpen calls show with each stay that is open and whose beginning is wanted, in no
 // order.
 func (v *View) AllOpen(wanted func(since roster.Time) bool, show func(*MachineStay)) error {
-	q, err := prepared(v.c, openColumns+" from open e")
+	q, err := prepared(v.c, openNamed)
 	if err != nil {
 		return err
 	}
 	return v.eachOpen(q, wanted, show)
 }
 
+// openNamed selects the stays that are open, each with the name of its machine: there may be
+// more machines than names are remembered.
+const openNamed = openColumns + ", m.name from open e cross join machines m on m.id = e.machine"
+
 func (v *View) eachOpen(q *query, wanted func(since roster.Time) bool, show func(*MachineStay)) error {
 	for q.next() {
 		if !wanted(q.time(3)) {
 			continue
 		}
-		id, s, err := v.scanStay(q)
-		stay := MachineStay{Stay: s}
-		if err == nil {
-			stay.Machine, err = v.machineName(id)
-		}
+		_, s, err := v.scanStay(q)
 		if err != nil {
 			_ = q.Reset()
 			return err
 		}
-		show(&stay)
+		show(&MachineStay{q.ColumnText(8), s})
 	}
 	return q.err
 }

@@ -21,9 +21,9 @@ type reader struct {
 	last     head
 }
 
-// head is what a view needs of the file in any case. Each transaction changes the text.
+// head is what every view needs of the file.
 type head struct {
-	text string
+	text string // the state as it is stored. It counts transactions: if it is the same, so is all
 	state
 	classes []class
 }
@@ -51,7 +51,7 @@ const (
 type View struct {
 	*reader
 	head
-	// The numbers of those whose names were asked for; 0: unknown.
+	// The numbers of the machines and users that were looked for by name; 0: there is none.
 	machineIDs, userIDs map[string]int64
 }
 
@@ -169,9 +169,12 @@ func (r *reader) transaction(show func(*View) error) error {
 func (v *View) load() error {
 	text := ""
 	err := each(v.c, func(q *query) { text = q.ColumnText(0) }, "select value from meta where name = 'state'")
-	if err != nil || text == v.last.text {
-		v.head = v.last
+	if err != nil {
 		return err
+	}
+	if text == v.last.text {
+		v.head = v.last
+		return nil
 	}
 	v.head = head{text: text}
 	if err := json.Unmarshal([]byte(text), &v.state); err != nil {

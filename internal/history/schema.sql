@@ -1,4 +1,4 @@
--- The tables of history.db, version 2. Dates are nanoseconds since 1970-01-01T00:00:00Z.
+-- The tables of history.db, version 3. Dates are nanoseconds since 1970-01-01T00:00:00Z.
 -- Read the views in views.sql: the tables may change with any version of rollcall.
 
 create table meta (
@@ -113,7 +113,7 @@ create table marks (
 -- The classes that there are stays of.
 create table classes (
 	class integer primary key,
-	span  integer not null -- 2^(40+4*class), in nanoseconds
+	span  integer not null -- 2^(40+4*class) nanoseconds, at most 2^63-1
 ) strict;
 
 -- The events of each machine that a late one may still come before, and who was on

@@ -4,11 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
-	"math"
 	"strings"
-	"sync"
-
-	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/roster"
 )
@@ -118,11 +114,11 @@ type merge struct {
 	last  *StayKey
 }
 
-// lane is one class, with its next stay. If it reads an index it has the key alone.
+// lane is one class, with its next stay.
 type lane struct {
 	*query
 	class int
-	keys  bool
+	keys  bool // it reads an index: of each stay the key alone
 	key   StayKey
 	read  int // rows
 	most  int // rows that it has at most: there may be more after them; 0: has all
@@ -186,168 +182,6 @@ func (m *merge) after(k *StayKey) bool {
 	return m.span.After == nil || k.compare(m.span.After, m.span.Oldest) > 0
 }
 
-// found is how stays are found, in a statement's terms.
-type found struct {
-	index  string // none if empty
-	where  string // of the index's rows i
-	open   string // of the open stays e
-	args   []any  // of both, from ?3 on
-	sorted bool   // the index has the stays of a class in order
-}
-
-// find returns how the stays are found; nil if there are none.
-func (m *merge) find() (*found, error) {
-	user := int64(0)
-	if m.span.User != "" {
-		var err error
-		if user, err = m.view.userID(m.span.User); err != nil || user == 0 {
-			return nil, err
-		}
-	}
-	machines, err := m.machineIDs()
-	switch {
-	case err != nil || m.span.Machines != nil && len(machines) == 0:
-		return nil, err
-	case user == 0 && machines == nil:
-		return &found{sorted: true}, nil
-	case machines == nil:
-		return &found{byUser, "i.user = +?3", " and e.user = +?3", []any{user}, true}, nil
-	case user == 0 && len(machines) == 1:
-		return &found{byMachine, "i.machine = +?3", " and e.machine = +?3", []any{machines[0]}, true}, nil
-	}
-	list, err := json.Marshal(machines)
-	if err != nil {
-		return nil, err
-	}
-	const listed = "machine in (select value from json_each(?3))"
-	if user == 0 {
-		return &found{byMachine, "i." + listed, " and e." + listed, []any{string(list)}, false}, nil
-	}
-	return &found{byUser, "i." + listed + " and i.user = +?4", " and e." + listed + " and e.user = +?4", []any{string(list), user}, true}, nil
-}
-
-// machineIDs returns the numbers of the machines asked for that are known.
-func (m *merge) machineIDs() (ids []int64, err error) {
-	for _, name := range m.span.Machines {
-		id, err := m.view.machineID(name)
-		if err != nil {
-			return nil, err
-		}
-		if id != 0 {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
-
-// laneKind is all that the text of a lane's statement depends on.
-type laneKind struct {
-	class         int
-	index, where  string
-	oldest, after bool
-	most          int
-}
-
-// laneTexts are the texts of the statements of lanes. Writing one takes half as long as running it.
-var laneTexts sync.Map // laneKind: string
-
-// statement returns the statement of a lane, and its arguments. Each lane has a
-// statement of its own, since they are read in turns.
-func (m *merge) statement(c class, by *found) (text string, args []any) {
-	first, last := m.bounds(c)
-	args = append([]any{first, last}, by.args...)
-	a := m.span.After
-	kind := laneKind{c.number, by.index, by.where, m.span.Oldest, a != nil && c.number != openClass, m.mostSorted()}
-	known, ok := laneTexts.Load(kind)
-	if !ok {
-		known, _ = laneTexts.LoadOrStore(kind, m.text(c, by, len(args)))
-	}
-	if kind.after {
-		args = append(args, a.Since, a.Machine, m.afterN(c, a))
-	}
-	return known.(string), args
-}
-
-// text returns the text of a lane's statement, for the arguments of all lanes, of which there are
-// args. If the span begins after a key, its since, machine and n are the next three arguments.
-func (m *merge) text(c class, by *found, args int) string {
-	order := "desc"
-	if m.span.Oldest {
-		order = "asc"
-	}
-	if c.number == openClass {
-		text := openColumns + ", 0 from open e where e.since between ?1 and ?2" + by.open + " order by 4 %[1]s, 1 %[1]s, 3 %[1]s, 2 %[1]s"
-		return fmt.Sprintf(text, order)
-	}
-	after := ""
-	if m.span.After != nil {
-		than := "<"
-		if m.span.Oldest {
-			than = ">"
-		}
-		after = fmt.Sprintf(" and (i.since, i.machine, i.n) %s (?%d, ?%d, ?%d)", than, args+1, args+2, args+3)
-	}
-	text := ""
-	if by.index == "" {
-		text = fmt.Sprintf(strings.ReplaceAll(stayColumns, "e.", "i.")+", i.n from ended i where i.class = %d and i.since between ?1 and ?2", "i", c.number) +
-			after + " order by 4 %[1]s, 1 %[1]s, 9 %[1]s"
-	} else {
-		text = m.byIndex(c, by, after)
-	}
-	return fmt.Sprintf(text, order)
-}
-
-// afterN returns the n to compare with where a span begins after a key: rows of a class with the
-// since and machine of the key are in the span if they come after this n.
-func (m *merge) afterN(c class, a *StayKey) int64 {
-	if c.number == a.Class {
-		return a.N
-	}
-	// All of its moment come after the key, or none.
-	first := StayKey{Since: a.Since, Machine: a.Machine, Class: c.number}
-	if after := first.compare(a, m.span.Oldest) > 0; after == m.span.Oldest {
-		return -1
-	}
-	return math.MaxInt64
-}
-
-// bounds returns the first and last beginning that the stays of a class may have.
-func (m *merge) bounds(c class) (first, last roster.Time) {
-	s := m.span
-	last = s.To
-	if c.number != openClass {
-		first = max(first, s.From-c.span+1)
-	}
-	switch {
-	case s.After == nil:
-	case s.Oldest:
-		first = max(first, s.After.Since)
-	default:
-		last = min(last, s.After.Since)
-	}
-	return first, last
-}
-
-// mostSorted is how many stays are sorted at a time where no index has them in order.
-const mostSorted = 20_000
-
-func (m *merge) mostSorted() int { return cmp.Or(m.span.most, mostSorted) }
-
-// byIndex returns the statement of a lane that reads keys, with %[1]s for its order. The
-// levels of an index that has its stays in order are merged; otherwise they are sorted.
-func (m *merge) byIndex(c class, by *found, after string) string {
-	var parts []string
-	for level := range levels {
-		parts = append(parts, fmt.Sprintf("select i.since, i.machine, i.n from %s%d i where i.since between ?1 and ?2 and i.class = %d and %s%s",
-			by.index, level, c.number, by.where, after))
-	}
-	text := strings.Join(parts, "\nunion all ") + " order by 1 %[1]s, 2 %[1]s, 3 %[1]s"
-	if !by.sorted {
-		text += fmt.Sprintf(" limit %d", m.mostSorted())
-	}
-	return text
-}
-
 // readKey reads the key of the lane's row.
 func (l *lane) readKey() {
 	l.read++
@@ -381,9 +215,9 @@ func (m *merge) take(l *lane) (stay MachineStay, wanted bool, err error) {
 }
 
 // errNoStay says that an index has a key that no stay has.
-var errNoStay = fmt.Errorf("an index has a session that is missing: %w", errCorrupt)
+var errNoStay = fmt.Errorf("%w: a session is in an index, but not in the table", errCorrupt)
 
-// stay reads the stay of a lane.
+// stay reads the next stay of a lane.
 func (m *merge) stay(l *lane) (machine int64, s Stay, err error) {
 	if !l.keys {
 		return m.view.scanStay(l.query)
