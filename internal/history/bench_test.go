@@ -32,8 +32,8 @@ const (
 	year = 365 * day
 )
 
-// past is a history of the stays of a year: a hundred a machine, and one user logged in
-// for each pair.
+// past is a history of the stays of a year, after which one user logged in for each pair of
+// the fleet: five on a machine.
 type past struct {
 	path            string
 	long            bool // the stays last for weeks: five are on on each machine
@@ -42,17 +42,18 @@ type past struct {
 	place           uint64
 }
 
-// newPast returns a copy of a history of n stays, created if no earlier benchmark did.
-func newPast(b *testing.B, n int, long bool) *past {
+// newPast returns a copy of a history of n stays on so many machines, created if no earlier
+// benchmark did.
+func newPast(b *testing.B, n, machines int, long bool) *past {
 	b.Helper()
-	p := &past{path: filepath.Join(b.TempDir(), FileName), long: long, stays: n, machines: n / 100}
+	p := &past{path: filepath.Join(b.TempDir(), FileName), long: long, stays: n, machines: machines}
 	p.fleet = kit.NewFleet(1, kit.Five, 5*p.machines)
 	p.machines = p.fleet.Machines()
 	dir := kit.BenchDir()
 	if dir == "" {
 		dir = b.TempDir()
 	}
-	kept := filepath.Join(dir, fmt.Sprintf("history-%d-%t-v%d.db", n, long, version))
+	kept := filepath.Join(dir, fmt.Sprintf("history-%d-%d-%t-v%d.db", n, machines, long, version))
 	if _, err := os.Stat(kept); err != nil {
 		must(b, p.create(b, kept+".new"))
 		must(b, os.Rename(kept+".new", kept))
@@ -195,7 +196,7 @@ func BenchmarkWrite(b *testing.B) {
 	}{{"replay", defaultLimits.catchUpAt, 8}, {"steady", 60_000, 12}} {
 		b.Run(c.name, func(b *testing.B) {
 			for range b.N {
-				p := newPast(b, kit.Scale(10_000_000), false)
+				p := newPast(b, kit.Scale(10_000_000), kit.Scale(100_000), false)
 				w := openForBench(b, p.path)
 				var took, cpu time.Duration
 				var written int64
@@ -293,7 +294,7 @@ func viewOf(b *testing.B, p *past, show func(*View)) {
 // BenchmarkFleet asks who was on anywhere at random moments of the year, of 100,000
 // machines with five users each.
 func BenchmarkFleet(b *testing.B) {
-	p := newPast(b, kit.Scale(10_000_000), true)
+	p := newPast(b, kit.Scale(10_000_000), kit.Scale(100_000), true)
 	viewOf(b, p, func(v *View) {
 		r := rand.New(rand.NewPCG(4, 0))
 		users := 0
@@ -383,7 +384,7 @@ func (p *past) nextWithin(from, during roster.Time, n int) *batch {
 
 // BenchmarkDisk says how large the file is.
 func BenchmarkDisk(b *testing.B) {
-	p := newPast(b, kit.Scale(10_000_000), false)
+	p := newPast(b, kit.Scale(10_000_000), kit.Scale(100_000), false)
 	file, err := os.Stat(p.path)
 	must(b, err)
 	for b.Loop() {

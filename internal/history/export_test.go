@@ -7,11 +7,12 @@ import (
 	"rollcall/internal/test/kit"
 )
 
-// YearOfStays returns a folder with a history of n stays of a year, and the names of their machines
-// and users. After these stays each pair of a kit.Fleet logged in; pairs is how many it has.
-func YearOfStays(b *testing.B, n int) (dir string, machines, users []string, pairs int) {
+// YearOfStays returns a folder with a history of n stays of a year on so many machines, and the
+// names of these machines and of the users. After these stays each pair of a kit.Fleet logged in;
+// pairs is how many it has.
+func YearOfStays(b *testing.B, n, of int) (dir string, machines, users []string, pairs int) {
 	b.Helper()
-	p := newPast(b, n, false)
+	p := newPast(b, n, of, false)
 	viewOf(b, p, func(v *View) {
 		names := func(statement string, most int) (list []string) {
 			must(b, each(v.c, func(q *query) { list = append(list, q.ColumnText(0)) }, statement, most))

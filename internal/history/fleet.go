@@ -16,19 +16,14 @@ type Fleet struct {
 	More bool
 
 	// Of many there are few bytes each: machines and users are numbers.
-	machines []bool      // which it has, by their numbers
-	last     string      // the greatest name of them
-	on       []fleetUser // in the order of the machines' numbers
+	machines []bool   // which it has, by their numbers
+	last     string   // no name of them is greater
+	starts   []uint32 // by the machines' numbers: where its users begin, which end where those of the next begin
+	users    []uint32
 }
 
-// fleetUser is a user who was on a machine: both numbers in one, which is sorted in less time
-// than two.
-type fleetUser uint64
-
-func newFleetUser(machine, user uint32) fleetUser { return fleetUser(machine)<<32 | fleetUser(user) }
-
-func (u fleetUser) machine() uint32 { return uint32(u >> 32) }
-func (u fleetUser) user() uint32    { return uint32(u) }
+// onMachine is a user who was on a machine.
+type onMachine struct{ machine, user uint32 }
 
 // maxFleet is how many machines a Fleet has at most, and maxOn, how many users on them
 // while there is more than one.
@@ -42,50 +37,78 @@ func (v *View) Fleet(at roster.Time, after string, silent roster.Time) (*Fleet, 
 
 func (v *View) fleet(at roster.Time, after string, silent roster.Time, maxFleet, maxOn int) (*Fleet, error) {
 	f := &Fleet{Place: v.Place()}
-	q, err := prepared(v.c, `select id from machines where name > ? and first <= ?
-		and (newest >= ? or exists (select 1 from open e where e.machine = machines.id)) order by name limit 0 + ?`, after, at, silent, maxFleet+1)
+	machines, ordered, err := v.machinesAt(at, after, silent, maxFleet)
 	if err != nil {
 		return nil, err
-	}
-	var machines []uint32
-	for q.next() {
-		machines = append(machines, uint32(q.ColumnInt64(0)))
-	}
-	if q.err != nil {
-		return nil, q.err
 	}
 	f.More = len(machines) > maxFleet
 	machines = machines[:min(len(machines), maxFleet)]
 	f.keep(machines)
+	var on []onMachine
 	for _, statement := range []string{"select e.machine, e.user" + endedOnAt, "select e.machine, e.user" + openOnAt} {
 		q, err := prepared(v.c, statement, at)
 		if err != nil {
 			return nil, err
 		}
 		for q.next() {
-			u := newFleetUser(uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1)))
-			if !f.has(u.machine()) {
+			u := onMachine{uint32(q.ColumnInt64(0)), uint32(q.ColumnInt64(1))}
+			if !f.has(u.machine) {
 				continue
 			}
-			if f.on = append(f.on, u); len(f.on) > maxOn && len(machines) > 1 {
-				f.sort()
-				f.More = true
-				machines = machines[:len(machines)/2]
-				f.keep(machines)
+			if on = append(on, u); len(on) <= maxOn || len(machines) <= 1 {
+				continue
 			}
+			if !ordered {
+				if machines, err = v.machinesByName(at, after, silent, maxFleet); err != nil {
+					return nil, cmp.Or(err, q.Reset())
+				}
+				ordered = true
+			}
+			f.More = true
+			machines = machines[:len(machines)/2]
+			f.keep(machines)
+			on = slices.DeleteFunc(on, func(u onMachine) bool { return !f.has(u.machine) })
 		}
 		if q.err != nil {
 			return nil, q.err
 		}
 	}
-	f.sort()
-	if n := len(machines); n > 0 {
-		f.last, err = v.machineName(int64(machines[n-1]))
+	f.arrange(on)
+	switch {
+	case !ordered:
+		err = each(v.c, func(q *query) { f.last = q.ColumnText(0) }, "select max(name) from machines")
+	case len(machines) > 0:
+		f.last, err = v.machineName(int64(machines[len(machines)-1]))
 	}
 	return f, err
 }
 
-// keep drops all but some machines.
+// heardAt is of the machines that a Fleet has.
+const heardAt = "first <= ?2 and (newest >= ?3 or exists (select 1 from open e where e.machine = machines.id)) "
+
+// machinesAt returns the first machines of a fleet, and one more if there are more. If the fleet
+// has no more, they are in the order of the table, which takes less time than that of their names.
+func (v *View) machinesAt(at roster.Time, after string, silent roster.Time, most int) (ids []uint32, ordered bool, err error) {
+	if after == "" {
+		ids, err = v.machineNumbers("select id from machines where "+heardAt+"limit 0 + ?4", at, after, silent, most)
+		if err != nil || len(ids) <= most {
+			return ids, false, err
+		}
+	}
+	ids, err = v.machinesByName(at, after, silent, most)
+	return ids, true, err
+}
+
+func (v *View) machinesByName(at roster.Time, after string, silent roster.Time, most int) ([]uint32, error) {
+	return v.machineNumbers("select id from machines where name > ?1 and "+heardAt+"order by name limit 0 + ?4", at, after, silent, most)
+}
+
+func (v *View) machineNumbers(statement string, at roster.Time, after string, silent roster.Time, most int) (ids []uint32, err error) {
+	err = each(v.c, func(q *query) { ids = append(ids, uint32(q.ColumnInt64(0))) }, statement, after, at, silent, most+1)
+	return ids, err
+}
+
+// keep sets which machines it has.
 func (f *Fleet) keep(machines []uint32) {
 	f.machines = nil
 	if len(machines) > 0 {
@@ -94,17 +117,27 @@ func (f *Fleet) keep(machines []uint32) {
 	for _, m := range machines {
 		f.machines[m] = true
 	}
-	f.on = slices.DeleteFunc(f.on, func(u fleetUser) bool { return !f.has(u.machine()) })
 }
 
 func (f *Fleet) has(machine uint32) bool {
 	return int(machine) < len(f.machines) && f.machines[machine]
 }
 
-// sort orders who was on by the numbers of the machines, each user once.
-func (f *Fleet) sort() {
-	slices.Sort(f.on)
-	f.on = slices.Compact(f.on)
+// arrange sets who was on: a user as often as he had sessions on a machine.
+func (f *Fleet) arrange(on []onMachine) {
+	f.starts = make([]uint32, len(f.machines)+1)
+	for _, u := range on {
+		f.starts[u.machine+1]++
+	}
+	for m := range f.machines {
+		f.starts[m+1] += f.starts[m]
+	}
+	f.users = make([]uint32, len(on))
+	next := slices.Clone(f.starts)
+	for _, u := range on {
+		f.users[next[u.machine]] = u.user
+		next[u.machine]++
+	}
 }
 
 // Machines calls show with each machine after one, and who was on it, until show
@@ -119,7 +152,7 @@ func (f *Fleet) Machines(v *View, after string, show func(name string, users []s
 		if !f.has(m) {
 			continue
 		}
-		users, err := f.users(v, m)
+		users, err := f.usersOn(v, m)
 		if err != nil || !show(q.ColumnText(1), users) {
 			return cmp.Or(err, q.Reset())
 		}
@@ -127,19 +160,17 @@ func (f *Fleet) Machines(v *View, after string, show func(name string, users []s
 	return q.err
 }
 
-// users returns the names of those who were on a machine, in order.
-func (f *Fleet) users(v *View, machine uint32) ([]string, error) {
-	i, _ := slices.BinarySearch(f.on, newFleetUser(machine, 0))
-	users := []string{}
-	for ; i < len(f.on) && f.on[i].machine() == machine; i++ {
-		name, err := v.names.userName(int64(f.on[i].user()))
-		if err != nil {
+// usersOn returns the names of those who were on a machine, in order.
+func (f *Fleet) usersOn(v *View, machine uint32) (names []string, err error) {
+	numbers := f.users[f.starts[machine]:f.starts[machine+1]]
+	names = make([]string, len(numbers))
+	for i, number := range numbers {
+		if names[i], err = v.names.userName(int64(number)); err != nil {
 			return nil, err
 		}
-		users = append(users, name)
 	}
-	slices.Sort(users)
-	return users, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // fleets keeps the last few fleets that were asked about, so that the pages of one

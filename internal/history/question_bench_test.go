@@ -3,6 +3,7 @@ package history_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
@@ -24,17 +25,20 @@ import (
 	rollcallv1 "rollcall/proto/rollcall/v1"
 )
 
-// BenchmarkQuestion asks the service the same questions about now and about random
-// moments of a year with 100,000 and with 10 M stays on 100,000 machines.
+// BenchmarkQuestion asks the service the same questions about now and about random moments of a
+// year: with 100,000 and with 10 M stays on 100,000 machines; and with 100,000 on 1,000, which are as
+// many on each as 10 M on 100,000.
 func BenchmarkQuestion(b *testing.B) {
-	for _, stays := range []int{100_000, 10_000_000} {
-		b.Run(strconv.Itoa(stays), func(b *testing.B) { questions(b, kit.Scale(stays)) })
+	for _, year := range []struct{ stays, machines int }{{100_000, 1_000}, {100_000, 100_000}, {10_000_000, 100_000}} {
+		b.Run(fmt.Sprintf("%d/%d", year.stays, year.machines), func(b *testing.B) {
+			questions(b, kit.Scale(year.stays), kit.Scale(year.machines))
+		})
 	}
 }
 
-// questions asks a service with so many stays of a year.
-func questions(b *testing.B, stays int) {
-	nc, random := serveYear(b, stays)
+// questions asks a service with so many stays of a year on so many machines.
+func questions(b *testing.B, stays, machines int) {
+	nc, random := serveYear(b, stays, machines)
 	five, fifty := uint32(5), uint32(50) // five are on a machine now
 	for _, q := range []struct {
 		name, endpoint string
@@ -86,11 +90,11 @@ func (d *drawn) moment() api.Moment {
 	return api.Moment{At: history.NewYear.Add(-time.Duration(d.Int64N(int64(365 * 24 * time.Hour)))).String()}
 }
 
-// serveYear answers questions from a history of n stays of a year, until the benchmark
-// ends.
-func serveYear(b *testing.B, n int) (*nats.Conn, *drawn) {
+// serveYear answers questions from a history of n stays of a year on so many machines, until the
+// benchmark ends.
+func serveYear(b *testing.B, n, of int) (*nats.Conn, *drawn) {
 	b.Helper()
-	dir, machines, users, pairs := history.YearOfStays(b, n)
+	dir, machines, users, pairs := history.YearOfStays(b, n, of)
 	r := roster.New(roster.DefaultSettings())
 	kit.NewFleet(1, kit.Five, pairs).Fold(r, pairs)
 	return serve(b, dir, r), &drawn{rand.New(rand.NewPCG(3, 0)), machines, users}

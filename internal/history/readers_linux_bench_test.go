@@ -31,7 +31,7 @@ import (
 // and with the pages of files that it maps, which the kernel takes back when it needs them.
 func BenchmarkReaders(b *testing.B) {
 	const readers = 100
-	dir, machines, users, _ := history.YearOfStays(b, kit.Scale(10_000_000))
+	dir, machines, users, _ := history.YearOfStays(b, kit.Scale(10_000_000), kit.Scale(100_000))
 	url := kit.StartServer(b).URL
 	pid := startService(b, dir, url)
 	for b.Loop() {

@@ -131,8 +131,8 @@ func (w *world) checkFleet(v *View, at roster.Time, on []MachineStay) {
 				n++
 			}
 		}
-		if n > machines || n > 1 && len(f.on) > users {
-			w.t.Fatalf("a fleet of %d machines and %d users, want at most %d and %d", n, len(f.on), machines, users)
+		if n > machines || n > 1 && len(f.users) > users {
+			w.t.Fatalf("a fleet of %d machines and %d users, want at most %d and %d", n, len(f.users), machines, users)
 		}
 		err = f.Machines(v, after, func(name string, users []string) bool {
 			expected, ok := want[name]

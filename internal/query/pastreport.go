@@ -35,7 +35,7 @@ func (s *Service) reportAt(ctx context.Context, q *reportRequest) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	a.Machines = slices.Concat([]api.PastMachine{}, page.machines)
+	a.Machines = page.machines
 	if page.full {
 		a.Cursor = q.moment.next(page.next)
 	}
@@ -76,15 +76,14 @@ func (p *machinePage) add(name string, users []string) bool {
 		p.full, p.next = true, cursor{first: p.machines[n-1].Name}
 		return false
 	}
-	m := api.PastMachine{Name: name, Users: []string{}}
 	for i, user := range users {
 		if p.room -= mostQuoted(user) + len(","); p.room < 0 && i > 0 {
 			p.full, p.next = true, cursor{first: name, second: users[i-1]}
+			users = users[:i]
 			break
 		}
-		m.Users = append(m.Users, user)
 	}
-	p.machines = append(p.machines, m)
+	p.machines = append(p.machines, api.PastMachine{Name: name, Users: users})
 	return !p.full
 }
 
