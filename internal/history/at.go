@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"zombiezen.com/go/sqlite"
+
 	"rollcall/internal/roster"
 )
 
@@ -29,7 +31,8 @@ var endedOf = fmt.Sprintf(stayColumns, "e") + " from ended e where e.class = +? 
 // onAt selects the stays that were on at the moment ?1, of the user or machine ?2.
 func onAt(index, column string) [2]string {
 	return [2]string{
-		overLevels(fmt.Sprintf(stayColumns, "i"), fromClasses, index, "i."+column+" = +?2 and i.class = c.class and i.since > ?1 - c.span and i.since <= ?1 and e.ended > ?1"),
+		joinLevels(fmt.Sprintf(stayColumns, "i"), fromClasses, index, "left join",
+			"i."+column+" = +?2 and i.class = c.class and i.since > ?1 - c.span and i.since <= ?1 and ifnull(e.ended > ?1, 1)"),
 		openColumns + openOnAt + " and e." + column + " = +?2",
 	}
 }
@@ -61,6 +64,9 @@ func (v *View) on(at roster.Time, statements [2]string, id int64) ([]MachineStay
 			return nil, err
 		}
 		for q.next() {
+			if q.ColumnType(4) == sqlite.TypeNull {
+				return nil, cmp.Or(q.Reset(), errNoStay)
+			}
 			machine, s, err := v.scanStay(q)
 			if err != nil {
 				_ = q.Reset()

@@ -127,16 +127,17 @@ func (f *Fleet) has(machine uint32) bool {
 func (f *Fleet) arrange(on []onMachine) {
 	f.starts = make([]uint32, len(f.machines)+1)
 	for _, u := range on {
-		f.starts[u.machine+1]++
+		f.starts[u.machine]++
 	}
-	for m := range f.machines {
-		f.starts[m+1] += f.starts[m]
+	ends := uint32(0)
+	for m, n := range f.starts {
+		ends += n
+		f.starts[m] = ends
 	}
 	f.users = make([]uint32, len(on))
-	next := slices.Clone(f.starts)
 	for _, u := range on {
-		f.users[next[u.machine]] = u.user
-		next[u.machine]++
+		f.starts[u.machine]--
+		f.users[f.starts[u.machine]] = u.user
 	}
 }
 

@@ -161,9 +161,15 @@ const sameKey = "e.class = i.class and e.since = i.since and e.machine = i.machi
 
 // overLevels returns a select of the stays e over all levels of an index i.
 func overLevels(columns, from, name, where string) string {
+	return joinLevels(columns, from, name, "cross join", where)
+}
+
+// joinLevels is overLevels with another join. A left join has a row of nulls for a key of the
+// index that no stay has.
+func joinLevels(columns, from, name, join, where string) string {
 	var parts []string
 	for level := range levels {
-		parts = append(parts, fmt.Sprintf("%s from %s%s%d i cross join ended e where %s and %s", columns, from, name, level, sameKey, where))
+		parts = append(parts, fmt.Sprintf("%s from %s%s%d i %s ended e on %s where %s", columns, from, name, level, join, sameKey, where))
 	}
 	return strings.Join(parts, "\nunion all ")
 }

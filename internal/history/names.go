@@ -28,12 +28,13 @@ type names struct {
 	added int
 }
 
-// maxNames is how many bytes of each the questions remember: twice these at most.
-const maxNames = 5 << 20
+// maxNames is how many bytes of each the questions remember, and maxWritten, how many the
+// writer does: twice these at most.
+const maxNames, maxWritten = 3 << 20, 20 << 20
 
 // maxMachineNames is how many bytes of machines' names they remember, or twice as many. It is
 // less: what has many machines reads their names from the table, in order.
-const maxMachineNames = 1 << 20
+const maxMachineNames = 1 << 19
 
 // entry is about how many bytes an entry of a cache takes beside its value's.
 const entry = 64

@@ -46,7 +46,7 @@ type sweepLimits struct {
 	mostAhead int
 }
 
-var defaultSweepLimits = sweepLimits{mostShifts: 500_000, mostAhead: 200_000}
+var defaultSweepLimits = sweepLimits{mostShifts: 250_000, mostAhead: 200_000}
 
 // begunIn selects what began after ?1, up to ?2, and ended after ?3.
 const begunIn = "select e.machine, e.user, e.since, e.ended from " + fromClasses +

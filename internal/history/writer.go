@@ -126,7 +126,7 @@ func newWriter(c *sqlite.Conn, path string) (*writer, error) {
 // reload reads everything that is held in memory: at the start, and after a
 // transaction failed.
 func (w *writer) reload() error {
-	w.names = newNames(w.c, 4*maxNames)
+	w.names = newNames(w.c, maxWritten)
 	w.expiring, w.evicting, w.unused = false, nil, nil
 	w.machines = newCache[string](maxMachines, func(*machine) int { return 1 })
 	w.open = newCache[int64](maxOpen, packed.size)
